@@ -1,0 +1,383 @@
+"""Every size and hyper-parameter of SPACTOR, frozen and checked; the paper's values as presets.
+
+Nothing here imports a numerical library, so plans, tables and reports can read it anywhere.
+Sources: Table 5 and Appendix A.1 (pre-training), Appendix A.2 (fine-tuning), Sections 2 and 3.1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from spactor.errors import UserError
+
+Stage = Literal["hybrid", "span_corruption"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+NUM_SENTINELS = 100
+"""Sentinel tokens of a T5 vocabulary, ``<extra_id_0>`` … ``<extra_id_99>``."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UserError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Shape of the discriminator (a T5.1.0), the generator and the RTD head (Table 5).
+
+    The generator shares the token embedder, so its width and heads are the discriminator's;
+    Table 5 gives only its depth and MLP size.
+
+    Attributes:
+      vocab_size: rows of the embedding, sentinels and [M] included; a multiple of 128.
+      emb_dim: hidden dimension d.
+      num_heads, head_dim: attention heads and the dimension of each.
+      mlp_dim: width of the ReLU feed-forward block.
+      num_encoder_layers, num_decoder_layers: depth of the discriminator.
+      generator_num_layers, generator_mlp_dim: the bidirectional encoder G.
+      rtd_mlp_dim: hidden width of the replaced-token-detection head.
+      dropout_rate: probability of dropping, used in training only.
+    """
+
+    vocab_size: int
+    emb_dim: int
+    num_heads: int
+    head_dim: int
+    mlp_dim: int
+    num_encoder_layers: int
+    num_decoder_layers: int
+    generator_num_layers: int
+    generator_mlp_dim: int
+    rtd_mlp_dim: int
+    dropout_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            value = getattr(self, spec.name)
+            if spec.name != "dropout_rate":
+                _require(value > 0, f"model.{spec.name} is {value}: give a positive integer")
+        _require(
+            self.vocab_size % 128 == 0,
+            f"model.vocab_size is {self.vocab_size}: give a multiple of 128 (32128 for T5)",
+        )
+        _require(
+            0.0 <= self.dropout_rate < 1.0,
+            f"model.dropout_rate is {self.dropout_rate}: give a number from 0 up to 1",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorruptionLengths:
+    """Static lengths of one corrupted example; they depend on the configuration alone.
+
+    Attributes:
+      chunk_tokens: N, raw tokens of an example.
+      noise_tokens, noise_spans: tokens masked by span corruption, and p, their spans.
+      input_tokens: n, encoder positions, eos included.
+      target_tokens: decoder positions, eos included.
+      masked_tokens: q, tokens the generator fills.
+    """
+
+    chunk_tokens: int
+    noise_tokens: int
+    noise_spans: int
+    input_tokens: int
+    target_tokens: int
+    masked_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorruptionConfig:
+    """Span corruption, then token masking on what it left (Section 2.1, Table 5).
+
+    Attributes:
+      noise_density: r, fraction of tokens span corruption masks.
+      mean_noise_span_length: μ, tokens per masked span on average.
+      mlm_ratio: r_MLM, fraction of the remaining tokens replaced by [M].
+    """
+
+    noise_density: float = 0.15
+    mean_noise_span_length: float = 3.0
+    mlm_ratio: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name in ("noise_density", "mlm_ratio"):
+            value = getattr(self, name)
+            _require(
+                0.0 < value < 1.0, f"corruption.{name} is {value}: give a number between 0 and 1"
+            )
+        _require(
+            self.mean_noise_span_length >= 1.0,
+            f"corruption.mean_noise_span_length is {self.mean_noise_span_length}: give 1 or more",
+        )
+
+    def lengths_of_chunk(self, chunk_tokens: int) -> CorruptionLengths:
+        """Lengths that follow from N raw tokens, rounded as T5 rounds.
+
+        >>> lengths = CorruptionConfig().lengths_of_chunk(568)
+        >>> lengths.noise_tokens, lengths.noise_spans, lengths.masked_tokens
+        (85, 28, 72)
+        >>> lengths.input_tokens, lengths.target_tokens
+        (512, 114)
+        """
+        _require(chunk_tokens >= 2, f"a chunk of {chunk_tokens} tokens: give at least 2")
+        noise = min(max(round(chunk_tokens * self.noise_density), 1), chunk_tokens - 1)
+        kept = chunk_tokens - noise
+        # T5's rule is round(noise / μ), at least one; spans can't outnumber either kind of token.
+        spans = min(max(round(noise / self.mean_noise_span_length), 1), noise, kept)
+        return CorruptionLengths(
+            chunk_tokens=chunk_tokens,
+            noise_tokens=noise,
+            noise_spans=spans,
+            input_tokens=kept + spans + 1,
+            target_tokens=noise + spans + 1,
+            masked_tokens=max(round(kept * self.mlm_ratio), 1),
+        )
+
+    def lengths(self, input_length: int) -> CorruptionLengths:
+        """Lengths for the longest chunk whose encoder input fits ``input_length`` positions.
+
+        >>> CorruptionConfig(mlm_ratio=0.20).lengths(512).masked_tokens
+        97
+        """
+        _require(input_length >= 4, f"an input length of {input_length} tokens: give at least 4")
+        chunk = input_length - 1
+        while self.lengths_of_chunk(chunk + 1).input_tokens <= input_length:
+            chunk += 1
+        return self.lengths_of_chunk(chunk)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """Weights of L = L_G + λ1·L_RTD + λ2·L_SC (Equation 9, Table 5).
+
+    Each term is a sum over positions, averaged over the sequences of the batch, as Equations 4,
+    6 and 8 are written. ``lambda_sc`` weighs L_SC in both stages and in the baseline.
+
+    Attributes:
+      lambda_rtd: λ1.
+      lambda_sc: λ2.
+      z_loss: weight of log²Z on the decoder's logits, as T5X's T5.1.0 configuration has it.
+    """
+
+    lambda_rtd: float = 10.0
+    lambda_sc: float = 10.0
+    z_loss: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            value = getattr(self, spec.name)
+            _require(value >= 0.0, f"objective.{spec.name} is {value}: give 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adafactor with the schedule factor / √max(n, κ) (Table 5, Section 3.1).
+
+    Attributes:
+      warmup_steps: κ.
+      learning_rate_factor: 1 in the paper; scaled profiles, with fewer steps, raise or lower it.
+      decay_rate: exponent of the second moment's decay, 1 − (n + 1)^−decay_rate.
+      clipping_threshold: largest root mean square of an update.
+      min_dim_size_to_factor: matrices below this in either of their dimensions are not factored.
+    """
+
+    warmup_steps: int = 10_000
+    learning_rate_factor: float = 1.0
+    decay_rate: float = 0.8
+    clipping_threshold: float = 1.0
+    min_dim_size_to_factor: int = 128
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            value = getattr(self, spec.name)
+            _require(value > 0, f"optimizer.{spec.name} is {value}: give a positive number")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """Everything about pre-training except the curriculum, the seed and the data."""
+
+    model: ModelConfig
+    corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    input_length: int = 512
+    batch_size: int = 2048
+
+    def __post_init__(self) -> None:
+        _require(self.batch_size > 0, f"batch_size is {self.batch_size}: give a positive integer")
+        spans = self.lengths.noise_spans
+        _require(
+            spans <= NUM_SENTINELS,
+            f"input_length {self.input_length} needs {spans} sentinels and a T5 vocabulary has "
+            f"{NUM_SENTINELS}: shorten the input or raise mean_noise_span_length",
+        )
+
+    @property
+    def lengths(self) -> CorruptionLengths:
+        """Static lengths of one example at this input length."""
+        return self.corruption.lengths(self.input_length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """Fine-tuning at a constant learning rate (Appendix A.2; FLAN-style suites differ).
+
+    Attributes:
+      learning_rate: constant.
+      dropout_rate: replaces the pre-training rate.
+      batch_size: sequences per step.
+      total_steps, evaluation_period_steps: length, and how often the suite is scored.
+      input_length: encoder positions; longer inputs are cut.
+      reset_optimizer: start Adafactor's slots afresh instead of keeping those of pre-training.
+    """
+
+    learning_rate: float = 1e-3
+    dropout_rate: float = 0.1
+    batch_size: int = 128
+    total_steps: int = 262_144
+    evaluation_period_steps: int = 8_192
+    input_length: int = 512
+    reset_optimizer: bool = False
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            if spec.name in ("dropout_rate", "reset_optimizer"):
+                continue
+            value = getattr(self, spec.name)
+            _require(value > 0, f"finetuning.{spec.name} is {value}: give a positive number")
+        _require(
+            0.0 <= self.dropout_rate < 1.0,
+            f"finetuning.dropout_rate is {self.dropout_rate}: give a number from 0 up to 1",
+        )
+        _require(
+            self.total_steps % self.evaluation_period_steps == 0,
+            f"finetuning.total_steps {self.total_steps} is no multiple of "
+            f"evaluation_period_steps {self.evaluation_period_steps}: make it one",
+        )
+
+
+Corpus = Literal["embedded", "c4"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What text is read, and the vocabulary over it.
+
+    Attributes:
+      corpus: ``embedded`` (docstrings of installed packages) or ``c4``.
+      vocab_size: rows of the embedding; for ``embedded`` a vocabulary of
+        ``vocab_size - NUM_SENTINELS - 1`` pieces is trained, for ``c4`` it is T5's own.
+      packages: ``all`` (standard library and the packages of the ``train`` extra) or
+        ``stdlib``, for quick runs; means nothing for ``c4``.
+    """
+
+    corpus: Corpus
+    vocab_size: int
+    packages: Literal["all", "stdlib"] = "all"
+
+    def __post_init__(self) -> None:
+        _require(
+            self.vocab_size % 128 == 0 and self.vocab_size >= 512,
+            f"data.vocab_size is {self.vocab_size}: give a multiple of 128, at least 512",
+        )
+
+
+def _paper(mlm_ratio: float, **model: int) -> PretrainConfig:
+    return PretrainConfig(
+        model=ModelConfig(vocab_size=32_128, head_dim=64, **model),
+        corruption=CorruptionConfig(mlm_ratio=mlm_ratio),
+    )
+
+
+PAPER: Mapping[str, PretrainConfig] = types.MappingProxyType(
+    {
+        "base": _paper(
+            0.15,
+            emb_dim=768,
+            num_heads=12,
+            mlp_dim=3072,
+            num_encoder_layers=12,
+            num_decoder_layers=12,
+            generator_num_layers=4,
+            generator_mlp_dim=1024,
+            rtd_mlp_dim=3072,
+        ),
+        "large": _paper(
+            0.20,
+            emb_dim=1024,
+            num_heads=16,
+            mlp_dim=4096,
+            num_encoder_layers=24,
+            num_decoder_layers=24,
+            generator_num_layers=6,
+            generator_mlp_dim=2048,
+            rtd_mlp_dim=4096,
+        ),
+    }
+)
+"""Table 5, column by column."""
+
+_Config = TypeVar("_Config")
+
+
+def from_mapping(cls: type[_Config], values: Mapping[str, Any], where: str) -> _Config:
+    """Builds a configuration from plain data; unknown keys and wrong types are errors.
+
+    Args:
+      cls: one of this module's dataclasses.
+      values: plain data as read from TOML or JSON.
+      where: what to call the source in an error.
+
+    Raises:
+      UserError: naming the key, the value and what was expected.
+
+    >>> from_mapping(CorruptionConfig, {"mlm_ratio": 0.2}, "demo").mlm_ratio
+    0.2
+    """
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where}: expected a table of settings, found {values!r}")
+    hints = typing.get_type_hints(cls)
+    specs = {spec.name: spec for spec in dataclasses.fields(typing.cast(Any, cls))}
+    unknown = sorted(set(values) - set(specs))
+    if unknown:
+        raise UserError(f"{where}: unknown setting {unknown[0]!r}; known: {', '.join(specs)}")
+    missing = [
+        name
+        for name, spec in specs.items()
+        if name not in values
+        and spec.default is dataclasses.MISSING
+        and spec.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise UserError(f"{where}: setting {missing[0]!r} is missing; add it")
+    return cls(
+        **{name: _checked(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+    )
+
+
+def _checked(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(typing.cast(type, hint), value, where)
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise UserError(f"{where} is {value!r}: give one of {', '.join(get_args(hint))}")
+        return value
+    # bool is an int to Python, never to a person writing a configuration.
+    if isinstance(value, bool) is not (hint is bool) or not isinstance(
+        value, (int, float) if hint is float else hint
+    ):
+        raise UserError(f"{where} is {value!r}: give a value of type {hint.__name__}")
+    return float(value) if hint is float else value
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Plain data of a configuration; ``from_mapping`` of it is equal to the original."""
+    return dataclasses.asdict(config)
