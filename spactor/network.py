@@ -1,0 +1,447 @@
+"""T5.1.0 in Flax linen, with SPACTOR's generator and replaced-token-detection head beside it.
+
+The discriminator's parameters have the paths and shapes of T5X's stock T5 network
+(``token_embedder``, ``encoder``, ``decoder``); what the hybrid stage adds stands beside them
+(``generator``, ``rtd_head``) and is never touched by span corruption alone. T5.1.0: ReLU
+feed-forward blocks, no biases, root-mean-square norms before each block, relative position
+biases shared by all layers of a stack, attention logits not divided by √head_dim (the query's
+initialiser carries that), tied embedding whose logits are divided by √d.
+
+Letters in shapes: B batch, L and T lengths, D ``emb_dim``, H heads, K ``head_dim``, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from spactor.config import ModelConfig
+
+Array = jax.Array
+
+_MASKED = -1e10  # T5X's value for a forbidden position, finite so that an empty row stays finite.
+_NUM_BUCKETS = 32
+_MAX_DISTANCE = 128
+
+_attention_init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+_dense_init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
+_bias_init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")
+
+
+def relative_position_buckets(length: int, *, bidirectional: bool) -> np.ndarray:
+    """T5's bucket of every offset key − query from −length + 1 to length − 1.
+
+    Exact when near, logarithmic when far.
+
+    Returns:
+      int32 ``[2 length − 1]``, values in ``[0, 32)``.
+
+    >>> relative_position_buckets(4, bidirectional=True)
+    array([ 3,  2,  1,  0, 17, 18, 19], dtype=int32)
+    >>> relative_position_buckets(4, bidirectional=False)
+    array([3, 2, 1, 0, 0, 0, 0], dtype=int32)
+    """
+    behind = np.arange(length - 1, -length, -1)
+    num_buckets = _NUM_BUCKETS // 2 if bidirectional else _NUM_BUCKETS
+    ahead = np.where(behind < 0, num_buckets, 0) if bidirectional else 0
+    distance = np.abs(behind) if bidirectional else np.maximum(behind, 0)
+    exact = num_buckets // 2
+    # float32 as T5X computes it: a wider type would move offsets that sit on a bucket's edge.
+    far = np.log(
+        distance.astype(np.float32) / np.float32(exact) + np.finfo(np.float32).eps
+    ) / np.log(_MAX_DISTANCE / exact)
+    far_bucket = exact + (far * (num_buckets - exact)).astype(np.int32)
+    bucket = np.where(distance < exact, distance, np.minimum(far_bucket, num_buckets - 1))
+    return (ahead + bucket).astype(np.int32)
+
+
+def padding_bias(tokens: Array) -> Array:
+    """Bias ``[B, 1, 1, L]`` that hides padding (id 0) of ``[B, L]`` from attention."""
+    return jnp.where(tokens > 0, 0.0, _MASKED)[:, None, None, :]
+
+
+class RelativePositionBias(nn.Module):
+    """One learned attention bias per head and distance bucket, shared by a stack's layers."""
+
+    num_heads: int
+    bidirectional: bool
+
+    @nn.compact
+    def __call__(self, length: int) -> Array:
+        """Returns ``[1, H, length, length]``, query before key."""
+        table = self.param("rel_embedding", _bias_init, (self.num_heads, _NUM_BUCKETS))
+        buckets = relative_position_buckets(length, bidirectional=self.bidirectional)
+        one_hot = np.equal(np.arange(_NUM_BUCKETS)[:, None], buckets).astype(np.float32)
+        by_offset = jnp.pad(table @ one_hot, ((0, 0), (0, 1)))
+        # Row q is the same 2·length values turned right by q. Reading copies of them with a
+        # stride one short does that, and its gradient is a sum, not a scatter over all pairs.
+        turned = jnp.tile(by_offset, (1, length))[:, : length * (2 * length - 1)]
+        turned = turned.reshape(self.num_heads, length, 2 * length - 1)
+        return turned[None, :, :, length - 1 :]
+
+
+class Attention(nn.Module):
+    """Multi-head dot-product attention without biases or logit scaling."""
+
+    config: ModelConfig
+    num_heads: int
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        width = self.num_heads * self.config.head_dim
+
+        def projection(features: int, init: nn.initializers.Initializer) -> nn.Dense:
+            return nn.Dense(features, use_bias=False, kernel_init=init, dtype=self.dtype)
+
+        def query_init(*args: Any) -> Array:
+            return _attention_init(*args) / np.float32(np.sqrt(self.config.head_dim))
+
+        self.query = projection(width, query_init)
+        self.key = projection(width, _attention_init)
+        self.value = projection(width, _attention_init)
+        self.out = projection(self.config.emb_dim, _attention_init)
+        self.dropout = nn.Dropout(self.config.dropout_rate, broadcast_dims=(-2,))
+
+    def _heads(self, x: Array) -> Array:
+        return x.reshape(*x.shape[:-1], self.num_heads, self.config.head_dim)
+
+    def _attend(
+        self, query: Array, key: Array, value: Array, bias: Array, deterministic: bool
+    ) -> Array:
+        weights = nn.softmax(jnp.einsum("bqhk,bvhk->bhqv", query, key) + bias.astype(query.dtype))
+        weights = self.dropout(weights, deterministic)
+        mixed = jnp.einsum("bhqv,bvhk->bqhk", weights, value)
+        return self.out(mixed.reshape(*mixed.shape[:-2], -1))
+
+    def __call__(self, inputs: Array, memory: Array, bias: Array, deterministic: bool) -> Array:
+        """All positions at once.
+
+        Args:
+          inputs: ``[B, L, D]``, one query each.
+          memory: ``[B, M, D]``, keys and values.
+          bias: broadcastable to ``[B, H, L, M]``.
+          deterministic: no dropout.
+
+        Returns:
+          ``[B, L, D]``.
+        """
+        return self._attend(
+            self._heads(self.query(inputs)),
+            self._heads(self.key(memory)),
+            self._heads(self.value(memory)),
+            bias,
+            deterministic,
+        )
+
+    def next_position(self, inputs: Array, bias: Array, position: Array, length: int) -> Array:
+        """Self-attention of one new position over those cached, which it joins.
+
+        Args:
+          inputs: ``[B, 1, D]``.
+          bias: ``[1, H, 1, length]``; forbids positions after ``position``.
+          position: scalar index of the new position.
+          length: capacity of the cache.
+        """
+        shape = (inputs.shape[0], length, self.num_heads, self.config.head_dim)
+        kept = []
+        for name, projection in (("key", self.key), ("value", self.value)):
+            cached = self._cached(f"cached_{name}", lambda: jnp.zeros(shape, self.dtype))
+            new = self._heads(projection(inputs))
+            cached = jax.lax.dynamic_update_slice_in_dim(cached, new, position, axis=1)
+            self.put_variable("cache", f"cached_{name}", cached)
+            kept.append(cached)
+        return self._attend(self._heads(self.query(inputs)), kept[0], kept[1], bias, True)
+
+    def over_memory(self, inputs: Array, memory: Array, bias: Array) -> Array:
+        """Cross-attention of one new position; the memory is projected once and kept."""
+        key = self._cached("memory_key", lambda: self._heads(self.key(memory)))
+        value = self._cached("memory_value", lambda: self._heads(self.value(memory)))
+        return self._attend(self._heads(self.query(inputs)), key, value, bias, True)
+
+    def _cached(self, name: str, make: Callable[[], Array]) -> Array:
+        if not self.has_variable("cache", name):
+            self.put_variable("cache", name, make())
+        return self.get_variable("cache", name)
+
+
+class FeedForward(nn.Module):
+    """Position-wise ReLU block."""
+
+    config: ModelConfig
+    mlp_dim: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, deterministic: bool) -> Array:
+        def dense(features: int, name: str) -> nn.Dense:
+            return nn.Dense(
+                features, use_bias=False, kernel_init=_dense_init, dtype=self.dtype, name=name
+            )
+
+        hidden = nn.relu(dense(self.mlp_dim, "wi")(x))
+        hidden = nn.Dropout(self.config.dropout_rate, broadcast_dims=(-2,))(
+            hidden, deterministic=deterministic
+        )
+        return dense(self.config.emb_dim, "wo")(hidden)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward block, each after a norm and around a residual."""
+
+    config: ModelConfig
+    mlp_dim: int
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        config = self.config
+        self.pre_attention_layer_norm = nn.RMSNorm(dtype=self.dtype)
+        self.attention = Attention(config, config.num_heads, self.dtype)
+        self.pre_mlp_layer_norm = nn.RMSNorm(dtype=self.dtype)
+        self.mlp = FeedForward(config, self.mlp_dim, self.dtype)
+        self.dropout = nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))
+
+    def __call__(self, x: Array, bias: Array, deterministic: bool) -> Array:
+        y = self.pre_attention_layer_norm(x)
+        x = x + self.dropout(self.attention(y, y, bias, deterministic), deterministic)
+        y = self.pre_mlp_layer_norm(x)
+        return x + self.dropout(self.mlp(y, deterministic), deterministic)
+
+
+class Encoder(nn.Module):
+    """Bidirectional stack over embedded tokens: the discriminator's encoder, and G's backbone."""
+
+    config: ModelConfig
+    num_layers: int
+    mlp_dim: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, embedded: Array, padding_bias: Array, deterministic: bool) -> Array:
+        """Contextual vectors ``[B, L, D]`` of embedded tokens ``[B, L, D]``."""
+        config = self.config
+        dropout = nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))
+        length = embedded.shape[-2]
+        bias = (
+            RelativePositionBias(config.num_heads, True, name="relpos_bias")(length) + padding_bias
+        )
+        x = dropout(embedded, deterministic)
+        for index in range(self.num_layers):
+            x = EncoderLayer(config, self.mlp_dim, self.dtype, name=f"layers_{index}")(
+                x, bias, deterministic
+            )
+        x = nn.RMSNorm(dtype=self.dtype, name="encoder_norm")(x)
+        return nn.Dropout(config.dropout_rate)(x, deterministic=deterministic)
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, attention over the encoder, feed-forward block."""
+
+    config: ModelConfig
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        config = self.config
+        self.pre_self_attention_layer_norm = nn.RMSNorm(dtype=self.dtype)
+        self.self_attention = Attention(config, config.num_heads, self.dtype)
+        self.pre_cross_attention_layer_norm = nn.RMSNorm(dtype=self.dtype)
+        self.encoder_decoder_attention = Attention(config, config.num_heads, self.dtype)
+        self.pre_mlp_layer_norm = nn.RMSNorm(dtype=self.dtype)
+        self.mlp = FeedForward(config, config.mlp_dim, self.dtype)
+        self.dropout = nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))
+
+    def __call__(
+        self, x: Array, encoded: Array, bias: Array, padding_bias: Array, deterministic: bool
+    ) -> Array:
+        y = self.pre_self_attention_layer_norm(x)
+        x = x + self.dropout(self.self_attention(y, y, bias, deterministic), deterministic)
+        y = self.pre_cross_attention_layer_norm(x)
+        y = self.encoder_decoder_attention(y, encoded, padding_bias, deterministic)
+        x = x + self.dropout(y, deterministic)
+        y = self.pre_mlp_layer_norm(x)
+        return x + self.dropout(self.mlp(y, deterministic), deterministic)
+
+    def next_position(
+        self,
+        x: Array,
+        encoded: Array,
+        bias: Array,
+        padding_bias: Array,
+        position: Array,
+        length: int,
+    ) -> Array:
+        y = self.pre_self_attention_layer_norm(x)
+        x = x + self.self_attention.next_position(y, bias, position, length)
+        y = self.pre_cross_attention_layer_norm(x)
+        x = x + self.encoder_decoder_attention.over_memory(y, encoded, padding_bias)
+        return x + self.mlp(self.pre_mlp_layer_norm(x), True)
+
+
+class Decoder(nn.Module):
+    """Causal stack over embedded target tokens."""
+
+    config: ModelConfig
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        config = self.config
+        self.relpos_bias = RelativePositionBias(config.num_heads, False)
+        self.layers = [DecoderLayer(config, self.dtype) for _ in range(config.num_decoder_layers)]
+        self.decoder_norm = nn.RMSNorm(dtype=self.dtype)
+        self.dropout = nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))
+
+    def __call__(
+        self, embedded: Array, encoded: Array, padding_bias: Array, deterministic: bool
+    ) -> Array:
+        """Vectors ``[B, T, D]``; position t sees embedded positions 0 … t."""
+        length = embedded.shape[-2]
+        causal = np.where(np.tril(np.ones((length, length), bool)), 0.0, _MASKED)
+        bias = self.relpos_bias(length) + jnp.asarray(causal, self.dtype)
+        x = self.dropout(embedded, deterministic)
+        for layer in self.layers:
+            x = layer(x, encoded, bias, padding_bias, deterministic)
+        return self.dropout(self.decoder_norm(x), deterministic)
+
+    def next_position(
+        self, embedded: Array, encoded: Array, padding_bias: Array, position: Array, length: int
+    ) -> Array:
+        """Vector ``[B, 1, D]`` of one new position, through the cache."""
+        allowed = jnp.where(jnp.arange(length) <= position, 0.0, _MASKED)
+        bias = jax.lax.dynamic_slice_in_dim(self.relpos_bias(length), position, 1, axis=2)
+        bias = bias + allowed
+        x = embedded
+        for layer in self.layers:
+            x = layer.next_position(x, encoded, bias, padding_bias, position, length)
+        return self.decoder_norm(x)
+
+
+class Generator(nn.Module):
+    """G: a small bidirectional encoder and its own linear projection to the vocabulary (Eq. 3)."""
+
+    config: ModelConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, embedded: Array, positions: Array, deterministic: bool) -> Array:
+        """Logits ``[B, q, V]`` in float32 at ``positions`` ``[B, q]`` of X_c^MLM alone."""
+        config = self.config
+        hidden = Encoder(
+            config,
+            config.generator_num_layers,
+            config.generator_mlp_dim,
+            self.dtype,
+            name="encoder",
+        )(embedded, jnp.zeros((), self.dtype), deterministic)
+        chosen = jnp.take_along_axis(hidden, positions[..., None], axis=1)
+        return nn.Dense(
+            config.vocab_size, use_bias=False, kernel_init=_dense_init, name="projection"
+        )(chosen.astype(jnp.float32))
+
+
+class ReplacedTokenHead(nn.Module):
+    """f of Equation 5: a GELU layer and one logit per position, for "this token is original"."""
+
+    config: ModelConfig
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, encoded: Array) -> Array:
+        """Logits ``[B, L]`` in float32."""
+        hidden = nn.Dense(
+            self.config.rtd_mlp_dim,
+            use_bias=False,
+            kernel_init=_dense_init,
+            dtype=self.dtype,
+            name="wi",
+        )(encoded)
+        logits = nn.Dense(1, use_bias=False, kernel_init=_dense_init, name="wo")(
+            nn.gelu(hidden).astype(jnp.float32)
+        )
+        return logits[..., 0]
+
+
+class Network(nn.Module):
+    """Discriminator D, generator G and RTD head over one token embedder.
+
+    Span corruption alone calls :meth:`encode` and :meth:`decode`, which read the discriminator's
+    parameters only, so it runs on parameters from which generator and RTD head were dropped.
+    """
+
+    config: ModelConfig
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        config = self.config
+        self.token_embedder = nn.Embed(
+            config.vocab_size,
+            config.emb_dim,
+            embedding_init=nn.initializers.normal(1.0),
+            dtype=self.dtype,
+        )
+        self.encoder = Encoder(config, config.num_encoder_layers, config.mlp_dim, self.dtype)
+        self.decoder = Decoder(config, self.dtype)
+        self.generator = Generator(config, self.dtype)
+        self.rtd_head = ReplacedTokenHead(config, self.dtype)
+
+    def embed(self, tokens: Array) -> Array:
+        """Rows of the shared embedder: ``[..., D]`` for integer ``[...]``."""
+        return self.token_embedder(tokens)
+
+    def encode(self, embedded: Array, padding_bias: Array, deterministic: bool = True) -> Array:
+        """Encoder output ``[B, L, D]`` of embedded tokens."""
+        return self.encoder(embedded, padding_bias, deterministic)
+
+    def decode(
+        self,
+        decoder_input_tokens: Array,
+        encoded: Array,
+        padding_bias: Array,
+        deterministic: bool = True,
+    ) -> Array:
+        """Teacher-forced logits ``[B, T, V]`` in float32."""
+        hidden = self.decoder(
+            self.embed(decoder_input_tokens), encoded, padding_bias, deterministic
+        )
+        return self._logits(hidden)
+
+    def decode_next(
+        self, token: Array, encoded: Array, padding_bias: Array, position: Array, length: int
+    ) -> Array:
+        """Logits ``[B, V]`` after one more input token ``[B]``; uses the ``cache`` collection.
+
+        The first call, at position 0, creates the cache for ``length`` positions.
+        """
+        hidden = self.decoder.next_position(
+            self.embed(token[:, None]), encoded, padding_bias, position, length
+        )
+        return self._logits(hidden)[:, 0]
+
+    def _logits(self, hidden: Array) -> Array:
+        table = self.token_embedder.embedding.astype(jnp.float32)
+        return hidden.astype(jnp.float32) @ table.T / np.float32(np.sqrt(self.config.emb_dim))
+
+    def generate(self, embedded: Array, positions: Array, deterministic: bool = True) -> Array:
+        """Generator logits ``[B, q, V]`` at masked positions ``[B, q]``."""
+        return self.generator(embedded, positions, deterministic)
+
+    def detect(self, encoded: Array) -> Array:
+        """RTD logits ``[B, L]``: positive means the token is judged original."""
+        return self.rtd_head(encoded)
+
+    def __call__(self, encoder_input_tokens: Array, decoder_input_tokens: Array) -> Array:
+        """T5 alone, without dropout: teacher-forced logits ``[B, T, V]``."""
+        bias = padding_bias(encoder_input_tokens)
+        encoded = self.encode(self.embed(encoder_input_tokens), bias)
+        return self.decode(decoder_input_tokens, encoded, bias)
+
+    def touch_all(self, encoder_input_tokens: Array, decoder_input_tokens: Array) -> None:
+        """Runs every part once, so that initialisation creates all parameters."""
+        bias = padding_bias(encoder_input_tokens)
+        embedded = self.embed(encoder_input_tokens)
+        self.decode(decoder_input_tokens, self.encode(embedded, bias), bias)
+        self.generate(embedded, jnp.zeros((encoder_input_tokens.shape[0], 1), jnp.int32))
+        self.detect(embedded)

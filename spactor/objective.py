@@ -1,0 +1,221 @@
+"""L_G, L_RTD, L_SC and their weighted sum (Equations 4, 6, 8 and 9).
+
+Every loss is a sum over positions, averaged over the sequences of the batch. Metrics are
+``Ratio`` pairs, a sum and the weight it is to be divided by, until they reach the host.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from spactor.config import ObjectiveConfig
+from spactor.corruption import CorruptedBatch, shift_right
+from spactor.network import Network, padding_bias
+
+Array = jax.Array
+Params = Any
+
+
+class Ratio(NamedTuple):
+    """A mean kept as its numerator and denominator, so that means of parts can be merged."""
+
+    total: Array
+    weight: Array
+
+
+Metrics = dict[str, Ratio]
+
+
+def _mean(values: Array, where: Array | None = None) -> Ratio:
+    values = values.astype(jnp.float32)
+    weights = jnp.ones_like(values) if where is None else where.astype(jnp.float32)
+    return Ratio(jnp.sum(values * weights), jnp.sum(weights))
+
+
+def token_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
+    """Negative log-likelihood and log Z of each position.
+
+    Args:
+      logits: float32 ``[..., V]``.
+      targets: integer ``[...]``.
+
+    Returns:
+      Two float32 ``[...]``, in nats.
+    """
+    log_z = jax.nn.logsumexp(logits, axis=-1)
+    chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    return log_z - chosen, log_z
+
+
+def binary_cross_entropy(logits: Array, positive: Array) -> Array:
+    """−log σ(logit) where ``positive``, −log(1 − σ(logit)) elsewhere (Equation 6), in nats."""
+    return jax.nn.softplus(jnp.where(positive, -logits, logits))
+
+
+def sample_replacements(generator_logits: Array, keys: Array) -> Array:
+    """One token per masked position from p_G, with no gradient: int32 ``[B, q]``.
+
+    Args:
+      generator_logits: ``[B, q, V]``.
+      keys: one per row, ``[B]``.
+    """
+    logits = jax.lax.stop_gradient(generator_logits)
+    return jax.vmap(jax.random.categorical)(keys, logits).astype(jnp.int32)
+
+
+def _replace_rows(rows: Array, positions: Array, new: Array) -> Array:
+    """Overwrites ``rows[b, positions[b, i]]`` with ``new[b, i]``."""
+    return jax.vmap(lambda row, where, value: row.at[where].set(value))(rows, positions, new)
+
+
+def _bind(network: Network, params: Params, dropout_key: Array | None) -> Network:
+    rngs = {} if dropout_key is None else {"dropout": dropout_key}
+    return network.bind({"params": params}, rngs=rngs)
+
+
+class _SpanCorruption(NamedTuple):
+    """The decoder's term: the weighted loss, and nats per target token."""
+
+    loss: Array
+    ratio: Ratio
+
+
+def _span_corruption(logits: Array, targets: Array, config: ObjectiveConfig) -> _SpanCorruption:
+    """λ2·L_SC of logits ``[B, t, V]`` with z-loss; padding targets (id 0) count nowhere."""
+    nll, log_z = token_cross_entropy(logits, targets)
+    weights = (targets > 0).astype(nll.dtype)
+    per_sequence = jnp.sum((nll + config.z_loss * log_z**2) * weights, axis=-1)
+    return _SpanCorruption(config.lambda_sc * jnp.mean(per_sequence), _mean(nll, weights))
+
+
+def teacher_forced_logits(
+    network: Network,
+    params: Params,
+    encoder_input_tokens: Array,
+    decoder_target_tokens: Array,
+    dropout_key: Array | None = None,
+) -> Array:
+    """The discriminator as a plain T5: float32 logits ``[B, T, V]`` of every target position.
+
+    Args:
+      network, params: parameters may lack generator and RTD head.
+      encoder_input_tokens: int32 ``[B, L]``, padded with 0.
+      decoder_target_tokens: int32 ``[B, T]``, padded with 0.
+      dropout_key: none means no dropout.
+    """
+    deterministic = dropout_key is None
+    model = _bind(network, params, dropout_key)
+    bias = padding_bias(encoder_input_tokens)
+    encoded = model.encode(model.embed(encoder_input_tokens), bias, deterministic)
+    return model.decode(shift_right(decoder_target_tokens), encoded, bias, deterministic)
+
+
+def span_corruption_loss(
+    network: Network,
+    params: Params,
+    batch: CorruptedBatch,
+    config: ObjectiveConfig,
+    dropout_key: Array | None = None,
+) -> tuple[Array, Metrics]:
+    """λ2·L_SC on the clean input X_c: the second stage and the baseline.
+
+    Returns:
+      The scalar objective and its metrics, ``sc_loss`` in nats per target token.
+    """
+    targets = batch.decoder_target_tokens
+    logits = teacher_forced_logits(
+        network, params, batch.encoder_input_tokens, targets, dropout_key
+    )
+    term = _span_corruption(logits, targets, config)
+    return term.loss, {"sc_loss": term.ratio}
+
+
+def target_token_loss(
+    network: Network,
+    params: Params,
+    encoder_input_tokens: Array,
+    decoder_target_tokens: Array,
+    z_loss: float,
+    dropout_key: Array | None = None,
+) -> tuple[Array, Metrics]:
+    """Mean loss per target token, for fine-tuning, where target lengths differ widely.
+
+    Returns:
+      The scalar mean, z-loss included, and the metric ``loss`` in nats per target token.
+    """
+    logits = teacher_forced_logits(
+        network, params, encoder_input_tokens, decoder_target_tokens, dropout_key
+    )
+    nll, log_z = token_cross_entropy(logits, decoder_target_tokens)
+    present = decoder_target_tokens > 0
+    regularised = _mean(nll + z_loss * log_z**2, present)
+    return regularised.total / regularised.weight, {"loss": _mean(nll, present)}
+
+
+def hybrid_loss(
+    network: Network,
+    params: Params,
+    batch: CorruptedBatch,
+    config: ObjectiveConfig,
+    sample_keys: Array,
+    dropout_key: Array | None = None,
+) -> tuple[Array, Metrics]:
+    """L = L_G + λ1·L_RTD + λ2·L_SC on the noisy input X̂_c (Equation 9).
+
+    Only masked positions go through the generator's projection, and the discriminator's input
+    embedding is the generator's with the sampled tokens' rows exchanged. A sampled token equal
+    to the original counts as original; the RTD sum runs over all n positions of X̂_c.
+
+    Args:
+      network, params: with generator and RTD head.
+      batch: corrupted examples.
+      config: weights.
+      sample_keys: one key per row ``[B]``, for the generator's samples.
+      dropout_key: none means no dropout.
+
+    Returns:
+      The scalar objective and its metrics; losses are means in nats per position.
+    """
+    deterministic = dropout_key is None
+    model = _bind(network, params, dropout_key)
+    positions = batch.masked_positions
+    originals = jnp.take_along_axis(batch.encoder_input_tokens, positions, axis=1)
+
+    masked_embedded = model.embed(batch.masked_tokens)
+    generator_logits = model.generate(masked_embedded, positions, deterministic)
+    generator_nll, _ = token_cross_entropy(generator_logits, originals)
+    sampled = sample_replacements(generator_logits, sample_keys)
+    is_original = _replace_rows(
+        jnp.ones(batch.masked_tokens.shape, bool), positions, sampled == originals
+    )
+
+    noisy_embedded = _replace_rows(masked_embedded, positions, model.embed(sampled))
+    bias = padding_bias(batch.masked_tokens)
+    encoded = model.encode(noisy_embedded, bias, deterministic)
+    rtd_logits = model.detect(encoded)
+    rtd_nll = binary_cross_entropy(rtd_logits, is_original)
+
+    logits = model.decode(batch.decoder_input_tokens, encoded, bias, deterministic)
+    span_corruption = _span_corruption(logits, batch.decoder_target_tokens, config)
+
+    loss = (
+        jnp.mean(jnp.sum(generator_nll, axis=-1))
+        + config.lambda_rtd * jnp.mean(jnp.sum(rtd_nll, axis=-1))
+        + span_corruption.loss
+    )
+    judged_replaced = rtd_logits < 0
+    correct = judged_replaced != is_original
+    guessed = jnp.argmax(generator_logits, axis=-1) == originals
+    return loss, {
+        "sc_loss": span_corruption.ratio,
+        "generator_loss": _mean(generator_nll),
+        "generator_accuracy": _mean(guessed),
+        "rtd_loss": _mean(rtd_nll),
+        "rtd_accuracy": _mean(correct),
+        "rtd_recall": _mean(correct, ~is_original),
+        "rtd_precision": _mean(correct, judged_replaced),
+        "replaced_fraction": _mean(~is_original),
+    }

@@ -1,0 +1,239 @@
+"""One compiled function per stage: (state, batch, seed) → (state, metrics); also eval and decode.
+
+Every random number is a function of (seed, step, role, row), so a killed run continues bit for
+bit and a branch sees what its sibling saw. Builders are cached on their frozen arguments: a
+process that trains many segments of one size compiles each stage once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from spactor import corruption, objective, optimizer
+from spactor.config import PretrainConfig, Stage
+from spactor.data.vocabulary import VocabularyFacts
+from spactor.network import Network
+from spactor.objective import Metrics, Params
+
+Array = jax.Array
+
+HYBRID_ONLY = ("generator", "rtd_head")
+"""Top-level parameters that the hybrid stage adds to T5, and τ drops."""
+
+_ROLES = ("corruption", "sample", "dropout")
+_VALIDATION_SEED = 0
+
+
+class TrainState(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+      step: scalar int32, updates made; the global step of the schedule.
+      params: nested dictionaries of float32 arrays.
+      slots: Adafactor's second moments.
+    """
+
+    step: Array
+    params: Params
+    slots: optimizer.Slots
+
+
+TrainStep = Callable[[TrainState, Array, Array], tuple[TrainState, Metrics]]
+
+
+def device_sharding() -> jax.sharding.Sharding:
+    """Where states live: the first device."""
+    return jax.sharding.SingleDeviceSharding(jax.devices()[0])
+
+
+def role_keys(seed: Array | int, step: Array | int) -> dict[str, Array]:
+    """Independent keys for the roles of one step."""
+    key = jax.random.fold_in(jax.random.key(seed), step)
+    return {role: jax.random.fold_in(key, index) for index, role in enumerate(_ROLES)}
+
+
+def row_keys(key: Array, rows: int) -> Array:
+    """One key per row of a batch ``[rows]``; row i's does not depend on the number of rows."""
+    return jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.arange(rows))
+
+
+def without_hybrid_parts(state: TrainState) -> TrainState:
+    """Drops generator and RTD head with their slots; all else is passed on untouched."""
+
+    def kept(tree: Any) -> Any:
+        return {name: leaf for name, leaf in tree.items() if name not in HYBRID_ONLY}
+
+    return TrainState(
+        step=state.step,
+        params=kept(state.params),
+        slots=state.slots._replace(
+            v_row=kept(state.slots.v_row), v_col=kept(state.slots.v_col), v=kept(state.slots.v)
+        ),
+    )
+
+
+def init_state(config: PretrainConfig, seed: int, stage: Stage) -> TrainState:
+    """Fresh state at step 0; the discriminator's values do not depend on the stage."""
+    network = Network(config.model)
+    tokens = jnp.zeros((1, 2), jnp.int32)
+
+    def init(key: Array) -> TrainState:
+        params = network.init(key, tokens, tokens, method=Network.touch_all)["params"]
+        slots = optimizer.init_slots(params, config.optimizer)
+        state = TrainState(jnp.zeros((), jnp.int32), params, slots)
+        return state if stage == "hybrid" else without_hybrid_parts(state)
+
+    # Committed to a device, as restored states are: otherwise the two compile separately.
+    return jax.jit(init, out_shardings=device_sharding())(jax.random.key(seed))
+
+
+def updated(
+    state: TrainState, grads: Params, rate: Array | float, config: PretrainConfig
+) -> TrainState:
+    """State after one optimizer update."""
+    params, slots = optimizer.update(state.params, grads, state.slots, rate, config.optimizer)
+    return TrainState(state.step + 1, params, slots)
+
+
+def _losses(
+    config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
+) -> Callable[[Params, corruption.CorruptedBatch, Array, Array | None], tuple[Array, Metrics]]:
+    network = Network(config.model)
+    if stage == "hybrid":
+        return lambda params, batch, sample, dropout: objective.hybrid_loss(
+            network, params, batch, config.objective, row_keys(sample, batch[0].shape[0]), dropout
+        )
+    return lambda params, batch, _, dropout: objective.span_corruption_loss(
+        network, params, batch, config.objective, dropout
+    )
+
+
+@functools.cache
+def build_train_step(
+    config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
+) -> TrainStep:
+    """Compiled update of one stage: ``(state, chunks int32 [B, N], seed) → (state, metrics)``.
+
+    The state is donated. Metrics are :class:`objective.Ratio` pairs, read before the update.
+    """
+    losses = _losses(config, vocabulary, stage)
+
+    def train_step(state: TrainState, chunks: Array, seed: Array) -> tuple[TrainState, Metrics]:
+        keys = role_keys(seed, state.step)
+        batch = corruption.corrupt(
+            chunks, row_keys(keys["corruption"], chunks.shape[0]), config.lengths, vocabulary
+        )
+        dropout_key = keys["dropout"] if config.model.dropout_rate > 0.0 else None
+        (loss, metrics), grads = jax.value_and_grad(losses, has_aux=True)(
+            state.params, batch, keys["sample"], dropout_key
+        )
+        rate = optimizer.learning_rate(state.step, config.optimizer)
+        one = jnp.ones(())
+        metrics |= {
+            "loss": objective.Ratio(loss, one),
+            "learning_rate": objective.Ratio(rate, one),
+            "grad_norm": objective.Ratio(optax.global_norm(grads), one),
+        }
+        return updated(state, grads, rate, config), metrics
+
+    return jax.jit(train_step, donate_argnums=0)
+
+
+@functools.cache
+def build_validation_step(
+    config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
+) -> Callable[[Params, Array | np.ndarray], Metrics]:
+    """Compiled validation of chunks ``[B, N]``, corrupted alike whatever the run and the step.
+
+    ``sc_loss_clean`` reads X_c; in the hybrid stage ``sc_loss_noisy`` reads X̂_c, and the
+    generator and the RTD head are scored on the same replacements. All without dropout.
+    """
+    network = Network(config.model)
+
+    def validation_step(params: Params, chunks: Array) -> Metrics:
+        keys = corruption.content_keys(_VALIDATION_SEED, chunks)
+        batch = corruption.corrupt(chunks, keys, config.lengths, vocabulary)
+        _, clean = objective.span_corruption_loss(network, params, batch, config.objective)
+        metrics = {"sc_loss_clean": clean["sc_loss"]}
+        if stage == "hybrid":
+            sample_keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
+            _, hybrid = objective.hybrid_loss(network, params, batch, config.objective, sample_keys)
+            renamed = {
+                "sc_loss": "sc_loss_noisy",
+                "generator_loss": "mlm_loss",
+                "generator_accuracy": "mlm_accuracy",
+            }
+            metrics |= {renamed.get(name, name): ratio for name, ratio in hybrid.items()}
+        return metrics
+
+    return jax.jit(validation_step)
+
+
+@functools.cache
+def build_greedy_decode(
+    config: PretrainConfig, max_length: int, eos_id: int
+) -> Callable[[Params, Array | np.ndarray], Array]:
+    """Compiled greedy decoding with a key-value cache.
+
+    Returns:
+      ``(params, encoder_input_tokens int32 [B, L]) → int32 [B, max_length]``; after eos, padding.
+      It stops when every row has ended.
+    """
+    network = Network(config.model)
+
+    def decode(params: Params, encoder_input_tokens: Array) -> Array:
+        rows = encoder_input_tokens.shape[0]
+        model = network.bind({"params": params})
+        bias = objective.padding_bias(encoder_input_tokens)
+        encoded = model.encode(model.embed(encoder_input_tokens), bias)
+
+        def advance(token: Array, cache: Any, position: Array) -> tuple[Array, Any]:
+            logits, new = network.apply(
+                {"params": params} | cache,
+                token,
+                encoded,
+                bias,
+                position,
+                max_length,
+                method=Network.decode_next,
+                mutable=["cache"],
+            )
+            return jnp.argmax(logits, axis=-1).astype(jnp.int32), new
+
+        class Carry(NamedTuple):
+            position: Array
+            token: Array
+            ended: Array
+            tokens: Array
+            cache: Any
+
+        def emit(carry: Carry, token: Array, cache: Any) -> Carry:
+            token = jnp.where(carry.ended, 0, token)
+            tokens = jax.lax.dynamic_update_slice_in_dim(
+                carry.tokens, token[:, None], carry.position, axis=1
+            )
+            return Carry(carry.position + 1, token, carry.ended | (token == eos_id), tokens, cache)
+
+        start = Carry(
+            position=jnp.zeros((), jnp.int32),
+            token=jnp.zeros(rows, jnp.int32),
+            ended=jnp.zeros(rows, bool),
+            tokens=jnp.zeros((rows, max_length), jnp.int32),
+            cache={},
+        )
+        # The first step runs outside the loop: it creates the cache that the loop carries.
+        first = emit(start, *advance(start.token, start.cache, start.position))
+        return jax.lax.while_loop(
+            lambda carry: (carry.position < max_length) & ~jnp.all(carry.ended),
+            lambda carry: emit(carry, *advance(carry.token, carry.cache, carry.position)),
+            first,
+        ).tokens
+
+    return jax.jit(decode)
