@@ -1,0 +1,91 @@
+"""The manifest of a prepared data folder: what it holds, and proof that it still does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spactor.errors import UserError
+
+FORMAT = 1
+FILE_NAME = "manifest.json"
+VOCABULARY_FILE = "sentencepiece.model"
+
+
+def tokens_file(split: str) -> str:
+    """Name of the file that holds the tokens of ``train`` or ``validation``."""
+    return f"tokens_{split}.npy"
+
+
+def documents_file(split: str) -> str:
+    """Name of the file that holds the documents of ``train`` or ``validation``."""
+    return f"documents_{split}.jsonl"
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint_of(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of everything in a manifest that can change a number.
+
+    The digests of all files are in it, so it names the content, not the way it was made.
+    Package versions are left out: a release that changes no docstring changes no number.
+    """
+    facts = {key: value for key, value in manifest.items() if key != "fingerprint"}
+    facts["corpus"] = {k: v for k, v in facts["corpus"].items() if k != "packages"}
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Writes the manifest and makes it durable."""
+    with (folder / FILE_NAME).open("w", encoding="utf-8") as file:
+        json.dump(manifest, file, indent=2, sort_keys=True, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Reads and checks the manifest alone, not the files it lists.
+
+    Raises:
+      UserError: missing, damaged or of another format.
+    """
+    path = folder / FILE_NAME
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        fine = manifest["format"] == FORMAT and manifest["fingerprint"] == fingerprint_of(manifest)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}): run 'repro prepare'"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: damaged; run 'repro prepare' to build it again") from error
+    if not fine:
+        raise UserError(
+            f"{path}: not what was written there; run 'repro prepare' to build it again"
+        )
+    return manifest
+
+
+def damage(folder: Path, manifest: Mapping[str, Any], only: tuple[str, ...] = ()) -> str | None:
+    """Says what is wrong with the listed files (or with ``only`` some), or None."""
+    files: Mapping[str, str] = manifest["files"]
+    for name in only or sorted(files):
+        path = folder / name
+        try:
+            if digest_of_file(path) != files[name]:
+                return f"{path} has changed since it was written"
+        except FileNotFoundError:
+            return f"{path} is missing"
+        except OSError as error:
+            return f"{path} cannot be read ({error.strerror})"
+    return None

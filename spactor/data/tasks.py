@@ -1,0 +1,83 @@
+"""The prepared corpus as seqio reads it: one Task over its documents.
+
+The same tokens as `arrays`, made by seqio's own tokenizer from the text: chunk i of the Task
+is chunk i of the arrays. T5X reads the Task; the local engine reads the arrays.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spactor.data import host_tensorflow, manifest
+from spactor.data.vocabulary import seqio_vocabulary
+
+DOCSTRINGS_TASK = "spactor_docstrings"
+
+
+def lines_dataset(
+    split: str,
+    shuffle_files: bool,
+    seed: int | None = None,
+    *,
+    files: Mapping[str, Path],
+    keys: tuple[str, ...],
+) -> Any:
+    """A `tf.data.Dataset` over JSON lines, in file order; a ``FunctionDataSource``'s function."""
+    del shuffle_files, seed  # There is one file per split.
+    tf, _ = host_tensorflow.tensorflow_text()
+    with files[split].open(encoding="utf-8") as file:
+        fields = [json.loads(line) for line in file]
+    # Slices of a tensor, because a generator in Python serves ten times fewer a second.
+    return tf.data.Dataset.from_tensor_slices(
+        {key: tf.constant([line[key] for line in fields], tf.string) for key in keys}
+    )
+
+
+def replace_in_registry(registry: Any, name: str) -> None:
+    """Makes room for a registration under ``name``; seqio refuses to register a name twice."""
+    if name in registry.names():
+        registry.remove(name)
+
+
+def _text_as_targets(dataset: Any) -> Any:
+    return dataset.map(lambda fields: {"targets": fields["text"]})
+
+
+def _chunks(dataset: Any, sequence_length: Mapping[str, int]) -> Any:
+    # rebatch joins ragged documents to one stream and cuts it, documents in order.
+    return dataset.rebatch(sequence_length["targets"], drop_remainder=True)
+
+
+def register_docstrings(folder: Path) -> str:
+    """Registers the Task `spactor_docstrings` over a prepared folder; returns its name.
+
+    Its examples are ``{"targets": int32[N]}``, N given by the reader as
+    ``sequence_length={"targets": N}``: raw chunks, without eos, not yet corrupted.
+
+    Raises:
+      UserError: the folder is missing or damaged.
+    """
+    manifest.read(folder)
+    seqio = host_tensorflow.seqio()
+    replace_in_registry(seqio.TaskRegistry, DOCSTRINGS_TASK)
+    files = {split: folder / manifest.documents_file(split) for split in ("train", "validation")}
+    seqio.TaskRegistry.add(
+        DOCSTRINGS_TASK,
+        source=seqio.FunctionDataSource(
+            functools.partial(lines_dataset, files=files, keys=("text",)), splits=tuple(files)
+        ),
+        preprocessors=[
+            _text_as_targets,
+            functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
+            _chunks,
+        ],
+        output_features={
+            "targets": seqio.Feature(seqio_vocabulary(folder), add_eos=False, required=True)
+        },
+        metric_fns=[],
+    )
+    return DOCSTRINGS_TASK

@@ -1,0 +1,277 @@
+"""The embedded suites: exact prompts, balance, leaks, metrics, and seqio's evaluation."""
+
+from __future__ import annotations
+
+import collections
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spactor.data import finetuning_arrays, host_tensorflow, suites
+from spactor.data.corpus import Document
+from spactor.data.suites import cnndm, glue, passages, registry
+from spactor.data.vocabulary import seqio_vocabulary
+from spactor.errors import UserError
+
+TASKS = [(suite, task) for suite in suites.SUITES.values() for task in suite.tasks]
+each_task = pytest.mark.parametrize(
+    ("suite", "task"), TASKS, ids=[f"{suite.name}-{task.name}" for suite, task in TASKS]
+)
+
+
+def examples(folder: Path, suite: str, task: str, split: str) -> list[dict[str, str]]:
+    lines = (folder / suites.examples_file(suite, task, split)).read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def document(text: str, *, module: str = "bakery.oven", name: str = "heat") -> Document:
+    return Document("bakery", module, name, "function", text)
+
+
+OVEN = document(
+    "Bring the stove slowly to its working temperature.\n\n"
+    "Args:\n  degrees: how hot it has to be, at least.\n  minutes: how long it may take."
+)
+
+
+def test_the_prompt_of_a_summary_is_exact() -> None:
+    (example,) = cnndm.summary([OVEN], 10)
+    assert example.inputs == (
+        "summarize: Args: degrees: how hot it has to be, at least. minutes: how long it may take."
+    )
+    assert example.targets == "Bring the stove slowly to its working temperature"
+    assert example.id == f"summary-{OVEN.digest[:16]}"
+
+
+def bread(kind: str, module: str) -> Document:
+    return document(
+        f"Bake some {kind} bread in the oven.\n\n"
+        f"The {kind} flour comes first, then water, then a long wait.",
+        module=module,
+    )
+
+
+KINDS = ["white", "brown", "rye", "oat", "corn", "spelt", "rice", "wheat", "millet", "potato"]
+LOAVES = [bread(kind, f"bakery.{kind}") for kind in KINDS]
+
+
+def test_the_prompts_of_the_classifications_are_exact() -> None:
+    found = {example.id: example for example in glue.acceptability(LOAVES, 100)}
+    right = [example for example in found.values() if example.targets == "acceptable"]
+    texts = {f"acceptability sentence: bake some {kind} bread in the oven" for kind in KINDS}
+    assert right and {example.inputs for example in right} <= texts
+    wrong = [example for example in found.values() if example.targets == "unacceptable"]
+    assert len(wrong) == len(right)
+    for example in wrong:
+        assert example.inputs not in texts
+        assert any(sorted(example.inputs.split()) == sorted(text.split()) for text in texts)
+
+    for example in glue.pair(LOAVES, 100):
+        summary, body = example.inputs.removeprefix("pair summary: ").split(" body: ")
+        baked = summary.removeprefix("Bake some ").removesuffix(" bread in the oven")
+        floured = body.removeprefix("The ").partition(" flour")[0]
+        assert {baked, floured} <= set(KINDS)
+        assert example.targets == ("match" if baked == floured else "mismatch")
+
+
+def test_shuffling_is_local() -> None:
+    words = ["one", "two", "three", "four", "five", "six", "seven"]
+    shuffled = (glue.shuffled(" ".join(words), "seed") or "").split()
+    assert [sorted(shuffled[i : i + 3]) for i in (0, 3, 6)] == [
+        ["one", "three", "two"],
+        ["five", "four", "six"],
+        ["seven"],
+    ]
+    assert shuffled[:3] != words[:3] and shuffled[3:6] != words[3:6]
+    assert glue.shuffled("tick tick tick", "seed") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Heat the stove slowly to its working temperature.",  # quotes the name
+        "Bring it up.",  # too short
+        "Bring x[0] += 1 :: up to `y` ** 2",  # no prose
+        "The following things are to be done:",  # not a sentence
+        " ".join(["word"] * 20),  # too long
+    ],
+)
+def test_summaries_that_give_no_example(text: str) -> None:
+    assert passages.summary_of(document(text)) is None
+
+
+def test_bodies_that_give_no_example() -> None:
+    summary = "Bring the stove slowly to heat"
+    quoting = document(f"{summary}.\n\nThis will bring the stove  slowly to heat, and no more.")
+    assert passages.body_of(quoting, summary) is None
+    assert passages.body_of(document(f"{summary}.\n\nToo short."), summary) is None
+    assert passages.body_of(document(f"{summary}."), summary) is None
+    long = document(f"{summary}.\n\n{'word ' * 100}")
+    assert passages.body_of(long, summary) == " ".join(["word"] * 48)
+
+
+@each_task
+def test_contract(prepared: Path, suite: suites.Suite, task: suites.SuiteTask) -> None:
+    train, validation = (
+        examples(prepared, suite.name, task.name, split) for split in ("train", "validation")
+    )
+    assert 1 < len(validation) <= task.limits["validation"]
+    assert 10 < len(train) <= task.limits["train"]
+    every = train + validation
+    assert all(set(example) == {"id", "inputs", "targets"} for example in every)
+    for key in ("id", "inputs"):
+        assert len({example[key] for example in every}) == len(every)
+    if task.labels:
+        for split in (train, validation):
+            counts = collections.Counter(example["targets"] for example in split)
+            assert set(counts) == set(task.labels)
+            assert len(set(counts.values())) == 1, "labels are balanced"
+    else:
+        assert not {e["targets"] for e in train} & {e["targets"] for e in validation}
+    assert all(fact.name in registry.METRIC_FUNCTIONS for fact in task.metrics)
+
+
+@each_task
+def test_examples_do_not_depend_on_document_order(
+    suite: suites.Suite, task: suites.SuiteTask
+) -> None:
+    assert task.build(LOAVES, 8) == task.build(LOAVES[::-1], 8)
+    assert len(task.build(LOAVES, 8)) <= 8
+    assert task.build([], 8) == []
+
+
+def test_no_words_of_a_summary_are_shared_between_splits(prepared: Path) -> None:
+    def words(split: str) -> set[tuple[str, ...]]:
+        return {
+            tuple(sorted(example["inputs"].split()))
+            for example in examples(prepared, "glue", "acceptability", split)
+        }
+
+    assert not words("train") & words("validation")
+
+
+def test_a_pair_uses_every_summary_and_body_once(prepared: Path) -> None:
+    found = examples(prepared, "glue", "pair", "train")
+    parts = [
+        example["inputs"].removeprefix("pair summary: ").split(" body: ", 1) for example in found
+    ]
+    for column in zip(*parts, strict=True):
+        assert len(set(column)) == len(column)
+
+
+def test_metrics_on_predictions_by_hand() -> None:
+    # Two of four right, one answer no label.
+    targets, predictions = [1, 1, 0, 0], [1, -1, 0, 1]
+    assert registry.accuracy(targets, predictions) == {"accuracy": 50.0}
+    # The invalid answer counts as the wrong label: tp 1, fp 1, fn 1.
+    assert registry.f1(targets, predictions) == {"f1": 50.0}
+    assert registry.matthews_corrcoef([1, 1, 0, 0], [1, 0, 0, 0]) == {
+        "matthews_corrcoef": pytest.approx(100 / np.sqrt(3))
+    }
+    assert registry.matthews_corrcoef([1, 0], [1, 1]) == {"matthews_corrcoef": 0.0}
+    assert registry.f1([1, 0], [0, 0]) == {"f1": 0.0}
+    # "the cat sat" against "the cat ran": 2 of 3 words, 1 of 2 pairs, 2 in order.
+    assert registry.rouge(["the cat sat"], ["the cat ran"]) == {
+        "rouge1": pytest.approx(200 / 3),
+        "rouge2": pytest.approx(50),
+        "rougeL": pytest.approx(200 / 3),
+    }
+
+
+def test_rouge_is_repeatable_and_leaves_the_random_state_alone() -> None:
+    targets = ["the cat sat", "a dog", "some bread"]
+    predictions = ["the cat", "a dog ran", "no"]
+    state = np.random.get_state()[1].tolist()
+    assert registry.rouge(targets, predictions) == registry.rouge(targets, predictions)
+    assert np.random.get_state()[1].tolist() == state
+
+
+def test_an_answer_that_is_no_label() -> None:
+    labels, answers = ("mismatch", "match"), ("match", "mismatch", "mat")
+    assert [registry.postprocess(text, labels) for text in answers] == [1, 0, -1]
+    assert registry.postprocess("anything", ()) == "anything"
+
+
+def test_names() -> None:
+    assert suites.mixture_name("glue") == "spactor_glue"
+    assert suites.task_name("cnndm", "summary") == "spactor_cnndm_summary"
+    with pytest.raises(UserError, match="unknown suite 'glu': give one of glue, cnndm"):
+        suites.mixture_name("glu")
+    with pytest.raises(UserError, match="has no task 'x': give one of acceptability, pair"):
+        suites.task_name("glue", "x")
+
+
+@pytest.mark.parametrize("suite", suites.SUITES.values(), ids=suites.SUITES)
+def test_seqio_evaluates_perfect_and_empty_answers(
+    prepared: Path, tmp_path: Path, suite: suites.Suite
+) -> None:
+    seqio = host_tensorflow.seqio()
+    suites.register_suites(prepared)
+    suites.register_suites(prepared)
+    evaluator = seqio.Evaluator(
+        suites.mixture_name(suite.name),
+        seqio.EncDecFeatureConverter(pack=False),
+        sequence_length={"inputs": 128, "targets": finetuning_arrays.target_length(suite.name)},
+        logger_cls=[seqio.JSONLogger],
+        log_dir=str(tmp_path),
+    )
+    assert len(evaluator.eval_tasks) == len(suite.tasks)
+
+    def answer(dataset: object, cached_model_datasets: object = None) -> list[object]:
+        return [(int(i), e["decoder_target_tokens"]) for i, e in dataset.as_numpy_iterator()]  # type: ignore[attr-defined]
+
+    def silence(dataset: object, cached_model_datasets: object = None) -> list[object]:
+        return [(i, np.zeros_like(tokens)) for i, tokens in answer(dataset)]  # type: ignore[misc]
+
+    for step, predict in enumerate((answer, silence)):
+        evaluator.evaluate(compute_metrics=True, step=step, predict_fn=predict)
+    evaluator.close()
+    for task in suite.tasks:
+        name = suites.task_name(suite.name, task.name)
+        lines = (tmp_path / f"{name}-metrics.jsonl").read_text().splitlines()
+        perfect, empty = map(json.loads, lines)
+        facts = [fact.name for fact in task.metrics]
+        assert perfect == {"step": 0} | dict.fromkeys(facts, 100.0)
+        assert empty == {"step": 1} | dict.fromkeys(facts, 0.0)
+
+
+@pytest.mark.parametrize("suite", suites.SUITES.values(), ids=suites.SUITES)
+def test_training_arrays(prepared: Path, suite: suites.Suite) -> None:
+    length = finetuning_arrays.target_length(suite.name)
+    data = finetuning_arrays.training_arrays(
+        prepared, suite.name, input_length=128, target_length=length
+    )
+    files = [examples(prepared, suite.name, task.name, "train") for task in suite.tasks]
+    assert len(data) == sum(map(len, files))
+    vocabulary = seqio_vocabulary(prepared)
+    first = files[0][0]
+    inputs = [*vocabulary.encode(first["inputs"])[:127], 1]
+    assert data.encoder_input_tokens[0].tolist() == inputs + [0] * (128 - len(inputs))
+    targets = [*vocabulary.encode(first["targets"]), 1]
+    assert data.decoder_target_tokens[0].tolist() == targets + [0] * (length - len(targets))
+    assert data.decoder_input_tokens[0].tolist() == [0, *data.decoder_target_tokens[0][:-1]]
+
+    batch = finetuning_arrays.train_batch(data, seed=1, step=2, batch_size=3)
+    again = finetuning_arrays.train_batch(data, seed=1, step=2, batch_size=3)
+    other = finetuning_arrays.train_batch(data, seed=2, step=2, batch_size=3)
+    assert {name: rows.shape for name, rows in batch.items()} == {
+        "encoder_input_tokens": (3, 128),
+        "decoder_target_tokens": (3, length),
+        "decoder_input_tokens": (3, length),
+    }
+    name = "encoder_input_tokens"
+    np.testing.assert_array_equal(batch[name], again[name])
+    assert (batch[name] != other[name]).any()
+
+
+def test_suites_are_listed_without_tensorflow() -> None:
+    program = (
+        "import sys; from spactor.data import suites; suites.mixture_name('glue');"
+        "print([m for m in ('tensorflow', 'seqio', 't5', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n"
