@@ -1,0 +1,164 @@
+"""Fine-tunes a pre-trained discriminator on a suite and scores it (Section 3.1, Appendix A.2)."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from spactor import objective, optimizer, scoring, trainer
+from spactor import step as steps
+from spactor.checkpoints import Checkpoints, restore_parent
+from spactor.config import FinetuneConfig, PretrainConfig
+from spactor.data import finetuning_arrays
+from spactor.data.vocabulary import EOS_ID
+from spactor.network import Network
+from spactor.objective import Metrics
+from spactor.step import TrainState
+
+Array = jax.Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneJob:
+    """A suite fine-tuned from one pre-training checkpoint.
+
+    Attributes:
+      config: hyper-parameters of fine-tuning.
+      pretraining: configuration the checkpoint was made with.
+      suite: name of the suite.
+      checkpoint_step: pre-training step of the checkpoint.
+      seed: of the data order and dropout.
+    """
+
+    config: FinetuneConfig
+    pretraining: PretrainConfig
+    suite: str
+    checkpoint_step: int
+    seed: int
+
+    @property
+    def model_config(self) -> PretrainConfig:
+        """The pre-training configuration with fine-tuning's dropout."""
+        model = dataclasses.replace(self.pretraining.model, dropout_rate=self.config.dropout_rate)
+        return dataclasses.replace(self.pretraining, model=model)
+
+
+@functools.cache
+def build_finetune_step(
+    config: PretrainConfig, learning_rate: float
+) -> Callable[[TrainState, Mapping[str, Array], Array], tuple[TrainState, Metrics]]:
+    """Compiled update at a constant learning rate; the state is donated.
+
+    The mean loss per target token is scaled as pre-training scales it, λ2 times the target
+    length, so that Adafactor's kept second moments fit the gradients they meet.
+    """
+    network = Network(config.model)
+    scale = config.objective.lambda_sc * config.lengths.target_tokens
+
+    def loss_of(
+        params: objective.Params, batch: Mapping[str, Array], dropout_key: Array | None
+    ) -> tuple[Array, Metrics]:
+        loss, metrics = objective.target_token_loss(
+            network,
+            params,
+            batch["encoder_input_tokens"],
+            batch["decoder_target_tokens"],
+            config.objective.z_loss,
+            dropout_key,
+        )
+        return scale * loss, metrics
+
+    def finetune_step(
+        state: TrainState, batch: Mapping[str, Array], seed: Array
+    ) -> tuple[TrainState, Metrics]:
+        dropout = steps.role_keys(seed, state.step)["dropout"]
+        dropout_key = dropout if config.model.dropout_rate > 0.0 else None
+        grads, metrics = jax.grad(loss_of, has_aux=True)(state.params, batch, dropout_key)
+        return steps.updated(state, grads, learning_rate, config), metrics
+
+    return jax.jit(finetune_step, donate_argnums=0)
+
+
+def finetune(
+    job: FinetuneJob,
+    *,
+    data_folder: Path,
+    folder: Path,
+    parent: Path,
+    observer: trainer.Observer,
+) -> None:
+    """Fine-tunes to the end of the job, going on from what ``folder`` already holds.
+
+    Scores are computed by seqio on decoded text and written where T5X writes them, in
+    ``inference_eval/<task>-metrics.jsonl``, with fine-tuning steps counted from 0.
+
+    Args:
+      job: what to fine-tune.
+      data_folder: prepared data with the suite's examples.
+      folder: of this node; made if missing.
+      parent: folder of the segment that saved the checkpoint.
+      observer: told of every logged step.
+
+    Raises:
+      UserError: an unknown suite, a missing checkpoint or one of another size, or a loss that is
+        no longer finite.
+    """
+    config = job.model_config
+    target_length = finetuning_arrays.target_length(job.suite)
+    arrays = finetuning_arrays.training_arrays(
+        data_folder,
+        job.suite,
+        input_length=job.config.input_length,
+        target_length=target_length,
+    )
+    decode = steps.build_greedy_decode(config, target_length, EOS_ID)
+    scorer = scoring.Scorer(
+        data_folder,
+        job.suite,
+        input_length=job.config.input_length,
+        target_length=target_length,
+        batch_size=job.config.batch_size,
+        output_folder=folder / "inference_eval",
+    )
+
+    def initial() -> TrainState:
+        state = restore_parent(parent, config, job.checkpoint_step, "span_corruption")
+        slots = (
+            optimizer.init_slots(state.params, config.optimizer)
+            if job.config.reset_optimizer
+            else state.slots
+        )
+        return TrainState(jnp.zeros((), jnp.int32), state.params, slots)
+
+    def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
+        scores = scorer.score(lambda tokens: decode(state.params, tokens), step)
+        return {f"eval/{job.suite}/{name}": value for name, value in scores.items()}
+
+    log_period = job.config.evaluation_period_steps
+    with Checkpoints(folder, config, "span_corruption") as checkpoints:
+        trainer.fit(
+            initial=initial,
+            train_step=build_finetune_step(config, job.config.learning_rate),
+            batch_at=lambda step: finetuning_arrays.train_batch(
+                arrays, seed=job.seed, step=step, batch_size=job.config.batch_size
+            ),
+            evaluate=evaluate,
+            seed=job.seed,
+            checkpoints=checkpoints,
+            schedule=trainer.Schedule(
+                start_step=0,
+                end_step=job.config.total_steps,
+                log_period_steps=log_period,
+                evaluation_period_steps=log_period,
+                checkpoint_period_steps=log_period,
+            ),
+            folder=folder,
+            sequences_per_step=job.config.batch_size,
+            observer=observer,
+        )

@@ -1,0 +1,149 @@
+"""What a run says of itself: one JSON line per logged step, and TensorBoard events as T5X writes.
+
+Metrics reach this module as ``Ratio`` pairs and leave it as means. Event files hold
+tensor-valued scalars, as ``tf.summary.scalar`` writes them, but are written through the
+``tensorboard`` package alone, so that pre-training never imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import jax
+import numpy as np
+
+from spactor.objective import Metrics
+
+
+def host_means(steps: Iterable[Metrics], prefix: str) -> dict[str, float]:
+    """Means over several steps: totals and weights are added in float64, then divided once.
+
+    A metric whose weight is zero, such as a precision without a positive, is left out.
+
+    >>> from spactor.objective import Ratio
+    >>> steps = [{"loss": Ratio(3.0, 1.0)}, {"loss": Ratio(1.0, 3.0)}]
+    >>> host_means(steps, "train/")
+    {'train/loss': 1.0}
+    """
+    totals: dict[str, np.ndarray] = {}
+    for metrics in jax.device_get(list(steps)):
+        for name, ratio in metrics.items():
+            totals[name] = totals.get(name, np.zeros(2)) + np.asarray(ratio, np.float64)
+    return {
+        prefix + name: float(total / weight)
+        for name, (total, weight) in sorted(totals.items())
+        if weight
+    }
+
+
+class JsonLines:
+    """Append-only ``metrics.jsonl``; every line is on disk before the next checkpoint is.
+
+    A run that was killed may leave a torn last line; opening the file again cuts it off. Steps
+    that a resumed run repeats are appended again, and readers take the last line of a step.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.exists():
+            whole = path.read_bytes()
+            torn = len(whole) - (whole.rfind(b"\n") + 1)
+            if torn:
+                os.truncate(path, len(whole) - torn)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends one line and flushes it to disk; values must be finite."""
+        self._file.write(json.dumps({"step": step, **values}, allow_nan=False) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Events:
+    """One TensorBoard event file of tensor-valued scalars, in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from tensorboard.plugins.scalar import metadata
+        from tensorboard.summary.writer.record_writer import RecordWriter
+        from tensorboard.util import tensor_util
+
+        self._event = event_pb2.Event
+        self._summary = summary_pb2.Summary
+        self._scalar_metadata = metadata.create_summary_metadata
+        self._tensor = tensor_util.make_tensor_proto
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard orders the files of a restarted run by the time in their names.
+        name = f"events.out.tfevents.{time.time_ns():020d}.{socket.gethostname()}.{os.getpid()}"
+        self._file = (folder / name).open("wb")
+        self._records = RecordWriter(self._file)
+        self._append(file_version="brain.Event:2")
+
+    def _append(self, **fields: Any) -> None:
+        event = self._event(wall_time=time.time(), **fields)
+        self._records.write(event.SerializeToString())
+        self._records.flush()
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes one event per value."""
+        for name, value in values.items():
+            summary = self._summary()
+            summary.value.add(
+                tag=name,
+                tensor=self._tensor(np.float32(value)),
+                metadata=self._scalar_metadata(display_name="", description=""),
+            )
+            self._append(step=step, summary=summary)
+
+    def close(self) -> None:
+        self._records.close()
+
+
+class RunLog:
+    """The writers of one run folder, as a context manager.
+
+    On a machine without the ``tensorboard`` package only the JSON lines are written, and
+    ``events_missing`` says so.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lines = JsonLines(folder / "metrics.jsonl")
+        self._events: Events | None = None
+        self.events_missing = False
+        try:
+            self._events = Events(folder / "train")
+        except ModuleNotFoundError:
+            self.events_missing = True
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Logs finite values of one step; a NaN or infinity is a caller's error."""
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {value} at step {step}")
+        self._lines.write(step, values)
+        if self._events is not None:
+            self._events.write(step, values)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lines.close()
+        if self._events is not None:
+            self._events.close()

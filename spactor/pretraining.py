@@ -1,0 +1,114 @@
+"""Pre-trains one segment: one objective, from step a to step b, from a parent or from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spactor import step as steps
+from spactor import trainer
+from spactor.checkpoints import Checkpoints, restore_parent
+from spactor.config import PretrainConfig, Stage
+from spactor.data import vocabulary
+from spactor.data.arrays import TokenArrays, train_batch, validation_chunks
+from spactor.metrics import host_means
+from spactor.step import TrainState
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainJob:
+    """A segment of pre-training.
+
+    Attributes:
+      config: sizes and hyper-parameters.
+      stage: objective of every step of the segment.
+      start_step, end_step: updates made before and after.
+      seed: of initialisation, data order, corruption and sampling.
+      log_period_steps, validation_period_steps, checkpoint_period_steps: see
+        :class:`spactor.trainer.Schedule`.
+      validation_chunks: size of the fixed validation set.
+    """
+
+    config: PretrainConfig
+    stage: Stage
+    start_step: int
+    end_step: int
+    seed: int
+    log_period_steps: int
+    validation_period_steps: int
+    checkpoint_period_steps: int
+    validation_chunks: int
+
+
+def pretrain(
+    job: PretrainJob,
+    *,
+    arrays: TokenArrays,
+    folder: Path,
+    parent: Path | None,
+    observer: trainer.Observer,
+) -> None:
+    """Trains a segment to its end, going on from what ``folder`` already holds.
+
+    Args:
+      job: the segment.
+      arrays: prepared tokens; neither TensorFlow nor seqio is imported to read them.
+      folder: of this segment; made if missing.
+      parent: folder of the segment that ended at ``start_step``; none from scratch. A hybrid
+        parent of a span-corruption segment is the switch at τ.
+      observer: told of every logged step.
+
+    Raises:
+      UserError: the data does not fit the model, the parent is missing or of another size, or
+        the loss is no longer finite.
+    """
+    config = job.config
+    vocabulary.require(
+        arrays.vocabulary,
+        vocab_size=config.model.vocab_size,
+        noise_spans=config.lengths.noise_spans,
+    )
+    chunk_tokens = config.lengths.chunk_tokens
+    held_out = validation_chunks(arrays, count=job.validation_chunks, chunk_tokens=chunk_tokens)
+    # Whole batches only, so that validation compiles once.
+    rows = min(config.batch_size, len(held_out))
+    batches = [held_out[i : i + rows] for i in range(0, len(held_out) - rows + 1, rows)]
+    validation_step = steps.build_validation_step(config, arrays.vocabulary, job.stage)
+
+    def initial() -> TrainState:
+        if parent is None:
+            return steps.init_state(config, job.seed, job.stage)
+        return restore_parent(parent, config, job.start_step, job.stage)
+
+    def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
+        del step
+        return host_means(
+            [validation_step(state.params, batch) for batch in batches], "validation/"
+        )
+
+    with Checkpoints(folder, config, job.stage) as checkpoints:
+        trainer.fit(
+            initial=initial,
+            train_step=steps.build_train_step(config, arrays.vocabulary, job.stage),
+            batch_at=lambda step: train_batch(
+                arrays,
+                seed=job.seed,
+                step=step,
+                batch_size=config.batch_size,
+                chunk_tokens=chunk_tokens,
+            ),
+            evaluate=evaluate,
+            seed=job.seed,
+            checkpoints=checkpoints,
+            schedule=trainer.Schedule(
+                start_step=job.start_step,
+                end_step=job.end_step,
+                log_period_steps=job.log_period_steps,
+                evaluation_period_steps=job.validation_period_steps,
+                checkpoint_period_steps=job.checkpoint_period_steps,
+            ),
+            folder=folder,
+            sequences_per_step=config.batch_size,
+            observer=observer,
+        )

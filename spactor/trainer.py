@@ -1,0 +1,171 @@
+"""The only file that loops, logs and saves.
+
+Pre-training and fine-tuning hand :func:`fit` their step, batches and evaluation; it resumes from
+the newest complete checkpoint, logs on fixed steps, and ends with a checkpoint on disk. Because
+steps are pure functions of (state, batch, seed) and windows of averaged metrics begin and end at
+checkpoints, an interrupted run logs and saves what an unbroken one does.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+
+from spactor.checkpoints import Checkpoints
+from spactor.errors import UserError
+from spactor.metrics import RunLog, host_means
+from spactor.objective import Metrics
+from spactor.step import TrainState
+
+
+class Observer(Protocol):
+    """Told of every logged step, for a progress bar."""
+
+    def __call__(
+        self,
+        step: int,
+        end_step: int,
+        values: Mapping[str, float],
+        sequences_per_second: float,
+    ) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When a run logs, evaluates and saves, in its own steps.
+
+    Attributes:
+      start_step, end_step: updates made before and after.
+      log_period_steps: every logged value is a mean over one period.
+      evaluation_period_steps, checkpoint_period_steps: multiples of the log period.
+    """
+
+    start_step: int
+    end_step: int
+    log_period_steps: int
+    evaluation_period_steps: int
+    checkpoint_period_steps: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_step < self.end_step:
+            raise UserError(
+                f"a run from step {self.start_step} to {self.end_step}: the end must come later"
+            )
+        for name in ("evaluation_period_steps", "checkpoint_period_steps"):
+            if getattr(self, name) % self.log_period_steps:
+                raise UserError(
+                    f"{name} {getattr(self, name)} must be a multiple of log_period_steps "
+                    f"{self.log_period_steps}, so that a resumed run averages over whole periods"
+                )
+
+    def logs_at(self, step: int) -> bool:
+        return step % self.log_period_steps == 0 or step == self.end_step
+
+    def evaluates_at(self, step: int) -> bool:
+        return step % self.evaluation_period_steps == 0 or step == self.end_step
+
+    def saves_at(self, step: int) -> bool:
+        return step % self.checkpoint_period_steps == 0 or step == self.end_step
+
+
+class _Clock:
+    """Time and steps of a log period, without compilation, evaluation and saving."""
+
+    def __init__(self) -> None:
+        self.started = False
+        self._since = 0.0
+        self._steps = 0
+
+    def start(self) -> None:
+        self.started = True
+        self._since = time.perf_counter()
+        self._steps = 0
+
+    def count(self) -> None:
+        self._steps += 1
+
+    def lap(self) -> float | None:
+        """Steps per second since the start; none if no step was counted."""
+        return self._steps / (time.perf_counter() - self._since) if self._steps else None
+
+
+def fit(
+    *,
+    initial: Callable[[], TrainState],
+    train_step: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]],
+    batch_at: Callable[[int], Any],
+    evaluate: Callable[[TrainState, int], Mapping[str, float]],
+    seed: int,
+    checkpoints: Checkpoints,
+    schedule: Schedule,
+    folder: Path,
+    sequences_per_step: int,
+    observer: Observer,
+) -> None:
+    """Trains from the newest checkpoint, or the initial state, to ``schedule.end_step``.
+
+    Args:
+      initial: makes the state at ``schedule.start_step``; not called when resuming.
+      train_step: compiled update; the state it is given is donated.
+      batch_at: batch of the update that leads away from a step.
+      evaluate: values to log beside the training metrics, at evaluation steps.
+      seed: handed to every update.
+      checkpoints: of this run, in its stage.
+      schedule: when to log, evaluate and save.
+      folder: where ``metrics.jsonl`` and event files go.
+      sequences_per_step: batch size, for ``timing/seqs_per_second``.
+      observer: told of every logged step.
+
+    Raises:
+      UserError: a logged value is not finite.
+    """
+    latest = checkpoints.latest_step()
+    step = schedule.start_step if latest is None else latest
+    if step >= schedule.end_step:
+        return
+    state = initial() if latest is None else checkpoints.restore(latest)
+    window: list[Metrics] = []
+    clock = _Clock()
+    with RunLog(folder) as log:
+        while step < schedule.end_step:
+            state, metrics = train_step(state, batch_at(step), seed)
+            step += 1
+            window.append(metrics)
+            if clock.started:
+                clock.count()
+            else:  # The first step compiles; time runs from the second.
+                jax.block_until_ready(metrics)
+                clock.start()
+            if not schedule.logs_at(step):
+                continue
+            values = host_means(window, "train/")
+            window.clear()
+            steps_per_second = clock.lap()
+            _require_finite(values, step)
+            if schedule.evaluates_at(step):
+                values |= evaluate(state, step)
+            rate = math.nan
+            timing = {}
+            if steps_per_second is not None:
+                rate = steps_per_second * sequences_per_step
+                timing["timing/seqs_per_second"] = rate
+            log.write(step, values | timing)
+            if schedule.saves_at(step):
+                checkpoints.save(state, step)
+            observer(step, schedule.end_step, values, rate)
+            clock.start()
+
+
+def _require_finite(values: Mapping[str, float], step: int) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise UserError(
+                f"{name} became {value} in the steps before {step}: lower learning_rate_factor, "
+                "or look at the data of those steps"
+            )

@@ -1,0 +1,45 @@
+"""Made-up tokens, for the method's own tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spactor.config import PretrainConfig
+from spactor.data.arrays import TokenArrays
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny_model import VOCABULARY, tiny_config
+
+
+@pytest.fixture(scope="session")
+def config() -> PretrainConfig:
+    return tiny_config()
+
+
+@pytest.fixture(scope="session")
+def arrays() -> TokenArrays:
+    rng = np.random.default_rng(0)
+    highest = VOCABULARY.sentencepiece_size
+    return TokenArrays(
+        train=rng.integers(3, highest, 20_000).astype(np.int32),
+        validation=rng.integers(3, highest, 2_000).astype(np.int32),
+        vocabulary=VOCABULARY,
+        fingerprint="made-up",
+        unigram_entropy_nats=float(np.log(highest - 3)),
+        most_frequent_token_rate=1.0 / (highest - 3),
+    )
+
+
+@pytest.fixture(scope="session")
+def chunks(arrays: TokenArrays, config: PretrainConfig) -> np.ndarray:
+    n = config.lengths.chunk_tokens
+    return arrays.train[: 4 * n].reshape(4, n)
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"

@@ -1,0 +1,197 @@
+"""Whole segments on tiny arrays: logs, checkpoints, resuming, the switch, bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from tiny_model import VOCABULARY, tiny_config
+
+from spactor import step
+from spactor.checkpoints import Checkpoints, restore_parent
+from spactor.errors import UserError
+from spactor.pretraining import PretrainJob, pretrain
+from spactor.step import HYBRID_ONLY
+
+
+def _job(config, stage="hybrid", start=0, end=8, **changes) -> PretrainJob:
+    settings = dict(
+        config=config,
+        stage=stage,
+        start_step=start,
+        end_step=end,
+        seed=0,
+        log_period_steps=2,
+        validation_period_steps=4,
+        checkpoint_period_steps=4,
+        validation_chunks=8,
+    )
+    return PretrainJob(**(settings | changes))
+
+
+def _silent(*_: object) -> None:
+    pass
+
+
+def _numbers(folder: Path) -> dict[int, dict[str, float]]:
+    """Last line of every step, without wall-clock values."""
+    lines = {}
+    for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
+        values = json.loads(line)
+        step = values.pop("step")
+        lines[step] = {k: v for k, v in values.items() if not k.startswith("timing/")}
+    return lines
+
+
+def _final(folder: Path, config, stage, step):
+    with Checkpoints(folder, config, stage) as checkpoints:
+        return checkpoints.restore(step)
+
+
+def _assert_same(a, b) -> None:
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+class _Killed(BaseException):
+    """Stands for a signal that no code of the run may catch."""
+
+
+def test_a_segment_logs_what_it_promises(config, arrays, run_folder) -> None:
+    pretrain(_job(config), arrays=arrays, folder=run_folder, parent=None, observer=_silent)
+    numbers = _numbers(run_folder)
+    assert sorted(numbers) == [2, 4, 6, 8]
+    assert "validation/sc_loss_clean" not in numbers[2]
+    for name in (
+        "train/loss", "train/generator_loss", "train/rtd_loss", "train/sc_loss",
+        "train/learning_rate", "train/grad_norm", "validation/sc_loss_clean",
+        "validation/sc_loss_noisy", "validation/mlm_loss", "validation/mlm_accuracy",
+        "validation/rtd_loss", "validation/rtd_accuracy", "validation/replaced_fraction",
+    ):  # fmt: skip
+        assert name in numbers[8]
+    assert (run_folder / "checkpoints" / "8").is_dir()
+
+
+def test_events_are_what_tensorflow_reads(config, arrays, run_folder) -> None:
+    pretrain(_job(config), arrays=arrays, folder=run_folder, parent=None, observer=_silent)
+    from spactor.data import host_tensorflow
+
+    host_tensorflow.seqio()
+    import tensorflow as tf
+
+    (file,) = (run_folder / "train").iterdir()
+    read = {}
+    for event in tf.compat.v1.train.summary_iterator(str(file)):
+        for value in event.summary.value:
+            assert value.metadata.plugin_data.plugin_name == "scalars"
+            read[event.step, value.tag] = float(tf.make_ndarray(value.tensor))
+    written = {
+        (step, name): float(np.float32(value))
+        for step, values in _numbers(run_folder).items()
+        for name, value in values.items()
+    }
+    assert {key: read[key] for key in written} == written
+
+
+@pytest.mark.parametrize("killed_at", [2, 4, 6])
+def test_a_killed_run_ends_as_an_unbroken_one(config, arrays, tmp_path, killed_at) -> None:
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    pretrain(_job(config), arrays=arrays, folder=unbroken, parent=None, observer=_silent)
+
+    def kill(step: int, *_: object) -> None:
+        if step == killed_at:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        pretrain(_job(config), arrays=arrays, folder=broken, parent=None, observer=kill)
+    with (broken / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 8, "train/lo')  # torn by the kill
+    pretrain(_job(config), arrays=arrays, folder=broken, parent=None, observer=_silent)
+    assert _numbers(broken) == _numbers(unbroken)
+    _assert_same(_final(broken, config, "hybrid", 8), _final(unbroken, config, "hybrid", 8))
+
+
+def test_branches_share_their_prefix_and_split_at_tau(config, arrays, tmp_path) -> None:
+    trunk, on, branch = (tmp_path / name for name in ("trunk", "on", "branch"))
+    pretrain(_job(config, end=4), arrays=arrays, folder=trunk, parent=None, observer=_silent)
+    pretrain(_job(config, start=4), arrays=arrays, folder=on, parent=trunk, observer=_silent)
+    pretrain(
+        _job(config, "span_corruption", start=4),
+        arrays=arrays,
+        folder=branch,
+        parent=trunk,
+        observer=_silent,
+    )
+    whole = tmp_path / "whole"
+    pretrain(_job(config), arrays=arrays, folder=whole, parent=None, observer=_silent)
+    _assert_same(_final(on, config, "hybrid", 8), _final(whole, config, "hybrid", 8))
+    assert {4: _numbers(trunk)[4], 8: _numbers(on)[8]} == {
+        step: _numbers(whole)[step] for step in (4, 8)
+    }
+    ended = _final(branch, config, "span_corruption", 8)
+    assert not set(HYBRID_ONLY) & set(ended.params)
+    assert "train/generator_loss" not in _numbers(branch)[6]
+
+
+def test_a_stage_compiles_once_for_fresh_and_restored_states(arrays, tmp_path) -> None:
+    config = tiny_config(mlp_dim=56)  # no other test has compiled this one
+    first, second = tmp_path / "first", tmp_path / "second"
+    pretrain(_job(config, end=4), arrays=arrays, folder=first, parent=None, observer=_silent)
+    pretrain(_job(config, start=4), arrays=arrays, folder=second, parent=first, observer=_silent)
+    assert step.build_train_step(config, VOCABULARY, "hybrid")._cache_size() == 1
+    assert step.build_validation_step(config, VOCABULARY, "hybrid")._cache_size() == 1
+
+
+def test_finished_runs_are_left_alone(config, arrays, run_folder) -> None:
+    pretrain(_job(config), arrays=arrays, folder=run_folder, parent=None, observer=_silent)
+    before = (run_folder / "metrics.jsonl").read_bytes()
+    pretrain(_job(config), arrays=arrays, folder=run_folder, parent=None, observer=_silent)
+    assert (run_folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_bad_parents_are_named(config, arrays, run_folder, tmp_path) -> None:
+    pretrain(
+        _job(config, "span_corruption", end=4),
+        arrays=arrays,
+        folder=run_folder,
+        parent=None,
+        observer=_silent,
+    )
+    with pytest.raises(UserError, match="another size"):
+        restore_parent(run_folder, tiny_config(mlp_dim=48), 4, "span_corruption")
+    with pytest.raises(UserError, match="no generator"):
+        restore_parent(run_folder, config, 4, "hybrid")
+    with pytest.raises(UserError, match="no complete checkpoint"):
+        restore_parent(run_folder, config, 3, "span_corruption")
+    with pytest.raises(UserError, match="holds no checkpoints"):
+        restore_parent(tmp_path / "nowhere", config, 4, "span_corruption")
+
+
+def test_data_that_does_not_fit_is_refused(config, arrays, run_folder) -> None:
+    other = dataclasses.replace(arrays, vocabulary=type(VOCABULARY).of_pieces(700))
+    with pytest.raises(UserError):
+        pretrain(_job(config), arrays=other, folder=run_folder, parent=None, observer=_silent)
+    assert not run_folder.exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(config, arrays, run_folder) -> None:
+    hot = dataclasses.replace(
+        config, optimizer=dataclasses.replace(config.optimizer, learning_rate_factor=1e30)
+    )
+    with pytest.raises(UserError, match=r"became (nan|inf)"):
+        pretrain(_job(hot), arrays=arrays, folder=run_folder, parent=None, observer=_silent)
+
+
+def test_periods_must_fit(config, arrays, run_folder) -> None:
+    with pytest.raises(UserError, match="multiple of log_period_steps"):
+        pretrain(
+            _job(config, checkpoint_period_steps=3),
+            arrays=arrays,
+            folder=run_folder,
+            parent=None,
+            observer=_silent,
+        )
