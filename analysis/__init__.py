@@ -1,0 +1,1 @@
+"""Records in, numbers out: costs, scores, trend and checks. Imports no trainer."""

@@ -1,0 +1,132 @@
+"""Analytic FLOPs of pre-training, term by term.
+
+Assumptions:
+
+* Only matrix products count, and a multiply-add is 2 FLOPs. Softmax, norms, activations, dropout,
+  embedding gathers, sampling and the optimizer are left out.
+* The backward pass costs twice the forward pass: one product for the inputs' gradient and one
+  for the weights'.
+* Attention scores are counted over all pairs of positions; a causal mask saves nothing.
+* The generator projects to the vocabulary at its q masked positions only.
+* Encoder and generator see n positions, the decoder m, eos included (``CorruptionLengths``).
+
+Sources: Section 2.1 for what is computed, Table 5 for the sizes, Section 3.2.3 for the use.
+"""
+
+from __future__ import annotations
+
+import math
+
+from spactor.config import STAGES, PretrainConfig, Stage
+from spactor.errors import UserError
+
+BACKWARD_OVER_FORWARD = 2.0
+
+
+def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
+    """Forward FLOPs of one sequence, by term.
+
+    Args:
+      config: shapes and lengths.
+      stage: ``hybrid`` adds the generator and the RTD head.
+
+    Returns:
+      Term's name to FLOPs. Names say part and term: ``encoder/attention_projections`` …
+
+    Raises:
+      UserError: an unknown stage.
+
+    >>> from spactor.config import PAPER
+    >>> for name, flops in terms(PAPER["base"], "hybrid").items():
+    ...     print(f"{name:38} {flops / 1e9:7.2f} GFLOPs")
+    encoder/attention_projections            28.99 GFLOPs
+    encoder/attention_scores                  9.66 GFLOPs
+    encoder/mlp                              57.98 GFLOPs
+    decoder/self_attention_projections        6.46 GFLOPs
+    decoder/self_attention_scores             0.48 GFLOPs
+    decoder/cross_attention_projections      17.72 GFLOPs
+    decoder/cross_attention_scores            2.15 GFLOPs
+    decoder/mlp                              12.91 GFLOPs
+    decoder/logits                            5.63 GFLOPs
+    generator/attention_projections           9.66 GFLOPs
+    generator/attention_scores                3.22 GFLOPs
+    generator/mlp                             6.44 GFLOPs
+    generator/logits                          3.55 GFLOPs
+    rtd_head/mlp                              2.42 GFLOPs
+    """
+    if stage not in STAGES:
+        raise UserError(f"unknown stage {stage!r}: give one of {', '.join(STAGES)}")
+    model, lengths = config.model, config.lengths
+    n, m, q = lengths.input_tokens, lengths.target_tokens, lengths.masked_tokens
+    d, inner = model.emb_dim, model.num_heads * model.head_dim
+
+    def products(rows: int, columns: int, depth: int) -> float:
+        return 2.0 * rows * columns * depth
+
+    def scores(queries: int, keys: int) -> float:
+        return 2 * products(queries, keys, inner)  # queries on keys, then weights on values
+
+    encoder, decoder, generator = (
+        model.num_encoder_layers,
+        model.num_decoder_layers,
+        model.generator_num_layers,
+    )
+    counted = {
+        "encoder/attention_projections": encoder * 4 * products(n, inner, d),
+        "encoder/attention_scores": encoder * scores(n, n),
+        "encoder/mlp": encoder * 2 * products(n, model.mlp_dim, d),
+        "decoder/self_attention_projections": decoder * 4 * products(m, inner, d),
+        "decoder/self_attention_scores": decoder * scores(m, m),
+        "decoder/cross_attention_projections": decoder
+        * (2 * products(m, inner, d) + 2 * products(n, inner, d)),
+        "decoder/cross_attention_scores": decoder * scores(m, n),
+        "decoder/mlp": decoder * 2 * products(m, model.mlp_dim, d),
+        "decoder/logits": products(m, model.vocab_size, d),
+    }
+    if stage == "hybrid":
+        counted |= {
+            "generator/attention_projections": generator * 4 * products(n, inner, d),
+            "generator/attention_scores": generator * scores(n, n),
+            "generator/mlp": generator * 2 * products(n, model.generator_mlp_dim, d),
+            "generator/logits": products(q, model.vocab_size, d),
+            "rtd_head/mlp": products(n, model.rtd_mlp_dim, d) + products(n, 1, model.rtd_mlp_dim),
+        }
+    return counted
+
+
+def step_flops(config: PretrainConfig, stage: Stage) -> float:
+    """FLOPs of one training step: the whole batch, forward and backward.
+
+    Raises:
+      UserError: an unknown stage.
+
+    >>> from spactor.config import PAPER
+    >>> plain = step_flops(PAPER["base"], "span_corruption")
+    >>> hybrid = step_flops(PAPER["base"], "hybrid")
+    >>> f"{plain:.3e} {hybrid:.3e} {hybrid / plain:.3f}"
+    '8.723e+14 1.028e+15 1.178'
+    """
+    forward = sum(terms(config, stage).values())
+    return config.batch_size * forward * (1.0 + BACKWARD_OVER_FORWARD)
+
+
+def pretraining_flops(config: PretrainConfig, tau_steps: float, steps: int) -> float:
+    """FLOPs of pre-training to ``steps``, of which the first ``tau_steps`` are hybrid.
+
+    Args:
+      tau_steps: τ in the run's own steps; ``math.inf`` for hybrid throughout.
+      steps: length of pre-training in the same steps.
+
+    Raises:
+      UserError: a negative or undefined number of steps.
+
+    >>> from spactor.config import PAPER
+    >>> baseline = pretraining_flops(PAPER["base"], 0, 500_000)
+    >>> round(pretraining_flops(PAPER["base"], 250_000, 500_000) / baseline, 3)
+    1.089
+    """
+    if math.isnan(tau_steps) or tau_steps < 0 or steps < 0:
+        raise UserError(f"τ of {tau_steps} and {steps} steps: give 0 or more of both")
+    hybrid = min(tau_steps, steps)
+    plain = steps - hybrid
+    return hybrid * step_flops(config, "hybrid") + plain * step_flops(config, "span_corruption")

@@ -1,0 +1,168 @@
+"""From the metrics of fine-tuning runs to the cells of Tables 2 and 4.
+
+Order of averaging: the metrics of a task first, then the tasks of a suite; that is the suite's
+score of one run at one fine-tuning step. Over runs (every pair of a pre-training and a
+fine-tuning seed is one run): mean, and standard deviation with ``DDOF``.
+
+Selection of the fine-tuning step (Section 3.1, Evaluation), per run and suite:
+
+* ``best_average``: the step with the highest suite score, the earliest of equals; all tasks are
+  reported at that one step;
+* ``last``: the last step.
+
+Only steps at which every task of the suite was scored are eligible.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from repro.published import RELATIVE_FLOPS, SUITE_AVERAGE
+from repro.records import SELECTIONS
+from spactor.errors import UserError
+
+DDOF = 1
+"""Divisor of the variance over n runs is n - DDOF; one run has no standard deviation."""
+BASELINE_TAU = "0"
+FLOPS_UNIT_CHECKPOINT = 500_000
+"""The baseline's FLOPs up to this checkpoint are 1.0 in the FLOPs columns."""
+MEASURED_DECIMALS = 2
+
+_CELL = ["size", "tau", "checkpoint", "suite"]
+_RUN = [*_CELL, "seed", "finetune_seed"]
+SUMMARY_COLUMNS = [*_CELL, "mean", "std", "runs", "decimals", "bold"]
+
+
+def select(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
+    """The score records at each run's selected fine-tuning step, ``selection`` set to ``rule``.
+
+    Rows that already carry the rule's name are taken as they are; otherwise the rule is applied
+    to the rows without one.
+
+    Args:
+      records: any records; what is no downstream score is ignored.
+      rule: "best_average" or "last".
+
+    Raises:
+      UserError: an unknown rule, or a run in which some task of its suite was never scored.
+    """
+    if rule not in SELECTIONS:
+        raise UserError(f"unknown selection rule {rule!r}: give one of {', '.join(SELECTIONS)}")
+    scores = records[(records["suite"] != "") & (records["task"] != "")]
+    marked = scores[scores["selection"] == rule]
+    raw = scores[scores["selection"] == ""]
+    if len(marked):
+        done = pd.MultiIndex.from_frame(marked[_RUN].drop_duplicates())
+        raw = raw[~pd.MultiIndex.from_frame(raw[_RUN]).isin(done)]
+    if raw.empty:
+        return marked.reset_index(drop=True)
+    averages = _eligible(raw)
+    order = ["score", "step"] if rule == "best_average" else ["step"]
+    ascending = [False, True] if rule == "best_average" else [False]
+    chosen = averages.sort_values(order, ascending=ascending).drop_duplicates(_RUN)
+    picked = raw.merge(chosen[[*_RUN, "step"]], on=[*_RUN, "step"], how="inner")
+    return pd.concat([marked, picked.assign(selection=rule)], ignore_index=True)
+
+
+def suite_scores(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
+    """One suite score per run: size, tau, checkpoint, suite, seed, finetune_seed, step, score."""
+    return _averages(select(records, rule))
+
+
+def summary(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
+    """One row per cell of Tables 2 and 4, from measured or from published records.
+
+    Returns:
+      ``SUMMARY_COLUMNS``; ``std`` is NaN where one run has none. ``bold`` is as printed for
+      published cells, and ``strictly_higher`` than the baseline for measured ones.
+
+    Raises:
+      UserError: as ``select``.
+    """
+    rows: list[dict[Hashable, Any]] = []
+    for cell, group in suite_scores(records, rule).groupby(_CELL, dropna=False):
+        values = sorted(group["score"])
+        row: dict[Hashable, Any] = dict(zip(_CELL, cell, strict=True))
+        row |= {"mean": _mean(values), "std": _std(values), "runs": len(values)}
+        rows.append(row | {"decimals": MEASURED_DECIMALS, "bold": pd.NA})
+    printed = records[(records["task"] == "") & (records["metric"] == SUITE_AVERAGE)]
+    for record in printed[[*_CELL, "value", "std", "runs", "decimals", "bold"]].to_dict("records"):
+        rows.append({"mean": record.pop("value"), **record})
+    means = {tuple(row[name] for name in _CELL): row["mean"] for row in rows}
+    for row in rows:
+        if row["bold"] is pd.NA:
+            baseline = means.get((row["size"], BASELINE_TAU, row["checkpoint"], row["suite"]))
+            row["bold"] = strictly_higher(row["mean"], baseline)
+    return pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
+
+
+def strictly_higher(mean: float, baseline: float | None) -> bool:
+    """The bold rule: a higher mean than the baseline at the same size and checkpoint.
+
+    Compared before rounding; equal is not higher, and without a baseline nothing is.
+
+    >>> strictly_higher(33.271, 33.270), strictly_higher(33.27, 33.27), strictly_higher(1.0, None)
+    (True, False, False)
+    """
+    return baseline is not None and mean > baseline
+
+
+def relative_flops(records: pd.DataFrame) -> pd.DataFrame:
+    """Pre-training FLOPs over those of the same size's baseline at 500K.
+
+    Published values are as printed. Measured ones come from the cost records; without the
+    baseline's there is nothing to divide by and the rows are absent.
+
+    Returns:
+      size, tau, checkpoint, value, decimals.
+    """
+    columns = ["size", "tau", "checkpoint", "value", "decimals"]
+    printed = records.loc[records["metric"] == RELATIVE_FLOPS, columns]
+    costs = records[records["metric"] == "cost/pretraining_flops"].drop_duplicates(columns[:3])
+    units = costs[(costs["tau"] == BASELINE_TAU) & (costs["checkpoint"] == FLOPS_UNIT_CHECKPOINT)]
+    costs = costs.merge(units[["size", "value"]], on="size", suffixes=("", "_unit"))
+    costs = costs.assign(value=costs["value"] / costs["value_unit"], decimals=MEASURED_DECIMALS)
+    frames = [frame for frame in (printed, costs[columns]) if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def _averages(scores: pd.DataFrame) -> pd.DataFrame:
+    tasks = scores.groupby([*_RUN, "step", "task"], dropna=False)["value"].mean()
+    suites = tasks.groupby([*_RUN, "step"], dropna=False).mean()
+    return suites.rename("score").reset_index()
+
+
+def _eligible(raw: pd.DataFrame) -> pd.DataFrame:
+    """Suite scores at the steps where every task and metric of the suite was scored."""
+    pairs = raw[["suite", "task", "metric"]].drop_duplicates()
+    expected = pairs.groupby("suite").size().rename("expected")
+    found = raw.groupby([*_RUN, "step"], dropna=False).size().rename("found").reset_index()
+    found = found.merge(expected, left_on="suite", right_index=True)
+    whole = found[found["found"] == found["expected"]]
+    runs = raw[_RUN].drop_duplicates()
+    missing = runs.merge(whole[_RUN].drop_duplicates(), how="left", indicator=True)
+    missing = missing[missing["_merge"] == "left_only"]
+    if len(missing):
+        run = missing.iloc[0]
+        raise UserError(
+            f"{run['size']}, τ = {run['tau']}, checkpoint {run['checkpoint']}, seeds {run['seed']}/"
+            f"{run['finetune_seed']}: no fine-tuning step of suite {run['suite']} has all its "
+            "tasks and metrics; finish that run or leave it out of the records"
+        )
+    return _averages(raw).merge(whole[[*_RUN, "step"]], on=[*_RUN, "step"], how="inner")
+
+
+def _mean(values: list[float]) -> float:
+    # fsum, because the bold rule compares means and must not see the order of summation.
+    return math.fsum(values) / len(values)
+
+
+def _std(values: list[float]) -> float:
+    if len(values) <= DDOF:
+        return math.nan
+    mean = _mean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - DDOF))

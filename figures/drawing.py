@@ -1,0 +1,149 @@
+"""How every figure looks and is saved: palette, markers, and files that rebuild byte for byte.
+
+Colours are Okabe and Ito's, told apart by readers with any common colour blindness; a marker of
+its own per curve keeps them apart in grey print too. Matplotlib is imported on first use.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.records import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+PANEL_INCHES = (3.4, 2.9)
+PNG_DPI = 160
+_SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "spactor",  # otherwise element ids are random
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "legend.frameon": False,
+    "text.parse_math": False,  # names from data are text, never markup
+}
+# Matplotlib dates its files unless told not to.
+_METADATA: Mapping[str, dict[str, None]] = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+    "png": {"Software": None},
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """Colour, marker and dashes of a curve."""
+
+    color: str
+    marker: str
+    dashes: str = "-"
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments for matplotlib."""
+        return {"color": self.color, "marker": self.marker, "linestyle": self.dashes}
+
+
+TAU_STYLES: Mapping[str, Style] = {
+    "0": Style("#000000", "o"),
+    "60K": Style("#E69F00", "s"),
+    "120K": Style("#0072B2", "^"),
+    "250K": Style("#009E73", "D"),
+    "inf": Style("#D55E00", "v", "--"),
+}
+
+
+def tau_label(tau: str) -> str:
+    """What a legend calls a τ.
+
+    >>> tau_label("0"), tau_label("250K"), tau_label("inf")
+    ('baseline (τ = 0)', 'SPACTOR(250K)', 'SPACTOR(∞)')
+    """
+    return "baseline (τ = 0)" if tau == "0" else f"SPACTOR({'∞' if tau == 'inf' else tau})"
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Matplotlib's settings for our figures, put back afterwards."""
+    import matplotlib
+
+    with matplotlib.rc_context(_SETTINGS):
+        yield
+
+
+def new_figure(panels: int, title: str) -> tuple[Figure, list[Axes]]:
+    """A figure of panels, four to a row, and its axes in reading order."""
+    from matplotlib.figure import Figure
+
+    columns = min(panels, 4)
+    rows = -(-panels // columns)
+    width = max(PANEL_INCHES[0] * columns, 4.6)
+    figure = Figure(figsize=(width, PANEL_INCHES[1] * rows + 0.9), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    axes = list(grid.flat)
+    for spare in axes[panels:]:
+        spare.remove()
+    return figure, axes[:panels]
+
+
+def mark_not_run(axes: Axes, reason: str) -> None:
+    """Says in the middle of a panel that there is nothing to draw, and why."""
+    axes.text(
+        0.5,
+        0.5,
+        f"not run\n{reason}",
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color="#555555",
+        wrap=True,
+    )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
+def set_symbols(text: Text) -> None:
+    """Typesets the paper's X_c and X̂_c in a text of our own (never in one from data)."""
+    written = text.get_text().replace("X̂_c", r"$\widehat{X}_c$").replace(" X_c", r" $X_c$")
+    text.set_text(written)
+    text.set_parse_math(True)
+
+
+def encode(figure: Figure, kind: str) -> bytes:
+    """The file of a figure, "svg", "pdf" or "png"; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    with settings():
+        figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=dict(_METADATA[kind]))
+    return buffer.getvalue()
+
+
+def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
+    """Writes ``stem``.svg, .pdf and .png into ``folder``.
+
+    Raises:
+      UserError: the disk refused.
+    """
+    paths = []
+    for kind in _METADATA:
+        path = Path(folder) / f"{stem}.{kind}"
+        write_atomically(path, encode(figure, kind))
+        paths.append(path)
+    return paths

@@ -1,0 +1,182 @@
+"""Figure 4: span-corruption validation loss of the baseline and of SPACTOR(∞), Base.
+
+Claims: (a) on noisy input X̂_c the loss is clearly worse than on X_c; (b) the gap between baseline
+and SPACTOR(∞) on X_c narrows first and widens after about 200K steps, a trend that is significant
+(Appendix B).
+
+Panel b subtracts as the figure's caption does, baseline(X_c) − SPACTOR(∞)(X_c); the dashed line is
+the regression of ``analysis.trend``. Curves are means over the pre-training seeds.
+The paper's own curves are in no table, so there are no published records to draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analysis import trend
+from analysis.required import RequiredRun
+from figures import drawing
+from repro.records import sole_profile
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NUMBER = 4
+THOUSAND = 1_000
+STYLES = (
+    drawing.TAU_STYLES["0"],
+    drawing.Style("#0072B2", "^"),
+    drawing.Style("#D55E00", "v", "--"),
+)
+
+requires: tuple[RequiredRun, ...] = tuple(
+    RequiredRun(trend.SIZE, tau, 1_000_000) for tau in ("0", "inf")
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The figure's numbers.
+
+    Attributes:
+      curves: each curve's mean over seeds, in nats per target token, by paper_step.
+      seeds: pre-training seeds of each curve.
+      gaps: baseline minus SPACTOR(∞), both on X_c, by paper_step.
+      line: the regression; None where there are too few points.
+    """
+
+    source: str
+    profile: str
+    curves: tuple[tuple[trend.Curve, pd.Series], ...]
+    seeds: tuple[int, ...]
+    gaps: pd.Series
+    line: trend.Line | None
+
+
+def compute(records: pd.DataFrame) -> Result:
+    """The curves from records of one source and profile.
+
+    Raises:
+      UserError: the records mix profiles.
+    """
+    source, profile = sole_profile(records) or ("", "")
+    tables = [(which, trend.curve(records, which)) for which in trend.CURVES]
+    gaps, _ = trend.difference(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
+    return Result(
+        source=source,
+        profile=profile,
+        curves=tuple(
+            (which, table.dropna(how="any").mean(axis="columns")) for which, table in tables
+        ),
+        seeds=tuple(table.shape[1] for _, table in tables),
+        gaps=gaps,
+        line=trend.fit_late(gaps),
+    )
+
+
+def draw(result: Result) -> Figure:
+    """Panels a and b; each says "not run" where its records are missing."""
+    counts = sorted({count for count in result.seeds if count})
+    seeds = f", {'–'.join(map(str, counts))} seed{'' if counts == [1] else 's'}" if counts else ""
+    whose = "published" if result.source == "published" else f"{result.profile or 'no'} profile"
+    title = f"Figure 4 · span-corruption validation loss\nBase · {whose}{seeds}"
+    with drawing.settings():
+        figure, (left, right) = drawing.new_figure(2, title)
+        figure.set_size_inches(8.4, 3.6)
+        _draw_curves(left, result)
+        _draw_gaps(right, result)
+    return figure
+
+
+def _draw_curves(axes: Axes, result: Result) -> None:
+    axes.set_title("(a) validation loss")
+    if all(series.empty for _, series in result.curves):
+        drawing.mark_not_run(axes, "no validation series in the records")
+        return
+    for (which, series), style in zip(result.curves, STYLES, strict=True):
+        absent = " – not run" if series.empty else ""
+        axes.plot(
+            series.index.to_numpy() / THOUSAND,
+            series.to_numpy(),
+            markersize=3.5,
+            linewidth=1.3,
+            markevery=max(len(series) // 12, 1),
+            label=which.label + absent,
+            **style.options(),
+        )
+    axes.set_ylabel("loss (nats per target token)")
+    for text in axes.legend(loc="upper right").get_texts():
+        drawing.set_symbols(text)
+    _label_steps(axes, result)
+
+
+def _draw_gaps(axes: Axes, result: Result) -> None:
+    drawing.set_symbols(axes.set_title("(b) baseline minus SPACTOR(∞), input X_c"))
+    if result.gaps.empty:
+        drawing.mark_not_run(axes, "it needs τ = 0 and τ = ∞ of one seed")
+        return
+    steps = result.gaps.index.to_numpy()
+    late = steps >= trend.FIRST_PAPER_STEP
+    values = result.gaps.to_numpy()
+    axes.axhline(0.0, color="#999999", linewidth=0.8)
+    axes.plot(
+        steps / THOUSAND, values, color="#0072B2", marker="^", markersize=4, linewidth=1.0, zorder=3
+    )
+    if result.line is not None:
+        ends = [float(trend.FIRST_PAPER_STEP), float(steps.max())]
+        slope, p_value = result.line.slope, trend.format_p(result.line.p_value)
+        axes.plot(
+            [end / THOUSAND for end in ends],
+            [result.line.at(end) for end in ends],
+            color="#D55E00",
+            linestyle="--",
+            linewidth=1.6,
+            zorder=4,
+            label=f"least squares from 120K:\n{slope:+.2e} per 1,000 steps, p = {p_value}",
+        )
+        axes.legend(loc="best", fontsize=8)
+    _frame_late(axes, values, late)
+    axes.set_ylabel("difference (nats per target token)")
+    _label_steps(axes, result)
+
+
+def _frame_late(axes: Axes, values: np.ndarray, late: np.ndarray) -> None:
+    """Keeps the first, unconverged points from flattening what panel b is about; says so."""
+    if late.sum() < 2:
+        return
+    low, high = min(values[late].min(), 0.0), max(values[late].max(), 0.0)
+    room = max(high - low, 1e-6)
+    outside = int(((values < low - room) | (values > high + room)).sum())
+    if outside:
+        axes.set_ylim(low - room, high + room)
+        points = "1 point" if outside == 1 else f"{outside} points"
+        axes.text(
+            0.98,
+            0.02,
+            f"{points} before 120K beyond the axis",
+            transform=axes.transAxes,
+            ha="right",
+            fontsize=7.5,
+            color="#555555",
+        )
+
+
+def _label_steps(axes: Axes, result: Result) -> None:
+    scaled = "" if result.profile == "paper" else ", on the paper's scale"
+    axes.set_xlabel(f"pre-training steps (thousands{scaled})")
+    axes.set_xlim(left=0)
+
+
+def render(result: Result, folder: Path) -> list[Path]:
+    """Writes figure4.svg, .pdf and .png into ``folder`` and returns their paths.
+
+    Raises:
+      UserError: the disk refused.
+    """
+    return drawing.save(draw(result), folder, f"figure{NUMBER}")

@@ -1,0 +1,379 @@
+"""One schema for all numbers: what a run measured and what the paper printed are the same record.
+
+A record is one number with everything that says which number it is, one row of a long-form table.
+Rows are unique in ``KEY_COLUMNS``. A file of records is Parquet; a person's own may be CSV.
+
+Which columns a kind of record fills:
+
+    kind             size tau seed finetune_seed checkpoint step paper_step suite task metric
+    series            x    x   x        –            –       x       x        ""    ""  validation/…
+    score             x    x   x        x            x       x       –        x     x   accuracy …
+    published score   x    x   –        –            x       –       –        x     ""  average
+    cost, a total     x    x   –        –            x       –       –        ""    ""  cost/…
+    timing            x    x   x        –            –       x       –        ""    ""  timing/…
+    fact of the data  ""   ""  –        –            –       –       –        ""    ""  data/…
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spactor.errors import UserError
+
+SOURCES = ("measured", "published")
+SIZES = ("base", "large")
+TAUS = ("0", "60K", "120K", "250K", "inf")
+CHECKPOINTS = (500_000, 1_000_000)
+"""Pre-training steps, on the paper's scale, at which Tables 2 and 4 score a model."""
+SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu", "bbh")
+SELECTIONS = ("best_average", "last")
+
+SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string()),
+        pa.field("profile", pa.string()),
+        pa.field("size", pa.string()),
+        pa.field("tau", pa.string()),
+        pa.field("seed", pa.int64()),
+        pa.field("finetune_seed", pa.int64()),
+        pa.field("checkpoint", pa.int64()),
+        pa.field("step", pa.int64()),
+        pa.field("paper_step", pa.int64()),
+        pa.field("suite", pa.string()),
+        pa.field("task", pa.string()),
+        pa.field("metric", pa.string()),
+        pa.field("value", pa.float64()),
+        pa.field("std", pa.float64()),
+        pa.field("runs", pa.int64()),
+        pa.field("decimals", pa.int64()),
+        pa.field("bold", pa.bool_()),
+        pa.field("selection", pa.string()),
+        pa.field("node", pa.string()),
+        pa.field("fingerprint", pa.string()),
+        pa.field("note", pa.string()),
+    ]
+)
+COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
+KEY_COLUMNS: tuple[str, ...] = (*COLUMNS[: COLUMNS.index("value")], "selection")
+
+_OPTIONAL = frozenset({"std", "runs", "decimals", "bold", "node", "fingerprint", "note"})
+_ALLOWED = {
+    "source": SOURCES,
+    "size": (*SIZES, ""),
+    "tau": (*TAUS, ""),
+    "suite": (*SUITES, ""),
+    "selection": (*SELECTIONS, ""),
+}
+_DTYPES = {
+    pa.string(): "string",
+    pa.int64(): "Int64",
+    pa.float64(): "float64",
+    pa.bool_(): "boolean",
+}
+_LARGEST_INTEGER = 2**53
+"""Integers pass through floating point on their way from CSV; above this it would round them."""
+
+
+def empty() -> pd.DataFrame:
+    """A table of no records, with every column at its type."""
+    return pd.DataFrame({field.name: pd.Series(dtype=_DTYPES[field.type]) for field in SCHEMA})
+
+
+def from_rows(rows: Iterable[Mapping[str, object]], where: str = "rows") -> pd.DataFrame:
+    """Records from mappings; absent keys become "" or null.
+
+    Args:
+      rows: each needs ``source``, ``profile``, ``metric`` and ``value``.
+      where: what to call the source in an error.
+
+    Raises:
+      UserError: as ``validate``.
+
+    >>> frame = from_rows([{"source": "measured", "profile": "micro", "metric": "m", "value": 1}])
+    >>> frame.loc[0, "value"], frame.loc[0, "suite"], frame.loc[0, "seed"]
+    (np.float64(1.0), '', <NA>)
+    """
+    listed = list(rows)
+    for number, row in enumerate(listed, start=1):
+        unknown = sorted(set(row) - set(COLUMNS))
+        if unknown:
+            raise UserError(f"{where}: row {number} has an unknown column {unknown[0]!r}; drop it")
+    # Objects, so that pandas doesn't guess a type before the checks have seen the values.
+    columns = {name: pd.Series([row.get(name) for row in listed], dtype=object) for name in COLUMNS}
+    return validate(pd.DataFrame(columns), where)
+
+
+def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """The same records with the schema's columns, order and types, or an error.
+
+    Args:
+      frame: any table that claims to be records; it is not changed.
+      where: the file's name, for the error.
+
+    Raises:
+      UserError: one line naming ``where``, the row (counted from 1) and the column.
+    """
+    unknown = [str(name) for name in frame.columns if name not in COLUMNS]
+    if unknown:
+        raise UserError(f"{where}: unknown column {unknown[0]!r}; known: {', '.join(COLUMNS)}")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise UserError(f"{where}: column {twice!r} is there twice; drop one")
+    for name in COLUMNS:
+        if name not in frame.columns and name not in _OPTIONAL:
+            raise UserError(f"{where}: column {name!r} is missing; add it")
+    frame = frame.reset_index(drop=True)
+    checked = pd.DataFrame(
+        {field.name: _column(frame, field, where) for field in SCHEMA}, index=frame.index
+    )
+    duplicated = checked.duplicated(subset=list(KEY_COLUMNS))
+    if duplicated.any():
+        second = int(np.flatnonzero(duplicated)[0])
+        same = checked[list(KEY_COLUMNS)].iloc[: second + 1]
+        first = int(np.flatnonzero(same.duplicated(keep="last"))[0])
+        raise UserError(
+            f"{where}: row {second + 1} repeats the key of row {first + 1} "
+            f"(metric {checked.loc[second, 'metric']!r}); keep one of them"
+        )
+    return checked
+
+
+def combine(*frames: pd.DataFrame) -> pd.DataFrame:
+    """All records of several tables as one, checked for keys that collide.
+
+    Raises:
+      UserError: as ``validate``.
+    """
+    filled = [frame for frame in frames if len(frame)]
+    return validate(pd.concat(filled, ignore_index=True), "records") if filled else empty()
+
+
+def sole_profile(frame: pd.DataFrame) -> tuple[str, str] | None:
+    """The one (source, profile) of the records; ``None`` of no records.
+
+    Raises:
+      UserError: when there are several; a table never mixes them.
+    """
+    distinct = frame[["source", "profile"]].drop_duplicates()
+    pairs = sorted(distinct.itertuples(index=False, name=None))
+    if len(pairs) > 1:
+        found = ", ".join(f"{source}/{profile}" for source, profile in pairs)
+        raise UserError(f"records of several profiles ({found}) in one output; pick one of them")
+    return pairs[0] if pairs else None
+
+
+def read(path: Path | str) -> pd.DataFrame:
+    """Records of a Parquet or CSV file, validated.
+
+    Raises:
+      UserError: the file is missing, damaged, of another kind, or its content is not valid.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; `repro collect` writes it")
+    if path.suffix == ".parquet":
+        frame = _read_parquet(path)
+    elif path.suffix == ".csv":
+        frame = _read_csv(path)
+    else:
+        raise UserError(f"{path}: records are kept in .parquet or .csv; rename or convert the file")
+    return validate(frame, str(path))
+
+
+def write(frame: pd.DataFrame, path: Path | str) -> None:
+    """Writes records as Parquet; the same set of records always gives the same bytes.
+
+    Raises:
+      UserError: the records are not valid, or the disk refused them; nothing is left half-written.
+    """
+    path = Path(path)
+    if path.suffix != ".parquet":
+        raise UserError(f"{path}: records are written as .parquet; give such a name")
+    frame = validate(frame, str(path)).sort_values(list(KEY_COLUMNS), ignore_index=True)
+    table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
+    write_atomically(path, buffer.getvalue())
+
+
+def write_atomically(path: Path | str, data: bytes) -> None:
+    """Puts ``data`` at ``path`` in one step: a reader sees the old file or the whole new one.
+
+    Raises:
+      UserError: the disk refused (full, read-only, no permission); the old file is untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{path}: could not be written ({reason}); mend that and try again"
+        ) from error
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+        nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+        return table.to_pandas(types_mapper=nullable.get)
+    except (pa.ArrowException, OSError, ValueError, UnicodeError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise UserError(
+            f"{path}: not a whole Parquet file ({reason}); write it again with `repro collect`"
+        ) from error
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file, strict=True)
+            header = next(rows, [])
+            listed = [row for row in rows if row]
+    except (UnicodeError, csv.Error, OSError) as error:
+        raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); export it again") from error
+    for number, row in enumerate(listed, start=1):
+        if len(row) != len(header):
+            raise UserError(
+                f"{path}: row {number} has {len(row)} fields and the header {len(header)}; mend it"
+            )
+    return pd.DataFrame(listed, columns=header, dtype=object)
+
+
+def _column(frame: pd.DataFrame, field: pa.Field, where: str) -> pd.Series:
+    if field.name not in frame.columns:
+        filler = "" if field.type == pa.string() else None
+        return pd.Series([filler] * len(frame), index=frame.index, dtype=_DTYPES[field.type])
+    check = {
+        pa.string(): _strings,
+        pa.int64(): _integers,
+        pa.float64(): _floats,
+        pa.bool_(): _booleans,
+    }[field.type]
+    return check(frame[field.name], where)
+
+
+def _fault(where: str, bad: np.ndarray, values: pd.Series, problem: str) -> UserError:
+    row = int(np.flatnonzero(bad)[0])
+    shown = repr(values.iloc[row])
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return UserError(f"{where}: row {row + 1}, column {values.name!r} is {shown}: {problem}")
+
+
+def _strings(values: pd.Series, where: str) -> pd.Series:
+    if pd.api.types.is_string_dtype(values.dtype) and values.dtype != object:
+        text = values.astype("string").fillna("")
+    else:
+        null = values.isna()
+        bad = np.array([not isinstance(value, str) for value in values], dtype=bool) & ~null
+        if bad.any():
+            raise _fault(where, bad, values, "give text")
+        try:
+            text = values.where(~null, "").astype("string")
+        except UnicodeError:
+            raise UserError(
+                f"{where}: column {values.name!r} holds text that isn't Unicode"
+            ) from None
+    if values.name in _ALLOWED:
+        allowed = _ALLOWED[str(values.name)]
+        bad = ~text.isin(allowed).to_numpy(dtype=bool)
+        if bad.any():
+            raise _fault(where, bad, text, f"give one of {', '.join(map(repr, allowed))}")
+    if values.name in ("profile", "metric"):
+        pattern = r"[A-Za-z0-9._-]+" if values.name == "profile" else r"\S(.*\S)?"
+        bad = ~text.str.fullmatch(pattern).to_numpy(dtype=bool)
+        if bad.any():
+            raise _fault(where, bad, text, "give its name (letters, digits, '.', '_', '-')")
+    return text
+
+
+def _is_null(value: object) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
+
+
+def _parsed(values: pd.Series, where: str) -> np.ndarray:
+    """Floats with NaN for null; text and mixed columns are read number by number."""
+    if values.dtype == object or pd.api.types.is_string_dtype(values.dtype):
+        numbers = np.full(len(values), np.nan)
+        for row, value in enumerate(values):
+            if _is_null(value) or (isinstance(value, str) and value == ""):
+                continue
+            try:
+                if isinstance(value, (bool, np.bool_, bytes)):
+                    raise ValueError
+                numbers[row] = float(value)
+            except (TypeError, ValueError, OverflowError):
+                numbers[row] = np.nan
+            if np.isnan(numbers[row]):
+                bad = np.arange(len(values)) == row
+                raise _fault(where, bad, values, "give a number")
+        return numbers
+    if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
+        raise UserError(f"{where}: column {values.name!r} has type {values.dtype}; give numbers")
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _floats(values: pd.Series, where: str) -> pd.Series:
+    numbers = _parsed(values, where)
+    bad = np.isinf(numbers) if values.name == "std" else ~np.isfinite(numbers)
+    if bad.any():
+        raise _fault(where, bad, values, "give a finite number")
+    if values.name == "std" and (bad := numbers < 0).any():
+        raise _fault(where, bad, values, "a standard deviation is 0 or more")
+    return pd.Series(numbers, index=values.index)
+
+
+def _integers(values: pd.Series, where: str) -> pd.Series:
+    numbers = _parsed(values, where)
+    null = np.isnan(numbers)
+    with np.errstate(invalid="ignore"):
+        bad = ~null & ~(
+            (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers <= _LARGEST_INTEGER)
+        )
+    if bad.any():
+        raise _fault(where, bad, values, "give a whole number, 0 or more")
+    whole = pd.array(np.where(null, 0, numbers).astype(np.int64), dtype="Int64")
+    whole[null] = pd.NA
+    return pd.Series(whole, index=values.index)
+
+
+def _booleans(values: pd.Series, where: str) -> pd.Series:
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return values.astype("boolean")
+    read = {"true": True, "false": False, "": None}
+    parsed: list[bool | None] = []
+    for row, value in enumerate(values):
+        if _is_null(value):
+            parsed.append(None)
+        elif isinstance(value, (bool, np.bool_)):
+            parsed.append(bool(value))
+        elif isinstance(value, str) and value.lower() in read:
+            parsed.append(read[value.lower()])
+        else:
+            bad = np.arange(len(values)) == row
+            raise _fault(where, bad, values, "give true, false or nothing")
+    return pd.Series(pd.array(parsed, dtype="boolean"), index=values.index)

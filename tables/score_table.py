@@ -1,0 +1,154 @@
+"""What Tables 2 and 4 share: a row per τ and checkpoint, a column per suite."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+
+from analysis.required import RequiredRun
+from analysis.scores import relative_flops, summary
+from repro.records import SELECTIONS, SUITES, TAUS, sole_profile
+from tables.rendering import MISSING, Cell, Column, Row, Table
+
+SUITE_HEADINGS = dict(
+    zip(SUITES, ("GLUE", "SuperGLUE", "SQuAD", "CNNDM", "Rainbow", "MMLU", "BBH"), strict=True)
+)
+LABEL_COLUMNS = (Column("tau", "τ"), Column("checkpoint", "Ckpt."))
+COLUMNS = (
+    Column("relative_flops", "FLOPs"),
+    *(Column(suite, heading) for suite, heading in SUITE_HEADINGS.items()),
+)
+RULE = SELECTIONS[0]
+
+
+def compute(
+    records: pd.DataFrame, *, number: int, size: str, rows: tuple[RequiredRun, ...]
+) -> Table:
+    """A table of suite averages.
+
+    Args:
+      records: of one source and profile.
+      number: the table's, in the paper.
+      size: the model's.
+      rows: printed whether run or not, in this order; further (τ, checkpoint) that the records
+        hold follow the others of their checkpoint.
+
+    Raises:
+      UserError: the records mix profiles, or a run's scores are incomplete.
+    """
+    source, profile = sole_profile(records) or ("", "")
+    records = records[records["size"] == size]
+    scores = summary(records, RULE)
+    flops = relative_flops(records)
+    cells = {
+        (row["tau"], int(row["checkpoint"]), row["suite"]): Cell(
+            value=float(row["mean"]),
+            std=None if pd.isna(row["std"]) else float(row["std"]),
+            runs=None if pd.isna(row["runs"]) else int(row["runs"]),
+            decimals=int(row["decimals"]),
+            bold=bool(row["bold"]),
+        )
+        for row in scores[scores["checkpoint"].notna()].to_dict("records")
+    }
+    costs = {
+        (row["tau"], int(row["checkpoint"])): Cell(row["value"], decimals=int(row["decimals"]))
+        for row in flops[flops["checkpoint"].notna()].to_dict("records")
+    }
+    printed = tuple(
+        Row(
+            labels=("∞" if tau == "inf" else tau, format_steps(checkpoint)),
+            cells=(
+                costs.get((tau, checkpoint), MISSING),
+                *(cells.get((tau, checkpoint, suite), MISSING) for suite in SUITES),
+            ),
+            section=format_steps(checkpoint),
+        )
+        for tau, checkpoint in _order(rows, {key[:2] for key in cells})
+    )
+    return Table(
+        number=number,
+        source=source,
+        profile=profile,
+        caption=_caption(number, size, source, profile, list(cells.values())),
+        label_columns=LABEL_COLUMNS,
+        columns=COLUMNS,
+        rows=printed,
+        footnotes=_footnotes(source, printed, cells),
+    )
+
+
+def format_steps(steps: int) -> str:
+    """Steps as the paper writes them.
+
+    >>> format_steps(500_000), format_steps(1_000_000), format_steps(1_500), format_steps(64)
+    ('500K', '1M', '1500', '64')
+    """
+    for unit, name in ((1_000_000, "M"), (1_000, "K")):
+        if steps >= unit and steps % unit == 0:
+            return f"{steps // unit}{name}"
+    return str(steps)
+
+
+def describe(source: str, profile: str) -> str:
+    """Whose numbers they are, for a caption.
+
+    >>> describe("published", "paper"), describe("", "")
+    ('published', 'no records')
+    """
+    if source == "published":
+        return "published"
+    if not source:
+        return "no records"
+    if profile == "paper":
+        return "measured, paper profile"
+    return f"measured, {profile} profile: not comparable with the paper's cells"
+
+
+def _order(rows: tuple[RequiredRun, ...], found: set[tuple[str, int]]) -> list[tuple[str, int]]:
+    wanted = [(row.tau, row.checkpoint) for row in rows]
+    extra = sorted(found - set(wanted), key=lambda pair: (pair[1], TAUS.index(pair[0])))
+    checkpoints = sorted({checkpoint for _, checkpoint in (*wanted, *extra)})
+    return [pair for at in checkpoints for pair in (*wanted, *extra) if pair[1] == at]
+
+
+def _caption(number: int, size: str, source: str, profile: str, cells: list[Cell]) -> str:
+    counts = sorted({cell.runs for cell in cells if cell.runs is not None})
+    runs = ""
+    if counts:
+        span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        runs = f" n = {span} {'run' if counts == [1] else 'runs'}."
+    return (
+        f"Table {number} ({describe(source, profile)}). Mean score of each suite, "
+        f"SPACTOR-{size.capitalize()}(τ).{runs}"
+    )
+
+
+def _footnotes(
+    source: str, rows: tuple[Row, ...], cells: dict[tuple[str, int, str], Cell]
+) -> tuple[str, ...]:
+    notes = ["Bold (in plain text *): a higher mean than τ = 0 at the same checkpoint"]
+    if source == "published":
+        notes[0] += ", as printed."
+        notes.append("± is the standard deviation as printed; its divisor is not stated.")
+        notes.append("FLOPs are pre-training's, over those of τ = 0 at 500K, as printed.")
+    else:
+        notes[0] += ", compared before rounding."
+        if any(cell.std is None for cell in cells.values()):
+            notes.append("A cell of one run has no standard deviation, so none is printed.")
+        if any(cell.std is not None for cell in cells.values()):
+            notes.append("± is the standard deviation over runs, ddof = 1.")
+        notes.append("FLOPs are pre-training's, counted analytically, over those of τ = 0 at 500K.")
+        notes.append(f"Steps are on the paper's scale. Fine-tuning step selected by {RULE}.")
+    counts = Counter(cell.runs for cell in cells.values())
+    if len(counts) > 1:
+        usual = counts.most_common(1)[0][0]
+        others = [
+            f"{SUITE_HEADINGS[suite]} τ = {tau} {format_steps(checkpoint)}: {cell.runs}"
+            for (tau, checkpoint, suite), cell in cells.items()
+            if cell.runs != usual
+        ]
+        notes.append(f"Runs per cell: {usual}, except {'; '.join(others)}.")
+    if any(cell.value is None for row in rows for cell in row.cells):
+        notes.append("not run: the records hold no such number.")
+    return tuple(notes)

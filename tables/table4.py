@@ -1,0 +1,35 @@
+"""Table 4: suite averages of SPACTOR-Large(τ) at 500K and 1M pre-training steps.
+
+Claims: the gain over the baseline (τ = 0) persists at the larger size, on every suite, for 6 % and
+3 % more FLOPs.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.required import RequiredRun
+from tables import score_table
+from tables.rendering import Table, render
+
+NUMBER = 4
+SIZE = "large"
+
+requires: tuple[RequiredRun, ...] = (
+    RequiredRun("large", "0", 500_000),
+    RequiredRun("large", "120K", 500_000),
+    RequiredRun("large", "0", 1_000_000),
+    RequiredRun("large", "120K", 1_000_000),
+)
+
+
+def compute(records: pd.DataFrame) -> Table:
+    """The table from records of one source and profile.
+
+    Raises:
+      UserError: the records mix profiles, or a run's scores are incomplete.
+    """
+    return score_table.compute(records, number=NUMBER, size=SIZE, rows=requires)
+
+
+__all__ = ["NUMBER", "SIZE", "compute", "render", "requires"]

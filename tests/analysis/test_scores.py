@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_records as synthetic
+
+from analysis import scores
+from repro import published, records
+from spactor.errors import UserError
+
+
+def score(value, *, task="cola", metric="accuracy", step=30, tau="0", seed=0, **more):
+    row = {**synthetic.COMMON, "size": "base", "tau": tau, "seed": 0, "finetune_seed": seed}
+    row |= {"checkpoint": 500_000, "step": step, "suite": "glue", "task": task, "metric": metric}
+    return {**row, "value": value, **more}
+
+
+def test_metrics_within_a_task_come_first():
+    # mrpc: (60 + 80) / 2 = 70; suite: (10 + 70) / 2 = 40. All three at once would give 50.
+    rows = [score(10.0), score(60.0, task="mrpc"), score(80.0, task="mrpc", metric="f1")]
+    assert scores.suite_scores(records.from_rows(rows))["score"].tolist() == [40.0]
+
+
+def test_best_average_takes_all_tasks_at_one_step():
+    # Averages: step 30 → 20, step 60 → 25, step 90 → 24; each task alone peaks elsewhere.
+    rows = []
+    for step, cola, mrpc in ((30, 35.0, 5.0), (60, 30.0, 20.0), (90, 8.0, 40.0)):
+        rows += [score(cola, step=step), score(mrpc, task="mrpc", step=step)]
+    frame = records.from_rows(rows)
+    best = scores.select(frame)
+    assert (best["step"].unique().tolist(), best["value"].tolist()) == ([60], [30.0, 20.0])
+    assert best["selection"].unique().tolist() == ["best_average"]
+    last = scores.select(frame, "last")
+    assert (last["step"].unique().tolist(), last["value"].tolist()) == ([90], [8.0, 40.0])
+
+
+def test_equal_averages_select_the_earlier_step():
+    frame = records.from_rows([score(5.0, step=90), score(5.0, step=60), score(4.0, step=30)])
+    assert scores.select(frame)["step"].tolist() == [60]
+
+
+def test_steps_without_every_task_are_not_eligible():
+    rows = [score(1.0), score(1.0, task="mrpc"), score(99.0, step=60)]
+    assert scores.select(records.from_rows(rows), "last")["step"].unique().tolist() == [30]
+    assert scores.select(records.from_rows(rows))["step"].unique().tolist() == [30]
+
+
+def test_a_run_that_lacks_a_task_is_named():
+    rows = [score(1.0), score(1.0, task="mrpc"), score(1.0, seed=1)]
+    with pytest.raises(
+        UserError, match=r"base, τ = 0, checkpoint 500000, seeds 0/1: .* suite glue"
+    ):
+        scores.summary(records.from_rows(rows))
+
+
+def test_marked_rows_are_taken_as_they_are():
+    rows = [score(1.0, selection="best_average"), score(9.0, step=60), score(4.0, seed=1)]
+    chosen = scores.select(records.from_rows(rows))
+    assert sorted(chosen["value"]) == [1.0, 4.0]
+
+
+def test_an_unknown_rule_is_named():
+    with pytest.raises(UserError, match="unknown selection rule 'median'"):
+        scores.select(records.empty(), "median")
+
+
+def test_mean_and_standard_deviation_over_runs():
+    values = [3.0, 5.0, 10.0]
+    rows = [score(value, seed=seed) for seed, value in enumerate(values)]
+    cell = scores.summary(records.from_rows(rows)).iloc[0]
+    # Mean 6; squares 9 + 1 + 16 = 26, over n - 1 = 2: √13.
+    assert (cell["mean"], cell["runs"]) == (6.0, 3)
+    assert cell["std"] == pytest.approx(13**0.5) == pytest.approx(np.std(values, ddof=1))
+    alone = scores.summary(records.from_rows(rows[:1])).iloc[0]
+    assert (alone["mean"], alone["runs"]) == (3.0, 1) and np.isnan(alone["std"])
+
+
+def test_bold_compares_before_rounding_and_equal_is_not_higher():
+    rows = [score(33.2701), score(33.2749, tau="120K"), score(33.2701, tau="250K")]
+    rows += [score(99.0, tau="60K", checkpoint=1_000_000)]
+    bold = scores.summary(records.from_rows(rows)).set_index("tau")["bold"]
+    assert bold.to_dict() == {"0": False, "120K": True, "250K": False, "60K": False}
+
+
+def test_the_order_of_runs_changes_nothing():
+    rows = [score(value, seed=seed) for seed, value in enumerate([0.1, 0.2, 0.3, 1e16, -1e16])]
+    one = scores.summary(records.from_rows(rows))
+    pd.testing.assert_frame_equal(scores.summary(records.from_rows(rows[::-1])), one)
+
+
+def test_published_cells_pass_through():
+    cells = scores.summary(published.load(2)).set_index(["tau", "checkpoint", "suite"])
+    cell = cells.loc[("60K", 500_000, "cnndm")]
+    assert (cell["mean"], cell["std"], cell["runs"], bool(cell["bold"])) == (33.27, 0.08, 5, False)
+    assert len(cells) == 49
+
+
+def test_relative_flops_divide_by_the_baseline_at_500k():
+    found = scores.relative_flops(synthetic.study())
+    values = found.set_index(["tau", "checkpoint"])["value"]
+    assert values["0", 500_000] == 1.0 and values["0", 1_000_000] == 2.0
+    # τ = 250K: (500 + 0.2 · 250) / 500 = 1.1.
+    assert values["250K", 500_000] == pytest.approx(1.1)
+    without = records.from_rows([row for row in synthetic.costs() if row.get("tau") != "0"])
+    assert scores.relative_flops(without).empty

@@ -1,0 +1,124 @@
+"""Made-up records of a tiny study, small enough to check by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from repro import records
+
+COMMON = {"source": "measured", "profile": "micro"}
+TAU_STEPS = {"0": 0, "60K": 60, "120K": 120, "250K": 250, "inf": math.inf}
+
+
+def clean_loss(tau: str, paper_step: int) -> float:
+    """2 + 100/(step in K + 20); ∞ is lower by 0.05 at 0 and gets worse by 1e-4 a 1,000 steps."""
+    thousands = paper_step / 1000
+    shift = (1e-4 * thousands - 0.05) if tau == "inf" else 0.0
+    return 2.0 + 100.0 / (thousands + 20.0) + shift
+
+
+def series(seeds: int = 1, wobble: float = 0.002) -> list[dict]:
+    """Validation series of τ = 0 and ∞ at every 40K steps, with a small made-up wobble."""
+    rows = []
+    for seed in range(seeds):
+        for step in range(40, 1001, 40):
+            at = {**COMMON, "size": "base", "seed": seed, "step": step, "paper_step": step * 1000}
+            noise = wobble * math.sin(step * 1.7 + seed)
+            plain = clean_loss("0", step * 1000)
+            hybrid = clean_loss("inf", step * 1000) + noise
+            values = {
+                ("0", "sc_loss_clean"): plain,
+                ("inf", "sc_loss_clean"): hybrid,
+                ("inf", "sc_loss_noisy"): hybrid + 0.2 + noise,
+                ("inf", "mlm_accuracy"): 0.1 + step / 5000,
+                ("inf", "rtd_loss"): 0.30 - step / 10_000,
+                ("inf", "rtd_recall"): step / 2500,
+                ("inf", "rtd_precision"): 0.2 + step / 2500,
+                ("inf", "replaced_fraction"): 0.10,
+            }
+            for (tau, name), value in values.items():
+                rows.append({**at, "tau": tau, "metric": f"validation/{name}", "value": value})
+    return rows
+
+
+def scores(
+    runs: int = 1, size: str = "base", taus: tuple[str, ...] = tuple(TAU_STEPS)
+) -> list[dict]:
+    """GLUE (two tasks, one with two metrics) and CNN/DailyMail at two fine-tuning steps."""
+    rows = []
+    for rank, tau in enumerate(taus):
+        for checkpoint in records.CHECKPOINTS:
+            if tau == "60K" and checkpoint == 1_000_000:
+                continue
+            for seed in range(runs):
+                gain = rank + checkpoint / 500_000 + 0.25 * seed
+                for step, late in ((30, 0.0), (60, 1.0)):
+                    values = {
+                        ("glue", "cola", "matthews_corrcoef"): 10 + gain + late,
+                        ("glue", "mrpc", "accuracy"): 60 + gain + late,
+                        ("glue", "mrpc", "f1"): 70 + gain + late,
+                        ("cnndm", "summary", "rouge1"): 20 + gain - late,
+                        ("cnndm", "summary", "rouge2"): 10 + gain - late,
+                    }
+                    for (suite, task, metric), value in values.items():
+                        rows.append(
+                            {
+                                **COMMON,
+                                "size": size,
+                                "tau": tau,
+                                "seed": 0,
+                                "finetune_seed": seed,
+                                "checkpoint": checkpoint,
+                                "step": step,
+                                "suite": suite,
+                                "task": task,
+                                "metric": metric,
+                                "value": value,
+                            }
+                        )
+    return rows
+
+
+def costs(size: str = "base") -> list[dict]:
+    """A hybrid step costs 120 GFLOPs, a plain one 100."""
+    rows = []
+    for tau, tau_steps in TAU_STEPS.items():
+        for checkpoint in records.CHECKPOINTS:
+            steps = checkpoint // 1000
+            flops = 1e11 * (steps + 0.2 * min(tau_steps, steps))
+            at = {"tau": tau, "checkpoint": checkpoint, "metric": "cost/pretraining_flops"}
+            rows.append({**COMMON, "size": size, **at, "value": flops})
+    for stage, flops in (("span_corruption", 1e11), ("hybrid", 1.2e11)):
+        metric = f"cost/step_flops/{stage}"
+        rows.append({**COMMON, "size": size, "metric": metric, "value": flops})
+    return rows
+
+
+def facts() -> list[dict]:
+    """Unigram entropy 6 nats, most frequent token 5 %, three quarters of the targets text."""
+    values = {
+        "unigram_entropy_nats": 6.0,
+        "most_frequent_token_rate": 0.05,
+        "target_text_fraction": 0.75,
+    }
+    return [{**COMMON, "metric": f"data/{name}", "value": v} for name, v in values.items()]
+
+
+def timing() -> pd.DataFrame:
+    """Baseline 40 sequences a second, hybrid 30 under two τ that share their node."""
+    rows = []
+    for step, jitter in ((10, -5.0), (20, 0.0), (30, 20.0)):
+        at = {**COMMON, "size": "base", "seed": 0, "step": step}
+        plain = {"tau": "0", "node": "base/s0/sc", "value": 40.0 + jitter}
+        rows.append({**at, **plain, "metric": "timing/seqs_per_second/span_corruption"})
+        for tau in ("60K", "inf"):
+            hybrid = {"tau": tau, "node": "base/s0/hybrid", "value": 30.0 + jitter}
+            rows.append({**at, **hybrid, "metric": "timing/seqs_per_second/hybrid"})
+    return records.from_rows(rows)
+
+
+def study(runs: int = 1, seeds: int = 1) -> pd.DataFrame:
+    """Everything but the timing."""
+    return records.from_rows([*series(seeds), *scores(runs), *costs(), *facts()])

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from repro import records
+from spactor.errors import UserError
+
+ROW = {"source": "measured", "profile": "micro", "size": "base", "tau": "0", "metric": "m"}
+
+
+def rows(*changes):
+    return [
+        {**ROW, "value": 1.0, "step": number, **change} for number, change in enumerate(changes)
+    ]
+
+
+def test_absent_keys_are_empty_or_null():
+    frame = records.from_rows([{**ROW, "value": 2, "seed": 0}])
+    row = frame.iloc[0]
+    assert list(frame.columns) == list(records.COLUMNS)
+    assert (row["value"], row["seed"], row["suite"], row["note"]) == (2.0, 0, "", "")
+    assert pd.isna(row["step"]) and pd.isna(row["std"]) and pd.isna(row["bold"])
+    assert dict(frame.dtypes.astype(str))["value"] == "float64"
+    assert dict(frame.dtypes.astype(str))["seed"] == "Int64"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ([{}, {"value": float("nan")}], "row 2, column 'value'"),
+        ([{"value": float("inf")}], "row 1, column 'value' is inf"),
+        ([{}, {"value": "fast"}], "row 2, column 'value' is 'fast': give a number"),
+        ([{"value": True}], "column 'value' is True"),
+        ([{"std": float("inf")}], "column 'std'"),
+        ([{"std": -1.0}], "a standard deviation is 0 or more"),
+        ([{}, {}, {"size": "huge"}], "row 3, column 'size' is 'huge': give one of 'base', 'large'"),
+        ([{"tau": "30K"}], "column 'tau' is '30K'"),
+        ([{"suite": "wmt"}], "column 'suite' is 'wmt'"),
+        ([{"source": "guessed"}], "column 'source' is 'guessed'"),
+        ([{"selection": "median"}], "column 'selection'"),
+        ([{"metric": ""}], "column 'metric' is ''"),
+        ([{"profile": "a b"}], "column 'profile' is 'a b'"),
+        ([{"task": 3}], "column 'task' is 3: give text"),
+        ([{"seed": 1.5}], "column 'seed' is 1.5: give a whole number"),
+        ([{"seed": -1}], "column 'seed' is -1"),
+        ([{"seed": 10**400}], "column 'seed'"),
+        ([{"bold": "maybe"}], "column 'bold' is 'maybe'"),
+        ([{}, {}, {"step": 0}], "row 3 repeats the key of row 1"),
+        ([{"colour": "red"}], "row 1 has an unknown column 'colour'"),
+    ],
+)
+def test_faults_are_named_in_one_line(changes, problem):
+    with pytest.raises(UserError) as error:
+        records.from_rows(rows(*changes), "mine.csv")
+    assert str(error.value).startswith("mine.csv: ")
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_unknown_and_double_columns_are_named():
+    frame = records.from_rows(rows({}))
+    with pytest.raises(UserError, match="f: column 'tau' is missing"):
+        records.validate(frame.drop(columns="tau"), "f")
+    with pytest.raises(UserError, match="f: unknown column 'extra'"):
+        records.validate(frame.assign(extra=1), "f")
+    with pytest.raises(UserError, match="f: column 'tau' is there twice"):
+        records.validate(pd.concat([frame, frame[["tau"]]], axis=1), "f")
+
+
+def test_key_nulls_count_as_equal():
+    twice = [{**ROW, "value": 1.0}, {**ROW, "value": 2.0}]
+    with pytest.raises(UserError, match="row 2 repeats the key of row 1"):
+        records.from_rows(twice)
+
+
+def test_same_records_in_any_order_give_the_same_bytes(tmp_path):
+    frame = records.from_rows(rows({"seed": 3}, {}, {"tau": "inf"}, {"suite": "glue"}))
+    records.write(frame, tmp_path / "a.parquet")
+    records.write(frame.iloc[::-1], tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert pq.read_schema(tmp_path / "a.parquet") == records.SCHEMA
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+
+
+def test_no_records_round_trip(tmp_path):
+    records.write(records.empty(), tmp_path / "none.parquet")
+    pd.testing.assert_frame_equal(records.read(tmp_path / "none.parquet"), records.empty())
+
+
+def test_csv_reads_as_the_same_records(tmp_path):
+    frame = records.from_rows(rows({"std": 0.5, "bold": True, "note": "a, b"}, {"seed": 7}))
+    frame.drop(columns=["runs", "node"]).to_csv(tmp_path / "mine.csv", index=False)
+    pd.testing.assert_frame_equal(records.read(tmp_path / "mine.csv"), frame)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("none.parquet", None, "no such file"),
+        ("metrics.txt", b"x", "records are kept in .parquet or .csv"),
+        ("damaged.parquet", b"PAR1 and then nothing", "not a whole Parquet file"),
+        ("empty.parquet", b"", "not a whole Parquet file"),
+        ("latin.csv", b"source,profile\n\xff,\n", "not a CSV file in UTF-8"),
+        ("short.csv", b"source,profile\nmeasured\n", "row 1 has 1 fields and the header 2"),
+        ("other.csv", b"a,b\n1,2\n", "unknown column 'a'"),
+        ("empty.csv", b"", "column 'source' is missing"),
+    ],
+)
+def test_unreadable_files_are_named(tmp_path, name, content, problem):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=problem) as error:
+        records.read(tmp_path / name)
+    assert name in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_parquet_file_cut_short_is_named(tmp_path):
+    path = tmp_path / "metrics.parquet"
+    records.write(records.from_rows(rows({}, {})), path)
+    whole = path.read_bytes()
+    for length in (0, 1, 4, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match="not a whole Parquet file"):
+            records.read(path)
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.parquet"
+    records.write(records.from_rows(rows({})), path)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"metrics\.parquet: could not be written \(No space left"):
+        records.write(records.from_rows(rows({}, {})), path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.parquet"]
+
+
+def test_sole_profile_refuses_a_mixture():
+    one, other = records.from_rows(rows({})), records.from_rows(rows({"profile": "smoke"}))
+    assert records.sole_profile(records.empty()) is None
+    assert records.sole_profile(one) == ("measured", "micro")
+    with pytest.raises(UserError, match="measured/micro, measured/smoke"):
+        records.sole_profile(records.combine(one, other))
+
+
+text = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+whole = st.none() | st.integers(0, 2**53)
+record = st.fixed_dictionaries(
+    {
+        "source": st.sampled_from(records.SOURCES),
+        "profile": st.sampled_from(["micro", "smoke"]),
+        "size": st.sampled_from(["base", "large", ""]),
+        "tau": st.sampled_from([*records.TAUS, ""]),
+        "seed": whole,
+        "step": whole,
+        "suite": st.sampled_from([*records.SUITES, ""]),
+        "task": text,
+        "metric": st.sampled_from(["m", "validation/sc_loss_clean"]),
+        "value": st.floats(allow_nan=False, allow_infinity=False),
+        "std": st.none() | st.floats(0, allow_infinity=False),
+        "bold": st.none() | st.booleans(),
+        "selection": st.sampled_from([*records.SELECTIONS, ""]),
+        "note": text,
+    }
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        record, max_size=6, unique_by=lambda row: tuple(row.get(k) for k in records.KEY_COLUMNS)
+    )
+)
+def test_records_survive_a_round_trip(tmp_path_factory, drawn):
+    folder = tmp_path_factory.mktemp("round")
+    frame = records.from_rows(drawn)
+    records.write(frame, folder / "x.parquet")
+    back = records.read(folder / "x.parquet")
+    order = list(records.KEY_COLUMNS)
+    expected = frame.sort_values(order, ignore_index=True)
+    pd.testing.assert_frame_equal(back, expected)
+    # A float survives CSV only with all its digits; Python's repr has them.
+    listed = [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]
+    again = records.from_rows(
+        {
+            k: None if v is pd.NA else str(v) if isinstance(v, float) and v == v else v
+            for k, v in row.items()
+        }
+        for row in listed
+    )
+    pd.testing.assert_frame_equal(again, frame)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(records.COLUMNS),
+            st.one_of(
+                st.none(),
+                st.booleans(),
+                st.integers(),
+                st.floats(),
+                st.text(max_size=4),
+                st.binary(max_size=3),
+                st.lists(st.integers(), max_size=2),
+            ),
+            max_size=8,
+        ),
+        max_size=4,
+    )
+)
+def test_rubbish_is_an_error_never_a_traceback(drawn):
+    try:
+        records.from_rows([{**ROW, "value": 0.0, **row} for row in drawn])
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+def test_a_parquet_file_of_other_types_is_checked_too(tmp_path):
+    table = pa.Table.from_pandas(records.from_rows(rows({})), preserve_index=False)
+    index = table.schema.get_field_index("value")
+    odd = table.set_column(index, "value", pa.array([[1, 2]]))
+    pq.write_table(odd, tmp_path / "odd.parquet")
+    with pytest.raises(UserError, match="column 'value'"):
+        records.read(tmp_path / "odd.parquet")
+
+
+def test_a_hundred_thousand_records_are_checked_quickly():
+    count = 100_000
+    frame = pd.DataFrame({name: [""] * count for name in ("task", "node", "note")})
+    frame = frame.assign(**ROW, suite="", selection="", value=1.0, step=np.arange(count))
+    frame = frame.assign(seed=0, finetune_seed=None, checkpoint=None, paper_step=None)
+    assert len(records.validate(frame, "big")) == count
