@@ -1,0 +1,161 @@
+"""What a person runs: ``python -m nox -s reproduce``, ``python -m nox -s tests``.
+
+One environment, ``.nox/project``, serves every session; it is filled once and again only when
+``pyproject.toml`` or ``constraints.txt`` changes. Arguments after ``--`` go to the command, e.g.
+``python -m nox -s reproduce -- --profile smoke --runs /tmp/runs``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+ENVIRONMENT = ROOT / ".nox" / "project"
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "none"
+
+
+def _python(session: nox.Session) -> str:
+    """The environment's Python; makes and fills the environment when that is due."""
+    inputs = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs))
+    digest.update(sys.version.encode())
+    stamp = ENVIRONMENT / "installed-from"
+    binary = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return str(binary)
+    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+    # Nox brings virtualenv, which needs no ensurepip; a bare Debian has no venv module.
+    session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT), external=True)
+    dev = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "dev")
+    install = (str(binary), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    constraints = ("-c", str(ROOT / "constraints.txt"))
+    session.run(*install, *constraints, "-e", f"{ROOT}[train]", *dev, external=True)
+    stamp.write_text(digest.hexdigest())
+    return str(binary)
+
+
+def _repro(session: nox.Session, *arguments: str) -> None:
+    session.run(_python(session), "-m", "repro", *arguments, external=True)
+
+
+def _options(given: Sequence[str], *known: str) -> list[str]:
+    """Of the arguments given, the named options with their values."""
+    kept = []
+    arguments = iter(given)
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        value = value or next(arguments, "")
+        if name in known:
+            kept += [name, value]
+    return kept
+
+
+def _collect(session: nox.Session) -> None:
+    _repro(session, "collect", *_options(session.posargs, "--profile", "--runs"))
+
+
+@nox.session(default=False)
+def reproduce(session: nox.Session) -> None:
+    """Trains the micro tree on real text, prints Tables 2-4, draws the figures, writes the report.
+
+    Passes on --profile, --runs, --size, --tau and --seed.
+    """
+    _reproduce(session, session.posargs)
+
+
+@nox.session(default=False)
+def smoke(session: nox.Session) -> None:
+    """Does what `reproduce` does with the smoke profile, in a folder it removes again."""
+    with tempfile.TemporaryDirectory(prefix="spactor-smoke-") as folder:
+        _reproduce(session, ["--profile", "smoke", "--runs", folder, *session.posargs])
+
+
+def _reproduce(session: nox.Session, arguments: Sequence[str]) -> None:
+    where = _options(arguments, "--profile", "--runs")
+    _repro(session, "prepare", *where)
+    _repro(session, "run", *arguments)
+    _repro(session, "collect", *where)
+    for number in ("2", "3", "4"):
+        _repro(session, "table", number, *where)
+    _repro(session, "learned", *where)
+    _repro(session, "trend", *where)
+    for number in ("2", "4"):
+        _repro(session, "figure", number, *where)
+    _repro(session, "report", *where)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Runs the tests and the examples in docstrings; passes arguments on to pytest."""
+    session.run(_python(session), "-m", "pytest", *session.posargs, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Checks style with ruff; passes arguments on, such as --fix."""
+    session.run(_python(session), "-m", "ruff", "check", *session.posargs, ".", external=True)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Checks types with mypy; passes arguments on."""
+    session.run(_python(session), "-m", "mypy", *session.posargs, external=True)
+
+
+@nox.session(default=False)
+def table2(session: nox.Session) -> None:
+    """Collects and prints Table 2; passes on --profile, --runs, --from and --format."""
+    _table(session, "2")
+
+
+@nox.session(default=False)
+def table3(session: nox.Session) -> None:
+    """Collects and prints Table 3; passes on --profile, --runs, --from and --format."""
+    _table(session, "3")
+
+
+@nox.session(default=False)
+def table4(session: nox.Session) -> None:
+    """Collects and prints Table 4; passes on --profile, --runs, --from and --format."""
+    _table(session, "4")
+
+
+def _table(session: nox.Session, number: str) -> None:
+    if not _options(session.posargs, "--from"):
+        _collect(session)
+    _repro(session, "table", number, *session.posargs)
+
+
+@nox.session(default=False)
+def figures(session: nox.Session) -> None:
+    """Collects and draws Figures 2 and 4; passes on --profile, --runs and --from."""
+    if not _options(session.posargs, "--from"):
+        _collect(session)
+    for number in ("2", "4"):
+        _repro(session, "figure", number, *session.posargs)
+
+
+@nox.session(default=False)
+def trend(session: nox.Session) -> None:
+    """Collects and tests the trend of Appendix B; passes on --profile, --runs and --from."""
+    if not _options(session.posargs, "--from"):
+        _collect(session)
+    _repro(session, "trend", *session.posargs)
+
+
+@nox.session(default=False)
+def report(session: nox.Session) -> None:
+    """Collects and writes the HTML report; passes on --profile, --runs and --from."""
+    if not _options(session.posargs, "--from"):
+        _collect(session)
+    _repro(session, "report", *session.posargs)

@@ -1,0 +1,279 @@
+"""Reads what the nodes of a tree wrote and turns it into records.
+
+Series and scores belong to a node; a record belongs to an experiment. What a segment measured is
+therefore repeated for every experiment whose path runs through it. Only finished nodes count,
+and only those whose settings are still the profile's.
+
+Files are append-only, as the T5X world writes them: of a step written twice, by a run that was
+stopped and went on, the last line holds; one line torn by a kill is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from repro import folders, identity, records
+from repro.costs import StepFlops
+from repro.plan import Finetuning, Segment, Tree
+from repro.runner import inspect
+from spactor.config import STAGES, PretrainConfig
+from spactor.errors import UserError
+
+PretrainingFlops = Callable[[PretrainConfig, float, int], float]
+"""FLOPs of a pre-training from its configuration, τ and length in steps."""
+
+METRICS, TIMING, PROVENANCE = "metrics.parquet", "timing.parquet", "provenance.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """What was collected from one profile's runs.
+
+    Attributes:
+      metrics, timing: records; the clock has a file of its own, since it differs between runs.
+      provenance: of the finished nodes, in the tree's order.
+      unfinished: names of nodes that don't count, each with the reason.
+    """
+
+    metrics: pd.DataFrame
+    timing: pd.DataFrame
+    provenance: tuple[Mapping[str, Any], ...]
+    unfinished: Mapping[str, str]
+
+
+def collect(
+    tree: Tree, runs: Path, *, step_flops: StepFlops, pretraining_flops: PretrainingFlops
+) -> Collected:
+    """Collects a tree's finished nodes.
+
+    Args:
+      tree: usually of the whole profile.
+      runs: an opened runs folder.
+      step_flops, pretraining_flops: costs, which become records too.
+
+    Raises:
+      UserError: for a damaged file, naming it and the line; or where nothing is finished.
+    """
+    finished, unfinished = _sort_out(tree, runs)
+    if not finished:
+        raise UserError(
+            f"nothing of profile {tree.profile.name} is finished in {runs}: "
+            f"run `repro run --profile {tree.profile.name} --runs {runs}` first"
+        )
+    metrics: list[dict[str, Any]] = []
+    timing: list[dict[str, Any]] = []
+    provenance = []
+    for name, done in finished.items():
+        node = tree.nodes[name]
+        folder = folders.node_folder(runs, tree.profile.name, name)
+        facts = {"node": name, "fingerprint": done}
+        if isinstance(node, Finetuning):
+            metrics += [row | facts for row in _score_rows(tree, node, folder)]
+        else:
+            for row in _series_rows(tree, node, folder):
+                (timing if row["metric"].startswith("timing/") else metrics).append(row | facts)
+        provenance.append(folders.read_json(folder / folders.PROVENANCE))
+    metrics += _cost_rows(tree, step_flops, pretraining_flops)
+    metrics += _data_rows(tree, provenance)
+    shared = {"source": "measured", "profile": tree.profile.name}
+    return Collected(
+        metrics=records.from_rows([row | shared for row in metrics], "collected metrics"),
+        timing=records.from_rows([row | shared for row in timing], "collected timing"),
+        provenance=tuple(provenance),
+        unfinished=unfinished,
+    )
+
+
+def write(collected: Collected, folder: Path) -> tuple[Path, ...]:
+    """Writes records, timing and provenance; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    records.write(collected.metrics, folder / METRICS)
+    records.write(collected.timing, folder / TIMING)
+    folders.write_json(folder / PROVENANCE, {"nodes": list(collected.provenance)})
+    return folder / METRICS, folder / TIMING, folder / PROVENANCE
+
+
+def _sort_out(tree: Tree, runs: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Fingerprints of the nodes that count, and why each of the others doesn't."""
+    finished: dict[str, str] = {}
+    unfinished: dict[str, str] = {}
+    for name, node in tree.nodes.items():
+        state = inspect(
+            folders.node_folder(runs, tree.profile.name, name), identity.settings(tree, node)
+        )
+        if state.condition != "finished" or state.recorded is None:
+            why = {"new": "not run", "partial": "not finished"}
+            unfinished[name] = why.get(state.condition, "; ".join(state.reasons))
+        elif node.parent and node.parent not in finished:
+            unfinished[name] = f"its parent {node.parent} does not count"
+        elif node.parent and state.recorded["inputs"].get("parent") != finished[node.parent]:
+            unfinished[name] = f"its parent {node.parent} ran again since"
+        else:
+            finished[name] = state.recorded["fingerprint"]
+    return finished, unfinished
+
+
+def _series_rows(tree: Tree, node: Segment, folder: Path) -> Iterator[dict[str, Any]]:
+    path = folder / "metrics.jsonl"
+    series = read_steps(path)
+    period = tree.profile.validation_period_steps
+    first = node.start_step if node.parent is None else node.start_step + 1
+    for step in series:
+        if not first <= step <= node.end_step:
+            raise UserError(
+                f"{path}: step {step} lies outside {node.name} ({first} to {node.end_step}): "
+                "these are lines of another run; move the folder away and run again"
+            )
+    for step in range(first, node.end_step + 1):
+        due = step == node.end_step or (step and step % period == 0)
+        if due and not any(key.startswith("validation/") for key in series.get(step, {})):
+            raise UserError(
+                f"{path}: the validation losses of step {step} are missing: "
+                "the file is damaged; move the folder away and run again"
+            )
+    for step, values in series.items():
+        for metric, value in values.items():
+            name = f"{metric}/{node.stage}" if metric.startswith("timing/") else metric
+            for spec in node.specs:
+                yield {
+                    "size": spec.size,
+                    "tau": str(spec.tau),
+                    "seed": spec.seed,
+                    "step": step,
+                    "paper_step": tree.profile.paper_step_of(step),
+                    "metric": name,
+                    "value": value,
+                }
+
+
+def _score_rows(tree: Tree, node: Finetuning, folder: Path) -> Iterator[dict[str, Any]]:
+    home = folder / "inference_eval"
+    paths = sorted(home.glob("*-metrics.jsonl"))
+    if not paths:
+        raise UserError(
+            f"{home}: no scores of {node.name} are there: move the folder away and run again"
+        )
+    for path in paths:
+        scores = read_steps(path)
+        if node.config.total_steps not in scores:
+            raise UserError(
+                f"{path}: the scores of step {node.config.total_steps} are missing: "
+                "the file is damaged; move the folder away and run again"
+            )
+        task = _task_of(node.suite, path.name.removesuffix("-metrics.jsonl"))
+        for step, values in scores.items():
+            for metric, value in values.items():
+                for spec in node.specs:
+                    yield {
+                        "size": spec.size,
+                        "tau": str(spec.tau),
+                        "seed": spec.seed,
+                        "finetune_seed": node.seed,
+                        "checkpoint": node.checkpoint_paper,
+                        "step": step,
+                        "suite": node.suite,
+                        "task": task,
+                        "metric": metric,
+                        "value": value,
+                    }
+
+
+def _task_of(suite: str, registered: str) -> str:
+    """A task's own name from that in seqio's registry."""
+    return registered.removeprefix(f"spactor_{suite}_")
+
+
+def _cost_rows(
+    tree: Tree, step_flops: StepFlops, pretraining_flops: PretrainingFlops
+) -> Iterator[dict[str, Any]]:
+    profile = tree.profile
+    for size in dict.fromkeys(spec.size for spec in tree.specs):
+        config = profile.sizes[size]
+        for stage in STAGES:
+            yield {
+                "size": size,
+                "metric": f"cost/step_flops/{stage}",
+                "value": step_flops(config, stage),
+            }
+        lengths = config.lengths
+        yield {
+            "size": size,
+            "metric": "data/target_text_fraction",
+            "value": lengths.noise_tokens / lengths.target_tokens,
+        }
+        for tau in dict.fromkeys(spec.tau for spec in tree.specs if spec.size == size):
+            tau_steps = math.inf if str(tau) == "inf" else profile.step_of(tau.end)
+            for checkpoint in profile.matrix[size].checkpoints[tau]:
+                yield {
+                    "size": size,
+                    "tau": str(tau),
+                    "checkpoint": checkpoint,
+                    "metric": "cost/pretraining_flops",
+                    "value": pretraining_flops(config, tau_steps, profile.step_of(checkpoint)),
+                }
+
+
+def _data_rows(tree: Tree, provenance: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    facts = [record.get("data", {}) for record in provenance]
+    for name in ("unigram_entropy_nats", "most_frequent_token_rate"):
+        values = {fact[name] for fact in facts if name in fact}
+        if len(values) > 1:
+            raise UserError(
+                f"profile {tree.profile.name} was run on different data ({name} is "
+                f"{' and '.join(map(str, sorted(values)))}): run `repro run` again to renew it"
+            )
+        for value in values:
+            yield {"metric": f"data/{name}", "value": value}
+
+
+def read_steps(path: Path) -> dict[int, dict[str, float]]:
+    """Values by step of an append-only file of JSON lines, in order of the steps.
+
+    Of a step that stands there twice the last line holds. A line cut short by a kill is
+    skipped when it is the last or when the run went on behind it.
+
+    Raises:
+      UserError: naming file and line, for anything else that can't be read.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: move its folder away and run again") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: can't be read ({error}); move its folder away") from None
+    steps: dict[int, dict[str, float]] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        # A strict prefix of a flat object never ends in a brace; blank where a resumed run
+        # began a new line.
+        if not line or (line.startswith("{") and not line.endswith("}")):
+            continue
+        steps |= [_entry(line, f"{path}, line {number}")]
+    return dict(sorted(steps.items()))
+
+
+def _entry(line: str, where: str) -> tuple[int, dict[str, float]]:
+    mend = "mend the line, or move its folder away and run again"
+    try:
+        values = json.loads(line, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise UserError(f"{where}: damaged, no JSON object; {mend}") from None
+    step = values.pop("step", None) if isinstance(values, dict) else None
+    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        raise UserError(f"{where}: damaged, no step; {mend}")
+    for name, value in values.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UserError(f"{where}: damaged, {name} is {value!r}, no number; {mend}")
+        if not math.isfinite(value):
+            raise UserError(f"{where}: {name} is {value}, not finite; {mend}")
+    return step, {name: float(value) for name, value in values.items()}
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(text)

@@ -1,0 +1,199 @@
+"""Engines turn a node of the tree into files; this version has the local one.
+
+Heavy libraries are imported inside the methods, so plans and tables work without them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from repro import identity
+from repro.plan import Finetuning, Node
+from repro.specs import Profile
+from spactor.errors import UserError
+
+
+class Observer(Protocol):
+    """Called at every logged step."""
+
+    def __call__(
+        self, step: int, end_step: int, values: Mapping[str, float], sequences_per_second: float
+    ) -> None:
+        """Tells the step, the last step, the values logged and the speed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedData:
+    """A prepared data folder and its manifest."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """SHA-256 of each file, by its path in the folder."""
+        return self.manifest["files"]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What provenance and the records say about the data."""
+        names = ("fingerprint", "corpus", "tokens", "vocabulary")
+        more = ("unigram_entropy_nats", "most_frequent_token_rate")
+        return {name: self.manifest[name] for name in (*names, *more) if name in self.manifest}
+
+
+class Engine(Protocol):
+    """Prepares data and runs nodes; stops and resumes without losing a number."""
+
+    def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
+        """Builds or finds the data of a profile."""
+
+    def device(self) -> str:
+        """What it computes on."""
+
+    def metric_versions(self, node: Node) -> Mapping[str, Any]:
+        """Versions of the scores a node gives, by task."""
+
+    def run(
+        self,
+        profile: Profile,
+        node: Node,
+        *,
+        data: PreparedData,
+        folder: Path,
+        parent: Path | None,
+        observer: Observer,
+    ) -> None:
+        """Trains one node to its end, going on from what its folder holds."""
+
+
+def engine_for(profile: Profile, cache: Path) -> Engine:
+    """The engine that runs a profile here.
+
+    Raises:
+      UserError: for a profile this version can plan but not run.
+    """
+    if profile.engine != "local" or profile.data.corpus != "embedded":
+        raise UserError(
+            f"profile {profile.name} reads {profile.data.corpus.upper()} and this version's local "
+            "engine reads only the embedded corpus: run --profile micro or smoke"
+        )
+    return LocalEngine(cache)
+
+
+class LocalEngine:
+    """The trainer of ``spactor``, on this machine's devices."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._arrays: tuple[Path, Any] | None = None
+        self._ready = False
+
+    def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
+        """Builds or finds the embedded corpus under the cache folder."""
+        from spactor.data.prepare import prepare
+
+        folder = prepare(cache, profile.data, report)
+        return PreparedData(
+            folder=folder, manifest=json.loads((folder / "manifest.json").read_text("utf-8"))
+        )
+
+    def device(self) -> str:
+        """JAX's first device, and how many there are."""
+        self._set_up()
+        import jax
+
+        devices = jax.devices()
+        return f"{len(devices)} × {devices[0].platform} {devices[0].device_kind}"
+
+    def metric_versions(self, node: Node) -> Mapping[str, Any]:
+        """Versions from the suite's own table."""
+        if not isinstance(node, Finetuning):
+            return {}
+        from spactor.data.suites import SUITES
+
+        return {
+            task.name: {metric.name: metric.version for metric in task.metrics}
+            for task in SUITES[node.suite].tasks
+        }
+
+    def run(
+        self,
+        profile: Profile,
+        node: Node,
+        *,
+        data: PreparedData,
+        folder: Path,
+        parent: Path | None,
+        observer: Observer,
+    ) -> None:
+        """Pre-trains or fine-tunes through ``spactor``."""
+        self._set_up()
+        if isinstance(node, Finetuning):
+            from spactor.finetuning import FinetuneJob, finetune
+
+            if parent is None:
+                raise ValueError(f"{node.name} has no parent to start from")
+            finetune(
+                FinetuneJob(
+                    config=node.config,
+                    pretraining=node.pretraining,
+                    suite=node.suite,
+                    checkpoint_step=node.checkpoint_step,
+                    seed=node.seed,
+                ),
+                data_folder=data.folder,
+                folder=folder,
+                parent=parent,
+                observer=observer,
+            )
+            return
+        from spactor.pretraining import PretrainJob, pretrain
+
+        pretrain(
+            PretrainJob(
+                config=node.config,
+                stage=node.stage,
+                start_step=node.start_step,
+                end_step=node.end_step,
+                seed=node.seed,
+                log_period_steps=profile.log_period_steps,
+                validation_period_steps=profile.validation_period_steps,
+                checkpoint_period_steps=profile.checkpoint_period_steps,
+                validation_chunks=profile.validation_chunks,
+            ),
+            arrays=self._load_arrays(data.folder),
+            folder=folder,
+            parent=parent,
+            observer=observer,
+        )
+
+    def _load_arrays(self, folder: Path) -> Any:
+        if self._arrays is None or self._arrays[0] != folder:
+            from spactor.data.arrays import load_arrays
+
+            self._arrays = folder, load_arrays(folder)
+        return self._arrays[1]
+
+    def _set_up(self) -> None:
+        """Sets JAX up, once; the only place that does."""
+        if self._ready:
+            return
+        # TensorFlow, where fine-tuning reads with it, greets on stderr otherwise.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import jax
+        from absl import logging
+
+        # seqio's advice about sequence lengths, once per evaluation; errors still show.
+        logging.set_verbosity(logging.ERROR)
+        for name, value in identity.NUMERICS.items():
+            jax.config.update(name, value)
+        # Segments of one size and stage are one program: compiled once, then read from here.
+        jax.config.update("jax_compilation_cache_dir", str((self._cache / "xla").absolute()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        self._ready = True

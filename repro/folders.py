@@ -1,0 +1,131 @@
+"""Where runs are kept: ``<runs>/<profile>/<node>/``, and files that are never half-written.
+
+Layout::
+
+    <runs>/spactor-runs.json                     marks the folder as ours
+    <runs>/cache/                                prepared data, compiled programs
+    <runs>/<profile>/<node>/node.json            inputs and fingerprint, written first
+    <runs>/<profile>/<node>/provenance.json      where and when it ran
+    <runs>/<profile>/<node>/done.json            written last
+    <runs>/<profile>/<node>.lock                 held while a process works on the node
+    <runs>/<profile>/stale/<node>@<fingerprint>  set aside, because an input changed
+    <runs>/<profile>/records/, output/           what `repro collect` and the outputs write
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spactor.errors import UserError
+
+MARKER = "spactor-runs.json"
+_MARK = {"project": "spactor", "format": 1}
+NODE, PROVENANCE, DONE, HOLDER = "node.json", "provenance.json", "done.json", "holder.json"
+
+
+def open_runs(runs: Path, *, create: bool) -> Path:
+    """Checks that a folder holds this project's runs; marks it when it is new or empty.
+
+    Args:
+      runs: the folder.
+      create: make and mark it when there is none.
+
+    Raises:
+      UserError: for a folder of something else, of another version, or none at all.
+    """
+    marker = runs / MARKER
+    if marker.is_file():
+        if read_json(marker) != _MARK:
+            raise UserError(
+                f"{marker}: this runs folder is of another version; name another with --runs"
+            )
+        return runs
+    if runs.exists() and (not runs.is_dir() or any(runs.iterdir())):
+        raise UserError(
+            f"{runs} is not a runs folder of this project (no {MARKER} in it): "
+            "name another or an empty one with --runs"
+        )
+    if not create:
+        raise UserError(
+            f"there is no runs folder {runs}: run `repro run` first, or name one with --runs"
+        )
+    runs.mkdir(parents=True, exist_ok=True)
+    write_json(marker, _MARK)
+    return runs
+
+
+def cache_folder(runs: Path) -> Path:
+    """Prepared data and compiled programs, shared by every profile."""
+    return runs / "cache"
+
+
+def profile_folder(runs: Path, profile: str) -> Path:
+    """Everything one profile writes."""
+    return runs / profile
+
+
+def node_folder(runs: Path, profile: str, node: str) -> Path:
+    """What one node of the tree writes."""
+    return profile_folder(runs, profile) / node
+
+
+def lock_path(folder: Path) -> Path:
+    """Lock of a node; beside its folder, so that the folder can be set aside under the lock."""
+    return folder.with_name(folder.name + ".lock")
+
+
+def set_aside(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
+    """Moves a stale node's folder out of the tree, keeping it; returns where it is."""
+    home = profile_folder(runs, profile) / "stale" / f"{node}@{fingerprint[:12]}"
+    target, count = home, 1
+    while target.exists():
+        count += 1
+        target = home.with_name(f"{home.name}-{count}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    node_folder(runs, profile, node).rename(target)
+    return target
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes a JSON file whole or not at all: temporary name, fsync, rename."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        # The rename itself must survive a loss of power.
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+      UserError: naming the file, when it can't be read as one.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise UserError(
+            f"{path}: damaged ({error}); move it and its folder away and run again"
+        ) from None
+    if not isinstance(value, dict):
+        raise UserError(
+            f"{path}: damaged (no JSON object); move it and its folder away and run again"
+        )
+    return value

@@ -1,0 +1,127 @@
+"""Where a node's numbers come from: code, packages, device, data, seeds, command and clock."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from repro.plan import Finetuning, Node
+
+_PACKAGES = (
+    "spactor",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "clu",
+    "t5",
+    "seqio-nightly",
+    "tensorflow",
+    "tensorflow-text",
+    "sentencepiece",
+    "rouge-score",
+    "scikit-learn",
+    "scipy",
+)
+
+
+def now() -> str:
+    """The time, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@cache
+def commit() -> str:
+    """Commit of the code that runs, with "+changes" behind it where files differ from it.
+
+    "not a checkout" where the package isn't run from its own repository: a repository that
+    merely holds the environment says nothing about this code.
+    """
+    here = Path(__file__).resolve()
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return "not a checkout"
+    head = _git(here.parent, "rev-parse", "HEAD")
+    if head is None:
+        return "not a checkout"
+    return head + ("+changes" if _git(here.parent, "status", "--porcelain") else "")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+@cache
+def packages() -> Mapping[str, str]:
+    """Versions of the packages that matter, of those installed."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> str:
+    """Names this machine, so that its timings aren't taken for another's."""
+    return f"{platform.node()} {platform.machine()} {os.cpu_count()} cores"
+
+
+def describe(
+    node: Node,
+    *,
+    profile: str,
+    fingerprint: str,
+    data: Mapping[str, Any],
+    device: str,
+    metric_versions: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The record of a node's run, attempts and clock apart.
+
+    Args:
+      node: of the tree.
+      profile: its name.
+      fingerprint: the node's.
+      data: facts of the prepared data.
+      device: what JAX runs on.
+      metric_versions: of the scores, by task; empty for pre-training.
+      inputs: everything the node's numbers depend on.
+    """
+    return {
+        "format": 1,
+        "node": node.name,
+        "profile": profile,
+        "experiments": [
+            {"size": spec.size, "tau": str(spec.tau), "seed": spec.seed} for spec in node.specs
+        ],
+        "seeds": {"pretraining": node.seed}
+        | ({"finetuning": node.seed} if isinstance(node, Finetuning) else {}),
+        "fingerprint": fingerprint,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": machine(),
+        "device": device,
+        "packages": dict(packages()),
+        "data": dict(data),
+        "metric_versions": dict(metric_versions),
+        "inputs": dict(inputs),
+        "command": " ".join(["repro", *sys.argv[1:]]),
+    }

@@ -1,0 +1,178 @@
+"""The plan and the state of a tree, as text and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.tree import Tree as Branches
+
+from repro import folders, identity
+from repro.costs import Estimate
+from repro.plan import Finetuning, Node, Segment, Tree, totals
+from repro.progress import duration
+from repro.runner import inspect
+
+
+def number(value: float) -> str:
+    """A large number for people.
+
+    >>> number(3035), number(1.234e15)
+    ('3,035', '1.23e+15')
+    """
+    return f"{value:,.0f}" if value < 1e7 else f"{value:.2e}"
+
+
+def plan_tree(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> Branches:
+    """The tree as lines; seeds that repeat the same nodes are drawn once."""
+    profile = tree.profile
+    root = Branches(f"{profile.name}: {profile.purpose}")
+    seeds: dict[str, list[int]] = {}
+    for spec in tree.specs:
+        if spec.seed not in seeds.setdefault(spec.size, []):
+            seeds[spec.size].append(spec.seed)
+    for size, of_size in seeds.items():
+        # Seeds differ in nothing but the draw, unless the user's choice cut them differently.
+        shapes: dict[tuple[str, ...], list[int]] = {}
+        for seed in of_size:
+            prefix = f"{size}/s{seed}/"
+            names = (name for name in tree.nodes if name.startswith(prefix))
+            shape = tuple(name.removeprefix(prefix) for name in names)
+            shapes.setdefault(shape, []).append(seed)
+        for alike in shapes.values():
+            many = (
+                f"seeds {', '.join(map(str, alike))}, each"
+                if len(alike) > 1
+                else (f"seed {alike[0]}")
+            )
+            branch = root.add(f"{size}, {many}")
+            _add_children(tree, None, f"{size}/s{alike[0]}/", branch, flops, estimate)
+    return root
+
+
+def _add_children(
+    tree: Tree,
+    parent: str | None,
+    prefix: str,
+    branch: Branches,
+    flops: Mapping[str, float],
+    estimate: Estimate,
+) -> None:
+    children = [node for node in tree.children(parent) if node.name.startswith(prefix)]
+    leaves = [node for node in children if isinstance(node, Finetuning)]
+    if leaves:
+        suites = ", ".join(node.suite for node in leaves)
+        work = sum(flops[node.name] for node in leaves)
+        seconds = sum(estimate.seconds[node.name] for node in leaves)
+        steps = number(sum(node.steps for node in leaves))
+        branch.add(f"fine-tune {suites}: {steps} steps, {number(work)} FLOPs, ~{duration(seconds)}")
+    for node in children:
+        if not isinstance(node, Segment):
+            continue
+        shared = f", shared by {len(node.specs)} τ" if len(node.specs) > 1 else ""
+        line = (
+            f"{node.name.removeprefix(prefix)}: {node.stage.replace('_', ' ')}, "
+            f"{number(node.steps)} steps, {number(flops[node.name])} FLOPs, "
+            f"~{duration(estimate.seconds[node.name])}{shared}"
+        )
+        _add_children(tree, node.name, prefix, branch.add(line), flops, estimate)
+
+
+def plan_summary(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> list[str]:
+    """Totals of a plan and what sharing saves, one line each."""
+    pretraining = totals(tree, flops)
+    segments, leaves = tree.segments(), tree.finetunings()
+    leaf_flops = sum(flops[node.name] for node in leaves)
+    return [
+        f"experiments: {len(tree.specs)}; nodes: {len(tree.nodes)} "
+        f"({len(segments)} pre-training, {len(leaves)} fine-tuning)",
+        f"pre-training: {number(pretraining.steps)} steps, {number(pretraining.flops)} FLOPs; "
+        f"fine-tuning: {number(sum(node.steps for node in leaves))} steps, "
+        f"{number(leaf_flops)} FLOPs (decoding not counted)",
+        f"each experiment alone: {number(pretraining.steps_alone)} steps, "
+        f"{number(pretraining.flops_alone)} FLOPs; sharing saves {pretraining.steps_saved:.1%} "
+        f"of the steps and {pretraining.flops_saved:.1%} of the FLOPs",
+        f"time on this machine: ~{duration(sum(estimate.seconds.values()))} ({estimate.source})",
+    ]
+
+
+def plan_data(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> dict[str, Any]:
+    """A plan as plain data, node by node."""
+    pretraining = totals(tree, flops)
+    return {
+        "profile": tree.profile.name,
+        "total_steps": tree.profile.total_steps,
+        "experiments": [
+            {"size": spec.size, "tau": str(spec.tau), "seed": spec.seed} for spec in tree.specs
+        ],
+        "nodes": [
+            _node_data(node) | {"flops": flops[name], "estimated_seconds": estimate.seconds[name]}
+            for name, node in tree.nodes.items()
+        ],
+        "pretraining": {
+            "steps": pretraining.steps,
+            "flops": pretraining.flops,
+            "steps_alone": pretraining.steps_alone,
+            "flops_alone": pretraining.flops_alone,
+            "steps_saved_fraction": pretraining.steps_saved,
+            "flops_saved_fraction": pretraining.flops_saved,
+        },
+        "estimate": {
+            "seconds": sum(estimate.seconds.values()),
+            "source": estimate.source,
+        },
+    }
+
+
+def _node_data(node: Node) -> dict[str, Any]:
+    shared = {
+        "name": node.name,
+        "parent": node.parent,
+        "size": node.size,
+        "seed": node.seed,
+        "steps": node.steps,
+        "taus": [str(spec.tau) for spec in node.specs],
+    }
+    if isinstance(node, Finetuning):
+        return shared | {
+            "kind": "finetuning",
+            "suite": node.suite,
+            "checkpoint": node.checkpoint_paper,
+            "checkpoint_step": node.checkpoint_step,
+        }
+    return shared | {
+        "kind": "pretraining",
+        "stage": node.stage,
+        "start_step": node.start_step,
+        "end_step": node.end_step,
+        "start": node.start_paper,
+        "end": node.end_paper,
+    }
+
+
+def status_lines(tree: Tree, runs: Path) -> list[str]:
+    """One line per node that is not as it should be or not finished, then a summary."""
+    counts = {"finished": 0, "partial": 0, "stale": 0, "new": 0}
+    lines = []
+    for name, node in tree.nodes.items():
+        folder = folders.node_folder(runs, tree.profile.name, name)
+        state = inspect(folder, identity.settings(tree, node))
+        counts[state.condition] += 1
+        if state.condition == "partial":
+            lines.append(f"{name}: begun, {_reached(folder)}")
+        elif state.condition == "stale":
+            lines.append(f"{name}: stale, {state.reasons[0]}; the next run renews it")
+    lines.append(
+        f"{tree.profile.name}: {counts['finished']} of {len(tree.nodes)} nodes finished, "
+        f"{counts['partial']} begun, {counts['stale']} stale, {counts['new']} not begun"
+    )
+    return lines
+
+
+def _reached(folder: Path) -> str:
+    from repro.collect import read_steps
+
+    path = folder / "metrics.jsonl"
+    steps = read_steps(path) if path.is_file() else {}
+    return f"step {max(steps)} logged" if steps else "no step logged yet"

@@ -1,0 +1,407 @@
+"""What a person asks for: a size, a τ and a seed of a profile; and the profiles themselves.
+
+A profile is a TOML file that fixes everything but those three. Steps are written as the paper
+counts them, a million to a pre-training; a profile with fewer steps of its own keeps every
+fraction of that million.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from spactor.config import DataConfig, FinetuneConfig, PretrainConfig, from_mapping
+from spactor.errors import UserError
+
+PAPER_STEPS = 1_000_000
+"""Pre-training steps of the paper (Section 3), the scale on which every profile writes steps."""
+
+Size = Literal["base", "large"]
+SIZES: tuple[str, ...] = get_args(Size)
+SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu", "bbh")
+"""The columns of Tables 2 and 4, in print order."""
+FLAN_SUITES = ("mmlu", "bbh")
+"""Suites the paper fine-tunes as FLAN does, with settings of their own (Appendix A.2)."""
+Engine = Literal["local", "t5x"]
+
+
+def step_label(paper_steps: int) -> str:
+    """Steps as the paper prints them.
+
+    >>> step_label(0), step_label(60_000), step_label(1_000_000)
+    ('0', '60K', '1M')
+    """
+    if paper_steps == PAPER_STEPS:
+        return "1M"
+    if paper_steps % 1000:
+        raise ValueError(f"{paper_steps} is no whole number of thousands")
+    return f"{paper_steps // 1000}K" if paper_steps else "0"
+
+
+def _thousands(text: object) -> int | None:
+    """Reads ``60K``; None for anything else, 1000K and above included."""
+    match = re.fullmatch(r"([1-9][0-9]{0,2})K", text) if isinstance(text, str) else None
+    return int(match[1]) * 1000 if match else None
+
+
+@dataclass(frozen=True, order=True)
+class Tau:
+    """τ, the step at which pre-training leaves the hybrid objective (Section 2.2).
+
+    Attributes:
+      end: paper steps the hybrid objective holds for; all of them for τ = ∞.
+
+    >>> Tau.parse("60K").end, str(Tau.parse("inf")), str(Tau(0))
+    (60000, 'inf', '0')
+    """
+
+    end: int
+
+    @classmethod
+    def parse(cls, text: str) -> Tau:
+        """Reads the canonical text of a τ.
+
+        Raises:
+          UserError: for anything else; the message gives the forms.
+        """
+        if text == "0":
+            return cls(0)
+        if text == "inf":
+            return cls(PAPER_STEPS)
+        steps = _thousands(text)
+        if steps is None:
+            raise UserError(
+                f"unknown τ {text!r}: give 0, a number of thousands from 1K to 999K "
+                "such as 60K or 250K, or inf"
+            )
+        return cls(steps)
+
+    def __str__(self) -> str:
+        return "inf" if self.end == PAPER_STEPS else step_label(self.end)
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class ExperimentSpec:
+    """One experiment: a size and a τ, run from a seed, at the scale of a profile."""
+
+    profile: str
+    size: str
+    seed: int
+    tau: Tau
+
+    def __post_init__(self) -> None:
+        if self.size not in SIZES:
+            raise UserError(f"unknown size {self.size!r}: give one of {', '.join(SIZES)}")
+        if self.seed < 0:
+            raise UserError(f"seed {self.seed}: give 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeMatrix:
+    """The experiments of one size.
+
+    Attributes:
+      taus: every τ, in print order.
+      runs: independent runs; their seeds are 0 … runs - 1.
+      checkpoints: paper steps at which models are fine-tuned, for each τ; pre-training ends at
+        the last of them.
+    """
+
+    taus: tuple[Tau, ...]
+    runs: int
+    checkpoints: Mapping[Tau, tuple[int, ...]]
+
+    @property
+    def seeds(self) -> range:
+        """Seeds of the independent runs."""
+        return range(self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """One scale at which the paper's study runs.
+
+    Attributes:
+      name: also the name of its folder of runs.
+      purpose: one line for people.
+      engine: the trainer it is written for.
+      total_steps: pre-training steps that stand for the paper's million.
+      log_period_steps, validation_period_steps, checkpoint_period_steps: in steps of its own.
+      validation_chunks: size of the fixed validation set.
+      suites: columns of Tables 2 and 4 that are fine-tuned.
+      data: text and vocabulary.
+      sizes: pre-training of each size.
+      finetuning: settings of each suite.
+      matrix: experiments of each size.
+    """
+
+    name: str
+    purpose: str
+    engine: Engine
+    total_steps: int
+    log_period_steps: int
+    validation_period_steps: int
+    checkpoint_period_steps: int
+    validation_chunks: int
+    suites: tuple[str, ...]
+    data: DataConfig
+    sizes: Mapping[str, PretrainConfig]
+    finetuning: Mapping[str, FinetuneConfig]
+    matrix: Mapping[str, SizeMatrix]
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "validation_chunks", *_PERIODS):
+            if getattr(self, name) <= 0:
+                raise UserError(
+                    f"profile {self.name}: {name} is {getattr(self, name)}: give 1 or more"
+                )
+        for size, config in self.sizes.items():
+            if config.model.vocab_size != self.data.vocab_size:
+                raise UserError(
+                    f"profile {self.name}: sizes.{size}.model.vocab_size "
+                    f"{config.model.vocab_size} differs from data.vocab_size "
+                    f"{self.data.vocab_size}: make them equal"
+                )
+        for row in self.matrix.values():
+            for tau, checkpoints in row.checkpoints.items():
+                for paper_steps in (tau.end, *checkpoints):
+                    self.step_of(paper_steps)
+
+    def step_of(self, paper_steps: int) -> int:
+        """The profile's own step that stands for a step of the paper.
+
+        Raises:
+          UserError: when it is no whole number.
+        """
+        step, rest = divmod(paper_steps * self.total_steps, PAPER_STEPS)
+        if rest:
+            raise UserError(
+                f"profile {self.name}: {step_label(paper_steps)} of the paper's steps is no whole "
+                f"step of {self.total_steps}: choose another total_steps"
+            )
+        return step
+
+    def paper_step_of(self, step: int) -> int:
+        """The paper's step nearest to one of the profile's own."""
+        return round(step * PAPER_STEPS / self.total_steps)
+
+    def specs(self) -> tuple[ExperimentSpec, ...]:
+        """Every experiment of the matrix, size by size, seed by seed."""
+        return tuple(
+            ExperimentSpec(profile=self.name, size=size, tau=tau, seed=seed)
+            for size, row in self.matrix.items()
+            for seed in row.seeds
+            for tau in row.taus
+        )
+
+    def select(
+        self,
+        sizes: Sequence[str] = (),
+        taus: Sequence[str] = (),
+        seeds: Sequence[int] = (),
+    ) -> tuple[ExperimentSpec, ...]:
+        """Experiments with the sizes, τ and seeds named; all of them where none is.
+
+        Raises:
+          UserError: for a size, a τ or a seed the profile has nowhere, or no such combination.
+        """
+        wanted_taus = [Tau.parse(text) for text in taus]
+        every = self.specs()
+        _known("size", sizes, {spec.size: None for spec in every}, self.name)
+        _known("τ", wanted_taus, {spec.tau: None for spec in every}, self.name)
+        _known("seed", seeds, {spec.seed: None for spec in every}, self.name)
+        chosen = tuple(
+            spec
+            for spec in every
+            if (not sizes or spec.size in sizes)
+            and (not wanted_taus or spec.tau in wanted_taus)
+            and (not seeds or spec.seed in seeds)
+        )
+        if not chosen:
+            raise UserError(
+                f"profile {self.name} has no experiment with these sizes, τ and seeds together: "
+                f"see `repro plan --profile {self.name}`"
+            )
+        return chosen
+
+
+_PERIODS = ("log_period_steps", "validation_period_steps", "checkpoint_period_steps")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+
+def _known(what: str, wanted: Sequence[Any], known: Mapping[Any, None], profile: str) -> None:
+    for item in wanted:
+        if item not in known:
+            raise UserError(
+                f"profile {profile} has no {what} {str(item)!r}: it has "
+                f"{', '.join(str(name) for name in known)}"
+            )
+
+
+def profile_names() -> tuple[str, ...]:
+    """Profiles that come with the package, from quickest to dearest."""
+    return ("smoke", "micro", "mini", "paper")
+
+
+@cache
+def load_profile(name: str) -> Profile:
+    """Reads a profile by its name, or from a ``.toml`` file of the user's own.
+
+    Raises:
+      UserError: for an unknown name, an unreadable file or any setting out of place.
+    """
+    if name in profile_names():
+        text = (resources.files("repro") / "profiles" / f"{name}.toml").read_text("utf-8")
+        return parse_profile(name, text, f"profile {name}")
+    if not name.endswith(".toml"):
+        raise UserError(
+            f"unknown profile {name!r}: give one of {', '.join(profile_names())}, "
+            "or the path of a .toml file"
+        )
+    path = Path(name)
+    if not _NAME.fullmatch(path.stem) or path.stem in (*profile_names(), "cache"):
+        raise UserError(
+            f"{name}: a profile's file name names its folder of runs: use small letters, digits, "
+            f"- and _, and none of {', '.join((*profile_names(), 'cache'))}"
+        )
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{name}: can't read this profile ({error}): check the path") from None
+    return parse_profile(path.stem, text, name)
+
+
+def parse_profile(name: str, text: str, where: str) -> Profile:
+    """Builds a profile from TOML text; unknown keys are errors.
+
+    Args:
+      name: of the profile.
+      text: TOML.
+      where: what to call the source in an error.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{where}: not valid TOML ({error}): mend the file") from None
+    plain = from_mapping(
+        _PlainSettings, {key: values[key] for key in values if key not in _TABLES}, where
+    )
+    tables = {key: _table(values.get(key), f"{where}: {key}") for key in _TABLES}
+    suites = _checked_list(plain.suites, SUITES, f"{where}: suites")
+    sizes = {
+        size: from_mapping(PretrainConfig, tables["sizes"][size], f"{where}: sizes.{size}")
+        for size in _keys(tables["sizes"], SIZES, f"{where}: sizes")
+    }
+    matrix = {
+        size: _matrix(tables["matrix"][size], f"{where}: matrix.{size}")
+        for size in _keys(tables["matrix"], tuple(sizes), f"{where}: matrix")
+    }
+    return Profile(
+        name=name,
+        **dataclasses.asdict(plain) | {"suites": suites},
+        data=from_mapping(DataConfig, tables["data"], f"{where}: data"),
+        sizes=types.MappingProxyType(sizes),
+        finetuning=_finetuning(tables["finetuning"], suites, f"{where}: finetuning"),
+        matrix=types.MappingProxyType(matrix),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlainSettings:
+    purpose: str
+    engine: Engine
+    total_steps: int
+    log_period_steps: int
+    validation_period_steps: int
+    checkpoint_period_steps: int
+    validation_chunks: int
+    suites: list
+
+
+_TABLES = ("data", "sizes", "finetuning", "matrix")
+
+
+def _table(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise UserError(f"{where}: this table of settings is missing or empty; add it")
+    return value
+
+
+def _keys(table: Mapping[str, Any], known: Sequence[str], where: str) -> list[str]:
+    for key in table:
+        if key not in known:
+            raise UserError(f"{where}: unknown setting {key!r}; known: {', '.join(known)}")
+    return [key for key in known if key in table]
+
+
+def _checked_list(items: object, known: Sequence[str], where: str) -> tuple[str, ...]:
+    if not isinstance(items, list) or not items:
+        raise UserError(f"{where}: give a list of at least one of {', '.join(known)}")
+    for item in items:
+        if item not in known:
+            raise UserError(f"{where}: unknown {item!r}; known: {', '.join(known)}")
+    if len(set(items)) != len(items):
+        raise UserError(f"{where}: something is named twice; name it once")
+    return tuple(items)
+
+
+def _finetuning(
+    table: Mapping[str, Any], suites: Sequence[str], where: str
+) -> Mapping[str, FinetuneConfig]:
+    _keys(table, ("default", "flan"), where)
+    default = _table(table.get("default"), f"{where}.default")
+    flan = table.get("flan", {})
+    configs = {}
+    for suite in suites:
+        group = "flan" if suite in FLAN_SUITES else "default"
+        values = default | flan if group == "flan" else default
+        configs[suite] = from_mapping(FinetuneConfig, values, f"{where}.{group}")
+    return types.MappingProxyType(configs)
+
+
+def _matrix(table: object, where: str) -> SizeMatrix:
+    table = _table(table, where)
+    known = ("taus", "runs", "checkpoints", "checkpoints_of")
+    _keys(table, known, where)
+    for key in known[:3]:
+        if key not in table:
+            raise UserError(f"{where}: setting {key!r} is missing; add it")
+    runs = table["runs"]
+    if not isinstance(runs, int) or isinstance(runs, bool) or runs < 1:
+        raise UserError(f"{where}.runs is {runs!r}: give 1 or more")
+    texts = table["taus"]
+    if not isinstance(texts, list) or not texts or len(set(map(str, texts))) != len(texts):
+        raise UserError(f"{where}.taus: give a list of different τ")
+    taus = tuple(Tau.parse(text) for text in texts)
+    everywhere = _checkpoints(table["checkpoints"], f"{where}.checkpoints")
+    of = table.get("checkpoints_of", {})
+    _keys(of, tuple(map(str, taus)), f"{where}.checkpoints_of")
+    checkpoints = {
+        tau: _checkpoints(of[str(tau)], f"{where}.checkpoints_of.{tau}")
+        if str(tau) in of
+        else everywhere
+        for tau in taus
+    }
+    return SizeMatrix(taus=taus, runs=runs, checkpoints=types.MappingProxyType(checkpoints))
+
+
+def _checkpoints(items: object, where: str) -> tuple[int, ...]:
+    if not isinstance(items, list) or not items:
+        raise UserError(f"{where}: give a list of steps such as 500K or 1M")
+    steps = []
+    for item in items:
+        step = PAPER_STEPS if item == "1M" else _thousands(item)
+        if step is None:
+            raise UserError(f"{where}: {item!r}: give thousands up to 999K, or 1M")
+        steps.append(step)
+    if sorted(set(steps)) != steps:
+        raise UserError(f"{where}: give the steps in rising order, each once")
+    return tuple(steps)

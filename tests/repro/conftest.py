@@ -1,0 +1,131 @@
+"""A tiny profile and an engine that trains nothing, for the runner and the collector."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from repro import folders, plan
+from repro.engines import Observer, PreparedData
+from repro.plan import Finetuning, Node
+from repro.progress import Display
+from repro.specs import Profile, SizeMatrix, Tau, load_profile
+
+
+class FakeEngine:
+    """Writes the files a trainer would, with values that tell where they come from."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.before: Callable[[str], None] = lambda name: None
+        self.files: dict[str, str] = {"tokens_train.npy": "1f", "suites/glue/pair/x.jsonl": "2e"}
+
+    def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
+        manifest = {
+            "fingerprint": "ab",
+            "files": self.files,
+            "unigram_entropy_nats": 5.5,
+            "most_frequent_token_rate": 0.04,
+        }
+        return PreparedData(folder=cache / "corpus-ab", manifest=manifest)
+
+    def device(self) -> str:
+        return "1 × fake"
+
+    def metric_versions(self, node: Node) -> Mapping[str, object]:
+        return {}
+
+    def run(
+        self,
+        profile: Profile,
+        node: Node,
+        *,
+        data: PreparedData,
+        folder: Path,
+        parent: Path | None,
+        observer: Observer,
+    ) -> None:
+        assert parent is None or (parent / folders.DONE).is_file()
+        self.before(node.name)
+        self.ran.append(node.name)
+        if isinstance(node, Finetuning):
+            home = folder / "inference_eval"
+            home.mkdir(exist_ok=True)
+            lines = [{"step": step, "accuracy": 50.0 + step} for step in (2, 4)]
+            _append(home / "spactor_glue_pair-metrics.jsonl", lines)
+            return
+        lines = []
+        for step in range(node.start_step + 1, node.end_step + 1):
+            if step % 5 == 0 or step == node.end_step:
+                lines.append(
+                    {
+                        "step": step,
+                        "train/loss": 100.0 - step,
+                        "validation/sc_loss_clean": 10.0 - step / 10,
+                        "timing/seqs_per_second": 7.0,
+                    }
+                )
+                observer(step, node.end_step, {"train/loss": 100.0 - step}, 7.0)
+        _append(folder / "metrics.jsonl", lines)
+
+
+def _append(path: Path, lines: list[dict]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+
+
+@pytest.fixture
+def tiny() -> Profile:
+    """20 steps for the paper's million; τ = 0, 250K and ∞ of Base; one suite."""
+    smoke = load_profile("smoke")
+    taus = (Tau.parse("0"), Tau.parse("250K"), Tau.parse("inf"))
+    row = SizeMatrix(taus=taus, runs=1, checkpoints={tau: (500_000, 1_000_000) for tau in taus})
+    return dataclasses.replace(
+        smoke,
+        name="tiny",
+        total_steps=20,
+        log_period_steps=5,
+        validation_period_steps=5,
+        checkpoint_period_steps=5,
+        suites=("glue",),
+        sizes=types.MappingProxyType({"base": smoke.sizes["base"]}),
+        matrix=types.MappingProxyType({"base": row}),
+    )
+
+
+@pytest.fixture
+def tree(tiny: Profile) -> plan.Tree:
+    return plan.build(tiny)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return folders.open_runs(tmp_path / "runs", create=True)
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def display(tree: plan.Tree) -> Display:
+    """Keeps what it prints in ``display.console.file``."""
+    return make_display(tree)
+
+
+def make_display(tree: plan.Tree) -> Display:
+    console = Console(file=io.StringIO(), width=200)
+    return Display(tree, dict.fromkeys(tree.nodes, 1.0), console)
+
+
+@pytest.fixture
+def displays() -> Callable[[plan.Tree], Display]:
+    return make_display

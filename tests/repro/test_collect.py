@@ -1,0 +1,176 @@
+"""Collecting from node folders made by hand (by the fake engine, then doctored)."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from repro import collect, folders
+from repro.plan import Tree
+from repro.progress import Display
+from repro.runner import Runner
+from spactor.errors import UserError
+
+FIRST = "base/s0/hybrid/0-250K"
+LEAF = "base/s0/tau250K/1M/finetune-glue"
+
+
+def step_flops(config, stage: str) -> float:
+    return 3.0 if stage == "hybrid" else 2.0
+
+
+def pretraining_flops(config, tau_steps: float, steps: int) -> float:
+    return 3.0 * min(tau_steps, steps) + 2.0 * max(0.0, steps - tau_steps)
+
+
+def collected(tree: Tree, runs: Path) -> collect.Collected:
+    return collect.collect(tree, runs, step_flops=step_flops, pretraining_flops=pretraining_flops)
+
+
+@pytest.fixture
+def finished(tree: Tree, runs: Path, engine, display: Display) -> Path:
+    Runner(tree, runs, engine, display).run()
+    return runs
+
+
+def folder_of(runs: Path, node: str) -> Path:
+    return folders.node_folder(runs, "tiny", node)
+
+
+def rows(frame: pd.DataFrame, **wanted: object) -> pd.DataFrame:
+    for name, value in wanted.items():
+        frame = frame[frame[name] == value]
+    return frame
+
+
+def test_a_series_runs_through_the_shared_prefix_of_every_tau(tree: Tree, finished: Path) -> None:
+    metrics = collected(tree, finished).metrics
+    for tau in ("0", "250K", "inf"):
+        series = rows(metrics, tau=tau, metric="validation/sc_loss_clean")
+        assert list(series["step"]) == [5, 10, 15, 20]
+        assert list(series["paper_step"]) == [250_000, 500_000, 750_000, 1_000_000]
+        assert list(series["value"]) == [9.5, 9.0, 8.5, 8.0]
+    shared = rows(metrics, node=FIRST, metric="train/loss")
+    assert sorted(shared["tau"]) == ["250K", "inf"]
+    assert shared["fingerprint"].nunique() == 1
+
+
+def test_scores_costs_and_facts(tree: Tree, finished: Path) -> None:
+    metrics = collected(tree, finished).metrics
+    scores = rows(metrics, suite="glue", tau="250K", checkpoint=1_000_000)
+    assert list(scores["task"]) == ["pair", "pair"]
+    assert list(scores["step"]) == [2, 4]
+    assert list(scores["value"]) == [52.0, 54.0]
+    assert list(scores["finetune_seed"]) == [0, 0]
+    cost = rows(metrics, metric="cost/pretraining_flops").set_index(["tau", "checkpoint"])["value"]
+    # 20 steps: 5 hybrid ones at 3 and the rest at 2, or one kind only.
+    assert cost["250K", 1_000_000] == 5 * 3 + 15 * 2
+    assert cost["0", 500_000] == 20 and cost["inf", 1_000_000] == 60
+    assert list(rows(metrics, metric="cost/step_flops/hybrid")["value"]) == [3.0]
+    assert list(rows(metrics, metric="data/unigram_entropy_nats")["value"]) == [5.5]
+    # 64 positions hold 70 tokens: 10 noise tokens in 3 spans, a target of 10 + 3 + 1 positions.
+    assert list(rows(metrics, metric="data/target_text_fraction")["value"]) == [10 / 14]
+
+
+def test_the_clock_stays_out_of_the_metrics(tree: Tree, finished: Path) -> None:
+    result = collected(tree, finished)
+    assert not result.metrics["metric"].str.startswith("timing/").any()
+    assert set(result.timing["metric"]) == {
+        "timing/seqs_per_second/hybrid",
+        "timing/seqs_per_second/span_corruption",
+    }
+
+
+def test_collecting_twice_and_after_a_resume_gives_the_same_bytes(
+    tree: Tree, finished: Path, tmp_path: Path
+) -> None:
+    first = collect.write(collected(tree, finished), tmp_path / "a")
+    path = folder_of(finished, FIRST) / "metrics.jsonl"
+    # A kill tore the line of step 5; the resumed run wrote steps 3 to 5 again.
+    whole = path.read_text()
+    path.write_text('{"step": 4, "train/loss": 1.0}\n{"step": 5, "val\n' + whole)
+    path.write_text(path.read_text().replace('{"step": 4, "train/loss": 1.0}\n', ""))
+    second = collect.write(collected(tree, finished), tmp_path / "b")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_the_last_line_of_a_step_holds(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 2, "x": 1}\n{"step": 1, "x": 5}\n{"step": 2, "x": 3}\n{"step": 3, "')
+    assert collect.read_steps(path) == {1: {"x": 5.0}, 2: {"x": 3.0}}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("rubbish", "no JSON object"),
+        ("[1]", "no step"),
+        ('{"x": 1}', "no step"),
+        ('{"step": "2", "x": 1}', "no step"),
+        ('{"step": true, "x": 1}', "no step"),
+        ('{"step": -1, "x": 1}', "no step"),
+        ('{"step": 2, "x": "high"}', "x is 'high', no number"),
+        ('{"step": 2, "x": NaN}', "no JSON object"),
+        ('{"step": 2, "x": 1e999}', "x is inf, not finite"),
+        ('{"step": 2, "x": 1}}', "no JSON object"),
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "x": 1}\n' + line + '\n{"step": 3, "x": 1}\n')
+    with pytest.raises(UserError, match=message) as caught:
+        collect.read_steps(path)
+    assert f"{path}, line 2: " in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match=r"metrics\.jsonl: can't be read"):
+        collect.read_steps(path)
+
+
+def test_a_missing_step_is_named(tree: Tree, finished: Path) -> None:
+    path = folder_of(finished, "base/s0/sc/500K-1M") / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if json.loads(line)["step"] != 15))
+    with pytest.raises(UserError, match="validation losses of step 15 are missing"):
+        collected(tree, finished)
+    path.write_text("".join(lines) + '{"step": 25, "train/loss": 1}\n')
+    with pytest.raises(UserError, match=r"step 25 lies outside .* \(11 to 20\)"):
+        collected(tree, finished)
+
+
+def test_missing_scores_are_named(tree: Tree, finished: Path) -> None:
+    path = folder_of(finished, LEAF) / "inference_eval" / "spactor_glue_pair-metrics.jsonl"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(UserError, match="scores of step 4 are missing"):
+        collected(tree, finished)
+    path.unlink()
+    with pytest.raises(UserError, match="no scores of"):
+        collected(tree, finished)
+
+
+def test_only_finished_nodes_count(tree: Tree, finished: Path) -> None:
+    (folder_of(finished, FIRST) / folders.DONE).unlink()
+    result = collected(tree, finished)
+    assert result.unfinished[FIRST] == "not finished"
+    assert set(result.metrics["tau"].unique()) <= {"", "0", "250K", "inf"}
+    assert set(rows(result.metrics, metric="train/loss")["tau"]) == {"0"}
+    assert result.unfinished[LEAF] == "its parent base/s0/tau250K/500K-1M does not count"
+
+
+def test_a_parent_that_ran_again_excludes_what_is_below(tree: Tree, finished: Path) -> None:
+    for name in (folders.NODE, folders.DONE):
+        path = folder_of(finished, FIRST) / name
+        folders.write_json(path, folders.read_json(path) | {"fingerprint": "other"})
+    result = collected(tree, finished)
+    branch = "base/s0/tau250K/250K-500K"
+    assert result.unfinished[branch] == f"its parent {FIRST} ran again since"
+
+
+def test_nothing_finished_is_said(tree: Tree, runs: Path) -> None:
+    with pytest.raises(UserError, match="nothing of profile tiny is finished"):
+        collected(tree, runs)

@@ -1,0 +1,152 @@
+"""What changes a fingerprint, and what must not."""
+
+import dataclasses
+import json
+import types
+from pathlib import Path
+
+import pytest
+
+from repro import identity
+from repro.plan import Tree, build
+from repro.specs import Profile
+
+FILES = {"tokens_train.npy": "1f", "suites/glue/pair/train.jsonl": "2e", "manifest": "3d"}
+HYBRID, BRANCH, LEAF = (
+    "base/s0/hybrid/0-250K",
+    "base/s0/tau250K/250K-500K",
+    "base/s0/tau250K/500K/finetune-glue",
+)
+BASELINE = "base/s0/sc/0-500K"
+
+
+@pytest.fixture(autouse=True)
+def one_installation(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Code and versions as a test wants them."""
+    installed = {"spactor.pretraining": "p", "spactor.finetuning": "f", "jax": "1", "t5": "1"}
+    monkeypatch.setattr(identity, "code_digest", lambda module: installed[module])
+    monkeypatch.setattr(
+        identity, "versions", lambda names: {name: installed.get(name, "0") for name in names}
+    )
+    return installed
+
+
+def prints(tree: Tree, files: dict[str, str] = FILES) -> dict[str, str]:
+    return {name: found.fingerprint for name, found in identity.identities(tree, files).items()}
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in before if before[name] != after[name]}
+
+
+def with_base(profile: Profile, **settings: object) -> Tree:
+    base = dataclasses.replace(profile.sizes["base"], **settings)
+    return build(dataclasses.replace(profile, sizes=types.MappingProxyType({"base": base})))
+
+
+def test_all_fingerprints_differ_and_are_stable(tree: Tree) -> None:
+    found = prints(tree)
+    assert len(set(found.values())) == len(tree.nodes)
+    assert prints(tree) == found
+    # Plain data: it is compared after a trip through JSON.
+    for known in identity.identities(tree, FILES).values():
+        assert json.loads(json.dumps(known.inputs)) == known.inputs
+
+
+def test_a_hyper_parameter_changes_everything_below_it(tiny: Profile, tree: Tree) -> None:
+    assert changed(prints(tree), prints(with_base(tiny, batch_size=8))) == set(tree.nodes)
+
+
+def test_fine_tuning_settings_change_leaves_alone(tiny: Profile, tree: Tree) -> None:
+    glue = dataclasses.replace(tiny.finetuning["glue"], learning_rate=1e-2)
+    other = build(dataclasses.replace(tiny, finetuning=types.MappingProxyType({"glue": glue})))
+    leaves = {node.name for node in tree.finetunings()}
+    assert changed(prints(tree), prints(other)) == leaves
+
+
+def test_data_changes_those_who_read_it_and_all_below(tree: Tree) -> None:
+    before = prints(tree)
+    assert changed(before, prints(tree, FILES | {"tokens_train.npy": "ff"})) == set(tree.nodes)
+    suite = prints(tree, FILES | {"suites/glue/pair/train.jsonl": "ff"})
+    assert changed(before, suite) == {node.name for node in tree.finetunings()}
+    assert changed(before, prints(tree, FILES | {"manifest": "ff"})) == set()
+
+
+@pytest.mark.parametrize(
+    ("what", "leaves_only"),
+    [("spactor.pretraining", False), ("spactor.finetuning", True), ("jax", False), ("t5", True)],
+)
+def test_code_and_versions(
+    tree: Tree, one_installation: dict[str, str], what: str, leaves_only: bool
+) -> None:
+    before = prints(tree)
+    one_installation[what] = "new"
+    leaves = {node.name for node in tree.finetunings()}
+    assert changed(before, prints(tree)) == (leaves if leaves_only else set(tree.nodes))
+
+
+@pytest.mark.parametrize("name", ["log_period_steps", "checkpoint_period_steps", "purpose"])
+def test_logging_saving_and_words_change_nothing(tiny: Profile, tree: Tree, name: str) -> None:
+    value = "other" if name == "purpose" else 1
+    other = build(dataclasses.replace(tiny, **{name: value}))
+    assert prints(other) == prints(tree)
+
+
+def test_a_chosen_part_has_the_fingerprints_of_the_whole(tiny: Profile, tree: Tree) -> None:
+    part = build(tiny, tiny.select(taus=["250K"]))
+    whole = prints(tree)
+    assert prints(part) == {name: whole[name] for name in part.nodes}
+
+
+def test_differences_name_the_input() -> None:
+    old = {"seed": 0, "parent": "a", "code": "x", "config": {"model": {"emb_dim": 32}}, "data": {}}
+    new = {"seed": 0, "parent": "b", "code": "y", "config": {"model": {"emb_dim": 64}}}
+    new["data"] = {"tokens_train.npy": "1f"}
+    assert identity.differences(old, new) == [
+        "the method's code changed",
+        "config.model.emb_dim was 32, is 64",
+        "the data changed (tokens_train.npy)",
+        "its parent changed",
+    ]
+
+
+METHOD = '''"""Docstring."""
+from method.losses import loss
+
+def step(x):
+    """Adds one."""
+    # A comment.
+    return loss(x) + 1
+'''
+
+
+def digest_of(folder: Path, step: str, losses: str = "def loss(x):\n    return x\n") -> str:
+    identity_digest = identity.code_digest
+    package = folder / "method"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "step.py").write_text(step)
+    (package / "losses.py").write_text(losses)
+    (package / "plots.py").write_text("unused = True\n")
+    return identity_digest("method.step", folder)
+
+
+def test_code_is_compared_as_ast_sees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    same = METHOD.replace("A comment.", "Another.").replace("Adds one", "One more")
+    same = same.replace("loss(x) + 1", "(\n        loss(x)\n        + 1\n    )")
+    first = digest_of(tmp_path / "a", METHOD)
+    assert digest_of(tmp_path / "b", same) == first
+    assert digest_of(tmp_path / "c", METHOD.replace("+ 1", "+ 2")) != first
+    assert digest_of(tmp_path / "d", METHOD, "def loss(x):\n    return 2 * x\n") != first
+    (tmp_path / "e").mkdir()
+    unused = digest_of(tmp_path / "e" / "f", METHOD)
+    (tmp_path / "e" / "f" / "method" / "plots.py").write_text("unused = False\n")
+    assert identity.code_digest("method.step", tmp_path / "e" / "f") == unused == first
+
+
+def test_the_method_itself_has_a_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    pretraining = identity.code_digest("spactor.pretraining")
+    finetuning = identity.code_digest("spactor.finetuning")
+    assert len(pretraining) == len(finetuning) == 64 and pretraining != finetuning

@@ -1,0 +1,107 @@
+"""The tree, against counts made by hand."""
+
+from collections import Counter
+
+import pytest
+
+from repro.plan import Finetuning, Segment, Tree, build, totals
+from repro.specs import load_profile, profile_names
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_tree_is_sound(name: str) -> None:
+    tree = build(load_profile(name))
+    seen: set[str] = set()
+    for node_name, node in tree.nodes.items():
+        assert node.name == node_name
+        assert node.parent is None or node.parent in seen, "parents come first"
+        seen.add(node_name)
+        if isinstance(node, Segment):
+            assert node.start_step < node.end_step
+            assert (node.parent is None) == (node.start_step == 0)
+            if node.parent:
+                assert tree.nodes[node.parent].end_step == node.start_step
+        else:
+            assert tree.nodes[node.parent].end_step == node.checkpoint_step
+    for spec in tree.specs:
+        path = tree.path(spec)
+        last = tree.profile.matrix[spec.size].checkpoints[spec.tau][-1]
+        assert [node.start_paper for node in path] == [0, *(node.end_paper for node in path[:-1])]
+        assert path[-1].end_paper == last
+        for node in path:
+            hybrid = node.end_paper <= spec.tau.end
+            assert node.stage == ("hybrid" if hybrid else "span_corruption")
+
+
+def test_the_papers_tree() -> None:
+    tree = build(load_profile("paper"))
+    segments = Counter(node.size for node in tree.segments())
+    # Base, per seed: hybrid cut at 60K, 120K, 250K, 500K, 1M (5); span corruption from 0 (2),
+    # from 60K (1), 120K (2), 250K (2): 12. Large: hybrid to 120K (1), from 0 (2), from 120K (2).
+    assert segments == {"base": 5 * 12, "large": 3 * 5}
+    # Base fine-tunes at both checkpoints for 0, 120K, 250K, ∞, at one for 60K: 9 × 7 suites.
+    leaves = Counter(node.size for node in tree.finetunings())
+    assert leaves == {"base": 5 * 9 * 7, "large": 3 * 4 * 7}
+    # Base: 1M hybrid, 1M + 440K + 880K + 750K span corruption. Large: 120K, 1M + 880K.
+    cost = totals(tree, {name: float(node.steps) for name, node in tree.nodes.items()})
+    assert cost.steps == 5 * 4_070_000 + 3 * 2_000_000 == 26_350_000
+    # Alone: 1M each, but for 60K, which ends at 500K.
+    assert cost.steps_alone == 5 * 4_500_000 + 3 * 2_000_000 == 28_500_000
+    assert cost.steps_saved == pytest.approx(2.15 / 28.5)
+    assert (cost.flops, cost.flops_alone) == (cost.steps, cost.steps_alone)
+
+
+def names(tree: Tree) -> list[str]:
+    return list(tree.nodes)
+
+
+def test_names_and_sharing_of_a_small_tree(tree: Tree) -> None:
+    assert names(tree) == [
+        "base/s0/hybrid/0-250K",
+        "base/s0/hybrid/250K-500K",
+        "base/s0/hybrid/500K/finetune-glue",
+        "base/s0/hybrid/500K-1M",
+        "base/s0/hybrid/1M/finetune-glue",
+        "base/s0/sc/0-500K",
+        "base/s0/sc/500K/finetune-glue",
+        "base/s0/sc/500K-1M",
+        "base/s0/sc/1M/finetune-glue",
+        "base/s0/tau250K/250K-500K",
+        "base/s0/tau250K/500K/finetune-glue",
+        "base/s0/tau250K/500K-1M",
+        "base/s0/tau250K/1M/finetune-glue",
+    ]
+    shared = tree.nodes["base/s0/hybrid/0-250K"]
+    assert [str(spec.tau) for spec in shared.specs] == ["250K", "inf"]
+    assert (shared.start_step, shared.end_step, shared.stage) == (0, 5, "hybrid")
+    assert tree.nodes["base/s0/tau250K/250K-500K"].parent == shared.name
+
+
+def test_a_part_of_the_matrix_keeps_the_nodes_of_the_whole() -> None:
+    profile = load_profile("micro")
+    whole = build(profile)
+    part = build(profile, profile.select(sizes=["base"], taus=["120K"]))
+    assert [name for name in part.nodes if "finetune" not in name] == [
+        "base/s0/hybrid/0-60K",
+        "base/s0/hybrid/60K-120K",
+        "base/s0/tau120K/120K-500K",
+        "base/s0/tau120K/500K-1M",
+    ]
+    for name, node in part.nodes.items():
+        assert (node.start_step if isinstance(node, Segment) else node.parent) == (
+            whole.nodes[name].start_step
+            if isinstance(whole.nodes[name], Segment)
+            else whole.nodes[name].parent
+        )
+
+
+def test_checkpoints_inside_the_shared_hybrid_steps_are_fine_tuned_once(tiny) -> None:
+    import dataclasses
+    import types
+
+    row = tiny.matrix["base"]
+    early = dataclasses.replace(row, checkpoints={tau: (200_000, 1_000_000) for tau in row.taus})
+    tree = build(dataclasses.replace(tiny, matrix=types.MappingProxyType({"base": early})))
+    leaf = tree.nodes["base/s0/hybrid/200K/finetune-glue"]
+    assert isinstance(leaf, Finetuning)
+    assert [str(spec.tau) for spec in leaf.specs] == ["250K", "inf"]

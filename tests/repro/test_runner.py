@@ -1,0 +1,203 @@
+"""The runner with an engine that trains nothing: order, once, stale, locked, stopped."""
+
+import dataclasses
+import json
+import threading
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from repro import folders, runner
+from repro.engines import engine_for
+from repro.plan import Tree, build
+from repro.progress import Display
+from repro.runner import Runner
+from repro.specs import Profile, load_profile
+from spactor.errors import UserError
+
+FIRST = "base/s0/hybrid/0-250K"
+
+
+def printed(display: Display) -> list[str]:
+    return display._console.file.getvalue().splitlines()
+
+
+def test_runs_every_node_once_parents_first(
+    tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]
+) -> None:
+    display = displays(tree)
+    outcome = Runner(tree, runs, engine, display).run()
+    assert engine.ran == list(outcome.ran) == list(tree.nodes)
+    lines = printed(display)
+    assert len(lines) == len(tree.nodes), "one line per node where there is no terminal"
+    assert lines[0].startswith("[1/13] base/s0/hybrid/0-250K: 5 steps, 0 s, loss 95")
+    again = Runner(tree, runs, engine, displays(tree)).run()
+    assert again.ran == () and set(again.skipped) == set(tree.nodes)
+    assert len(engine.ran) == len(tree.nodes)
+
+
+def test_what_a_node_folder_holds(tree: Tree, runs: Path, engine, display: Display) -> None:
+    Runner(tree, runs, engine, display).run()
+    folder = folders.node_folder(runs, "tiny", "base/s0/sc/500K/finetune-glue")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "done.json",
+        "inference_eval",
+        "node.json",
+        "provenance.json",
+    ]
+    node = folders.read_json(folder / folders.NODE)
+    assert node["fingerprint"] == folders.read_json(folder / folders.DONE)["fingerprint"]
+    assert node["inputs"]["data"] == {"suites/glue/pair/x.jsonl": "2e"}
+    record = folders.read_json(folder / folders.PROVENANCE)
+    assert record["experiments"] == [{"size": "base", "tau": "0", "seed": 0}]
+    assert record["seeds"] == {"pretraining": 0, "finetuning": 0}
+    assert record["device"] == "1 × fake"
+    assert len(record["attempts"]) == 1 and record["attempts"][0]["seconds"] >= 0
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError, OSError])
+def test_stopped_anywhere_it_goes_on_from_there(
+    tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display], stop: type
+) -> None:
+    victim = "base/s0/sc/0-500K"
+
+    def interrupt(name: str) -> None:
+        if name == victim and name not in stopped:
+            stopped.append(name)
+            raise stop
+
+    stopped: list[str] = []
+    engine.before = interrupt
+    with pytest.raises(stop):
+        Runner(tree, runs, engine, displays(tree)).run()
+    done = list(engine.ran)
+    folder = folders.node_folder(runs, "tiny", victim)
+    assert not (folder / folders.DONE).exists()
+    outcome = Runner(tree, runs, engine, displays(tree)).run()
+    assert set(outcome.skipped) == set(done)
+    assert engine.ran == list(tree.nodes), "nothing ran twice"
+    assert len(folders.read_json(folder / folders.PROVENANCE)["attempts"]) == 2
+
+
+def test_a_changed_input_sets_aside_and_runs_again_what_is_below(
+    tiny: Profile, tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]
+) -> None:
+    Runner(tree, runs, engine, displays(tree)).run()
+    old = folders.read_json(folders.node_folder(runs, "tiny", FIRST) / folders.NODE)["fingerprint"]
+    base = dataclasses.replace(tiny.sizes["base"], batch_size=8)
+    profile = dataclasses.replace(tiny, sizes=types.MappingProxyType({"base": base}))
+    changed = build(profile, profile.select(taus=["250K"]))
+    display = displays(changed)
+    outcome = Runner(changed, runs, engine, display).run()
+    assert outcome.ran == outcome.set_aside == tuple(changed.nodes)
+    home = runs / "tiny" / "stale" / f"{FIRST}@{old[:12]}"
+    assert (home / folders.DONE).is_file() and (home / "metrics.jsonl").is_file()
+    line = printed(display)[0]
+    assert line == (
+        f"{FIRST} runs again, because config.batch_size was 4, is 8; the old one is kept in {home}"
+    )
+    # The branch's configuration changed as well as its parent; the setting is what is said.
+    assert "its parent changed" not in "\n".join(printed(display))
+
+
+def test_a_folder_without_its_first_file_is_set_aside(
+    tree: Tree, runs: Path, engine, display: Display
+) -> None:
+    folder = folders.node_folder(runs, "tiny", FIRST)
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text("{}\n")
+    outcome = Runner(tree, runs, engine, display).run()
+    assert outcome.set_aside == (FIRST,)
+    assert (runs / "tiny/stale" / f"{FIRST}@unknown" / "metrics.jsonl").is_file()
+
+
+def test_a_node_another_process_runs_is_waited_for(
+    tree: Tree,
+    runs: Path,
+    engine,
+    displays: Callable[[Tree], Display],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
+    folder = folders.node_folder(runs, "tiny", FIRST)
+    folder.mkdir(parents=True)
+    folders.write_json(folder / folders.NODE, {"fingerprint": "", "inputs": {}})
+    folders.write_json(folder / folders.HOLDER, {"process": 7, "machine": "elsewhere"})
+    display = displays(tree)
+    other = FileLock(folders.lock_path(folder))
+    other.acquire()
+    thread = threading.Thread(target=Runner(tree, runs, engine, display).run)
+    thread.start()
+    try:
+        waiting = f"waiting for {FIRST}: process 7 on elsewhere is running it"
+        for _ in range(1000):
+            if waiting in printed(display):
+                break
+            thread.join(0.01)
+        assert printed(display).count(waiting) == 1
+        # What doesn't depend on it has run meanwhile.
+        assert set(engine.ran) == {name for name in tree.nodes if "/sc/" in name}
+    finally:
+        other.release()
+        thread.join(20)
+    assert set(engine.ran) == set(tree.nodes)
+
+
+def test_two_runners_share_the_work(
+    tree: Tree,
+    runs: Path,
+    engine,
+    displays: Callable[[Tree], Display],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
+    runners = [Runner(tree, runs, engine, displays(tree)) for _ in range(3)]
+    threads = [threading.Thread(target=each.run) for each in runners]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(engine.ran) == sorted(tree.nodes), "each node ran once"
+
+
+def test_a_damaged_done_file_is_named(tree: Tree, runs: Path, engine, displays) -> None:
+    Runner(tree, runs, engine, displays(tree)).run()
+    path = folders.node_folder(runs, "tiny", FIRST) / folders.DONE
+    path.write_text('{"fingerpr')
+    with pytest.raises(UserError, match=r"done\.json: damaged"):
+        Runner(tree, runs, engine, displays(tree)).run()
+
+
+def test_a_runs_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(UserError, match="is not a runs folder of this project"):
+        folders.open_runs(tmp_path, create=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["thesis.tex"]
+    with pytest.raises(UserError, match="there is no runs folder"):
+        folders.open_runs(tmp_path / "new", create=False)
+    opened = folders.open_runs(tmp_path / "new", create=True)
+    assert folders.open_runs(opened, create=False) == opened
+    (opened / folders.MARKER).write_text(json.dumps({"project": "spactor", "format": 99}))
+    with pytest.raises(UserError, match="another version"):
+        folders.open_runs(opened, create=True)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "done.json"
+    folders.write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="Out of range"):
+        folders.write_json(path, {"a": float("nan")})
+    with pytest.raises(TypeError):
+        folders.write_json(path, {"a": object()})
+    assert folders.read_json(path) == {"a": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["done.json"]
+
+
+def test_profiles_for_another_engine_are_planned_not_run(tmp_path: Path) -> None:
+    for name in ("paper", "mini"):
+        with pytest.raises(UserError, match="reads only the embedded corpus") as caught:
+            engine_for(load_profile(name), tmp_path)
+        assert "\n" not in str(caught.value)

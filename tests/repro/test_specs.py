@@ -1,0 +1,168 @@
+import dataclasses
+import re
+from importlib import resources
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from repro.specs import SIZES, ExperimentSpec, Tau, load_profile, parse_profile, profile_names
+from spactor.config import PAPER, FinetuneConfig, to_mapping
+from spactor.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("text", "end"), [("0", 0), ("60K", 60_000), ("250K", 250_000), ("inf", 1_000_000)]
+)
+def test_tau_reads_the_papers_forms_and_writes_them_back(text: str, end: int) -> None:
+    assert Tau.parse(text).end == end
+    assert str(Tau.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "60", "060K", "0K", "60k", "1000K", "1M", "∞", "-1K", " 0"])
+def test_any_other_tau_is_rejected_with_the_forms(text: str) -> None:
+    with pytest.raises(UserError, match=r"give 0, a number of thousands .* or inf"):
+        Tau.parse(text)
+
+
+@given(st.text(max_size=6))
+def test_tau_is_read_or_rejected_and_nothing_else(text: str) -> None:
+    try:
+        assert str(Tau.parse(text)) == text
+    except UserError as error:
+        assert "\n" not in str(error).replace(repr(text), "")
+
+
+def test_taus_are_in_order() -> None:
+    texts = ["0", "60K", "120K", "250K", "inf"]
+    assert sorted(map(Tau.parse, reversed(texts))) == [Tau.parse(text) for text in texts]
+
+
+def test_a_spec_needs_its_seed() -> None:
+    with pytest.raises(TypeError, match="seed"):
+        ExperimentSpec(profile="micro", size="base", tau=Tau(0))  # type: ignore[call-arg]
+    with pytest.raises(UserError, match="unknown size 'huge': give one of base, large"):
+        ExperimentSpec(profile="micro", size="huge", tau=Tau(0), seed=0)
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_keeps_what_makes_it_the_papers_study(name: str) -> None:
+    profile = load_profile(name)
+    for size, config in profile.sizes.items():
+        paper = PAPER[size]
+        assert config.corruption == paper.corruption
+        assert (config.objective.lambda_rtd, config.objective.lambda_sc) == (10.0, 10.0)
+        # Warm-up is the same fraction of the run.
+        assert config.optimizer.warmup_steps == max(1, profile.total_steps // 100)
+        model = config.model
+        assert model.num_heads * model.head_dim == model.emb_dim
+        ratio = model.generator_num_layers / model.num_encoder_layers
+        assert 0.2 <= ratio <= 1.0
+
+
+@pytest.mark.parametrize("name", ["micro", "mini", "paper"])
+def test_the_studies_have_the_whole_matrix(name: str) -> None:
+    matrix = load_profile(name).matrix
+    assert {size: [str(tau) for tau in row.taus] for size, row in matrix.items()} == {
+        "base": ["0", "60K", "120K", "250K", "inf"],
+        "large": ["0", "120K"],
+    }
+    for row in matrix.values():
+        for tau, checkpoints in row.checkpoints.items():
+            end_only = (500_000,) if str(tau) == "60K" else (500_000, 1_000_000)
+            assert checkpoints == end_only
+
+
+def test_the_paper_profile_is_the_paper() -> None:
+    profile = load_profile("paper")
+    assert dict(profile.sizes) == dict(PAPER)
+    assert profile.total_steps == 1_000_000
+    assert profile.suites == ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu", "bbh")
+    assert {size: row.runs for size, row in profile.matrix.items()} == {"base": 5, "large": 3}
+    assert list(profile.matrix["base"].seeds) == [0, 1, 2, 3, 4]
+    # Appendix A.2; the paper gives the length as "typically 250K - 300K".
+    steps = {"total_steps": 262_144, "evaluation_period_steps": 8_192, "input_length": 512}
+    assert profile.finetuning["glue"] == FinetuneConfig(
+        learning_rate=1e-3, dropout_rate=0.1, batch_size=128, **steps
+    )
+    for suite in ("mmlu", "bbh"):
+        assert profile.finetuning[suite] == FinetuneConfig(
+            learning_rate=5e-4, dropout_rate=0.05, batch_size=64, reset_optimizer=True, **steps
+        )
+
+
+def test_the_paper_profile_leaves_no_published_setting_to_a_default() -> None:
+    text = (resources.files("repro") / "profiles" / "paper.toml").read_text("utf-8")
+    for size in SIZES:
+        section = text.split(f"[sizes.{size}]")[1]
+        for part, values in to_mapping(PAPER[size]).items():
+            if part in ("model", "corruption", "objective"):
+                for key in values:
+                    assert re.search(rf"^{key} = ", section, re.MULTILINE), (size, part, key)
+
+
+def test_steps_scale_exactly_or_not_at_all() -> None:
+    micro = load_profile("micro")
+    assert [micro.step_of(step) for step in (0, 60_000, 250_000, 1_000_000)] == [0, 30, 125, 500]
+    assert micro.paper_step_of(30) == 60_000
+    with pytest.raises(UserError, match="60K of the paper's steps is no whole step of 10"):
+        dataclasses.replace(micro, total_steps=10)
+
+
+SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("total_steps = 100", "steps = 100", "unknown setting 'steps'"),
+        ("total_steps = 100", "", "'total_steps' is missing"),
+        ("total_steps = 100", 'total_steps = "100"', "give a value of type int"),
+        ("total_steps = 100", "total_steps = 0", "total_steps is 0: give 1 or more"),
+        ("total_steps = 100", "total_steps = ", "not valid TOML"),
+        ('engine = "local"', 'engine = "torch"', "give one of local, t5x"),
+        ("emb_dim = 32", "emb_dims = 32", "unknown setting 'emb_dims'"),
+        ("[sizes.large]", "[sizes.huge]", "unknown setting 'huge'; known: base, large"),
+        ('"cnndm"]', '"imdb"]', "suites: unknown 'imdb'"),
+        ('"cnndm"]', '"glue"]', "named twice"),
+        ('"60K", ', '"61", ', "unknown τ '61'"),
+        ('"60K", ', '"120K", ', "different τ"),
+        ("runs = 1", "runs = 0", "runs is 0: give 1 or more"),
+        ("runs = 1", "seeds = 1", "unknown setting 'seeds'"),
+        ('60K = ["500K"]', '70K = ["500K"]', "unknown setting '70K'"),
+        ('60K = ["500K"]', '60K = ["2M"]', "'2M': give thousands up to 999K, or 1M"),
+        ('60K = ["500K"]', '60K = ["500K", "120K"]', "in rising order"),
+        ("[finetuning.default]", "[finetuning.usual]", "unknown setting 'usual'"),
+        ("vocab_size = 512\npackages", "vocab_size = 640\npackages", "make them equal"),
+        ("[data]", "[date]", "unknown setting 'date'"),
+    ],
+)
+def test_a_profile_with_a_slip_is_refused(old: str, new: str, message: str) -> None:
+    assert old in SMOKE
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        parse_profile("demo", SMOKE.replace(old, new, 1), "demo.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_profile_of_ones_own(tmp_path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(SMOKE.replace("runs = 1", "runs = 2", 1), "utf-8")
+    assert len(load_profile(str(path)).specs()) == 2 * 4 + 2
+    taken = tmp_path / "micro.toml"
+    taken.write_text(SMOKE, "utf-8")
+    with pytest.raises(UserError, match="names its folder of runs"):
+        load_profile(str(taken))
+    with pytest.raises(UserError, match="can't read this profile"):
+        load_profile(str(tmp_path / "gone.toml"))
+
+
+def test_selecting_experiments() -> None:
+    micro = load_profile("micro")
+    assert [str(spec.tau) for spec in micro.select(sizes=["large"])] == ["0", "120K"]
+    assert len(micro.select()) == 7
+    with pytest.raises(UserError, match="profile micro has no τ '30K': it has 0, 60K"):
+        micro.select(taus=["30K"])
+    with pytest.raises(UserError, match="profile micro has no seed '7'"):
+        micro.select(seeds=[7])
+    with pytest.raises(UserError, match="no experiment with these"):
+        micro.select(sizes=["large"], taus=["60K"])

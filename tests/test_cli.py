@@ -1,0 +1,152 @@
+"""The command line: one line and exit code 2 for a mistake, never a traceback."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro import cli, folders
+from spactor.errors import UserError
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(list(arguments))
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "--profile", "huge"], "unknown profile 'huge': give one of smoke, micro"),
+        (["plan", "--tau", "33"], "unknown τ '33': give 0"),
+        (["plan", "--size", "xl"], "has no size 'xl': it has base, large"),
+        (["plan", "--seed", "9"], "has no seed '9': it has 0"),
+        (["plan", "--seed", "x"], "Invalid value for '--seed'"),
+        (["plan", "--colour"], "No such option: --colour"),
+        (["paint"], "No such command 'paint'"),
+        (["table", "99"], "there is no table 99; there are 2, 3, 4"),
+        (["table", "two"], "Invalid value for 'NUMBER'"),
+        (["table", "2", "--from", "published", "--format", "docx"], "unknown format 'docx'"),
+        (["table", "2", "--from", "nowhere"], "--from nowhere: no such file or folder"),
+        (["figure", "99"], "there is no figure 99; there are 2, 4"),
+        (["figure", "2", "--from", "published"], "the paper prints no numbers for its figures"),
+        (["trend", "--from", "published"], "the paper prints no series"),
+        (["collect", "--runs", "nowhere"], "there is no runs folder nowhere"),
+        (["status", "--runs", "nowhere"], "there is no runs folder nowhere"),
+        (["run", "--profile", "paper"], "reads only the embedded corpus"),
+        (["prepare", "--profile", "mini"], "reads only the embedded corpus"),
+    ],
+)
+def test_mistakes(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("repro: ") and err.count("\n") == 1
+    assert message.lower() in err.lower()
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+def test_a_folder_of_another_project(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    for command in ("run", "collect", "prepare", "status", "trend"):
+        code, _, err = run(capsys, command, "--profile", "smoke", "--runs", str(tmp_path))
+        assert code == 2 and "is not a runs folder of this project" in err
+
+
+def test_nothing_collected_yet(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    runs = folders.open_runs(tmp_path / "runs", create=True)
+    code, _, err = run(capsys, "table", "2", "--runs", str(runs))
+    assert code == 2 and f"run `repro collect --runs {runs}` first" in err
+
+
+def test_a_damaged_file_of_records(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "metrics.parquet"
+    path.write_bytes(b"PAR1 and then nothing")
+    code, _, err = run(capsys, "table", "2", "--from", str(path))
+    assert code == 2 and str(path) in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; run the same command to continue"),
+        (UserError("a fault:\n mend it"), 2, "a fault: mend it"),
+        (OSError(28, "No space left on device", "x/y"), 2, "the disk is full (x/y): mend that"),
+        (OSError(30, "Read-only file system", "x"), 2, "the disk is read-only (x)"),
+        (ValueError("RESOURCE: No space left on device"), 2, "the disk is full: make room"),
+        (ModuleNotFoundError("no jax", name="jax.numpy"), 2, "needs jax, which the extra 'train'"),
+    ],
+)
+def test_what_goes_wrong_below_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    line: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "_tree", fail)
+    found, _, err = run(capsys, "plan")
+    assert found == code
+    assert err.startswith(f"repro: {line}") or line in err
+    assert err.count("\n") == 1
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "_tree", fail)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["plan"])
+
+
+def test_plan_prints_the_tree(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "plan", "--profile", "paper", "--runs", str(tmp_path / "none"))
+    assert code == 0
+    assert "base, seeds 0, 1, 2, 3, 4, each" in out
+    assert re.search(r"hybrid/0-60K: hybrid, 60,000 steps, \S+ FLOPs, .*, shared by 4 τ", out)
+    assert "experiments: 31; nodes: 474 (75 pre-training, 399 fine-tuning)" in out
+    assert "sharing saves 7.5% of the steps" in out
+    assert "rough estimate" in out
+    assert len(out.splitlines()) < 40
+
+
+def test_plan_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = run(
+        capsys, "plan", "--profile", "micro", "--json", "--runs", str(tmp_path / "none")
+    )
+    assert code == 0
+    plan = json.loads(out)
+    assert len(plan["nodes"]) == 43 and len(plan["experiments"]) == 7
+    first = plan["nodes"][0]
+    assert (first["name"], first["stage"], first["steps"]) == ("base/s0/hybrid/0-60K", "hybrid", 30)
+    assert first["taus"] == ["60K", "120K", "250K", "inf"]
+    assert plan["pretraining"]["steps"] == 3035 and plan["pretraining"]["steps_alone"] == 3250
+    assert plan["estimate"]["seconds"] > 0
+
+
+def test_the_published_tables_print(capsys: pytest.CaptureFixture[str]) -> None:
+    for number, cell in (("2", "85.89 ± 0.17"), ("4", "88.92 ± 0.27")):
+        code, out, _ = run(capsys, "table", number, "--from", "published")
+        assert code == 0 and cell in out
+
+
+def test_it_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "repro", "plan", "--tau", "x"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stderr.startswith("repro: unknown τ 'x'")

@@ -1,0 +1,108 @@
+"""Imports go down only, and the base installation needs neither JAX nor TensorFlow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# Modules of the front door stand above the packages; the rest of repro below.
+FLOORS = {"spactor": 0, "repro": 1, "analysis": 2, "figures": 3, "tables": 3, "front": 4}
+FRONT_DOOR = {"repro.cli", "repro.report", "repro.__main__"}
+MODULES = sorted(
+    path.relative_to(ROOT)
+    for package in ("analysis", "figures", "repro", "spactor", "tables")
+    for path in (ROOT / package).rglob("*.py")
+)
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def floor_of(module: str) -> int:
+    if any(module == name or module.startswith(f"{name}.") for name in FRONT_DOOR):
+        return FLOORS["front"]
+    return FLOORS[module.split(".")[0]]
+
+
+def imports_of(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}, line {node.lineno}: import by the absolute name"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return [name for name in found if name.split(".")[0] in FLOORS]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_go_down_only(path: Path) -> None:
+    here = name_of(path)
+    for name in imports_of(path):
+        assert floor_of(name) <= floor_of(here), f"{path} imports {name}, a floor above it"
+        # Both are rooms of one floor, with no door between them.
+        assert {here.split(".")[0], name.split(".")[0]} != {"tables", "figures"}
+
+
+def test_no_file_is_long_and_none_is_a_catch_all() -> None:
+    for path in MODULES:
+        lines = len((ROOT / path).read_text("utf-8").splitlines())
+        assert lines <= 500, f"{path} has {lines} lines; split it"
+        assert path.name != "utils.py", f"{path}: name it after what it does"
+
+
+BLOCKED = """
+import importlib, sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"jax", "jaxlib", "flax", "optax", "orbax", "tensorflow", "seqio",
+                                  "t5", "clu", "tensorboard", "sentencepiece"}:
+            raise ImportError(f"{name} is blocked", name=name)
+
+sys.meta_path.insert(0, Blocker())
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+
+
+def test_base_packages_need_neither_jax_nor_tensorflow() -> None:
+    names = [
+        name_of(path)
+        for path in MODULES
+        if path.parts[0] != "spactor" and path.name != "__main__.py"
+    ]
+    names += ["spactor.config", "spactor.errors", "spactor.data", "spactor.data.suites"]
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED, *names], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_extra_is_one_line(tmp_path: Path) -> None:
+    code = BLOCKED.replace("sys.argv[1:]", "[]") + "from repro.cli import main; main(sys.argv[1:])"
+    arguments = ["run", "--profile", "smoke", "--runs", str(tmp_path / "runs")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2
+    assert "the extra 'train'" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom repro.cli import main\n"
+        "try:\n    main(['--help'])\n"
+        "finally:\n    print(sorted({'pandas', 'numpy', 'jax', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.rstrip().endswith("[]")

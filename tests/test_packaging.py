@@ -1,0 +1,66 @@
+"""What is installed, and how a person runs it."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+
+
+def requirements() -> list[Requirement]:
+    base, dev = PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]["dev"]
+    return [Requirement(text) for text in (*base, *EXTRAS["train"], *dev)]
+
+
+def test_constraints_pin_every_requirement_within_its_range() -> None:
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert not [line for line in lines if re.search(r"https?:|@|^-", line)], "no addresses"
+    pins = {}
+    for line in lines:
+        pin = Requirement(line)
+        [specifier] = pin.specifier
+        assert specifier.operator == "=="
+        pins[canonicalize_name(pin.name)] = specifier.version
+    for requirement in requirements():
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+def test_the_distribution_seqio_is_named_nowhere() -> None:
+    everything = [Requirement(text).name for texts in EXTRAS.values() for text in texts]
+    everything += re.findall(r"^([\w-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert "seqio" not in everything and "seqio-nightly" in everything
+
+
+def test_base_needs_no_trainer() -> None:
+    base = {Requirement(text).name for text in PROJECT["project"]["dependencies"]}
+    assert not base & {"jax", "flax", "optax", "tensorflow", "t5", "tensorboard", "sentencepiece"}
+
+
+@pytest.mark.parametrize("name", ["t5x", "airio", "jestimator"])
+def test_t5x_sources_are_pinned_to_commits(name: str) -> None:
+    text = (ROOT / "t5x-sources.txt").read_text("utf-8")
+    assert re.search(rf"^{name} @ git\+https://\S+@[0-9a-f]{{40}}$", text, re.MULTILINE)
+
+
+def test_ci_runs_what_the_readme_tells() -> None:
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert "set -euo pipefail" in script
+    assert "python -m nox -s reproduce" in readme and "python -m nox -s tests" in readme
+    subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], check=True)
+    sessions = re.findall(r"^def ([a-z]\w*)\(session", (ROOT / "noxfile.py").read_text(), re.M)
+    wanted = {"reproduce", "tests", "lint", "types", "table2", "table3", "table4", "figures"}
+    assert wanted | {"trend", "report", "smoke"} == set(sessions)
+    called = re.search(r"nox -s (.*)", script)
+    assert called and {"tests", "lint", "smoke"} <= set(called[1].split())
