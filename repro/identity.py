@@ -72,7 +72,8 @@ def settings(tree: Tree, node: Node) -> dict[str, Any]:
         "start_step": node.start_step,
         "end_step": node.end_step,
         "config": to_mapping(node.config),
-        # The series of validation losses are numbers of the node too.
+        # The series are numbers of the node too: means over log periods, validation losses.
+        "log_period_steps": tree.profile.log_period_steps,
         "validation_period_steps": tree.profile.validation_period_steps,
         "validation_chunks": tree.profile.validation_chunks,
     }

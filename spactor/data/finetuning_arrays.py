@@ -6,6 +6,7 @@ function of (seed, step), as in pre-training.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +41,15 @@ def target_length(suite: str) -> int:
     return max(task.target_length for task in suites.suite_named(suite).tasks)
 
 
+@functools.cache
 def training_arrays(
     folder: Path, suite: str, *, input_length: int, target_length: int
 ) -> FinetuneArrays:
     """Reads the training examples of a suite, task after task, each in file order.
 
     All examples of all tasks, drawn without replacement, are the proportional mixture; seqio's
-    own Mixture would stop at the first task that ends.
+    own Mixture would stop at the first task that ends. A prepared folder never changes under its
+    name, so a process reads a suite once.
 
     Args:
       folder: a prepared data folder.
