@@ -85,8 +85,8 @@ def test_code_and_versions(
     assert changed(before, prints(tree)) == (leaves if leaves_only else set(tree.nodes))
 
 
-@pytest.mark.parametrize("name", ["log_period_steps", "checkpoint_period_steps", "purpose"])
-def test_logging_saving_and_words_change_nothing(tiny: Profile, tree: Tree, name: str) -> None:
+@pytest.mark.parametrize("name", ["checkpoint_period_steps", "purpose"])
+def test_saving_and_words_change_nothing(tiny: Profile, tree: Tree, name: str) -> None:
     value = "other" if name == "purpose" else 1
     other = build(dataclasses.replace(tiny, **{name: value}))
     assert prints(other) == prints(tree)
