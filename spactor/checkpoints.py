@@ -8,9 +8,9 @@ restores.
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -110,15 +110,8 @@ class Checkpoints:
             ) from error
         return composite["about"]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Waits until what was saved is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
 
@@ -135,5 +128,5 @@ def restore_parent(folder: Path, config: PretrainConfig, step: int, stage: Stage
     """State with which a segment starts: its parent's last, as ``stage`` needs it."""
     if not (folder / "checkpoints").is_dir():
         raise UserError(f"{folder} holds no checkpoints: run the segment that makes them")
-    with Checkpoints(folder, config, stage) as checkpoints:
+    with closing(Checkpoints(folder, config, stage)) as checkpoints:
         return checkpoints.restore(step)

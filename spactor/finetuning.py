@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def finetune(
         return {f"eval/{job.suite}/{name}": value for name, value in scores.items()}
 
     log_period = job.config.evaluation_period_steps
-    with Checkpoints(folder, config, "span_corruption") as checkpoints:
+    with closing(Checkpoints(folder, config, "span_corruption")) as checkpoints:
         trainer.fit(
             initial=initial,
             train_step=build_finetune_step(config, job.config.learning_rate),

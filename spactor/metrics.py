@@ -12,10 +12,10 @@ import math
 import os
 import socket
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import jax
 import numpy as np
@@ -110,21 +110,24 @@ class Events:
 
 
 class RunLog:
-    """The writers of one run folder, as a context manager.
+    """The writers of one run folder.
 
-    On a machine without the ``tensorboard`` package only the JSON lines are written, and
-    ``events_missing`` says so.
+    On a machine without the ``tensorboard`` package only the JSON lines are written, with a
+    warning.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lines = JsonLines(folder / "metrics.jsonl")
         self._events: Events | None = None
-        self.events_missing = False
         try:
             self._events = Events(folder / "train")
         except ModuleNotFoundError:
-            self.events_missing = True
+            warnings.warn(
+                "the package tensorboard is not installed: metrics.jsonl is written, event files "
+                "are not",
+                stacklevel=2,
+            )
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Logs finite values of one step; a NaN or infinity is a caller's error."""
@@ -135,15 +138,7 @@ class RunLog:
         if self._events is not None:
             self._events.write(step, values)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._lines.close()
         if self._events is not None:
             self._events.close()

@@ -89,11 +89,10 @@ class Attention(nn.Module):
     """Multi-head dot-product attention without biases or logit scaling."""
 
     config: ModelConfig
-    num_heads: int
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
-        width = self.num_heads * self.config.head_dim
+        width = self.config.num_heads * self.config.head_dim
 
         def projection(features: int, init: nn.initializers.Initializer) -> nn.Dense:
             return nn.Dense(features, use_bias=False, kernel_init=init, dtype=self.dtype)
@@ -108,7 +107,7 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(self.config.dropout_rate, broadcast_dims=(-2,))
 
     def _heads(self, x: Array) -> Array:
-        return x.reshape(*x.shape[:-1], self.num_heads, self.config.head_dim)
+        return x.reshape(*x.shape[:-1], self.config.num_heads, self.config.head_dim)
 
     def _attend(
         self, query: Array, key: Array, value: Array, bias: Array, deterministic: bool
@@ -147,7 +146,7 @@ class Attention(nn.Module):
           position: scalar index of the new position.
           length: capacity of the cache.
         """
-        shape = (inputs.shape[0], length, self.num_heads, self.config.head_dim)
+        shape = (inputs.shape[0], length, self.config.num_heads, self.config.head_dim)
         kept = []
         for name, projection in (("key", self.key), ("value", self.value)):
             cached = self._cached(f"cached_{name}", lambda: jnp.zeros(shape, self.dtype))
@@ -200,7 +199,7 @@ class EncoderLayer(nn.Module):
     def setup(self) -> None:
         config = self.config
         self.pre_attention_layer_norm = nn.RMSNorm(dtype=self.dtype)
-        self.attention = Attention(config, config.num_heads, self.dtype)
+        self.attention = Attention(config, self.dtype)
         self.pre_mlp_layer_norm = nn.RMSNorm(dtype=self.dtype)
         self.mlp = FeedForward(config, self.mlp_dim, self.dtype)
         self.dropout = nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))
@@ -247,9 +246,9 @@ class DecoderLayer(nn.Module):
     def setup(self) -> None:
         config = self.config
         self.pre_self_attention_layer_norm = nn.RMSNorm(dtype=self.dtype)
-        self.self_attention = Attention(config, config.num_heads, self.dtype)
+        self.self_attention = Attention(config, self.dtype)
         self.pre_cross_attention_layer_norm = nn.RMSNorm(dtype=self.dtype)
-        self.encoder_decoder_attention = Attention(config, config.num_heads, self.dtype)
+        self.encoder_decoder_attention = Attention(config, self.dtype)
         self.pre_mlp_layer_norm = nn.RMSNorm(dtype=self.dtype)
         self.mlp = FeedForward(config, config.mlp_dim, self.dtype)
         self.dropout = nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def pretrain(
             [validation_step(state.params, batch) for batch in batches], "validation/"
         )
 
-    with Checkpoints(folder, config, job.stage) as checkpoints:
+    with closing(Checkpoints(folder, config, job.stage)) as checkpoints:
         trainer.fit(
             initial=initial,
             train_step=steps.build_train_step(config, arrays.vocabulary, job.stage),

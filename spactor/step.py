@@ -139,7 +139,7 @@ def build_train_step(
         metrics |= {
             "loss": objective.Ratio(loss, one),
             "learning_rate": objective.Ratio(rate, one),
-            "grad_norm": objective.Ratio(optax.global_norm(grads), one),
+            "grad_norm": objective.Ratio(optax.tree.norm(grads), one),
         }
         return updated(state, grads, rate, config), metrics
 

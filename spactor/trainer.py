@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -132,7 +133,7 @@ def fit(
     state = initial() if latest is None else checkpoints.restore(latest)
     window: list[Metrics] = []
     clock = _Clock()
-    with RunLog(folder) as log:
+    with closing(RunLog(folder)) as log:
         while step < schedule.end_step:
             state, metrics = train_step(state, batch_at(step), seed)
             step += 1

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import jax
@@ -48,7 +51,7 @@ def _numbers(folder: Path) -> dict[int, dict[str, float]]:
 
 
 def _final(folder: Path, config, stage, step):
-    with Checkpoints(folder, config, stage) as checkpoints:
+    with closing(Checkpoints(folder, config, stage)) as checkpoints:
         return checkpoints.restore(step)
 
 
@@ -144,6 +147,43 @@ def test_a_stage_compiles_once_for_fresh_and_restored_states(arrays, tmp_path) -
     pretrain(_job(config, start=4), arrays=arrays, folder=second, parent=first, observer=_silent)
     assert step.build_train_step(config, VOCABULARY, "hybrid")._cache_size() == 1
     assert step.build_validation_step(config, VOCABULARY, "hybrid")._cache_size() == 1
+
+
+BARE_MACHINE = """
+import sys
+
+# As if they were not installed, for imports and for those who only ask.
+sys.modules |= dict.fromkeys(["tensorflow", "seqio", "t5", "tensorboard"])
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+import numpy as np
+from tiny_model import VOCABULARY, tiny_config
+from spactor.data.arrays import TokenArrays
+from spactor.pretraining import PretrainJob, pretrain
+
+tokens = np.arange(2000, dtype=np.int32) % 400 + 3
+pretrain(
+    PretrainJob(
+        config=tiny_config(), stage="hybrid", start_step=0, end_step=2, seed=0,
+        log_period_steps=2, validation_period_steps=2, checkpoint_period_steps=2,
+        validation_chunks=4,
+    ),
+    arrays=TokenArrays(tokens, tokens, VOCABULARY, "made-up", 6.0, 0.1),
+    folder=Path(sys.argv[2]), parent=None, observer=lambda *_: None,
+)
+"""
+
+
+def test_a_machine_with_jax_flax_optax_and_orbax_alone_pretrains(run_folder) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BARE_MACHINE, str(Path(__file__).parent), str(run_folder)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tensorboard is not installed: metrics.jsonl is written" in done.stderr
+    assert sorted(_numbers(run_folder)) == [2]
+    assert not (run_folder / "train").exists()
 
 
 def test_finished_runs_are_left_alone(config, arrays, run_folder) -> None:
