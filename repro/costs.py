@@ -18,7 +18,7 @@ from spactor.config import PretrainConfig, Stage
 StepFlops = Callable[[PretrainConfig, Stage], float]
 """FLOPs of one training step, whole batch, forward and backward."""
 
-ASSUMED_EFFICIENCY = 0.3
+ASSUMED_EFFICIENCY = 0.12
 """Share of a plain matrix product's speed that training reaches, until a run has been timed."""
 
 
