@@ -14,7 +14,9 @@ held-out text, and says plainly on which side it fell:
 * ``detection recall`` and ``detection precision``: against a head that never flags (recall 0) and
   one that flags at random (precision p).
 
-"Well" means a margin of at least ``CLEAR_MARGIN`` of the reference.
+"Well" means a loss at least a tenth below the reference, or a rate at least twice the reference
+(one in ten where the reference is 0). The hybrid's values are those at the end of its longest first
+stage: τ = ∞ where it was run, else the largest τ.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ import pandas as pd
 
 from repro.records import SIZES, sole_profile
 
-CLEAR_MARGIN = 0.10
+CLEAR_LOSS_MARGIN = 0.10
+CLEAR_RATE_MARGIN = 1.0
+CLEAR_RATE_OVER_NONE = 0.10
 MEAN_SPAN_LENGTH = 3.0
 
 CLEARLY, BARELY, NOT, UNKNOWN = "yes, well", "yes, barely", "no", "not run"
@@ -174,7 +178,10 @@ def _compare(
         sentence = f"{absent} is not in the records ({what})"
         return Check(size, name, measured, reference, unit, UNKNOWN, sentence)
     margin = reference - measured if lower else measured - reference
-    floor = CLEAR_MARGIN * (abs(reference) if reference else 1.0)
+    if lower:
+        floor = CLEAR_LOSS_MARGIN * reference
+    else:
+        floor = CLEAR_RATE_MARGIN * reference or CLEAR_RATE_OVER_NONE
     verdict = NOT if margin <= 0 else CLEARLY if margin >= floor else BARELY
     side = "equals" if measured == reference else "below" if measured < reference else "above"
     wanted = "" if margin > 0 else f"; it should be {'below' if lower else 'above'}"
