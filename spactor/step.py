@@ -79,8 +79,8 @@ def without_hybrid_parts(state: TrainState) -> TrainState:
     )
 
 
-def init_state(config: PretrainConfig, seed: int, stage: Stage) -> TrainState:
-    """Fresh state at step 0; the discriminator's values do not depend on the stage."""
+@functools.cache
+def _build_init(config: PretrainConfig, stage: Stage) -> Callable[[Array], TrainState]:
     network = Network(config.model)
     tokens = jnp.zeros((1, 2), jnp.int32)
 
@@ -91,7 +91,12 @@ def init_state(config: PretrainConfig, seed: int, stage: Stage) -> TrainState:
         return state if stage == "hybrid" else without_hybrid_parts(state)
 
     # Committed to a device, as restored states are: otherwise the two compile separately.
-    return jax.jit(init, out_shardings=device_sharding())(jax.random.key(seed))
+    return jax.jit(init, out_shardings=device_sharding())
+
+
+def init_state(config: PretrainConfig, seed: int, stage: Stage) -> TrainState:
+    """Fresh state at step 0; the discriminator's values do not depend on the stage."""
+    return _build_init(config, stage)(jax.random.key(seed))
 
 
 def updated(

@@ -28,6 +28,10 @@ def params(config):
     return step.init_state(config, 0, "hybrid").params
 
 
+# Compiled: one by one, the operations of a network take longer than its compilation.
+HYBRID = jax.jit(objective.hybrid_loss, static_argnums=(0, 3))
+SPAN_CORRUPTION = jax.jit(objective.span_corruption_loss, static_argnums=(0, 3))
+TARGET_TOKEN = jax.jit(objective.target_token_loss, static_argnums=(0, 4))
 SAMPLE_KEYS = step.row_keys(jax.random.key(5), 4)
 
 
@@ -84,13 +88,13 @@ def _naive_hybrid(config, params, batch, weights: ObjectiveConfig) -> float:
 )
 def test_hybrid_loss_equals_the_plain_formula(config, params, batch, weights) -> None:
     network = Network(config.model)
-    loss, _ = objective.hybrid_loss(network, params, batch, weights, SAMPLE_KEYS)
+    loss, _ = HYBRID(network, params, batch, weights, SAMPLE_KEYS)
     assert float(loss) == pytest.approx(_naive_hybrid(config, params, batch, weights), rel=1e-6)
 
 
 def test_hybrid_metrics_count_what_they_say(config, params, batch) -> None:
     network = Network(config.model)
-    _, metrics = objective.hybrid_loss(network, params, batch, config.objective, SAMPLE_KEYS)
+    _, metrics = HYBRID(network, params, batch, config.objective, SAMPLE_KEYS)
     positions = 4 * config.lengths.input_tokens
     masked = 4 * config.lengths.masked_tokens
     assert float(metrics["rtd_loss"].weight) == positions
@@ -103,9 +107,7 @@ def test_hybrid_metrics_count_what_they_say(config, params, batch) -> None:
 
 def _gradient(config, params, batch, weights):
     network = Network(config.model)
-    return jax.grad(lambda p: objective.hybrid_loss(network, p, batch, weights, SAMPLE_KEYS)[0])(
-        params
-    )
+    return jax.jit(jax.grad(lambda p: HYBRID(network, p, batch, weights, SAMPLE_KEYS)[0]))(params)
 
 
 def _norm(tree) -> float:
@@ -142,7 +144,7 @@ def test_gradient_equals_the_numerical_one(config, params, batch) -> None:
 
     def along(size: float) -> float:
         moved = jax.tree.map(lambda leaf, d: leaf + size * d, params, direction)
-        return float(objective.hybrid_loss(network, moved, batch, weights, SAMPLE_KEYS)[0])
+        return float(HYBRID(network, moved, batch, weights, SAMPLE_KEYS)[0])
 
     def slope(size: float) -> float:
         return (along(size) - along(-size)) / (2 * size)
@@ -160,8 +162,8 @@ def test_gradient_equals_the_numerical_one(config, params, batch) -> None:
 def test_span_corruption_needs_no_generator(config, params, batch) -> None:
     network = Network(config.model)
     plain = {name: tree for name, tree in params.items() if name not in step.HYBRID_ONLY}
-    with_all, _ = objective.span_corruption_loss(network, params, batch, config.objective)
-    without, _ = objective.span_corruption_loss(network, plain, batch, config.objective)
+    with_all, _ = SPAN_CORRUPTION(network, params, batch, config.objective)
+    without, _ = SPAN_CORRUPTION(network, plain, batch, config.objective)
     assert float(with_all) == float(without)
 
 
@@ -169,8 +171,8 @@ def test_padding_counts_nowhere(config, params) -> None:
     network = Network(config.model)
     inputs = jnp.asarray([[5, 6, 7, 1]])
     targets = jnp.asarray([[8, 9, 1]])
-    short, _ = objective.target_token_loss(network, params, inputs, targets, 1e-4)
-    padded, metrics = objective.target_token_loss(
+    short, _ = TARGET_TOKEN(network, params, inputs, targets, 1e-4)
+    padded, metrics = TARGET_TOKEN(
         network,
         params,
         jnp.pad(inputs, ((0, 0), (0, 5))),
@@ -184,7 +186,7 @@ def test_padding_counts_nowhere(config, params) -> None:
 def test_z_loss_is_part_of_the_objective_only(config, params, batch) -> None:
     network = Network(config.model)
     without = dataclasses.replace(config.objective, z_loss=0.0)
-    loss, metrics = objective.span_corruption_loss(network, params, batch, config.objective)
-    loss_without, metrics_without = objective.span_corruption_loss(network, params, batch, without)
+    loss, metrics = SPAN_CORRUPTION(network, params, batch, config.objective)
+    loss_without, metrics_without = SPAN_CORRUPTION(network, params, batch, without)
     assert float(loss) > float(loss_without)
     assert float(metrics["sc_loss"].total) == float(metrics_without["sc_loss"].total)
