@@ -133,9 +133,13 @@ def test_plan_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     plan = json.loads(out)
     assert len(plan["nodes"]) == 43 and len(plan["experiments"]) == 7
     first = plan["nodes"][0]
-    assert (first["name"], first["stage"], first["steps"]) == ("base/s0/hybrid/0-60K", "hybrid", 30)
+    assert (first["name"], first["stage"], first["steps"]) == (
+        "base/s0/hybrid/0-60K",
+        "hybrid",
+        120,
+    )
     assert first["taus"] == ["60K", "120K", "250K", "inf"]
-    assert plan["pretraining"]["steps"] == 3035 and plan["pretraining"]["steps_alone"] == 3250
+    assert plan["pretraining"]["steps"] == 12_140 and plan["pretraining"]["steps_alone"] == 13_000
     assert plan["estimate"]["seconds"] > 0
 
 

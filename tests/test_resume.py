@@ -13,7 +13,7 @@ SELECTION = ("--profile", "smoke", "--size", "base", "--tau", "60K")
 # Sends the process a signal right after it logged a given step of a given node. When that step is
 # saved too, its checkpoint is still being written then.
 DRIVER = """
-import os, sys
+import os, signal, sys
 from repro import cli
 from spactor import trainer
 
@@ -28,6 +28,8 @@ def fit_until(*, folder, observer, **rest):
     fit(folder=folder, observer=observe, **rest)
 
 trainer.fit = fit_until
+# A shell that starts the tests in the background has them ignore ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.argv = ["repro", *sys.argv[4:]]
 cli.entry()
 """
