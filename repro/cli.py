@@ -327,6 +327,7 @@ def entry() -> NoReturn:
     Threads of JAX and TensorFlow may be at work then, and taking the interpreter down under them
     can crash. Every file is written whole or not at all, so nothing is lost.
     """
+    sys.unraisablehook = _unless_echo
     try:
         main()
     except SystemExit as stop:
@@ -335,6 +336,16 @@ def entry() -> NoReturn:
             sys.stderr.flush()
             os._exit(_INTERRUPTED)
         raise
+
+
+def _unless_echo(unraisable: sys.UnraisableHookArgs) -> None:
+    """Reports an exception that had nowhere to go, unless it is the echo of one that had.
+
+    When a checkpoint can't be written, the error is raised and said in one line; TensorStore's
+    threads then find Orbax's event loop closed, once for each array.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

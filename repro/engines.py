@@ -6,6 +6,7 @@ Heavy libraries are imported inside the methods, so plans and tables work withou
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -187,10 +188,13 @@ class LocalEngine:
         # TensorFlow, where fine-tuning reads with it, greets on stderr otherwise.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import jax
-        from absl import logging
+        from absl import logging as absl_logging
 
-        # seqio's advice about sequence lengths, once per evaluation; errors still show.
-        logging.set_verbosity(logging.ERROR)
+        # seqio's advice about sequence lengths, once per evaluation; and, when a checkpoint can't
+        # be written, Orbax's threads with one traceback each. The error itself is raised, and the
+        # command says it in one line.
+        absl_logging.set_verbosity(absl_logging.FATAL)
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         for name, value in identity.NUMERICS.items():
             jax.config.update(name, value)
         # Segments of one size and stage are one program: compiled once, then read from here.

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -154,3 +155,13 @@ def test_it_runs_as_a_module() -> None:
         [sys.executable, "-m", "repro", "plan", "--tau", "x"], capture_output=True, text=True
     )
     assert done.returncode == 2 and done.stderr.startswith("repro: unknown τ 'x'")
+
+
+def test_only_the_echo_of_an_error_is_left_unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(sys, "__unraisablehook__", said.append)
+    echo = SimpleNamespace(exc_value=RuntimeError("Event loop is closed"))
+    other = SimpleNamespace(exc_value=RuntimeError("something else"))
+    cli._unless_echo(echo)
+    cli._unless_echo(other)
+    assert said == [other]
