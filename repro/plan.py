@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from repro.specs import ExperimentSpec, Profile, Tau, step_label
 from spactor.config import FinetuneConfig, PretrainConfig, Stage
+from spactor.curriculum import stage_at
 from spactor.errors import UserError
 
 
@@ -188,7 +189,6 @@ def _nodes_of_group(
 
     def chain(
         branch: str,
-        stage: Stage,
         start: int,
         cuts: Sequence[int],
         parent: str | None,
@@ -199,7 +199,8 @@ def _nodes_of_group(
                 name=f"{base}/{branch}/{step_label(start)}-{step_label(end)}",
                 size=size,
                 seed=seed,
-                stage=stage,
+                # All that share a segment are in one stage where it begins.
+                stage=stage_at(start, served[end][0].tau.end),
                 start_paper=start,
                 end_paper=end,
                 start_step=profile.step_of(start),
@@ -215,7 +216,7 @@ def _nodes_of_group(
         cut: tuple(spec for spec in specs if cut <= min(spec.tau.end, checkpoints[spec][-1]))
         for cut in hybrid_cuts
     }
-    for segment in chain("hybrid", "hybrid", 0, hybrid_cuts, None, served):
+    for segment in chain("hybrid", 0, hybrid_cuts, None, served):
         hybrid_end[segment.end_paper] = segment.name
         yield segment
         yield from leaves(segment, "hybrid")
@@ -223,9 +224,7 @@ def _nodes_of_group(
         cuts = [step for step in checkpoints[spec] if step > spec.tau.end]
         parent = hybrid_end.get(spec.tau.end)
         mine = dict.fromkeys(cuts, (spec,))
-        for segment in chain(
-            _branch(spec.tau), "span_corruption", spec.tau.end, cuts, parent, mine
-        ):
+        for segment in chain(_branch(spec.tau), spec.tau.end, cuts, parent, mine):
             yield segment
             yield from leaves(segment, _branch(spec.tau))
 
