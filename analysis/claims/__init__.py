@@ -7,6 +7,8 @@ are on the paper's scale in both. Tests, their level and their correction are th
 
 from __future__ import annotations
 
+import gc
+
 import pandas as pd
 
 from analysis.claims import (
@@ -45,7 +47,12 @@ def judge(records: pd.DataFrame) -> tuple[Judgement, ...]:
     0.5 · 1.375 + 0.5 = 1.188; stated: 1.2
     """
     evidence = Evidence.of(records)
-    return tuple(_judged(claim, evidence) for claim in REGISTRY)
+    # statsmodels collects garbage at each correction; it then passes over what is frozen.
+    gc.freeze()
+    try:
+        return tuple(_judged(claim, evidence) for claim in REGISTRY)
+    finally:
+        gc.unfreeze()
 
 
 def _judged(claim: Claim, evidence: Evidence) -> Judgement:

@@ -35,10 +35,10 @@ def saved_at_equal_score(evidence: Evidence, size: str, tau: str, suite: str) ->
     Returns:
       The saving, and whether it is a lower bound because the baseline never got that far.
     """
-    ours = evidence.score(size, tau, HALF, suite).mean
+    ours = evidence.spread_score(size, tau, HALF, suite).mean
     cost = evidence.relative_flops(size, tau, HALF)
     low, high = (evidence.relative_flops(size, "0", c) for c in (HALF, FULL))
-    early, late = (evidence.score(size, "0", c, suite).mean for c in (HALF, FULL))
+    early, late = (evidence.spread_score(size, "0", c, suite).mean for c in (HALF, FULL))
     if late <= early:
         raise Missing(f"{describe(size, '0')} gains nothing from 500K to 1M to measure by")
     weight = (ours - early) / (late - early)
@@ -51,7 +51,7 @@ def saved_at_equal_score(evidence: Evidence, size: str, tau: str, suite: str) ->
 def share_of_budgets_above(evidence: Evidence, size: str, tau: str, suite: str) -> float:
     """Share of the budgets both have where SPACTOR's line is above the baseline's."""
     ours = [
-        (evidence.relative_flops(size, tau, c), evidence.score(size, tau, c, suite).mean)
+        (evidence.relative_flops(size, tau, c), evidence.spread_score(size, tau, c, suite).mean)
         for c in (HALF, FULL)
     ]
     first, last = ours[0][0], min(ours[1][0], evidence.relative_flops(size, "0", FULL))

@@ -71,6 +71,10 @@ class Family:
         """The bare differences."""
         return ", ".join(f"{c.name} {c.difference:+.2f}" for c in self.contrasts)
 
+    def rest(self) -> str:
+        """The end of a sentence: what was not run, if anything."""
+        return f"; not run: {', '.join(self.absent)}" if self.absent else ""
+
 
 Model = tuple[str, int]
 """τ and checkpoint."""
@@ -157,7 +161,7 @@ def superiority(what: str, members: Family) -> Finding:
     return Finding(
         graded(passed, len(outcomes), incomplete=bool(members.absent)),
         f"{what}: {_numbers(outcomes)}; significantly higher on {passed} of {len(outcomes)}"
-        + _rest(members),
+        + members.rest(),
     )
 
 
@@ -176,7 +180,7 @@ def non_inferiority(what: str, members: Family) -> Finding:
     return Finding(
         verdict,
         f"{what}: {_numbers(outcomes, margins=True)}; non-inferiority shown on {passed} of "
-        f"{len(outcomes)}, means not lower on {level}" + _rest(members),
+        f"{len(outcomes)}, means not lower on {level}" + members.rest(),
     )
 
 
@@ -195,7 +199,7 @@ def equivalence(what: str, members: Family) -> Finding:
     return Finding(
         verdict,
         f"{what}: {_numbers(outcomes, margins=True)}; equivalence shown on {passed} of "
-        f"{len(outcomes)}, a difference on {apart}" + _rest(members),
+        f"{len(outcomes)}, a difference on {apart}" + members.rest(),
     )
 
 
@@ -238,7 +242,3 @@ def _numbers(outcomes: Sequence[Outcome], *, margins: bool = False) -> str:
         + ("no spread)" if math.isnan(o.p_value) else f"p {format_p(o.p_value)})")
         for o in outcomes
     )
-
-
-def _rest(members: Family) -> str:
-    return f"; not run: {', '.join(members.absent)}" if members.absent else ""

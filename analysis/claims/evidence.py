@@ -7,7 +7,6 @@ behind a measured one are both a ``Sample``.
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -23,6 +22,9 @@ HALF, FULL = 500_000, 1_000_000
 SUITE_NAMES = dict(
     zip(SUITES, ("GLUE", "SuperGLUE", "SQuAD", "CNN/DM", "Rainbow", "MMLU", "BBH"), strict=True)
 )
+STUDY_MODEL = ("base", "inf", 250_000)
+STUDY_SUITES = ("superglue", "squad")
+"""Appendix A.1 chose its settings on these scores of this model."""
 REAL_TASK_PROFILES = ("paper", "mini")
 VOCABULARY_ROWS = 32_128
 """T5's embedding: 32,000 pieces and 100 sentinels, filled up to a multiple of 128."""
@@ -72,11 +74,18 @@ def _prose() -> dict[tuple[str, str, str, int | None], float]:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Records of one source and profile, looked up by what they are."""
+    """Records of one source and profile, looked up by what they are.
+
+    Attributes:
+      records: of the published experiments.
+      source, profile: of all of them, "" of no records.
+      variants: measured records of changed pre-trainings, for the studies of Appendix A.1.
+    """
 
     records: pd.DataFrame
     source: str
     profile: str
+    variants: pd.DataFrame
 
     @staticmethod
     def of(records: pd.DataFrame) -> Evidence:
@@ -86,7 +95,10 @@ class Evidence:
           UserError: the records mix profiles, or a run's scores are incomplete.
         """
         source, profile = sole_profile(records) or ("", "")
-        return Evidence(records, source, profile)
+        if "variant" not in records:
+            return Evidence(records, source, profile, records.iloc[:0])
+        plain = records["variant"] == ""
+        return Evidence(records[plain], source, profile, records[~plain])
 
     @functools.cached_property
     def _scores(self) -> dict[tuple[str, str, int, str], Sample]:
@@ -104,6 +116,16 @@ class Evidence:
         if found is None:
             name = SUITE_NAMES[suite]
             raise Missing(f"no {name} score of {describe(size, tau, checkpoint)}")
+        return found
+
+    def spread_score(self, size: str, tau: str, checkpoint: int, suite: str) -> Sample:
+        """The same where it has a spread: a mean of one run bears no statement about scores."""
+        found = self.score(size, tau, checkpoint, suite)
+        if not found.testable:
+            raise Missing(
+                f"the {SUITE_NAMES[suite]} score of {describe(size, tau, checkpoint)} is of one "
+                f"run, without a spread ({found.mean:.2f})"
+            )
         return found
 
     def scored(self, size: str, tau: str, checkpoint: int, suite: str) -> bool:
@@ -139,11 +161,18 @@ class Evidence:
 
     def number(self, metric: str, size: str = "") -> float:
         """The one value of a metric that belongs to no run."""
-        rows = self.records[(self.records["metric"] == metric) & (self.records["size"] == size)]
-        values = rows["value"].dropna()
-        if values.empty:
+        found = self._numbers.get((metric, size))
+        if found is None:
             raise Missing(f"no {metric}{f' of {size.capitalize()}' if size else ''}")
-        return float(values.iloc[0])
+        return found
+
+    @functools.cached_property
+    def _numbers(self) -> dict[tuple[str, str], float]:
+        frame = self.records
+        rows = frame[frame["step"].isna() & (frame["suite"] == "") & frame["value"].notna()]
+        pairs = zip(rows["metric"], rows["size"], rows["value"], strict=True)
+        # Of several the first counts: the baseline's, in the order of every table.
+        return {(metric, size): float(value) for metric, size, value in reversed(list(pairs))}
 
     def step_overhead(self, size: str) -> float:
         """FLOPs of a hybrid step over a plain one, less 1."""
@@ -229,20 +258,30 @@ class Evidence:
         if self.profile and self.profile not in profiles:
             raise Missing(f"this is the {self.profile} profile: {reason}")
 
-    def study(self, name: str) -> dict[str, dict[str, Sample]]:
-        """Scores of a study of Appendix A.1: setting → suite → score over seeds.
+    def study(self, name: str, published_setting: str) -> dict[str, dict[str, Sample]]:
+        """Scores of a study of Appendix A.1: setting → suite → score of τ = ∞ at 250K.
 
-        Read from measured records whose metric is ``study/<name>/<setting>/<suite>``.
+        Measured records of a changed pre-training have a ``variant`` of ``<name>-<setting>``;
+        those without one have the published setting.
         """
-        metrics = self.records["metric"]
-        rows = self.records[metrics.str.startswith(f"study/{name}/")]
         found: dict[str, dict[str, Sample]] = {}
-        for metric, group in rows.groupby("metric"):
-            setting, _, suite = str(metric).removeprefix(f"study/{name}/").rpartition("/")
-            values = group["value"]
-            spread = float(values.std()) if len(values) > 1 else math.nan
-            sample = Sample(float(values.mean()), spread, len(values))
-            found.setdefault(setting, {})[suite] = sample
-        if len(found) < 2:
-            raise Missing(f"the {name} study of Appendix A.1 prints no scores and was not run here")
-        return found
+        variants = self.variants
+        if not variants.empty:
+            named = variants[variants["variant"].str.startswith(f"{name}-")]
+            for variant, rows in named.groupby("variant"):
+                other = Evidence(rows, self.source, self.profile, variants.iloc[:0])
+                found[str(variant).removeprefix(f"{name}-")] = other.study_scores()
+        if not any(found.values()):
+            raise Missing(
+                f"the {name} study was not run here, and the paper prints no scores of it"
+            )
+        found.setdefault(published_setting, self.study_scores())
+        return {setting: suites for setting, suites in found.items() if suites}
+
+    def study_scores(self) -> dict[str, Sample]:
+        """Scores that Appendix A.1 chose settings by, where they are over several runs."""
+        return {
+            suite: score
+            for (size, tau, checkpoint, suite), score in self._scores.items()
+            if (size, tau, checkpoint) == STUDY_MODEL and suite in STUDY_SUITES and score.testable
+        }

@@ -14,7 +14,7 @@ from analysis.claims.comparisons import (
     superiority,
 )
 from analysis.claims.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated
-from analysis.claims.shapes import encoder_parameters, generator_parameters, parameters
+from analysis.claims.shapes import generator_parameters, parameters
 from analysis.flops import terms
 from repro.records import SUITES
 
@@ -138,14 +138,18 @@ def head_light(evidence: Evidence) -> Finding:
 
 def around_forty(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_saved_percent")
-    found = {"base": saved(evidence, "base", "250K", HALF)}
-    found["large"] = saved(evidence, "large", "120K", HALF)
-    near = sum(abs(value - claimed) <= AROUND_PERCENT for value in found.values())
+    found = {
+        "Base, τ = 250K,": saved(evidence, "base", "250K", HALF),
+        "Large, τ = 120K,": saved(evidence, "large", "120K", HALF),
+    }
+    if evidence.source == "published":
+        # The paper has a second number for Large, and it is another.
+        found["Large, by Section 3.2.4,"] = stated("prose/flops_saved_percent", "large")
+    enough = sum(value >= claimed - AROUND_PERCENT for value in found.values())
+    numbers = "; ".join(f"{name} {value:.0f} %" for name, value in found.items())
     return Finding(
-        graded(near, len(found)),
-        f"saved over the baseline at 1M: Base, τ = 250K, {found['base']:.0f} %; Large, τ = 120K, "
-        f"{found['large']:.0f} %, where Section 3.2.4 says "
-        f"{stated('prose/flops_saved_percent', 'large'):g} %",
+        graded(enough, len(found)),
+        f"saved over the baseline at 1M: {numbers}; stated: around {claimed:g} %",
     )
 
 

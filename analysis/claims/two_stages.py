@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from analysis.claims.claim import Cells, Claim, Finding, Verdict, contradiction, graded
 from analysis.claims.comparisons import (
     against,
@@ -159,27 +158,14 @@ def smaller_tau_drops(evidence: Evidence) -> Finding:
 
 
 def some_on_par(evidence: Evidence) -> Finding:
-    level, absent = [], []
-    numbers = []
-    for suite in OTHER_SUITES:
-        name = SUITE_NAMES[suite]
-        if not all(evidence.scored("base", tau, HALF, suite) for tau in ("60K", "0")):
-            absent.append(name)
-            continue
-        gap = (
-            evidence.score("base", "60K", HALF, suite).mean
-            - evidence.score("base", "0", HALF, suite).mean
-        )
-        numbers.append(f"{name} {gap:+.2f}")
-        if gap <= 0.0:
-            level.append(name)
-    if not numbers:
-        raise Missing(f"not run: {', '.join(absent)}")
-    rest = f"; not run: {', '.join(absent)}" if absent else ""
+    members = family(evidence, "base", OTHER_SUITES, [(("60K", HALF), ("0", HALF))])
+    members.require()
+    level = [contrast.name for contrast in members.contrasts if contrast.difference <= 0.0]
+    verdict = Verdict.HOLDS if level else Verdict.PARTLY if members.absent else Verdict.FAILS
     return Finding(
-        Verdict.HOLDS if level else Verdict.PARTLY if absent else Verdict.FAILS,
-        f"SPACTOR(60K) minus the baseline at 500K: {', '.join(numbers)}; not above it on "
-        f"{', '.join(level) or 'none'}{rest}",
+        verdict,
+        f"SPACTOR(60K) minus the baseline at 500K: {members.shown()}; not above it on "
+        f"{', '.join(level) or 'none'}{members.rest()}",
     )
 
 
@@ -202,7 +188,8 @@ def runs_per_cell(size: str, number: int, claimed: int) -> Claim:
             (records["size"] == size) & (records["task"] != "") & records["seed"].isna()
         ]
         wrong = printed[printed["runs"] != claimed]
-        text = f"{len(cells)} cells of {' or '.join(map(str, counts))} runs; stated: {claimed}"
+        found = " or ".join(map(str, counts))
+        text = f"runs per cell: {found} ({len(cells)} cells); stated: {claimed}"
         if len(wrong):
             places = ", ".join(sorted(set(wrong["place"])))
             other = ", ".join(map(str, sorted(set(wrong["runs"].dropna()))))
@@ -263,7 +250,7 @@ def flops_column(evidence: Evidence) -> Finding:
             fits = abs(exact - printed) <= 0.5 * 10.0**-decimals + 1e-9
             wrong += not fits
             shown = f"{exact:.4f}".rstrip("0").rstrip(".")
-            parts.append(f"{tau} {steps(checkpoint)} {shown} ({printed:g})")
+            parts.append(f"{tau} {steps(checkpoint)} {shown} ({printed:.{decimals}f})")
     if not parts:
         raise Missing("no FLOPs of Base")
     return Finding(
