@@ -7,43 +7,13 @@ and τ, bold cells, and what the prose says against what the tables hold.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import pandas as pd
 
-from analysis.audit import averages, costs, counts, prose, settings
-from analysis.audit.finding import VERDICTS, Finding, Printed, Suspect, Verdict
+from analysis.audit import averages, costs, counts, patterns, prose, settings
+from analysis.audit.finding import VERDICTS, Audit, Finding, Printed, Suspect, Verdict
+from analysis.audit.showing import FORMATS, render
 from repro.records import sole_profile
 from spactor.errors import UserError
-
-
-@dataclass(frozen=True)
-class Audit:
-    """All findings, in the order of the checks."""
-
-    findings: tuple[Finding, ...]
-
-    @property
-    def counts(self) -> Mapping[Verdict, int]:
-        """How many findings have each verdict."""
-        found = Counter(finding.verdict for finding in self.findings)
-        return {verdict: found[verdict] for verdict in VERDICTS}
-
-    @property
-    def disagreements(self) -> tuple[Finding, ...]:
-        """Every finding that does not simply agree."""
-        return tuple(finding for finding in self.findings if finding.verdict != "agrees")
-
-    def summary(self) -> str:
-        """One line of counts."""
-        found = self.counts
-        return (
-            f"checked {len(self.findings):,}: {found['agrees']:,} agree, "
-            f"{found['disagrees']} disagree, {found['explained']} differ no more than medians "
-            f"from means, {found['open']} can't be decided"
-        )
 
 
 def run(records: pd.DataFrame) -> Audit:
@@ -61,6 +31,7 @@ def run(records: pd.DataFrame) -> Audit:
     return Audit(
         (
             *averages.check(printed),
+            *patterns.check(printed),
             *counts.check(printed),
             *costs.check(printed),
             *averages.check_bold(printed),
@@ -70,4 +41,4 @@ def run(records: pd.DataFrame) -> Audit:
     )
 
 
-__all__ = ["VERDICTS", "Audit", "Finding", "Suspect", "Verdict", "run"]
+__all__ = ["FORMATS", "VERDICTS", "Audit", "Finding", "Suspect", "Verdict", "render", "run"]

@@ -3,56 +3,47 @@
 An average is a mean over runs of the mean over tasks; a breakdown cell is a median over runs
 (captions of Tables 6 to 11). The mean over tasks of medians is therefore not quite the average:
 for independent normal runs, Var(mean − median) = Var(median) − Var(mean), so one task's gap
-spreads by ``USUAL_GAP`` times the spread of its runs, and the suite's gap by at most as many
-printed standard deviations. Within one of these, three times the usual gap, a difference counts as
-explained.
+spreads by ``patterns.USUAL_GAP`` times the spread of its runs, and the suite's gap by at most as
+many printed standard deviations. Within one of these, three times the usual gap, a difference
+counts as explained.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 import pandas as pd
 
+from analysis.audit import suspects
 from analysis.audit.finding import (
     SUITE_NAMES,
     Finding,
     Printed,
     Row,
-    Suspect,
+    Verdict,
     exact,
     examples,
-    half_unit,
     headings,
     shown,
     verdict_of,
 )
+from analysis.audit.patterns import divided_tasks, rounding, terms_of
 from analysis.scores import BASELINE_TAU, strictly_higher
 
-USUAL_GAP = {5: 0.295, 3: 0.340}
-"""Standard deviation of mean − median over so many normal runs, in standard deviations of a run:
-√(0.2868 − 1/5) and √(0.4487 − 1/3)."""
-OUTLIER = 3
-"""A cell stands out when it is this many spreads of its column's other cells from the nearest."""
-WRITTEN_OUT = 8
+WRITTEN_OUT = 9
 """Sums of more terms are abbreviated."""
-SIGNIFICANT = 0.05
 
 
 def check(printed: Printed) -> list[Finding]:
-    """A finding per average, then one per suite on the signs of its differences."""
-    findings: list[Finding] = []
-    gaps: dict[str, list[Fraction]] = {}
-    for row, suite, record in printed.averages():
-        cells = printed.cells(row, suite)
-        finding, gap = _check_average(printed, row, suite, record, cells)
-        findings.append(finding)
-        if gap is not None:
-            gaps.setdefault(suite, []).append(gap)
-    return [*findings, *_check_signs(gaps)]
+    """A finding per average."""
+    divided = divided_tasks(printed)
+    return [
+        _check_average(printed, row, suite, record, divided[suite])
+        for row, suite, record in printed.averages()
+    ]
 
 
 def check_bold(printed: Printed) -> list[Finding]:
@@ -80,82 +71,89 @@ def check_bold(printed: Printed) -> list[Finding]:
     return findings
 
 
-def task_means(cells: list[Any]) -> dict[str, Fraction]:
-    """Mean of the metrics of each task, exactly; tasks with a lost cell are left out."""
-    values: dict[str, list[Fraction]] = {}
-    lost = {str(cell.task) for cell in cells if math.isnan(cell.value)}
-    for cell in cells:
-        if cell.task not in lost:
-            values.setdefault(cell.task, []).append(exact(cell.value, cell.decimals))
-    return {task: sum(parts, Fraction(0)) / len(parts) for task, parts in values.items()}
-
-
 def _check_average(
-    printed: Printed, row: Row, suite: str, record: Any, cells: list[Any]
-) -> tuple[Finding, Fraction | None]:
-    where = f"{record.place}, {row.text}, {SUITE_NAMES[suite]}"
-    said = f"{record.value:.2f} ± {record.std:.2f}"
+    printed: Printed, row: Row, suite: str, record: Any, divided: frozenset[str]
+) -> Finding:
+    cells = printed.cells(row, suite)
     common: dict[str, Any] = {
         "id": f"average/{row.id}/{suite}",
         "kind": "average",
-        "where": where,
-        "said": said,
+        "where": f"{record.place}, {row.text}, {SUITE_NAMES[suite]}",
+        "said": f"{record.value:.2f} ± {record.std:.2f}",
     }
     if not cells:
         remark = "the appendix breaks this row down nowhere"
-        return Finding(**common, arithmetic="no breakdown", verdict="open", remark=remark), None
+        return Finding(**common, arithmetic="no breakdown", verdict="open", remark=remark)
     target = exact(record.value, record.decimals)
     std = exact(record.std, record.decimals)
-    means = task_means(cells)
-    count = len({cell.task for cell in cells})
-    total = sum(means.values(), Fraction(0))
-    if len(means) < count:
-        return _implied(common, cells, means, target, std), None
-    recomputed = total / count
-    gap = target - recomputed
-    rounding = half_unit(record.decimals) + max(half_unit(cell.decimals) for cell in cells)
-    sums = f"sum of {count} tasks {shown(total, 4)}"
-    if 1 < count <= WRITTEN_OUT:
-        sums = f"({' + '.join(shown(mean, 4) for mean in means.values())})"
-    if count == 1:
-        parts = [shown(exact(cell.value, cell.decimals)) for cell in cells]
-        arithmetic = f"({' + '.join(parts)}) / {len(parts)} = {shown(recomputed)}"
-    else:
-        arithmetic = f"{sums} / {count} = {shown(recomputed)}"
-    deviations = f" = {float(gap / std):+.2f} printed standard deviations" if std else ""
-    arithmetic += (
-        f"; {record.value:.2f} − {shown(recomputed)} = {float(gap):+.3f}{deviations}"
-    )
-    suspect = None
-    remark = ""
-    if abs(gap) <= rounding:
-        verdict = "agrees"
+    lost = {str(cell.task) for cell in cells if math.isnan(cell.value)}
+    if lost:
+        return _implied(common, cells, lost, target, std)
+    usual, other = terms_of(cells), terms_of(cells, divided)
+    gap = target - _mean(usual)
+    arithmetic = f"{_division(cells, usual)}; {_difference(target, _mean(usual), std)}"
+    limit = rounding(record)
+    verdict: Verdict = "disagrees"
+    remark, suspect = "more than medians for means explain", None
+    if abs(gap) <= limit:
+        verdict, remark = "agrees", ""
     elif abs(gap) <= std:
-        verdict = "explained"
-        remark = "a mean over runs against medians over runs"
-    else:
-        verdict = "disagrees"
-        suspect = _suspect(printed, row, suite, cells, gap, std)
-        remark = "more than medians for means explain"
-    return Finding(**common, arithmetic=arithmetic, verdict=verdict, remark=remark, suspect=suspect), gap
+        verdict, remark = "explained", "a mean over runs against medians over runs"
+    if divided:
+        names = ", ".join(headings()[suite, task] for task in sorted(divided))
+        arithmetic += (
+            f". With every metric of {names} as a task: {_division(cells, other)}; "
+            f"{_difference(target, _mean(other), std)}"
+        )
+        left = abs(target - _mean(other))
+        if left <= limit:
+            verdict, remark = "explained", f"equal, since the averages divide {names}"
+        elif left <= std:
+            verdict = "explained"
+            remark = f"the averages divide {names}; what is left, medians for means explain"
+    if verdict == "disagrees":
+        suspect = suspects.find(printed, row, suite, cells, gap, std)
+    return Finding(**common, arithmetic=arithmetic, verdict=verdict, remark=remark, suspect=suspect)
+
+
+def _mean(terms: Mapping[tuple[str, str], Fraction]) -> Fraction:
+    return sum(terms.values(), Fraction(0)) / len(terms)
+
+
+def _division(cells: list[Any], terms: Mapping[tuple[str, str], Fraction]) -> str:
+    if len(terms) == 1:
+        parts = [shown(exact(cell.value, cell.decimals)) for cell in cells]
+        return f"({' + '.join(parts)}) / {len(parts)} = {shown(_mean(terms))}"
+    if len(terms) > WRITTEN_OUT:
+        total = shown(sum(terms.values(), Fraction(0)), 4)
+        return f"sum of {len(terms)} tasks {total} / {len(terms)} = {shown(_mean(terms))}"
+    parts = [shown(term, 4) for term in terms.values()]
+    return f"({' + '.join(parts)}) / {len(terms)} = {shown(_mean(terms))}"
+
+
+def _difference(target: Fraction, mean: Fraction, std: Fraction) -> str:
+    gap = float(target - mean)
+    deviations = f" = {gap / float(std):+.2f} printed standard deviations" if std else ""
+    return f"{float(target):.2f} − {shown(mean)} = {gap:+.3f}{deviations}".replace("-", "−")
 
 
 def _implied(
     common: dict[str, Any],
     cells: list[Any],
-    means: dict[str, Fraction],
+    lost: set[str],
     target: Fraction,
     std: Fraction,
 ) -> Finding:
     """What the average says of the one task whose cell was lost."""
-    lost = [cell for cell in cells if cell.task not in means]
-    count = len(means) + len({cell.task for cell in lost})
-    total = sum(means.values(), Fraction(0))
     names = headings()
-    if len(lost) > 1:
-        named = ", ".join(names[cell.suite, cell.task] for cell in lost)
+    gone = [cell for cell in cells if cell.task in lost]
+    if len(gone) > 1:
+        named = ", ".join(f"{names[cell.suite, cell.task]} ({cell.metric})" for cell in gone)
         return Finding(**common, arithmetic=f"cells lost: {named}", verdict="open")
-    cell = lost[0]
+    cell = gone[0]
+    means = terms_of(cells)
+    count = len(means) + 1
+    total = sum(means.values(), Fraction(0))
     implied = target * count - total
     n = examples().get((cell.suite, cell.task, cell.metric))
     arithmetic = (
@@ -174,132 +172,3 @@ def _implied(
                 "fit, so it can't be filled in"
             )
     return Finding(**common, arithmetic=arithmetic, verdict="open", remark=remark)
-
-
-def _suspect(
-    printed: Printed, row: Row, suite: str, cells: list[Any], gap: Fraction, std: Fraction
-) -> Suspect | None:
-    """The only cell that stands out of its column and, mended, mends the average; or none."""
-    per_task: dict[str, int] = {}
-    for cell in cells:
-        per_task[cell.task] = per_task.get(cell.task, 0) + 1
-    found = []
-    for cell in cells:
-        others = [
-            exact(other.value, other.decimals)
-            for other_row, other_suite, records in printed.breakdown()
-            if other_row.size == row.size and other_suite == suite and other_row != row
-            for other in records
-            if (other.task, other.metric) == (cell.task, cell.metric)
-            and not math.isnan(other.value)
-        ]
-        weight = len(per_task) * per_task[cell.task]
-        suspect = _mended(cell, row, others, gap * weight, std * weight, gap)
-        if suspect is not None:
-            found.append(suspect)
-    return found[0] if len(found) == 1 else None
-
-
-def _mended(
-    cell: Any, row: Row, others: list[Fraction], lacking: Fraction, slack: Fraction, gap: Fraction
-) -> Suspect | None:
-    if len(others) < 2:
-        return None
-    n = examples().get((cell.suite, cell.task, cell.metric))
-    lowest, highest = min(others), max(others)
-    spread = max(highest - lowest, Fraction(100, n) if n else Fraction(1, 2))
-    value = exact(cell.value, cell.decimals)
-    apart = max(lowest - value, value - highest)
-    if apart <= OUTLIER * spread:
-        return None
-    needed = value + lacking
-    bottom = max(needed - slack, lowest - spread, Fraction(0))
-    top = min(needed + slack, highest + spread, Fraction(100))
-    decimals = int(cell.decimals)
-    possible = [
-        number
-        for number in (
-            (Fraction(100 * k, n) for k in range(n + 1)) if n else _grid(bottom, top, decimals)
-        )
-        if bottom <= number <= top
-    ]
-    if not possible:
-        return None
-    nearest = min(possible, key=lambda number: abs(number - needed))
-    text = f"{cell.value:.{decimals}f}"
-    slips = [
-        number for number in possible if f"{float(number):.{decimals}f}" in one_digit_away(text)
-    ]
-    slip = ""
-    if slips:
-        best = min(slips, key=lambda number: abs(number - needed))
-        # A task's weight in the average is that of ``lacking`` over ``gap``.
-        left = gap - (best - value) * gap / lacking
-        slip = f"{_as_count(best, n, decimals)}, which leaves {float(left):+.3f} of the difference"
-    return Suspect(
-        where=f"{cell.place}, {row.text}, {headings()[cell.suite, cell.task]} ({cell.metric})",
-        printed=text,
-        needed=shown(needed, 2),
-        nearest=_as_count(nearest, n, decimals),
-        slip=slip,
-        reason=f"the column's other {len(others)} cells read {shown(lowest, 2)} to "
-        f"{shown(highest, 2)}",
-    )
-
-
-def _grid(bottom: Fraction, top: Fraction, decimals: int) -> Iterator[Fraction]:
-    scale = 10**decimals
-    return (Fraction(k, scale) for k in range(math.ceil(bottom * scale), int(top * scale) + 1))
-
-
-def _as_count(value: Fraction, n: int | None, decimals: int) -> str:
-    text = f"{float(value):.{decimals}f}"
-    return f"{int(value * n / 100)}/{n} = {text}" if n else text
-
-
-def one_digit_away(text: str) -> set[str]:
-    """Every printed number that becomes ``text`` when one digit is lost, gained or mistaken.
-
-    >>> away = one_digit_away("4.80")
-    >>> "34.80" in away, "4.30" in away, ".80" in away, "35.80" in away
-    (True, True, False, False)
-    """
-    digits = "0123456789"
-    away: set[str] = set()
-    for at in range(len(text) + 1):
-        away |= {text[:at] + digit + text[at:] for digit in digits}
-        if at < len(text) and text[at] in digits:
-            away |= {text[:at] + digit + text[at + 1 :] for digit in digits}
-            away.add(text[:at] + text[at + 1 :])
-    places = len(text.partition(".")[2])
-    return {
-        one
-        for one in away - {text}
-        if one.partition(".")[0] and len(one.partition(".")[2]) == places
-    }
-
-
-def _check_signs(gaps: dict[str, list[Fraction]]) -> list[Finding]:
-    """Are a suite's differences as often above as below? Exact sign test, Bonferroni over suites."""
-    findings = []
-    for suite, values in gaps.items():
-        above = sum(gap > 0 for gap in values)
-        below = sum(gap < 0 for gap in values)
-        n = above + below
-        tail = sum(math.comb(n, k) for k in range(max(above, below), n + 1))
-        p = min(1.0, 2 * tail / 2**n * len(gaps))
-        name = SUITE_NAMES[suite]
-        findings.append(
-            Finding(
-                id=f"average/sign/{suite}",
-                kind="average",
-                where=f"Tables 2 and 4, column {name}",
-                said=f"{above} averages above their breakdown, {below} below",
-                arithmetic=f"sign test: 2 × {tail}/{2**n} × {len(gaps)} suites → p = {p:.3g}",
-                verdict=verdict_of(p >= SIGNIFICANT),
-                remark=""
-                if p >= SIGNIFICANT
-                else f"one-sided: {name} was not averaged as its breakdown suggests",
-            )
-        )
-    return findings

@@ -14,6 +14,7 @@ from analysis.audit.finding import (
     half_unit,
     row_of,
     shown,
+    tuples,
     verdict_of,
 )
 from analysis.scores import BASELINE_TAU, FLOPS_UNIT_CHECKPOINT
@@ -86,7 +87,7 @@ def _columns(printed: Printed) -> list[Finding]:
     findings = []
     ratio = step_ratio(printed)
     column = printed.records[printed.records["metric"] == RELATIVE_FLOPS]
-    for record in column.itertuples():
+    for record in tuples(column):
         row = row_of(record)
         steps = tau_steps(row.tau)
         expected = relative(steps, row.checkpoint, ratio)
@@ -104,8 +105,8 @@ def _columns(printed: Printed) -> list[Finding]:
                 _implied_ratio(value + change, steps, row.checkpoint) for change in (-half, 0, half)
             )
             arithmetic = (
-                f"({shown(value)} × 500 − {plain}) / {hybrid} = {shown(implied, 2)} is the ratio it "
-                f"implies ({shown(low)} to {shown(high)}); Base's {shown(ratio)} gives "
+                f"({shown(value)} × 500 − {plain}) / {hybrid} = {shown(implied, 2)} is the "
+                f"ratio it implies ({shown(low)} to {shown(high)}); Base's {shown(ratio)} gives "
                 f"{arithmetic.rpartition('= ')[2]}"
             )
             verdict, remark = "open", "Table 3 has no row for Large, so its ratio stands nowhere"
@@ -165,7 +166,8 @@ def _shrinks(printed: Printed) -> Finding:
         "one-million",
         "Section 3.2.3",
         "at 1M steps τ = 250K costs 1.1 times the baseline",
-        f"{shown(late)} / {shown(baseline)} = {shown(late / baseline)}; unrounded {shown(expected)}",
+        f"{shown(late)} / {shown(baseline)} = {shown(late / baseline)}; unrounded "
+        f"{shown(expected)}",
         verdict_of(abs(expected - Fraction("1.1")) <= half_unit(1)),
     )
 

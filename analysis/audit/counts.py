@@ -10,7 +10,6 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from analysis.audit.averages import one_digit_away
 from analysis.audit.finding import (
     Finding,
     Printed,
@@ -22,6 +21,7 @@ from analysis.audit.finding import (
     shown,
     verdict_of,
 )
+from analysis.audit.suspects import one_digit_away
 
 
 def check(printed: Printed) -> list[Finding]:
@@ -46,7 +46,8 @@ def check(printed: Printed) -> list[Finding]:
 def counts(value: Fraction, n: int, half: Fraction) -> list[int]:
     """Every k of which 100·k/n may have been rounded to ``value``, whichever way halves go.
 
-    >>> counts(Fraction("40.63"), 32, Fraction(1, 200)), counts(Fraction("91.94"), 277, half_unit(2))
+    >>> half = Fraction(1, 200)
+    >>> counts(Fraction("40.63"), 32, half), counts(Fraction("91.94"), 277, half)
     ([13], [])
     """
     lowest = max(math.ceil((value - half) * n / 100), 0)

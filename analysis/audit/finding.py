@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -76,6 +77,33 @@ class Finding:
     suspect: Suspect | None = None
 
 
+@dataclass(frozen=True)
+class Audit:
+    """All findings, in the order of the checks."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def counts(self) -> Mapping[Verdict, int]:
+        """How many findings have each verdict."""
+        found = Counter(finding.verdict for finding in self.findings)
+        return {verdict: found[verdict] for verdict in VERDICTS}
+
+    @property
+    def disagreements(self) -> tuple[Finding, ...]:
+        """Every finding that does not simply agree."""
+        return tuple(finding for finding in self.findings if finding.verdict != "agrees")
+
+    def summary(self) -> str:
+        """One line of counts."""
+        found = self.counts
+        return (
+            f"checked {len(self.findings):,}: {found['agrees']:,} agree, "
+            f"{found['disagrees']} disagree, {found['explained']} differ and are explained, "
+            f"{found['open']} can't be decided"
+        )
+
+
 def verdict_of(agrees: bool) -> Verdict:
     """For checks that know only yes and no."""
     return "agrees" if agrees else "disagrees"
@@ -103,6 +131,11 @@ class Row:
 def row_of(record: Any) -> Row:
     """The row a record stands in; ``record`` is a named tuple of records' columns."""
     return Row(record.size, record.tau, int(record.checkpoint))
+
+
+def tuples(records: pd.DataFrame) -> Iterable[Any]:
+    """Records one by one, as named tuples of their columns."""
+    return records.itertuples()
 
 
 def exact(value: float, decimals: object) -> Fraction:
@@ -143,15 +176,15 @@ class Printed:
         self.records = records
         averages = records[(records["metric"] == SUITE_AVERAGE) & (records["task"] == "")]
         self._averages = {
-            (row_of(record), str(record.suite)): record for record in averages.itertuples()
+            (row_of(record), str(record.suite)): record for record in tuples(averages)
         }
         tasks = records[records["task"] != ""]
         self._cells: dict[tuple[Row, str], list[Any]] = {}
-        for record in tasks.itertuples():
+        for record in tuples(tasks):
             self._cells.setdefault((row_of(record), str(record.suite)), []).append(record)
         self._facts = {
             (str(record.size), str(record.metric)): record
-            for record in records[records["suite"] == ""].itertuples()
+            for record in tuples(records[records["suite"] == ""])
             if pd.isna(record.checkpoint)
         }
 
@@ -196,7 +229,7 @@ class Printed:
         ]
         if found.empty:
             raise UserError(f"the records hold no FLOPs of {row.text}; give the published ones")
-        return next(found.itertuples())
+        return next(iter(tuples(found)))
 
     def tasks_of(self, place: str) -> int:
         """Distinct tasks of a table."""

@@ -191,9 +191,7 @@ def _one_deviation(printed: Printed) -> Finding:
     for suite in SUITES:
         ours, baseline = Row("base", "250K", K500), Row("base", BASELINE_TAU, K500)
         gain = printed.mean(ours, suite) - printed.mean(baseline, suite)
-        in_own, in_baselines = (
-            gain / printed.std(row, suite) for row in (ours, baseline)
-        )
+        in_own, in_baselines = (gain / printed.std(row, suite) for row in (ours, baseline))
         parts.append(f"{SUITE_NAMES[suite]} {float(in_own):.1f} or {float(in_baselines):.1f}")
         if max(in_own, in_baselines) < 1:
             short.append(SUITE_NAMES[suite])
@@ -285,7 +283,10 @@ def _large_margin(printed: Printed) -> Finding:
     small = []
     for checkpoint, label in ((K500, "500K"), (M1, "1M")):
         for suite in SUITES:
-            ours, baseline = Row("large", "120K", checkpoint), Row("large", BASELINE_TAU, checkpoint)
+            ours, baseline = (
+                Row("large", "120K", checkpoint),
+                Row("large", BASELINE_TAU, checkpoint),
+            )
             gain = printed.mean(ours, suite) - printed.mean(baseline, suite)
             least = min(printed.std(ours, suite), printed.std(baseline, suite))
             if gain < least:

@@ -15,6 +15,7 @@ from analysis.audit.finding import (
     exact,
     examples,
     shown,
+    tuples,
     verdict_of,
 )
 from analysis.trend import FIRST_PAPER_STEP, PUBLISHED_SLOPE
@@ -373,7 +374,7 @@ def _large_settings(printed: Printed) -> Finding:
     frame = printed.records[printed.records["place"] == "Table 5"]
     values = {
         (str(record.size), str(record.metric)): record.text or record.value
-        for record in frame.itertuples()
+        for record in tuples(frame)
         if record.text or not pd.isna(record.value)
     }
     same = [
