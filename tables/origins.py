@@ -17,7 +17,7 @@ import tables
 from analysis import scores
 from repro.published import SUITE_AVERAGE
 from repro.published.lines import line_of
-from repro.records import SELECTIONS, sole_profile
+from repro.records import SELECTIONS, SIZES, sole_profile
 from tables.places import Place, find, setting_records, shown_records
 from tables.score_table import RULE, describe, format_steps
 
@@ -222,15 +222,17 @@ def _stage(place: Place, records: pd.DataFrame, provenance: Provenance) -> Itera
 
 
 def _setting(place: Place, records: pd.DataFrame) -> Iterable[str]:
-    found = setting_records(place, records[records["metric"].str.startswith("setting/")])
-    if found.empty:
-        found = records.iloc[:0]
+    if place.column.key in SIZES:
+        found = setting_records(place, records[records["metric"].str.startswith("setting/")])
+        if found.empty:
+            yield "  not run: the records hold no such setting"
+        for record in _tuples(found):
+            yield f"{record.metric}: {record.text or f'{record.value:g}'}, as the profile has it"
+    else:
         scored = records.loc[records["task"] != "", ["suite", "task"]].drop_duplicates()
         yield f"counted from the records: {len(scored)} tasks have scores"
         for suite, group in scored.groupby("suite"):
             yield f"  {suite}: {', '.join(sorted(group['task']))}"
-    for record in _tuples(found):
-        yield f"{record.metric}: {record.text or format(record.value, 'g')}, as the profile sets it"
 
 
 class _Nodes:

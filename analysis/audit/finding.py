@@ -40,7 +40,8 @@ class Suspect:
       printed: as printed.
       needed: value that would make the disagreement vanish, before rounding.
       nearest: the possible value nearest to it, as "k/n = …" where the cell is a count.
-      slip: a possible value that differs from the printed one by one digit; "" if none fits.
+      slip: possible values that differ from the printed one by one digit, each with what it
+        leaves of the disagreement; "" if none fits.
       reason: why this cell, in numbers.
     """
 

@@ -67,18 +67,17 @@ def _mended(
     slips = [
         number for number in possible if f"{float(number):.{decimals}f}" in one_digit_away(text)
     ]
-    slip = ""
-    if slips:
-        best = min(slips, key=lambda number: abs(number - needed))
+    written = []
+    for slip in sorted(slips, key=lambda number: abs(number - needed)):
         # A task's weight in the average is that of ``lacking`` over ``gap``.
-        left = gap - (best - value) * gap / lacking
-        slip = f"{_as_count(best, n, decimals)}, which leaves {float(left):+.3f} of the difference"
+        left = gap - (slip - value) * gap / lacking
+        written.append(f"{_as_count(slip, n, decimals)}, which leaves {float(left):+.3f}")
     return Suspect(
         where=f"{cell.place}, {row.text}, {headings()[cell.suite, cell.task]} ({cell.metric})",
         printed=text,
         needed=shown(needed, 2),
         nearest=_as_count(nearest, n, decimals),
-        slip=slip,
+        slip=" or ".join(written),
         reason=f"the column's other {len(others)} cells read {shown(lowest, 2)} to "
         f"{shown(highest, 2)}",
     )
