@@ -107,7 +107,7 @@ def find(table: Table, row: str, column: str, *, size: str = "") -> Place:
     Raises:
       UserError: nothing or several things fit; the line lists them.
     """
-    position = _find_row(table, row)
+    position = _find_row(table, row, size)
     place = _find_column(table, column)
     found = table.rows[position]
     return Place(table, found, table.columns[place], found.cells[place], position, size)
@@ -144,8 +144,8 @@ def setting_records(place: Place, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tokens(text: str) -> list[str]:
-    words = re.findall(r"[\w∞.&-]+", text.casefold())
-    return [_step(_ALIASES.get(word, word)) for word in words if word not in _FILLERS]
+    words = [word.strip(".") for word in re.findall(r"[\w∞.&-]+", text.casefold())]
+    return [_step(_ALIASES.get(word, word)) for word in words if word and word not in _FILLERS]
 
 
 def _step(word: str) -> str:
@@ -156,9 +156,10 @@ def _step(word: str) -> str:
     return word
 
 
-def _find_row(table: Table, wanted: str) -> int:
-    asked = _tokens(wanted)
+def _find_row(table: Table, wanted: str, size: str) -> int:
     labels = [_tokens(" ".join(row.labels)) for row in table.rows]
+    unsaid = {size} - {word for own in labels for word in own}
+    asked = [word for word in _tokens(wanted) if word not in unsaid]
     whole = [at for at, own in enumerate(labels) if sorted(own) == sorted(asked)]
     partly = [at for at, own in enumerate(labels) if asked and set(asked) <= set(own)]
     found = whole or partly

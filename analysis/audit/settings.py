@@ -68,6 +68,7 @@ def _datasets(printed: Printed, suite: str) -> Finding:
         f"{SUITE_NAMES[suite]} has {said} datasets",
         f"{found} {'has' if found == 1 else 'have'} a column",
         verdict_of(said == found),
+        "its averages have 9 terms (see average/grouping/glue)" if suite == "glue" else "",
     )
 
 
