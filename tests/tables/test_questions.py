@@ -5,7 +5,8 @@ import json
 import pytest
 import synthetic_records
 
-from repro import cli, records
+from repro import cli, collect, folders, records
+from repro.cli.app import records_folder
 
 
 def run(capsys, *arguments):
@@ -38,6 +39,23 @@ def test_explain(capsys, tmp_path):
     records.write(synthetic_records.study(), path)
     code, out, _ = run(capsys, *arguments, "--from", str(path))
     assert code == 0 and "GLUE: 41.50, bold\nmeasured, micro profile" in out
+
+
+def test_explain_reads_a_folder_of_runs_with_its_provenance(capsys, tmp_path):
+    rows = synthetic_records.scores()
+    for row in rows:
+        row |= {"node": f"{row['suite']}/{row['tau']}/{row['checkpoint']}", "fingerprint": "print"}
+    runs = folders.open_runs(tmp_path / "runs", create=True)
+    home = records_folder(runs, "micro")
+    home.mkdir(parents=True)
+    records.write(records.from_rows(rows), home / collect.METRICS)
+    entry = {"node": "glue/120K/500000", "fingerprint": "print", "commit": "c0ffee"}
+    folders.write_json(home / collect.PROVENANCE, {"nodes": [entry]})
+    arguments = ["explain", "--table", "2", "--row", "120K 500K", "--column", "GLUE"]
+    code, out, _ = run(capsys, *arguments, "--runs", str(runs))
+    assert code == 0
+    assert "run glue/120K/500000" in out and "  code c0ffee" in out
+    assert "pre-trained: by a node that is not in the provenance" in out
 
 
 @pytest.mark.parametrize(
