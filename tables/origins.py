@@ -257,10 +257,8 @@ class _Nodes:
             return
         yield f"  fingerprint {known[:12]}"
         chain = list(self._ancestors(entry))
-        inputs = entry.get("inputs", {})
-        at = f" to its checkpoint at step {inputs['checkpoint_step']}" * (
-            "checkpoint_step" in inputs
-        )
+        step = entry.get("inputs", {}).get("checkpoint_step")
+        at = "" if step is None else f" to its checkpoint at step {step}"
         if chain:
             yield f"  pre-trained{at}: {' > '.join(str(one['node']) for one in reversed(chain))}"
         else:
