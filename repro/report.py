@@ -23,7 +23,7 @@ from analysis import learning, trend
 from figures import drawing
 from repro import published
 from repro import records as record_files
-from tables.rendering import MISSING, Cell, Row, Table
+from tables.cells import Cell, Row, Table
 from tables.score_table import SUITE_HEADINGS
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _pair(number: int, module: tables.TableModule, records: pd.DataFrame) -> Pai
         (row.labels, column.key): cell
         for row in paper.rows
         for column, cell in zip(paper.columns, row.cells, strict=True)
-        if cell is not MISSING
+        if not cell.missing
     }
 
     def beside(row: Row) -> PairedRow:
