@@ -21,8 +21,10 @@ from tables.cells import Cell, Column, Row, Table
 
 _HEADING_WIDTH = 13
 """Longer headings are broken between words where a column would else be wide."""
-_LONGEST_LINE = 26
-"""Longer words in a cell or label are broken in LaTeX, where a page has an edge."""
+_LATEX_HEADING_WIDTH = 8
+"""The same in LaTeX, where a page has an edge; so are cells and labels longer than these."""
+_LATEX_LONGEST = 32
+_LATEX_LONGEST_FLAT = 15
 _LONGEST_FLOAT = 40
 """More rows than this need a LaTeX table that may go on over the page."""
 _NUMBERS = ("value", "std", "runs")
@@ -63,15 +65,14 @@ def render(table: Table, format: str = "text") -> str:
     return _WRITERS[format](table)
 
 
-def _heading_lines(column: Column) -> list[str]:
+def _heading_lines(column: Column, width: int = _HEADING_WIDTH) -> list[str]:
     """A heading broken between words, no narrower than its longest.
 
     >>> _heading_lines(Column("x", "High School Computer Science"))
     ['High School', 'Computer', 'Science']
     """
     longest = max(map(len, column.heading.split()), default=0)
-    width = max(_HEADING_WIDTH, longest)
-    return textwrap.wrap(column.heading, width, break_on_hyphens=False) or [""]
+    return textwrap.wrap(column.heading, max(width, longest), break_on_hyphens=False) or [""]
 
 
 def _text(table: Table) -> str:
@@ -149,17 +150,18 @@ def _latex_columns(table: Table) -> tuple[str, str]:
     """Alignments of a tabular, and its line of headings."""
     alignments, headings = [], []
     every = (*table.label_columns, *table.columns)
+    limit = _LATEX_LONGEST_FLAT if table.flat else _LATEX_LONGEST
     for position, column in enumerate(every):
         label = position < len(table.label_columns)
         texts = [
             (*row.labels, *(cell.text() for cell in row.cells))[position] for row in table.rows
         ]
-        if (label or column.words) and max(map(len, texts), default=0) > _LONGEST_LINE:
-            alignments.append(rf">{{\raggedright\arraybackslash}}p{{{_LONGEST_LINE / 2:g}em}}")
+        if (label or column.words) and max(map(len, texts), default=0) > limit:
+            alignments.append(rf">{{\raggedright\arraybackslash}}p{{{limit / 2:g}em}}")
             headings.append(_latex_text(column.heading))
             continue
         side = "l" if label or column.words else "r"
-        lines = [_latex_text(line) for line in _heading_lines(column)]
+        lines = list(map(_latex_text, _heading_lines(column, _LATEX_HEADING_WIDTH)))
         alignments.append(side)
         stacked = r"\\".join(lines)
         headings.append(lines[0] if len(lines) == 1 else rf"\shortstack[{side}]{{{stacked}}}")
@@ -180,13 +182,13 @@ def _latex(table: Table) -> str:
     """A float, or a longtable where it would be longer than a page."""
     caption = rf"\caption{{{_latex_text(table.caption)}}}"
     notes = [rf"{_latex_text(note)}\par" for note in table.footnotes]
-    small = r"\scriptsize\setlength{\tabcolsep}{3pt}"
+    small = r"\scriptsize\setlength{\tabcolsep}{2pt}"
     lines = [
         r"% Needs \usepackage{array,booktabs,longtable} and a text 16 cm wide, such as",
         r"% \usepackage[margin=2.5cm]{geometry} leaves on A4.",
     ]
     if len(table.rows) > _LONGEST_FLOAT:
-        lines += [r"\begingroup", small]
+        lines += [r"\begingroup", small, r"\setlength{\LTcapwidth}{\linewidth}"]
         for number, block in enumerate(table.blocks()):
             alignments, headings = _latex_columns(block)
             lines += [
@@ -205,7 +207,9 @@ def _latex(table: Table) -> str:
         lines += [r"\par\medskip"] if number else []
         lines += [rf"\begin{{tabular}}{{{alignments}}}", r"\toprule", headings]
         lines += [*_latex_rows(block), r"\end{tabular}"]
-    return "\n".join([*lines, caption, r"\raggedright", *notes, r"\end{table}"]) + "\n"
+    return (
+        "\n".join([*lines, caption, r"\par\smallskip\raggedright", *notes, r"\end{table}"]) + "\n"
+    )
 
 
 def _csv(table: Table) -> str:

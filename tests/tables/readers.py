@@ -94,6 +94,8 @@ class Rows(HTMLParser):
         self.tables, self.open, self.cell = [], [], None
 
     def handle_starttag(self, tag, attributes):
+        if tag == "meta":
+            return
         self.open.append(tag)
         if tag == "table":
             self.tables.append([])
@@ -123,7 +125,8 @@ class Rows(HTMLParser):
 def read_html(text, table):
     parser = Rows()
     parser.feed(text)
-    assert not parser.open and text.count("<caption>") == len(parser.tables)
+    assert not parser.open and text.startswith('<!doctype html>\n<html lang="en">')
+    assert text.count("<caption>") == len(parser.tables)
     return joined(parser.tables, len(table.label_columns))
 
 
