@@ -17,7 +17,8 @@ LOST = 47.37
 def runs_of(row: dict, profile: str, runs: int, shift: float) -> list[dict]:
     kept = ("size", "tau", "checkpoint", "suite", "task", "metric")
     base = {name: row[name] for name in kept}
-    middle = min(max(row["value"] + shift, 2 * SPREAD), 100 - 2 * SPREAD)
+    margin = SPREAD * (runs - 1) / 2
+    middle = min(max(row["value"] + shift, margin), 100 - margin)
     return [
         {
             **base,
@@ -32,7 +33,7 @@ def runs_of(row: dict, profile: str, runs: int, shift: float) -> list[dict]:
 def study(profile: str = "paper", runs: int = 3, shift: float = 0.0) -> pd.DataFrame:
     """Every published task score as runs around it, moved by ``shift``; costs and settings as is.
 
-    A published score that is within half a point of 0 or 100 moves inwards.
+    Scores whose runs would pass 0 or 100 move inwards.
     """
     everything = published.load_all()
     scored = everything[everything["task"] != ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import imitation
 import pytest
 import synthetic_records as synthetic
 from readers import expected
@@ -86,6 +87,35 @@ def test_table_3_without_a_baseline_has_no_relative_speed():
     hybrid = timing[timing["metric"].str.endswith("hybrid")]
     table = tables.get(3).compute(records.combine(synthetic.study(), hybrid))
     assert [row.cells[0].text() for row in table.rows] == ["not run", "not run"]
+
+
+def test_a_measured_table_1_counts_and_names_what_was_scored():
+    table = computed(1)
+    assert [(row.labels[0], *(cell.text() for cell in row.cells)) for row in table.rows] == [
+        ("GLUE", "cola, mrpc", "2"),
+        ("SuperGLUE", "not run", "not run"),
+        ("SQuAD", "not run", "not run"),
+        ("CNN/DailyMail", "summary", "1"),
+        ("Rainbow", "not run", "not run"),
+        ("FLAN", "not run", "not run"),
+    ]
+    flan = tables.get(1).compute(imitation.study(runs=1)).rows[-1]
+    assert [cell.text() for cell in flan.cells] == ["57 of MMLU, 27 of BBH", "84"]
+
+
+def test_a_measured_table_5_with_settings_of_one_size():
+    common = {**synthetic.COMMON, "size": "base"}
+    rows = [
+        {**common, "metric": "setting/noise_density", "value": 0.125, "decimals": 3},
+        {**common, "metric": "setting/warmup_steps", "value": 1200, "decimals": 0},
+        {**common, "metric": "setting/discriminator_layers", "value": None, "text": "3 and 4"},
+    ]
+    table = tables.get(5).compute(records.from_rows(rows))
+    cells = {row.labels[0]: [cell.text() for cell in row.cells] for row in table.rows}
+    assert cells["Span Corruption"] == ["(r = 12.5%, μ = not run)", "not run"]
+    assert cells["Warmup Steps"] == ["κ = 1,200", "not run"]
+    assert cells["Discriminator Layers"] == ["3 and 4", "not run"]
+    assert cells["Batch Size"] == ["not run", "not run"]
 
 
 @pytest.mark.parametrize(
