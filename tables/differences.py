@@ -18,6 +18,7 @@ from analysis.statistics import ALPHA
 from repro import published
 from repro.records import sole_profile
 from spactor.errors import UserError
+from tables.breakdowns import METRIC_NAMES
 from tables.cells import ILLEGIBLE, MISSING, Cell, Column, Row, Style, Table, rounded
 from tables.score_table import describe
 
@@ -99,7 +100,7 @@ def _cells(table: Table) -> Iterator[tuple[_Place, Cell]]:
 
 
 def _name(part: Cell) -> str:
-    return tables.breakdowns.METRIC_NAMES.get(part.name, part.name.replace("_", " "))
+    return METRIC_NAMES.get(part.name, part.name.replace("_", " "))
 
 
 def _pair(ours: Cell | None, theirs: Cell) -> diff.Pair:
@@ -170,6 +171,10 @@ def _footnotes(
         )
     if any(pair.kind == "exact" for pair in pairs):
         notes.append("Counted numbers and settings are equal or differ without a test.")
+    if diff.WITHIN_NOISE in found:
+        notes.append(
+            f"{diff.WITHIN_NOISE}: no difference was found, which does not prove equality."
+        )
     if diff.UNTESTED in found:
         notes.append(f"{diff.UNTESTED}: neither side has a spread over runs.")
     if diff.SCALED in found:
