@@ -114,26 +114,33 @@ def types(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def table2(session: nox.Session) -> None:
-    """Collects and prints Table 2; passes on --profile, --runs, --from and --format."""
+    """Collects and prints Table 2; passes on --profile, --runs, --from, --format, --diff."""
     _table(session, "2")
 
 
 @nox.session(default=False)
 def table3(session: nox.Session) -> None:
-    """Collects and prints Table 3; passes on --profile, --runs, --from and --format."""
+    """Collects and prints Table 3; passes on --profile, --runs, --from, --format, --diff."""
     _table(session, "3")
 
 
 @nox.session(default=False)
 def table4(session: nox.Session) -> None:
-    """Collects and prints Table 4; passes on --profile, --runs, --from and --format."""
+    """Collects and prints Table 4; passes on --profile, --runs, --from, --format, --diff."""
     _table(session, "4")
 
 
-def _table(session: nox.Session, number: str) -> None:
+@nox.session(default=False)
+def tables(session: nox.Session) -> None:
+    """Collects and prints Tables 1-17; passes on --profile, --runs, --from, --format and --diff."""
+    _table(session, *map(str, range(1, 18)))
+
+
+def _table(session: nox.Session, *numbers: str) -> None:
     if not _options(session.posargs, "--from"):
         _collect(session)
-    _repro(session, "table", number, *session.posargs)
+    for number in numbers:
+        _repro(session, "table", number, *session.posargs)
 
 
 @nox.session(default=False)

@@ -1,8 +1,9 @@
-"""From the metrics of fine-tuning runs to the cells of Tables 2 and 4.
+"""From the metrics of fine-tuning runs to the cells of Tables 2, 4 and 6 to 17.
 
 Order of averaging: the metrics of a task first, then the tasks of a suite; that is the suite's
 score of one run at one fine-tuning step. Over runs (every pair of a pre-training and a
-fine-tuning seed is one run): mean, and standard deviation with ``DDOF``.
+fine-tuning seed is one run): mean, and standard deviation with ``DDOF``. A metric of a task, in the
+breakdowns, is the median over runs.
 
 Selection of the fine-tuning step (Section 3.1, Evaluation), per run and suite:
 
@@ -16,6 +17,7 @@ Only steps at which every task of the suite was scored are eligible.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Hashable
 from typing import Any
 
@@ -35,6 +37,8 @@ MEASURED_DECIMALS = 2
 _CELL = ["size", "tau", "checkpoint", "suite"]
 _RUN = [*_CELL, "seed", "finetune_seed"]
 SUMMARY_COLUMNS = [*_CELL, "mean", "std", "runs", "decimals", "bold"]
+_TASK_CELL = [*_CELL, "task", "metric"]
+BREAKDOWN_COLUMNS = [*_TASK_CELL, "median", "std", "runs", "decimals", "note"]
 
 
 def select(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
@@ -99,6 +103,31 @@ def summary(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
             baseline = means.get((row["size"], BASELINE_TAU, row["checkpoint"], row["suite"]))
             row["bold"] = strictly_higher(row["mean"], baseline)
     return pd.DataFrame(rows, columns=SUMMARY_COLUMNS)
+
+
+def breakdown(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
+    """One row per cell and metric of Tables 6 to 17, from measured or from published records.
+
+    A measured cell is the median over runs, each read at its own selected fine-tuning step.
+
+    Returns:
+      ``BREAKDOWN_COLUMNS``; ``std`` is over runs, NaN where one run has none or the paper prints
+      none; ``median`` is NaN and ``note`` says why where the paper's text lost a number.
+
+    Raises:
+      UserError: as ``select``.
+    """
+    rows: list[dict[Hashable, Any]] = []
+    for cell, group in select(records, rule).groupby(_TASK_CELL, dropna=False):
+        values = sorted(group["value"])
+        row: dict[Hashable, Any] = dict(zip(_TASK_CELL, cell, strict=True))
+        row |= {"median": statistics.median(values), "std": _std(values), "runs": len(values)}
+        rows.append(row | {"decimals": MEASURED_DECIMALS, "note": ""})
+    printed = records[(records["task"] != "") & records["seed"].isna()]
+    wanted = [*_TASK_CELL, "value", "std", "runs", "decimals", "note"]
+    for record in printed[wanted].to_dict("records"):
+        rows.append({"median": record.pop("value"), **record})
+    return pd.DataFrame(rows, columns=BREAKDOWN_COLUMNS)
 
 
 def strictly_higher(mean: float, baseline: float | None) -> bool:

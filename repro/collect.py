@@ -10,6 +10,7 @@ stopped and went on, the last line holds; one line torn by a kill is skipped.
 
 from __future__ import annotations
 
+import decimal
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -23,12 +24,15 @@ from repro import folders, identity, records
 from repro.costs import StepFlops
 from repro.plan import Finetuning, Segment, Tree
 from repro.runner import inspect
-from spactor.config import STAGES, PretrainConfig
+from repro.specs import FLAN_SUITES, Profile
+from spactor.config import STAGES, FinetuneConfig, PretrainConfig
 from spactor.errors import UserError
 
 PretrainingFlops = Callable[[PretrainConfig, float, int], float]
 """FLOPs of a pre-training from its configuration, τ and length in steps."""
 
+RTD_ACTIVATION = "GELU"
+"""Of the RTD head; no setting of ours, ``spactor.network`` has it built in."""
 METRICS, TIMING, PROVENANCE = "metrics.parquet", "timing.parquet", "provenance.json"
 
 
@@ -81,6 +85,7 @@ def collect(
                 (timing if row["metric"].startswith("timing/") else metrics).append(row | facts)
         provenance.append(folders.read_json(folder / folders.PROVENANCE))
     metrics += _cost_rows(tree, step_flops, pretraining_flops)
+    metrics += _setting_rows(tree.profile)
     metrics += _data_rows(tree, provenance)
     shared = {"source": "measured", "profile": tree.profile.name}
     return Collected(
@@ -218,6 +223,62 @@ def _cost_rows(
                     "metric": "cost/pretraining_flops",
                     "value": pretraining_flops(config, tau_steps, profile.step_of(checkpoint)),
                 }
+
+
+def _setting_rows(profile: Profile) -> Iterator[dict[str, Any]]:
+    """What Table 5 and Appendix A.2 list, as the profile has it; names as in ``published``."""
+    for size, config in profile.sizes.items():
+        model, corruption, optimizer = config.model, config.corruption, config.optimizer
+        encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
+        settings: dict[str, float | str] = {
+            # One number in the paper, where both are equally deep.
+            "discriminator_layers": encoder if encoder == decoder else f"{encoder} and {decoder}",
+            "discriminator_heads": model.num_heads,
+            "discriminator_emb_dim": model.emb_dim,
+            "discriminator_mlp_dim": model.mlp_dim,
+            "rtd_mlp_dim": model.rtd_mlp_dim,
+            "rtd_activation": RTD_ACTIVATION,
+            "generator_layers": model.generator_num_layers,
+            "generator_mlp_dim": model.generator_mlp_dim,
+            "input_length": config.input_length,
+            "batch_size": config.batch_size,
+            "noise_density": corruption.noise_density,
+            "mean_noise_span_length": corruption.mean_noise_span_length,
+            "mlm_ratio": corruption.mlm_ratio,
+            "warmup_steps": optimizer.warmup_steps,
+            "learning_rate_schedule": f"{optimizer.learning_rate_factor}/√max(n, κ)",
+            "lambda_rtd": config.objective.lambda_rtd,
+            "lambda_sc": config.objective.lambda_sc,
+        }
+        for name, value in settings.items():
+            yield {"size": size, "metric": f"setting/{name}"} | _setting(value)
+    groups: dict[str, list[FinetuneConfig]] = {}
+    for suite, finetuning in profile.finetuning.items():
+        groups.setdefault("flan" if suite in FLAN_SUITES else "default", []).append(finetuning)
+    for group, configs in groups.items():
+        first = configs[0]
+        settings = {
+            "learning_rate": first.learning_rate,
+            "dropout_rate": first.dropout_rate,
+            "batch_size": first.batch_size,
+            "reset_optimizer": int(first.reset_optimizer),
+            "least_steps": min(config.total_steps for config in configs),
+            "most_steps": max(config.total_steps for config in configs),
+        }
+        for name, value in settings.items():
+            yield {"metric": f"finetuning/{group}/{name}"} | _setting(value)
+
+
+def _setting(value: float | str) -> dict[str, Any]:
+    """A setting's columns; a number has the digits it needs to be read back unchanged.
+
+    >>> _setting(0.0005)["decimals"], _setting(10.0)["decimals"], _setting(2048)["decimals"]
+    (4, 1, 0)
+    """
+    if isinstance(value, str):
+        return {"value": None, "text": value}
+    digits = format(decimal.Decimal(repr(value)), "f").partition(".")[2]
+    return {"value": float(value), "decimals": len(digits)}
 
 
 def _data_rows(tree: Tree, provenance: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -24,7 +24,8 @@ from analysis.claims import showing
 from figures import drawing
 from repro import published
 from repro import records as record_files
-from tables.rendering import MISSING, Cell, Row, Table
+from tables import breakdowns
+from tables.cells import Cell, Column, Row, Table
 from tables.score_table import SUITE_HEADINGS
 
 if TYPE_CHECKING:
@@ -44,12 +45,26 @@ class PairedRow:
 
 
 @dataclass(frozen=True)
+class PairedBlock:
+    """Some columns of a table, under a caption, with the rows in sections."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    sections: tuple[tuple[PairedRow, ...], ...]
+
+
+@dataclass(frozen=True)
 class PairedTable:
-    """Our table, and its rows with the published cells beside."""
+    """Our table, and its blocks with the published cells beside."""
 
     table: Table
     published_caption: str
-    sections: tuple[tuple[PairedRow, ...], ...]
+    blocks: tuple[PairedBlock, ...]
+
+    @property
+    def ran(self) -> bool:
+        """Whether any cell of ours has something in it."""
+        return any(not cell.missing for row in self.table.rows for cell in row.cells)
 
 
 @dataclass(frozen=True)
@@ -116,7 +131,7 @@ def page(
 ) -> str:
     """The page's text; arguments and errors as ``write_report``."""
     everything = record_files.combine(records, *([] if timing is None else [timing]))
-    pair = record_files.sole_profile(everything)
+    origin = record_files.sole_profile(everything)
     paired = [_pair(number, module, everything) for number, module in tables.REGISTRY.items()]
     drawn = [
         (number, _inline_svg(module.draw(module.compute(everything)), f"figure{number}"))
@@ -131,9 +146,10 @@ def page(
         lstrip_blocks=True,
     )
     return environment.get_template("report.html").render(
-        profile=pair[1] if pair else "",
+        profile=origin[1] if origin else "",
         style=Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        tables=paired,
+        tables=[pair for pair in paired if pair.table.number not in breakdowns.TABLES],
+        breakdowns=[pair for pair in paired if pair.table.number in breakdowns.TABLES],
         figures=drawn,
         trend=trend.run(everything),
         trend_module=trend,
@@ -154,11 +170,11 @@ def _pair(number: int, module: tables.TableModule, records: pd.DataFrame) -> Pai
         (row.labels, column.key): cell
         for row in paper.rows
         for column, cell in zip(paper.columns, row.cells, strict=True)
-        if cell is not MISSING
+        if not cell.missing
     }
 
-    def beside(row: Row) -> PairedRow:
-        cells = zip(ours.columns, row.cells, strict=True)
+    def beside(row: Row, columns: tuple[Column, ...]) -> PairedRow:
+        cells = zip(columns, row.cells, strict=True)
         return PairedRow(
             row.labels,
             tuple((cell, printed.get((row.labels, column.key))) for column, cell in cells),
@@ -167,7 +183,17 @@ def _pair(number: int, module: tables.TableModule, records: pd.DataFrame) -> Pai
     return PairedTable(
         table=ours,
         published_caption=paper.caption,
-        sections=tuple(tuple(map(beside, section)) for section in ours.sections()),
+        blocks=tuple(
+            PairedBlock(
+                caption=block.caption,
+                columns=block.columns,
+                sections=tuple(
+                    tuple(beside(row, block.columns) for row in section)
+                    for section in block.sections()
+                ),
+            )
+            for block in ours.blocks()
+        ),
     )
 
 

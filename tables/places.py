@@ -16,7 +16,7 @@ import pandas as pd
 from repro.published import RELATIVE_FLOPS
 from repro.records import SIZES, SUITES
 from spactor.errors import UserError
-from tables.rendering import Cell, Column, Row, Table
+from tables.cells import Cell, Column, Row, Table
 
 _FILLERS = {"τ", "tau", "ckpt", "checkpoint", "steps", "size", "row"}
 _ALIASES = {"inf": "∞", "infinity": "∞", "1000k": "1m"}

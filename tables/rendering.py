@@ -1,8 +1,7 @@
-"""A computed table, and how it becomes text: one rounding rule, five formats.
+"""How a computed table becomes text: five formats with the same digits and the same bold.
 
-Rounding: the float that is nearest to the number is rounded correctly to the wanted decimals
-(Python's ``format``; exact halves go to the even digit), and zero has no sign. Every format prints
-the same digits and marks the same cells bold.
+A table of many columns is broken into blocks, one under the other, with its row labels in each;
+CSV is long instead, a line for every number.
 """
 
 from __future__ import annotations
@@ -10,131 +9,49 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import jinja2
 
 from spactor.errors import UserError
+from tables.cells import Cell, Column, Row, Table
 
-NOT_RUN = "not run"
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_HEADING_WIDTH = 13
+"""Longer headings are broken between words where a column would else be wide."""
+_LATEX_HEADING_WIDTH = 8
+"""The same in LaTeX, where a page has an edge; so are cells and labels longer than these."""
+_LATEX_LONGEST = 32
+_LATEX_LONGEST_FLAT = 15
+_LONGEST_FLOAT = 40
+"""More rows than this need a LaTeX table that may go on over the page."""
+_NUMBERS = ("value", "std", "runs")
+_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉", "0123456789-0123456789")
 _LATEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    **{
+        sign: f"$\\{name}$"
+        for sign, name in {
+            **{"α": "alpha", "β": "beta", "κ": "kappa", "λ": "lambda", "μ": "mu", "τ": "tau"},
+            **{"±": "pm", "∞": "infty", "×": "times", "√": "surd", "≤": "le", "≥": "ge"},
+            **{"Δ": "Delta", "π": "pi", "·": "cdot"},
+        }.items()
+    },
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "τ": r"$\tau$",
-    "∞": r"$\infty$",
-    "×": r"$\times$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     "−": "$-$",
     "–": "--",
+    "—": "---",
+    "…": r"\dots{}",
+    "’": "'",
 }
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its name in CSV, and its heading for people."""
-
-    key: str
-    heading: str
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number as it stands in a table, unrounded; ``value`` is None where nothing was run.
-
-    Attributes:
-      std: standard deviation over ``runs``; None where there is none.
-      decimals: digits printed after the point, of mean and std alike.
-      bold: marked as higher than the baseline.
-      scientific: printed as mantissa times a power of ten.
-    """
-
-    value: float | None
-    std: float | None = None
-    runs: int | None = None
-    decimals: int = 2
-    bold: bool = False
-    scientific: bool = False
-
-    @property
-    def mean_text(self) -> str:
-        """The number as printed, without its spread."""
-        if self.value is None:
-            return NOT_RUN
-        return rounded(self.value, self.decimals, scientific=self.scientific)
-
-    @property
-    def std_text(self) -> str:
-        """The spread as printed; "" where there is none."""
-        return "" if self.std is None else rounded(self.std, self.decimals)
-
-    def text(self, strong: Callable[[str], str] = lambda mean: mean) -> str:
-        """The whole cell; ``strong`` marks the mean where it is bold."""
-        mean = strong(self.mean_text) if self.bold else self.mean_text
-        return f"{mean} ± {self.std_text}" if self.std_text else mean
-
-
-MISSING = Cell(value=None)
-
-
-@dataclass(frozen=True)
-class Row:
-    """Labels, then cells; rows of one ``section`` stand together between rules."""
-
-    labels: tuple[str, ...]
-    cells: tuple[Cell, ...]
-    section: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Everything that is printed of one table.
-
-    Attributes:
-      number: as in the paper.
-      source, profile: of the records it was computed from; "" where there were none.
-      caption: one paragraph.
-      label_columns, columns: headings of the rows' labels and cells.
-      footnotes: one sentence or two each.
-    """
-
-    number: int
-    source: str
-    profile: str
-    caption: str
-    label_columns: tuple[Column, ...]
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    footnotes: tuple[str, ...] = ()
-
-    def sections(self) -> list[list[Row]]:
-        """The rows, in runs of equal ``section``."""
-        groups: list[list[Row]] = []
-        for row in self.rows:
-            if not groups or groups[-1][0].section != row.section:
-                groups.append([])
-            groups[-1].append(row)
-        return groups
-
-
-def rounded(value: float, decimals: int, *, scientific: bool = False) -> str:
-    """A number at its printed precision; the one rounding rule.
-
-    >>> rounded(85.894, 2), rounded(1.05, 2), rounded(-0.001, 2), rounded(0.125, 2)
-    ('85.89', '1.05', '0.00', '0.12')
-    >>> rounded(16000.0, 1, scientific=True)
-    '1.6×10⁴'
-    """
-    if scientific:
-        mantissa, exponent = f"{value:.{decimals}e}".split("e")
-        return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
-    text = f"{value:.{decimals}f}"
-    return text.removeprefix("-") if float(text) == 0.0 else text
+_RAISED_OR_LOWERED = re.compile(r"([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)|([₀₁₂₃₄₅₆₇₈₉]+)")
 
 
 def render(table: Table, format: str = "text") -> str:
@@ -148,7 +65,23 @@ def render(table: Table, format: str = "text") -> str:
     return _WRITERS[format](table)
 
 
+def _heading_lines(column: Column, width: int = _HEADING_WIDTH) -> list[str]:
+    """A heading broken between words, no narrower than its longest.
+
+    >>> _heading_lines(Column("x", "High School Computer Science"))
+    ['High School', 'Computer', 'Science']
+    """
+    longest = max(map(len, column.heading.split()), default=0)
+    return textwrap.wrap(column.heading, max(width, longest), break_on_hyphens=False) or [""]
+
+
 def _text(table: Table) -> str:
+    bodies = [_text_block(block) for block in table.blocks()]
+    body = "\n\n".join(bodies)
+    return "\n".join([table.caption, "", body, "", *table.footnotes]).rstrip("\n") + "\n"
+
+
+def _text_block(table: Table) -> str:
     # Imported here, because only this format needs it.
     import rich.box
     import rich.console
@@ -156,10 +89,10 @@ def _text(table: Table) -> str:
     import rich.text
 
     grid = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for column in table.label_columns:
-        grid.add_column(rich.text.Text(column.heading), no_wrap=True)
-    for column in table.columns:
-        grid.add_column(rich.text.Text(column.heading), justify="right", no_wrap=True)
+    for column in (*table.label_columns, *table.columns):
+        left = column.words or column in table.label_columns
+        heading = rich.text.Text("\n".join(_heading_lines(column)))
+        grid.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for section in table.sections():
         for row in section:
             cells = [cell.text(lambda mean: f"*{mean}") for cell in row.cells]
@@ -170,81 +103,162 @@ def _text(table: Table) -> str:
     console = rich.console.Console(file=out, width=1000, color_system=None, legacy_windows=False)
     console.print(grid)
     lines = [line.rstrip().removeprefix(" ") for line in out.getvalue().splitlines()]
-    body = "\n".join(lines).strip("\n")
-    return "\n".join([table.caption, "", body, "", *table.footnotes]) + "\n"
+    return "\n".join(lines).strip("\n")
 
 
 def _markdown(table: Table) -> str:
-    def line(cells: list[str]) -> str:
+    def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
-    headings = [column.heading for column in (*table.label_columns, *table.columns)]
-    rules = ["---"] * len(table.label_columns) + ["---:"] * len(table.columns)
-    lines = [table.caption, "", line(headings), line(rules)]
-    for row in table.rows:
-        cells = [cell.text(lambda mean: f"**{mean}**") for cell in row.cells]
-        lines.append(line([*row.labels, *cells]))
-    return "\n".join([*lines, "", *(f"- {note}" for note in table.footnotes)]) + "\n"
+    lines = [table.caption]
+    for block in table.blocks():
+        every = (*block.label_columns, *block.columns)
+        left = [column in block.label_columns or column.words for column in every]
+        lines += ["", line(column.heading for column in every)]
+        lines.append(line("---" if words else "---:" for words in left))
+        for row in block.rows:
+            cells = [cell.text(lambda mean: f"**{mean}**") for cell in row.cells]
+            lines.append(line([*row.labels, *cells]))
+    notes = ["", *(f"- {note}" for note in table.footnotes)] if table.footnotes else []
+    return "\n".join([*lines, *notes]) + "\n"
 
 
 def _latex_text(text: str) -> str:
-    pieces: list[str] = []
-    power = ""
-    for sign in text + "\0":
-        if sign in "⁰¹²³⁴⁵⁶⁷⁸⁹⁻":
-            power += sign
-            continue
-        if power:
-            pieces.append(f"$^{{{power.translate(_DIGITS)}}}$")
-            power = ""
-        pieces.append("" if sign == "\0" else _LATEX.get(sign, sign))
+    """Text with every sign that LaTeX reads otherwise, or that is not ASCII, written out.
+
+    >>> _latex_text("1.6×10⁴ & λ₁")
+    '1.6$\\\\times$10$^{4}$ \\\\& $\\\\lambda$$_{1}$'
+    """
+    pieces = []
+    for piece in filter(None, _RAISED_OR_LOWERED.split(text)):
+        kind = _RAISED_OR_LOWERED.fullmatch(piece)
+        if kind:
+            sign = "^" if kind[1] else "_"
+            pieces.append(f"${sign}{{{piece.translate(_DIGITS)}}}$")
+        else:
+            pieces += [_LATEX.get(sign, sign) for sign in piece]
     return "".join(pieces)
 
 
-def _latex(table: Table) -> str:
-    def cell_text(cell: Cell) -> str:
-        mean = _latex_text(cell.mean_text)
-        mean = rf"\textbf{{{mean}}}" if cell.bold else mean
-        return rf"{mean} $\pm$ {cell.std_text}" if cell.std_text else mean
+def _latex_cell(cell: Cell) -> str:
+    mean = _latex_text(cell.mean_text)
+    mean = rf"\textbf{{{mean}}}" if cell.bold else mean
+    return rf"{mean} $\pm$ {cell.std_text}" if cell.std_text else mean
 
-    headings = [column.heading for column in (*table.label_columns, *table.columns)]
-    lines = [
-        r"% Needs \usepackage{booktabs}.",
-        r"\begin{table}",
-        r"  \centering",
-        rf"  \begin{{tabular}}{{{'l' * len(table.label_columns)}{'r' * len(table.columns)}}}",
-        r"    \toprule",
-        "    " + " & ".join(map(_latex_text, headings)) + r" \\",
-    ]
+
+def _latex_columns(table: Table) -> tuple[str, str]:
+    """Alignments of a tabular, and its line of headings."""
+    alignments, headings = [], []
+    every = (*table.label_columns, *table.columns)
+    limit = _LATEX_LONGEST_FLAT if table.flat else _LATEX_LONGEST
+    for position, column in enumerate(every):
+        label = position < len(table.label_columns)
+        texts = [
+            (*row.labels, *(cell.text() for cell in row.cells))[position] for row in table.rows
+        ]
+        if (label or column.words) and max(map(len, texts), default=0) > limit:
+            alignments.append(rf">{{\raggedright\arraybackslash}}p{{{limit / 2:g}em}}")
+            headings.append(_latex_text(column.heading))
+            continue
+        side = "l" if label or column.words else "r"
+        lines = list(map(_latex_text, _heading_lines(column, _LATEX_HEADING_WIDTH)))
+        alignments.append(side)
+        stacked = r"\\".join(lines)
+        headings.append(lines[0] if len(lines) == 1 else rf"\shortstack[{side}]{{{stacked}}}")
+    return "".join(alignments), " & ".join(headings) + r" \\"
+
+
+def _latex_rows(table: Table) -> list[str]:
+    lines = []
     for section in table.sections():
-        lines.append(r"    \midrule")
+        lines.append(r"\midrule")
         for row in section:
-            cells = [*map(_latex_text, row.labels), *map(cell_text, row.cells)]
-            lines.append("    " + " & ".join(cells) + r" \\")
-    caption = " ".join([table.caption, *table.footnotes])
-    lines += [
-        r"    \bottomrule",
-        r"  \end{tabular}",
-        rf"  \caption{{{_latex_text(caption)}}}",
-        r"\end{table}",
+            cells = [*map(_latex_text, row.labels), *map(_latex_cell, row.cells)]
+            lines.append(" & ".join(cells) + r" \\")
+    return [*lines, r"\bottomrule"]
+
+
+def _latex(table: Table) -> str:
+    """A float, or a longtable where it would be longer than a page."""
+    caption = rf"\caption{{{_latex_text(table.caption)}}}"
+    notes = [rf"{_latex_text(note)}\par" for note in table.footnotes]
+    small = r"\scriptsize\setlength{\tabcolsep}{2pt}"
+    lines = [
+        r"% Needs \usepackage{array,booktabs,longtable} and a text 16 cm wide, such as",
+        r"% \usepackage[margin=2.5cm]{geometry} leaves on A4.",
     ]
-    return "\n".join(lines) + "\n"
+    if len(table.rows) > _LONGEST_FLOAT:
+        lines += [r"\begingroup", small, r"\setlength{\LTcapwidth}{\linewidth}"]
+        for number, block in enumerate(table.blocks()):
+            alignments, headings = _latex_columns(block)
+            lines += [
+                rf"\begin{{longtable}}{{{alignments}}}",
+                *([] if number else [rf"{caption} \\"]),
+                r"\toprule",
+                headings,
+                r"\endhead",
+                *_latex_rows(block),
+                r"\end{longtable}",
+            ]
+        return "\n".join([*lines, r"\raggedright", *notes, r"\endgroup"]) + "\n"
+    lines += [r"\begin{table}", r"\centering", small]
+    for number, block in enumerate(table.blocks()):
+        alignments, headings = _latex_columns(block)
+        lines += [r"\par\medskip"] if number else []
+        lines += [rf"\begin{{tabular}}{{{alignments}}}", r"\toprule", headings]
+        lines += [*_latex_rows(block), r"\end{tabular}"]
+    return (
+        "\n".join([*lines, caption, r"\par\smallskip\raggedright", *notes, r"\end{table}"]) + "\n"
+    )
 
 
 def _csv(table: Table) -> str:
-    """Long form, a line a cell: unrounded value and std, and the text the other formats print."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    return _csv_flat(table) if table.flat else _csv_long(table)
+
+
+def _csv_long(table: Table) -> str:
+    """A line a number: unrounded value and std, and its cell as the other formats print it."""
     labels = [column.key for column in table.label_columns]
-    numbers = ["value", "std", "runs", "bold", "printed"]
-    writer.writerow(["table", "source", "profile", *labels, "column", *numbers])
+    numbers = ["metric", *_NUMBERS, "bold", "printed", "note"]
+    lines: list[list[object]] = [["table", "source", "profile", *labels, "column", *numbers]]
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
-            writer.writerow(
-                [table.number, table.source, table.profile, *row.labels, column.key]
-                + ["" if part is None else part for part in (cell.value, cell.std, cell.runs)]
-                + [str(cell.bold).lower(), cell.text()]
-            )
+            at = [table.number, table.source, table.profile, *row.labels, column.key]
+            for one in cell.numbers:
+                note = one.note or cell.note
+                bold = str(cell.bold).lower()
+                lines.append([*at, one.name, *_csv_numbers(one), bold, cell.text(), note])
+    return _csv_lines(lines)
+
+
+def _csv_flat(table: Table) -> str:
+    """A line a row: each cell as printed and, where its column has numbers, unrounded."""
+    header = ["table", "source", "profile", *(column.key for column in table.label_columns)]
+    for column in table.columns:
+        header += [column.key, *(f"{column.key}_{name}" for name in _flat_names(column))]
+    lines: list[list[object]] = [list(header)]
+    for row in table.rows:
+        line: list[object] = [table.number, table.source, table.profile, *row.labels]
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            numbers = dict(zip(_NUMBERS, _csv_numbers(cell), strict=True))
+            line += [cell.text(), *(numbers[name] for name in _flat_names(column))]
+        lines.append(line)
+    return _csv_lines(lines)
+
+
+def _flat_names(column: Column) -> tuple[str, ...]:
+    if column.words:
+        return ()
+    return _NUMBERS if column.spread else _NUMBERS[:1]
+
+
+def _csv_numbers(cell: Cell) -> list[object]:
+    return ["" if part is None else part for part in (cell.value, cell.std, cell.runs)]
+
+
+def _csv_lines(lines: list[list[object]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(lines)
     return out.getvalue()
 
 
@@ -261,7 +275,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _html(table: Table) -> str:
-    return _environment().get_template("table.html").render(table=table)
+    return _environment().get_template("table.html").render(table=table, blocks=table.blocks())
 
 
 _WRITERS: Mapping[str, Callable[[Table], str]] = {
@@ -272,3 +286,5 @@ _WRITERS: Mapping[str, Callable[[Table], str]] = {
     "csv": _csv,
 }
 FORMATS: tuple[str, ...] = tuple(_WRITERS)
+
+__all__ = ["FORMATS", "Cell", "Column", "Row", "Table", "render"]

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.required import RequiredRun
 from analysis.scores import relative_flops, summary
 from repro.records import SELECTIONS, SUITES, TAUS, sole_profile
-from tables.rendering import MISSING, Cell, Column, Row, Table
+from tables.cells import MISSING, Cell, Column, Row, Table
 
 SUITE_HEADINGS = dict(
     zip(SUITES, ("GLUE", "SuperGLUE", "SQuAD", "CNNDM", "Rainbow", "MMLU", "BBH"), strict=True)
@@ -52,7 +52,9 @@ def compute(
         for row in scores[scores["checkpoint"].notna()].to_dict("records")
     }
     costs = {
-        (row["tau"], int(row["checkpoint"])): Cell(row["value"], decimals=int(row["decimals"]))
+        (row["tau"], int(row["checkpoint"])): Cell(
+            row["value"], decimals=int(row["decimals"]), statistic="exact"
+        )
         for row in flops[flops["checkpoint"].notna()].to_dict("records")
     }
     printed = tuple(
@@ -64,7 +66,7 @@ def compute(
             ),
             section=format_steps(checkpoint),
         )
-        for tau, checkpoint in _order(rows, {key[:2] for key in cells})
+        for tau, checkpoint in row_order(rows, {key[:2] for key in cells})
     )
     return Table(
         number=number,
@@ -105,7 +107,8 @@ def describe(source: str, profile: str) -> str:
     return f"measured, {profile} profile: not comparable with the paper's cells"
 
 
-def _order(rows: tuple[RequiredRun, ...], found: set[tuple[str, int]]) -> list[tuple[str, int]]:
+def row_order(rows: tuple[RequiredRun, ...], found: set[tuple[str, int]]) -> list[tuple[str, int]]:
+    """(τ, checkpoint) of the rows: the paper's and, behind them, what was run beyond."""
     wanted = [(row.tau, row.checkpoint) for row in rows]
     extra = sorted(found - set(wanted), key=lambda pair: (pair[1], TAUS.index(pair[0])))
     checkpoints = sorted({checkpoint for _, checkpoint in (*wanted, *extra)})
@@ -149,6 +152,6 @@ def _footnotes(
             if cell.runs != usual
         ]
         notes.append(f"Runs per cell: {usual}, except {'; '.join(others)}.")
-    if any(cell.value is None for row in rows for cell in row.cells):
+    if any(cell.missing for row in rows for cell in row.cells):
         notes.append("not run: the records hold no such number.")
     return tuple(notes)

@@ -11,9 +11,11 @@ import pandas as pd
 
 from analysis.required import RequiredRun
 from tables import score_table
-from tables.rendering import Table, render
+from tables.cells import Table
+from tables.rendering import render
 
 NUMBER = 2
+DOC = __doc__
 SIZE = "base"
 
 requires: tuple[RequiredRun, ...] = (
@@ -36,4 +38,4 @@ def compute(records: pd.DataFrame) -> Table:
     return score_table.compute(records, number=NUMBER, size=SIZE, rows=requires)
 
 
-__all__ = ["NUMBER", "SIZE", "compute", "render", "requires"]
+__all__ = ["DOC", "NUMBER", "SIZE", "compute", "render", "requires"]

@@ -10,16 +10,20 @@ a column of ours.
 
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 
 from analysis.required import RequiredRun
 from analysis.scores import BASELINE_TAU
 from repro.published import RELATIVE_SPEED
 from repro.records import SIZES, sole_profile
-from tables.rendering import MISSING, Cell, Column, Row, Table, render
+from tables.cells import MISSING, Cell, Column, Row, Statistic, Table
+from tables.rendering import render
 from tables.score_table import describe
 
 NUMBER = 3
+DOC = __doc__
 LABEL_COLUMNS = (Column("size", "Size"), Column("experiment", "Experiment"))
 SPEED = Column("relative_seqs_per_second", "Seqs / second")
 FLOPS = Column("step_gflops", "GFLOPs / step")
@@ -49,17 +53,19 @@ def compute(records: pd.DataFrame) -> Table:
     for size in sizes:
         own = records[records["size"] == size]
         if source == "published":
-            speeds = {stage: _sole(own, f"{RELATIVE_SPEED}/{stage}") for stage, _ in EXPERIMENTS}
+            speeds = {
+                stage: _sole(own, f"{RELATIVE_SPEED}/{stage}", "median") for stage, _ in EXPERIMENTS
+            }
         else:
             speeds, note = _relative_speeds(own)
             notes += [f"{size.capitalize()}: {note}"] if note else []
-        flops = {stage: _sole(own, f"cost/step_flops/{stage}") for stage, _ in EXPERIMENTS}
+        flops = {stage: _sole(own, f"cost/step_flops/{stage}", "exact") for stage, _ in EXPERIMENTS}
         baseline = flops["span_corruption"].value
         for stage, experiment in EXPERIMENTS:
             count = flops[stage]
             # A ratio needs both: neither side of it is made up.
             ratio = (
-                Cell(count.value / baseline, decimals=3)
+                Cell(count.value / baseline, decimals=3, statistic="exact")
                 if count.value is not None and baseline
                 else MISSING
             )
@@ -77,18 +83,19 @@ def compute(records: pd.DataFrame) -> Table:
     )
 
 
-def _sole(records: pd.DataFrame, metric: str) -> Cell:
+def _sole(records: pd.DataFrame, metric: str, statistic: Statistic) -> Cell:
     found = records[records["metric"] == metric]
     if found.empty:
         return MISSING
     decimals = found["decimals"].iloc[0]
-    return Cell(float(found["value"].iloc[0]), decimals=2 if pd.isna(decimals) else int(decimals))
+    decimals = 2 if pd.isna(decimals) else int(decimals)
+    return Cell(float(found["value"].iloc[0]), decimals=decimals, statistic=statistic)
 
 
 def _gigaflops(cell: Cell) -> Cell:
     if cell.value is None:
         return MISSING
-    return Cell(cell.value / GIGA, decimals=cell.decimals, scientific=True)
+    return dataclasses.replace(cell, value=cell.value / GIGA, style="scientific")
 
 
 def _relative_speeds(records: pd.DataFrame) -> tuple[dict[str, Cell], str]:
@@ -106,7 +113,7 @@ def _relative_speeds(records: pd.DataFrame) -> tuple[dict[str, Cell], str]:
         return {stage: MISSING for stage, _ in EXPERIMENTS}, ""
     unit = medians["span_corruption"][0]
     speeds = {
-        stage: Cell(medians[stage][0] / unit) if stage in medians else MISSING
+        stage: Cell(medians[stage][0] / unit, statistic="median") if stage in medians else MISSING
         for stage, _ in EXPERIMENTS
     }
     parts = [
@@ -126,9 +133,9 @@ def _footnotes(source: str, notes: list[str], rows: list[Row]) -> tuple[str, ...
         written.append(
             "GFLOPs: analytic, matrix products only, whole batch, backward = 2 × forward."
         )
-    if any(cell.value is None for row in rows for cell in row.cells):
+    if any(cell.missing for row in rows for cell in row.cells):
         written.append("not run: the records hold no such number.")
     return tuple(written)
 
 
-__all__ = ["NUMBER", "compute", "render", "requires"]
+__all__ = ["DOC", "NUMBER", "compute", "render", "requires"]

@@ -10,9 +10,11 @@ import pandas as pd
 
 from analysis.required import RequiredRun
 from tables import score_table
-from tables.rendering import Table, render
+from tables.cells import Table
+from tables.rendering import render
 
 NUMBER = 4
+DOC = __doc__
 SIZE = "large"
 
 requires: tuple[RequiredRun, ...] = (
@@ -32,4 +34,4 @@ def compute(records: pd.DataFrame) -> Table:
     return score_table.compute(records, number=NUMBER, size=SIZE, rows=requires)
 
 
-__all__ = ["NUMBER", "SIZE", "compute", "render", "requires"]
+__all__ = ["DOC", "NUMBER", "SIZE", "compute", "render", "requires"]

@@ -31,7 +31,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["plan", "--seed", "x"], "Invalid value for '--seed'"),
         (["plan", "--colour"], "No such option: --colour"),
         (["paint"], "No such command 'paint'"),
-        (["table", "99"], "there is no table 99; there are 2, 3, 4"),
+        (["table", "99"], "there is no table 99; there are 1 to 17"),
+        (["table", "18"], "there is no table 18; there are 1 to 17"),
+        (["table", "2", "--diff", "--from", "published"], "--diff holds our numbers against"),
         (["table", "two"], "Invalid value for 'NUMBER'"),
         (["table", "2", "--from", "published", "--format", "docx"], "unknown format 'docx'"),
         (["table", "2", "--from", "nowhere"], "--from nowhere: no such file or folder"),
@@ -77,6 +79,52 @@ def test_a_damaged_file_of_records(capsys: pytest.CaptureFixture[str], tmp_path:
     path.write_bytes(b"PAR1 and then nothing")
     code, _, err = run(capsys, "table", "2", "--from", str(path))
     assert code == 2 and str(path) in err and err.count("\n") == 1
+
+
+HEADER = "source,profile,size,tau,seed,finetune_seed,checkpoint,step,paper_step,suite,task,metric"
+HEADER += ",value,unit,selection"
+GOOD = "measured,paper,base,0,0,0,500000,10,,glue,cola,matthews_corrcoef,55.5,percent,"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            [HEADER.replace("metric,", ""), GOOD.replace("matthews_corrcoef,", "")],
+            "column 'metric'",
+        ),
+        ([HEADER, GOOD, GOOD], "row 2 repeats the key of row 1"),
+        ([HEADER, GOOD, GOOD.replace("55.5", "nan")], "row 2, column 'value' is 'nan'"),
+        ([HEADER, GOOD.replace("55.5", "")], "row 1, column 'value'"),
+        ([HEADER, GOOD.replace("percent", "fraction")], "row 1, matthews_corrcoef is given in"),
+        ([HEADER, GOOD.replace("55.5", "155.5")], "row 1, matthews_corrcoef is 155.5: it lies"),
+        ([HEADER, GOOD.replace("cola", "koala")], "row 1 is of the unknown task 'koala'"),
+    ],
+    ids=["no column", "twice", "nan", "empty", "unit", "range", "task"],
+)
+@pytest.mark.parametrize("more", [(), ("--diff",), ("--format", "latex")], ids=" ".join)
+def test_bad_records_print_one_line_and_no_table(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    lines: list[str],
+    message: str,
+    more: tuple[str, ...],
+) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text("\n".join(lines) + "\n")
+    code, out, err = run(capsys, "table", "6", "--from", str(path), *more)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"repro: {path}: ") and err.count("\n") == 1
+    assert message in err
+
+
+def test_a_diff_of_good_records(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "good.csv"
+    path.write_text(f"{HEADER}\n{GOOD}\n")
+    code, out, err = run(capsys, "table", "6", "--diff", "--from", str(path))
+    assert (code, err) == (0, "")
+    assert "72 numbers: 1 equal at printed precision, 71 not run." in out
+    assert "α = 0.05" in out and "Holm" in out
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,16 @@ from spactor.errors import UserError
 
 @app.command()
 def table(
-    number: Annotated[int, typer.Argument(help="Number of the paper's table: 2, 3 or 4.")],
+    number: Annotated[int, typer.Argument(help="Number of the paper's table, 1 to 17.")],
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
     source: Source = "",
     format: Annotated[
         str, typer.Option("--format", help="text, markdown, latex, html or csv.")
     ] = "text",
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Ours beside published, with a verdict on each cell.")
+    ] = False,
 ) -> None:
     """Prints one of the paper's tables, from our numbers or from the published ones."""
     import tables
@@ -26,13 +29,25 @@ def table(
     module = tables.get(number)
     if format not in tables.FORMATS:
         raise UserError(f"unknown format {format!r}: give one of {', '.join(tables.FORMATS)}")
+    if diff and source == "published":
+        raise UserError(
+            "--diff holds our numbers against the published ones: leave --from out, or name a "
+            "file or a folder of runs"
+        )
     if source == "published":
         from repro import published
 
         frame = published.load(number)
     else:
         frame = measured(source, profile, runs).records
-    print(module.render(module.compute(frame), format).rstrip("\n"))
+    if diff:
+        # Brings SciPy, which no table needs by itself.
+        from tables import differences
+
+        computed = differences.compute(number, frame)
+    else:
+        computed = module.compute(frame)
+    print(module.render(computed, format).rstrip("\n"))
 
 
 @app.command()

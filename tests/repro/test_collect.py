@@ -6,10 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from repro import collect, folders
+import tables
+from repro import collect, folders, published, records
 from repro.plan import Tree
 from repro.progress import Display
 from repro.runner import Runner
+from repro.specs import load_profile
 from spactor.errors import UserError
 
 FIRST = "base/s0/hybrid/0-250K"
@@ -71,6 +73,57 @@ def test_scores_costs_and_facts(tree: Tree, finished: Path) -> None:
     assert list(rows(metrics, metric="data/unigram_entropy_nats")["value"]) == [5.5]
     # 64 positions hold 70 tokens: 10 noise tokens in 3 spans, a target of 10 + 3 + 1 positions.
     assert list(rows(metrics, metric="data/target_text_fraction")["value"]) == [10 / 14]
+
+
+def test_settings_have_the_names_and_the_digits_of_the_published_ones(
+    tree: Tree, finished: Path
+) -> None:
+    metrics = collected(tree, finished).metrics
+    settings = rows(metrics, size="base").set_index("metric")
+    wanted = published.load(5)
+    assert set(wanted["metric"]) == {n for n in settings.index if n.startswith("setting/")}
+    config = tree.profile.sizes["base"]
+    assert settings.loc["setting/batch_size", "value"] == config.batch_size
+    assert settings.loc["setting/noise_density", ["value", "decimals"]].tolist() == [0.15, 2]
+    assert settings.loc["setting/rtd_activation", "text"] == "GELU"
+    factor = config.optimizer.learning_rate_factor
+    assert settings.loc["setting/learning_rate_schedule", "text"] == f"{factor}/√max(n, κ)"
+    finetuning = metrics[metrics["metric"].str.startswith("finetuning/")].set_index("metric")
+    default = published.load_finetuning()["metric"]
+    # The tiny profile has GLUE alone, so there is nothing to say of FLAN.
+    assert set(finetuning.index) == {n for n in default if n.startswith("finetuning/default/")}
+    length = tree.profile.finetuning["glue"].total_steps
+    assert finetuning.loc["finetuning/default/most_steps", "value"] == length
+
+
+@pytest.mark.parametrize("table", [5, "finetuning"])
+def test_the_paper_profile_has_the_published_settings(table: object) -> None:
+    found = records.from_rows(
+        {"source": "measured", "profile": "paper", **row}
+        for row in collect._setting_rows(load_profile("paper"))
+    )
+    frame = published.load_finetuning() if table == "finetuning" else published.load(5)
+    key = ["size", "metric"]
+    both = frame.merge(found, on=key, suffixes=("", "_ours"), validate="one_to_one")
+    assert len(both) == len(frame)
+    numbers = both[both["value"].notna()]
+    typical = numbers["metric"].str.endswith("_steps") & (table == "finetuning")
+    exact = numbers[~typical]
+    assert list(exact["value_ours"]) == list(exact["value"])
+    # A.2: typically 250K to 300K; ours is one length in between.
+    assert numbers.loc[typical, "value_ours"].between(250_000, 300_000).all()
+    words = both[both["text"] != ""]
+    assert list(words["text_ours"]) == list(words["text"])
+
+
+def test_table_5_of_the_paper_profile_reads_as_published() -> None:
+    found = records.from_rows(
+        {"source": "measured", "profile": "paper", **row}
+        for row in collect._setting_rows(load_profile("paper"))
+    )
+    ours, paper = tables.get(5).compute(found), tables.get(5).compute(published.load(5))
+    for own, printed in zip(ours.rows, paper.rows, strict=True):
+        assert [cell.text() for cell in own.cells] == [cell.text() for cell in printed.cells]
 
 
 def test_the_clock_stays_out_of_the_metrics(tree: Tree, finished: Path) -> None:

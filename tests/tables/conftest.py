@@ -1,6 +1,6 @@
-"""Puts the synthetic records, shared by several areas, within reach."""
+"""Puts what several test files share within reach: synthetic records, and readers of formats."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "records"))
+sys.path[:0] = [str(Path(__file__).parents[1] / "records"), str(Path(__file__).parent)]

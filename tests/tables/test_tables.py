@@ -1,192 +1,25 @@
-"""One list drives the contract: every table, every format, published and measured alike."""
+"""Measured tables whose cells are known by hand, and the rounding rule."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from html.parser import HTMLParser
-
+import imitation
 import pytest
 import synthetic_records as synthetic
+from readers import expected
 
 import tables
-from analysis.required import RequiredRun
-from repro import published, records
-from spactor.errors import UserError
-from tables import rendering
+from repro import records
+from tables import cells
 
-NUMBERS = sorted(tables.REGISTRY)
-EVERY = pytest.mark.parametrize("number", NUMBERS)
 MEASURED = records.combine(synthetic.study(runs=2), synthetic.timing())
 
 
-def computed(number, source):
-    frame = {"published": published.load(number), "measured": MEASURED, "none": records.empty()}
-    return tables.get(number).compute(frame[source])
-
-
-def expected(table):
-    """Heading and printed cells with bold flags, straight from the typed result."""
-    return [[*row.labels, *((cell.text(), cell.bold) for cell in row.cells)] for row in table.rows]
-
-
-def read_text(text, table):
-    lines = text.split("\n")
-    rule = next(number for number, line in enumerate(lines) if line.startswith("──"))
-    rows = []
-    for line in lines[rule + 1 :]:
-        if line:
-            parts = re.split(r"\s{2,}", line.strip())
-            labels, cells = parts[: len(table.label_columns)], parts[len(table.label_columns) :]
-            rows.append([*labels, *((c.lstrip("*"), c.startswith("*")) for c in cells)])
-        if len(rows) == len(table.rows):
-            return rows
-    raise AssertionError("rows are missing")
-
-
-def read_markdown(text, table):
-    lines = [line for line in text.split("\n") if line.startswith("|")][2:]
-    rows = []
-    for line in lines:
-        parts = [part.strip() for part in line.strip("|").split("|")]
-        labels, cells = parts[: len(table.label_columns)], parts[len(table.label_columns) :]
-        rows.append([*labels, *((c.replace("**", ""), c.startswith("**")) for c in cells)])
-    return rows
-
-
-def read_latex(text, table):
-    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
-    back = {r"$\pm$": "±", r"$\infty$": "∞", r"$\tau$": "τ", r"$\times$": "×"}
-    rows = []
-    for line in body.split("\n"):
-        if "&" not in line:
-            continue
-        for code, sign in back.items():
-            line = line.replace(code, sign)
-        digits = lambda found: found[1].translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))  # noqa: E731
-        line = re.sub(r"\$\^\{(\d+)\}\$", digits, line)
-        parts = [part.strip() for part in line.strip().removesuffix(r"\\").split("&")]
-        labels, cells = parts[: len(table.label_columns)], parts[len(table.label_columns) :]
-        plain = [re.sub(r"\\textbf\{([^}]*)\}", r"\1", cell) for cell in cells]
-        rows.append([*labels, *((p, r"\textbf" in c) for p, c in zip(plain, cells, strict=True))])
-    return rows
-
-
-class Rows(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.rows, self.part, self.cell = [], "", None
-
-    def handle_starttag(self, tag, attributes):
-        if tag in ("tbody", "tfoot", "thead", "caption"):
-            self.part = tag
-        elif tag == "tr" and self.part == "tbody":
-            self.rows.append([])
-        elif tag in ("td", "th"):
-            self.cell = [tag, "", False]
-        elif tag == "strong":
-            self.cell[2] = True
-
-    def handle_data(self, data):
-        if self.cell:
-            self.cell[1] += data
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th") and self.part == "tbody":
-            kind, text, bold = self.cell
-            self.rows[-1].append(text if kind == "th" else (text, bold))
-        if tag in ("td", "th"):
-            self.cell = None
-
-
-def read_html(text, table):
-    parser = Rows()
-    parser.feed(text)
-    return parser.rows
-
-
-def read_csv(text, table):
-    rows = {}
-    for line in csv.DictReader(io.StringIO(text)):
-        labels = tuple(line[column.key] for column in table.label_columns)
-        rows.setdefault(labels, []).append((line["printed"], line["bold"] == "true"))
-    return [[*labels, *cells] for labels, cells in rows.items()]
-
-
-READERS = {
-    "text": read_text,
-    "markdown": read_markdown,
-    "latex": read_latex,
-    "html": read_html,
-    "csv": read_csv,
-}
-
-
-@EVERY
-@pytest.mark.parametrize("source", ["published", "measured", "none"])
-@pytest.mark.parametrize("format", tables.FORMATS)
-def test_every_format_prints_the_same_cells(number, source, format):
-    table = computed(number, source)
-    text = tables.get(number).render(table, format)
-    assert text.endswith("\n") and not text.endswith("\n\n")
-    assert READERS[format](text, table) == expected(table)
-
-
-@pytest.mark.parametrize("number", [2, 4])
-def test_published_cells_are_printed_as_published(number):
-    """Cell by cell against the CSV's own characters, bold and FLOPs included."""
-    path = published._FOLDER / f"table{number}.csv"
-    printed = {}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            column = row["suite"] or "relative_flops"
-            text = f"{row['value']} ± {row['std']}" if row["std"] else row["value"]
-            at = {"500000": "500K", "1000000": "1M"}[row["checkpoint"]]
-            printed[row["tau"], at, column] = (text, row["bold"] == "true")
-    table = computed(number, "published")
-    found = {
-        (*row.labels, column.key): (cell.text(), cell.bold)
-        for row in table.rows
-        for column, cell in zip(table.columns, row.cells, strict=True)
-    }
-    assert found == printed
-
-
-def test_published_table_3():
-    assert expected(computed(3, "published")) == [
-        ["Base", "Baseline", ("1.0", False), ("1.6×10⁴", False)],
-        ["Base", "SPACTOR(τ), 1st stage", ("0.7", False), ("2.2×10⁴", False)],
-    ]
-
-
-@EVERY
-def test_every_module_says_what_it_is(number):
-    module = tables.get(number)
-    assert module.__doc__.startswith(f"Table {number}: ") and "Claims:" in module.__doc__
-    assert module.requires and all(isinstance(run, RequiredRun) for run in module.requires)
-    assert number == module.NUMBER
-
-
-@EVERY
-def test_nothing_run_is_printed_as_not_run_in_every_cell(number):
-    table = computed(number, "none")
-    assert {cell.text() for row in table.rows for cell in row.cells} == {"not run"}
-    assert "not run: the records hold no such number." in table.footnotes
-    assert "(no records)" in table.caption
-
-
-@EVERY
-def test_compute_leaves_the_records_alone_and_refuses_a_mixture(number):
-    before = MEASURED.copy()
-    tables.get(number).compute(MEASURED)
-    assert MEASURED.equals(before)
-    with pytest.raises(UserError, match="several profiles"):
-        tables.get(number).compute(records.combine(MEASURED, published.load(number)))
+def computed(number):
+    return tables.get(number).compute(MEASURED)
 
 
 def test_a_measured_table_2():
-    table = computed(2, "measured")
+    table = computed(2)
     assert table.caption == (
         "Table 2 (measured, micro profile: not comparable with the paper's cells). "
         "Mean score of each suite, SPACTOR-Base(τ). n = 2 runs."
@@ -234,12 +67,12 @@ def test_table_4_holds_large_alone():
     assert [row.labels for row in table.rows] == [
         ("0", "500K"), ("120K", "500K"), ("0", "1M"), ("120K", "1M")
     ]  # fmt: skip
-    assert table.rows[1].cells[1] == rendering.Cell(40.5, None, 1, 2, bold=True)
+    assert table.rows[1].cells[1] == cells.Cell(40.5, None, 1, 2, bold=True)
     assert table.rows[0].cells[0].text() == "not run"
 
 
 def test_a_measured_table_3():
-    table = computed(3, "measured")
+    table = computed(3)
     # Medians of 35, 40, 60 and of 25, 30, 50; 100 and 120 GFLOPs.
     assert expected(table) == [
         ["Base", "Baseline", ("1.00", False), ("1.00×10²", False), ("1.000", False)],
@@ -256,28 +89,33 @@ def test_table_3_without_a_baseline_has_no_relative_speed():
     assert [row.cells[0].text() for row in table.rows] == ["not run", "not run"]
 
 
-def test_unknown_numbers_and_formats_are_named():
-    with pytest.raises(UserError, match="there is no table 9; there are 2, 3, 4"):
-        tables.get(9)
-    with pytest.raises(UserError, match="unknown format 'pdf': give one of text, markdown"):
-        tables.render(computed(2, "none"), "pdf")
+def test_a_measured_table_1_counts_and_names_what_was_scored():
+    table = computed(1)
+    assert [(row.labels[0], *(cell.text() for cell in row.cells)) for row in table.rows] == [
+        ("GLUE", "cola, mrpc", "2"),
+        ("SuperGLUE", "not run", "not run"),
+        ("SQuAD", "not run", "not run"),
+        ("CNN/DailyMail", "summary", "1"),
+        ("Rainbow", "not run", "not run"),
+        ("FLAN", "not run", "not run"),
+    ]
+    flan = tables.get(1).compute(imitation.study(runs=1)).rows[-1]
+    assert [cell.text() for cell in flan.cells] == ["57 of MMLU, 27 of BBH", "84"]
 
 
-def test_names_from_data_are_escaped():
-    nasty = rendering.Table(
-        number=2,
-        source="measured",
-        profile="x",
-        caption="<b>50 % & more_</b> | ~^\\",
-        label_columns=(rendering.Column("tau", "τ"),),
-        columns=(rendering.Column("a", "A|B"),),
-        rows=(rendering.Row(("<i>",), (rendering.MISSING,)),),
-    )
-    html = tables.render(nasty, "html")
-    assert "<b>" not in html and "&lt;b&gt;50 % &amp; more_" in html and "&lt;i&gt;" in html
-    latex = tables.render(nasty, "latex")
-    assert r"50 \% \& more\_</b> | \textasciitilde{}\textasciicircum{}\textbackslash{}" in latex
-    assert r"| τ | A\|B |" in tables.render(nasty, "markdown")
+def test_a_measured_table_5_with_settings_of_one_size():
+    common = {**synthetic.COMMON, "size": "base"}
+    rows = [
+        {**common, "metric": "setting/noise_density", "value": 0.125, "decimals": 3},
+        {**common, "metric": "setting/warmup_steps", "value": 1200, "decimals": 0},
+        {**common, "metric": "setting/discriminator_layers", "value": None, "text": "3 and 4"},
+    ]
+    table = tables.get(5).compute(records.from_rows(rows))
+    cells = {row.labels[0]: [cell.text() for cell in row.cells] for row in table.rows}
+    assert cells["Span Corruption"] == ["(r = 12.5%, μ = not run)", "not run"]
+    assert cells["Warmup Steps"] == ["κ = 1,200", "not run"]
+    assert cells["Discriminator Layers"] == ["3 and 4", "not run"]
+    assert cells["Batch Size"] == ["not run", "not run"]
 
 
 @pytest.mark.parametrize(
@@ -292,4 +130,4 @@ def test_names_from_data_are_escaped():
 )
 def test_the_one_rounding_rule(value, decimals, printed):
     # 85.885 is stored as 85.88500000000000511…, above the half; 0.125 and 0.375 are exact halves.
-    assert rendering.rounded(value, decimals) == printed
+    assert cells.rounded(value, decimals) == printed

@@ -1,0 +1,235 @@
+"""What a computed table is made of, and the one rule by which its numbers are rounded.
+
+Rounding: the float that is nearest to the number is rounded correctly to the wanted decimals
+(Python's ``format``; exact halves go to the even digit), and zero has no sign.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+NOT_RUN = "not run"
+ILLEGIBLE = "illegible"
+"""Stands where the paper prints a number that its text lost."""
+BLOCK_COLUMNS = 8
+"""Columns of one block of a wide table, as the paper breaks its own."""
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_SMALLEST_P = 0.001
+
+Style = Literal["plain", "scientific", "percent", "thousands", "signed", "p"]
+Statistic = Literal["mean", "median", "exact"]
+"""How a number came about: over runs, or counted, so that nothing about it is left to chance."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+      key: its name in CSV.
+      heading: its name for people.
+      words: it holds words, which begin at the left.
+      compared: its cells can be held against the paper's.
+      spread: its numbers may have a standard deviation over runs; in a flat table's CSV.
+    """
+
+    key: str
+    heading: str
+    words: bool = False
+    compared: bool = True
+    spread: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one place of a table: a number, unrounded, or several, or words.
+
+    Attributes:
+      value: the number; None where there is none.
+      std: standard deviation over ``runs``; None where there is none.
+      decimals: digits printed after the point, of mean and std alike; of a fraction, also where
+        its style prints it as per cent.
+      bold: marked as higher than the baseline.
+      style: how the number is written.
+      words: printed where there is no number, such as a setting.
+      name: of a part: its metric.
+      parts: numbers that share the cell, such as F1 and accuracy; their spread is not printed.
+      pattern: their arrangement, one {} a part; separated by slashes where it is "".
+      note: what a reader must know about this cell.
+      statistic: how the number came about.
+    """
+
+    value: float | None = None
+    std: float | None = None
+    runs: int | None = None
+    decimals: int = 2
+    bold: bool = False
+    style: Style = "plain"
+    words: str = ""
+    name: str = ""
+    parts: tuple[Cell, ...] = ()
+    pattern: str = ""
+    note: str = ""
+    statistic: Statistic = "mean"
+
+    @property
+    def missing(self) -> bool:
+        """Whether nothing stands here, because nothing was run."""
+        return self.value is None and not self.words and all(part.missing for part in self.parts)
+
+    @property
+    def numbers(self) -> tuple[Cell, ...]:
+        """The parts; the cell itself where it has none."""
+        return self.parts or (self,)
+
+    @property
+    def mean_text(self) -> str:
+        """The cell as printed, without a spread."""
+        if self.missing:
+            return NOT_RUN
+        if self.parts:
+            pattern = self.pattern or " / ".join(["{}"] * len(self.parts))
+            return pattern.format(*(part.mean_text for part in self.parts))
+        if self.value is None:
+            return self.words
+        return rounded(self.value, self.decimals, self.style)
+
+    @property
+    def std_text(self) -> str:
+        """The spread as printed; "" where there is none."""
+        return "" if self.std is None or self.parts else rounded(self.std, self.decimals)
+
+    def text(self, strong: Callable[[str], str] = lambda mean: mean) -> str:
+        """The whole cell; ``strong`` marks the mean where it is bold.
+
+        >>> Cell(86.464, 0.17, bold=True).text(lambda mean: f"**{mean}**")
+        '**86.46** ± 0.17'
+        >>> Cell(parts=(Cell(88.22), Cell(88.11))).text(), Cell().text()
+        ('88.22 / 88.11', 'not run')
+        """
+        mean = strong(self.mean_text) if self.bold else self.mean_text
+        return f"{mean} ± {self.std_text}" if self.std_text else mean
+
+
+MISSING = Cell()
+
+
+@dataclass(frozen=True)
+class Row:
+    """Labels, then cells; rows of one ``section`` stand together between rules."""
+
+    labels: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    section: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything that is printed of one table.
+
+    Attributes:
+      number: as in the paper.
+      source, profile: of the records it was computed from; "" where there were none.
+      caption: one paragraph.
+      label_columns, columns: headings of the rows' labels and cells.
+      footnotes: one sentence or two each.
+      block_columns: where there are more columns, they are broken into blocks of so many.
+      flat: a row is one observation, so CSV too has one line a row.
+    """
+
+    number: int
+    source: str
+    profile: str
+    caption: str
+    label_columns: tuple[Column, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...] = ()
+    block_columns: int | None = None
+    flat: bool = False
+
+    def sections(self) -> list[list[Row]]:
+        """The rows, in runs of equal ``section``."""
+        groups: list[list[Row]] = []
+        for row in self.rows:
+            if not groups or groups[-1][0].section != row.section:
+                groups.append([])
+            groups[-1].append(row)
+        return groups
+
+    def blocks(self) -> list[Table]:
+        """The table broken by columns, with the labels in each and a caption of its own."""
+        total = len(self.columns)
+        width = self.block_columns or total
+        if total <= width:
+            return [self]
+        found = []
+        for start in range(0, total, width):
+            part = slice(start, start + width)
+            last = min(start + width, total)
+            which = f"columns {start + 1} to {last}" if last > start + 1 else f"column {last}"
+            continued = f"Table {self.number}, continued: {which} of {total}"
+            block = dataclasses.replace(
+                self,
+                caption=continued if start else self.caption,
+                columns=self.columns[part],
+                rows=tuple(dataclasses.replace(row, cells=row.cells[part]) for row in self.rows),
+                block_columns=None,
+            )
+            found.append(block)
+        return found
+
+
+def rounded(value: float, decimals: int, style: Style = "plain") -> str:
+    """A number at its printed precision; the one rounding rule.
+
+    >>> rounded(85.894, 2), rounded(1.05, 2), rounded(-0.001, 2), rounded(0.125, 2)
+    ('85.89', '1.05', '0.00', '0.12')
+    >>> rounded(16000.0, 1, "scientific"), rounded(0.15, 2, "percent"), rounded(1e4, 0, "thousands")
+    ('1.6×10⁴', '15%', '10,000')
+    >>> rounded(0.566, 2, "signed"), rounded(-0.001, 2, "signed"), rounded(3e-7, 3, "p")
+    ('+0.57', '0.00', '<0.001')
+    """
+    if style == "scientific":
+        mantissa, exponent = f"{value:.{decimals}e}".split("e")
+        return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    if style == "p" and value < _SMALLEST_P:
+        return f"<{_SMALLEST_P}"
+    kinds = {"percent": f".{max(decimals - 2, 0)}%", "thousands": f",.{decimals}f"}
+    text = format(value, kinds.get(style, f".{decimals}f"))
+    if not any(digit in "123456789" for digit in text):
+        return text.removeprefix("-")
+    return f"+{text}" if style == "signed" and value > 0 else text
+
+
+def notes_on_cells(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
+    """A footnote for every different note, naming the cells it stands for.
+
+    >>> columns = (Column("a", "A"), Column("b", "B"))
+    >>> notes_on_cells(columns, [Row(("0", "1M"), (Cell(1.0, note="odd"), MISSING))])
+    ('A: odd.',)
+    """
+    places: dict[str, list[tuple[int, int]]] = {}
+    for at, row in enumerate(rows):
+        for position, cell in enumerate(row.cells):
+            for note in dict.fromkeys(one.note for one in (cell, *cell.parts) if one.note):
+                places.setdefault(note, []).append((at, position))
+    written = []
+    for note, cells in places.items():
+        of_rows = list(dict.fromkeys(at for at, _ in cells))
+        of_columns = list(dict.fromkeys(position for _, position in cells))
+        whole = len(cells) == len(of_rows) * len(of_columns)
+        groups = [(of_columns, of_rows)] if whole else [([at[1]], [at[0]]) for at in cells]
+        named = []
+        for in_columns, in_rows in groups:
+            name = ", ".join(columns[position].heading for position in in_columns)
+            if len(in_columns) == len(columns) > 1:
+                name = "All columns"
+            if len(in_rows) < len(rows):
+                name += " of " + ", ".join(" ".join(rows[at].labels) for at in in_rows)
+            named.append(name)
+        written.append(f"{'; '.join(named)}: {note.rstrip('.')}.")
+    return tuple(written)

@@ -1,0 +1,155 @@
+"""Reads each format back into labels and (text, bold) cells, blocks put together again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+
+def expected(table):
+    """Labels and printed cells with bold flags, straight from the typed result."""
+    return [[*row.labels, *((cell.text(), cell.bold) for cell in row.cells)] for row in table.rows]
+
+
+def joined(blocks, labels):
+    """Blocks, each a list of rows, side by side; their labels must agree."""
+    for block in blocks:
+        assert [row[:labels] for row in block] == [row[:labels] for row in blocks[0]]
+    rows = zip(*blocks, strict=True)
+    return [[*parts[0][:labels], *(c for part in parts for c in part[labels:])] for parts in rows]
+
+
+def cells_of(parts, labels, plain, bold):
+    return [*parts[:labels], *((plain(part), bold(part)) for part in parts[labels:])]
+
+
+def read_text(text, table):
+    lines = text.split("\n")
+    labels, blocks = len(table.label_columns), []
+    for at in [number for number, line in enumerate(lines) if line.startswith("──")]:
+        rows = []
+        for line in lines[at + 1 :]:
+            if line and len(rows) < len(table.rows):
+                parts = re.split(r"\s{2,}", line.strip())
+                rows.append(
+                    cells_of(parts, labels, lambda c: c.lstrip("*"), lambda c: c.startswith("*"))
+                )
+        blocks.append(rows)
+    return joined(blocks, labels)
+
+
+def read_markdown(text, table):
+    labels, blocks = len(table.label_columns), []
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        rows = []
+        for line in block.splitlines()[2:]:
+            parts = [part.strip() for part in line.strip("|").split("|")]
+            rows.append(
+                cells_of(parts, labels, lambda c: c.replace("**", ""), lambda c: c[:2] == "**")
+            )
+        blocks.append(rows)
+    return joined(blocks, labels)
+
+
+SIGNS = {
+    **{rf"$\{name}$": sign for name, sign in {"pm": "±", "infty": "∞", "tau": "τ"}.items()},
+    **{rf"$\{name}$": sign for name, sign in {"times": "×", "kappa": "κ", "mu": "μ"}.items()},
+    **{rf"$\{name}$": sign for name, sign in {"lambda": "λ", "surd": "√", "alpha": "α"}.items()},
+    **{r"\%": "%", r"\&": "&", r"\_": "_", r"\textless{}": "<", "--": "–"},
+}
+RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def plain_latex(text):
+    text = re.sub(r"\$\^\{([-\d]+)\}\$", lambda found: found[1].translate(RAISED), text)
+    text = re.sub(r"\$_\{(\d+)\}\$", lambda found: found[1].translate(LOWERED), text)
+    for code, sign in SIGNS.items():
+        text = text.replace(code, sign)
+    return text
+
+
+def read_latex(text, table):
+    assert text.isascii()
+    labels, blocks = len(table.label_columns), []
+    for block in re.findall(r"\\midrule\n.*?\\bottomrule", text, re.DOTALL):
+        rows = []
+        for line in block.splitlines():
+            if "&" in line:
+                parts = re.split(r" (?<!\\)& ", line.removesuffix(r" \\"))
+                parts = [part.strip() for part in map(plain_latex, parts)]
+                strip = lambda c: re.sub(r"\\textbf\{([^}]*)\}", r"\1", c)  # noqa: E731
+                rows.append(cells_of(parts, labels, strip, lambda c: r"\textbf" in c))
+        blocks.append(rows)
+    return joined(blocks, labels)
+
+
+class Rows(HTMLParser):
+    """Rows of every table's body; checks that elements are closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.tables, self.open, self.cell = [], [], None
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "meta":
+            return
+        self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr" and "tbody" in self.open:
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.cell = [tag, "", False]
+            if tag == "th":
+                scope = "row" if "tbody" in self.open else "col"
+                assert dict(attributes)["scope"] == scope
+        elif tag == "strong":
+            self.cell[2] = True
+
+    def handle_data(self, data):
+        if self.cell:
+            self.cell[1] += data
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            kind, text, bold = self.cell
+            if "tbody" in self.open:
+                self.tables[-1][-1].append(text if kind == "th" else (text, bold))
+            self.cell = None
+        assert self.open.pop() == tag
+
+
+def read_html(text, table):
+    parser = Rows()
+    parser.feed(text)
+    assert not parser.open and text.startswith('<!doctype html>\n<html lang="en">')
+    assert text.count("<caption>") == len(parser.tables)
+    return joined(parser.tables, len(table.label_columns))
+
+
+def read_csv(text, table):
+    labels = [column.key for column in table.label_columns]
+    lines = list(csv.DictReader(io.StringIO(text)))
+    if table.flat:
+        columns = [column.key for column in table.columns]
+        read = [[line[name] for name in labels] for line in lines]
+        cells = [[(line[name], False) for name in columns] for line in lines]
+        return [[*one, *other] for one, other in zip(read, cells, strict=True)]
+    rows: dict[tuple, dict] = {}
+    for line in lines:
+        # A line a number: those that share a cell repeat what is printed there.
+        found = rows.setdefault(tuple(line[name] for name in labels), {})
+        found[line["column"]] = (line["printed"], line["bold"] == "true")
+    return [[*names, *cells.values()] for names, cells in rows.items()]
+
+
+READERS = {
+    "text": read_text,
+    "markdown": read_markdown,
+    "latex": read_latex,
+    "html": read_html,
+    "csv": read_csv,
+}
