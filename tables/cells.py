@@ -1,7 +1,7 @@
 """What a computed table is made of, and the one rule by which its numbers are rounded.
 
 Rounding: the float that is nearest to the number is rounded correctly to the wanted decimals
-(Python's ``format``; exact halves go to the even digit), and zero has no sign.
+(exact halves away from zero, as the paper's do), and zero has no sign.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 NOT_RUN = "not run"
@@ -186,8 +187,11 @@ class Table:
 def rounded(value: float, decimals: int, style: Style = "plain") -> str:
     """A number at its printed precision; the one rounding rule.
 
-    >>> rounded(85.894, 2), rounded(1.05, 2), rounded(-0.001, 2), rounded(0.125, 2)
-    ('85.89', '1.05', '0.00', '0.12')
+    An exact half goes away from zero, as the one telling cell of the paper does: 13/32 in Table 14
+    is printed 40.63.
+
+    >>> rounded(85.894, 2), rounded(1.05, 2), rounded(-0.001, 2), rounded(40.625, 2)
+    ('85.89', '1.05', '0.00', '40.63')
     >>> rounded(16000.0, 1, "scientific"), rounded(0.15, 2, "percent"), rounded(1e4, 0, "thousands")
     ('1.6×10⁴', '15%', '10,000')
     >>> rounded(0.566, 2, "signed"), rounded(-0.001, 2, "signed"), rounded(3e-7, 3, "p")
@@ -199,7 +203,9 @@ def rounded(value: float, decimals: int, style: Style = "plain") -> str:
     if style == "p" and value < _SMALLEST_P:
         return f"<{_SMALLEST_P}"
     kinds = {"percent": f".{max(decimals - 2, 0)}%", "thousands": f",.{decimals}f"}
-    text = format(value, kinds.get(style, f".{decimals}f"))
+    kept = Decimal(1).scaleb(-max(decimals, 2 if style == "percent" else 0))
+    exact = Decimal(value).quantize(kept, rounding=ROUND_HALF_UP)
+    text = format(exact, kinds.get(style, f".{decimals}f"))
     if not any(digit in "123456789" for digit in text):
         return text.removeprefix("-")
     return f"+{text}" if style == "signed" and value > 0 else text

@@ -31,7 +31,7 @@ def test_a_measured_table_2():
     ]
     # τ = 0 at 500K, runs at gain 1 and 1.25, selected step 60: cola 12 and 12.25, mrpc 67 and
     # 67.25; mean of the tasks 39.5 and 39.75; mean of the runs 39.625, std 0.25/√2.
-    assert rows["0", "500K"][:2] == ["1.00", "39.62 ± 0.18"]
+    assert rows["0", "500K"][:2] == ["1.00", "39.63 ± 0.18"]
     assert rows["0", "500K"][2:4] == ["not run", "not run"]
     # ROUGE falls with fine-tuning, so step 30 is selected: 21 and 21.25, 11 and 11.25.
     assert rows["0", "500K"][4] == "16.12 ± 0.18"
@@ -122,7 +122,8 @@ def test_a_measured_table_5_with_settings_of_one_size():
     ("value", "decimals", "printed"),
     [
         (85.885, 2, "85.89"),
-        (0.125, 2, "0.12"),
+        (0.125, 2, "0.13"),
+        (-40.625, 2, "-40.63"),
         (0.375, 2, "0.38"),
         (-0.004, 2, "0.00"),
         (2.0, 1, "2.0"),
