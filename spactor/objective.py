@@ -67,8 +67,13 @@ def sample_replacements(generator_logits: Array, keys: Array) -> Array:
 
 
 def _replace_rows(rows: Array, positions: Array, new: Array) -> Array:
-    """Overwrites ``rows[b, positions[b, i]]`` with ``new[b, i]``."""
-    return jax.vmap(lambda row, where, value: row.at[where].set(value))(rows, positions, new)
+    """Overwrites ``rows[b, positions[b, i]]`` with ``new[b, i]``; a row's positions all differ."""
+
+    def replaced(row: Array, where: Array, value: Array) -> Array:
+        # Said to be unique, or the gradient works out which of several values won.
+        return row.at[where].set(value, unique_indices=True)
+
+    return jax.vmap(replaced)(rows, positions, new)
 
 
 def _bind(network: Network, params: Params, dropout_key: Array | None) -> Network:
