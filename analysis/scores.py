@@ -52,7 +52,8 @@ def select(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     """
     if rule not in SELECTIONS:
         raise UserError(f"unknown selection rule {rule!r}: give one of {', '.join(SELECTIONS)}")
-    scores = records[(records["suite"] != "") & (records["task"] != "")]
+    # What has no seed is no run's: the paper prints medians over runs.
+    scores = records[(records["suite"] != "") & (records["task"] != "") & records["seed"].notna()]
     marked = scores[scores["selection"] == rule]
     raw = scores[scores["selection"] == ""]
     if len(marked):

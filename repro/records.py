@@ -12,6 +12,12 @@ Which columns a kind of record fills:
     cost, a total     x    x   –        –            x       –       –        ""    ""  cost/…
     timing            x    x   x        –            –       x       –        ""    ""  timing/…
     fact of the data  ""   ""  –        –            –       –       –        ""    ""  data/…
+    a setting         x    ""  –        –            –       –       –        ""    ""  setting/…
+    its median        x    x   –        –            x       –       –        x     x   accuracy …
+
+A setting that is no number has its ``text`` and no ``value``. A published score of a task is the
+median over ``runs`` runs and has no seed. ``place`` says where the paper prints a number, such
+as "Table 6"; a cell that the paper's text lost has neither value nor text, but a ``note``.
 """
 
 from __future__ import annotations
@@ -27,6 +33,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from repro import quantities
 from spactor.errors import UserError
 
 SOURCES = ("measured", "published")
@@ -52,6 +59,8 @@ SCHEMA = pa.schema(
         pa.field("task", pa.string()),
         pa.field("metric", pa.string()),
         pa.field("value", pa.float64()),
+        pa.field("unit", pa.string()),
+        pa.field("text", pa.string()),
         pa.field("std", pa.float64()),
         pa.field("runs", pa.int64()),
         pa.field("decimals", pa.int64()),
@@ -59,13 +68,16 @@ SCHEMA = pa.schema(
         pa.field("selection", pa.string()),
         pa.field("node", pa.string()),
         pa.field("fingerprint", pa.string()),
+        pa.field("place", pa.string()),
         pa.field("note", pa.string()),
     ]
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 KEY_COLUMNS: tuple[str, ...] = (*COLUMNS[: COLUMNS.index("value")], "selection")
 
-_OPTIONAL = frozenset({"std", "runs", "decimals", "bold", "node", "fingerprint", "note"})
+_OPTIONAL = frozenset(
+    {"unit", "text", "std", "runs", "decimals", "bold", "node", "fingerprint", "place", "note"}
+)
 _ALLOWED = {
     "source": SOURCES,
     "size": (*SIZES, ""),
@@ -135,6 +147,7 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     checked = pd.DataFrame(
         {field.name: _column(frame, field, where) for field in SCHEMA}, index=frame.index
     )
+    _check_values(checked, where)
     duplicated = checked.duplicated(subset=list(KEY_COLUMNS))
     if duplicated.any():
         second = int(np.flatnonzero(duplicated)[0])
@@ -144,7 +157,7 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
             f"{where}: row {second + 1} repeats the key of row {first + 1} "
             f"(metric {checked.loc[second, 'metric']!r}); keep one of them"
         )
-    return checked
+    return quantities.check(checked, where)
 
 
 def combine(*frames: pd.DataFrame) -> pd.DataFrame:
@@ -279,7 +292,8 @@ def _column(frame: pd.DataFrame, field: pa.Field, where: str) -> pd.Series:
 
 def _fault(where: str, bad: np.ndarray, values: pd.Series, problem: str) -> UserError:
     row = int(np.flatnonzero(bad)[0])
-    shown = repr(values.iloc[row])
+    value = values.iloc[row]
+    shown = repr(value.item() if isinstance(value, np.generic) else value)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return UserError(f"{where}: row {row + 1}, column {values.name!r} is {shown}: {problem}")
 
@@ -311,6 +325,14 @@ def _strings(values: pd.Series, where: str) -> pd.Series:
     return text
 
 
+def _check_values(frame: pd.DataFrame, where: str) -> None:
+    """A number is there, or text in its place, or a note on why the paper's text lost it."""
+    lost = (frame["source"] == "published") & (frame["note"] != "")
+    bad = (frame["value"].isna() & (frame["text"] == "") & ~lost).to_numpy(dtype=bool)
+    if bad.any():
+        raise _fault(where, bad, frame["value"], "give a finite number")
+
+
 def _is_null(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
 
@@ -339,7 +361,7 @@ def _parsed(values: pd.Series, where: str) -> np.ndarray:
 
 def _floats(values: pd.Series, where: str) -> pd.Series:
     numbers = _parsed(values, where)
-    bad = np.isinf(numbers) if values.name == "std" else ~np.isfinite(numbers)
+    bad = np.isinf(numbers)
     if bad.any():
         raise _fault(where, bad, values, "give a finite number")
     if values.name == "std" and (bad := numbers < 0).any():

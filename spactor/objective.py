@@ -18,6 +18,8 @@ from spactor.network import Network, padding_bias
 Array = jax.Array
 Params = Any
 
+_SAMPLING_BLOCK = 128
+
 
 class Ratio(NamedTuple):
     """A mean kept as its numerator and denominator, so that means of parts can be merged."""
@@ -58,12 +60,30 @@ def binary_cross_entropy(logits: Array, positive: Array) -> Array:
 def sample_replacements(generator_logits: Array, keys: Array) -> Array:
     """One token per masked position from p_G, with no gradient: int32 ``[B, q]``.
 
+    Inverts the cumulative distribution in two stages, a block of tokens and then a token of it,
+    each with a uniform number of its own: two random numbers a position in place of one a token,
+    and no cumulative sum longer than a block or the number of blocks.
+
     Args:
-      generator_logits: ``[B, q, V]``.
+      generator_logits: ``[B, q, V]``, V a multiple of 128.
       keys: one per row, ``[B]``.
     """
     logits = jax.lax.stop_gradient(generator_logits)
-    return jax.vmap(jax.random.categorical)(keys, logits).astype(jnp.int32)
+    weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
+    blocks = weights.reshape(*weights.shape[:-1], -1, _SAMPLING_BLOCK)
+    draw = jax.vmap(lambda key: jax.random.uniform(key, (2, logits.shape[1])))(keys)
+    block = _invert_cumulative(jnp.sum(blocks, axis=-1), draw[:, 0])
+    inside = jnp.take_along_axis(blocks, block[..., None, None], axis=-2)[..., 0, :]
+    return block * _SAMPLING_BLOCK + _invert_cumulative(inside, draw[:, 1])
+
+
+def _invert_cumulative(weights: Array, uniform: Array) -> Array:
+    """Index of ``[..., n]`` weights at which their running share passes ``uniform`` ``[...]``.
+
+    A uniform below 1 never reaches the total, so an entry of weight 0 is never chosen.
+    """
+    running = jnp.cumsum(weights, axis=-1)
+    return jnp.sum(running <= uniform[..., None] * running[..., -1:], axis=-1, dtype=jnp.int32)
 
 
 def _replace_rows(rows: Array, positions: Array, new: Array) -> Array:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from repro import cli, folders
+from repro.cli import training
 from spactor.errors import UserError
 
 
@@ -99,7 +100,7 @@ def test_what_goes_wrong_below_is_one_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "_tree", fail)
+    monkeypatch.setattr(training, "tree_of", fail)
     found, _, err = run(capsys, "plan")
     assert found == code
     assert err.startswith(f"repro: {line}") or line in err
@@ -110,7 +111,7 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) ->
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "_tree", fail)
+    monkeypatch.setattr(training, "tree_of", fail)
     with pytest.raises(ZeroDivisionError):
         cli.main(["plan"])
 

@@ -1,14 +1,20 @@
 """The numbers the paper printed, as records: facts, transcribed cell by cell.
 
-``table2.csv`` and ``table4.csv`` hold the suite averages (mean, standard deviation, number of
-runs, bold as printed) and the FLOPs column; ``table3.csv`` the efficiency of the two stages, its
-FLOPs in FLOPs (the paper prints GFLOPs as a mantissa of ``decimals`` digits times ten thousand).
-Numbers are kept as printed: a value has as many decimals as ``decimals`` says.
+One CSV a table: ``table2.csv`` and ``table4.csv`` hold the suite averages (mean, standard
+deviation, number of runs, bold as printed) and the FLOPs column; ``table3.csv`` the efficiency of
+the two stages, its FLOPs in FLOPs (the paper prints GFLOPs as a mantissa of ``decimals`` digits
+times ten thousand); ``table6.csv`` to ``table17.csv`` the medians of every task; ``table1.csv``
+and ``table5.csv`` facts and settings; ``finetuning.csv`` those of Appendix A.2. ``tasks.csv``
+names the tasks and the sizes of their public evaluation sets, which the paper does not print.
+
+Numbers are kept as printed: a value has as many decimals as ``decimals`` says. Where the text of
+the paper is damaged, the record has a note.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +22,8 @@ import pandas as pd
 from repro import records
 from spactor.errors import UserError
 
-TABLES = (2, 3, 4)
+TABLES = tuple(range(1, 18))
+FINETUNING_PLACE = "Appendix A.2"
 SUITE_AVERAGE = "average"
 RELATIVE_FLOPS = "cost/relative_pretraining_flops"
 RELATIVE_SPEED = "timing/relative_seqs_per_second"
@@ -28,25 +35,44 @@ def load(table: int) -> pd.DataFrame:
     """Records of one published table (source "published", profile "paper").
 
     Raises:
-      UserError: the table is not transcribed.
+      UserError: the paper has no such table.
 
     >>> frame = load(2)
     >>> row = frame.query("tau == '120K' and checkpoint == 500000 and suite == 'squad'").iloc[0]
-    >>> float(row.value), float(row["std"]), bool(row.bold)
-    (88.93, 0.11, True)
+    >>> float(row.value), float(row["std"]), bool(row.bold), row.place
+    (88.93, 0.11, True, 'Table 2')
     """
     if table not in TABLES:
-        known = ", ".join(map(str, TABLES))
-        raise UserError(f"published table {table} is not in the records; there are {known}")
-    path = _FOLDER / f"table{table}.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [
-            {**row, "source": "published", "profile": "paper", "note": f"Table {table}"}
-            for row in csv.DictReader(file)
-        ]
-    return records.from_rows(rows, str(path))
+        raise UserError(f"the paper has no table {table}; it has 1 to {TABLES[-1]}")
+    return _read(f"table{table}.csv", f"Table {table}").copy()
+
+
+def load_finetuning() -> pd.DataFrame:
+    """The fine-tuning settings of Appendix A.2: ``finetuning/default/…`` and ``finetuning/flan/…``.
+
+    >>> frame = load_finetuning().set_index("metric")
+    >>> float(frame.loc["finetuning/flan/learning_rate", "value"])
+    0.0005
+    """
+    return _read("finetuning.csv", FINETUNING_PLACE).copy()
 
 
 def load_all() -> pd.DataFrame:
-    """Records of every published table there is."""
-    return records.combine(*(load(table) for table in TABLES))
+    """Every published record there is."""
+    return _everything().copy()
+
+
+@functools.cache
+def _everything() -> pd.DataFrame:
+    return records.combine(*(load(table) for table in TABLES), load_finetuning())
+
+
+@functools.cache
+def _read(name: str, place: str) -> pd.DataFrame:
+    path = _FOLDER / name
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [
+            {**row, "source": "published", "profile": "paper", "place": place}
+            for row in csv.DictReader(file)
+        ]
+    return records.from_rows(rows, str(path))

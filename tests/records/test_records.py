@@ -16,6 +16,8 @@ from spactor.errors import UserError
 
 ROW = {"source": "measured", "profile": "micro", "size": "base", "tau": "0", "metric": "m"}
 
+SCORE = {"suite": "glue", "task": "rte", "metric": "accuracy", "value": 80.0}
+
 
 def rows(*changes):
     return [
@@ -55,6 +57,16 @@ def test_absent_keys_are_empty_or_null():
         ([{"seed": 10**400}], "column 'seed'"),
         ([{"bold": "maybe"}], "column 'bold' is 'maybe'"),
         ([{}, {}, {"step": 0}], "row 3 repeats the key of row 1"),
+        ([{}, {"value": None, "text": ""}], "row 2, column 'value' is nan: give a finite number"),
+        ([{}, SCORE | {"task": "colla"}], "row 2 is of the unknown task 'colla' of suite 'glue'"),
+        ([SCORE | {"suite": ""}], "row 1 is of the unknown task 'rte' of suite ''"),
+        ([SCORE | {"metric": "f1"}], "task 'rte' of suite 'glue' has no metric 'f1': give one"),
+        ([{}, SCORE | {"value": 100.5}], "row 2, accuracy is 100.5: it lies between 0 and 100 p"),
+        ([SCORE | {"value": -0.5}], "row 1, accuracy is -0.5: it lies between 0 and 100 percent"),
+        ([SCORE | {"unit": "fraction"}], "row 1, accuracy is given in 'fraction': convert it to"),
+        ([SCORE | {"value": v / 10, "seed": v} for v in (7, 8, 9)], "look like fractions: give"),
+        ([{"metric": "validation/rtd_recall", "value": 56.0}], "it lies between 0 and 1 fraction"),
+        ([{"metric": "validation/sc_loss_clean", "value": -1.0}], "between 0 and inf nats"),
         ([{"colour": "red"}], "row 1 has an unknown column 'colour'"),
     ],
 )
@@ -64,6 +76,16 @@ def test_faults_are_named_in_one_line(changes, problem):
     assert str(error.value).startswith("mine.csv: ")
     assert problem in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_units_are_filled_in_and_text_stands_for_a_value():
+    frame = records.from_rows(
+        rows(SCORE, {"metric": "setting/rtd_activation", "value": None, "text": "GELU"}, {})
+    )
+    assert frame["unit"].tolist() == ["percent", "", ""]
+    assert frame["text"].tolist() == ["", "GELU", ""] and np.isnan(frame["value"].iloc[1])
+    correlation = SCORE | {"task": "cola", "metric": "matthews_corrcoef", "value": -3.0}
+    assert records.from_rows(rows(correlation))["value"].tolist() == [-3.0]
 
 
 def test_missing_unknown_and_double_columns_are_named():
@@ -83,7 +105,7 @@ def test_key_nulls_count_as_equal():
 
 
 def test_same_records_in_any_order_give_the_same_bytes(tmp_path):
-    frame = records.from_rows(rows({"seed": 3}, {}, {"tau": "inf"}, {"suite": "glue"}))
+    frame = records.from_rows(rows({"seed": 3}, {}, {"tau": "inf"}, SCORE))
     records.write(frame, tmp_path / "a.parquet")
     records.write(frame.iloc[::-1], tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
@@ -166,10 +188,9 @@ record = st.fixed_dictionaries(
         "tau": st.sampled_from([*records.TAUS, ""]),
         "seed": whole,
         "step": whole,
-        "suite": st.sampled_from([*records.SUITES, ""]),
-        "task": text,
-        "metric": st.sampled_from(["m", "validation/sc_loss_clean"]),
+        "metric": st.sampled_from(["m", "my/own"]),
         "value": st.floats(allow_nan=False, allow_infinity=False),
+        "node": text,
         "std": st.none() | st.floats(0, allow_infinity=False),
         "bold": st.none() | st.booleans(),
         "selection": st.sampled_from([*records.SELECTIONS, ""]),

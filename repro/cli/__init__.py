@@ -1,0 +1,115 @@
+"""The ``repro`` command: how it begins, ends, and says what went wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+# Importing the commands registers them.
+from repro.cli import reading, training  # noqa: F401
+from repro.cli.app import app
+from spactor.errors import UserError
+
+_TRAINING_MODULES = {
+    *("jax", "jaxlib", "flax", "optax", "orbax", "clu", "t5", "seqio", "tensorflow"),
+    *("tensorflow_text", "tensorboard", "sentencepiece", "rouge_score", "sklearn"),
+}
+
+
+_INTERRUPTED = 130
+
+
+def entry() -> NoReturn:
+    """The command itself: ``main``, but an interrupt ends the process at once.
+
+    Threads of JAX and TensorFlow may be at work then, and taking the interpreter down under them
+    can crash. Every file is written whole or not at all, so nothing is lost.
+    """
+    sys.unraisablehook = _unless_echo
+    try:
+        main()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(_INTERRUPTED)
+        raise
+
+
+def _unless_echo(unraisable: sys.UnraisableHookArgs) -> None:
+    """Reports an exception that had nowhere to go, unless it is the echo of one that had.
+
+    When a checkpoint can't be written, the error is raised and said in one line; TensorStore's
+    threads then find Orbax's event loop closed, once for each array.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and exits: 0 well, 2 a mistake the user can mend, 130 stopped."""
+    try:
+        code = app(arguments, prog_name="repro", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
+    except UserError as error:
+        _exit(str(error), 2)
+    except ImportError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing not in _TRAINING_MODULES:
+            raise
+        _exit(
+            f"this command needs {missing}, which the extra 'train' brings: "
+            "python -m pip install -c constraints.txt -e '.[train]' in the checkout",
+            2,
+        )
+    except Exception as error:
+        line = _usage_mistake(error) or _machine_trouble(error)
+        if line is None:
+            raise
+        _exit(line, 2)
+    # Some versions of Typer turn the interrupt into its exit code themselves.
+    if code == _INTERRUPTED:
+        _exit("interrupted; run the same command to continue", _INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _exit(line: str, code: int) -> NoReturn:
+    print(f"repro: {' '.join(line.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _usage_mistake(error: Exception) -> str | None:
+    """Typer's complaint about arguments, which may be a class of Click's or of its own."""
+    text = getattr(error, "format_message", None)
+    return f"{text()} See `repro --help`." if callable(text) else None
+
+
+_TROUBLE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EMFILE: "too many open files",
+    errno.ENFILE: "too many open files",
+    errno.EIO: "the disk reports an error",
+}
+
+
+def _machine_trouble(error: BaseException | None) -> str | None:
+    """A disk that is full or shut, wherever in the chain of causes it is."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _TROUBLE:
+            where = f" ({error.filename})" if error.filename else ""
+            return f"{_TROUBLE[error.errno]}{where}: mend that, then run the same command again"
+        # TensorStore and XLA write files too, and raise errors of their own.
+        if "No space left on device" in str(error):
+            return "the disk is full: make room, then run the same command again"
+        error = error.__cause__ or error.__context__
+    return None

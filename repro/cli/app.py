@@ -1,0 +1,125 @@
+"""The application, its options, and what several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spactor.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from repro.plan import Tree
+
+app = typer.Typer(
+    name="repro",
+    help="Reproduces SPACTOR-T5: plan, run, collect, and print what came out.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Profile = Annotated[
+    str, typer.Option("--profile", help="smoke, micro, mini, paper, or a .toml file of yours.")
+]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs, caches and outputs.")]
+Sizes = Annotated[list[str] | None, typer.Option("--size", help="Only this size; may be repeated.")]
+Taus = Annotated[list[str] | None, typer.Option("--tau", help="Only this τ; may be repeated.")]
+Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; may be repeated.")]
+Source = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        help="Where the numbers come from: 'published', a file of records, or a folder of runs "
+        "(by default that of --runs).",
+    ),
+]
+DEFAULT_PROFILE = "micro"
+DEFAULT_RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Records of our runs and what lies beside them.
+
+    Attributes:
+      metrics, timing: validated records; ``timing`` is None where there is none.
+      provenance: one mapping per finished node.
+      output: folder for what is drawn and written from them.
+    """
+
+    metrics: pd.DataFrame
+    timing: pd.DataFrame | None
+    provenance: Sequence[Mapping[str, object]]
+    output: Path
+
+    @property
+    def records(self) -> pd.DataFrame:
+        """Metrics and timing together."""
+        from repro import records
+
+        return self.metrics if self.timing is None else records.combine(self.metrics, self.timing)
+
+
+def measured(source: str, profile: str, runs: Path) -> Measured:
+    """Records of our runs: of a folder of runs, or of a file, with what lies beside it."""
+    from repro import collect, folders, records
+    from repro.specs import load_profile
+
+    if source == "published":
+        raise UserError("the paper prints no series of numbers: leave --from out, or name a file")
+    path = Path(source) if source else runs
+    if path.is_file():
+        metrics, output = path, path.parent / "output"
+    elif source and not path.exists():
+        raise UserError(
+            f"--from {source}: no such file or folder; give 'published', a file or a folder of runs"
+        )
+    else:
+        name = load_profile(profile).name
+        folders.open_runs(path, create=False)
+        metrics = records_folder(path, name) / collect.METRICS
+        output = folders.profile_folder(path, name) / "output"
+        if not metrics.is_file():
+            raise UserError(
+                f"nothing of profile {name} is collected in {path}: "
+                f"run `repro collect{options(profile, path)}` first"
+            )
+    timing = metrics.with_name(collect.TIMING)
+    provenance = metrics.with_name(collect.PROVENANCE)
+    return Measured(
+        metrics=records.read(metrics),
+        timing=records.read(timing) if timing.is_file() and timing != metrics else None,
+        provenance=folders.read_json(provenance)["nodes"] if provenance.is_file() else (),
+        output=output,
+    )
+
+
+def tree_of(
+    profile: str,
+    sizes: Sequence[str] | None = None,
+    taus: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Tree:
+    from repro import plan as planning
+    from repro.specs import load_profile
+
+    chosen = load_profile(profile)
+    return planning.build(chosen, chosen.select(sizes or (), taus or (), seeds or ()))
+
+
+def records_folder(runs: Path, profile: str) -> Path:
+    from repro import folders
+
+    return folders.profile_folder(runs, profile) / "records"
+
+
+def options(profile: str, runs: Path) -> str:
+    return (f" --profile {profile}" if profile != DEFAULT_PROFILE else "") + (
+        f" --runs {runs}" if runs != DEFAULT_RUNS else ""
+    )

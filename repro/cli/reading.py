@@ -1,0 +1,94 @@
+"""Commands that read records: tables, figures, tests and the report."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Profile, Runs, Source, app, measured
+from spactor.errors import UserError
+
+
+@app.command()
+def table(
+    number: Annotated[int, typer.Argument(help="Number of the paper's table: 2, 3 or 4.")],
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+    format: Annotated[
+        str, typer.Option("--format", help="text, markdown, latex, html or csv.")
+    ] = "text",
+) -> None:
+    """Prints one of the paper's tables, from our numbers or from the published ones."""
+    import tables
+
+    module = tables.get(number)
+    if format not in tables.FORMATS:
+        raise UserError(f"unknown format {format!r}: give one of {', '.join(tables.FORMATS)}")
+    if source == "published":
+        from repro import published
+
+        frame = published.load(number)
+    else:
+        frame = measured(source, profile, runs).records
+    print(module.render(module.compute(frame), format).rstrip("\n"))
+
+
+@app.command()
+def figure(
+    number: Annotated[int, typer.Argument(help="Number of the paper's figure: 2 or 4.")],
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+) -> None:
+    """Draws one of the paper's figures as SVG, PDF and PNG."""
+    import figures
+
+    module = figures.get(number)
+    if source == "published":
+        raise UserError(
+            "the paper prints no numbers for its figures: leave --from out, or name a file"
+        )
+    ours = measured(source, profile, runs)
+    for path in module.render(module.compute(ours.records), ours.output / "figures"):
+        print(path)
+
+
+@app.command()
+def trend(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+) -> None:
+    """Tests whether the gap between validation losses drifts (Appendix B)."""
+    from analysis import trend as trends
+
+    print(trends.run(measured(source, profile, runs).records).text().rstrip("\n"))
+
+
+@app.command()
+def learned(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+) -> None:
+    """Holds what the models learned against predictors that know nothing."""
+    from analysis import learning
+
+    print(learning.run(measured(source, profile, runs).records).text().rstrip("\n"))
+
+
+@app.command()
+def report(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+) -> None:
+    """Writes one self-contained HTML page with everything on it."""
+    from repro.report import write_report
+
+    ours = measured(source, profile, runs)
+    ours.output.mkdir(parents=True, exist_ok=True)
+    print(
+        write_report(
+            ours.metrics,
+            ours.timing,
+            ours.provenance,
+            ours.output / "report.html",
+        )
+    )

@@ -1,0 +1,130 @@
+"""Commands that plan, train and collect. Heavy libraries are imported where they are needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from repro.cli.app import (
+    DEFAULT_PROFILE,
+    DEFAULT_RUNS,
+    Profile,
+    Runs,
+    Seeds,
+    Sizes,
+    Taus,
+    app,
+    options,
+    records_folder,
+    tree_of,
+)
+
+
+@app.command()
+def plan(
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    size: Sizes = None,
+    tau: Taus = None,
+    seed: Seeds = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Plain data, node by node.")] = False,
+) -> None:
+    """Shows what would run, what is shared, and what it costs."""
+    from analysis.flops import step_flops
+    from repro import costs, show
+
+    tree = tree_of(profile, size, tau, seed)
+    flops = costs.tree_flops(tree, step_flops)
+    estimate = costs.estimate(tree, flops, runs)
+    if as_json:
+        print(json.dumps(show.plan_data(tree, flops, estimate), indent=1, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    # Wide enough for any line of the tree, which Rich would cut off at the terminal's width.
+    console = Console(highlight=False, markup=False, width=160)
+    console.print(show.plan_tree(tree, flops, estimate), soft_wrap=True)
+    for line in show.plan_summary(tree, flops, estimate):
+        console.print(line, soft_wrap=True)
+
+
+@app.command()
+def prepare(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
+    """Prepares the corpus, the vocabulary and the suites; quick when they are there."""
+    from repro import folders
+    from repro.engines import engine_for
+    from repro.specs import load_profile
+
+    chosen = load_profile(profile)
+    cache = folders.cache_folder(runs)
+    engine = engine_for(chosen, cache)
+    folders.open_runs(runs, create=True)
+    print(f"prepared data: {engine.prepare(chosen, cache, print).folder}")
+
+
+@app.command()
+def run(
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    size: Sizes = None,
+    tau: Taus = None,
+    seed: Seeds = None,
+) -> None:
+    """Trains what is not trained yet; goes on where it was stopped."""
+    from rich.console import Console
+
+    from analysis.flops import step_flops
+    from repro import costs, folders
+    from repro.engines import engine_for
+    from repro.progress import Display, duration
+    from repro.runner import Runner
+
+    tree = tree_of(profile, size, tau, seed)
+    engine = engine_for(tree.profile, folders.cache_folder(runs))
+    folders.open_runs(runs, create=True)
+    with Display(tree, costs.tree_flops(tree, step_flops), Console(highlight=False)) as display:
+        outcome = Runner(tree, runs, engine, display).run()
+        display.say(
+            f"{len(outcome.ran)} nodes ran in {duration(display.elapsed)}, "
+            f"{len(outcome.skipped)} were finished already; "
+            f"next: repro collect{options(profile, runs)}"
+        )
+
+
+@app.command()
+def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
+    """Turns what the finished runs wrote into files of records."""
+    from analysis.flops import pretraining_flops, step_flops
+    from repro import collect as collecting
+    from repro import folders
+
+    tree = tree_of(profile)
+    folders.open_runs(runs, create=False)
+    collected = collecting.collect(
+        tree, runs, step_flops=step_flops, pretraining_flops=pretraining_flops
+    )
+    paths = collecting.write(collected, records_folder(runs, tree.profile.name))
+    waiting = [name for name, reason in collected.unfinished.items() if reason == "not run"]
+    for name, reason in collected.unfinished.items():
+        if name not in waiting:
+            print(f"left out: {name} ({reason})", file=sys.stderr)
+    if waiting:
+        print(f"left out: {len(waiting)} nodes that were not run", file=sys.stderr)
+    print(
+        f"{len(collected.metrics):,} numbers of {len(collected.provenance)} finished nodes "
+        f"(of {len(tree.nodes)}) in {paths[0]}"
+    )
+
+
+@app.command()
+def status(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
+    """Says what is finished, begun, stale or to come."""
+    from repro import folders, show
+
+    tree = tree_of(profile)
+    folders.open_runs(runs, create=False)
+    for line in show.status_lines(tree, runs):
+        print(line)

@@ -1,0 +1,190 @@
+"""What each number may be: tasks and their metrics, units and ranges.
+
+A score of a suite is per cent, 0 to 100, correlations −100 to 100. ``TASKS`` names every task of
+the paper (Tables 6 to 17) and every embedded stand-in; any other is a slip of the pen.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from spactor.data.suites import SUITES as EMBEDDED_SUITES
+from spactor.errors import UserError
+
+AVERAGE = "average"
+"""A suite's score over its tasks; such a record names no task."""
+SUSPECT_ACCURACIES = 3
+"""So many accuracies of one suite, each above 0 and at most 1, are fractions."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A unit and the closed range a value must lie in."""
+
+    unit: str
+    lowest: float
+    highest: float = math.inf
+
+
+@dataclass(frozen=True)
+class TaskMetric:
+    """One metric of one of the paper's tasks.
+
+    Attributes:
+      heading: the task's name as a column is headed.
+      metric: name, as in T5's and seqio's metrics.
+      examples: size of the evaluation set where the metric is a count over it, else None.
+    """
+
+    suite: str
+    task: str
+    heading: str
+    metric: str
+    examples: int | None
+
+
+@functools.cache
+def paper_tasks() -> tuple[TaskMetric, ...]:
+    """Every task and metric of Tables 6 to 17, in the order of their columns."""
+    path = Path(__file__).parent / "published" / "tasks.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            TaskMetric(
+                row["suite"],
+                row["task"],
+                row["heading"],
+                row["metric"],
+                int(row["examples"]) if row["examples"] else None,
+            )
+            for row in csv.DictReader(file)
+        )
+
+
+@functools.cache
+def tasks() -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """Metrics of every known (suite, task), the paper's and the embedded ones."""
+    known: dict[tuple[str, str], tuple[str, ...]] = {}
+    for item in paper_tasks():
+        known[item.suite, item.task] = (*known.get((item.suite, item.task), ()), item.metric)
+    for suite in EMBEDDED_SUITES.values():
+        for task in suite.tasks:
+            known[suite.name, task.name] = tuple(fact.name for fact in task.metrics)
+    return types.MappingProxyType(known)
+
+
+_CORRELATION = Quantity("percent", -100.0, 100.0)
+_PERCENT = Quantity("percent", 0.0, 100.0)
+_NATS = Quantity("nats", 0.0)
+_FRACTION = Quantity("fraction", 0.0, 1.0)
+_FLOPS = Quantity("FLOPs", 0.0)
+_RATIO = Quantity("ratio", 0.0)
+_SPEED = Quantity("sequences/second", 0.0)
+_FREE = Quantity("", -math.inf)
+_BY_ENDING = (
+    ("_loss", _NATS),
+    ("_nats", _NATS),
+    ("_loss_clean", _NATS),
+    ("_loss_noisy", _NATS),
+    ("_accuracy", _FRACTION),
+    ("_recall", _FRACTION),
+    ("_precision", _FRACTION),
+    ("_fraction", _FRACTION),
+    ("_rate", _FRACTION),
+)
+
+
+def quantity_of(suite: str, metric: str) -> Quantity:
+    """Unit and range of a metric; no unit and any number where nothing is known.
+
+    >>> quantity_of("glue", "matthews_corrcoef")
+    Quantity(unit='percent', lowest=-100.0, highest=100.0)
+    >>> quantity_of("", "validation/sc_loss_clean").unit, quantity_of("", "my/own").unit
+    ('nats', '')
+    """
+    if suite:
+        # A suite of correlations averages below zero too.
+        below_zero = metric == AVERAGE or metric.endswith("_corrcoef")
+        return _CORRELATION if below_zero else _PERCENT
+    if metric.startswith("timing/"):
+        if "relative" in metric:
+            return _RATIO
+        return _SPEED if "seqs_per_second" in metric else Quantity("", 0.0)
+    if metric.startswith("cost/"):
+        return _RATIO if "relative" in metric else _FLOPS
+    if metric.startswith(("validation/", "data/")):
+        for ending, quantity in _BY_ENDING:
+            if metric.endswith(ending):
+                return quantity
+    return _FREE
+
+
+def check(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Records whose tasks are known and whose values lie in range, with units filled in.
+
+    Args:
+      frame: records with the schema's columns and types.
+      where: the file's name, for the error.
+
+    Raises:
+      UserError: one line naming ``where`` and the row (counted from 1).
+    """
+    pairs = frame[["suite", "metric"]].drop_duplicates().itertuples(index=False, name=None)
+    known = {pair: quantity_of(*pair) for pair in pairs}
+    of_row = [known[pair] for pair in zip(frame["suite"], frame["metric"], strict=True)]
+    _check_tasks(frame, where)
+    for row, (quantity, unit, value) in enumerate(
+        zip(of_row, frame["unit"], frame["value"], strict=True), start=1
+    ):
+        metric = frame["metric"].iloc[row - 1]
+        if unit and quantity.unit and unit != quantity.unit:
+            raise UserError(
+                f"{where}: row {row}, {metric} is given in {unit!r}: convert it to "
+                f"{quantity.unit!r}"
+            )
+        if value < quantity.lowest or value > quantity.highest:
+            unit_text = f" {quantity.unit}" if quantity.unit else ""
+            raise UserError(
+                f"{where}: row {row}, {metric} is {value:g}: it lies between "
+                f"{quantity.lowest:g} and {quantity.highest:g}{unit_text}"
+            )
+    _check_fractions(frame, where)
+    units = [unit or quantity.unit for unit, quantity in zip(frame["unit"], of_row, strict=True)]
+    return frame.assign(unit=pd.Series(units, index=frame.index, dtype="string"))
+
+
+def _check_tasks(frame: pd.DataFrame, where: str) -> None:
+    scored = frame.loc[(frame["suite"] != "") | (frame["task"] != ""), ["suite", "task", "metric"]]
+    for row, suite, task, metric in scored.drop_duplicates().itertuples(name=None):
+        if not task and metric == AVERAGE:
+            continue
+        if (suite, task) not in tasks():
+            of_suite = ", ".join(name for known, name in tasks() if known == suite)
+            raise UserError(
+                f"{where}: row {row + 1} is of the unknown task {task!r} of suite {suite!r}: "
+                f"give one of {of_suite or 'a suite'}"
+            )
+        if metric not in tasks()[suite, task]:
+            raise UserError(
+                f"{where}: row {row + 1}, task {task!r} of suite {suite!r} has no metric "
+                f"{metric!r}: give one of {', '.join(tasks()[suite, task])}"
+            )
+
+
+def _check_fractions(frame: pd.DataFrame, where: str) -> None:
+    """Accuracies given as fractions pass every range, so they are known by their company."""
+    accuracies = frame[(frame["suite"] != "") & (frame["metric"] == "accuracy")]
+    for suite, group in accuracies.groupby("suite"):
+        values = group["value"][group["value"] != 1.0]
+        if len(values) >= SUSPECT_ACCURACIES and values.between(0, 1, inclusive="right").all():
+            raise UserError(
+                f"{where}: row {group.index[0] + 1} and all other accuracies of suite {suite!r} "
+                "are at most 1, so they look like fractions: give per cent"
+            )
