@@ -307,8 +307,8 @@ def compile_step(
         env=_environment(topology, root),
     )
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise UserError(f"{what} did not compile: {lines[-1] if lines else done.returncode}")
+        errors = re.findall(r"^[A-Za-z_][\w.]*: .*", done.stderr, re.MULTILINE)
+        raise UserError(f"{what} did not compile: {errors[-1] if errors else done.returncode}")
     answer = json.loads(done.stdout.splitlines()[-1])
     operations = hlo.Operations(**answer.pop("operations"))
     counted = flops_of(answer.pop("analysis"), what)
@@ -324,6 +324,7 @@ def _environment(topology: str, root: Path) -> dict[str, str]:
     return kept | {
         "PYTHONPATH": os.pathsep.join(paths),
         "JAX_PLATFORMS": "cpu",
+        "JAX_TRACEBACK_FILTERING": "off",
         # Without these libtpu asks a cloud's metadata server what machine it is on.
         "TPU_SKIP_MDS_QUERY": "1",
         "TPU_ACCELERATOR_TYPE": f"v4-{2 * chips}",

@@ -2,7 +2,7 @@
 
 XLA's cost analysis gives one sum. This splits it: matrix products by the part of the network they
 come from, and everything else by kind. Products are exact; the others are counted as XLA counts
-them, an operation per element written, and come within 2 % of the rest of XLA's sum.
+them, an operation per element written, which comes within 5 % of the rest of XLA's sum.
 """
 
 from __future__ import annotations
