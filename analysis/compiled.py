@@ -48,6 +48,7 @@ COMMAND = "python -m repro compile-flops"
 FORMAT = 1
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "libtpu")
 
+_STEERING = ("ALLOW_MULTIPLE_LIBTPU_LOAD", "JAX_", "LIBTPU_", "TPU_", "XLA_")
 _OPTIONS: Mapping[Variant, Mapping[str, bool]] = {
     "paper_faithful": {
         "one_hot_embedding": True,
@@ -151,6 +152,27 @@ def ratio(measured: Mapping[Program, Measured], size: str, variant: Variant) -> 
     return hybrid.cost.flops / plain.cost.flops if hybrid and plain else None
 
 
+def summary(measured: Mapping[Program, Measured]) -> str:
+    """A table in markdown: GFLOPs of one chip, where they come from, and what they are held to."""
+    headings = ("", "compiled", "products", "conversions", "random bits", "other", "analytic")
+    lines = [
+        f"| {' | '.join((*headings, 'over analytic', 'over 2nd stage'))} |",
+        f"| --- |{' ---: |' * (len(headings) + 1)}",
+    ]
+    for program in filter(measured.__contains__, PROGRAMS):
+        one = measured[program]
+        parts, total = one.cost.operations, one.cost.flops
+        products = sum(parts.products.values())
+        other = total - products - parts.conversions - parts.random_bits
+        counts = (total, products, parts.conversions, parts.random_bits, other, one.analytic_flops)
+        cells = [str(program), *(f"{count / 1e9:,.0f}" for count in counts)]
+        cells.append(f"{total / one.analytic_flops:.4f}")
+        over = ratio(measured, program.size, program.variant)
+        cells.append(f"{over:.4f}" if over and program.stage == "hybrid" else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def load(path: Path = ARTIFACT) -> dict[Program, Measured]:
     """The kept measurements.
 
@@ -188,7 +210,12 @@ def write(measured: Mapping[Program, Measured], path: Path = ARTIFACT) -> None:
         "command": COMMAND,
         "topology": TOPOLOGY,
         "chip_config": CHIP_CONFIG,
-        "flags": {"LIBTPU_INIT_ARGS": "", "XLA_FLAGS": ""},
+        "environment": {
+            name: value
+            for name, value in _environment(TOPOLOGY).items()
+            if name.startswith(_STEERING)
+        }
+        | {"LIBTPU_INIT_ARGS": "", "XLA_FLAGS": ""},
         "programs": programs,
     }
     temporary = path.with_suffix(".tmp")
@@ -219,7 +246,8 @@ def fingerprint(program: Program) -> str:
     config = program.config
     model = config.model
     stacks = ("num_encoder_layers", "num_decoder_layers", "generator_num_layers")
-    shallow = dataclasses.replace(model, **dict.fromkeys(stacks, 1))
+    one_layer: dict[str, Any] = dict.fromkeys(stacks, 1)
+    shallow = dataclasses.replace(model, **one_layer)
     step, arguments = _step(dataclasses.replace(config, model=shallow), program.stage)
     lowered = step.trace(*arguments).lower(lowering_platforms=("tpu",)).as_text()
     products = re.findall(r"stablehlo\.(?:dot_general|convolution|while)\b.*", lowered)
@@ -292,7 +320,6 @@ def compile_step(
     Raises:
       UserError: libtpu is missing, XLA could not compile it, or gives no FLOPs.
     """
-    root = Path(__file__).parent.parent
     if identity.versions(("libtpu",))["libtpu"] == "missing":
         raise UserError(
             "compiling for a TPU needs libtpu, which the extra 'tpu-compile' brings: "
@@ -304,7 +331,7 @@ def compile_step(
         input=json.dumps(request),
         capture_output=True,
         text=True,
-        env=_environment(topology, root),
+        env=_environment(topology),
     )
     if done.returncode:
         errors = re.findall(r"^[A-Za-z_][\w.]*: .*", done.stderr, re.MULTILINE)
@@ -315,12 +342,11 @@ def compile_step(
     return Cost(flops=counted, operations=operations, **answer)
 
 
-def _environment(topology: str, root: Path) -> dict[str, str]:
+def _environment(topology: str) -> dict[str, str]:
     """This process's variables, except those that steer XLA: the same program everywhere."""
     chips = math.prod(map(int, topology.partition(":")[2].split("x")))
-    paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    steering = ("JAX_", "LIBTPU_", "TPU_", "XLA_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    paths = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_STEERING)}
     return kept | {
         "PYTHONPATH": os.pathsep.join(paths),
         "JAX_PLATFORMS": "cpu",
@@ -359,7 +385,7 @@ def _step(config: PretrainConfig, stage: Stage, mesh: Any = None) -> tuple[Any, 
     # Rows for sentinels and [M] are the last of T5's vocabulary, whatever its size.
     vocabulary = VocabularyFacts.of_pieces(config.model.vocab_size - 128)
     train_step = step.build_train_step(config, vocabulary, stage)
-    options = {} if mesh is None else {"out_shardings": whole}
+    options: dict[str, Any] = {} if mesh is None else {"out_shardings": whole}
     return (
         jax.jit(train_step, donate_argnums=0, **options),
         (state, chunks, abstract((), jnp.int32, whole)),

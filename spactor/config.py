@@ -302,7 +302,7 @@ class DataConfig:
         )
 
 
-def _paper(mlm_ratio: float, **model: int) -> PretrainConfig:
+def _paper(mlm_ratio: float, **model: Any) -> PretrainConfig:
     return PretrainConfig(
         model=ModelConfig(vocab_size=32_128, head_dim=64, **model),
         corruption=CorruptionConfig(mlm_ratio=mlm_ratio),

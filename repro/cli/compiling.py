@@ -21,13 +21,4 @@ def compile_flops(
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from analysis import compiled
 
-    kept = compiled.update(everything=everything)
-    for program, one in kept.items():
-        print(
-            f"{program}: {one.cost.flops:.4g} FLOPs a chip, analytic {one.analytic_flops:.4g}, "
-            f"peak memory {one.cost.memory_bytes['peak'] / 2**30:.1f} GiB"
-        )
-    for size in compiled.PAPER:
-        for variant in compiled.VARIANTS:
-            ratio = compiled.ratio(kept, size, variant)
-            print(f"{size}, {variant}: first stage over second {ratio:.4f}")
+    print(compiled.summary(compiled.update(everything=everything)))

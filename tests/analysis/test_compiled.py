@@ -120,6 +120,11 @@ def test_a_chip_holds_the_step():
         assert one.cost.memory_bytes["peak"] < 32 * 2**30, program
 
 
+def test_the_documentation_has_the_kept_numbers():
+    text = (ROOT / "docs" / "flops.md").read_text("utf-8")
+    assert compiled.summary(KEPT) in text, "put the table that `repro compile-flops` prints there"
+
+
 def test_a_ratio_needs_both_stages():
     hybrid = Program(size="base", stage="hybrid", variant="ours")
     assert compiled.ratio({hybrid: KEPT[hybrid]}, "base", "ours") is None
@@ -205,7 +210,7 @@ def test_an_identity_is_of_the_products_alone():
 def test_the_compiling_process_inherits_nothing_that_steers_xla(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_something")
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
-    environment = compiled._environment("v4:2x2x1", ROOT)
+    environment = compiled._environment("v4:2x2x1")
     assert environment["TPU_ACCELERATOR_TYPE"] == "v4-8"  # 4 chips of 2 cores
     assert "XLA_FLAGS" not in environment and "JAX_ENABLE_X64" not in environment
 
