@@ -19,7 +19,8 @@ from markupsafe import Markup
 
 import figures
 import tables
-from analysis import learning, trend
+from analysis import claims, learning, trend
+from analysis.claims import showing
 from figures import drawing
 from repro import published
 from repro import records as record_files
@@ -137,6 +138,8 @@ def page(
         trend=trend.run(everything),
         trend_module=trend,
         learning=checks,
+        claims=showing.beside(claims.judge(published.load_all()), claims.judge(everything)),
+        showing=showing,
         passed=sum(check.passed for check in checks.checks),
         suites=_suites(everything),
         seeds=sorted({int(seed) for seed in everything["seed"].dropna()}),

@@ -76,6 +76,33 @@ def learned(
 
 
 @app.command()
+def claims(
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+    verdict: Annotated[
+        str,
+        typer.Option(
+            "--verdict", help="Only: holds, partly, fails, inconsistent or 'not testable'."
+        ),
+    ] = "",
+    format: Annotated[str, typer.Option("--format", help="text, markdown or json.")] = "text",
+) -> None:
+    """Judges the paper's claims on its own numbers and, beside them, on ours."""
+    from analysis.claims import judge, showing
+    from repro import published
+
+    only = showing.verdict_named(verdict) if verdict else None
+    # Without any runs the paper's own numbers are still worth a verdict.
+    nothing_ran = not source and runs == DEFAULT_RUNS and not runs.exists()
+    ours = None
+    if source != "published" and not nothing_ran:
+        ours = judge(measured(source, profile, runs).records)
+    rows = showing.beside(judge(published.load_all()), ours)
+    print(showing.render(rows if only is None else showing.of_verdict(rows, only), format))
+
+
+@app.command()
 def report(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:

@@ -4,7 +4,8 @@ One CSV a table: ``table2.csv`` and ``table4.csv`` hold the suite averages (mean
 deviation, number of runs, bold as printed) and the FLOPs column; ``table3.csv`` the efficiency of
 the two stages, its FLOPs in FLOPs (the paper prints GFLOPs as a mantissa of ``decimals`` digits
 times ten thousand); ``table6.csv`` to ``table17.csv`` the medians of every task; ``table1.csv``
-and ``table5.csv`` facts and settings; ``finetuning.csv`` those of Appendix A.2. ``tasks.csv``
+and ``table5.csv`` facts and settings; ``finetuning.csv`` those of Appendix A.2; ``prose.csv`` the
+numbers that only the text states (``prose/…``, ``trend/…``), each with its section. ``tasks.csv``
 names the tasks and the sizes of their public evaluation sets, which the paper does not print.
 
 Numbers are kept as printed: a value has as many decimals as ``decimals`` says. Where the text of
@@ -57,6 +58,16 @@ def load_finetuning() -> pd.DataFrame:
     return _read("finetuning.csv", FINETUNING_PLACE).copy()
 
 
+def load_prose() -> pd.DataFrame:
+    """Numbers stated in the text: ``prose/…`` and ``trend/…``; ``place`` is the section.
+
+    >>> frame = load_prose().set_index("metric")
+    >>> float(frame.loc["trend/slope", "value"]), frame.loc["trend/slope", "place"]
+    (-6.9e-05, 'Appendix B')
+    """
+    return _read("prose.csv", "").copy()
+
+
 def load_all() -> pd.DataFrame:
     """Every published record there is."""
     return _everything().copy()
@@ -64,7 +75,7 @@ def load_all() -> pd.DataFrame:
 
 @functools.cache
 def _everything() -> pd.DataFrame:
-    return records.combine(*(load(table) for table in TABLES), load_finetuning())
+    return records.combine(*(load(table) for table in TABLES), load_finetuning(), load_prose())
 
 
 @functools.cache
@@ -72,7 +83,7 @@ def _read(name: str, place: str) -> pd.DataFrame:
     path = _FOLDER / name
     with path.open(encoding="utf-8", newline="") as file:
         rows = [
-            {**row, "source": "published", "profile": "paper", "place": place}
+            {"place": place, **row, "source": "published", "profile": "paper"}
             for row in csv.DictReader(file)
         ]
     return records.from_rows(rows, str(path))

@@ -159,7 +159,26 @@ def test_the_bold_rule_gives_the_printed_bold(table):
         assert row.bold == strictly_higher(row.value, means["0", row.checkpoint, row.suite])
 
 
+def test_prose_numbers_equal_those_read_again_from_the_text():
+    # Place, metric and number in the order of the paper; fractions and units as it writes them.
+    by_hand = """
+        Abstract: 50 40 | Section 1: 1/8 1/4 | Section 3.1: 32000 27 57 | Section 3.2.1: 250e3 200e3
+        | Section 3.2.2: 1 3 75 | Section 3.2.3: 37.5 2 1.2 1.1 40 | Section 3.2.4: 700e6 6 3 35 20
+        | Appendix A.1: 1 10 20 50 5 10 15 20 25 15 3 4 6 1/4 1/3 2048 250e3
+        | Appendix B: 120e3 -6.90e-5 0.01 | Appendix C: 20 | Table 2: 3
+    """
+    expected = {}
+    for part in by_hand.split("|"):
+        place, _, numbers = " ".join(part.split()).partition(": ")
+        pairs = [number.partition("/") for number in numbers.split()]
+        expected[place] = [float(above) / float(below or 1) for above, _, below in pairs]
+    found = published.load_prose().groupby("place")["value"].agg(list).to_dict()
+    assert found.keys() == expected.keys()
+    for place, values in expected.items():
+        assert found[place] == pytest.approx(values, abs=1e-4 if place.endswith("A.1") else 1e-12)
+
+
 def test_load_all_joins_them_and_an_unknown_table_is_named():
-    assert len(published.load_all()) == 1336
+    assert len(published.load_all()) == 1380
     with pytest.raises(UserError, match="the paper has no table 18; it has 1 to 17"):
         published.load(18)

@@ -79,6 +79,9 @@ def test_everything_is_on_it(page):
         "cola (matthews_corrcoef); mrpc (accuracy, f1)",
         "base/s0/sc/0-500K",
         "learning checks passed 6 of 6",
+        "88 claims; published: 37 holds",
+        "For Large, 35 % of the compute is saved. Section 3.2.4 inconsistent",
+        "published: 1 − 1.06 / 2.00 = 47 % are saved at 500K; stated: 35 %",
     ):
         assert words in text, words
 

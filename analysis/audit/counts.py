@@ -1,0 +1,122 @@
+"""Accuracies as counts: each is k of the n examples of its public evaluation set, for a whole k.
+
+A median over an odd number of runs is the score of one of them, so it must be k/n too; a mean over
+runs need not. So the check also tells which of the two a table prints.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+from analysis.audit.finding import (
+    Finding,
+    Printed,
+    Row,
+    exact,
+    examples,
+    half_unit,
+    headings,
+    shown,
+    verdict_of,
+)
+from analysis.audit.suspects import one_digit_away
+
+
+def check(printed: Printed) -> list[Finding]:
+    """A finding per accuracy with a known evaluation set, then one on the rounding of halves."""
+    findings = []
+    halves: list[tuple[str, Fraction, Fraction]] = []
+    for row, suite, cells in printed.breakdown():
+        for cell in cells:
+            n = examples().get((suite, cell.task, cell.metric))
+            if n is None or math.isnan(cell.value):
+                continue
+            findings.append(_check_count(cell, row, n))
+            value = exact(cell.value, cell.decimals)
+            half = half_unit(cell.decimals)
+            for k in counts(value, n, half):
+                if abs(Fraction(100 * k, n) - value) == half:
+                    name = headings()[suite, cell.task]
+                    halves.append((f"{cell.place} {name}", Fraction(100 * k, n), value))
+    return [*findings, _check_halves(halves)]
+
+
+def counts(value: Fraction, n: int, half: Fraction) -> list[int]:
+    """Every k of which 100·k/n may have been rounded to ``value``, whichever way halves go.
+
+    >>> half = Fraction(1, 200)
+    >>> counts(Fraction("40.63"), 32, half), counts(Fraction("91.94"), 277, half)
+    ([13], [])
+    """
+    lowest = max(math.ceil((value - half) * n / 100), 0)
+    highest = min(math.floor((value + half) * n / 100), n)
+    return list(range(lowest, highest + 1))
+
+
+def _check_count(cell: Any, row: Row, n: int) -> Finding:
+    value = exact(cell.value, cell.decimals)
+    half = half_unit(cell.decimals)
+    fits = counts(value, n, half)
+    remark = ""
+    if fits:
+        arithmetic = f"{fits[0]}/{n} = {shown(Fraction(100 * fits[0], n))}"
+    else:
+        below = math.floor(value * n / 100)
+        near = [f"{k}/{n} = {shown(Fraction(100 * k, n))}" for k in (below, below + 1) if k <= n]
+        arithmetic = f"no k/{n} rounds to it: {', '.join(near)}"
+        remark = _how_else(cell, n, half)
+    name = headings()[cell.suite, cell.task]
+    return Finding(
+        id=f"k-of-n/{row.id}/{cell.suite}/{cell.task}/{cell.metric}",
+        kind="k of n",
+        where=f"{cell.place}, {row.text}, {name} ({cell.metric})",
+        said=f"{cell.value:.2f}",
+        arithmetic=arithmetic,
+        verdict=verdict_of(bool(fits)),
+        remark=remark,
+    )
+
+
+def _how_else(cell: Any, n: int, half: Fraction) -> str:
+    """A mean over the runs, or a slip of one digit, if either could have given the number."""
+    value = exact(cell.value, cell.decimals)
+    ways = []
+    runs = int(cell.runs)
+    total = counts(value, n * runs, half)
+    if total:
+        mean = shown(Fraction(100 * total[0], n * runs))
+        ways.append(f"a mean over {runs} runs could: {total[0]}/({runs}·{n}) = {mean}")
+    else:
+        ways.append(f"nor is it a mean over {runs} runs")
+    text = f"{cell.value:.{int(cell.decimals)}f}"
+    # A slip in a whole digit would have moved the cell far from its column.
+    slips = [
+        f"{k}/{n} = {one}"
+        for one in sorted(one_digit_away(text), key=lambda one: abs(float(one) - cell.value))
+        if abs(float(one) - cell.value) < 1.0
+        for k in counts(Fraction(one), n, half)
+    ]
+    if slips:
+        ways.append(f"one digit away: {', '.join(slips)}")
+    return "; ".join(ways)
+
+
+def _check_halves(halves: list[tuple[str, Fraction, Fraction]]) -> Finding:
+    up = [half for half in halves if half[2] > half[1]]
+    even = [half for half in halves if int(half[2] * 100) % 2 == 0]
+    telling = [half for half in halves if half not in even]
+    written = [f"{place}: {shown(at)} → {shown(value, 2)}" for place, at, value in halves]
+    return Finding(
+        id="k-of-n/halves",
+        kind="k of n",
+        where="Tables 6 to 17",
+        said=f"{len(halves)} cells are exact halves at the printed precision",
+        arithmetic=f"{'; '.join(dict.fromkeys(written)) or 'none'}; rounded up: {len(up)}, "
+        f"to the even digit: {len(even)}",
+        verdict=verdict_of(len(up) == len(halves) or len(even) == len(halves)),
+        remark=f"halves go up, as {telling[0][0]} tells; formatting a float rounds to even"
+        if telling and len(up) == len(halves)
+        else "",
+    )

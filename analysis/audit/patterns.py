@@ -1,0 +1,260 @@
+"""What the differences between averages and breakdowns have in common, over all rows of a suite.
+
+Under the usual rule a task's metrics are averaged first, then the tasks. Three questions:
+
+* grouping: would another rule, some task's metrics counting as tasks of their own, fit better?
+* signs: are the averages as often above their breakdowns as below?
+* equal: are more of them equal than a mean over runs and medians over runs can be?
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from analysis.audit.finding import (
+    SUITE_NAMES,
+    Finding,
+    Printed,
+    Row,
+    exact,
+    half_unit,
+    headings,
+    verdict_of,
+)
+
+USUAL_GAP = {5: 0.295, 3: 0.340}
+"""Standard deviation of mean − median over so many normal runs, in standard deviations of a run:
+√(0.2868 − 1/5) and √(0.4487 − 1/3)."""
+SIGNIFICANT = 0.05
+FLAN = ("mmlu", "bbh")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A suite average, what its breakdown gives, and what lies between.
+
+    Attributes:
+      row, suite, record: the average.
+      terms: what is averaged: per task, or per metric of a task that is divided.
+      value: average minus mean of the terms.
+    """
+
+    row: Row
+    suite: str
+    record: Any
+    terms: Mapping[tuple[str, str], Fraction]
+    value: Fraction
+
+    @property
+    def recomputed(self) -> Fraction:
+        """Mean of the terms."""
+        return sum(self.terms.values(), Fraction(0)) / len(self.terms)
+
+    @property
+    def usual(self) -> float:
+        """What the gap spreads by when a mean stands against medians."""
+        return USUAL_GAP[int(self.record.runs)] * float(self.record.std)
+
+
+def terms_of(
+    cells: list[Any], divided: frozenset[str] = frozenset()
+) -> dict[tuple[str, str], Fraction]:
+    """What a suite's average is the mean of, exactly; tasks with a lost cell are left out.
+
+    Args:
+      cells: task records of one row and suite.
+      divided: tasks of which every metric is a term; of the others it is the metrics' mean.
+
+    Returns:
+      By task and metric; the metric is "" where it is the mean.
+    """
+    lost = {str(cell.task) for cell in cells if math.isnan(cell.value)}
+    values: dict[tuple[str, str], list[Fraction]] = {}
+    for cell in cells:
+        if cell.task not in lost:
+            key = (str(cell.task), str(cell.metric) if cell.task in divided else "")
+            values.setdefault(key, []).append(exact(cell.value, cell.decimals))
+    return {key: sum(parts, Fraction(0)) / len(parts) for key, parts in values.items()}
+
+
+def gaps(printed: Printed, suite: str, divided: frozenset[str] = frozenset()) -> list[Gap]:
+    """The gaps of a suite, of the rows whose breakdown is there and whole."""
+    found = []
+    for row, of, record in printed.averages():
+        cells = printed.cells(row, of)
+        if of != suite or not cells or any(math.isnan(cell.value) for cell in cells):
+            continue
+        terms = terms_of(cells, divided)
+        mean = sum(terms.values(), Fraction(0)) / len(terms)
+        value = exact(record.value, record.decimals) - mean
+        found.append(Gap(row, suite, record, terms, value))
+    return found
+
+
+def rounding(record: Any) -> Fraction:
+    """Most by which rounding alone parts an average and the mean of cells printed like it."""
+    return 2 * half_unit(record.decimals)
+
+
+def divided_tasks(printed: Printed) -> dict[str, frozenset[str]]:
+    """Of every suite, the tasks whose metrics the averages count as tasks of their own.
+
+    No task, unless the gaps speak for another rule decisively: 1/``SIGNIFICANT`` times as likely
+    as under the usual one, for each of the rules there are to choose from.
+    """
+    return {suite: _best(printed, suite)[0] for suite in SUITE_NAMES}
+
+
+def check(printed: Printed) -> list[Finding]:
+    """Findings on groupings, signs and equal cells."""
+    return [*_check_groupings(printed), *_check_signs(printed), *_check_equal(printed)]
+
+
+def _rules(printed: Printed, suite: str) -> list[frozenset[str]]:
+    """Every set of tasks that could be divided."""
+    metrics: dict[str, set[str]] = {}
+    for _, of, cells in printed.breakdown():
+        if of == suite:
+            for cell in cells:
+                metrics.setdefault(cell.task, set()).add(cell.metric)
+    several = [task for task, names in metrics.items() if len(names) > 1]
+    if len(metrics) == 1:
+        return [frozenset()]
+    return [
+        frozenset(chosen)
+        for size in range(len(several) + 1)
+        for chosen in itertools.combinations(several, size)
+    ]
+
+
+def _misfit(found: list[Gap]) -> float:
+    """Sum of squares of the gaps, in units of the usual ones: −2 log likelihood."""
+    return math.fsum((float(gap.value) / gap.usual) ** 2 for gap in found if gap.usual)
+
+
+def _best(printed: Printed, suite: str) -> tuple[frozenset[str], float, float, int]:
+    """The rule to take, its misfit, that of the usual rule, and how many rules there are."""
+    misfits = {rule: _misfit(gaps(printed, suite, rule)) for rule in _rules(printed, suite)}
+    usual = misfits[frozenset()]
+    best = min(misfits, key=lambda rule: misfits[rule])
+    decisive = 2 * math.log(len(misfits) / SIGNIFICANT)
+    if usual - misfits[best] <= decisive:
+        best = frozenset()
+    return best, misfits[best], usual, len(misfits)
+
+
+def _check_groupings(printed: Printed) -> list[Finding]:
+    findings = []
+    for suite, name in SUITE_NAMES.items():
+        rule, misfit, usual, rules = _best(printed, suite)
+        if rules == 1:
+            continue
+        count = len(gaps(printed, suite))
+        arithmetic = (
+            f"sum of (gap / usual gap)² over {count} rows: {usual:.1f} with metrics averaged "
+            "within each task first"
+        )
+        remark = ""
+        if rule:
+            tasks = ", ".join(headings()[suite, task] for task in sorted(rule))
+            terms = len(gaps(printed, suite, rule)[0].terms)
+            arithmetic += f", {misfit:.1f} with every metric of {tasks} as a task ({terms} terms)"
+            remark = f"the averages divide {tasks}, which Tables 6 and 7 print as one column"
+            remark = remark if suite == "glue" else f"the averages divide {tasks}"
+        else:
+            arithmetic += f"; none of {rules - 1} other rules is decisively better"
+        findings.append(
+            Finding(
+                id=f"average/grouping/{suite}",
+                kind="average",
+                where=f"Tables 2 and 4, column {name}",
+                said="one column per task in the breakdown",
+                arithmetic=arithmetic,
+                verdict=verdict_of(not rule),
+                remark=remark,
+            )
+        )
+    return findings
+
+
+def _check_signs(printed: Printed) -> list[Finding]:
+    """Exact sign test on the usual rule's gaps, Bonferroni over suites."""
+    findings = []
+    for suite, name in SUITE_NAMES.items():
+        values = [gap.value for gap in gaps(printed, suite)]
+        above, below = sum(gap > 0 for gap in values), sum(gap < 0 for gap in values)
+        n = above + below
+        tail = sum(math.comb(n, k) for k in range(max(above, below), n + 1))
+        p = min(1.0, 2 * tail / 2**n * len(SUITE_NAMES))
+        findings.append(
+            Finding(
+                id=f"average/sign/{suite}",
+                kind="average",
+                where=f"Tables 2 and 4, column {name}",
+                said=f"{above} averages above the mean of their tasks, {below} below",
+                arithmetic=f"sign test: 2 × {tail}/{2**n} × {len(SUITE_NAMES)} suites, p = {p:.2g}",
+                verdict=verdict_of(p >= SIGNIFICANT),
+                remark="" if p >= SIGNIFICANT else "one-sided, so no matter of medians",
+            )
+        )
+    return findings
+
+
+def _check_equal(printed: Printed) -> list[Finding]:
+    """How many averages equal their breakdown, against how many would by chance."""
+    groups = [
+        (size, kind, suites)
+        for size in ("base", "large")
+        for kind, suites in (
+            ("other", tuple(suite for suite in SUITE_NAMES if suite not in FLAN)),
+            ("FLAN", FLAN),
+        )
+    ]
+    divided = divided_tasks(printed)
+    findings = []
+    for size, kind, suites in groups:
+        chances, equal = [], []
+        for suite in suites:
+            for gap in gaps(printed, suite, divided[suite]):
+                limit = rounding(gap.record)
+                if gap.row.size == size and gap.usual:
+                    chances.append(math.erf(float(limit) / gap.usual / math.sqrt(2)))
+                    if abs(gap.value) <= limit:
+                        equal.append(f"{SUITE_NAMES[suite]} {gap.row.text}")
+        p = min(1.0, _at_least(len(equal), chances) * len(groups))
+        findings.append(
+            Finding(
+                id=f"average/equal/{size}-{kind.lower()}",
+                kind="average",
+                where=f"Table {2 if size == 'base' else 4}, "
+                + ", ".join(SUITE_NAMES[suite] for suite in suites),
+                said=f"{len(equal)} of {len(chances)} averages equal the mean of the breakdown",
+                arithmetic=f"expected of means against medians: {math.fsum(chances):.1f}; "
+                f"{len(equal)} or more by chance: p = {p:.2g} (× {len(groups)} groups)",
+                verdict=verdict_of(p >= SIGNIFICANT),
+                remark=""
+                if p >= SIGNIFICANT
+                else f"some are averages of the very cells printed: {'; '.join(equal)}",
+            )
+        )
+    return findings
+
+
+def _at_least(count: int, chances: list[float]) -> float:
+    """Probability of ``count`` or more successes of independent trials.
+
+    >>> _at_least(2, [0.5, 0.5]), _at_least(0, [])
+    (0.25, 1.0)
+    """
+    ways = [1.0]
+    for chance in chances:
+        ways = [
+            before * (1 - chance) + after * chance
+            for before, after in zip([*ways, 0.0], [0.0, *ways], strict=True)
+        ]
+    return math.fsum(ways[count:])

@@ -1,0 +1,246 @@
+"""Claims of Appendix A: how the settings were found, and those of fine-tuning."""
+
+from __future__ import annotations
+
+import math
+
+from analysis import scores
+from analysis.claims.claim import Cells, Claim, Finding, Verdict, contradiction, graded
+from analysis.claims.comparisons import Contrast, Family, non_inferiority
+from analysis.claims.evidence import STUDY_MODEL, STUDY_SUITES, Evidence, Missing, stated
+from analysis.claims.shapes import encoder_parameters, generator_parameters
+from analysis.statistics import Sample, welch
+from analysis.trend import format_p
+from repro import published
+
+SETTINGS = Cells(("setting/",))
+FINETUNING = Cells(("finetuning/",))
+SIZES = ("base", "large")
+KEPT: tuple[str, ...] = (
+    *("lambda_rtd", "lambda_sc", "noise_density", "mean_noise_span_length"),
+    *("input_length", "batch_size", "warmup_steps"),
+)
+STUDY = Cells(("average",), (STUDY_MODEL[0],), (STUDY_MODEL[1],), (STUDY_MODEL[2],), STUDY_SUITES)
+STUDY_MARGIN = 0.5
+"""Points of a suite score; about the spread of SuperGLUE over runs in Table 2."""
+
+
+def generator_share(evidence: Evidence) -> Finding:
+    least = stated("prose/generator_over_encoder_least")
+    most = stated("prose/generator_over_encoder_most")
+    parts, passed, total = [], 0, 0
+    for size in SIZES:
+        model = evidence.config(size).model
+        ratios = {
+            "layers": model.generator_num_layers / model.num_encoder_layers,
+            "MLP": model.generator_mlp_dim / model.mlp_dim,
+            "parameters": generator_parameters(model) / encoder_parameters(model),
+        }
+        passed += sum(
+            round(least, 3) <= round(ratio, 3) <= round(most, 3) for ratio in ratios.values()
+        )
+        total += len(ratios)
+        numbers = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
+        parts.append(f"{size.capitalize()} {numbers}")
+    return Finding(
+        graded(passed, total) if passed else contradiction(evidence),
+        f"generator over the discriminator's encoder: {'; '.join(parts)}; stated: 1/4 to 1/3",
+    )
+
+
+def choices_in_search(evidence: Evidence) -> Finding:
+    wrong, parts = [], []
+    for name, grid, scale in (
+        ("lambda_rtd", "lambda_grid", 1.0),
+        ("lambda_sc", "lambda_grid", 1.0),
+        ("mlm_ratio", "mlm_ratio_grid", 100.0),
+        ("generator_layers", "generator_layers_grid", 1.0),
+    ):
+        values = grid_values(grid)
+        chosen = scale * evidence.setting(name, "base")
+        listed = ", ".join(f"{value:g}" for value in values)
+        parts.append(f"{name} {chosen:g} of {listed}")
+        if not any(math.isclose(chosen, value) for value in values):
+            wrong.append(name)
+    return Finding(contradiction(evidence) if wrong else Verdict.HOLDS, "; ".join(parts))
+
+
+def grid_values(name: str) -> list[float]:
+    """Values searched, in the order of print.
+
+    >>> grid_values("generator_layers_grid")
+    [3.0, 4.0, 6.0]
+    """
+    prose = published.load_prose()
+    return list(prose.loc[prose["metric"].str.startswith(f"prose/{name}/"), "value"])
+
+
+def large_reuses(evidence: Evidence) -> Finding:
+    pairs = {name: [evidence.setting(name, size) for size in SIZES] for name in KEPT}
+    changed = [name for name, (base, large) in pairs.items() if base != large]
+    base, large = (100.0 * evidence.setting("mlm_ratio", size) for size in SIZES)
+    claimed = stated("prose/mlm_ratio_percent", "large")
+    fits = not changed and math.isclose(large, claimed) and large > base
+    return Finding(
+        Verdict.HOLDS if fits else contradiction(evidence),
+        f"{len(KEPT) - len(changed)} of {len(KEPT)} settings of corruption, loss, batch and "
+        f"schedule are Base's; the MLM ratio goes from {base:g} % to {large:g} %, stated "
+        f"{claimed:g} %",
+    )
+
+
+def head_as_wide(evidence: Evidence) -> Finding:
+    pairs = {
+        size: (
+            evidence.setting("rtd_mlp_dim", size),
+            evidence.setting("discriminator_mlp_dim", size),
+        )
+        for size in SIZES
+    }
+    equal = all(head == body for head, body in pairs.values())
+    numbers = ", ".join(
+        f"{size.capitalize()} {head:g} and {body:g}" for size, (head, body) in pairs.items()
+    )
+    return Finding(Verdict.HOLDS if equal else contradiction(evidence), numbers)
+
+
+def best_of(study: str, best: str) -> Claim:
+    """One setting of a study against all others; its id says which."""
+    names = {
+        "mlm": ("a masking ratio of 15 %", "best-mlm-ratio"),
+        "lambda": ("λ1 = λ2 = 10", "best-lambda"),
+        "generator": ("a generator of 4 layers, 1/3 of the encoder,", "best-generator"),
+    }
+
+    def judge(evidence: Evidence) -> Finding:
+        found = evidence.study(study, best)
+        if best not in found:
+            raise Missing(f"the {study} study has no scores over several runs of {best}")
+        averages = {setting: _average(suites) for setting, suites in found.items()}
+        ours = averages.pop(best)
+        lower = {name: other for name, other in averages.items() if other.mean < ours.mean}
+        p_values = [welch(ours, other, alternative="greater") for other in averages.values()]
+        least = max(p_values, default=math.nan)
+        numbers = ", ".join(f"{name} {other.mean:.2f}" for name, other in averages.items())
+        return Finding(
+            graded(len(lower), len(averages)),
+            f"{best} scores {ours.mean:.2f}; {numbers}; the mean is higher than {len(lower)} of "
+            f"{len(averages)} others (largest one-sided p {format_p(least)})",
+        )
+
+    return Claim(
+        id=f"appendix-a.{names[study][1]}",
+        place="Appendix A.1",
+        says=f"Of what was tried, {names[study][0]} works best.",
+        test="highest mean over SuperGLUE and SQuAD in the study",
+        rests_on=(STUDY,),
+        judge=judge,
+    )
+
+
+def encoder_only(evidence: Evidence) -> Finding:
+    found = evidence.study("architecture", "encoder")
+    if not {"encoder", "encoder-decoder"} <= set(found):
+        raise Missing("the architecture study has no scores over several runs of both generators")
+    contrasts = [
+        Contrast(suite, sample, found["encoder-decoder"][suite], STUDY_MARGIN)
+        for suite, sample in found["encoder"].items()
+        if suite in found["encoder-decoder"]
+    ]
+    return non_inferiority("encoder-only minus encoder-decoder generator", Family(tuple(contrasts)))
+
+
+def _average(suites: dict[str, Sample]) -> Sample:
+    count = len(suites)
+    return Sample(
+        sum(sample.mean for sample in suites.values()) / count,
+        math.hypot(*(sample.std for sample in suites.values())) / count,
+        min(sample.runs for sample in suites.values()),
+    )
+
+
+def flan_halves(evidence: Evidence) -> Finding:
+    parts, wrong = [], 0
+    for name in ("learning_rate", "dropout_rate", "batch_size"):
+        flan, other = (evidence.number(f"finetuning/{kind}/{name}") for kind in ("flan", "default"))
+        wrong += not math.isclose(flan, other / 2.0)
+        parts.append(f"{name.replace('_', ' ')} {flan:g} and {other:g}")
+    return Finding(contradiction(evidence) if wrong else Verdict.HOLDS, ", ".join(parts))
+
+
+def finetuning_length(evidence: Evidence) -> Finding:
+    evidence.require(("paper",), "its fine-tuning is shorter by design")
+    last = scores.suite_scores(evidence.records, "last")["step"]
+    if last.empty:
+        raise Missing("no fine-tuning run with its steps; the paper prints none")
+    settings = published.load_finetuning().set_index("metric")["value"]
+    least, most = (settings[f"finetuning/default/{end}_steps"] for end in ("least", "most"))
+    passed = int(last.between(least, most).sum())
+    return Finding(
+        graded(passed, len(last)),
+        f"{passed} of {len(last)} fine-tuning runs end between {least / 1000:.0f}K and "
+        f"{most / 1000:.0f}K steps",
+    )
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        id="appendix-a.generator-share",
+        place="Appendix A.1",
+        says="The generator is best at 1/4 to 1/3 of the discriminator's encoder.",
+        test="whether Table 5's generators are: layers, MLP width and parameters",
+        rests_on=(SETTINGS,),
+        judge=generator_share,
+    ),
+    Claim(
+        id="appendix-a.choices-in-search",
+        place="Appendix A.1",
+        says="Base's settings come out of the grids that were searched.",
+        test="membership of Table 5's values in the grids",
+        rests_on=(SETTINGS,),
+        judge=choices_in_search,
+    ),
+    best_of("mlm", "15"),
+    best_of("lambda", "10-10"),
+    best_of("generator", "4"),
+    Claim(
+        id="appendix-a.encoder-only",
+        place="Appendix A.1",
+        says="A generator without a decoder is as good as one with it.",
+        test="non-inferiority by suite, margin half a point, Holm",
+        rests_on=(STUDY,),
+        judge=encoder_only,
+    ),
+    Claim(
+        id="appendix-a.large-reuses",
+        place="Section 3.2.4, Appendix A.1",
+        says="Large takes over Base's settings, but for its generator and a higher MLM ratio.",
+        test="Table 5, column against column",
+        rests_on=(SETTINGS,),
+        judge=large_reuses,
+    ),
+    Claim(
+        id="table5.head-width",
+        place="Table 5",
+        says="The RTD head is as wide as the discriminator's MLP.",
+        test="Table 5, row against row",
+        rests_on=(SETTINGS,),
+        judge=head_as_wide,
+    ),
+    Claim(
+        id="appendix-a.flan-halves",
+        place="Appendix A.2",
+        says="FLAN is tuned with half the learning rate, dropout and batch of the others.",
+        test="arithmetic on the fine-tuning settings",
+        rests_on=(FINETUNING,),
+        judge=flan_halves,
+    ),
+    Claim(
+        id="appendix-a.finetuning-length",
+        place="Appendix A.2",
+        says="Fine-tuning takes 250K to 300K steps.",
+        test="last step of every measured fine-tuning run",
+        rests_on=(Cells(("average",)),),
+        judge=finetuning_length,
+    ),
+)

@@ -1,0 +1,287 @@
+"""Typed access to the numbers that claims rest on; what is not there raises ``Missing``.
+
+Every lookup serves published and measured records alike: a published suite average and the runs
+behind a measured one are both a ``Sample``.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis import scores
+from analysis.statistics import Sample
+from repro import published
+from repro.records import SUITES, sole_profile
+from spactor.config import CorruptionConfig, ModelConfig, PretrainConfig
+
+HALF, FULL = 500_000, 1_000_000
+"""The two checkpoints of Tables 2 and 4, in pre-training steps."""
+SUITE_NAMES = dict(
+    zip(SUITES, ("GLUE", "SuperGLUE", "SQuAD", "CNN/DM", "Rainbow", "MMLU", "BBH"), strict=True)
+)
+STUDY_MODEL = ("base", "inf", 250_000)
+STUDY_SUITES = ("superglue", "squad")
+"""Appendix A.1 chose its settings on these scores of this model."""
+REAL_TASK_PROFILES = ("paper", "mini")
+VOCABULARY_ROWS = 32_128
+"""T5's embedding: 32,000 pieces and 100 sentinels, filled up to a multiple of 128."""
+
+
+class Missing(Exception):
+    """The records can't tell; the message says what they lack, without a full stop."""
+
+
+def describe(size: str, tau: str, checkpoint: int | None = None) -> str:
+    """A model in words.
+
+    >>> describe("base", "0", 500_000), describe("large", "inf")
+    ('the Base baseline at 500K', 'Large SPACTOR(∞)')
+    """
+    name = size.capitalize()
+    model = f"the {name} baseline" if tau == "0" else f"{name} SPACTOR({tau.replace('inf', '∞')})"
+    return model if checkpoint is None else f"{model} at {steps(checkpoint)}"
+
+
+def steps(count: int) -> str:
+    """Steps as the paper prints them.
+
+    >>> steps(500_000), steps(1_000_000)
+    ('500K', '1M')
+    """
+    return f"{count // 1_000_000}M" if count % 1_000_000 == 0 else f"{count // 1000}K"
+
+
+def stated(metric: str, size: str = "", tau: str = "", checkpoint: int | None = None) -> float:
+    """A number of the paper's prose: what a claim claims, whatever it is held against."""
+    return _prose()[metric, size, tau, checkpoint]
+
+
+@functools.cache
+def _prose() -> dict[tuple[str, str, str, int | None], float]:
+    return {
+        (
+            row["metric"],
+            row["size"],
+            row["tau"],
+            None if pd.isna(row["checkpoint"]) else int(row["checkpoint"]),
+        ): float(row["value"])
+        for row in published.load_prose().to_dict("records")
+    }
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Records of one source and profile, looked up by what they are.
+
+    Attributes:
+      records: of the published experiments.
+      source, profile: of all of them, "" of no records.
+      variants: measured records of changed pre-trainings, for the studies of Appendix A.1.
+    """
+
+    records: pd.DataFrame
+    source: str
+    profile: str
+    variants: pd.DataFrame
+
+    @staticmethod
+    def of(records: pd.DataFrame) -> Evidence:
+        """Evidence of any records, none included.
+
+        Raises:
+          UserError: the records mix profiles, or a run's scores are incomplete.
+        """
+        source, profile = sole_profile(records) or ("", "")
+        if "variant" not in records:
+            return Evidence(records, source, profile, records.iloc[:0])
+        plain = records["variant"] == ""
+        return Evidence(records[plain], source, profile, records[~plain])
+
+    @functools.cached_property
+    def _scores(self) -> dict[tuple[str, str, int, str], Sample]:
+        table = scores.summary(self.records)
+        return {
+            (row["size"], row["tau"], int(row["checkpoint"]), row["suite"]): Sample(
+                float(row["mean"]), float(row["std"]), 1 if pd.isna(row["runs"]) else row["runs"]
+            )
+            for row in table[table["checkpoint"].notna()].to_dict("records")
+        }
+
+    def score(self, size: str, tau: str, checkpoint: int, suite: str) -> Sample:
+        """A suite's score, in per cent, over runs."""
+        found = self._scores.get((size, tau, checkpoint, suite))
+        if found is None:
+            name = SUITE_NAMES[suite]
+            raise Missing(f"no {name} score of {describe(size, tau, checkpoint)}")
+        return found
+
+    def spread_score(self, size: str, tau: str, checkpoint: int, suite: str) -> Sample:
+        """The same where it has a spread: a mean of one run bears no statement about scores."""
+        found = self.score(size, tau, checkpoint, suite)
+        if not found.testable:
+            raise Missing(
+                f"the {SUITE_NAMES[suite]} score of {describe(size, tau, checkpoint)} is of one "
+                f"run, without a spread ({found.mean:.2f})"
+            )
+        return found
+
+    def scored(self, size: str, tau: str, checkpoint: int, suite: str) -> bool:
+        """Whether there is such a score."""
+        return (size, tau, checkpoint, suite) in self._scores
+
+    def checkpoints(self, size: str, tau: str) -> list[int]:
+        """Checkpoints with a score of any suite, in order."""
+        return sorted({key[2] for key in self._scores if key[:2] == (size, tau)})
+
+    @functools.cached_property
+    def _flops(self) -> dict[tuple[str, str, int], tuple[float, int]]:
+        table = scores.relative_flops(self.records)
+        return {
+            (row["size"], row["tau"], int(row["checkpoint"])): (row["value"], int(row["decimals"]))
+            for row in table[table["checkpoint"].notna()].to_dict("records")
+        }
+
+    def relative_flops(self, size: str, tau: str, checkpoint: int) -> float:
+        """Pre-training FLOPs over those of the size's baseline at 500K."""
+        return self.printed_flops(size, tau, checkpoint)[0]
+
+    def printed_flops(self, size: str, tau: str, checkpoint: int) -> tuple[float, int]:
+        """The same with the decimals it is printed with."""
+        found = self._flops.get((size, tau, checkpoint))
+        if found is None:
+            raise Missing(f"no FLOPs of {describe(size, tau, checkpoint)}")
+        return found
+
+    def has_flops(self, size: str, tau: str, checkpoint: int) -> bool:
+        """Whether there is such a cost."""
+        return (size, tau, checkpoint) in self._flops
+
+    def number(self, metric: str, size: str = "") -> float:
+        """The one value of a metric that belongs to no run."""
+        found = self._numbers.get((metric, size))
+        if found is None:
+            raise Missing(f"no {metric}{f' of {size.capitalize()}' if size else ''}")
+        return found
+
+    @functools.cached_property
+    def _numbers(self) -> dict[tuple[str, str], float]:
+        frame = self.records
+        rows = frame[frame["step"].isna() & (frame["suite"] == "") & frame["value"].notna()]
+        pairs = zip(rows["metric"], rows["size"], rows["value"], strict=True)
+        # Of several the first counts: the baseline's, in the order of every table.
+        return {(metric, size): float(value) for metric, size, value in reversed(list(pairs))}
+
+    def step_overhead(self, size: str) -> float:
+        """FLOPs of a hybrid step over a plain one, less 1."""
+        plain = self.number("cost/step_flops/span_corruption", size)
+        return self.number("cost/step_flops/hybrid", size) / plain - 1.0
+
+    def relative_speed(self, size: str) -> float:
+        """Sequences per second of the first stage over the baseline's."""
+        if self.source == "published":
+            return self.number(f"{published.RELATIVE_SPEED}/hybrid", size)
+        return self._median_speed("hybrid", size) / self._median_speed("span_corruption", size)
+
+    def _median_speed(self, stage: str, size: str) -> float:
+        records = self.records[self.records["size"] == size]
+        rows = records[records["metric"] == f"timing/seqs_per_second/{stage}"]
+        if stage == "span_corruption":
+            rows = rows[rows["tau"].isin([scores.BASELINE_TAU, ""])]
+        # A shared hybrid prefix stands in the records once for every τ that runs through it.
+        rows = rows.drop_duplicates(["seed", "node", "step", "value"])
+        if rows.empty:
+            raise Missing(f"no sequences per second of {size.capitalize()}, stage {stage}")
+        return float(rows["value"].median())
+
+    def last_hybrid_step(self, size: str, tau: str) -> int:
+        """Last step, on the paper's scale, at which the hybrid objective was trained.
+
+        Measured: the last validation of the RTD loss. The paper says it by the model's name.
+        """
+        if self.source == "published":
+            if not self.checkpoints(size, tau):
+                raise Missing(f"no score of {describe(size, tau)}")
+            return int(tau.removesuffix("K")) * 1000
+        rows = self.records[
+            (self.records["metric"] == "validation/rtd_loss")
+            & (self.records["size"] == size)
+            & (self.records["tau"] == tau)
+        ]["paper_step"].dropna()
+        if rows.empty:
+            raise Missing(f"no RTD loss of {describe(size, tau)}")
+        return int(rows.max())
+
+    def setting(self, name: str, size: str) -> float:
+        """A number of Table 5's kind."""
+        return self.number(f"setting/{name}", size)
+
+    def config(self, size: str) -> PretrainConfig:
+        """The configuration that the settings spell out."""
+        heads = int(self.setting("discriminator_heads", size))
+        width = int(self.setting("discriminator_emb_dim", size))
+        layers = int(self.setting("discriminator_layers", size))
+        return PretrainConfig(
+            model=ModelConfig(
+                vocab_size=VOCABULARY_ROWS,
+                emb_dim=width,
+                num_heads=heads,
+                head_dim=width // heads,
+                mlp_dim=int(self.setting("discriminator_mlp_dim", size)),
+                num_encoder_layers=layers,
+                num_decoder_layers=layers,
+                generator_num_layers=int(self.setting("generator_layers", size)),
+                generator_mlp_dim=int(self.setting("generator_mlp_dim", size)),
+                rtd_mlp_dim=int(self.setting("rtd_mlp_dim", size)),
+            ),
+            corruption=CorruptionConfig(
+                noise_density=self.setting("noise_density", size),
+                mean_noise_span_length=self.setting("mean_noise_span_length", size),
+                mlm_ratio=self.setting("mlm_ratio", size),
+            ),
+            input_length=int(self.setting("input_length", size)),
+            batch_size=int(self.setting("batch_size", size)),
+        )
+
+    def tasks(self, suite: str) -> list[str]:
+        """Names of a suite's tasks, where they are the paper's and no stand-ins."""
+        self.require(REAL_TASK_PROFILES, "its tasks are stand-ins")
+        rows = self.records[(self.records["suite"] == suite) & (self.records["task"] != "")]
+        if rows.empty:
+            raise Missing(f"no task of {SUITE_NAMES[suite]}")
+        return sorted(set(rows["task"]))
+
+    def require(self, profiles: tuple[str, ...], reason: str) -> None:
+        """Refuses records of other profiles for what only these can tell."""
+        if self.profile and self.profile not in profiles:
+            raise Missing(f"this is the {self.profile} profile: {reason}")
+
+    def study(self, name: str, published_setting: str) -> dict[str, dict[str, Sample]]:
+        """Scores of a study of Appendix A.1: setting → suite → score of τ = ∞ at 250K.
+
+        Measured records of a changed pre-training have a ``variant`` of ``<name>-<setting>``;
+        those without one have the published setting.
+        """
+        found: dict[str, dict[str, Sample]] = {}
+        variants = self.variants
+        if not variants.empty:
+            named = variants[variants["variant"].str.startswith(f"{name}-")]
+            for variant, rows in named.groupby("variant"):
+                other = Evidence(rows, self.source, self.profile, variants.iloc[:0])
+                found[str(variant).removeprefix(f"{name}-")] = other.study_scores()
+        if not any(found.values()):
+            raise Missing(
+                f"the {name} study was not run here, and the paper prints no scores of it"
+            )
+        found.setdefault(published_setting, self.study_scores())
+        return {setting: suites for setting, suites in found.items() if suites}
+
+    def study_scores(self) -> dict[str, Sample]:
+        """Scores that Appendix A.1 chose settings by, where they are over several runs."""
+        return {
+            suite: score
+            for (size, tau, checkpoint, suite), score in self._scores.items()
+            if (size, tau, checkpoint) == STUDY_MODEL and suite in STUDY_SUITES and score.testable
+        }

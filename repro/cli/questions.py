@@ -1,0 +1,46 @@
+"""Commands that ask about the numbers themselves: is the paper consistent, where is this from?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Profile, Runs, Source, app, measured
+
+
+@app.command()
+def audit(
+    format: Annotated[str, typer.Option("--format", help="text, markdown or json.")] = "text",
+    everything: Annotated[bool, typer.Option("--all", help="The checks that agree, too.")] = False,
+) -> None:
+    """Recomputes what the paper's numbers say of each other; lists what does not agree."""
+    from analysis import audit as auditing
+    from repro import published
+
+    found = auditing.run(published.load_all())
+    print(auditing.render(found, format, everything=everything).rstrip("\n"))
+
+
+@app.command()
+def explain(
+    table: Annotated[int, typer.Option("--table", help="Number of the paper's table.")],
+    row: Annotated[str, typer.Option("--row", help="Labels of the row, such as '120K 500K'.")],
+    column: Annotated[str, typer.Option("--column", help="Heading of the column, such as SQuAD.")],
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+) -> None:
+    """Says where a cell of a table comes from: file and line, or runs with all that made them."""
+    import tables as modules
+    from tables import origins
+
+    modules.get(table)
+    if source == "published":
+        from repro import published
+
+        found = origins.explain(table, row, column, published.load(table))
+    else:
+        ours = measured(source, profile, runs)
+        found = origins.explain(table, row, column, ours.records, ours.provenance)
+    print(found.text())

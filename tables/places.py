@@ -1,0 +1,201 @@
+"""Finding a cell by what a person calls its row and column, and saying which numbers it shows.
+
+Matching is forgiving about case, punctuation, "τ =" and the order of labels, and strict about the
+rest: what fits several rows or columns is refused, and what fits none is answered with those there
+are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from repro.published import RELATIVE_FLOPS
+from repro.records import SIZES, SUITES
+from spactor.errors import UserError
+from tables.rendering import Cell, Column, Row, Table
+
+_FILLERS = {"τ", "tau", "ckpt", "checkpoint", "steps", "size", "row"}
+_ALIASES = {"inf": "∞", "infinity": "∞", "1000k": "1m"}
+_STAGES = {"baseline": "span_corruption"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One cell of a computed table.
+
+    Attributes:
+      table: the table.
+      row, column: the cell's.
+      cell: what stands there.
+      position: of the row, from 0.
+      default_size: the model's size, where the row doesn't say it.
+    """
+
+    table: Table
+    row: Row
+    column: Column
+    cell: Cell
+    position: int
+    default_size: str
+
+    @property
+    def title(self) -> str:
+        """Table, labels and heading, for people."""
+        labels = [
+            f"{column.heading} {label}" if column.key in ("tau", "checkpoint") else label
+            for column, label in zip(self.table.label_columns, self.row.labels, strict=True)
+        ]
+        return ", ".join([f"Table {self.table.number}", *labels, self.column.heading])
+
+    def label(self, key: str) -> str:
+        """A label of the row by its column's key; "" where the table has no such column."""
+        for column, label in zip(self.table.label_columns, self.row.labels, strict=True):
+            if column.key == key:
+                return label
+        return ""
+
+    @property
+    def size(self) -> str:
+        """Size of the model, "" where the cell is of none."""
+        if self.column.key in SIZES:
+            return self.column.key
+        return self.label("size").casefold() or self.default_size
+
+    @property
+    def tau(self) -> str:
+        """τ as in records, "" where the cell is of none."""
+        return self.label("tau").replace("∞", "inf")
+
+    @property
+    def checkpoint(self) -> int:
+        """Pre-training steps on the paper's scale, 0 where the cell is of none."""
+        label = self.label("checkpoint") or "0"
+        unit = {"K": 1_000, "M": 1_000_000}.get(label[-1], 1)
+        return int(label.rstrip("KM")) * unit
+
+    @property
+    def stage(self) -> str:
+        """Stage of pre-training, for Table 3."""
+        label = self.label("experiment")
+        return _STAGES.get(label.casefold(), "hybrid") if label else ""
+
+    @property
+    def suite(self) -> str:
+        """Suite of a score; "" where the cell is none."""
+        suite = self.column.key.partition("/")[0]
+        return suite if suite in SUITES and self.tau else ""
+
+    @property
+    def task(self) -> str:
+        """Task of a breakdown cell; "" for an average."""
+        return self.column.key.partition("/")[2] if self.suite else ""
+
+
+def find(table: Table, row: str, column: str, *, size: str = "") -> Place:
+    """The cell a person means.
+
+    Args:
+      table: as computed.
+      row: its labels or enough of them: "120K 500K", "τ = 120K, 500K", "Baseline".
+      column: heading or key, or an unambiguous part of it: "SQuAD", "world religions".
+      size: of the table's models, where its rows don't say it.
+
+    Raises:
+      UserError: nothing or several things fit; the line lists them.
+    """
+    position = _find_row(table, row, size)
+    place = _find_column(table, column)
+    found = table.rows[position]
+    return Place(table, found, table.columns[place], found.cells[place], position, size)
+
+
+def shown_records(place: Place, records: pd.DataFrame) -> pd.DataFrame:
+    """The published records whose numbers or words the cell shows."""
+    frame = records[records["place"] == f"Table {place.table.number}"]
+    if place.tau:
+        checkpoint = frame["checkpoint"].eq(place.checkpoint).fillna(False)
+        frame = frame[(frame["size"] == place.size) & (frame["tau"] == place.tau) & checkpoint]
+        if place.suite:
+            return frame[(frame["suite"] == place.suite) & (frame["task"] == place.task)]
+
+        return frame[frame["metric"] == RELATIVE_FLOPS]
+    if place.stage:
+        kind = "timing/" if "seqs" in place.column.key else "cost/step_flops/"
+        starts = frame["metric"].str.startswith(kind)
+        stages = frame["metric"].str.endswith(f"/{place.stage}")
+        return frame[(frame["size"] == place.size) & starts & stages]
+    return setting_records(place, frame)
+
+
+def setting_records(place: Place, frame: pd.DataFrame) -> pd.DataFrame:
+    """Records of settings and facts: by the names of the cell's parts, or by the row's position."""
+    names = [part.name for part in getattr(place.cell, "parts", ()) if part.name]
+    if names:
+        wanted = [f"setting/{name}" for name in names]
+        return frame[(frame["size"] == place.size) & frame["metric"].isin(wanted)]
+    groups = list(dict.fromkeys(metric.rpartition("/")[0] for metric in frame["metric"]))
+    if place.position >= len(groups):
+        return frame.iloc[:0]
+    return frame[frame["metric"] == f"{groups[place.position]}/{place.column.key}"]
+
+
+def _tokens(text: str) -> list[str]:
+    words = [word.strip(".") for word in re.findall(r"[\w∞.&-]+", text.casefold())]
+    return [_step(_ALIASES.get(word, word)) for word in words if word and word not in _FILLERS]
+
+
+def _step(word: str) -> str:
+    """A number of steps as tables write it."""
+    for zeros, unit in (("000000", "m"), ("000", "k")):
+        if word.isdecimal() and word.endswith(zeros) and word != zeros:
+            return word.removesuffix(zeros) + unit
+    return word
+
+
+def _find_row(table: Table, wanted: str, size: str) -> int:
+    labels = [_tokens(" ".join(row.labels)) for row in table.rows]
+    unsaid = {size} - {word for own in labels for word in own}
+    asked = [word for word in _tokens(wanted) if word not in unsaid]
+    whole = [at for at, own in enumerate(labels) if sorted(own) == sorted(asked)]
+    partly = [at for at, own in enumerate(labels) if asked and set(asked) <= set(own)]
+    found = whole or partly
+    if len(found) == 1:
+        return found[0]
+    names = [_name(table, at) for at in (found or range(len(table.rows)))]
+    return _refuse(table, "row", wanted, names, several=bool(found))
+
+
+def _name(table: Table, position: int) -> str:
+    return " ".join(table.rows[position].labels)
+
+
+def _plain(text: str) -> str:
+    return "".join(sign for sign in text.casefold() if sign.isalnum())
+
+
+def _find_column(table: Table, wanted: str) -> int:
+    asked = _plain(wanted)
+    names = [
+        {_plain(column.key), _plain(column.heading), _plain(column.key.rpartition("/")[2])}
+        for column in table.columns
+    ]
+    whole = [at for at, own in enumerate(names) if asked in own]
+    partly = [at for at, own in enumerate(names) if asked and any(asked in name for name in own)]
+    found = whole or partly
+    if len(found) == 1:
+        return found[0]
+    headings = [table.columns[at].heading for at in (found or range(len(table.columns)))]
+    return _refuse(table, "column", wanted, headings, several=bool(found))
+
+
+def _refuse(table: Table, what: str, wanted: str, names: Sequence[str], *, several: bool) -> int:
+    listed = "; ".join(names)
+    if several:
+        raise UserError(
+            f"{what} {wanted!r} of table {table.number} could be any of {listed}; name one of them"
+        )
+    raise UserError(f"there is no {what} {wanted!r} in table {table.number}; there are {listed}")

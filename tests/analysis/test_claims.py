@@ -1,0 +1,269 @@
+"""Every claim on published, synthetic and no records; the published verdicts checked by hand."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+import synthetic_records as synthetic
+
+from analysis import claims
+from analysis.claims import REGISTRY, Verdict, showing
+from analysis.claims.comparisons import Contrast, greater, within
+from analysis.claims.evidence import Evidence, stated
+from analysis.statistics import Sample
+from repro import cli, published, records
+from spactor.errors import UserError
+
+HOLDS, PARTLY, FAILS = Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS
+INCONSISTENT, UNTESTABLE = Verdict.INCONSISTENT, Verdict.NOT_TESTABLE
+BY_ID = {claim.id: claim for claim in REGISTRY}
+EVERY = pytest.mark.parametrize("claim", REGISTRY, ids=lambda claim: claim.id)
+
+PUBLISHED = {
+    # Means at 500K (τ = 250K) against 1M (baseline): only GLUE, 86.46 + 0.11 to 86.11 with a
+    # standard error of 0.108, and Rainbow, 71.60 + 0.43 to 71.00 with 0.120, clear 2.3 errors.
+    "abstract.half-the-steps": PARTLY,
+    "abstract.flops-saved": HOLDS,  # 1 − 1.2 / 2.0 = 0.40
+    # At 1.2 the baseline's line has 85.89 + 0.2 · 0.22 = 85.934 on GLUE: 86.46 is 0.526 above.
+    "abstract.same-budget": PARTLY,
+    "abstract.tied-to-two-stages": UNTESTABLE,
+    "introduction.tau-120k-share": HOLDS,  # 120 / 1000 = 1 / 8.33
+    "introduction.tau-250k-share": HOLDS,
+    "introduction.figure2-improves": PARTLY,  # SQuAD at 500K only
+    "introduction.decoder-length": HOLDS,
+    # 4 · (4 · 768² + 2 · 768 · 1024) = 15.7M of 84.9M + 113.2M = 198.2M: 7.9 %.
+    "introduction.generator-small": HOLDS,
+    "introduction.head-light": HOLDS,  # 2.42 of 167.3 GFLOPs
+    "introduction.around-forty": PARTLY,  # 40, 47, and 35 by Section 3.2.4
+    "related.generator-partly-right": UNTESTABLE,
+    "conclusion.single-stage-decays": UNTESTABLE,
+    "method.input-length": HOLDS,  # 568 − 28 · 2 = 512
+    "method.target-length": HOLDS,  # 28 · 3 + 28 + 1 = 113; 85 + 28 + 1 = 114
+    "setup.vocabulary": HOLDS,  # 251 · 128 = 32,128 is the first above 32,100
+    "setup.t5-1-0": HOLDS,
+    "setup.bbh-tasks": HOLDS,
+    "setup.mmlu-tasks": HOLDS,
+    "table1.glue-datasets": INCONSISTENT,  # Table 6 has eight columns
+    "table1.other-datasets": HOLDS,
+    "table1.flan-datasets": INCONSISTENT,
+    "setup.finetuning-converges": UNTESTABLE,
+    "single-stage.early-gain": UNTESTABLE,
+    "single-stage.gain-vanishes": UNTESTABLE,
+    "single-stage.ends-below": UNTESTABLE,
+    "single-stage.noisy-worse": UNTESTABLE,
+    "single-stage.gap-closes": UNTESTABLE,
+    "single-stage.inflection": UNTESTABLE,
+    "single-stage.trend-significant": HOLDS,  # on the paper's word: p = 0.01
+    "single-stage.generator-improves": UNTESTABLE,
+    "single-stage.turns-coincide": HOLDS,  # 200K and 250K
+    "appendix-b.trend-within": INCONSISTENT,
+    "appendix-b.slope": INCONSISTENT,  # −6.9e-5 · 880,000 = −60.72 nats
+    # GLUE: 0.57 / √(2 · 0.17² / 5) = 5.3 errors; MMLU: 0.95 / √((0.80² + 1.47²) / 5) = 1.3.
+    "base.250k-beats-baseline-500k": PARTLY,
+    "base.120k-beats-baseline-500k": PARTLY,
+    "base.60k-beats-baseline-500k": PARTLY,
+    # CNN/DM 0.07 / 0.12, MMLU 0.95 / 1.47 and BBH 0.48 / 0.55 are below 1.
+    "base.gain-at-least-one-deviation": PARTLY,
+    "base.gain-up-to-three-deviations": HOLDS,  # 0.57 / 0.17 = 3.35, 0.32 / 0.05 = 6.4
+    "base.250k-half-the-steps": PARTLY,
+    "base.120k-half-the-steps": PARTLY,
+    "base.60k-half-the-steps": PARTLY,
+    # MMLU: 1.64 / √((0.95² + 0.80²) / 5) = 2.95 errors; BBH: 0.27 / 0.375 = 0.7.
+    "base.exceptions-fall-short": PARTLY,
+    "base.250k-beats-baseline-1m": PARTLY,  # Rainbow only
+    "base.120k-beats-baseline-1m": PARTLY,  # Rainbow and CNN/DM
+    "base.three-quarters-plain": HOLDS,
+    "base.decay-fixed": PARTLY,  # all means rise, GLUE's 0.02 and SuperGLUE's 0.07 show nothing
+    "base.no-difference-among-tau": PARTLY,  # neither a difference nor equivalence
+    "base.smaller-tau-drops": PARTLY,  # BBH only: 0.58 / √((0.33² + 0.30²) / 5) = 2.9 errors
+    "base.60k-on-par": HOLDS,  # CNN/DM 33.27 = 33.27, BBH 36.72 < 36.82
+    "table2.bold": HOLDS,
+    "table2.runs": HOLDS,
+    "table2.flops-column": HOLDS,  # 1 + 0.375 · 60 / 500 = 1.045, printed 1.05
+    "table2.flops-column-number": INCONSISTENT,
+    "efficiency.step-overhead": HOLDS,  # 2.2 / 1.6 = 1.375
+    "efficiency.speed-agrees": HOLDS,  # 1 / 1.375 = 0.727 and 0.7
+    "efficiency.flops-at-500k": HOLDS,  # 0.5 · 1.375 + 0.5 = 1.1875
+    "efficiency.flops-at-1m": HOLDS,
+    "efficiency.cost-shrinks": HOLDS,
+    "efficiency.majority-matches": PARTLY,  # five means of seven, two shown
+    "efficiency.at-least-forty": HOLDS,
+    "efficiency.same-average": PARTLY,  # three means not lower, none shown
+    "efficiency.most-budgets": HOLDS,
+    "table3.step-flops": INCONSISTENT,  # 8.72e14 / 1.6e13 = 54.5
+    # 50.20 → 52.79 reaches 51.15 at 1 + 0.95 / 2.59 = 1.367: 1 − 1.2 / 1.367 = 12 %;
+    # 51.01 at 1.313: 1 − 1.1 / 1.313 = 16 %.
+    "appendix-c.mmlu-saving": PARTLY,
+    "appendix-c.mmlu-converges": HOLDS,  # +0.17 and +0.02 within 1.295, errors of 0.5
+    "appendix-c.others-gain": HOLDS,  # BBH: 1 − 1.2 / (1 + 0.48 / 0.75) = 27 %
+    "appendix-c.task-dependent": PARTLY,  # both signs, nothing significant
+    "large.parameters": HOLDS,  # 32.9M + 302.0M + 402.7M = 737.5M
+    "large.extra-flops": HOLDS,  # 1.06 / 1.0, 2.06 / 2.0
+    "large.120k-beats-baseline-500k": PARTLY,  # Rainbow only
+    "large.120k-beats-baseline-1m": FAILS,
+    "large.half-the-steps": PARTLY,  # 86.06 < 86.11 and 34.22 < 34.24
+    # SQuAD 0.16 > 0.10 and Rainbow 0.29 > 0.23; MMLU 0.94 < 1.01 and BBH 0.28 < 1.44.
+    "large.rest-within-one-deviation": PARTLY,
+    "large.saving": INCONSISTENT,  # 1 − 1.06 / 2.0 = 47 %
+    "large.scales": PARTLY,  # five means of seven not smaller
+    "table4.bold": HOLDS,
+    "table4.runs": INCONSISTENT,  # Table 11 says five
+    "appendix-a.generator-share": PARTLY,  # 4 / 12 and 6 / 24 of the layers, 0.19 of the weights
+    "appendix-a.choices-in-search": HOLDS,
+    "appendix-a.best-mlm-ratio": UNTESTABLE,
+    "appendix-a.best-lambda": UNTESTABLE,
+    "appendix-a.best-generator": UNTESTABLE,
+    "appendix-a.encoder-only": UNTESTABLE,
+    "appendix-a.large-reuses": HOLDS,
+    "table5.head-width": HOLDS,
+    "appendix-a.flan-halves": HOLDS,
+    "appendix-a.finetuning-length": UNTESTABLE,
+}
+
+
+@pytest.fixture(scope="module")
+def judged():
+    return {item.claim.id: item for item in claims.judge(published.load_all())}
+
+
+def test_there_are_many_and_each_is_whole():
+    assert len(REGISTRY) == len(BY_ID) >= 50
+    for claim in REGISTRY:
+        assert claim.place and claim.says.endswith(".") and claim.test and claim.rests_on
+        assert all(str(cells) for cells in claim.rests_on)
+
+
+def test_every_published_verdict_is_the_one_checked_by_hand(judged):
+    assert {identity: item.verdict for identity, item in judged.items()} == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    ("identity", "numbers"),
+    [
+        ("abstract.flops-saved", "1 − 1.20 / 2.00 = 40.0 %"),
+        ("base.gain-at-least-one-deviation", "MMLU 0.65"),
+        ("base.60k-on-par", "not above it on CNN/DM, BBH"),
+        ("introduction.generator-small", "Base 7.9%, Large 7.1%"),
+        ("large.half-the-steps", "SuperGLUE -0.05"),
+        ("large.half-the-steps", "means not lower on 1"),
+        ("large.rest-within-one-deviation", "SQuAD 0.16 behind, σ 0.10 and 0.04"),
+        ("large.parameters", "738M"),
+        ("appendix-b.slope", "= -60.7 nats"),
+        ("appendix-c.mmlu-saving", "τ = 250K 12.2 %, τ = 120K 16.2 %"),
+        ("appendix-c.others-gain", "GLUE over 40 %, Rainbow over 40 %, BBH 27 %"),
+        ("table4.runs", "but Table 11 says medians of 5 runs"),
+        ("table3.step-flops", "55 times the 1.6e+13"),
+        ("efficiency.step-overhead", "it is 17.8%, or 33.1%"),
+        ("base.three-quarters-plain", "τ = 250K: 75 %"),
+        ("table2.flops-column", "60K 500K 1.045 (1.05)"),
+    ],
+)
+def test_sentences_have_the_numbers(judged, identity, numbers):
+    assert numbers in judged[identity].sentence
+
+
+@EVERY
+def test_no_records_are_not_testable(claim):
+    item = claims._judged(claim, Evidence.of(records.empty()))
+    assert item.verdict is UNTESTABLE and item.sentence
+
+
+@pytest.fixture(scope="module")
+def measured():
+    both = records.combine(synthetic.study(runs=3, seeds=2), synthetic.timing())
+    return both, {item.claim.id: item for item in claims.judge(both)}
+
+
+@EVERY
+def test_measured_records_are_judged_and_say_their_profile(claim, measured):
+    item = measured[1][claim.id]
+    assert (item.source, item.profile) == ("measured", "micro")
+    assert item.verdict is not INCONSISTENT
+    assert item.sentence.startswith("at micro scale: ")
+
+
+@EVERY
+def test_a_claim_reads_only_the_cells_it_names(claim, judged, measured):
+    for frame, verdicts in ((published.load_all(), judged), measured):
+        named = pd.concat([cells.mask(frame) for cells in claim.rests_on], axis=1).any(axis=1)
+        evidence = Evidence.of(frame[named])
+        item = claims._judged(claim, evidence)
+        full = verdicts[claim.id]
+        assert item.verdict is full.verdict
+        if item.verdict is not UNTESTABLE:
+            assert item.sentence == full.sentence
+
+
+def test_some_measured_verdicts_by_hand(measured):
+    found = {identity: item.verdict for identity, item in measured[1].items()}
+    assert found["efficiency.step-overhead"] is FAILS  # 20 %
+    assert found["efficiency.speed-agrees"] is FAILS  # 30 / 40 = 0.75 and 1 / 1.2 = 0.83
+    assert found["abstract.flops-saved"] is HOLDS  # 1 − 1.1 / 2.0 = 45 %
+    assert found["related.generator-partly-right"] is HOLDS
+    assert found["single-stage.noisy-worse"] is HOLDS
+    assert found["table2.runs"] is FAILS  # three
+
+
+def test_margins_and_holm():
+    # One error is √(2 · 0.1² / 5) = 0.063: level means are within 0.5, not shown within 0.05.
+    wide = Contrast("wide", Sample(1.0, 0.1, 5), Sample(1.0, 0.1, 5), 0.5)
+    narrow = Contrast("narrow", Sample(1.0, 0.1, 5), Sample(1.0, 0.1, 5), 0.05)
+    assert [outcome.shown for outcome in within([wide, narrow])] == [True, False]
+    assert [outcome.shown for outcome in greater([wide, narrow])] == [True, False]
+    alone, family = greater([wide])[0].p_value, greater([wide, narrow])[0].p_value
+    assert family == pytest.approx(2 * alone)
+
+
+def test_records_of_two_profiles_are_refused():
+    rows = synthetic.costs()
+    mixed = records.from_rows([*rows, {**rows[0], "profile": "smoke"}])
+    with pytest.raises(UserError, match="several profiles"):
+        claims.judge(mixed)
+
+
+def test_stated_numbers_are_the_prose_s():
+    assert stated("prose/step_flops_overhead_percent", "base") == 37.5
+    assert stated("prose/flops_over_baseline", "base", "250K", 1_000_000) == 1.1
+
+
+@pytest.mark.parametrize("format", showing.FORMATS)
+def test_every_format_says_every_verdict(judged, format, measured):
+    rows = showing.beside(tuple(judged.values()), tuple(measured[1].values()))
+    text = showing.render(rows, format)
+    for row in rows:
+        assert row.claim.id in text
+    if format == "json":
+        data = json.loads(text)["claims"]
+        assert [item["published"]["verdict"] for item in data] == list(PUBLISHED.values())
+        assert {item["measured"]["profile"] for item in data} == {"micro"}
+    else:
+        lines = showing.summary(rows)
+        assert lines[0].startswith("88 claims; published: 37 holds, 26 partly, 1 fails")
+        assert all(line in text for line in lines)
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["claims", *arguments])
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+def test_the_command(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "--verdict", "inconsistent")
+    assert code == 0 and "large.saving (Section 3.2.4)" in out
+    assert out.rstrip().endswith("8 claims; published: 8 inconsistent")
+    records.write(synthetic.study(), tmp_path / "m.parquet")
+    code, out, _ = run(capsys, "--from", "m.parquet", "--format", "markdown")
+    assert code == 0 and "| claim | place | says | published | micro | numbers |" in out
+    for arguments, message in (
+        (["--verdict", "true"], "unknown verdict 'true': give one of holds, partly"),
+        (["--format", "docx"], "unknown format 'docx': give one of text"),
+        (["--from", "nowhere"], "--from nowhere: no such file or folder"),
+        (["--runs", "nowhere"], "there is no runs folder nowhere"),
+    ):
+        code, out, err = run(capsys, *arguments)
+        assert (code, out) == (2, "") and message in err and err.count("\n") == 1

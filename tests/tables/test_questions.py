@@ -1,0 +1,84 @@
+"""`repro audit` and `repro explain` from the command line."""
+
+import json
+
+import pytest
+import synthetic_records
+
+from repro import cli, collect, folders, records
+from repro.cli.app import records_folder
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(list(arguments))
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+def test_audit_lists_disagreements_and_counts(capsys):
+    code, out, _ = run(capsys, "audit")
+    assert code == 0
+    assert "[average/base/0/500K/bbh]" in out and "[average/large/0/1M/squad]" not in out
+    assert out.splitlines()[-1].startswith("checked 1,")
+    code, everything, _ = run(capsys, "audit", "--all")
+    assert code == 0 and "[average/large/0/1M/squad]" in everything
+    assert len(everything.splitlines()) > 2_000 > len(out.splitlines())
+
+
+def test_audit_as_json(capsys):
+    code, out, _ = run(capsys, "audit", "--format", "json")
+    assert code == 0 and json.loads(out)["counts"]["disagrees"] > 20
+
+
+def test_explain(capsys, tmp_path):
+    arguments = ["explain", "--table", "2", "--row", "120K 500K", "--column", "GLUE"]
+    code, out, _ = run(capsys, *arguments, "--from", "published")
+    assert code == 0 and out.startswith("Table 2, τ 120K, Ckpt. 500K, GLUE: 86.35 ± 0.13, bold\n")
+    path = tmp_path / "metrics.parquet"
+    records.write(synthetic_records.study(), path)
+    code, out, _ = run(capsys, *arguments, "--from", str(path))
+    assert code == 0 and "GLUE: 41.50, bold\nmeasured, micro profile" in out
+
+
+def test_explain_reads_a_folder_of_runs_with_its_provenance(capsys, tmp_path):
+    rows = synthetic_records.scores()
+    for row in rows:
+        row |= {"node": f"{row['suite']}/{row['tau']}/{row['checkpoint']}", "fingerprint": "print"}
+    runs = folders.open_runs(tmp_path / "runs", create=True)
+    home = records_folder(runs, "micro")
+    home.mkdir(parents=True)
+    records.write(records.from_rows(rows), home / collect.METRICS)
+    entry = {"node": "glue/120K/500000", "fingerprint": "print", "commit": "c0ffee"}
+    folders.write_json(home / collect.PROVENANCE, {"nodes": [entry]})
+    arguments = ["explain", "--table", "2", "--row", "120K 500K", "--column", "GLUE"]
+    code, out, _ = run(capsys, *arguments, "--runs", str(runs))
+    assert code == 0
+    assert "run glue/120K/500000" in out and "  code c0ffee" in out
+    assert "pre-trained: by a node that is not in the provenance" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["audit", "--format", "pdf"], "unknown format 'pdf': give one of text, markdown, json"),
+        (["explain", "--table", "2", "--row", "0 1M"], "Missing option '--column'"),
+        (
+            ["explain", "--table", "99", "--row", "0", "--column", "x", "--from", "published"],
+            "there is no table 99",
+        ),
+        (
+            ["explain", "--table", "2", "--row", "7", "--column", "x", "--from", "published"],
+            "there is no row '7' in table 2; there are 0 500K",
+        ),
+        (
+            ["explain", "--table", "2", "--row", "7", "--column", "x", "--from", "nowhere"],
+            "--from nowhere: no such file or folder",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("repro: ") and err.count("\n") == 1 and message in err
