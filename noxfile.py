@@ -100,6 +100,45 @@ def tests(session: nox.Session) -> None:
     session.run(_python(session), "-m", "pytest", *session.posargs, external=True)
 
 
+@nox.session(default=False)
+def compiled(session: nox.Session) -> None:
+    """Runs the tests that compile for a TPU slice; fetches libtpu, 0.2 GB, but needs no TPU."""
+    arguments = ("-m", "libtpu", "tests/analysis/test_compiled.py", *session.posargs)
+    session.run(
+        *(_python(session), "-m", "pytest", *arguments), env=_with_libtpu(session), external=True
+    )
+
+
+@nox.session(default=False)
+def compile_flops(session: nox.Session) -> None:
+    """Compiles the paper's step for 64 TPU chips and keeps its FLOPs; an hour. Passes on --all."""
+    session.run(
+        *(_python(session), "-m", "repro", "compile-flops", *session.posargs),
+        env=_with_libtpu(session),
+        external=True,
+    )
+
+
+def _with_libtpu(session: nox.Session) -> dict[str, str]:
+    """Variables that put libtpu within reach.
+
+    It lies in a folder of its own: where it is installed, JAX tries it first and complains.
+    """
+    folder = ROOT / ".nox" / "libtpu"
+    python = _python(session)
+    extras = nox.project.load_toml(ROOT / "pyproject.toml")["project"]["optional-dependencies"]
+    constraints = (ROOT / "constraints.txt").read_bytes()
+    stamp = folder / "installed-from"
+    digest = hashlib.sha256(constraints + repr(extras["tpu-compile"]).encode()).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != digest:
+        shutil.rmtree(folder, ignore_errors=True)
+        install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        into = ("--target", str(folder), "--no-deps", "-c", str(ROOT / "constraints.txt"))
+        session.run(*install, *into, *extras["tpu-compile"], external=True)
+        stamp.write_text(digest)
+    return {"PYTHONPATH": str(folder), "JAX_PLATFORMS": "cpu"}
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Checks style with ruff; passes arguments on, such as --fix."""

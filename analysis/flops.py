@@ -5,9 +5,10 @@ Assumptions:
 * Only matrix products count, and a multiply-add is 2 FLOPs. Softmax, norms, activations, dropout,
   embedding gathers, sampling and the optimizer are left out.
 * The backward pass costs twice the forward pass: one product for the inputs' gradient and one
-  for the weights'.
+  for the weights'. One-hot rows have no gradient, so a lookup's costs as much as the forward pass.
 * Attention scores are counted over all pairs of positions; a causal mask saves nothing.
-* The generator projects to the vocabulary at its q masked positions only.
+* The generator projects to the vocabulary at its q masked positions only, and tokens are looked
+  up by a gather; the model's options for a step as T5X would run it cost what they say.
 * Encoder and generator see n positions, the decoder m, eos included (``CorruptionLengths``).
 
 Sources: Section 2.1 for what is computed, Table 5 for the sizes, Section 3.2.3 for the use.
@@ -88,10 +89,37 @@ def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
             "generator/attention_projections": generator * 4 * products(n, inner, d),
             "generator/attention_scores": generator * scores(n, n),
             "generator/mlp": generator * 2 * products(n, model.generator_mlp_dim, d),
-            "generator/logits": products(q, model.vocab_size, d),
+            "generator/logits": products(
+                n if model.project_all_positions else q, model.vocab_size, d
+            ),
             "rtd_head/mlp": products(n, model.rtd_mlp_dim, d) + products(n, 1, model.rtd_mlp_dim),
         }
+    if model.one_hot_embedding:
+        looked_up = {"encoder": n, "decoder": m}
+        if stage == "hybrid":
+            looked_up |= {"generator": n, "encoder": q if model.reuse_embedding else n}
+        counted |= {
+            f"{part}/embedding": products(tokens, d, model.vocab_size)
+            for part, tokens in looked_up.items()
+        }
     return counted
+
+
+def _passes(term: str) -> float:
+    """Forward and backward FLOPs of a term over its forward FLOPs."""
+    return 2.0 if term.endswith("/embedding") else 1.0 + BACKWARD_OVER_FORWARD
+
+
+def step_terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
+    """FLOPs of one training step by term: the whole batch, forward and backward.
+
+    Raises:
+      UserError: an unknown stage.
+    """
+    return {
+        name: config.batch_size * forward * _passes(name)
+        for name, forward in terms(config, stage).items()
+    }
 
 
 def step_flops(config: PretrainConfig, stage: Stage) -> float:
@@ -106,8 +134,7 @@ def step_flops(config: PretrainConfig, stage: Stage) -> float:
     >>> f"{plain:.3e} {hybrid:.3e} {hybrid / plain:.3f}"
     '8.723e+14 1.028e+15 1.178'
     """
-    forward = sum(terms(config, stage).values())
-    return config.batch_size * forward * (1.0 + BACKWARD_OVER_FORWARD)
+    return sum(step_terms(config, stage).values())
 
 
 def pretraining_flops(config: PretrainConfig, tau_steps: float, steps: int) -> float:

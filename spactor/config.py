@@ -43,6 +43,14 @@ class ModelConfig:
       generator_num_layers, generator_mlp_dim: the bidirectional encoder G.
       rtd_mlp_dim: hidden width of the replaced-token-detection head.
       dropout_rate: probability of dropping, used in training only.
+      compute_dtype: of activations and of the weights they meet; parameters, optimizer slots,
+        logits and losses are float32 either way. T5X's T5.1.0 configuration says bfloat16.
+      one_hot_embedding: looks tokens up by a product with one-hot rows, as T5X does, instead of
+        by a gather; the same values.
+      project_all_positions: sends every position through the generator's projection and softmax
+        instead of the masked ones alone; the same loss.
+      reuse_embedding: the discriminator's input is the generator's with the sampled tokens' rows
+        exchanged; otherwise all of it is looked up again. The same values.
     """
 
     vocab_size: int
@@ -56,11 +64,15 @@ class ModelConfig:
     generator_mlp_dim: int
     rtd_mlp_dim: int
     dropout_rate: float = 0.1
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    one_hot_embedding: bool = False
+    project_all_positions: bool = False
+    reuse_embedding: bool = True
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
             value = getattr(self, spec.name)
-            if spec.name != "dropout_rate":
+            if spec.default is dataclasses.MISSING:
                 _require(value > 0, f"model.{spec.name} is {value}: give a positive integer")
         _require(
             self.vocab_size % 128 == 0,
@@ -290,7 +302,7 @@ class DataConfig:
         )
 
 
-def _paper(mlm_ratio: float, **model: int) -> PretrainConfig:
+def _paper(mlm_ratio: float, **model: Any) -> PretrainConfig:
     return PretrainConfig(
         model=ModelConfig(vocab_size=32_128, head_dim=64, **model),
         corruption=CorruptionConfig(mlm_ratio=mlm_ratio),

@@ -325,8 +325,11 @@ class Generator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, embedded: Array, positions: Array, deterministic: bool) -> Array:
-        """Logits ``[B, q, V]`` in float32 at ``positions`` ``[B, q]`` of X_c^MLM alone."""
+    def __call__(self, embedded: Array, positions: Array | None, deterministic: bool) -> Array:
+        """Logits ``[B, q, V]`` in float32 at ``positions`` ``[B, q]`` of X_c^MLM alone.
+
+        With None for the positions, ``[B, L, V]`` at all of them.
+        """
         config = self.config
         hidden = Encoder(
             config,
@@ -335,10 +338,11 @@ class Generator(nn.Module):
             self.dtype,
             name="encoder",
         )(embedded, jnp.zeros((), self.dtype), deterministic)
-        chosen = jnp.take_along_axis(hidden, positions[..., None], axis=1)
+        if positions is not None:
+            hidden = jnp.take_along_axis(hidden, positions[..., None], axis=1)
         return nn.Dense(
             config.vocab_size, use_bias=False, kernel_init=_dense_init, name="projection"
-        )(chosen.astype(jnp.float32))
+        )(hidden.astype(jnp.float32))
 
 
 class ReplacedTokenHead(nn.Module):
@@ -371,24 +375,27 @@ class Network(nn.Module):
     """
 
     config: ModelConfig
-    dtype: Any = jnp.float32
 
     def setup(self) -> None:
         config = self.config
+        dtype = jnp.dtype(config.compute_dtype)
         self.token_embedder = nn.Embed(
-            config.vocab_size,
-            config.emb_dim,
-            embedding_init=nn.initializers.normal(1.0),
-            dtype=self.dtype,
+            config.vocab_size, config.emb_dim, embedding_init=nn.initializers.normal(1.0)
         )
-        self.encoder = Encoder(config, config.num_encoder_layers, config.mlp_dim, self.dtype)
-        self.decoder = Decoder(config, self.dtype)
-        self.generator = Generator(config, self.dtype)
-        self.rtd_head = ReplacedTokenHead(config, self.dtype)
+        self.encoder = Encoder(config, config.num_encoder_layers, config.mlp_dim, dtype)
+        self.decoder = Decoder(config, dtype)
+        self.generator = Generator(config, dtype)
+        self.rtd_head = ReplacedTokenHead(config, dtype)
 
     def embed(self, tokens: Array) -> Array:
         """Rows of the shared embedder: ``[..., D]`` for integer ``[...]``."""
-        return self.token_embedder(tokens)
+        dtype = jnp.dtype(self.config.compute_dtype)
+        if self.config.one_hot_embedding:
+            one_hot = jax.nn.one_hot(tokens, self.config.vocab_size, dtype=dtype)
+            return one_hot @ self.token_embedder.embedding.astype(dtype)
+        # Rounded after the lookup: a frequent token's gradient is a sum over thousands of
+        # positions, which bfloat16 could not add up.
+        return self.token_embedder(tokens).astype(dtype)
 
     def encode(self, embedded: Array, padding_bias: Array, deterministic: bool = True) -> Array:
         """Encoder output ``[B, L, D]`` of embedded tokens."""
@@ -423,8 +430,10 @@ class Network(nn.Module):
         table = self.token_embedder.embedding.astype(jnp.float32)
         return hidden.astype(jnp.float32) @ table.T / np.float32(np.sqrt(self.config.emb_dim))
 
-    def generate(self, embedded: Array, positions: Array, deterministic: bool = True) -> Array:
-        """Generator logits ``[B, q, V]`` at masked positions ``[B, q]``."""
+    def generate(
+        self, embedded: Array, positions: Array | None, deterministic: bool = True
+    ) -> Array:
+        """Generator logits ``[B, q, V]`` at masked positions ``[B, q]``; None means at all."""
         return self.generator(embedded, positions, deterministic)
 
     def detect(self, encoded: Array) -> Array:

@@ -87,8 +87,13 @@ def _invert_cumulative(weights: Array, uniform: Array) -> Array:
 
 
 def _replace_rows(rows: Array, positions: Array, new: Array) -> Array:
-    """Overwrites ``rows[b, positions[b, i]]`` with ``new[b, i]``."""
-    return jax.vmap(lambda row, where, value: row.at[where].set(value))(rows, positions, new)
+    """Overwrites ``rows[b, positions[b, i]]`` with ``new[b, i]``; a row's positions all differ."""
+
+    def replaced(row: Array, where: Array, value: Array) -> Array:
+        # Said to be unique, or the gradient works out which of several values won.
+        return row.at[where].set(value, unique_indices=True)
+
+    return jax.vmap(replaced)(rows, positions, new)
 
 
 def _bind(network: Network, params: Params, dropout_key: Array | None) -> Network:
@@ -186,8 +191,9 @@ def hybrid_loss(
     """L = L_G + λ1·L_RTD + λ2·L_SC on the noisy input X̂_c (Equation 9).
 
     Only masked positions go through the generator's projection, and the discriminator's input
-    embedding is the generator's with the sampled tokens' rows exchanged. A sampled token equal
-    to the original counts as original; the RTD sum runs over all n positions of X̂_c.
+    embedding is the generator's with the sampled tokens' rows exchanged; the model's options
+    undo both, at the same loss. A sampled token equal to the original counts as original; the
+    RTD sum runs over all n positions of X̂_c.
 
     Args:
       network, params: with generator and RTD head.
@@ -205,14 +211,23 @@ def hybrid_loss(
     originals = jnp.take_along_axis(batch.encoder_input_tokens, positions, axis=1)
 
     masked_embedded = model.embed(batch.masked_tokens)
-    generator_logits = model.generate(masked_embedded, positions, deterministic)
-    generator_nll, _ = token_cross_entropy(generator_logits, originals)
+    if model.config.project_all_positions:
+        every_logit = model.generate(masked_embedded, None, deterministic)
+        every_nll, _ = token_cross_entropy(every_logit, batch.encoder_input_tokens)
+        generator_logits = jnp.take_along_axis(every_logit, positions[..., None], axis=1)
+        generator_nll = jnp.take_along_axis(every_nll, positions, axis=1)
+    else:
+        generator_logits = model.generate(masked_embedded, positions, deterministic)
+        generator_nll, _ = token_cross_entropy(generator_logits, originals)
     sampled = sample_replacements(generator_logits, sample_keys)
     is_original = _replace_rows(
         jnp.ones(batch.masked_tokens.shape, bool), positions, sampled == originals
     )
 
-    noisy_embedded = _replace_rows(masked_embedded, positions, model.embed(sampled))
+    if model.config.reuse_embedding:
+        noisy_embedded = _replace_rows(masked_embedded, positions, model.embed(sampled))
+    else:
+        noisy_embedded = model.embed(_replace_rows(batch.masked_tokens, positions, sampled))
     bias = padding_bias(batch.masked_tokens)
     encoded = model.encode(noisy_embedded, bias, deterministic)
     rtd_logits = model.detect(encoded)

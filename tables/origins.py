@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 import tables
-from analysis import scores
+from analysis import compiled, scores
 from repro.published import SUITE_AVERAGE
 from repro.published.lines import line_of
 from repro.records import SELECTIONS, SIZES, sole_profile
@@ -115,9 +115,21 @@ def _measured(place: Place, records: pd.DataFrame, provenance: Provenance) -> It
         return _score(place, records, provenance)
     if place.tau:
         return _relative_flops(place, records)
+    if place.column.key.startswith(tuple(compiled.VARIANTS)):
+        return _compiled(place)
     if place.stage:
         return _stage(place, records, provenance)
     return _setting(place, records)
+
+
+def _compiled(place: Place) -> Iterable[str]:
+    yield "compiled at the paper's size, so no run is behind it"
+    for program, one in compiled.load().items():
+        if program.size == place.size and place.column.key.startswith(program.variant):
+            versions = ", ".join(f"{name} {version}" for name, version in one.versions.items())
+            yield f"  {program.stage}: {one.cost.flops:.6e} FLOPs of one chip of {one.cost.chips}"
+            yield f"    {one.date}, commit {one.commit}, {versions}"
+    yield f"  {compiled.ARTIFACT.name}, by `{compiled.COMMAND}`"
 
 
 def _score(place: Place, records: pd.DataFrame, provenance: Provenance) -> Iterable[str]:

@@ -16,7 +16,7 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
 
 def requirements() -> list[Requirement]:
     base, dev = PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]["dev"]
-    return [Requirement(text) for text in (*base, *EXTRAS["train"], *dev)]
+    return [Requirement(text) for text in (*base, *EXTRAS["train"], *EXTRAS["tpu-compile"], *dev)]
 
 
 def test_constraints_pin_every_requirement_within_its_range() -> None:
@@ -61,6 +61,7 @@ def test_ci_runs_what_the_readme_tells() -> None:
     subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], check=True)
     sessions = re.findall(r"^def ([a-z]\w*)\(session", (ROOT / "noxfile.py").read_text(), re.M)
     wanted = {"reproduce", "tests", "lint", "types", "table2", "table3", "table4", "figures"}
+    wanted |= {"compiled", "compile_flops"}
     assert wanted | {"trend", "report", "smoke", "tables"} == set(sessions)
     called = re.search(r"nox -s (.*)", script)
-    assert called and {"tests", "lint", "smoke"} <= set(called[1].split())
+    assert called and {"tests", "compiled", "lint", "smoke"} <= set(called[1].split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -107,6 +108,26 @@ def test_the_first_stage_costs_more_by_generator_and_head_alone():
     added = {name for name in hybrid if name not in plain}
     assert {name.partition("/")[0] for name in added} == {"generator", "rtd_head"}
     assert all(hybrid[name] == plain[name] for name in plain)
+
+
+def test_options_cost_what_they_multiply():
+    """TINY: n = 24 positions, m = 6, q = 3; V·d = 128 · 8; a batch of 4."""
+    lengths = TINY.lengths
+    assert (lengths.input_tokens, lengths.target_tokens, lengths.masked_tokens) == (24, 6, 3)
+
+    def extra(stage, **options):
+        config = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, **options))
+        return flops.step_flops(config, stage) - flops.step_flops(TINY, stage)
+
+    row = 4 * 2 * 128 * 8  # FLOPs of one position onto the vocabulary, for the batch
+    assert extra("hybrid", project_all_positions=True) == 3 * (24 - 3) * row
+    assert extra("span_corruption", project_all_positions=True) == 0
+    # One-hot rows have no gradient: forward, and backward onto the table.
+    assert extra("span_corruption", one_hot_embedding=True) == 2 * (24 + 6) * row
+    assert extra("hybrid", one_hot_embedding=True) == 2 * (24 + 3 + 6) * row
+    afresh = {"one_hot_embedding": True, "reuse_embedding": False}
+    assert extra("hybrid", **afresh) == 2 * (24 + 24 + 6) * row
+    assert extra("hybrid", reuse_embedding=False) == 0  # a gather costs nothing
 
 
 def test_pretraining_splits_at_tau():

@@ -190,3 +190,55 @@ def test_z_loss_is_part_of_the_objective_only(config, params, batch) -> None:
     loss_without, metrics_without = SPAN_CORRUPTION(network, params, batch, without)
     assert float(loss) > float(loss_without)
     assert float(metrics["sc_loss"].total) == float(metrics_without["sc_loss"].total)
+
+
+PLAIN_OPTIONS = {
+    "one_hot_embedding": True,
+    "project_all_positions": True,
+    "reuse_embedding": False,
+}
+
+
+@pytest.mark.parametrize("name", [*PLAIN_OPTIONS, "all"])
+def test_options_that_cost_more_change_neither_losses_nor_gradients(
+    config, params, batch, name
+) -> None:
+    """Losses within 1e-6, gradients within 1e-6 of each tensor's norm: sums in another order."""
+    options = PLAIN_OPTIONS if name == "all" else {name: PLAIN_OPTIONS[name]}
+    fast_model = dataclasses.replace(config.model, dropout_rate=0.1)
+    slow_model = dataclasses.replace(fast_model, **options)
+    assert slow_model != fast_model
+
+    def of(model):
+        value = jax.value_and_grad(
+            lambda p: objective.hybrid_loss(
+                Network(model), p, batch, config.objective, SAMPLE_KEYS, jax.random.key(1)
+            ),
+            has_aux=True,
+        )
+        return jax.jit(value)(params)
+
+    (fast, fast_metrics), fast_grads = of(fast_model)
+    (slow, slow_metrics), slow_grads = of(slow_model)
+    assert float(slow) == pytest.approx(float(fast), rel=1e-6)
+    for metric, ratio in fast_metrics.items():
+        assert float(slow_metrics[metric].total) == pytest.approx(float(ratio.total), rel=1e-6)
+        assert float(slow_metrics[metric].weight) == float(ratio.weight)
+    for left, right in zip(jax.tree.leaves(fast_grads), jax.tree.leaves(slow_grads), strict=True):
+        distance = float(jnp.linalg.norm((left - right).ravel()))
+        assert distance <= 1e-6 * float(jnp.linalg.norm(left.ravel()))
+
+
+def test_bfloat16_activations_keep_float32_parameters_and_nearly_the_loss(
+    config, params, batch
+) -> None:
+    """bfloat16 keeps 8 bits: 2^-8 a rounding, hundreds of them averaging out in each loss."""
+    model = dataclasses.replace(config.model, compute_dtype="bfloat16")
+    exact, _ = SPAN_CORRUPTION(Network(config.model), params, batch, config.objective)
+    loss, _ = SPAN_CORRUPTION(Network(model), params, batch, config.objective)
+    assert loss.dtype == jnp.float32 and float(loss) != float(exact)
+    assert float(loss) == pytest.approx(float(exact), rel=2**-8)
+    grads = jax.jit(
+        jax.grad(lambda p: HYBRID(Network(model), p, batch, config.objective, SAMPLE_KEYS)[0])
+    )(params)
+    assert {leaf.dtype for leaf in jax.tree.leaves(grads)} == {jnp.dtype("float32")}

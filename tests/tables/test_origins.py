@@ -10,6 +10,7 @@ import pytest
 import synthetic_records
 
 import tables
+from analysis import compiled
 from repro import published, records
 from repro.published.lines import line_of
 from spactor.errors import UserError
@@ -202,6 +203,14 @@ def test_what_was_not_run_says_so(study):
     assert "not run: the records hold no score of mmlu for base, τ = 120K, 500K" in text
     text = origins.explain(4, "120K 500K", "FLOPs", study).text()
     assert text.count("not run: the records hold no pre-training FLOPs of τ") == 2
+
+
+def test_compiled_flops_say_what_they_were_compiled_with(study):
+    text = origins.explain(3, "Baseline", "ours_step_gflops", study).text()
+    kept = compiled.load()[compiled.Program(size="base", stage="span_corruption", variant="ours")]
+    assert f"span_corruption: {kept.cost.flops:.6e} FLOPs of one chip of 64" in text
+    assert f"commit {kept.commit}, jax {kept.versions['jax']}" in text
+    assert "paper_faithful" not in text and "compiled_flops.json" in text
 
 
 def test_measured_flops_and_speed(study):
