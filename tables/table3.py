@@ -157,9 +157,9 @@ def _gigaflops(cell: Cell) -> Cell:
     return dataclasses.replace(cell, value=cell.value / GIGA, style="scientific")
 
 
-def _relative_speeds(records: pd.DataFrame) -> tuple[dict[str, Cell], str]:
+def _relative_speeds(records: pd.DataFrame) -> tuple[dict[Stage, Cell], str]:
     """Median speed of each stage over the baseline's, and a note with the absolute numbers."""
-    medians: dict[str, tuple[float, int]] = {}
+    medians: dict[Stage, tuple[float, int]] = {}
     for stage, _ in EXPERIMENTS:
         rows = records[records["metric"] == f"timing/seqs_per_second/{stage}"]
         if stage == "span_corruption":
