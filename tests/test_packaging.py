@@ -61,6 +61,6 @@ def test_ci_runs_what_the_readme_tells() -> None:
     subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], check=True)
     sessions = re.findall(r"^def ([a-z]\w*)\(session", (ROOT / "noxfile.py").read_text(), re.M)
     wanted = {"reproduce", "tests", "lint", "types", "table2", "table3", "table4", "figures"}
-    assert wanted | {"trend", "report", "smoke"} == set(sessions)
+    assert wanted | {"trend", "report", "smoke", "bench"} == set(sessions)
     called = re.search(r"nox -s (.*)", script)
     assert called and {"tests", "lint", "smoke"} <= set(called[1].split())
