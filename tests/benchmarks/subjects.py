@@ -74,24 +74,35 @@ def corrupted(config: PretrainConfig) -> corruption.CorruptedBatch:
     )
 
 
+def loss_in(
+    config: PretrainConfig, stage: Stage, dtype: Any, vocabulary: VocabularyFacts = VOCABULARY
+) -> Callable[[Any, jax.Array, jax.Array, int], jax.Array]:
+    """Loss of (parameters, chunks, step, seed) with activations in ``dtype``."""
+    network = Network(config.model, dtype=dtype)
+
+    def loss(params: Any, chunks: jax.Array, at: jax.Array, seed: int) -> jax.Array:
+        keys = step.role_keys(seed, at)
+        rows = step.row_keys(keys["corruption"], config.batch_size)
+        batch = corruption.corrupt(chunks, rows, config.lengths, vocabulary)
+        dropout = keys["dropout"] if config.model.dropout_rate else None
+        if stage == "span_corruption":
+            return objective.span_corruption_loss(
+                network, params, batch, config.objective, dropout
+            )[0]
+        samples = step.row_keys(keys["sample"], config.batch_size)
+        return objective.hybrid_loss(network, params, batch, config.objective, samples, dropout)[0]
+
+    return loss
+
+
 def step_in(
     config: PretrainConfig, stage: Stage, dtype: Any, vocabulary: VocabularyFacts = VOCABULARY
 ) -> Callable[..., Any]:
     """The training step with activations in ``dtype``; parameters and moments stay float32."""
-    network = Network(config.model, dtype=dtype)
-
-    def loss(params: Any, batch: Any, keys: dict[str, jax.Array]) -> Any:
-        dropout = keys["dropout"] if config.model.dropout_rate else None
-        if stage == "hybrid":
-            samples = step.row_keys(keys["sample"], config.batch_size)
-            return objective.hybrid_loss(network, params, batch, config.objective, samples, dropout)
-        return objective.span_corruption_loss(network, params, batch, config.objective, dropout)
+    loss = jax.value_and_grad(loss_in(config, stage, dtype, vocabulary))
 
     def train_step(state: step.TrainState, chunks: jax.Array, seed: int) -> Any:
-        keys = step.role_keys(seed, state.step)
-        rows = step.row_keys(keys["corruption"], config.batch_size)
-        batch = corruption.corrupt(chunks, rows, config.lengths, vocabulary)
-        (value, _), grads = jax.value_and_grad(loss, has_aux=True)(state.params, batch, keys)
+        value, grads = loss(state.params, chunks, state.step, seed)
         rate = optimizer.learning_rate(state.step, config.optimizer)
         metrics = {"loss": objective.Ratio(value, jnp.ones(()))}
         return step.updated(state, grads, rate, config), metrics
