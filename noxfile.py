@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import nox
 
 ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "project"
+TIME = "%Y%m%dT%H%M%S"
 
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "none"
@@ -137,6 +139,27 @@ def _with_libtpu(session: nox.Session) -> dict[str, str]:
         session.run(*install, *into, *extras["tpu-compile"], external=True)
         stamp.write_text(digest)
     return {"PYTHONPATH": str(folder), "JAX_PLATFORMS": "cpu"}
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measures steps, corruption, decoding, batches and tables; prints ratios, keeps the JSON.
+
+    Each is measured in turn with a control in the same run, and nothing fails for being slow.
+    Arguments go to pytest: --benchmark-json FILE instead of runs/bench/TIME.json, or -k step.
+    SPACTOR_BENCH_LAYERS, _BATCH and _ROUNDS change the model of Base's width.
+    """
+    kept = _options(session.posargs, "--benchmark-json")
+    path = Path(kept[1]) if kept else ROOT / "runs" / "bench" / f"{time.strftime(TIME)}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rest = [] if kept else [f"--benchmark-json={path}"]
+    python = _python(session)
+    session.run(
+        *(python, "-m", "pytest", "tests/benchmarks", "-m", "benchmark", *rest, *session.posargs),
+        external=True,
+        env={"SPACTOR_BENCHMARKS": "1"},
+    )
+    session.run(python, str(ROOT / "tests" / "benchmarks" / "summary.py"), str(path), external=True)
 
 
 @nox.session

@@ -7,6 +7,7 @@ Sources: Table 5 and Appendix A.1 (pre-training), Appendix A.2 (fine-tuning), Se
 from __future__ import annotations
 
 import dataclasses
+import struct
 import types
 import typing
 from collections.abc import Mapping
@@ -25,6 +26,10 @@ NUM_SENTINELS = 100
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UserError(message)
+
+
+def _float32(value: float) -> float:
+    return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +135,7 @@ class CorruptionConfig:
         )
 
     def lengths_of_chunk(self, chunk_tokens: int) -> CorruptionLengths:
-        """Lengths that follow from N raw tokens, rounded as T5 rounds.
+        """Lengths that follow from N raw tokens, rounded as T5's noise mask rounds: in float32.
 
         >>> lengths = CorruptionConfig().lengths_of_chunk(568)
         >>> lengths.noise_tokens, lengths.noise_spans, lengths.masked_tokens
@@ -139,10 +144,13 @@ class CorruptionConfig:
         (512, 114)
         """
         _require(chunk_tokens >= 2, f"a chunk of {chunk_tokens} tokens: give at least 2")
-        noise = min(max(round(chunk_tokens * self.noise_density), 1), chunk_tokens - 1)
+        # At exact halves float32 decides otherwise than Python: 190 × 0.15 = 28.5 masks 29 there.
+        noise = round(_float32(chunk_tokens * _float32(self.noise_density)))
+        noise = min(max(noise, 1), chunk_tokens - 1)
         kept = chunk_tokens - noise
         # T5's rule is round(noise / μ), at least one; spans can't outnumber either kind of token.
-        spans = min(max(round(noise / self.mean_noise_span_length), 1), noise, kept)
+        spans = round(_float32(noise / _float32(self.mean_noise_span_length)))
+        spans = min(max(spans, 1), noise, kept)
         return CorruptionLengths(
             chunk_tokens=chunk_tokens,
             noise_tokens=noise,

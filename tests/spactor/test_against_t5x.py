@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import adafactor_trial
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_model import tiny_config
+from tiny_model import VOCABULARY, tiny_config
 
-from spactor import optimizer, step
+from spactor import corruption, optimizer, step
 from spactor.network import Network
 
 pytestmark = [
@@ -72,26 +73,66 @@ def test_same_tree_and_same_logits(network) -> None:
 
 
 def test_twenty_adafactor_updates() -> None:
-    from t5x import adafactor
+    """Every element of every tensor; the recorded values are checked in test_optimizer.py."""
+    for ours, theirs in zip(
+        adafactor_trial.of_this_project(), adafactor_trial.of_t5x(), strict=True
+    ):
+        for name in adafactor_trial.SCALES:
+            np.testing.assert_allclose(
+                ours[name], theirs[name], rtol=0, atol=adafactor_trial.TOLERANCE, err_msg=name
+            )
 
-    config = dataclasses.replace(tiny_config().optimizer, min_dim_size_to_factor=128)
-    rng = np.random.default_rng(0)
-    shapes = {"matrix": (130, 140), "small": (16, 140), "vector": (16,)}
-    params = {k: jnp.asarray(rng.normal(size=s), jnp.float32) for k, s in shapes.items()}
-    theirs = adafactor.Adafactor(
-        learning_rate=1.0,
-        decay_rate=0.8,
-        step_offset=0,
-        min_dim_size_to_factor=128,
-        logical_factor_rules=None,
-    )
-    state = theirs.init_state(params)
-    ours, slots, other = params, optimizer.init_slots(params, config), params
-    for n in range(20):
-        grads = {k: jnp.asarray(rng.normal(size=s) * 3, jnp.float32) for k, s in shapes.items()}
-        rate = optimizer.learning_rate(n, config)
-        ours, slots = optimizer.update(ours, grads, slots, rate, config)
-        hyper = dataclasses.replace(theirs.hyper_params, learning_rate=rate)
-        other, state = theirs.apply_gradient(hyper, other, state, grads)
-    for name in shapes:
-        np.testing.assert_allclose(ours[name], other[name], rtol=0, atol=1e-5)
+
+def test_the_recorded_values_are_what_this_t5x_computes() -> None:
+    made = adafactor_trial.record()
+    kept = adafactor_trial.recorded()
+    for what in ("learning_rates", "parameters_after_updates"):
+        for mine, other in zip(
+            jax.tree.leaves(made[what]), jax.tree.leaves(kept[what]), strict=True
+        ):
+            assert mine == pytest.approx(other, rel=1e-6, abs=1e-6)
+
+
+def test_without_a_first_stage_it_is_plain_t5(network, chunks) -> None:
+    """Three updates with τ = 0 against T5X's network, loss and Adafactor on the same batches."""
+    from t5x import adafactor, losses
+
+    config = tiny_config()
+    state = step.init_state(config, 0, "span_corruption")
+    theirs, params = _theirs(network, config.model), state.params
+    train_step = step.build_train_step(config, VOCABULARY, "span_corruption")
+    rule = adafactor.Adafactor(learning_rate=1.0, logical_factor_rules=None)
+    slots = rule.init_state(params)
+    corrupt = jax.jit(corruption.corrupt, static_argnums=(2, 3))
+
+    @jax.jit
+    @jax.grad
+    def gradient(params, batch):
+        logits = theirs.apply(
+            {"params": params},
+            batch.encoder_input_tokens,
+            batch.decoder_input_tokens,
+            batch.decoder_target_tokens,
+            enable_dropout=False,
+        )
+        loss, _, _ = losses.compute_weighted_cross_entropy(
+            logits,
+            batch.decoder_target_tokens,
+            z_loss=config.objective.z_loss,
+            # Their normalising factor says what our mean over sequences and λ2 say.
+            loss_normalizing_factor=len(chunks) / config.objective.lambda_sc,
+        )
+        return loss
+
+    for n in range(3):
+        keys = step.row_keys(step.role_keys(0, n)["corruption"], len(chunks))
+        grads = gradient(params, corrupt(jnp.asarray(chunks), keys, config.lengths, VOCABULARY))
+        hyper = dataclasses.replace(
+            rule.hyper_params, learning_rate=optimizer.learning_rate(n, config.optimizer)
+        )
+        params, slots = rule.apply_gradient(hyper, params, slots, grads)
+        state, _ = train_step(state, chunks, 0)
+    for (path, ours), other in zip(
+        jax.tree.leaves_with_path(state.params), jax.tree.leaves(params), strict=True
+    ):
+        np.testing.assert_allclose(ours, other, rtol=0, atol=1e-4, err_msg=str(path))

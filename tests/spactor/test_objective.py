@@ -1,4 +1,4 @@
-"""Losses against plain formulas, and where their gradients may and may not go."""
+"""Losses against plain formulas written in loops."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import math
 
 import jax
 import jax.numpy as jnp
+import naive
 import numpy as np
 import pytest
 from tiny_model import VOCABULARY
 
 from spactor import corruption, objective, step
 from spactor.config import ObjectiveConfig
-from spactor.network import Network, padding_bias
+from spactor.network import Network
 
 
 @pytest.fixture(scope="module")
 def batch(config, chunks):
-    return corruption.corrupt(
+    return jax.jit(corruption.corrupt, static_argnums=(2, 3))(
         jnp.asarray(chunks), step.row_keys(jax.random.key(3), 4), config.lengths, VOCABULARY
     )
 
@@ -32,6 +33,7 @@ def params(config):
 HYBRID = jax.jit(objective.hybrid_loss, static_argnums=(0, 3))
 SPAN_CORRUPTION = jax.jit(objective.span_corruption_loss, static_argnums=(0, 3))
 TARGET_TOKEN = jax.jit(objective.target_token_loss, static_argnums=(0, 4))
+APPLY = jax.jit(Network.apply, static_argnums=0)
 SAMPLE_KEYS = step.row_keys(jax.random.key(5), 4)
 
 
@@ -50,46 +52,57 @@ def test_binary_cross_entropy_by_hand() -> None:
     assert loss.tolist() == pytest.approx(expected, rel=1e-6)
 
 
-def _naive_hybrid(config, params, batch, weights: ObjectiveConfig) -> float:
-    """Equation 9 written in loops, with every position through the generator's projection."""
-    model = Network(config.model).bind({"params": params})
-    every = jnp.broadcast_to(jnp.arange(config.lengths.input_tokens), batch.masked_tokens.shape)
-    generator = np.asarray(
-        jax.nn.log_softmax(model.generate(model.embed(batch.masked_tokens), every)), np.float64
-    )
-    at_masks = model.generate(model.embed(batch.masked_tokens), batch.masked_positions)
-    sampled = np.asarray(objective.sample_replacements(at_masks, SAMPLE_KEYS))
-    noisy = np.array(batch.masked_tokens)
-    for row, positions in enumerate(np.asarray(batch.masked_positions)):
-        noisy[row, positions] = sampled[row]
-    clean = np.asarray(batch.encoder_input_tokens)
-    encoded = model.encode(model.embed(jnp.asarray(noisy)), padding_bias(jnp.asarray(noisy)))
-    rtd = np.asarray(model.detect(encoded), np.float64)
-    logits = model.decode(batch.decoder_input_tokens, encoded, padding_bias(jnp.asarray(noisy)))
-    decoder = np.asarray(logits, np.float64)
-    total = 0.0
-    for row in range(len(clean)):
-        for position in np.asarray(batch.masked_positions)[row]:
-            total -= generator[row, position, clean[row, position]]
-        for position, logit in enumerate(rtd[row]):
-            p = 1 / (1 + math.exp(-logit))
-            original = noisy[row, position] == clean[row, position]
-            total -= weights.lambda_rtd * math.log(p if original else 1 - p)
-        for position, token in enumerate(np.asarray(batch.decoder_target_tokens)[row]):
-            log_z = math.log(np.exp(decoder[row, position]).sum())
-            nll = log_z - decoder[row, position, token]
-            total += weights.lambda_sc * (nll + weights.z_loss * log_z**2)
-    return total / len(clean)
+@pytest.fixture(scope="module")
+def noisy(config, params, batch):
+    return naive.noisy_tokens(Network(config.model), params, batch, SAMPLE_KEYS)
 
 
 @pytest.mark.parametrize(
     "weights",
     [ObjectiveConfig(), ObjectiveConfig(lambda_rtd=50.0, lambda_sc=1.0, z_loss=0.0)],
 )
-def test_hybrid_loss_equals_the_plain_formula(config, params, batch, weights) -> None:
+def test_hybrid_loss_equals_the_plain_formula(config, params, batch, noisy, weights) -> None:
+    """All positions through the generator's projection, and all embedded twice."""
     network = Network(config.model)
-    loss, _ = HYBRID(network, params, batch, weights, SAMPLE_KEYS)
-    assert float(loss) == pytest.approx(_naive_hybrid(config, params, batch, weights), rel=1e-6)
+    terms = naive.loop_terms(network, params, batch, noisy, weights.z_loss)
+    expected = (
+        terms["generator"] + weights.lambda_rtd * terms["rtd"] + weights.lambda_sc * terms["sc"]
+    )
+    loss, metrics = HYBRID(network, params, batch, weights, SAMPLE_KEYS)
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    for name, term in (
+        ("generator_loss", terms["generator"]),
+        ("rtd_loss", terms["rtd"]),
+        ("sc_loss", terms["sc"] - terms["sc_z"]),
+    ):
+        assert float(metrics[name].total) / 4 == pytest.approx(term, rel=1e-6), name
+
+
+def test_span_corruption_loss_equals_the_plain_formula(config, params, batch) -> None:
+    network = Network(config.model)
+    logits = APPLY(
+        network, {"params": params}, batch.encoder_input_tokens, batch.decoder_input_tokens
+    )
+    rows = zip(np.asarray(logits, np.float64), np.asarray(batch.decoder_target_tokens), strict=True)
+    sums = np.asarray([naive.loop_cross_entropy(*row) for row in rows]).sum(axis=0)
+    weights = ObjectiveConfig(lambda_sc=7.0, z_loss=1e-3)
+    loss, metrics = SPAN_CORRUPTION(network, params, batch, weights)
+    assert float(loss) == pytest.approx(7.0 * (sums[0] + 1e-3 * sums[1]) / 4, rel=1e-6)
+    assert float(metrics["sc_loss"].total) == pytest.approx(sums[0], rel=1e-6)
+
+
+def test_target_token_loss_equals_the_plain_formula(config, params) -> None:
+    network = Network(config.model)
+    inputs, targets = np.asarray([[5, 6, 7, 1], [8, 1, 0, 0]]), np.asarray([[9, 1, 0], [10, 11, 1]])
+    shifted = np.asarray([[0, 9, 1], [0, 10, 11]])
+    logits = np.asarray(APPLY(network, {"params": params}, inputs, shifted), np.float64)
+    sums = np.asarray(
+        [naive.loop_cross_entropy(*row) for row in zip(logits, targets, strict=True)]
+    ).sum(axis=0)
+    loss, metrics = TARGET_TOKEN(network, params, inputs, targets, 1e-3)
+    assert float(loss) == pytest.approx((sums[0] + 1e-3 * sums[1]) / 5, rel=1e-6)
+    assert float(metrics["loss"].total) == pytest.approx(sums[0], rel=1e-6)
+    assert float(metrics["loss"].weight) == 5
 
 
 def test_hybrid_metrics_count_what_they_say(config, params, batch) -> None:
@@ -103,60 +116,6 @@ def test_hybrid_metrics_count_what_they_say(config, params, batch) -> None:
     replaced = float(metrics["replaced_fraction"].total)
     assert 0 < replaced <= masked
     assert float(metrics["rtd_recall"].weight) == replaced
-
-
-def _gradient(config, params, batch, weights):
-    network = Network(config.model)
-    return jax.jit(jax.grad(lambda p: HYBRID(network, p, batch, weights, SAMPLE_KEYS)[0]))(params)
-
-
-def _norm(tree) -> float:
-    return math.sqrt(sum(float(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(tree)))
-
-
-def test_where_gradients_go(config, params, batch) -> None:
-    generator_alone = _gradient(
-        config, params, batch, ObjectiveConfig(lambda_rtd=0.0, lambda_sc=0.0, z_loss=0.0)
-    )
-    touched = {name for name, tree in generator_alone.items() if _norm(tree) > 0}
-    assert touched == {"generator", "token_embedder"}
-    # The other terms never reach the generator: its gradient is the same with them.
-    everything = _gradient(config, params, batch, config.objective)
-    for alone, together in zip(
-        jax.tree.leaves(generator_alone["generator"]),
-        jax.tree.leaves(everything["generator"]),
-        strict=True,
-    ):
-        np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-7)
-    assert all(_norm(tree) > 0 for tree in everything.values())
-
-
-def test_gradient_equals_the_numerical_one(config, params, batch) -> None:
-    """Central differences along one random direction, away from the discrete sampling."""
-    weights = config.objective
-    network = Network(config.model)
-    grads = _gradient(config, params, batch, weights)
-    keys = iter(jax.random.split(jax.random.key(9), len(jax.tree.leaves(params))))
-    direction = jax.tree.map(lambda leaf: jax.random.normal(next(keys), leaf.shape), params)
-    # The generator stays put, or a sampled token could change inside the difference.
-    for frozen in ("generator", "token_embedder"):
-        direction[frozen] = jax.tree.map(jnp.zeros_like, direction[frozen])
-
-    def along(size: float) -> float:
-        moved = jax.tree.map(lambda leaf, d: leaf + size * d, params, direction)
-        return float(HYBRID(network, moved, batch, weights, SAMPLE_KEYS)[0])
-
-    def slope(size: float) -> float:
-        return (along(size) - along(-size)) / (2 * size)
-
-    # Richardson's combination of two sizes cancels the error that grows with their square;
-    # what is left comes from ReLUs that switch inside the interval.
-    numerical = (4 * slope(5e-4) - slope(1e-3)) / 3
-    exact = sum(
-        float(jnp.sum(g * d))
-        for g, d in zip(jax.tree.leaves(grads), jax.tree.leaves(direction), strict=True)
-    )
-    assert exact == pytest.approx(numerical, rel=1e-2)
 
 
 def test_span_corruption_needs_no_generator(config, params, batch) -> None:

@@ -140,6 +140,23 @@ def test_branches_share_their_prefix_and_split_at_tau(config, arrays, tmp_path) 
     assert "train/generator_loss" not in _numbers(branch)[6]
 
 
+def test_after_tau_the_discriminator_and_its_slots_are_those_before(
+    config, arrays, tmp_path
+) -> None:
+    """Bit for bit, through the checkpoint that the branch starts from."""
+    pretrain(_job(config, end=4), arrays=arrays, folder=tmp_path, parent=None, observer=_silent)
+    before = _final(tmp_path, config, "hybrid", 4)
+    after = restore_parent(tmp_path, config, 4, "span_corruption")
+    assert set(before.params) - set(after.params) == set(HYBRID_ONLY)
+    assert int(after.step) == 4 and int(after.slots.count) == 4
+    for name, tree in after.params.items():
+        _assert_same(tree, before.params[name])
+        for slot in ("v", "v_row", "v_col"):
+            kept = getattr(after.slots, slot)
+            assert set(kept) == set(after.params)
+            _assert_same(kept[name], getattr(before.slots, slot)[name])
+
+
 def test_a_stage_compiles_once_for_fresh_and_restored_states(arrays, tmp_path) -> None:
     config = tiny_config(mlp_dim=56)  # no other test has compiled this one
     first, second = tmp_path / "first", tmp_path / "second"

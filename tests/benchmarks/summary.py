@@ -1,0 +1,75 @@
+"""Prints the ratios in a benchmark's JSON: ``python tests/benchmarks/summary.py FILE``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HEADINGS = ("what", "against", "time ratio", "range", "aimed at", "reached")
+TOLD = {
+    "examples_per_processor_second": "{:,.0f} examples per processor second",
+    "control_examples_per_processor_second": "control {:,.0f}",
+    "processor_ratio": "ratio of processor times {:.3f}",
+    "speed_ratio": "sequences per second over the control's {:.2f}",
+    "flops_ratio": "by counted FLOPs {:.3f}",
+    "published_flops_ratio": "of the published size {:.3f}",
+    "flops_per_second": "{:.3g} FLOPs per second and device",
+    "mfu": "MFU {:.1%}",
+    "divided_by": "of {}",
+    "seconds_aimed_at": "aimed at {} s",
+}
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """One line a benchmark, and under it what else it told.
+
+    Args:
+      result: what pytest-benchmark writes with ``--benchmark-json``.
+    """
+    rows, notes = [HEADINGS], [""]
+    for benchmark in result["benchmarks"]:
+        told = benchmark["extra_info"]
+        median = f"median {benchmark['stats']['median']:.4g} s"
+        aim = told.get("at_most")
+        if "ratio" in told:
+            rows.append(
+                (
+                    told["what"],
+                    told["against"],
+                    f"{told['ratio']:.3f}",
+                    f"{told['lowest']:.3f}-{told['highest']:.3f}",
+                    "" if aim is None else f"≤ {aim:g}",
+                    "" if aim is None else "yes" if told["ratio"] <= aim else "no",
+                )
+            )
+            median += f", control {told['control_seconds']:.4g} s, {told['rounds']} rounds"
+        else:
+            rows.append((told.get("what", benchmark["name"]), "", "", "", "", ""))
+        extra = [
+            text.format(told[name]) for name, text in TOLD.items() if told.get(name) is not None
+        ]
+        notes.append("; ".join([median, *extra]))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    printed = []
+    for row, note in zip(rows, notes, strict=True):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        printed.append("  ".join(cells).rstrip())
+        if note:
+            printed.append(f"    {note}")
+    return printed
+
+
+def main() -> None:
+    [path] = sys.argv[1:]
+    result = json.loads(Path(path).read_text("utf-8"))
+    machine = result["machine_info"]
+    cores = machine.get("cpu", {}).get("count", "?")
+    print(f"{path}: {machine['machine']}, {cores} cores, Python {machine['python_version']}")
+    print("\n".join(lines(result)))
+
+
+if __name__ == "__main__":
+    main()

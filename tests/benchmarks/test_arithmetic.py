@@ -1,0 +1,135 @@
+"""What the benchmarks compute from their clocks; the benchmarks themselves run apart."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import paired
+import pytest
+import subjects
+import summary
+import utilisation
+
+from analysis.flops import step_flops
+from spactor import step
+from spactor.config import PAPER, ModelConfig, PretrainConfig
+from spactor.data.vocabulary import VocabularyFacts
+
+
+class _Fixture:
+    """pytest-benchmark's fixture, with a clock that is told."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        self.extra_info: dict[str, object] = {}
+        self.stats = self
+        self.data = seconds
+
+    def pedantic(self, subject, setup, rounds: int) -> None:
+        for _ in range(rounds):
+            setup()
+            subject()
+
+
+def test_the_control_runs_before_every_round() -> None:
+    calls = []
+    fixture = _Fixture([1.0, 1.0, 1.0])
+    paired.measure(
+        fixture,
+        lambda: calls.append("subject"),
+        lambda: calls.append("control"),
+        rounds=3,
+        what="a",
+        against="b",
+        at_most=2.0,
+        seconds_aimed_at=5,
+    )
+    assert calls == ["control", "subject"] * 4, "the first pair compiles"
+    told = fixture.extra_info
+    assert (told["what"], told["against"], told["rounds"], told["at_most"]) == ("a", "b", 3, 2.0)
+    assert told["seconds_aimed_at"] == 5 and told["ratio"] > 1
+
+
+def test_mfu_by_hand() -> None:
+    # Base, plain: 8.723e14 FLOPs for 2048 sequences, so 1.363e13 for 32. In 0.05 s that is
+    # 2.726e14 per second, and 0.2756 of the 9.89e14 an H100 could do.
+    config = subjects.base_width(12, 32)
+    assert config.model == PAPER["base"].model
+    told = utilisation.describe(
+        step_flops(config, "span_corruption"), 0.05, "NVIDIA H100 80GB HBM3"
+    )
+    assert told["mfu"] == pytest.approx(0.2756, abs=1e-4)
+    assert told["divided_by"] == "NVIDIA H100: 9.89e+14 dense bfloat16 FLOPs per second"
+
+
+@pytest.mark.parametrize(
+    "device, name",
+    [
+        ("NVIDIA H100 PCIe", "NVIDIA H100 PCIe"),
+        ("NVIDIA A100-SXM4-80GB", "NVIDIA A100"),
+        ("NVIDIA L4", "NVIDIA L4"),
+        ("NVIDIA L40S", None),  # not the L4
+        ("TPU v5 lite", "TPU v5 lite"),
+        ("TPU v5", "TPU v5"),
+        ("cpu", None),
+    ],
+)
+def test_peaks_are_found_by_name(device: str, name: str | None) -> None:
+    found = utilisation.peak_of(device)
+    assert (found and found[0]) == name
+
+
+def test_summary_tells_ratio_aim_and_utilisation() -> None:
+    result = {
+        "benchmarks": [
+            {
+                "name": "one",
+                "stats": {"median": 2.0},
+                "extra_info": {
+                    "what": "step",
+                    "against": "other",
+                    "at_most": 1.0,
+                    "control_seconds": 1.6,
+                    **paired.ratio_of([2.0, 2.0, 2.0], [1.6, 1.0, 2.5]),
+                    **utilisation.describe(2.75e13, 0.25, "TPU v4"),
+                },
+            },
+            {"name": "two", "stats": {"median": 0.5}, "extra_info": {}},
+        ]
+    }
+    assert [" ".join(line.split()) for line in summary.lines(result)] == [
+        "what against time ratio range aimed at reached",
+        "step other 1.250 0.800-2.000 ≤ 1 no",
+        "median 2 s, control 1.6 s, 3 rounds; 1.1e+14 FLOPs per second and device; MFU 40.0%; "
+        "of TPU v4: 2.75e+14 dense bfloat16 FLOPs per second",
+        "two",
+        "median 0.5 s",
+    ]
+
+
+def test_the_bfloat16_step_trains() -> None:
+    """The step that MFU is measured on, on a small model: its loss is float32's, nearly."""
+    config = PretrainConfig(
+        model=ModelConfig(
+            vocab_size=512,
+            emb_dim=16,
+            num_heads=2,
+            head_dim=8,
+            mlp_dim=32,
+            num_encoder_layers=1,
+            num_decoder_layers=1,
+            generator_num_layers=1,
+            generator_mlp_dim=16,
+            rtd_mlp_dim=16,
+            dropout_rate=0.0,
+        ),
+        input_length=48,
+        batch_size=4,
+    )
+    vocabulary = VocabularyFacts.of_pieces(512 - 101)
+    loss = jax.jit(subjects.loss_in(config, "hybrid", jnp.float32, vocabulary))
+    params = step.init_state(config, 0, "hybrid").params
+    expected = float(loss(params, subjects.chunks_for(config, vocabulary), 0, 0))
+    half = subjects.step_in(config, "hybrid", jnp.bfloat16, vocabulary)
+    training = subjects.Training(config, "hybrid", vocabulary, half)
+    training()
+    assert training.loss != expected and training.loss == pytest.approx(expected, rel=0.02)

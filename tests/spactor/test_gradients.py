@@ -1,0 +1,225 @@
+"""Gradients: against numerical ones, against the naive objective's, and where they may not go."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+
+import jax
+import jax.numpy as jnp
+import naive
+import numpy as np
+import pytest
+from tiny_model import VOCABULARY, tiny_config
+
+from spactor import corruption, network, objective, optimizer, step
+from spactor.network import Network
+
+CONFIG = tiny_config(num_encoder_layers=1, num_decoder_layers=1)
+SAMPLE_KEYS = step.row_keys(jax.random.key(5), 4)
+_corrupt = jax.jit(corruption.corrupt, static_argnums=(2, 3))
+TERMS = {"generator": "generator_loss", "rtd": "rtd_loss", "sc": "sc_loss"}
+
+
+@pytest.fixture(scope="module")
+def batch(chunks):
+    return _corrupt(jnp.asarray(chunks), SAMPLE_KEYS, CONFIG.lengths, VOCABULARY)
+
+
+@pytest.fixture(scope="module")
+def params():
+    return step.init_state(CONFIG, 0, "hybrid").params
+
+
+@pytest.fixture(scope="module")
+def noisy(params, batch):
+    return naive.noisy_tokens(Network(CONFIG.model), params, batch, SAMPLE_KEYS)
+
+
+@pytest.fixture(scope="module")
+def term_gradients(params, batch):
+    """Each term's own gradient: of the sum in its metric, by name of the term."""
+
+    @jax.jit
+    def gradients(params):
+        def totals(params):
+            _, metrics = objective.hybrid_loss(
+                Network(CONFIG.model), params, batch, CONFIG.objective, SAMPLE_KEYS
+            )
+            return [metrics[name].total for name in TERMS.values()]
+
+        _, pull_back = jax.vjp(totals, params)
+        return [pull_back([jnp.float32(i == j) for j in range(3)])[0] for i in range(3)]
+
+    return dict(zip(TERMS, gradients(params), strict=True))
+
+
+def _is_zero(tree) -> bool:
+    return all(not np.asarray(leaf).any() for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(
+    "term, parts",
+    [
+        ("generator", {"generator", "token_embedder"}),
+        ("rtd", {"rtd_head", "encoder", "token_embedder"}),
+        ("sc", {"encoder", "decoder", "token_embedder"}),
+    ],
+)
+def test_where_gradients_go(term_gradients, term: str, parts: set[str]) -> None:
+    """Exactly zero elsewhere: what the discriminator reads was sampled."""
+    touched = {name for name, tree in term_gradients[term].items() if not _is_zero(tree)}
+    assert touched == parts
+
+
+def test_what_each_term_asks_of_the_embedder(term_gradients, batch, noisy) -> None:
+    """Rows read alone: no one-hot or softmax of the generator's carries L_RTD to other tokens."""
+    for term, read in (
+        ("generator", np.unique(batch.masked_tokens)),
+        ("rtd", np.unique(noisy)),
+    ):
+        gradient = np.asarray(term_gradients[term]["token_embedder"]["embedding"])
+        assert set(np.flatnonzero(gradient.any(axis=1))) <= set(read.tolist()), term
+        assert gradient[read].any()
+
+
+@pytest.fixture(scope="module")
+def naive_terms(params, batch, noisy):
+    """Values of the naive terms, and their gradients one by one."""
+    model = Network(CONFIG.model)
+
+    @jax.jit
+    def evaluate(params):
+        terms, pull_back = jax.vjp(
+            lambda p: naive.dense_terms(model, p, batch, noisy, CONFIG.objective.z_loss), params
+        )
+        return terms, {
+            name: pull_back({other: jnp.float32(other == name) for other in terms})[0]
+            for name in terms
+        }
+
+    return evaluate(params)
+
+
+@pytest.mark.parametrize("absent", [None, "rtd", "sc"])
+def test_loss_and_gradient_equal_the_naive_ones(params, batch, naive_terms, absent) -> None:
+    """Masked positions only and one lookup change nothing; λ = 0 equals the term's absence."""
+    weights = {"rtd": 10.0, "sc": 10.0} | ({absent: 0.0} if absent else {})
+    settings = dataclasses.replace(
+        CONFIG.objective, lambda_rtd=weights["rtd"], lambda_sc=weights["sc"]
+    )
+
+    @jax.jit
+    @jax.value_and_grad
+    def ours(params):
+        return objective.hybrid_loss(Network(CONFIG.model), params, batch, settings, SAMPLE_KEYS)[0]
+
+    loss, gradient = ours(params)
+    terms, gradients = naive_terms
+    present = {name: weights.get(name, 1.0) for name in terms if name != absent}
+    expected = sum(weight * float(terms[name]) for name, weight in present.items())
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    summed = jax.tree.map(
+        lambda *leaves: sum(w * leaf for w, leaf in zip(present.values(), leaves, strict=True)),
+        *(gradients[name] for name in present),
+    )
+    for (path, mine), other in zip(
+        jax.tree.leaves_with_path(gradient), jax.tree.leaves(summed), strict=True
+    ):
+        scale = float(jnp.max(jnp.abs(other)))
+        np.testing.assert_allclose(mine, other, rtol=0, atol=2e-5 * scale, err_msg=str(path))
+    # An absent term leaves zeros, not something small: nothing of it is optimised.
+    assert _is_zero(gradient["rtd_head"]) == (absent == "rtd")
+    assert _is_zero(gradient["decoder"]) == (absent == "sc")
+
+
+def test_a_gradient_of_zero_moves_nothing(params) -> None:
+    """So with λ1 = 0 the RTD head stays where it was, bit for bit."""
+    slots = optimizer.init_slots(params, CONFIG.optimizer)
+    nothing = jax.tree.map(jnp.zeros_like, params)
+    moved, _ = jax.jit(optimizer.update, static_argnums=4)(
+        params, nothing, slots, 0.1, CONFIG.optimizer
+    )
+    for mine, other in zip(jax.tree.leaves(moved), jax.tree.leaves(params), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.fixture
+def double(monkeypatch):
+    """Network and losses in double precision, also where they ask for float32 by name."""
+    twin = types.SimpleNamespace(**(vars(jnp) | {"float32": jnp.float64}))
+    for module in (network, objective):
+        monkeypatch.setattr(module, "jnp", twin)
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.mark.parametrize("stage", ["hybrid", "span_corruption"])
+def test_gradient_equals_the_numerical_one(double, monkeypatch, chunks, stage) -> None:
+    """Central differences in double precision, every tensor moved by itself.
+
+    In the differences the sampled tokens are held; in the gradient nothing is. So they agree
+    only if no gradient flows through the sampling.
+    """
+    model = Network(CONFIG.model, dtype=jnp.float64)
+    params = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, jnp.float64), step.init_state(CONFIG, 0, stage).params
+    )
+    batch = _corrupt(jnp.asarray(chunks), SAMPLE_KEYS, CONFIG.lengths, VOCABULARY)
+    sample = objective.sample_replacements
+    kept = []
+
+    def loss(params):
+        if stage == "hybrid":
+            return objective.hybrid_loss(model, params, batch, CONFIG.objective, SAMPLE_KEYS)[0]
+        return objective.span_corruption_loss(model, params, batch, CONFIG.objective)[0]
+
+    def sample_and_tell(*given):
+        made = sample(*given)
+        jax.debug.callback(kept.append, made)
+        return made
+
+    monkeypatch.setattr(objective, "sample_replacements", sample_and_tell)
+    gradient = jax.jit(jax.grad(loss))(params)
+    assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {np.dtype("float64")}
+    jax.effects_barrier()
+    assert len(kept) == (stage == "hybrid")
+    monkeypatch.setattr(objective, "sample_replacements", lambda *_: kept[0])
+    held = jax.jit(loss)
+    rng = np.random.default_rng(0)
+    leaves, structure = jax.tree.flatten(params)
+    size = 1e-6
+    for index, (path, slope) in enumerate(jax.tree.leaves_with_path(gradient)):
+        direction = rng.normal(size=slope.shape)
+
+        def along(signed: float, index: int = index, direction: np.ndarray = direction) -> float:
+            moved = [*leaves]
+            moved[index] = moved[index] + signed * direction
+            return float(held(jax.tree.unflatten(structure, moved)))
+
+        numerical = (along(size) - along(-size)) / (2 * size)
+        exact = float(jnp.sum(slope * direction))
+        scale = float(jnp.linalg.norm(slope))
+        assert abs(exact - numerical) < 1e-5 * scale, jax.tree_util.keystr(path)
+
+
+def test_losses_alone_against_numerical_gradients() -> None:
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(1)
+        logits, targets = rng.normal(size=(5, 7)) * 3, rng.integers(0, 7, 5)
+        positive = np.asarray([True, False, True, True, False])
+        losses = {
+            "nll": (lambda x: jnp.sum(objective.token_cross_entropy(x, targets)[0]), logits),
+            "z": (lambda x: jnp.sum(objective.token_cross_entropy(x, targets)[1] ** 2), logits),
+            "binary": (
+                lambda x: jnp.sum(objective.binary_cross_entropy(x, positive)),
+                logits[:, 0],
+            ),
+        }
+        for name, (loss, at) in losses.items():
+            exact = jax.grad(loss)(jnp.asarray(at))
+            for index in np.ndindex(at.shape):
+                nudge = np.zeros(at.shape)
+                nudge[index] = 1e-6
+                numerical = (loss(at + nudge) - loss(at - nudge)) / 2e-6
+                assert float(exact[index]) == pytest.approx(float(numerical), abs=1e-7), name
