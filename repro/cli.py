@@ -228,6 +228,32 @@ def report(
 
 
 @app.command()
+def export(
+    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    node: Annotated[str | None, typer.Option("--node", help="Name of a node.")] = None,
+    size: Sizes = None,
+    tau: Taus = None,
+    seed: Seeds = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", help="Such as 500K; by default the last.")
+    ] = None,
+) -> None:
+    """Writes a finished model in the Hugging Face format."""
+    from repro import export as exporting
+    from repro import folders
+    from repro.engines import engine_for
+
+    tree = _tree(profile, size, tau, seed)
+    chosen = exporting.choose(tree, node, checkpoint)
+    folders.open_runs(runs, create=False)
+    engine = engine_for(tree.profile, folders.cache_folder(runs))
+    exporting.export(tree, chosen, runs, engine, to)
+    print(f"{chosen.name}: {to}")
+
+
+@app.command()
 def status(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
     """Says what is finished, begun, stale or to come."""
     from repro import folders, show
@@ -315,6 +341,7 @@ def _options(profile: str, runs: Path) -> str:
 _TRAINING_MODULES = {
     *("jax", "jaxlib", "flax", "optax", "orbax", "clu", "t5", "seqio", "tensorflow"),
     *("tensorflow_text", "tensorboard", "sentencepiece", "rouge_score", "sklearn"),
+    *("safetensors", "tokenizers"),
 }
 
 
