@@ -38,12 +38,18 @@ def _python(session: nox.Session) -> str:
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
     # Nox brings virtualenv, which needs no ensurepip; a bare Debian has no venv module.
     session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT), external=True)
-    dev = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "dev")
-    install = (str(binary), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    constraints = ("-c", str(ROOT / "constraints.txt"))
-    session.run(*install, *constraints, "-e", f"{ROOT}[train]", *dev, external=True)
+    _install(session, str(binary), "-e", f"{ROOT}[train]", *_group("dev"))
     stamp.write_text(digest.hexdigest())
     return str(binary)
+
+
+def _group(name: str) -> Sequence[str]:
+    return nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), name)
+
+
+def _install(session: nox.Session, python: str, *what: str) -> None:
+    install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    session.run(*install, "-c", str(ROOT / "constraints.txt"), *what, external=True)
 
 
 def _repro(session: nox.Session, *arguments: str) -> None:
@@ -160,6 +166,14 @@ def bench(session: nox.Session) -> None:
         env={"SPACTOR_BENCHMARKS": "1"},
     )
     session.run(python, str(ROOT / "tests" / "benchmarks" / "summary.py"), str(path), external=True)
+
+
+@nox.session(default=False)
+def crosscheck(session: nox.Session) -> None:
+    """Tests the network against Hugging Face's PyTorch T5; installs PyTorch where it is missing."""
+    python = _python(session)
+    _install(session, python, *_group("torch"))
+    session.run(python, "-m", "pytest", "-m", "torch", *session.posargs, external=True)
 
 
 @nox.session

@@ -72,6 +72,9 @@ class Engine(Protocol):
     ) -> None:
         """Trains one node to its end, going on from what its folder holds."""
 
+    def restore(self, node: Node, folder: Path) -> Any:
+        """The discriminator's parameters at the end of a finished node."""
+
 
 def engine_for(profile: Profile, cache: Path) -> Engine:
     """The engine that runs a profile here.
@@ -173,6 +176,17 @@ class LocalEngine:
             parent=parent,
             observer=observer,
         )
+
+    def restore(self, node: Node, folder: Path) -> Any:
+        """From the node's last checkpoint, without generator and RTD head."""
+        self._set_up()
+        from spactor.checkpoints import restore_parent
+
+        if isinstance(node, Finetuning):
+            config, step = node.pretraining, node.config.total_steps
+        else:
+            config, step = node.config, node.end_step
+        return restore_parent(folder, config, step, "span_corruption").params
 
     def _load_arrays(self, folder: Path) -> Any:
         if self._arrays is None or self._arrays[0] != folder:

@@ -25,8 +25,10 @@ from spactor.config import ModelConfig
 Array = jax.Array
 
 _MASKED = -1e10  # T5X's value for a forbidden position, finite so that an empty row stays finite.
-_NUM_BUCKETS = 32
-_MAX_DISTANCE = 128
+NUM_BUCKETS = 32
+"""Relative-position buckets of a stack (T5's)."""
+MAX_DISTANCE = 128
+"""Offset in tokens from which all share the last bucket (T5's)."""
 
 _attention_init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 _dense_init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
@@ -47,14 +49,14 @@ def relative_position_buckets(length: int, *, bidirectional: bool) -> np.ndarray
     array([3, 2, 1, 0, 0, 0, 0], dtype=int32)
     """
     behind = np.arange(length - 1, -length, -1)
-    num_buckets = _NUM_BUCKETS // 2 if bidirectional else _NUM_BUCKETS
+    num_buckets = NUM_BUCKETS // 2 if bidirectional else NUM_BUCKETS
     ahead = np.where(behind < 0, num_buckets, 0) if bidirectional else 0
     distance = np.abs(behind) if bidirectional else np.maximum(behind, 0)
     exact = num_buckets // 2
     # float32 as T5X computes it: a wider type would move offsets that sit on a bucket's edge.
     far = np.log(
         distance.astype(np.float32) / np.float32(exact) + np.finfo(np.float32).eps
-    ) / np.log(_MAX_DISTANCE / exact)
+    ) / np.log(MAX_DISTANCE / exact)
     far_bucket = exact + (far * (num_buckets - exact)).astype(np.int32)
     bucket = np.where(distance < exact, distance, np.minimum(far_bucket, num_buckets - 1))
     return (ahead + bucket).astype(np.int32)
@@ -74,9 +76,9 @@ class RelativePositionBias(nn.Module):
     @nn.compact
     def __call__(self, length: int) -> Array:
         """Returns ``[1, H, length, length]``, query before key."""
-        table = self.param("rel_embedding", _bias_init, (self.num_heads, _NUM_BUCKETS))
+        table = self.param("rel_embedding", _bias_init, (self.num_heads, NUM_BUCKETS))
         buckets = relative_position_buckets(length, bidirectional=self.bidirectional)
-        one_hot = np.equal(np.arange(_NUM_BUCKETS)[:, None], buckets).astype(np.float32)
+        one_hot = np.equal(np.arange(NUM_BUCKETS)[:, None], buckets).astype(np.float32)
         by_offset = jnp.pad(table @ one_hot, ((0, 0), (0, 1)))
         # Row q is the same 2·length values turned right by q. Reading copies of them with a
         # stride one short does that, and its gradient is a sum, not a scatter over all pairs.

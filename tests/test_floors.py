@@ -61,7 +61,8 @@ import importlib, sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {"jax", "jaxlib", "flax", "optax", "orbax", "tensorflow", "seqio",
-                                  "t5", "clu", "tensorboard", "sentencepiece"}:
+                                  "t5", "clu", "tensorboard", "sentencepiece", "safetensors",
+                                  "tokenizers", "transformers", "torch"}:
             raise ImportError(f"{name} is blocked", name=name)
 
 sys.meta_path.insert(0, Blocker())

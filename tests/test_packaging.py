@@ -15,8 +15,9 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
 
 
 def requirements() -> list[Requirement]:
-    base, dev = PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]["dev"]
-    return [Requirement(text) for text in (*base, *EXTRAS["train"], *EXTRAS["tpu-compile"], *dev)]
+    base, groups = PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]
+    extras = (*EXTRAS["train"], *EXTRAS["tpu-compile"])
+    return [Requirement(text) for text in (*base, *extras, *groups["dev"], *groups["torch"])]
 
 
 def test_constraints_pin_every_requirement_within_its_range() -> None:
@@ -47,6 +48,14 @@ def test_base_needs_no_trainer() -> None:
     assert not base & {"jax", "flax", "optax", "tensorflow", "t5", "tensorboard", "sentencepiece"}
 
 
+def test_pytorch_comes_only_when_asked_for() -> None:
+    groups = PROJECT["dependency-groups"]
+    everything = [*PROJECT["project"]["dependencies"], *groups["dev"]]
+    everything += [text for texts in EXTRAS.values() for text in texts]
+    assert "torch" not in {Requirement(text).name for text in everything}
+    assert "torch" in {Requirement(text).name for text in groups["torch"]}
+
+
 @pytest.mark.parametrize("name", ["t5x", "airio", "jestimator"])
 def test_t5x_sources_are_pinned_to_commits(name: str) -> None:
     text = (ROOT / "t5x-sources.txt").read_text("utf-8")
@@ -65,4 +74,4 @@ def test_ci_runs_what_the_readme_tells() -> None:
     wanted |= {"bench", "crosscheck"}
     assert wanted | {"trend", "report", "smoke", "tables"} == set(sessions)
     called = re.search(r"nox -s (.*)", script)
-    assert called and {"tests", "compiled", "lint", "smoke"} <= set(called[1].split())
+    assert called and {"tests", "compiled", "crosscheck", "lint", "smoke"} <= set(called[1].split())

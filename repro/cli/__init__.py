@@ -18,6 +18,7 @@ from spactor.errors import UserError
 _TRAINING_MODULES = {
     *("jax", "jaxlib", "flax", "optax", "orbax", "clu", "t5", "seqio", "tensorflow"),
     *("tensorflow_text", "tensorboard", "sentencepiece", "rouge_score", "sklearn"),
+    *("safetensors", "tokenizers"),
 }
 
 

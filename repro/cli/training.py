@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -117,6 +118,32 @@ def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> No
         f"{len(collected.metrics):,} numbers of {len(collected.provenance)} finished nodes "
         f"(of {len(tree.nodes)}) in {paths[0]}"
     )
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    node: Annotated[str | None, typer.Option("--node", help="Name of a node.")] = None,
+    size: Sizes = None,
+    tau: Taus = None,
+    seed: Seeds = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", help="Such as 500K; by default the last.")
+    ] = None,
+) -> None:
+    """Writes a finished model in the Hugging Face format."""
+    from repro import export as exporting
+    from repro import folders
+    from repro.engines import engine_for
+
+    tree = tree_of(profile, size, tau, seed)
+    chosen = exporting.choose(tree, node, checkpoint)
+    folders.open_runs(runs, create=False)
+    engine = engine_for(tree.profile, folders.cache_folder(runs))
+    exporting.export(tree, chosen, runs, engine, to)
+    print(f"{chosen.name}: {to}")
 
 
 @app.command()

@@ -124,15 +124,16 @@ def _lookup_file(cache: Path, key: str) -> Path:
     return cache / f"lookup-{key[:24]}.json"
 
 
-def _folder_name(fingerprint: str) -> str:
-    return f"corpus-{fingerprint[:12]}"
+def folder_of(cache: Path, fingerprint: str) -> Path:
+    """Where the prepared data with this fingerprint lie, if they do."""
+    return cache / f"corpus-{fingerprint[:12]}"
 
 
 def _find(cache: Path, key: str, report: Report) -> Path | None:
     lookup = _lookup_file(cache, key)
     try:
         fingerprint = json.loads(lookup.read_text(encoding="utf-8"))["fingerprint"]
-        folder = cache / _folder_name(fingerprint)
+        folder = folder_of(cache, fingerprint)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -162,7 +163,7 @@ def _build(
     work.mkdir()
     try:
         facts = _write_all(work, packages, data, report)
-        folder = cache / _folder_name(facts["fingerprint"])
+        folder = folder_of(cache, facts["fingerprint"])
         _move_into_place(work, folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from spactor.config import PretrainConfig
+from spactor.data import corpus, vocabulary
 from spactor.data.arrays import TokenArrays
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -43,3 +45,17 @@ def chunks(arrays: TokenArrays, config: PretrainConfig) -> np.ndarray:
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def english() -> list[str]:
+    """Docstrings of a tenth of the standard library."""
+    package = corpus.standard_library()
+    package = dataclasses.replace(package, files=package.files[::10])
+    return [document.text for document in corpus.read_documents([package])]
+
+
+@pytest.fixture(scope="session")
+def unigram_model(english: list[str]) -> bytes:
+    """A serialised vocabulary for 512 rows."""
+    return vocabulary.train(english, 512)

@@ -44,6 +44,15 @@ def test_one_compilation_per_stage(chunks, stage) -> None:
     assert step.build_train_step(config, VOCABULARY, stage)._cache_size() == 1
 
 
+def test_a_state_can_be_made_after_its_shapes_were_asked_for() -> None:
+    # As when a checkpoint is restored before another seed starts from scratch.
+    # No other test has made this one.
+    config = tiny_config(mlp_dim=56, num_encoder_layers=1, num_decoder_layers=1)
+    shapes = jax.eval_shape(lambda: step.init_state(config, 0, "hybrid"))
+    state = step.init_state(config, 1, "hybrid")
+    assert jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, shapes)
+
+
 def test_the_discriminator_starts_alike_in_both_stages(config) -> None:
     hybrid = step.init_state(config, 7, "hybrid")
     plain = step.init_state(config, 7, "span_corruption")

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from spactor import step
 from spactor.config import ModelConfig, OptimizerConfig, PretrainConfig
 from spactor.data.vocabulary import VocabularyFacts
 
@@ -29,3 +36,25 @@ def tiny_config(**changes: float) -> PretrainConfig:
         input_length=48,
         batch_size=4,
     )
+
+
+def random_params(model: ModelConfig, seed: int, *, hybrid: bool = False) -> dict:
+    """Every parameter drawn anew, those too that training starts at 0 or 1; NumPy float32."""
+    config = dataclasses.replace(tiny_config(), model=model)
+    stage = "hybrid" if hybrid else "span_corruption"
+    shapes = jax.eval_shape(lambda: step.init_state(config, 0, stage)).params
+    rng = np.random.default_rng(seed)
+
+    def draw(path: tuple[str, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        values = rng.standard_normal(leaf.shape)
+        if path[-1] == "scale":
+            values = 1 + 0.2 * values
+        elif path[-1] == "kernel":
+            values /= np.sqrt(leaf.shape[0])
+        # As at initialisation: attention logits are not divided by √head_dim.
+        if "query" in path:
+            values /= np.sqrt(model.head_dim)
+        return values.astype(np.float32)
+
+    flat = traverse_util.flatten_dict(shapes)
+    return traverse_util.unflatten_dict({path: draw(path, leaf) for path, leaf in flat.items()})

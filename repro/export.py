@@ -1,0 +1,117 @@
+"""The finished model of a node, written for others to use."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from repro import folders, identity
+from repro.engines import Engine
+from repro.plan import Finetuning, Node, Tree
+from repro.runner import inspect
+from repro.specs import step_label
+from spactor.config import ModelConfig
+from spactor.errors import UserError
+
+# Of the record of a run, what says where a model comes from, and nothing of who ran it.
+_ABOUT = (
+    *("node", "profile", "experiments", "seeds", "fingerprint", "commit", "python", "packages"),
+    *("data", "inputs"),
+)
+
+
+def choose(tree: Tree, name: str | None, checkpoint: str | None) -> Node:
+    """The node a person means: by its name, or by a checkpoint of the tree's only experiment.
+
+    Args:
+      tree: cut down to the experiments asked for.
+      name: of a segment or a fine-tuning run.
+      checkpoint: on the paper's scale of steps, such as ``500K``; the last where none is given.
+
+    Raises:
+      UserError: nothing or more than one thing fits.
+
+    >>> from repro.plan import build
+    >>> from repro.specs import load_profile
+    >>> smoke = load_profile("smoke")
+    >>> tree = build(smoke, smoke.select(["base"], ["120K"]))
+    >>> choose(tree, None, "500K").name, choose(tree, None, None).name
+    ('base/s0/tau120K/120K-500K', 'base/s0/tau120K/500K-1M')
+    """
+    profile = tree.profile.name
+    if name is not None:
+        if checkpoint is not None:
+            raise UserError("--node names a checkpoint already: leave --checkpoint out")
+        if name not in tree.nodes:
+            raise UserError(
+                f"profile {profile} has no such node {name!r}: "
+                f"`repro plan --profile {profile} --json` names them all"
+            )
+        return tree.nodes[name]
+    if len(tree.specs) > 1:
+        raise UserError(
+            f"{len(tree.specs)} experiments fit: choose one with --size, --tau and --seed, "
+            "or a node with --node"
+        )
+    ends = {step_label(segment.end_paper): segment for segment in tree.path(tree.specs[0])}
+    if checkpoint is None:
+        return list(ends.values())[-1]
+    if checkpoint not in ends:
+        spec = tree.specs[0]
+        raise UserError(
+            f"{spec.size}, τ = {spec.tau}, seed {spec.seed} has no checkpoint {checkpoint!r}: "
+            f"give one of {', '.join(ends)}"
+        )
+    return ends[checkpoint]
+
+
+def export(tree: Tree, node: Node, runs: Path, engine: Engine, target: Path) -> None:
+    """Writes a finished node's model in the Hugging Face format.
+
+    Args:
+      tree: that has the node.
+      node: pre-training or fine-tuning; its last checkpoint is written.
+      runs: an opened runs folder.
+      engine: that trained it.
+      target: folder to make.
+
+    Raises:
+      UserError: the node is not finished or stale, its data are gone, or the target exists.
+    """
+    if target.exists():
+        raise UserError(f"{target} exists: name another folder, or remove it first")
+    folder = folders.node_folder(runs, tree.profile.name, node.name)
+    state = inspect(folder, identity.settings(tree, node))
+    if state.condition == "stale":
+        raise UserError(f"{node.name} is stale, {state.reasons[0]}: `repro run` renews it")
+    if state.condition != "finished":
+        begun = "not finished" if state.condition == "partial" else "not begun"
+        raise UserError(f"{node.name} is {begun}: `repro run` trains it")
+    record = folders.read_json(folder / folders.PROVENANCE)
+    vocabulary = _vocabulary(folders.cache_folder(runs), record["data"]["fingerprint"])
+    params = engine.restore(node, folder)
+    about = {name: record[name] for name in _ABOUT if name in record}
+    from spactor import huggingface
+
+    huggingface.save(target, params, _model(node), vocabulary=vocabulary, about=about)
+
+
+def _model(node: Node) -> ModelConfig:
+    """Sizes of a node's model, with the dropout it was trained with."""
+    if not isinstance(node, Finetuning):
+        return node.config.model
+    return dataclasses.replace(node.pretraining.model, dropout_rate=node.config.dropout_rate)
+
+
+def _vocabulary(cache: Path, fingerprint: str) -> bytes:
+    """The vocabulary of the data a node read, which need not be those of this installation."""
+    from spactor.data import manifest, prepare
+
+    folder = prepare.folder_of(cache, fingerprint)
+    facts = manifest.read(folder)
+    wrong = manifest.damage(folder, facts, (manifest.VOCABULARY_FILE,))
+    if not wrong and facts["fingerprint"] != fingerprint:
+        wrong = f"{folder} holds other data than the model was trained on"
+    if wrong:
+        raise UserError(f"{wrong}: put the prepared data of the run back there")
+    return (folder / manifest.VOCABULARY_FILE).read_bytes()

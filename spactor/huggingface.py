@@ -1,0 +1,337 @@
+"""The discriminator in the Hugging Face format: a folder that `transformers` loads, and back.
+
+    config.json, generation_config.json                    a T5.1.0: ReLU, tied embedding
+    model.safetensors                                      float32
+    spiece.model, tokenizer.json, tokenizer_config.json    the vocabulary
+    spactor.json                                           where the model comes from, if known
+
+The numbers are ours bit for bit. Linear layers and position biases are transposed, as PyTorch
+keeps ``[out, in]`` and Flax ``[in, out]``; nothing is scaled: T5.1.0 divides the logits of its
+tied embedding by √d, and ``tie_word_embeddings`` has `transformers` do it too. The generator and
+the replaced-token-detection head are no part of a T5 and are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from spactor.config import ModelConfig
+from spactor.data.vocabulary import EOS_ID, PAD_ID
+from spactor.errors import UserError
+from spactor.huggingface_tokenizer import tokenizer_files
+from spactor.network import MAX_DISTANCE, NUM_BUCKETS
+from spactor.objective import Params
+from spactor.step import HYBRID_ONLY
+
+CONFIG_FILE = "config.json"
+GENERATION_FILE = "generation_config.json"
+WEIGHTS_FILE = "model.safetensors"
+ABOUT_FILE = "spactor.json"
+
+_DTYPE = "F32"
+
+# Of each stack, its sublayers in order: our norm, our block, their block.
+_SUBLAYERS = {
+    "encoder": (
+        ("pre_attention_layer_norm", "attention", "SelfAttention"),
+        ("pre_mlp_layer_norm", "mlp", "DenseReluDense"),
+    ),
+    "decoder": (
+        ("pre_self_attention_layer_norm", "self_attention", "SelfAttention"),
+        ("pre_cross_attention_layer_norm", "encoder_decoder_attention", "EncDecAttention"),
+        ("pre_mlp_layer_norm", "mlp", "DenseReluDense"),
+    ),
+}
+
+# Other names of the embedding, which some versions of `transformers` write as well.
+_TIED = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight")
+# In the T5.1.0 that Google published; nothing reads it.
+_UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+
+_SPECIAL_IDS = {"pad_token_id": PAD_ID, "eos_token_id": EOS_ID, "decoder_start_token_id": PAD_ID}
+# What every T5.1.0 has, and `transformers` assumes where config.json leaves it out.
+_ALWAYS: Mapping[str, Any] = {
+    "model_type": "t5",
+    "is_encoder_decoder": True,
+    "feed_forward_proj": "relu",
+    "tie_word_embeddings": True,
+    "scale_decoder_outputs": True,
+    "layer_norm_epsilon": 1e-6,
+    "relative_attention_num_buckets": NUM_BUCKETS,
+    "relative_attention_max_distance": MAX_DISTANCE,
+    **_SPECIAL_IDS,
+}
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """One tensor: its name and shape there, its path here, whether here is the transpose."""
+
+    name: str
+    path: tuple[str, ...]
+    shape: tuple[int, ...]
+    transposed: bool
+
+
+def _tensors(model: ModelConfig) -> Iterator[_Tensor]:
+    """Every tensor of the discriminator; the one list that both directions follow."""
+    width, hidden = model.emb_dim, model.mlp_dim
+    inner = model.num_heads * model.head_dim
+    kernels = {
+        "query": ("q", (inner, width)),
+        "key": ("k", (inner, width)),
+        "value": ("v", (inner, width)),
+        "out": ("o", (width, inner)),
+        "wi": ("wi", (hidden, width)),
+        "wo": ("wo", (width, hidden)),
+    }
+    yield _Tensor(
+        "shared.weight", ("token_embedder", "embedding"), (model.vocab_size, width), False
+    )
+    depths = {"encoder": model.num_encoder_layers, "decoder": model.num_decoder_layers}
+    for stack, depth in depths.items():
+        yield _Tensor(
+            f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+            (stack, "relpos_bias", "rel_embedding"),
+            (NUM_BUCKETS, model.num_heads),
+            True,
+        )
+        for layer in range(depth):
+            for index, (norm, block, their_block) in enumerate(_SUBLAYERS[stack]):
+                prefix = f"{stack}.block.{layer}.layer.{index}"
+                path = (stack, f"layers_{layer}")
+                yield _Tensor(
+                    f"{prefix}.layer_norm.weight", (*path, norm, "scale"), (width,), False
+                )
+                for ours in ("wi", "wo") if block == "mlp" else ("query", "key", "value", "out"):
+                    theirs, shape = kernels[ours]
+                    yield _Tensor(
+                        f"{prefix}.{their_block}.{theirs}.weight",
+                        (*path, block, ours, "kernel"),
+                        shape,
+                        True,
+                    )
+        yield _Tensor(
+            f"{stack}.final_layer_norm.weight", (stack, f"{stack}_norm", "scale"), (width,), False
+        )
+
+
+def to_tensors(params: Params, model: ModelConfig) -> dict[str, np.ndarray]:
+    """The discriminator's parameters under Hugging Face's names.
+
+    Args:
+      params: our tree, of either stage; generator and RTD head are left out.
+      model: the sizes it belongs to.
+
+    Returns:
+      Contiguous float32 arrays, as `safetensors` needs them.
+
+    Raises:
+      UserError: something is missing, unknown, or of another shape or type.
+    """
+    ours = {
+        path: np.asarray(leaf)
+        for path, leaf in traverse_util.flatten_dict(params).items()
+        if path[0] not in HYBRID_ONLY
+    }
+    result = {}
+    for tensor in _tensors(model):
+        where = "/".join(tensor.path)
+        if tensor.path not in ours:
+            raise UserError(f"the model has no parameter {where}: export a whole discriminator")
+        array = ours.pop(tensor.path)
+        array = array.T if tensor.transposed else array
+        if array.shape != tensor.shape or array.dtype != np.float32:
+            raise UserError(
+                f"parameter {where} is {array.dtype}{list(array.shape)} as exported, and these "
+                f"sizes need float32{list(tensor.shape)}: give the configuration it was made with"
+            )
+        result[tensor.name] = np.ascontiguousarray(array)
+    if ours:
+        raise UserError(
+            f"parameter {'/'.join(min(ours))} is unknown to T5.1.0 at these sizes: "
+            "give the configuration the model was made with"
+        )
+    return result
+
+
+def _sizes(model: ModelConfig) -> dict[str, int]:
+    return {
+        "vocab_size": model.vocab_size,
+        "d_model": model.emb_dim,
+        "d_kv": model.head_dim,
+        "d_ff": model.mlp_dim,
+        "num_heads": model.num_heads,
+        "num_layers": model.num_encoder_layers,
+        "num_decoder_layers": model.num_decoder_layers,
+    }
+
+
+def config_of(model: ModelConfig) -> dict[str, Any]:
+    """``config.json`` of a T5.1.0 of these sizes."""
+    return {
+        **_ALWAYS,
+        **_sizes(model),
+        "architectures": ["T5ForConditionalGeneration"],
+        "dropout_rate": model.dropout_rate,
+        "initializer_factor": 1.0,
+        "use_cache": True,
+        "dtype": "float32",
+    }
+
+
+def save(
+    folder: Path,
+    params: Params,
+    model: ModelConfig,
+    *,
+    vocabulary: bytes,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a folder that `transformers` loads, whole or not at all.
+
+    Args:
+      folder: to make; its parents are made if missing.
+      params: our tree, of either stage.
+      model: the sizes it belongs to.
+      vocabulary: the serialised SentencePiece model it was trained with.
+      about: plain data on where the model comes from.
+
+    Raises:
+      UserError: the folder exists, or parameters, sizes and vocabulary don't fit each other.
+    """
+    folder = folder.resolve()
+    _require_new(folder)
+    tensors = to_tensors(params, model)
+    files = tokenizer_files(vocabulary, model.vocab_size) | {
+        CONFIG_FILE: _json(config_of(model)),
+        GENERATION_FILE: _json({**_SPECIAL_IDS, "do_sample": False, "num_beams": 1}),
+    }
+    if about is not None:
+        files[ABOUT_FILE] = _json(about)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    work.mkdir()
+    try:
+        # Some versions of `transformers` load only what is marked as PyTorch's.
+        save_file(tensors, work / WEIGHTS_FILE, metadata={"format": "pt"})
+        for name, content in files.items():
+            (work / name).write_bytes(content)
+        # The library writes for the owner's eyes alone; the others are as the user has set it.
+        (work / WEIGHTS_FILE).chmod((work / CONFIG_FILE).stat().st_mode)
+        for path in (*work.iterdir(), work):
+            _make_durable(path)
+        # Another process may have made it since.
+        _require_new(folder)
+        work.rename(folder)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    _make_durable(folder.parent)
+
+
+def load(folder: Path, model: ModelConfig) -> Params:
+    """Parameters of a T5.1.0 in the Hugging Face format, as our tree.
+
+    Args:
+      folder: with ``config.json`` and ``model.safetensors``.
+      model: the sizes it must have; generator and RTD head do not matter.
+
+    Returns:
+      Nested dictionaries of float32 NumPy arrays: a discriminator without generator and RTD
+      head, as after τ.
+
+    Raises:
+      UserError: a file is missing or damaged, the model is of another kind or size, or a tensor
+        is missing, unknown, or of another shape or type.
+    """
+    _check_config(folder / CONFIG_FILE, model)
+    path = folder / WEIGHTS_FILE
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return _params(file, model, path)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} is missing: save the model again, as safetensors and in one file"
+        ) from None
+    except SafetensorError as error:
+        raise UserError(f"{path}: damaged ({error}); copy or export it again") from None
+
+
+def _params(file: Any, model: ModelConfig, path: Path) -> Params:
+    """Our tree of an open file of tensors."""
+    names = set(file.keys())
+    expected = {tensor.name: tensor for tensor in _tensors(model)}
+    if missing := [name for name in expected if name not in names]:
+        raise UserError(f"{path} has no tensor {missing[0]}: give a whole T5.1.0 of this size")
+    if unknown := sorted(names - expected.keys() - {*_TIED, _UNUSED}):
+        raise UserError(f"{path}: unknown tensor {unknown[0]}: give a T5.1.0 of this size")
+    for name, tensor in expected.items():
+        entry = file.get_slice(name)
+        shape, dtype = tuple(entry.get_shape()), entry.get_dtype()
+        if (shape, dtype) != (tensor.shape, _DTYPE):
+            raise UserError(
+                f"{path}: tensor {name} is {dtype}{list(shape)}, and this model's is "
+                f"{_DTYPE}{list(tensor.shape)}: give a model of this size, saved in float32"
+            )
+    for name in _TIED:
+        if name in names and not np.array_equal(
+            file.get_tensor(name), file.get_tensor("shared.weight")
+        ):
+            raise UserError(
+                f"{path}: {name} differs from shared.weight, and T5.1.0 ties them: give a T5.1.0"
+            )
+    flat = {}
+    for name, tensor in expected.items():
+        array = file.get_tensor(name)
+        flat[tensor.path] = np.ascontiguousarray(array.T if tensor.transposed else array)
+    return traverse_util.unflatten_dict(flat)
+
+
+def _check_config(path: Path, model: ModelConfig) -> None:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: can't be read ({error}): give a folder in the Hugging Face format"
+        ) from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: no JSON object: give a folder in the Hugging Face format")
+    # Older files of T5.1.0 give one depth for both stacks.
+    assumed = {**_ALWAYS, "num_decoder_layers": found.get("num_layers")}
+    for key, value in {**_ALWAYS, **_sizes(model)}.items():
+        there = found.get(key, assumed.get(key))
+        if there != value:
+            raise UserError(
+                f"{path}: {key} is {there!r}, and this model's is {value!r}: "
+                "give a T5.1.0 of this size"
+            )
+
+
+def _require_new(folder: Path) -> None:
+    if folder.exists():
+        raise UserError(f"{folder} exists: name another folder, or remove it first")
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _make_durable(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

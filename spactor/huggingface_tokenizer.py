@@ -1,0 +1,117 @@
+"""A SentencePiece vocabulary as the files from which `transformers` makes a T5 tokenizer.
+
+Of text that names no special token, such as ``</s>`` or ``<extra_id_0>``, its ids are ours, up to
+the choice between equally likely segmentations, such as "--" "-" and "-" "--": there no two
+implementations of SentencePiece agree always.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
+
+from spactor.config import NUM_SENTINELS
+from spactor.data.vocabulary import EOS_ID, PAD_ID, UNK_ID
+from spactor.errors import UserError
+
+SENTENCEPIECE_FILE = "spiece.model"
+TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"
+
+# Its classes are made when it is imported, where no type checker sees them.
+_DEFINITIONS: Any = sentencepiece_model_pb2
+_SPECIAL = {PAD_ID: "<pad>", EOS_ID: "</s>", UNK_ID: "<unk>"}
+_SPACE = "▁"
+
+
+def tokenizer_files(model: bytes, vocab_size: int) -> dict[str, bytes]:
+    """Files of a tokenizer with 100 sentinels above the pieces, ``<extra_id_0>`` highest.
+
+    Args:
+      model: a serialised SentencePiece unigram model with T5's conventions.
+      vocab_size: rows of the embedding; those above the sentinels have no text.
+
+    Returns:
+      Contents by file name.
+
+    Raises:
+      UserError: another kind of model, other special pieces, or more ids than rows.
+    """
+    proto = _parsed(model)
+    for index, text in _SPECIAL.items():
+        found = proto.pieces[index].piece if index < len(proto.pieces) else None
+        if found != text:
+            raise UserError(
+                f"the vocabulary's piece {index} is {found!r}, and {text!r} in every T5: "
+                "train the vocabulary with T5's conventions"
+            )
+    ids = len(proto.pieces) + NUM_SENTINELS
+    if ids > vocab_size:
+        raise UserError(
+            f"the vocabulary has {ids} ids, sentinels included, and the model {vocab_size} rows: "
+            "give the vocabulary the model was trained with"
+        )
+    config = {
+        "tokenizer_class": "T5Tokenizer",
+        "extra_ids": NUM_SENTINELS,
+        "pad_token": _SPECIAL[PAD_ID],
+        "eos_token": _SPECIAL[EOS_ID],
+        "unk_token": _SPECIAL[UNK_ID],
+        # Relative positions set no limit of their own; otherwise 512 is assumed for a T5.
+        "model_max_length": 10**30,
+    }
+    return {
+        SENTENCEPIECE_FILE: model,
+        TOKENIZER_FILE: _serialised_tokenizer(proto).encode(),
+        CONFIG_FILE: (json.dumps(config, indent=2, sort_keys=True) + "\n").encode(),
+    }
+
+
+def _parsed(model: bytes) -> Any:
+    """The model's definition, as a message of protocol buffers."""
+    try:
+        sentencepiece.SentencePieceProcessor(model_proto=model)
+    except RuntimeError:
+        raise UserError(
+            "the vocabulary is no SentencePiece model: give the file the model was trained with"
+        ) from None
+    proto = _DEFINITIONS.ModelProto.FromString(model)
+    if proto.trainer_spec.model_type != _DEFINITIONS.TrainerSpec.UNIGRAM:
+        raise UserError("the vocabulary is no unigram model, and every T5's is: train it as one")
+    return proto
+
+
+def _serialised_tokenizer(proto: Any) -> str:
+    sentinels = [f"<extra_id_{index}>" for index in reversed(range(NUM_SENTINELS))]
+    pieces = [(piece.piece, piece.score) for piece in proto.pieces]
+    tokenizer = Tokenizer(
+        models.Unigram([*pieces, *((text, 0.0) for text in sentinels)], UNK_ID, False)
+    )
+    if proto.normalizer_spec.precompiled_charsmap:
+        tokenizer.normalizer = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(_SPACE, "always", True)]
+    )
+    tokenizer.decoder = decoders.Metaspace(_SPACE, "always", True)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {_SPECIAL[EOS_ID]}",
+        pair=f"$A {_SPECIAL[EOS_ID]} $B {_SPECIAL[EOS_ID]}",
+        special_tokens=[(_SPECIAL[EOS_ID], EOS_ID)],
+    )
+    special = [*_SPECIAL.values(), *reversed(sentinels)]
+    tokenizer.add_special_tokens(
+        [AddedToken(text, special=True, normalized=False) for text in special]
+    )
+    return tokenizer.to_str(pretty=True)

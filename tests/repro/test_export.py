@@ -1,0 +1,228 @@
+"""Exporting a finished node: which one is meant, what is written, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from repro import cli, export, folders, plan
+from repro.engines import PreparedData
+from repro.plan import Finetuning, Tree
+from repro.progress import Display
+from repro.runner import Runner
+from repro.specs import load_profile
+from spactor import huggingface, step
+from spactor.checkpoints import Checkpoints
+from spactor.data import manifest, vocabulary
+from spactor.errors import UserError
+
+HYBRID = "base/s0/hybrid/0-60K"
+BASELINE = "base/s0/sc/0-500K"
+FINETUNED = f"{BASELINE.removesuffix('/0-500K')}/500K/finetune-glue"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    """Prepared data with nothing in them but a vocabulary."""
+    cache = tmp_path_factory.mktemp("prepared") / "cache"
+    texts = [line for module in (io, json, dataclasses) for line in (module.__doc__ or "", "a b")]
+    texts += [f"{name} is word {i} of many" for i, name in enumerate(dir(io) + dir(json) * 3)]
+    texts += Path(json.__file__).read_text("utf-8").splitlines()
+    texts += Path(dataclasses.__file__).read_text("utf-8").splitlines()
+    facts = {"format": manifest.FORMAT, "corpus": {"packages": {}}}
+    work = cache / "work"
+    work.mkdir(parents=True)
+    path = work / manifest.VOCABULARY_FILE
+    path.write_bytes(vocabulary.train(texts, 512))
+    facts["files"] = {manifest.VOCABULARY_FILE: manifest.digest_of_file(path)}
+    facts["fingerprint"] = manifest.fingerprint_of(facts)
+    manifest.write(work, facts)
+    return PreparedData(folder=work, manifest=facts)
+
+
+class SavingEngine:
+    """Trains nothing: saves a fresh state, of another seed per node, as the local engine would."""
+
+    def __init__(self, prepared: PreparedData) -> None:
+        self.prepared = prepared
+
+    def prepare(self, profile, cache: Path, report) -> PreparedData:
+        from spactor.data.prepare import folder_of
+
+        folder = folder_of(cache, self.prepared.manifest["fingerprint"])
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.symlink_to(self.prepared.folder)
+        return PreparedData(folder=folder, manifest=self.prepared.manifest)
+
+    def device(self) -> str:
+        return "1 × fake"
+
+    def metric_versions(self, node) -> dict:
+        return {}
+
+    def run(self, profile, node, *, data, folder: Path, parent, observer) -> None:
+        tuned = isinstance(node, Finetuning)
+        config = node.pretraining if tuned else node.config
+        stage = "span_corruption" if tuned else node.stage
+        end = node.config.total_steps if tuned else node.end_step
+        with closing(Checkpoints(folder, config, stage)) as checkpoints:
+            checkpoints.save(step.init_state(config, end, stage), end)
+
+
+@pytest.fixture(scope="module")
+def tree() -> Tree:
+    """Three finished nodes of the smoke profile, and one that never began."""
+    smoke = load_profile("smoke")
+    whole = plan.build(smoke, smoke.select(["base"]))
+    wanted = (HYBRID, BASELINE, FINETUNED)
+    return dataclasses.replace(whole, nodes={name: whole.nodes[name] for name in wanted})
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, tree: Tree, prepared: PreparedData) -> Path:
+    runs = folders.open_runs(tmp_path_factory.mktemp("finished") / "runs", create=True)
+    display = Display(tree, dict.fromkeys(tree.nodes, 1.0), Console(file=io.StringIO()))
+    Runner(tree, runs, SavingEngine(prepared), display).run()
+    return runs
+
+
+def repro(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["export", "--profile", "smoke", *arguments])
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+@pytest.mark.parametrize(
+    ("choice", "name", "seed"),
+    [
+        (("--node", HYBRID), HYBRID, 6),
+        (("--size", "base", "--tau", "0", "--checkpoint", "500K"), BASELINE, 50),
+        (("--node", FINETUNED), FINETUNED, 4),
+    ],
+)
+def test_a_finished_node_is_written_by_the_command(
+    tmp_path: Path, runs: Path, tree: Tree, prepared: PreparedData, choice, name, seed
+) -> None:
+    target = tmp_path / "model"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "repro", "export", "--profile", "smoke"),
+            *("--runs", str(runs), "--to", str(target), *choice),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{name}: {target}\n", "")
+    node = tree.nodes[name]
+    config = node.pretraining if isinstance(node, Finetuning) else node.config
+    expected = step.init_state(config, seed, "span_corruption").params
+    jax.tree.map(np.testing.assert_array_equal, expected, huggingface.load(target, config.model))
+    model = (prepared.folder / manifest.VOCABULARY_FILE).read_bytes()
+    assert (target / "spiece.model").read_bytes() == model
+    about = json.loads((target / "spactor.json").read_text("utf-8"))
+    assert (about["node"], about["profile"]) == (name, "smoke")
+    folder = folders.node_folder(runs, "smoke", name)
+    assert about["fingerprint"] == folders.read_json(folder / folders.DONE)["fingerprint"]
+    # It may be published: nothing in it tells whose machine it was.
+    assert not {"machine", "command", "platform", "attempts"} & set(about)
+    assert str(runs) not in (target / "spactor.json").read_text("utf-8")
+
+
+def test_a_fine_tuned_model_has_the_dropout_of_fine_tuning(tree: Tree) -> None:
+    node = tree.nodes[FINETUNED]
+    changed = dataclasses.replace(node, config=dataclasses.replace(node.config, dropout_rate=0.3))
+    assert export._model(changed) == dataclasses.replace(node.pretraining.model, dropout_rate=0.3)
+    assert export._model(tree.nodes[HYBRID]) == tree.nodes[HYBRID].config.model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--node", "base/s9/sc"], "profile smoke has no such node 'base/s9/sc'"),
+        (["--node", HYBRID, "--tau", "0"], f"has no such node '{HYBRID}'"),
+        (["--node", HYBRID, "--checkpoint", "60K"], "leave --checkpoint out"),
+        ([], "6 experiments fit: choose one with --size, --tau and --seed"),
+        (["--size", "base", "--tau", "60K", "--checkpoint", "1M"], "give one of 60K, 500K"),
+        (["--size", "base", "--tau", "33K"], "has no τ '33K'"),
+        (["--size", "base", "--tau", "120K"], "base/s0/tau120K/500K-1M is not begun"),
+    ],
+)
+def test_mistakes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, runs: Path, arguments, message: str
+) -> None:
+    target = tmp_path / "model"
+    code, out, err = repro(capsys, *arguments, "--runs", str(runs), "--to", str(target))
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_that_exists(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, runs: Path
+) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    code, _, err = repro(capsys, "--node", HYBRID, "--runs", str(runs), "--to", str(tmp_path))
+    assert code == 2 and f"{tmp_path} exists: name another folder" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_no_runs_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    code, _, err = repro(capsys, "--node", HYBRID, "--runs", nowhere, "--to", str(tmp_path / "a"))
+    assert code == 2 and "there is no runs folder" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def refused(runs: Path, tree: Tree, prepared: PreparedData, tmp_path: Path):
+    """Exports HYBRID from a changed copy of the runs, and says what it was told."""
+    copy = tmp_path / "runs"
+    shutil.copytree(runs, copy, symlinks=True)
+
+    def message(tree: Tree = tree) -> str:
+        with pytest.raises(UserError) as caught:
+            engine = SavingEngine(prepared)
+            export.export(tree, tree.nodes[HYBRID], copy, engine, tmp_path / "model")
+        assert not (tmp_path / "model").exists() and "\n" not in str(caught.value)
+        return str(caught.value)
+
+    message.folder = folders.node_folder(copy, "smoke", HYBRID)
+    message.cache = folders.cache_folder(copy)
+    return message
+
+
+def test_an_unfinished_node(refused) -> None:
+    (refused.folder / folders.DONE).unlink()
+    assert refused() == f"{HYBRID} is not finished: `repro run` trains it"
+
+
+def test_a_stale_node(refused, tree: Tree) -> None:
+    node = tree.nodes[HYBRID]
+    config = dataclasses.replace(node.config, batch_size=8)
+    changed = dataclasses.replace(
+        tree, nodes={**tree.nodes, HYBRID: dataclasses.replace(node, config=config)}
+    )
+    expected = f"{HYBRID} is stale, config.batch_size was 4, is 8: `repro run` renews it"
+    assert refused(changed) == expected
+
+
+def test_a_vocabulary_that_is_gone_or_changed(refused, prepared: PreparedData) -> None:
+    [link] = refused.cache.iterdir()
+    link.unlink()
+    assert f"{link}/manifest.json: cannot be read" in refused()
+    shutil.copytree(prepared.folder, link)
+    (link / manifest.VOCABULARY_FILE).write_bytes(b"other")
+    assert f"{link / manifest.VOCABULARY_FILE} has changed since it was written" in refused()
