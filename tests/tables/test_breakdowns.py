@@ -45,7 +45,7 @@ def test_a_cell_is_the_median_at_each_runs_selected_step():
     assert "n = 3 runs." in table.caption
     # Of two runs, the mean of both.
     table = tables.get(6).compute(records.from_rows(synthetic.scores(runs=2)))
-    assert printed(table)["Base", "0", "500K"][0] == "12.12"
+    assert printed(table)["Base", "0", "500K"][0] == "12.13"
 
 
 def test_rows_beyond_the_papers_follow_those_of_their_checkpoint():
