@@ -12,6 +12,8 @@ Which columns a kind of record fills:
     cost, a total     x    x   –        –            x       –       –        ""    ""  cost/…
     timing            x    x   x        –            –       x       –        ""    ""  timing/…
     fact of the data  ""   ""  –        –            –       –       –        ""    ""  data/…
+
+``variant`` names a change to the profile's pre-training, or is "" for the published experiments.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ SCHEMA = pa.schema(
         pa.field("profile", pa.string()),
         pa.field("size", pa.string()),
         pa.field("tau", pa.string()),
+        pa.field("variant", pa.string()),
         pa.field("seed", pa.int64()),
         pa.field("finetune_seed", pa.int64()),
         pa.field("checkpoint", pa.int64()),
@@ -65,7 +68,7 @@ SCHEMA = pa.schema(
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 KEY_COLUMNS: tuple[str, ...] = (*COLUMNS[: COLUMNS.index("value")], "selection")
 
-_OPTIONAL = frozenset({"std", "runs", "decimals", "bold", "node", "fingerprint", "note"})
+_OPTIONAL = frozenset({"variant", "std", "runs", "decimals", "bold", "node", "fingerprint", "note"})
 _ALLOWED = {
     "source": SOURCES,
     "size": (*SIZES, ""),
