@@ -67,29 +67,67 @@ def _naive_hybrid(config, params, batch, weights: ObjectiveConfig) -> float:
     rtd = np.asarray(model.detect(encoded), np.float64)
     logits = model.decode(batch.decoder_input_tokens, encoded, padding_bias(jnp.asarray(noisy)))
     decoder = np.asarray(logits, np.float64)
-    total = 0.0
+    terms: dict[str, list[float]] = {"generator": [], "rtd": [], "span_corruption": []}
     for row in range(len(clean)):
         for position in np.asarray(batch.masked_positions)[row]:
-            total -= generator[row, position, clean[row, position]]
+            terms["generator"].append(-generator[row, position, clean[row, position]])
         for position, logit in enumerate(rtd[row]):
             p = 1 / (1 + math.exp(-logit))
             original = noisy[row, position] == clean[row, position]
-            total -= weights.lambda_rtd * math.log(p if original else 1 - p)
+            terms["rtd"].append(-math.log(p if original else 1 - p))
         for position, token in enumerate(np.asarray(batch.decoder_target_tokens)[row]):
             log_z = math.log(np.exp(decoder[row, position]).sum())
             nll = log_z - decoder[row, position, token]
-            total += weights.lambda_sc * (nll + weights.z_loss * log_z**2)
-    return total / len(clean)
+            terms["span_corruption"].append(nll + weights.z_loss * log_z**2)
+    by_term = {"generator": 1.0, "rtd": weights.lambda_rtd, "span_corruption": weights.lambda_sc}
+    return sum(
+        by_term[name]
+        * sum(losses)
+        / (len(clean) if weights.reduction == "sum_per_sequence" else len(losses))
+        for name, losses in terms.items()
+    )
 
 
 @pytest.mark.parametrize(
     "weights",
-    [ObjectiveConfig(), ObjectiveConfig(lambda_rtd=50.0, lambda_sc=1.0, z_loss=0.0)],
+    [
+        ObjectiveConfig(),
+        ObjectiveConfig(lambda_rtd=50.0, lambda_sc=1.0, z_loss=0.0),
+        ObjectiveConfig(reduction="mean_per_token"),
+    ],
 )
 def test_hybrid_loss_equals_the_plain_formula(config, params, batch, weights) -> None:
     network = Network(config.model)
     loss, _ = HYBRID(network, params, batch, weights, SAMPLE_KEYS)
     assert float(loss) == pytest.approx(_naive_hybrid(config, params, batch, weights), rel=1e-6)
+
+
+def test_means_with_weights_of_their_own_are_the_sums_to_a_factor(config, params, batch) -> None:
+    """Every row has n, q and t positions, so sums / q are means with λ1·n/q and λ2·t/q."""
+    network, lengths = Network(config.model), config.lengths
+    sums = ObjectiveConfig()
+    means = ObjectiveConfig(
+        lambda_rtd=sums.lambda_rtd * lengths.input_tokens / lengths.masked_tokens,
+        lambda_sc=sums.lambda_sc * lengths.target_tokens / lengths.masked_tokens,
+        reduction="mean_per_token",
+    )
+    by_sums, _ = HYBRID(network, params, batch, sums, SAMPLE_KEYS)
+    by_means, _ = HYBRID(network, params, batch, means, SAMPLE_KEYS)
+    assert float(by_means) == pytest.approx(float(by_sums) / lengths.masked_tokens, rel=1e-6)
+
+
+def test_mean_per_token_leaves_padding_targets_out(config, params, batch) -> None:
+    network = Network(config.model)
+    means = ObjectiveConfig(lambda_sc=1.0, z_loss=0.0, reduction="mean_per_token")
+    targets = batch.decoder_target_tokens.at[0, 5:].set(0)
+    loss, metrics = SPAN_CORRUPTION(
+        network, params, batch._replace(decoder_target_tokens=targets), means
+    )
+    # Over the batch's tokens, not over rows first: a short row counts for fewer.
+    assert float(metrics["sc_loss"].weight) == 5 + 3 * config.lengths.target_tokens
+    assert float(loss) == pytest.approx(
+        float(metrics["sc_loss"].total / metrics["sc_loss"].weight), rel=1e-6
+    )
 
 
 def test_hybrid_metrics_count_what_they_say(config, params, batch) -> None:

@@ -44,6 +44,14 @@ def test_one_compilation_per_stage(chunks, stage) -> None:
     assert step.build_train_step(config, VOCABULARY, stage)._cache_size() == 1
 
 
+def test_a_state_may_be_asked_for_its_shapes_first() -> None:
+    """As restoring a checkpoint does, before a run of another seed starts from scratch."""
+    config = tiny_config(mlp_dim=48, num_encoder_layers=1, num_decoder_layers=1)
+    shapes = jax.eval_shape(lambda: step.init_state(config, 0, "hybrid"))
+    state = step.init_state(config, 1, "hybrid")
+    assert jax.tree.map(jnp.shape, state) == jax.tree.map(lambda leaf: leaf.shape, shapes)
+
+
 def test_the_discriminator_starts_alike_in_both_stages(config) -> None:
     hybrid = step.init_state(config, 7, "hybrid")
     plain = step.init_state(config, 7, "span_corruption")
