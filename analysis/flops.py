@@ -7,7 +7,8 @@ Assumptions:
 * The backward pass costs twice the forward pass: one product for the inputs' gradient and one
   for the weights'.
 * Attention scores are counted over all pairs of positions; a causal mask saves nothing.
-* The generator projects to the vocabulary at its q masked positions only.
+* The generator projects to the vocabulary at its q masked positions only; q is the most that a
+  curriculum masks. A generator with a decoder decodes all n positions.
 * Encoder and generator see n positions, the decoder m, eos included (``CorruptionLengths``).
 
 Sources: Section 2.1 for what is computed, Table 5 for the sizes, Section 3.2.3 for the use.
@@ -56,7 +57,7 @@ def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
     """
     if stage not in STAGES:
         raise UserError(f"unknown stage {stage!r}: give one of {', '.join(STAGES)}")
-    model, lengths = config.model, config.lengths
+    model, lengths = config.model, config.training_lengths
     n, m, q = lengths.input_tokens, lengths.target_tokens, lengths.masked_tokens
     d, inner = model.emb_dim, model.num_heads * model.head_dim
 
@@ -89,9 +90,15 @@ def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
             "generator/attention_scores": generator * scores(n, n),
             "generator/mlp": generator * 2 * products(n, model.generator_mlp_dim, d),
             "generator/logits": products(q, model.vocab_size, d),
+            "generator/decoder": model.generator_num_decoder_layers
+            * (
+                8 * products(n, inner, d)  # queries, keys, values and outputs, twice
+                + 2 * scores(n, n)
+                + 2 * products(n, model.generator_mlp_dim, d)
+            ),
             "rtd_head/mlp": products(n, model.rtd_mlp_dim, d) + products(n, 1, model.rtd_mlp_dim),
         }
-    return counted
+    return {name: flops for name, flops in counted.items() if flops}
 
 
 def step_flops(config: PretrainConfig, stage: Stage) -> float:

@@ -41,6 +41,8 @@ class ModelConfig:
       mlp_dim: width of the ReLU feed-forward block.
       num_encoder_layers, num_decoder_layers: depth of the discriminator.
       generator_num_layers, generator_mlp_dim: the bidirectional encoder G.
+      generator_num_decoder_layers: 0, or the depth of a decoder on G's encoder, which makes G a
+        small T5 (Appendix A.1 compares the two).
       rtd_mlp_dim: hidden width of the replaced-token-detection head.
       dropout_rate: probability of dropping, used in training only.
     """
@@ -56,12 +58,18 @@ class ModelConfig:
     generator_mlp_dim: int
     rtd_mlp_dim: int
     dropout_rate: float = 0.1
+    generator_num_decoder_layers: int = 0
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
             value = getattr(self, spec.name)
-            if spec.name != "dropout_rate":
+            if spec.name not in ("dropout_rate", "generator_num_decoder_layers"):
                 _require(value > 0, f"model.{spec.name} is {value}: give a positive integer")
+        _require(
+            self.generator_num_decoder_layers >= 0,
+            f"model.generator_num_decoder_layers is {self.generator_num_decoder_layers}: "
+            "give 0 or more",
+        )
         _require(
             self.vocab_size % 128 == 0,
             f"model.vocab_size is {self.vocab_size}: give a multiple of 128 (32128 for T5)",

@@ -12,6 +12,7 @@ Letters in shapes: B batch, L and T lengths, D ``emb_dim``, H heads, K ``head_di
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -319,22 +320,46 @@ class Decoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """G: a small bidirectional encoder and its own linear projection to the vocabulary (Eq. 3)."""
+    """G: a small bidirectional encoder and its own linear projection to the vocabulary (Eq. 3).
+
+    With decoder layers it is a small T5 over the same n positions: its decoder reads X_c shifted
+    right, so that what it says at an [M] is p(token | X_c^MLM, all that stands before it in X_c).
+    """
 
     config: ModelConfig
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, embedded: Array, positions: Array, deterministic: bool) -> Array:
-        """Logits ``[B, q, V]`` in float32 at ``positions`` ``[B, q]`` of X_c^MLM alone."""
+    def __call__(
+        self,
+        embedded: Array,
+        positions: Array,
+        deterministic: bool,
+        decoder_embedded: Array | None = None,
+    ) -> Array:
+        """Logits ``[B, q, V]`` in float32 at ``positions`` ``[B, q]`` of X_c^MLM alone.
+
+        ``decoder_embedded`` ``[B, n, D]``, X_c shifted right, is read by a decoder only.
+        """
         config = self.config
+        no_padding = jnp.zeros((), self.dtype)
         hidden = Encoder(
             config,
             config.generator_num_layers,
             config.generator_mlp_dim,
             self.dtype,
             name="encoder",
-        )(embedded, jnp.zeros((), self.dtype), deterministic)
+        )(embedded, no_padding, deterministic)
+        if config.generator_num_decoder_layers:
+            if decoder_embedded is None:
+                raise ValueError("this generator has a decoder: give it X_c shifted right")
+            small = dataclasses.replace(
+                config,
+                num_decoder_layers=config.generator_num_decoder_layers,
+                mlp_dim=config.generator_mlp_dim,
+            )
+            decoder = Decoder(small, self.dtype, name="decoder")
+            hidden = decoder(decoder_embedded, hidden, no_padding, deterministic)
         chosen = jnp.take_along_axis(hidden, positions[..., None], axis=1)
         return nn.Dense(
             config.vocab_size, use_bias=False, kernel_init=_dense_init, name="projection"
@@ -423,9 +448,21 @@ class Network(nn.Module):
         table = self.token_embedder.embedding.astype(jnp.float32)
         return hidden.astype(jnp.float32) @ table.T / np.float32(np.sqrt(self.config.emb_dim))
 
-    def generate(self, embedded: Array, positions: Array, deterministic: bool = True) -> Array:
-        """Generator logits ``[B, q, V]`` at masked positions ``[B, q]``."""
-        return self.generator(embedded, positions, deterministic)
+    def generate(
+        self,
+        embedded: Array,
+        positions: Array,
+        deterministic: bool = True,
+        shifted_tokens: Array | None = None,
+    ) -> Array:
+        """Generator logits ``[B, q, V]`` at masked positions ``[B, q]``.
+
+        ``shifted_tokens`` int32 ``[B, n]``, X_c shifted right, is for a generator with a decoder.
+        """
+        decoder_embedded = None
+        if self.config.generator_num_decoder_layers and shifted_tokens is not None:
+            decoder_embedded = self.embed(shifted_tokens)
+        return self.generator(embedded, positions, deterministic, decoder_embedded)
 
     def detect(self, encoded: Array) -> Array:
         """RTD logits ``[B, L]``: positive means the token is judged original."""
@@ -442,5 +479,6 @@ class Network(nn.Module):
         bias = padding_bias(encoder_input_tokens)
         embedded = self.embed(encoder_input_tokens)
         self.decode(decoder_input_tokens, self.encode(embedded, bias), bias)
-        self.generate(embedded, jnp.zeros((encoder_input_tokens.shape[0], 1), jnp.int32))
+        first = jnp.zeros((encoder_input_tokens.shape[0], 1), jnp.int32)
+        self.generate(embedded, first, shifted_tokens=encoder_input_tokens)
         self.detect(embedded)

@@ -209,7 +209,9 @@ def hybrid_loss(
     originals = jnp.take_along_axis(batch.encoder_input_tokens, positions, axis=1)
 
     masked_embedded = model.embed(batch.masked_tokens)
-    generator_logits = model.generate(masked_embedded, positions, deterministic)
+    generator_logits = model.generate(
+        masked_embedded, positions, deterministic, shift_right(batch.encoder_input_tokens)
+    )
     generator_nll, _ = token_cross_entropy(generator_logits, originals)
     sampled = sample_replacements(generator_logits, sample_keys)
     is_masked = batch.is_masked
