@@ -35,6 +35,13 @@ Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs, caches and o
 Sizes = Annotated[list[str] | None, typer.Option("--size", help="Only this size; may be repeated.")]
 Taus = Annotated[list[str] | None, typer.Option("--tau", help="Only this τ; may be repeated.")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; may be repeated.")]
+Variants = Annotated[
+    list[str] | None, typer.Option("--variant", help="Only this variant; may be repeated.")
+]
+Study = Annotated[
+    str,
+    typer.Option("--study", help="A study instead: lambda, mlm, generator, means or curriculum."),
+]
 Source = Annotated[
     str,
     typer.Option(
@@ -54,13 +61,15 @@ def plan(
     size: Sizes = None,
     tau: Taus = None,
     seed: Seeds = None,
+    variant: Variants = None,
+    study: Study = "",
     as_json: Annotated[bool, typer.Option("--json", help="Plain data, node by node.")] = False,
 ) -> None:
     """Shows what would run, what is shared, and what it costs."""
     from analysis.flops import step_flops
     from repro import costs, show
 
-    tree = _tree(profile, size, tau, seed)
+    tree = _tree(profile, size, tau, seed, variant, study)
     flops = costs.tree_flops(tree, step_flops)
     estimate = costs.estimate(tree, flops, runs)
     if as_json:
@@ -96,6 +105,8 @@ def run(
     size: Sizes = None,
     tau: Taus = None,
     seed: Seeds = None,
+    variant: Variants = None,
+    study: Study = "",
 ) -> None:
     """Trains what is not trained yet; goes on where it was stopped."""
     from rich.console import Console
@@ -106,7 +117,7 @@ def run(
     from repro.progress import Display, duration
     from repro.runner import Runner
 
-    tree = _tree(profile, size, tau, seed)
+    tree = _tree(profile, size, tau, seed, variant, study)
     engine = engine_for(tree.profile, folders.cache_folder(runs))
     folders.open_runs(runs, create=True)
     with Display(tree, costs.tree_flops(tree, step_flops), Console(highlight=False)) as display:
@@ -114,23 +125,25 @@ def run(
         display.say(
             f"{len(outcome.ran)} nodes ran in {duration(display.elapsed)}, "
             f"{len(outcome.skipped)} were finished already; "
-            f"next: repro collect{_options(profile, runs)}"
+            f"next: repro collect{_options(profile, runs, study)}"
         )
 
 
 @app.command()
-def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
-    """Turns what the finished runs wrote into files of records."""
+def collect(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, study: Study = ""
+) -> None:
+    """Turns what the finished runs wrote into files of records; prints a study's results."""
     from analysis.flops import pretraining_flops, step_flops
     from repro import collect as collecting
     from repro import folders
 
-    tree = _tree(profile)
+    tree = _tree(profile, study=study)
     folders.open_runs(runs, create=False)
     collected = collecting.collect(
         tree, runs, step_flops=step_flops, pretraining_flops=pretraining_flops
     )
-    paths = collecting.write(collected, _records_folder(runs, tree.profile.name))
+    paths = collecting.write(collected, _records_folder(runs, tree.profile.name, study))
     waiting = [name for name, reason in collected.unfinished.items() if reason == "not run"]
     for name, reason in collected.unfinished.items():
         if name not in waiting:
@@ -141,6 +154,11 @@ def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> No
         f"{len(collected.metrics):,} numbers of {len(collected.provenance)} finished nodes "
         f"(of {len(tree.nodes)}) in {paths[0]}"
     )
+    if study:
+        from analysis import variants
+        from repro.studies import END
+
+        print(variants.run(collected.metrics, tree.specs, END).text())
 
 
 @app.command()
@@ -228,11 +246,13 @@ def report(
 
 
 @app.command()
-def status(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
+def status(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, study: Study = ""
+) -> None:
     """Says what is finished, begun, stale or to come."""
     from repro import folders, show
 
-    tree = _tree(profile)
+    tree = _tree(profile, study=study)
     folders.open_runs(runs, create=False)
     for line in show.status_lines(tree, runs):
         print(line)
@@ -280,11 +300,18 @@ def _measured(source: str, profile: str, runs: Path) -> _Measured:
     timing = metrics.with_name(collect.TIMING)
     provenance = metrics.with_name(collect.PROVENANCE)
     return _Measured(
-        metrics=records.read(metrics),
-        timing=records.read(timing) if timing.is_file() and timing != metrics else None,
+        metrics=_published_experiments(records.read(metrics)),
+        timing=_published_experiments(records.read(timing))
+        if timing.is_file() and timing != metrics
+        else None,
         provenance=folders.read_json(provenance)["nodes"] if provenance.is_file() else (),
         output=output,
     )
+
+
+def _published_experiments(frame: pd.DataFrame) -> pd.DataFrame:
+    """Records without those of variants, which no published table or figure has a place for."""
+    return frame[frame["variant"] == ""].reset_index(drop=True)
 
 
 def _tree(
@@ -292,23 +319,34 @@ def _tree(
     sizes: Sequence[str] | None = None,
     taus: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
+    variants: Sequence[str] | None = None,
+    study: str = "",
 ) -> Tree:
     from repro import plan as planning
+    from repro import studies
     from repro.specs import load_profile
 
     chosen = load_profile(profile)
-    return planning.build(chosen, chosen.select(sizes or (), taus or (), seeds or ()))
+    if study:
+        if sizes or taus:
+            raise UserError(f"study {study} fixes size and τ: leave --size and --tau out")
+        return studies.tree(chosen, study, seeds or (), variants or ())
+    specs = chosen.select(sizes or (), taus or (), seeds or (), variants or ())
+    return planning.build(chosen, specs)
 
 
-def _records_folder(runs: Path, profile: str) -> Path:
+def _records_folder(runs: Path, profile: str, study: str = "") -> Path:
     from repro import folders
 
-    return folders.profile_folder(runs, profile) / "records"
+    home = folders.profile_folder(runs, profile) / "records"
+    return home / f"study-{study}" if study else home
 
 
-def _options(profile: str, runs: Path) -> str:
-    return (f" --profile {profile}" if profile != DEFAULT_PROFILE else "") + (
-        f" --runs {runs}" if runs != DEFAULT_RUNS else ""
+def _options(profile: str, runs: Path, study: str = "") -> str:
+    return (
+        (f" --profile {profile}" if profile != DEFAULT_PROFILE else "")
+        + (f" --runs {runs}" if runs != DEFAULT_RUNS else "")
+        + (f" --study {study}" if study else "")
     )
 
 

@@ -102,11 +102,18 @@ class Tree:
       profile: what it was built from.
       specs: experiments it serves.
       nodes: segments and fine-tuning runs.
+      notes: what a plan says of it, line by line.
     """
 
     profile: Profile
     specs: tuple[ExperimentSpec, ...]
     nodes: Mapping[str, Node]
+    notes: tuple[str, ...] = ()
+
+    def checkpoints_of(self, spec: ExperimentSpec) -> tuple[int, ...]:
+        """Paper steps at which this tree fine-tunes an experiment's models."""
+        reached = {node.checkpoint_paper for node in self.finetunings() if spec in node.specs}
+        return tuple(step for step in self.profile.checkpoints_of(spec) if step in reached)
 
     def children(self, name: str | None) -> list[Node]:
         """Nodes that start where this one ends; the roots for None."""
