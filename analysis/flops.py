@@ -7,8 +7,9 @@ Assumptions:
 * The backward pass costs twice the forward pass: one product for the inputs' gradient and one
   for the weights'. One-hot rows have no gradient, so a lookup's costs as much as the forward pass.
 * Attention scores are counted over all pairs of positions; a causal mask saves nothing.
-* The generator projects to the vocabulary at its q masked positions only, and tokens are looked
-  up by a gather; the model's options for a step as T5X would run it cost what they say.
+* The generator projects to the vocabulary at its q masked positions only, q being the most that a
+  curriculum masks, and tokens are looked up by a gather; the model's options for a step as T5X
+  would run it cost what they say. A generator with a decoder decodes all n positions.
 * Encoder and generator see n positions, the decoder m, eos included (``CorruptionLengths``).
 
 Sources: Section 2.1 for what is computed, Table 5 for the sizes, Section 3.2.3 for the use.
@@ -57,7 +58,7 @@ def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
     """
     if stage not in STAGES:
         raise UserError(f"unknown stage {stage!r}: give one of {', '.join(STAGES)}")
-    model, lengths = config.model, config.lengths
+    model, lengths = config.model, config.training_lengths
     n, m, q = lengths.input_tokens, lengths.target_tokens, lengths.masked_tokens
     d, inner = model.emb_dim, model.num_heads * model.head_dim
 
@@ -89,6 +90,12 @@ def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
             "generator/attention_projections": generator * 4 * products(n, inner, d),
             "generator/attention_scores": generator * scores(n, n),
             "generator/mlp": generator * 2 * products(n, model.generator_mlp_dim, d),
+            "generator/decoder": model.generator_num_decoder_layers
+            * (
+                8 * products(n, inner, d)  # queries, keys, values and outputs, twice
+                + 2 * scores(n, n)
+                + 2 * products(n, model.generator_mlp_dim, d)
+            ),
             "generator/logits": products(
                 n if model.project_all_positions else q, model.vocab_size, d
             ),
@@ -102,7 +109,7 @@ def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
             f"{part}/embedding": products(tokens, d, model.vocab_size)
             for part, tokens in looked_up.items()
         }
-    return counted
+    return {name: flops for name, flops in counted.items() if flops}
 
 
 def _passes(term: str) -> float:

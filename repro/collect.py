@@ -10,6 +10,7 @@ stopped and went on, the last line holds; one line torn by a kill is skipped.
 
 from __future__ import annotations
 
+import dataclasses
 import decimal
 import json
 import math
@@ -148,9 +149,7 @@ def _series_rows(tree: Tree, node: Segment, folder: Path) -> Iterator[dict[str, 
             name = f"{metric}/{node.stage}" if metric.startswith("timing/") else metric
             for spec in node.specs:
                 yield {
-                    "size": spec.size,
-                    "tau": str(spec.tau),
-                    "seed": spec.seed,
+                    **spec.plain_data(),
                     "step": step,
                     "paper_step": tree.profile.paper_step_of(step),
                     "metric": name,
@@ -177,9 +176,7 @@ def _score_rows(tree: Tree, node: Finetuning, folder: Path) -> Iterator[dict[str
             for metric, value in values.items():
                 for spec in node.specs:
                     yield {
-                        "size": spec.size,
-                        "tau": str(spec.tau),
-                        "seed": spec.seed,
+                        **spec.plain_data(),
                         "finetune_seed": node.seed,
                         "checkpoint": node.checkpoint_paper,
                         "step": step,
@@ -199,30 +196,43 @@ def _cost_rows(
     tree: Tree, step_flops: StepFlops, pretraining_flops: PretrainingFlops
 ) -> Iterator[dict[str, Any]]:
     profile = tree.profile
-    for size in dict.fromkeys(spec.size for spec in tree.specs):
-        config = profile.sizes[size]
+    # Costs don't depend on the seed.
+    seedless = {dataclasses.replace(spec, seed=0): spec for spec in reversed(tree.specs)}
+    configs = {(spec.size, spec.variant): profile.config_of(spec) for spec in seedless.values()}
+    for (size, variant), config in configs.items():
+        of = {"size": size, "variant": variant}
         for stage in STAGES:
-            yield {
-                "size": size,
+            yield of | {
                 "metric": f"cost/step_flops/{stage}",
                 "value": step_flops(config, stage),
             }
         lengths = config.lengths
-        yield {
-            "size": size,
+        yield of | {
             "metric": "data/target_text_fraction",
             "value": lengths.noise_tokens / lengths.target_tokens,
         }
-        for tau in dict.fromkeys(spec.tau for spec in tree.specs if spec.size == size):
-            tau_steps = math.inf if str(tau) == "inf" else profile.step_of(tau.end)
-            for checkpoint in profile.matrix[size].checkpoints[tau]:
-                yield {
-                    "size": size,
-                    "tau": str(tau),
-                    "checkpoint": checkpoint,
-                    "metric": "cost/pretraining_flops",
-                    "value": pretraining_flops(config, tau_steps, profile.step_of(checkpoint)),
-                }
+    for spec in seedless.values():
+        tau_steps = math.inf if str(spec.tau) == "inf" else profile.step_of(spec.tau.end)
+        for checkpoint in tree.checkpoints_of(spec):
+            if spec.variant:
+                # A curriculum's steps don't all cost the same.
+                value = sum(
+                    node.steps * step_flops(node.config, node.stage)
+                    for node in tree.path(spec)
+                    if node.end_paper <= checkpoint
+                )
+            else:
+                value = pretraining_flops(
+                    profile.sizes[spec.size], tau_steps, profile.step_of(checkpoint)
+                )
+            yield {
+                "size": spec.size,
+                "tau": str(spec.tau),
+                "variant": spec.variant,
+                "checkpoint": checkpoint,
+                "metric": "cost/pretraining_flops",
+                "value": value,
+            }
 
 
 def _setting_rows(profile: Profile) -> Iterator[dict[str, Any]]:

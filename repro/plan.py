@@ -1,8 +1,9 @@
 """The tree of segments: what the experiments of a profile share is trained once and branched.
 
-A segment is one objective from one step to another, from a parent. With one size and seed, every
-τ shares the hybrid steps below it, so those are one chain; each finite τ branches off it. The
-chain is cut where a branch leaves and where models are fine-tuned; fine-tuning runs are leaves.
+A segment is one objective from one step to another, from a parent. Experiments of one size and
+seed share their steps for as long as they do the same: every τ the hybrid steps below it, a
+variant those before its curriculum begins. Segments are cut where experiments part, where the
+stage changes and where models are fine-tuned; fine-tuning runs are leaves.
 
 The tree is always built from the whole matrix of a profile, then cut down to the experiments
 asked for: a node's name and identity don't depend on what else is run with it.
@@ -15,9 +16,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from repro.specs import ExperimentSpec, Profile, Tau, step_label
+from repro.specs import ExperimentSpec, Profile, step_label
 from spactor.config import FinetuneConfig, PretrainConfig, Stage
-from spactor.curriculum import stage_at
+from spactor.curriculum import restricted, stage_at
 from spactor.errors import UserError
 
 
@@ -101,11 +102,18 @@ class Tree:
       profile: what it was built from.
       specs: experiments it serves.
       nodes: segments and fine-tuning runs.
+      notes: what a plan says of it, line by line.
     """
 
     profile: Profile
     specs: tuple[ExperimentSpec, ...]
     nodes: Mapping[str, Node]
+    notes: tuple[str, ...] = ()
+
+    def checkpoints_of(self, spec: ExperimentSpec) -> tuple[int, ...]:
+        """Paper steps at which this tree fine-tunes an experiment's models."""
+        reached = {node.checkpoint_paper for node in self.finetunings() if spec in node.specs}
+        return tuple(step for step in self.profile.checkpoints_of(spec) if step in reached)
 
     def children(self, name: str | None) -> list[Node]:
         """Nodes that start where this one ends; the roots for None."""
@@ -126,8 +134,18 @@ class Tree:
         return [node for node in self.nodes.values() if isinstance(node, Finetuning)]
 
 
-def build(profile: Profile, specs: Sequence[ExperimentSpec] | None = None) -> Tree:
+def build(
+    profile: Profile,
+    specs: Sequence[ExperimentSpec] | None = None,
+    checkpoints: Sequence[int] | None = None,
+) -> Tree:
     """The tree that serves ``specs``, by default every experiment of the profile.
+
+    Args:
+      profile: whose matrix says what is shared.
+      specs: of the matrix.
+      checkpoints: paper steps to fine-tune at, and to end at the last of; by default all that
+        the matrix has.
 
     >>> from repro.specs import load_profile
     >>> tree = build(load_profile("smoke"))
@@ -139,94 +157,167 @@ def build(profile: Profile, specs: Sequence[ExperimentSpec] | None = None) -> Tr
     for spec in wanted:
         if spec not in every:
             raise UserError(f"profile {profile.name} has no experiment {spec}")
-    groups: dict[tuple[str, int], list[ExperimentSpec]] = defaultdict(list)
+    groups: dict[tuple[str, int], list[_Course]] = defaultdict(list)
     for spec in every:
-        groups[spec.size, spec.seed].append(spec)
+        groups[spec.size, spec.seed].append(_Course.of(profile, spec))
     nodes: dict[str, Node] = {}
-    for (size, seed), group in groups.items():
-        for node in _nodes_of_group(profile, size, seed, group):
+    for courses in groups.values():
+        for node in _Group(profile, courses).nodes():
             served = tuple(spec for spec in node.specs if spec in wanted)
-            if served:
+            if served and (checkpoints is None or _reaches(node, checkpoints)):
                 nodes[node.name] = dataclasses.replace(node, specs=served)
     return Tree(profile=profile, specs=wanted, nodes=nodes)
 
 
-def _branch(tau: Tau) -> str:
-    return {"0": "sc", "inf": "hybrid"}.get(str(tau), f"tau{tau}")
+def _reaches(node: Node, checkpoints: Sequence[int]) -> bool:
+    if isinstance(node, Finetuning):
+        return node.checkpoint_paper in checkpoints
+    return node.end_paper <= max(checkpoints)
 
 
-def _nodes_of_group(
-    profile: Profile, size: str, seed: int, specs: Sequence[ExperimentSpec]
-) -> Iterable[Node]:
-    """Nodes of one size and seed: the hybrid chain, then each branch, leaves after their parent."""
-    checkpoints = {spec: profile.matrix[size].checkpoints[spec.tau] for spec in specs}
-    hybrid_cuts = sorted(
-        {
-            step
-            for spec in specs
-            for step in (spec.tau.end, *checkpoints[spec])
-            if 0 < step <= min(spec.tau.end, checkpoints[spec][-1])
+@dataclass(frozen=True, kw_only=True)
+class _Course:
+    """What one experiment does, step by step, on the paper's scale."""
+
+    profile: Profile
+    spec: ExperimentSpec
+    config: PretrainConfig
+    hybrid_end: int
+    checkpoints: tuple[int, ...]
+
+    @classmethod
+    def of(cls, profile: Profile, spec: ExperimentSpec) -> _Course:
+        return cls(
+            profile=profile,
+            spec=spec,
+            config=profile.config_of(spec),
+            hybrid_end=profile.hybrid_end(spec),
+            checkpoints=profile.checkpoints_of(spec),
+        )
+
+    @property
+    def end(self) -> int:
+        return self.checkpoints[-1]
+
+    def cuts(self) -> set[int]:
+        """Steps at which it may change what it does, or is looked at."""
+        spec = self.spec
+        breaks = self.profile.variants[spec.variant].breaks(spec.tau.end) if spec.variant else set()
+        return {step for step in (self.hybrid_end, *breaks, *self.checkpoints) if step <= self.end}
+
+    def between(self, start: int, end: int) -> tuple[Stage, PretrainConfig]:
+        """Stage and configuration of steps in one stage; equal where experiments do the same."""
+        stage = stage_at(start, self.hybrid_end)
+        step_of = self.profile.step_of
+        return stage, restricted(self.config, stage, step_of(start), step_of(end))
+
+    def branch(self, stage: Stage, config: PretrainConfig) -> str:
+        """The part of a node's name that says whose it is."""
+        # While a hand-over fades, runs of one variant differ by their τ.
+        shared = stage == "hybrid" and config.curriculum.handover is None
+        tau = "sc" if self.spec.tau.end == 0 else f"tau{self.spec.tau}"
+        own = "hybrid" if shared else tau
+        return f"{self.spec.variant}/{own}" if self.spec.variant else own
+
+
+class _Group:
+    """The experiments of one size and seed."""
+
+    def __init__(self, profile: Profile, courses: Sequence[_Course]) -> None:
+        self._profile = profile
+        self._courses = courses
+        self._cuts = sorted({0}.union(*(course.cuts() for course in courses)))
+        variants = list(dict.fromkeys(course.spec.variant for course in courses))
+        self._rank = {
+            course.spec: (variants.index(course.spec.variant), index)
+            for index, course in enumerate(courses)
         }
-    )
-    base = f"{size}/s{seed}"
-    hybrid_end: dict[int, str] = {}
+        self._found: list[tuple[tuple[int, ...], Segment]] = []
 
-    def leaves(parent: Segment, branch: str) -> Iterable[Finetuning]:
-        served = tuple(spec for spec in parent.specs if parent.end_paper in checkpoints[spec])
+    def nodes(self) -> Iterable[Node]:
+        """Of each variant its hybrid chain, then each branch; leaves after their parent."""
+        self._grow(self._courses, 0, None)
+        names = [segment.name for _, segment in self._found]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two segments have one name: {sorted(names)}")
+        for _, segment in sorted(self._found, key=lambda pair: pair[0]):
+            yield segment
+            yield from self._leaves(segment)
+
+    def _grow(self, courses: Sequence[_Course], start: int, parent: str | None) -> None:
+        """Adds the segments of experiments that have done the same up to ``start``."""
+        for first, sharing in self._alike(courses, start):
+            end = first
+            while self._goes_on(sharing, start, end):
+                end = self._next(end)
+            segment = self._segment(sharing, start, end, parent)
+            self._grow([course for course in sharing if course.end > end], end, segment.name)
+
+    def _next(self, step: int) -> int:
+        return self._cuts[self._cuts.index(step) + 1]
+
+    def _alike(self, courses: Sequence[_Course], start: int) -> list[tuple[int, list[_Course]]]:
+        """Experiments that do the same up to the next cut, together, with that cut."""
+        alike: list[tuple[tuple[Stage, PretrainConfig], list[_Course]]] = []
+        end = self._next(start) if courses else start
+        for course in courses:
+            does = course.between(start, end)
+            for known, sharing in alike:
+                if known == does:
+                    sharing.append(course)
+                    break
+            else:
+                alike.append((does, [course]))
+        return [(end, sharing) for _, sharing in alike]
+
+    def _goes_on(self, sharing: Sequence[_Course], start: int, end: int) -> bool:
+        """Whether nothing happens at ``end``, so that the segment does not end there."""
+        if any(end in course.checkpoints for course in sharing):
+            return False
+        stages = {stage_at(step, course.hybrid_end) for course in sharing for step in (start, end)}
+        return len(stages) == 1 and len(self._alike(sharing, end)) == 1
+
+    def _segment(
+        self, sharing: Sequence[_Course], start: int, end: int, parent: str | None
+    ) -> Segment:
+        course = sharing[0]
+        stage, config = course.between(start, end)
+        spec, branch = course.spec, course.branch(stage, config)
+        segment = Segment(
+            name=f"{spec.size}/s{spec.seed}/{branch}/{step_label(start)}-{step_label(end)}",
+            size=spec.size,
+            seed=spec.seed,
+            stage=stage,
+            start_paper=start,
+            end_paper=end,
+            start_step=self._profile.step_of(start),
+            end_step=self._profile.step_of(end),
+            parent=parent,
+            config=config,
+            specs=tuple(course.spec for course in sharing),
+        )
+        variant, index = self._rank[spec]
+        order = (variant, 0, 0) if branch.endswith("hybrid") else (variant, 1, index)
+        self._found.append(((*order, start), segment))
+        return segment
+
+    def _leaves(self, parent: Segment) -> Iterable[Finetuning]:
+        profile, end = self._profile, parent.end_paper
+        served = tuple(spec for spec in parent.specs if end in profile.checkpoints_of(spec))
+        branch = parent.name.rpartition("/")[0]
         for suite in profile.suites if served else ():
             yield Finetuning(
-                name=f"{base}/{branch}/{step_label(parent.end_paper)}/finetune-{suite}",
-                size=size,
-                seed=seed,
+                name=f"{branch}/{step_label(end)}/finetune-{suite}",
+                size=parent.size,
+                seed=parent.seed,
                 suite=suite,
-                checkpoint_paper=parent.end_paper,
+                checkpoint_paper=end,
                 checkpoint_step=parent.end_step,
                 parent=parent.name,
                 config=profile.finetuning[suite],
-                pretraining=profile.sizes[size],
+                pretraining=parent.config,
                 specs=served,
             )
-
-    def chain(
-        branch: str,
-        start: int,
-        cuts: Sequence[int],
-        parent: str | None,
-        served: Mapping[int, tuple[ExperimentSpec, ...]],
-    ) -> Iterable[Segment]:
-        for end in cuts:
-            segment = Segment(
-                name=f"{base}/{branch}/{step_label(start)}-{step_label(end)}",
-                size=size,
-                seed=seed,
-                # All that share a segment are in one stage where it begins.
-                stage=stage_at(start, served[end][0].tau.end),
-                start_paper=start,
-                end_paper=end,
-                start_step=profile.step_of(start),
-                end_step=profile.step_of(end),
-                parent=parent,
-                config=profile.sizes[size],
-                specs=served[end],
-            )
-            yield segment
-            start, parent = end, segment.name
-
-    served = {
-        cut: tuple(spec for spec in specs if cut <= min(spec.tau.end, checkpoints[spec][-1]))
-        for cut in hybrid_cuts
-    }
-    for segment in chain("hybrid", 0, hybrid_cuts, None, served):
-        hybrid_end[segment.end_paper] = segment.name
-        yield segment
-        yield from leaves(segment, "hybrid")
-    for spec in specs:
-        cuts = [step for step in checkpoints[spec] if step > spec.tau.end]
-        parent = hybrid_end.get(spec.tau.end)
-        mine = dict.fromkeys(cuts, (spec,))
-        for segment in chain(_branch(spec.tau), spec.tau.end, cuts, parent, mine):
-            yield segment
-            yield from leaves(segment, _branch(spec.tau))
 
 
 @dataclass(frozen=True, kw_only=True)

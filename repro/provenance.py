@@ -108,9 +108,7 @@ def describe(
         "format": 1,
         "node": node.name,
         "profile": profile,
-        "experiments": [
-            {"size": spec.size, "tau": str(spec.tau), "seed": spec.seed} for spec in node.specs
-        ],
+        "experiments": [spec.plain_data() for spec in node.specs],
         "seeds": {"pretraining": node.seed}
         | ({"finetuning": node.seed} if isinstance(node, Finetuning) else {}),
         "fingerprint": fingerprint,

@@ -18,6 +18,7 @@ Which columns a kind of record fills:
 A setting that is no number has its ``text`` and no ``value``. A published score of a task is the
 median over ``runs`` runs and has no seed. ``place`` says where the paper prints a number, such
 as "Table 6"; a cell that the paper's text lost has neither value nor text, but a ``note``.
+``variant`` names a change to the profile's pre-training, or is "" for the published experiments.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ SCHEMA = pa.schema(
         pa.field("profile", pa.string()),
         pa.field("size", pa.string()),
         pa.field("tau", pa.string()),
+        pa.field("variant", pa.string()),
         pa.field("seed", pa.int64()),
         pa.field("finetune_seed", pa.int64()),
         pa.field("checkpoint", pa.int64()),
@@ -76,7 +78,8 @@ COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 KEY_COLUMNS: tuple[str, ...] = (*COLUMNS[: COLUMNS.index("value")], "selection")
 
 _OPTIONAL = frozenset(
-    {"unit", "text", "std", "runs", "decimals", "bold", "node", "fingerprint", "place", "note"}
+    {"variant", "unit", "text", "std", "runs", "decimals", "bold", "node", "fingerprint"}
+    | {"place", "note"}
 )
 _ALLOWED = {
     "source": SOURCES,

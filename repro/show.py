@@ -70,7 +70,8 @@ def _add_children(
     for node in children:
         if not isinstance(node, Segment):
             continue
-        shared = f", shared by {len(node.specs)} τ" if len(node.specs) > 1 else ""
+        what = "experiments" if any(spec.variant for spec in node.specs) else "τ"
+        shared = f", shared by {len(node.specs)} {what}" if len(node.specs) > 1 else ""
         line = (
             f"{node.name.removeprefix(prefix)}: {node.stage.replace('_', ' ')}, "
             f"{number(node.steps)} steps, {number(flops[node.name])} FLOPs, "
@@ -85,6 +86,7 @@ def plan_summary(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> 
     segments, leaves = tree.segments(), tree.finetunings()
     leaf_flops = sum(flops[node.name] for node in leaves)
     return [
+        *tree.notes,
         f"experiments: {len(tree.specs)}; nodes: {len(tree.nodes)} "
         f"({len(segments)} pre-training, {len(leaves)} fine-tuning)",
         f"pre-training: {number(pretraining.steps)} steps, {number(pretraining.flops)} FLOPs; "
@@ -103,9 +105,8 @@ def plan_data(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> dic
     return {
         "profile": tree.profile.name,
         "total_steps": tree.profile.total_steps,
-        "experiments": [
-            {"size": spec.size, "tau": str(spec.tau), "seed": spec.seed} for spec in tree.specs
-        ],
+        "notes": list(tree.notes),
+        "experiments": [spec.plain_data() for spec in tree.specs],
         "nodes": [
             _node_data(node) | {"flops": flops[name], "estimated_seconds": estimate.seconds[name]}
             for name, node in tree.nodes.items()
@@ -133,6 +134,7 @@ def _node_data(node: Node) -> dict[str, Any]:
         "seed": node.seed,
         "steps": node.steps,
         "taus": [str(spec.tau) for spec in node.specs],
+        "variants": [spec.variant for spec in node.specs],
     }
     if isinstance(node, Finetuning):
         return shared | {

@@ -1,6 +1,6 @@
-"""What a person asks for: a size, a τ and a seed of a profile; and the profiles themselves.
+"""What a person asks for: a size, a τ, a seed and perhaps a variant of a profile; and profiles.
 
-A profile is a TOML file that fixes everything but those three. Steps are written as the paper
+A profile is a TOML file that fixes everything but those. Steps are written as the paper
 counts them, a million to a pre-training; a profile with fewer steps of its own keeps every
 fraction of that million.
 """
@@ -12,12 +12,13 @@ import re
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from repro.variants import Variant, parse_variants
 from spactor.config import DataConfig, FinetuneConfig, PretrainConfig, from_mapping
 from spactor.errors import UserError
 
@@ -90,18 +91,35 @@ class Tau:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class ExperimentSpec:
-    """One experiment: a size and a τ, run from a seed, at the scale of a profile."""
+    """One experiment: a size and a τ, run from a seed, at the scale of a profile.
+
+    ``variant`` names a change to the profile's pre-training; "" is the published one.
+    """
 
     profile: str
     size: str
     seed: int
     tau: Tau
+    variant: str = ""
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
             raise UserError(f"unknown size {self.size!r}: give one of {', '.join(SIZES)}")
         if self.seed < 0:
             raise UserError(f"seed {self.seed}: give 0 or more")
+
+    def plain_data(self) -> dict[str, Any]:
+        """What a plan and a provenance say of it."""
+        named = {"variant": self.variant} if self.variant else {}
+        return {"size": self.size, "tau": str(self.tau), "seed": self.seed} | named
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantRow:
+    """The experiments of one variant: its τ, and the checkpoints of each."""
+
+    taus: tuple[Tau, ...]
+    checkpoints: Mapping[Tau, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +131,13 @@ class SizeMatrix:
       runs: independent runs; their seeds are 0 … runs - 1.
       checkpoints: paper steps at which models are fine-tuned, for each τ; pre-training ends at
         the last of them.
+      variants: experiments beside these, by variant.
     """
 
     taus: tuple[Tau, ...]
     runs: int
     checkpoints: Mapping[Tau, tuple[int, ...]]
+    variants: Mapping[str, VariantRow] = field(default_factory=dict)
 
     @property
     def seeds(self) -> range:
@@ -141,6 +161,7 @@ class Profile:
       sizes: pre-training of each size.
       finetuning: settings of each suite.
       matrix: experiments of each size.
+      variants: by name.
     """
 
     name: str
@@ -156,6 +177,7 @@ class Profile:
     sizes: Mapping[str, PretrainConfig]
     finetuning: Mapping[str, FinetuneConfig]
     matrix: Mapping[str, SizeMatrix]
+    variants: Mapping[str, Variant] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("total_steps", "validation_chunks", *_PERIODS):
@@ -170,10 +192,10 @@ class Profile:
                     f"{config.model.vocab_size} differs from data.vocab_size "
                     f"{self.data.vocab_size}: make them equal"
                 )
-        for row in self.matrix.values():
-            for tau, checkpoints in row.checkpoints.items():
-                for paper_steps in (tau.end, *checkpoints):
-                    self.step_of(paper_steps)
+        for spec in self.specs():
+            for paper_steps in (self.hybrid_end(spec), *self.checkpoints_of(spec)):
+                self.step_of(paper_steps)
+            self.config_of(spec)
 
     def step_of(self, paper_steps: int) -> int:
         """The profile's own step that stands for a step of the paper.
@@ -194,36 +216,64 @@ class Profile:
         return round(step * PAPER_STEPS / self.total_steps)
 
     def specs(self) -> tuple[ExperimentSpec, ...]:
-        """Every experiment of the matrix, size by size, seed by seed."""
+        """Every experiment of the matrix, size by size, seed by seed, variants last."""
         return tuple(
-            ExperimentSpec(profile=self.name, size=size, tau=tau, seed=seed)
+            ExperimentSpec(profile=self.name, size=size, tau=tau, seed=seed, variant=variant)
             for size, row in self.matrix.items()
             for seed in row.seeds
-            for tau in row.taus
+            for variant, taus in (
+                ("", row.taus),
+                *((name, of.taus) for name, of in row.variants.items()),
+            )
+            for tau in taus
         )
+
+    def checkpoints_of(self, spec: ExperimentSpec) -> tuple[int, ...]:
+        """Paper steps at which an experiment's models are fine-tuned."""
+        row = self.matrix[spec.size]
+        return (row.variants[spec.variant] if spec.variant else row).checkpoints[spec.tau]
+
+    def hybrid_end(self, spec: ExperimentSpec) -> int:
+        """Paper step at which an experiment leaves the hybrid stage."""
+        if not spec.variant:
+            return spec.tau.end
+        return self.variants[spec.variant].hybrid_end(spec.tau.end, PAPER_STEPS)
+
+    def config_of(self, spec: ExperimentSpec) -> PretrainConfig:
+        """Pre-training of an experiment over its whole length."""
+        config = self.sizes[spec.size]
+        if not spec.variant:
+            return config
+        return self.variants[spec.variant].applied(config, spec.tau.end, self.step_of)
 
     def select(
         self,
         sizes: Sequence[str] = (),
         taus: Sequence[str] = (),
         seeds: Sequence[int] = (),
+        variants: Sequence[str] = (),
     ) -> tuple[ExperimentSpec, ...]:
-        """Experiments with the sizes, τ and seeds named; all of them where none is.
+        """Experiments with the sizes, τ, seeds and variants named; all of them where none is.
 
         Raises:
-          UserError: for a size, a τ or a seed the profile has nowhere, or no such combination.
+          UserError: for one of these that the profile has nowhere, or no such combination.
         """
         wanted_taus = [Tau.parse(text) for text in taus]
         every = self.specs()
         _known("size", sizes, {spec.size: None for spec in every}, self.name)
         _known("τ", wanted_taus, {spec.tau: None for spec in every}, self.name)
         _known("seed", seeds, {spec.seed: None for spec in every}, self.name)
+        named = {spec.variant: None for spec in every if spec.variant}
+        if variants and not named:
+            raise UserError(f"profile {self.name} has no variants: leave --variant out")
+        _known("variant", variants, named, self.name)
         chosen = tuple(
             spec
             for spec in every
             if (not sizes or spec.size in sizes)
             and (not wanted_taus or spec.tau in wanted_taus)
             and (not seeds or spec.seed in seeds)
+            and (not variants or spec.variant in variants)
         )
         if not chosen:
             raise UserError(
@@ -294,14 +344,15 @@ def parse_profile(name: str, text: str, where: str) -> Profile:
     plain = from_mapping(
         _PlainSettings, {key: values[key] for key in values if key not in _TABLES}, where
     )
-    tables = {key: _table(values.get(key), f"{where}: {key}") for key in _TABLES}
+    tables = {key: _table(values.get(key), f"{where}: {key}") for key in _TABLES[:-1]}
+    variants = parse_variants(values.get("variants", {}), f"{where}: variants", _step)
     suites = _checked_list(plain.suites, SUITES, f"{where}: suites")
     sizes = {
         size: from_mapping(PretrainConfig, tables["sizes"][size], f"{where}: sizes.{size}")
         for size in _keys(tables["sizes"], SIZES, f"{where}: sizes")
     }
     matrix = {
-        size: _matrix(tables["matrix"][size], f"{where}: matrix.{size}")
+        size: _matrix(tables["matrix"][size], f"{where}: matrix.{size}", tuple(variants))
         for size in _keys(tables["matrix"], tuple(sizes), f"{where}: matrix")
     }
     return Profile(
@@ -311,6 +362,7 @@ def parse_profile(name: str, text: str, where: str) -> Profile:
         sizes=types.MappingProxyType(sizes),
         finetuning=_finetuning(tables["finetuning"], suites, f"{where}: finetuning"),
         matrix=types.MappingProxyType(matrix),
+        variants=variants,
     )
 
 
@@ -326,7 +378,7 @@ class _PlainSettings:
     suites: list
 
 
-_TABLES = ("data", "sizes", "finetuning", "matrix")
+_TABLES = ("data", "sizes", "finetuning", "matrix", "variants")  # the last may be missing
 
 
 def _table(value: object, where: str) -> Mapping[str, Any]:
@@ -367,9 +419,17 @@ def _finetuning(
     return types.MappingProxyType(configs)
 
 
-def _matrix(table: object, where: str) -> SizeMatrix:
+def _step(text: object, where: str) -> int:
+    """Reads a step of the paper: 0, thousands, or 1M."""
+    step = {"0": 0, "1M": PAPER_STEPS}.get(str(text), _thousands(text))
+    if step is None:
+        raise UserError(f"{where} is {text!r}: give 0, thousands such as 60K, or 1M")
+    return step
+
+
+def _matrix(table: object, where: str, variants: Sequence[str]) -> SizeMatrix:
     table = _table(table, where)
-    known = ("taus", "runs", "checkpoints", "checkpoints_of")
+    known = ("taus", "runs", "checkpoints", "checkpoints_of", "variants")
     _keys(table, known, where)
     for key in known[:3]:
         if key not in table:
@@ -377,10 +437,7 @@ def _matrix(table: object, where: str) -> SizeMatrix:
     runs = table["runs"]
     if not isinstance(runs, int) or isinstance(runs, bool) or runs < 1:
         raise UserError(f"{where}.runs is {runs!r}: give 1 or more")
-    texts = table["taus"]
-    if not isinstance(texts, list) or not texts or len(set(map(str, texts))) != len(texts):
-        raise UserError(f"{where}.taus: give a list of different τ")
-    taus = tuple(Tau.parse(text) for text in texts)
+    taus = _taus(table["taus"], where)
     everywhere = _checkpoints(table["checkpoints"], f"{where}.checkpoints")
     of = table.get("checkpoints_of", {})
     _keys(of, tuple(map(str, taus)), f"{where}.checkpoints_of")
@@ -390,7 +447,33 @@ def _matrix(table: object, where: str) -> SizeMatrix:
         else everywhere
         for tau in taus
     }
-    return SizeMatrix(taus=taus, runs=runs, checkpoints=types.MappingProxyType(checkpoints))
+    rows = table.get("variants", {})
+    return SizeMatrix(
+        taus=taus,
+        runs=runs,
+        checkpoints=types.MappingProxyType(checkpoints),
+        variants=types.MappingProxyType(
+            {
+                name: _variant_row(rows[name], f"{where}.variants.{name}", everywhere)
+                for name in _keys(rows, variants, f"{where}.variants")
+            }
+        ),
+    )
+
+
+def _variant_row(table: object, where: str, checkpoints: tuple[int, ...]) -> VariantRow:
+    table = _table(table, where)
+    _keys(table, ("taus", "checkpoints"), where)
+    taus = _taus(table.get("taus"), where)
+    if "checkpoints" in table:
+        checkpoints = _checkpoints(table["checkpoints"], f"{where}.checkpoints")
+    return VariantRow(taus=taus, checkpoints=dict.fromkeys(taus, checkpoints))
+
+
+def _taus(texts: object, where: str) -> tuple[Tau, ...]:
+    if not isinstance(texts, list) or not texts or len(set(map(str, texts))) != len(texts):
+        raise UserError(f"{where}.taus: give a list of different τ")
+    return tuple(Tau.parse(text) for text in texts)
 
 
 def _checkpoints(items: object, where: str) -> tuple[int, ...]:

@@ -46,6 +46,8 @@ class ModelConfig:
       mlp_dim: width of the ReLU feed-forward block.
       num_encoder_layers, num_decoder_layers: depth of the discriminator.
       generator_num_layers, generator_mlp_dim: the bidirectional encoder G.
+      generator_num_decoder_layers: 0, or the depth of a decoder on G's encoder, which makes G a
+        small T5 (Appendix A.1 compares the two).
       rtd_mlp_dim: hidden width of the replaced-token-detection head.
       dropout_rate: probability of dropping, used in training only.
       compute_dtype: of activations and of the weights they meet; parameters, optimizer slots,
@@ -73,12 +75,18 @@ class ModelConfig:
     one_hot_embedding: bool = False
     project_all_positions: bool = False
     reuse_embedding: bool = True
+    generator_num_decoder_layers: int = 0
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
             value = getattr(self, spec.name)
             if spec.default is dataclasses.MISSING:
                 _require(value > 0, f"model.{spec.name} is {value}: give a positive integer")
+        _require(
+            self.generator_num_decoder_layers >= 0,
+            f"model.generator_num_decoder_layers is {self.generator_num_decoder_layers}: "
+            "give 0 or more",
+        )
         _require(
             self.vocab_size % 128 == 0,
             f"model.vocab_size is {self.vocab_size}: give a multiple of 128 (32128 for T5)",
@@ -177,23 +185,97 @@ class CorruptionConfig:
 class ObjectiveConfig:
     """Weights of L = L_G + λ1·L_RTD + λ2·L_SC (Equation 9, Table 5).
 
-    Each term is a sum over positions, averaged over the sequences of the batch, as Equations 4,
-    6 and 8 are written. ``lambda_sc`` weighs L_SC in both stages and in the baseline.
+    ``lambda_sc`` weighs L_SC in both stages and in the baseline.
 
     Attributes:
       lambda_rtd: λ1.
       lambda_sc: λ2.
       z_loss: weight of log²Z on the decoder's logits, as T5X's T5.1.0 configuration has it.
+      reduction: of each term over positions. ``sum_per_sequence``, as Equations 4, 6 and 8 are
+        written: a sum, averaged over the sequences of the batch. ``mean_per_token``: a mean over
+        all the term's positions in the batch; the same λ then weigh the terms differently
+        (docs/deviations.md).
     """
 
     lambda_rtd: float = 10.0
     lambda_sc: float = 10.0
     z_loss: float = 1e-4
+    reduction: Literal["sum_per_sequence", "mean_per_token"] = "sum_per_sequence"
 
     def __post_init__(self) -> None:
-        for spec in dataclasses.fields(self):
-            value = getattr(self, spec.name)
-            _require(value >= 0.0, f"objective.{spec.name} is {value}: give 0 or more")
+        for name in ("lambda_rtd", "lambda_sc", "z_loss"):
+            value = getattr(self, name)
+            _require(value >= 0.0, f"objective.{name} is {value}: give 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ramp:
+    """A value that leaves one level at one step and reaches another at a later one.
+
+    Attributes:
+      start_value: held up to and including ``start_step``.
+      end_value: held from ``end_step`` on.
+      start_step, end_step: the run's own, counted from 0.
+      shape: straight, or half a cosine, level at both ends.
+    """
+
+    start_value: float
+    end_value: float
+    start_step: int
+    end_step: int
+    shape: Literal["linear", "cosine"] = "linear"
+
+    def __post_init__(self) -> None:
+        _require(
+            0 <= self.start_step < self.end_step,
+            f"a ramp from step {self.start_step} to {self.end_step}: the end must come later",
+        )
+
+    @classmethod
+    def level(cls, value: float) -> Ramp:
+        """The ramp that stays where it is."""
+        return cls(start_value=value, end_value=value, start_step=0, end_step=1)
+
+    @property
+    def is_level(self) -> bool:
+        """Whether its value never changes."""
+        return self.start_value == self.end_value
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurriculumConfig:
+    """What varies with the step beside the stage (the paper's future work, Limitations).
+
+    τ's step function is the curriculum without ramps. Validation is not varied: it masks
+    ``corruption.mlm_ratio`` of the tokens at every step.
+
+    Attributes:
+      lambda_rtd, lambda_sc: take the place of the objective's λ1 and λ2.
+      mlm_ratio: takes the place of r_MLM in training; shapes are those of its highest value.
+      handover: share of the hybrid objective that is left, from 1 to 0: it multiplies λ1 and the
+        number of masked tokens, so at 0 the hybrid loss is λ2·L_SC on the clean input.
+    """
+
+    lambda_rtd: Ramp | None = None
+    lambda_sc: Ramp | None = None
+    mlm_ratio: Ramp | None = None
+    handover: Ramp | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("lambda_rtd", "lambda_sc", "mlm_ratio"):
+            ramp = getattr(self, name)
+            for value in (ramp.start_value, ramp.end_value) if ramp else ():
+                if name == "mlm_ratio":
+                    _require(
+                        0.0 < value < 1.0,
+                        f"curriculum.{name} reaches {value}: give numbers between 0 and 1",
+                    )
+                _require(value >= 0.0, f"curriculum.{name} reaches {value}: give 0 or more")
+        handover = self.handover
+        _require(
+            handover is None or (handover.start_value, handover.end_value) == (1.0, 0.0),
+            "curriculum.handover must go from 1 to 0",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,12 +304,13 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """Everything about pre-training except the curriculum, the seed and the data."""
+    """Everything about pre-training except τ, the seed and the data."""
 
     model: ModelConfig
     corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     input_length: int = 512
     batch_size: int = 2048
 
@@ -244,6 +327,15 @@ class PretrainConfig:
     def lengths(self) -> CorruptionLengths:
         """Static lengths of one example at this input length."""
         return self.corruption.lengths(self.input_length)
+
+    @property
+    def training_lengths(self) -> CorruptionLengths:
+        """The same in training, where q is the most that the curriculum ever masks."""
+        ramp = self.curriculum.mlm_ratio
+        if ramp is None:
+            return self.lengths
+        highest = max(ramp.start_value, ramp.end_value)
+        return dataclasses.replace(self.corruption, mlm_ratio=highest).lengths(self.input_length)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,6 +476,10 @@ def from_mapping(cls: type[_Config], values: Mapping[str, Any], where: str) -> _
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
+    if get_origin(hint) is types.UnionType:  # a table of settings, or none
+        if value is None:
+            return None
+        (hint,) = (choice for choice in get_args(hint) if choice is not type(None))
     if dataclasses.is_dataclass(hint):
         return from_mapping(typing.cast(type, hint), value, where)
     if get_origin(hint) is Literal:

@@ -32,6 +32,8 @@ class CorruptedBatch(NamedTuple):
       masked_positions: ``[B, q]`` ascending positions of [M].
       decoder_input_tokens: ``[B, t]`` targets shifted right, pad (0) first.
       decoder_target_tokens: ``[B, t]`` T of Equation 7, eos last.
+      is_masked: bool ``[B, q]``, false at masked positions that the curriculum leaves unmasked;
+        they come last. None where all count.
     """
 
     encoder_input_tokens: Array
@@ -39,6 +41,7 @@ class CorruptedBatch(NamedTuple):
     masked_positions: Array
     decoder_input_tokens: Array
     decoder_target_tokens: Array
+    is_masked: Array | None = None
 
 
 def _random_segment_lengths(key: Array, items: int, segments: int) -> Array:
@@ -110,13 +113,37 @@ def choose_masked_positions(key: Array, is_text: Array, count: int) -> Array:
     return jnp.sort(jnp.argsort(draws)[:count].astype(jnp.int32))
 
 
+def choose_some_masked_positions(
+    key: Array, is_text: Array, count: int, masked_tokens: Array
+) -> tuple[Array, Array]:
+    """``count`` text positions of which only ``masked_tokens`` are to be masked.
+
+    These are those :func:`choose_masked_positions` would choose for that number, in the same
+    order; the others follow.
+
+    Returns:
+      int32 ``[q]`` positions, and bool ``[q]``, true at those to be masked.
+    """
+    length = is_text.shape[0]
+    draws = jnp.where(is_text, jax.random.uniform(key, is_text.shape), 2.0)
+    chosen = jnp.argsort(draws)[:count].astype(jnp.int32)
+    masked = jnp.arange(count) < masked_tokens
+    # Set off by the length, the unmasked ones sort behind the masked ones.
+    ordered = jnp.sort(jnp.where(masked, chosen, chosen + length))
+    return jnp.where(masked, ordered, ordered - length), masked
+
+
 def shift_right(tokens: Array) -> Array:
     """Decoder inputs: targets one position later, pad (0) first, along the last axis."""
     return jnp.concatenate([jnp.zeros_like(tokens[..., :1]), tokens[..., :-1]], axis=-1)
 
 
 def corrupt(
-    chunks: Array, keys: Array, lengths: CorruptionLengths, vocabulary: VocabularyFacts
+    chunks: Array,
+    keys: Array,
+    lengths: CorruptionLengths,
+    vocabulary: VocabularyFacts,
+    masked_tokens: Array | int | float | None = None,
 ) -> CorruptedBatch:
     """Span corruption and token masking of a batch (Section 2.1).
 
@@ -125,6 +152,7 @@ def corrupt(
       keys: one PRNG key per row, ``[B]``.
       lengths: static lengths for N.
       vocabulary: ids of sentinels, [M] and eos.
+      masked_tokens: scalar up to q: how many of the q positions are masked; None for all.
     """
     if chunks.shape[-1] != lengths.chunk_tokens:
         raise ValueError(
@@ -135,13 +163,22 @@ def corrupt(
         span_key, mask_key = jax.random.split(key)
         noise_mask = random_spans_noise_mask(span_key, lengths)
         encoder_input, target, is_text = corrupt_spans(tokens, noise_mask, lengths, vocabulary)
-        positions = choose_masked_positions(mask_key, is_text, lengths.masked_tokens)
+        is_masked = None
+        if masked_tokens is None:
+            positions = choose_masked_positions(mask_key, is_text, lengths.masked_tokens)
+            where = positions
+        else:
+            positions, is_masked = choose_some_masked_positions(
+                mask_key, is_text, lengths.masked_tokens, jnp.asarray(masked_tokens)
+            )
+            where = jnp.where(is_masked, positions, lengths.input_tokens)  # outside: dropped
         return CorruptedBatch(
             encoder_input_tokens=encoder_input,
-            masked_tokens=encoder_input.at[positions].set(vocabulary.mask_token_id),
+            masked_tokens=encoder_input.at[where].set(vocabulary.mask_token_id),
             masked_positions=positions,
             decoder_input_tokens=shift_right(target),
             decoder_target_tokens=target,
+            is_masked=is_masked,
         )
 
     return jax.vmap(one)(chunks.astype(jnp.int32), keys)

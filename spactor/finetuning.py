@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from spactor import objective, optimizer, scoring, trainer
+from spactor import curriculum, objective, optimizer, scoring, trainer
 from spactor import step as steps
 from spactor.checkpoints import Checkpoints, restore_parent
 from spactor.config import FinetuneConfig, PretrainConfig
@@ -50,17 +50,31 @@ class FinetuneJob:
         return dataclasses.replace(self.pretraining, model=model)
 
 
+def loss_scale(config: PretrainConfig, checkpoint_step: int) -> float:
+    """What pre-training multiplied the mean loss per target token by in its last update.
+
+    That is λ2, times the target length where the loss is a sum. With it Adafactor's kept second
+    moments fit the gradients that fine-tuning meets.
+
+    >>> from spactor.config import PAPER
+    >>> loss_scale(PAPER["base"], 500_000)
+    1140.0
+    """
+    lambda_sc = float(curriculum.weights_at(config, max(checkpoint_step - 1, 0)).lambda_sc)
+    if config.objective.reduction == "mean_per_token":
+        return lambda_sc
+    return lambda_sc * config.lengths.target_tokens
+
+
 @functools.cache
 def build_finetune_step(
-    config: PretrainConfig, learning_rate: float
+    config: PretrainConfig, learning_rate: float, loss_scale: float
 ) -> Callable[[TrainState, Mapping[str, Array], Array], tuple[TrainState, Metrics]]:
     """Compiled update at a constant learning rate; the state is donated.
 
-    The mean loss per target token is scaled as pre-training scales it, λ2 times the target
-    length, so that Adafactor's kept second moments fit the gradients they meet.
+    The mean loss per target token is multiplied by ``loss_scale``.
     """
     network = Network(config.model)
-    scale = config.objective.lambda_sc * config.lengths.target_tokens
 
     def loss_of(
         params: objective.Params, batch: Mapping[str, Array], dropout_key: Array | None
@@ -73,7 +87,7 @@ def build_finetune_step(
             config.objective.z_loss,
             dropout_key,
         )
-        return scale * loss, metrics
+        return loss_scale * loss, metrics
 
     def finetune_step(
         state: TrainState, batch: Mapping[str, Array], seed: Array
@@ -145,7 +159,9 @@ def finetune(
     with closing(Checkpoints(folder, config, "span_corruption")) as checkpoints:
         trainer.fit(
             initial=initial,
-            train_step=build_finetune_step(config, job.config.learning_rate),
+            train_step=build_finetune_step(
+                config, job.config.learning_rate, loss_scale(config, job.checkpoint_step)
+            ),
             batch_at=lambda step: finetuning_arrays.train_batch(
                 arrays, seed=job.seed, step=step, batch_size=job.config.batch_size
             ),

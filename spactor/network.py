@@ -12,6 +12,7 @@ Letters in shapes: B batch, L and T lengths, D ``emb_dim``, H heads, K ``head_di
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -321,25 +322,47 @@ class Decoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """G: a small bidirectional encoder and its own linear projection to the vocabulary (Eq. 3)."""
+    """G: a small bidirectional encoder and its own linear projection to the vocabulary (Eq. 3).
+
+    With decoder layers it is a small T5 over the same n positions: its decoder reads X_c shifted
+    right, so that what it says at an [M] is p(token | X_c^MLM, all that stands before it in X_c).
+    """
 
     config: ModelConfig
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, embedded: Array, positions: Array | None, deterministic: bool) -> Array:
+    def __call__(
+        self,
+        embedded: Array,
+        positions: Array | None,
+        deterministic: bool,
+        decoder_embedded: Array | None = None,
+    ) -> Array:
         """Logits ``[B, q, V]`` in float32 at ``positions`` ``[B, q]`` of X_c^MLM alone.
 
         With None for the positions, ``[B, L, V]`` at all of them.
+        ``decoder_embedded`` ``[B, n, D]``, X_c shifted right, is read by a decoder only.
         """
         config = self.config
+        no_padding = jnp.zeros((), self.dtype)
         hidden = Encoder(
             config,
             config.generator_num_layers,
             config.generator_mlp_dim,
             self.dtype,
             name="encoder",
-        )(embedded, jnp.zeros((), self.dtype), deterministic)
+        )(embedded, no_padding, deterministic)
+        if config.generator_num_decoder_layers:
+            if decoder_embedded is None:
+                raise ValueError("this generator has a decoder: give it X_c shifted right")
+            small = dataclasses.replace(
+                config,
+                num_decoder_layers=config.generator_num_decoder_layers,
+                mlp_dim=config.generator_mlp_dim,
+            )
+            decoder = Decoder(small, self.dtype, name="decoder")
+            hidden = decoder(decoder_embedded, hidden, no_padding, deterministic)
         if positions is not None:
             hidden = jnp.take_along_axis(hidden, positions[..., None], axis=1)
         return nn.Dense(
@@ -433,10 +456,20 @@ class Network(nn.Module):
         return hidden.astype(jnp.float32) @ table.T / np.float32(np.sqrt(self.config.emb_dim))
 
     def generate(
-        self, embedded: Array, positions: Array | None, deterministic: bool = True
+        self,
+        embedded: Array,
+        positions: Array | None,
+        deterministic: bool = True,
+        shifted_tokens: Array | None = None,
     ) -> Array:
-        """Generator logits ``[B, q, V]`` at masked positions ``[B, q]``; None means at all."""
-        return self.generator(embedded, positions, deterministic)
+        """Generator logits ``[B, q, V]`` at masked positions ``[B, q]``; None means at all.
+
+        ``shifted_tokens`` int32 ``[B, n]``, X_c shifted right, is for a generator with a decoder.
+        """
+        decoder_embedded = None
+        if self.config.generator_num_decoder_layers and shifted_tokens is not None:
+            decoder_embedded = self.embed(shifted_tokens)
+        return self.generator(embedded, positions, deterministic, decoder_embedded)
 
     def detect(self, encoded: Array) -> Array:
         """RTD logits ``[B, L]``: positive means the token is judged original."""
@@ -453,5 +486,6 @@ class Network(nn.Module):
         bias = padding_bias(encoder_input_tokens)
         embedded = self.embed(encoder_input_tokens)
         self.decode(decoder_input_tokens, self.encode(embedded, bias), bias)
-        self.generate(embedded, jnp.zeros((encoder_input_tokens.shape[0], 1), jnp.int32))
+        first = jnp.zeros((encoder_input_tokens.shape[0], 1), jnp.int32)
+        self.generate(embedded, first, shifted_tokens=encoder_input_tokens)
         self.detect(embedded)

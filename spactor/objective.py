@@ -1,7 +1,8 @@
 """L_G, L_RTD, L_SC and their weighted sum (Equations 4, 6, 8 and 9).
 
-Every loss is a sum over positions, averaged over the sequences of the batch. Metrics are
-``Ratio`` pairs, a sum and the weight it is to be divided by, until they reach the host.
+Every loss is a sum over positions, averaged over the sequences of the batch, or a mean over
+positions, as the configuration says. Metrics are ``Ratio`` pairs, a sum and the weight it is to
+be divided by, until they reach the host.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 
 from spactor.config import ObjectiveConfig
 from spactor.corruption import CorruptedBatch, shift_right
+from spactor.curriculum import Number, Weights
 from spactor.network import Network, padding_bias
 
 Array = jax.Array
@@ -101,6 +103,17 @@ def _bind(network: Network, params: Params, dropout_key: Array | None) -> Networ
     return network.bind({"params": params}, rngs=rngs)
 
 
+def _reduced(values: Array, config: ObjectiveConfig, where: Array | None = None) -> Array:
+    """One term of Equation 9, from the losses ``[B, L]`` of its positions."""
+    if where is not None:
+        values = values * where.astype(values.dtype)
+    if config.reduction == "sum_per_sequence":
+        return jnp.mean(jnp.sum(values, axis=-1))
+    if where is None:
+        return jnp.mean(values)
+    return jnp.sum(values) / jnp.maximum(jnp.sum(where.astype(values.dtype)), 1.0)
+
+
 class _SpanCorruption(NamedTuple):
     """The decoder's term: the weighted loss, and nats per target token."""
 
@@ -108,12 +121,18 @@ class _SpanCorruption(NamedTuple):
     ratio: Ratio
 
 
-def _span_corruption(logits: Array, targets: Array, config: ObjectiveConfig) -> _SpanCorruption:
+def _span_corruption(
+    logits: Array, targets: Array, config: ObjectiveConfig, lambda_sc: Number
+) -> _SpanCorruption:
     """λ2·L_SC of logits ``[B, t, V]`` with z-loss; padding targets (id 0) count nowhere."""
     nll, log_z = token_cross_entropy(logits, targets)
-    weights = (targets > 0).astype(nll.dtype)
-    per_sequence = jnp.sum((nll + config.z_loss * log_z**2) * weights, axis=-1)
-    return _SpanCorruption(config.lambda_sc * jnp.mean(per_sequence), _mean(nll, weights))
+    present = targets > 0
+    term = _reduced(nll + config.z_loss * log_z**2, config, present)
+    return _SpanCorruption(lambda_sc * term, _mean(nll, present))
+
+
+def _weights(weights: Weights | None, config: ObjectiveConfig) -> Weights:
+    return weights or Weights(config.lambda_rtd, config.lambda_sc)
 
 
 def teacher_forced_logits(
@@ -144,8 +163,11 @@ def span_corruption_loss(
     batch: CorruptedBatch,
     config: ObjectiveConfig,
     dropout_key: Array | None = None,
+    weights: Weights | None = None,
 ) -> tuple[Array, Metrics]:
     """λ2·L_SC on the clean input X_c: the second stage and the baseline.
+
+    ``weights`` are those of a curriculum; by default the configuration's.
 
     Returns:
       The scalar objective and its metrics, ``sc_loss`` in nats per target token.
@@ -154,7 +176,7 @@ def span_corruption_loss(
     logits = teacher_forced_logits(
         network, params, batch.encoder_input_tokens, targets, dropout_key
     )
-    term = _span_corruption(logits, targets, config)
+    term = _span_corruption(logits, targets, config, _weights(weights, config).lambda_sc)
     return term.loss, {"sc_loss": term.ratio}
 
 
@@ -187,6 +209,7 @@ def hybrid_loss(
     config: ObjectiveConfig,
     sample_keys: Array,
     dropout_key: Array | None = None,
+    weights: Weights | None = None,
 ) -> tuple[Array, Metrics]:
     """L = L_G + λ1·L_RTD + λ2·L_SC on the noisy input X̂_c (Equation 9).
 
@@ -198,9 +221,10 @@ def hybrid_loss(
     Args:
       network, params: with generator and RTD head.
       batch: corrupted examples.
-      config: weights.
+      config: weights and reduction.
       sample_keys: one key per row ``[B]``, for the generator's samples.
       dropout_key: none means no dropout.
+      weights: those of a curriculum; by default the configuration's.
 
     Returns:
       The scalar objective and its metrics; losses are means in nats per position.
@@ -211,15 +235,19 @@ def hybrid_loss(
     originals = jnp.take_along_axis(batch.encoder_input_tokens, positions, axis=1)
 
     masked_embedded = model.embed(batch.masked_tokens)
+    shifted = shift_right(batch.encoder_input_tokens)
     if model.config.project_all_positions:
-        every_logit = model.generate(masked_embedded, None, deterministic)
+        every_logit = model.generate(masked_embedded, None, deterministic, shifted)
         every_nll, _ = token_cross_entropy(every_logit, batch.encoder_input_tokens)
         generator_logits = jnp.take_along_axis(every_logit, positions[..., None], axis=1)
         generator_nll = jnp.take_along_axis(every_nll, positions, axis=1)
     else:
-        generator_logits = model.generate(masked_embedded, positions, deterministic)
+        generator_logits = model.generate(masked_embedded, positions, deterministic, shifted)
         generator_nll, _ = token_cross_entropy(generator_logits, originals)
     sampled = sample_replacements(generator_logits, sample_keys)
+    is_masked = batch.is_masked
+    if is_masked is not None:
+        sampled = jnp.where(is_masked, sampled, originals)
     is_original = _replace_rows(
         jnp.ones(batch.masked_tokens.shape, bool), positions, sampled == originals
     )
@@ -234,11 +262,14 @@ def hybrid_loss(
     rtd_nll = binary_cross_entropy(rtd_logits, is_original)
 
     logits = model.decode(batch.decoder_input_tokens, encoded, bias, deterministic)
-    span_corruption = _span_corruption(logits, batch.decoder_target_tokens, config)
+    weights = _weights(weights, config)
+    span_corruption = _span_corruption(
+        logits, batch.decoder_target_tokens, config, weights.lambda_sc
+    )
 
     loss = (
-        jnp.mean(jnp.sum(generator_nll, axis=-1))
-        + config.lambda_rtd * jnp.mean(jnp.sum(rtd_nll, axis=-1))
+        _reduced(generator_nll, config, is_masked)
+        + weights.lambda_rtd * _reduced(rtd_nll, config)
         + span_corruption.loss
     )
     judged_replaced = rtd_logits < 0
@@ -246,8 +277,8 @@ def hybrid_loss(
     guessed = jnp.argmax(generator_logits, axis=-1) == originals
     return loss, {
         "sc_loss": span_corruption.ratio,
-        "generator_loss": _mean(generator_nll),
-        "generator_accuracy": _mean(guessed),
+        "generator_loss": _mean(generator_nll, is_masked),
+        "generator_accuracy": _mean(guessed, is_masked),
         "rtd_loss": _mean(rtd_nll),
         "rtd_accuracy": _mean(correct),
         "rtd_recall": _mean(correct, ~is_original),

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from spactor import corruption, objective, optimizer
+from spactor import corruption, curriculum, objective, optimizer
 from spactor.config import PretrainConfig, Stage
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.network import Network
@@ -110,15 +110,31 @@ def updated(
 
 def _losses(
     config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
-) -> Callable[[Params, corruption.CorruptedBatch, Array, Array | None], tuple[Array, Metrics]]:
+) -> Callable[..., tuple[Array, Metrics]]:
+    """``(params, batch, sample key, dropout key, weights) → (loss, metrics)`` of a stage."""
     network = Network(config.model)
     if stage == "hybrid":
-        return lambda params, batch, sample, dropout: objective.hybrid_loss(
-            network, params, batch, config.objective, row_keys(sample, batch[0].shape[0]), dropout
+        return lambda params, batch, sample, dropout, weights: objective.hybrid_loss(
+            network,
+            params,
+            batch,
+            config.objective,
+            row_keys(sample, batch[0].shape[0]),
+            dropout,
+            weights,
         )
-    return lambda params, batch, _, dropout: objective.span_corruption_loss(
-        network, params, batch, config.objective, dropout
+    return lambda params, batch, _, dropout, weights: objective.span_corruption_loss(
+        network, params, batch, config.objective, dropout, weights
     )
+
+
+def _varied(weights: curriculum.Weights) -> Metrics:
+    """Metrics of the weights that change with the step."""
+    return {
+        name: objective.Ratio(jnp.asarray(value, jnp.float32), jnp.ones(()))
+        for name, value in weights._asdict().items()
+        if isinstance(value, jax.Array)
+    }
 
 
 @functools.cache
@@ -133,12 +149,17 @@ def build_train_step(
 
     def train_step(state: TrainState, chunks: Array, seed: Array) -> tuple[TrainState, Metrics]:
         keys = role_keys(seed, state.step)
+        weights = curriculum.weights_at(config, state.step)
         batch = corruption.corrupt(
-            chunks, row_keys(keys["corruption"], chunks.shape[0]), config.lengths, vocabulary
+            chunks,
+            row_keys(keys["corruption"], chunks.shape[0]),
+            config.training_lengths,
+            vocabulary,
+            weights.masked_tokens if stage == "hybrid" else None,
         )
         dropout_key = keys["dropout"] if config.model.dropout_rate > 0.0 else None
         (loss, metrics), grads = jax.value_and_grad(losses, has_aux=True)(
-            state.params, batch, keys["sample"], dropout_key
+            state.params, batch, keys["sample"], dropout_key, weights
         )
         rate = optimizer.learning_rate(state.step, config.optimizer)
         one = jnp.ones(())
@@ -147,6 +168,7 @@ def build_train_step(
             "learning_rate": objective.Ratio(rate, one),
             "grad_norm": objective.Ratio(optax.tree.norm(grads), one),
         }
+        metrics |= _varied(weights)
         return updated(state, grads, rate, config), metrics
 
     return jax.jit(train_step, donate_argnums=0)

@@ -30,6 +30,10 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["plan", "--seed", "9"], "has no seed '9': it has 0"),
         (["plan", "--seed", "x"], "Invalid value for '--seed'"),
         (["plan", "--colour"], "No such option: --colour"),
+        (["plan", "--study", "sigma"], "unknown study 'sigma': give one of lambda, mlm"),
+        (["plan", "--study", "mlm", "--tau", "0"], "study mlm fixes size and τ"),
+        (["plan", "--variant", "mlm5"], "profile micro has no variants: leave --variant out"),
+        (["run", "--study", "mlm", "--variant", "x"], "study mlm has no variant 'x'"),
         (["paint"], "No such command 'paint'"),
         (["table", "99"], "there is no table 99; there are 1 to 17"),
         (["table", "18"], "there is no table 18; there are 1 to 17"),
@@ -191,6 +195,24 @@ def test_plan_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     assert first["taus"] == ["60K", "120K", "250K", "inf"]
     assert plan["pretraining"]["steps"] == 12_140 and plan["pretraining"]["steps_alone"] == 13_000
     assert plan["estimate"]["seconds"] > 0
+
+
+def test_a_study_is_planned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ("--study", "generator", "--runs", str(tmp_path / "none"))
+    code, out, _ = run(capsys, "plan", *arguments)
+    assert code == 0
+    assert re.search(r"generator-decoder/hybrid/0-250K: hybrid, 500 steps", out)
+    assert "study generator: the generator's depth" in out
+    assert "the paper used SuperGLUE and SQuAD, which profile micro does not have" in out
+    assert "3 is 1, 4 is 1, 6 is 2; equal ones are run once" in out
+    code, out, _ = run(capsys, "plan", *arguments, "--json")
+    plan = json.loads(out)
+    assert [spec.get("variant", "") for spec in plan["experiments"]] == [
+        "",
+        "generator6",
+        "generator-decoder",
+    ]
+    assert len(plan["notes"]) == 4
 
 
 def test_the_published_tables_print(capsys: pytest.CaptureFixture[str]) -> None:

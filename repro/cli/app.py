@@ -31,6 +31,13 @@ Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs, caches and o
 Sizes = Annotated[list[str] | None, typer.Option("--size", help="Only this size; may be repeated.")]
 Taus = Annotated[list[str] | None, typer.Option("--tau", help="Only this τ; may be repeated.")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; may be repeated.")]
+Variants = Annotated[
+    list[str] | None, typer.Option("--variant", help="Only this variant; may be repeated.")
+]
+Study = Annotated[
+    str,
+    typer.Option("--study", help="A study instead: lambda, mlm, generator, means or curriculum."),
+]
 Source = Annotated[
     str,
     typer.Option(
@@ -93,11 +100,18 @@ def measured(source: str, profile: str, runs: Path) -> Measured:
     timing = metrics.with_name(collect.TIMING)
     provenance = metrics.with_name(collect.PROVENANCE)
     return Measured(
-        metrics=records.read(metrics),
-        timing=records.read(timing) if timing.is_file() and timing != metrics else None,
+        metrics=_published_experiments(records.read(metrics)),
+        timing=_published_experiments(records.read(timing))
+        if timing.is_file() and timing != metrics
+        else None,
         provenance=folders.read_json(provenance)["nodes"] if provenance.is_file() else (),
         output=output,
     )
+
+
+def _published_experiments(frame: pd.DataFrame) -> pd.DataFrame:
+    """Records without those of variants, which no published table or figure has a place for."""
+    return frame[frame["variant"] == ""].reset_index(drop=True)
 
 
 def tree_of(
@@ -105,21 +119,35 @@ def tree_of(
     sizes: Sequence[str] | None = None,
     taus: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
+    variants: Sequence[str] | None = None,
+    study: str = "",
 ) -> Tree:
+    """The tree of a profile's experiments, or of those chosen, or of a study."""
     from repro import plan as planning
+    from repro import studies
     from repro.specs import load_profile
 
     chosen = load_profile(profile)
-    return planning.build(chosen, chosen.select(sizes or (), taus or (), seeds or ()))
+    if study:
+        if sizes or taus:
+            raise UserError(f"study {study} fixes size and τ: leave --size and --tau out")
+        return studies.tree(chosen, study, seeds or (), variants or ())
+    specs = chosen.select(sizes or (), taus or (), seeds or (), variants or ())
+    return planning.build(chosen, specs)
 
 
-def records_folder(runs: Path, profile: str) -> Path:
+def records_folder(runs: Path, profile: str, study: str = "") -> Path:
+    """Where collected records of a profile, or of a study at it, lie."""
     from repro import folders
 
-    return folders.profile_folder(runs, profile) / "records"
+    home = folders.profile_folder(runs, profile) / "records"
+    return home / f"study-{study}" if study else home
 
 
-def options(profile: str, runs: Path) -> str:
-    return (f" --profile {profile}" if profile != DEFAULT_PROFILE else "") + (
-        f" --runs {runs}" if runs != DEFAULT_RUNS else ""
+def options(profile: str, runs: Path, study: str = "") -> str:
+    """Options that repeat a choice of profile, folder and study on another command line."""
+    return (
+        (f" --profile {profile}" if profile != DEFAULT_PROFILE else "")
+        + (f" --runs {runs}" if runs != DEFAULT_RUNS else "")
+        + (f" --study {study}" if study else "")
     )

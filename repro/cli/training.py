@@ -16,7 +16,9 @@ from repro.cli.app import (
     Runs,
     Seeds,
     Sizes,
+    Study,
     Taus,
+    Variants,
     app,
     options,
     records_folder,
@@ -31,13 +33,15 @@ def plan(
     size: Sizes = None,
     tau: Taus = None,
     seed: Seeds = None,
+    variant: Variants = None,
+    study: Study = "",
     as_json: Annotated[bool, typer.Option("--json", help="Plain data, node by node.")] = False,
 ) -> None:
     """Shows what would run, what is shared, and what it costs."""
     from analysis.flops import step_flops
     from repro import costs, show
 
-    tree = tree_of(profile, size, tau, seed)
+    tree = tree_of(profile, size, tau, seed, variant, study)
     flops = costs.tree_flops(tree, step_flops)
     estimate = costs.estimate(tree, flops, runs)
     if as_json:
@@ -73,6 +77,8 @@ def run(
     size: Sizes = None,
     tau: Taus = None,
     seed: Seeds = None,
+    variant: Variants = None,
+    study: Study = "",
 ) -> None:
     """Trains what is not trained yet; goes on where it was stopped."""
     from rich.console import Console
@@ -83,7 +89,7 @@ def run(
     from repro.progress import Display, duration
     from repro.runner import Runner
 
-    tree = tree_of(profile, size, tau, seed)
+    tree = tree_of(profile, size, tau, seed, variant, study)
     engine = engine_for(tree.profile, folders.cache_folder(runs))
     folders.open_runs(runs, create=True)
     with Display(tree, costs.tree_flops(tree, step_flops), Console(highlight=False)) as display:
@@ -91,23 +97,25 @@ def run(
         display.say(
             f"{len(outcome.ran)} nodes ran in {duration(display.elapsed)}, "
             f"{len(outcome.skipped)} were finished already; "
-            f"next: repro collect{options(profile, runs)}"
+            f"next: repro collect{options(profile, runs, study)}"
         )
 
 
 @app.command()
-def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
-    """Turns what the finished runs wrote into files of records."""
+def collect(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, study: Study = ""
+) -> None:
+    """Turns what the finished runs wrote into files of records; prints a study's results."""
     from analysis.flops import pretraining_flops, step_flops
     from repro import collect as collecting
     from repro import folders
 
-    tree = tree_of(profile)
+    tree = tree_of(profile, study=study)
     folders.open_runs(runs, create=False)
     collected = collecting.collect(
         tree, runs, step_flops=step_flops, pretraining_flops=pretraining_flops
     )
-    paths = collecting.write(collected, records_folder(runs, tree.profile.name))
+    paths = collecting.write(collected, records_folder(runs, tree.profile.name, study))
     waiting = [name for name, reason in collected.unfinished.items() if reason == "not run"]
     for name, reason in collected.unfinished.items():
         if name not in waiting:
@@ -118,6 +126,11 @@ def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> No
         f"{len(collected.metrics):,} numbers of {len(collected.provenance)} finished nodes "
         f"(of {len(tree.nodes)}) in {paths[0]}"
     )
+    if study:
+        from analysis import variants
+        from repro.studies import END
+
+        print(variants.run(collected.metrics, tree.specs, END).text())
 
 
 @app.command()
@@ -147,11 +160,13 @@ def export(
 
 
 @app.command()
-def status(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
+def status(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, study: Study = ""
+) -> None:
     """Says what is finished, begun, stale or to come."""
     from repro import folders, show
 
-    tree = tree_of(profile)
+    tree = tree_of(profile, study=study)
     folders.open_runs(runs, create=False)
     for line in show.status_lines(tree, runs):
         print(line)

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from analysis import flops
-from spactor.config import PAPER, STAGES, ModelConfig, PretrainConfig
+from spactor.config import (
+    PAPER,
+    STAGES,
+    CorruptionConfig,
+    CurriculumConfig,
+    ModelConfig,
+    PretrainConfig,
+    Ramp,
+)
 from spactor.errors import UserError
 
 TINY = PretrainConfig(
@@ -67,6 +75,11 @@ def forward_by_running_it(config, stage):
         for _ in range(model.generator_num_layers):
             filled = attention(multiply, filled, filled, *heads)
             filled = mlp(multiply, filled, model.generator_mlp_dim)
+        memory = filled
+        for _ in range(model.generator_num_decoder_layers):
+            filled = attention(multiply, filled, filled, *heads)
+            filled = attention(multiply, filled, memory, *heads)
+            filled = mlp(multiply, filled, model.generator_mlp_dim)
         multiply(filled[: lengths.masked_tokens], vocabulary)
     for _ in range(model.num_encoder_layers):
         encoded = mlp(multiply, attention(multiply, encoded, encoded, *heads), model.mlp_dim)
@@ -83,8 +96,20 @@ def forward_by_running_it(config, stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_terms_add_up_to_what_a_forward_pass_multiplies(stage):
-    assert sum(flops.terms(TINY, stage).values()) == forward_by_running_it(TINY, stage)
+@pytest.mark.parametrize("generator_num_decoder_layers", [0, 2])
+def test_terms_add_up_to_what_a_forward_pass_multiplies(stage, generator_num_decoder_layers):
+    model = dataclasses.replace(
+        TINY.model, generator_num_decoder_layers=generator_num_decoder_layers
+    )
+    config = dataclasses.replace(TINY, model=model)
+    assert sum(flops.terms(config, stage).values()) == forward_by_running_it(config, stage)
+
+
+def test_a_masking_ratio_that_varies_costs_its_highest():
+    ramp = Ramp(start_value=0.3, end_value=0.1, start_step=2, end_step=8)
+    varied = dataclasses.replace(TINY, curriculum=CurriculumConfig(mlm_ratio=ramp))
+    fixed = dataclasses.replace(TINY, corruption=CorruptionConfig(mlm_ratio=0.3))
+    assert flops.terms(varied, "hybrid") == flops.terms(fixed, "hybrid")
 
 
 def test_base_agrees_with_six_flops_per_parameter_and_token():

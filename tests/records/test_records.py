@@ -170,6 +170,14 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch)
     assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.parquet"]
 
 
+def test_a_variant_is_part_of_the_key_and_may_be_absent():
+    frame = records.from_rows([{**ROW, "value": 1}, {**ROW, "value": 2, "variant": "fade"}])
+    assert list(frame["variant"]) == ["", "fade"]
+    assert "variant" in records.KEY_COLUMNS
+    older = frame.iloc[:1].drop(columns="variant")
+    assert list(records.validate(older, "a file without variants")["variant"]) == [""]
+
+
 def test_sole_profile_refuses_a_mixture():
     one, other = records.from_rows(rows({})), records.from_rows(rows({"profile": "smoke"}))
     assert records.sole_profile(records.empty()) is None

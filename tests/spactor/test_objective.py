@@ -59,14 +59,24 @@ def noisy(config, params, batch):
 
 @pytest.mark.parametrize(
     "weights",
-    [ObjectiveConfig(), ObjectiveConfig(lambda_rtd=50.0, lambda_sc=1.0, z_loss=0.0)],
+    [
+        ObjectiveConfig(),
+        ObjectiveConfig(lambda_rtd=50.0, lambda_sc=1.0, z_loss=0.0),
+        ObjectiveConfig(reduction="mean_per_token"),
+    ],
 )
 def test_hybrid_loss_equals_the_plain_formula(config, params, batch, noisy, weights) -> None:
     """All positions through the generator's projection, and all embedded twice."""
     network = Network(config.model)
     terms = naive.loop_terms(network, params, batch, noisy, weights.z_loss)
+    lengths = config.lengths
+    positions = (lengths.masked_tokens, lengths.input_tokens, lengths.target_tokens)
+    # Of every row as many: the mean over a batch's tokens is that of a row's.
+    q, n, t = positions if weights.reduction == "mean_per_token" else (1, 1, 1)
     expected = (
-        terms["generator"] + weights.lambda_rtd * terms["rtd"] + weights.lambda_sc * terms["sc"]
+        terms["generator"] / q
+        + weights.lambda_rtd * terms["rtd"] / n
+        + weights.lambda_sc * terms["sc"] / t
     )
     loss, metrics = HYBRID(network, params, batch, weights, SAMPLE_KEYS)
     assert float(loss) == pytest.approx(expected, rel=1e-6)
@@ -103,6 +113,34 @@ def test_target_token_loss_equals_the_plain_formula(config, params) -> None:
     assert float(loss) == pytest.approx((sums[0] + 1e-3 * sums[1]) / 5, rel=1e-6)
     assert float(metrics["loss"].total) == pytest.approx(sums[0], rel=1e-6)
     assert float(metrics["loss"].weight) == 5
+
+
+def test_means_with_weights_of_their_own_are_the_sums_to_a_factor(config, params, batch) -> None:
+    """Every row has n, q and t positions, so sums / q are means with λ1·n/q and λ2·t/q."""
+    network, lengths = Network(config.model), config.lengths
+    sums = ObjectiveConfig()
+    means = ObjectiveConfig(
+        lambda_rtd=sums.lambda_rtd * lengths.input_tokens / lengths.masked_tokens,
+        lambda_sc=sums.lambda_sc * lengths.target_tokens / lengths.masked_tokens,
+        reduction="mean_per_token",
+    )
+    by_sums, _ = HYBRID(network, params, batch, sums, SAMPLE_KEYS)
+    by_means, _ = HYBRID(network, params, batch, means, SAMPLE_KEYS)
+    assert float(by_means) == pytest.approx(float(by_sums) / lengths.masked_tokens, rel=1e-6)
+
+
+def test_mean_per_token_leaves_padding_targets_out(config, params, batch) -> None:
+    network = Network(config.model)
+    means = ObjectiveConfig(lambda_sc=1.0, z_loss=0.0, reduction="mean_per_token")
+    targets = batch.decoder_target_tokens.at[0, 5:].set(0)
+    loss, metrics = SPAN_CORRUPTION(
+        network, params, batch._replace(decoder_target_tokens=targets), means
+    )
+    # Over the batch's tokens, not over rows first: a short row counts for fewer.
+    assert float(metrics["sc_loss"].weight) == 5 + 3 * config.lengths.target_tokens
+    assert float(loss) == pytest.approx(
+        float(metrics["sc_loss"].total / metrics["sc_loss"].weight), rel=1e-6
+    )
 
 
 def test_hybrid_metrics_count_what_they_say(config, params, batch) -> None:

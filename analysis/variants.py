@@ -1,0 +1,111 @@
+"""What a study's experiments came to: one row each, the published settings first.
+
+``loss`` is the validation loss on clean input X_c at the study's end, in nats per target token; a
+suite's column its score at the selected fine-tuning step (``analysis.scores``), means over seeds.
+With one seed, a difference between two rows decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import pandas as pd
+
+from analysis import scores
+from analysis.trend import CLEAN
+from repro.records import SUITES
+
+MISSING = "not run"
+PUBLISHED = "published settings"
+
+
+class Experiment(Protocol):
+    """What names an experiment of a study, its seed apart."""
+
+    @property
+    def tau(self) -> object: ...
+
+    @property
+    def variant(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment's results; NaN where not run.
+
+    Attributes:
+      variant: "" for the published settings.
+      loss: nats per target token.
+      seeds: pre-training seeds of the loss.
+      scores: by suite.
+    """
+
+    variant: str
+    tau: str
+    loss: float
+    seeds: int
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """The rows of a study, in its order."""
+
+    rows: tuple[Row, ...]
+    suites: tuple[str, ...]
+
+    def text(self) -> str:
+        """An aligned table for the terminal."""
+        head = ["variant", "τ", "seeds", "loss", *self.suites]
+        body = [
+            [
+                row.variant or PUBLISHED,
+                row.tau,
+                str(row.seeds),
+                _cell(row.loss, 4),
+                *(_cell(row.scores.get(suite, math.nan), 2) for suite in self.suites),
+            ]
+            for row in self.rows
+        ]
+        widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
+        return "\n".join(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+            for line in [head, *body]
+        )
+
+
+def _cell(value: float, decimals: int) -> str:
+    return MISSING if math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def run(records: pd.DataFrame, experiments: Iterable[Experiment], end: int) -> StudyResult:
+    """The results of experiments, from the records a study collected.
+
+    Args:
+      records: measured, of one study.
+      experiments: in print order; those that differ by seed alone are one row.
+      end: paper steps of pre-training at which they are compared.
+
+    Raises:
+      UserError: a run whose scores are incomplete.
+    """
+    named = dict.fromkeys((spec.variant, str(spec.tau)) for spec in experiments)
+    rows = tuple(_row(records, variant, tau, end) for variant, tau in named)
+    suites = tuple(suite for suite in SUITES if any(suite in row.scores for row in rows))
+    return StudyResult(rows=rows, suites=suites)
+
+
+def _row(records: pd.DataFrame, variant: str, tau: str, end: int) -> Row:
+    own = records[(records["variant"] == variant) & (records["tau"] == tau)]
+    series = own[(own["metric"] == CLEAN) & (own["paper_step"] == end)]
+    summary = scores.summary(own[own["checkpoint"] == end])
+    return Row(
+        variant=variant,
+        tau=tau,
+        loss=float(series["value"].mean()) if len(series) else math.nan,
+        seeds=len(series),
+        scores={str(row["suite"]): float(row["mean"]) for _, row in summary.iterrows()},
+    )

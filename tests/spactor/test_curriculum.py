@@ -1,0 +1,263 @@
+"""Curricula: ramps against Optax's, the masked q against the fixed one, the hand-over's end."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from tiny_model import VOCABULARY, tiny_config
+
+from spactor import corruption, objective, step
+from spactor.config import (
+    CurriculumConfig,
+    ObjectiveConfig,
+    PretrainConfig,
+    Ramp,
+    from_mapping,
+    to_mapping,
+)
+from spactor.curriculum import Weights, restricted, stage_at, value_at, weights_at
+from spactor.errors import UserError
+from spactor.network import Network
+
+
+def ramp(start: float, end: float, first: int = 4, last: int = 12, shape: str = "linear") -> Ramp:
+    return Ramp(start_value=start, end_value=end, start_step=first, end_step=last, shape=shape)  # type: ignore[arg-type]
+
+
+def with_curriculum(config: PretrainConfig, **ramps: Ramp) -> PretrainConfig:
+    return dataclasses.replace(config, curriculum=CurriculumConfig(**ramps))
+
+
+def by_optax(of: Ramp):
+    """The same ramp by Optax, for a level that falls."""
+    length = of.end_step - of.start_step
+    if of.shape == "linear":
+        return optax.linear_schedule(of.start_value, of.end_value, length, of.start_step)
+    decay = optax.cosine_decay_schedule(of.start_value, length, of.end_value / of.start_value)
+    return lambda n: decay(max(n - of.start_step, 0))
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_a_ramp_is_optax_s(shape) -> None:
+    falling = ramp(10.0, 2.0, 100, 260, shape)
+    expected = by_optax(falling)
+    traced = jax.jit(lambda n: value_at(falling, n))
+    for n in (0, 99, 100, 101, 180, 259, 260, 261, 10**6):
+        assert value_at(falling, n) == pytest.approx(float(expected(n)), rel=1e-5), n
+        assert float(traced(n)) == pytest.approx(value_at(falling, n), rel=1e-6), n
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+@pytest.mark.parametrize("ends", [(10.0, 0.0), (1.0, 50.0), (0.15, 0.1)])
+def test_both_ends_of_a_ramp_are_exact(shape, ends) -> None:
+    one = ramp(*ends, shape=shape)
+    traced = jax.jit(lambda n: value_at(one, n))
+    for n, expected in ((0, ends[0]), (4, ends[0]), (12, ends[1]), (10**6, ends[1])):
+        assert value_at(one, n) == expected
+        assert float(traced(n)) == np.float32(expected)
+    assert value_at(one, 8) == pytest.approx(sum(ends) / 2)
+
+
+def test_a_curriculum_around_tau() -> None:
+    """τ = 8 in a hand-over from 4 to 12: the weights fade, the stage ends with the window."""
+    config = with_curriculum(tiny_config(), handover=ramp(1.0, 0.0, shape="cosine"))
+    q = config.lengths.masked_tokens
+    assert q == 7
+    seen = {n: weights_at(config, n) for n in (0, 4, 7, 8, 9, 12)}
+    assert seen[0] == seen[4] == Weights(10.0, 10.0, q)
+    assert seen[8].lambda_rtd == pytest.approx(5.0) and seen[8].masked_tokens == 4  # 3.5, to even
+    # Symmetric about τ: cos(3π/8) = 0.3827, so (1 ± 0.1951·…)/2 on either side add up to one.
+    assert seen[7].lambda_rtd + seen[9].lambda_rtd == pytest.approx(10.0)
+    assert seen[12] == Weights(0.0, 10.0, 0)
+    assert [stage_at(n, 12) for n in (11, 12)] == ["hybrid", "span_corruption"]
+
+
+def test_the_number_of_masked_tokens_meets_its_ends() -> None:
+    config = with_curriculum(tiny_config(), mlm_ratio=ramp(0.25, 0.05))
+    lengths = config.lengths
+    # Of 44 tokens left: 44 · 0.15 = 6.6, 44 · 0.25 = 11 and 44 · 0.05 = 2.2.
+    kept = lengths.chunk_tokens - lengths.noise_tokens
+    assert (kept, lengths.masked_tokens, config.training_lengths.masked_tokens) == (44, 7, 11)
+    counts = [weights_at(config, n).masked_tokens for n in range(14)]
+    assert counts == [11] * 5 + [10, 9, 8, 6, 5, 4, 3, 2, 2]  # 11 − 9·k/8, rounded to even
+    traced = jax.jit(lambda n: weights_at(config, n).masked_tokens)
+    assert [int(traced(n)) for n in range(14)] == counts
+
+
+def lowered(config: PretrainConfig, stage: str) -> str:
+    state = jax.eval_shape(lambda: step.init_state(config, 0, stage))
+    chunks = jax.ShapeDtypeStruct((4, config.lengths.chunk_tokens), jnp.int32)
+    return step.build_train_step(config, VOCABULARY, stage).lower(state, chunks, 0).as_text()
+
+
+@pytest.mark.parametrize("stage", ["hybrid", "span_corruption"])
+def test_the_step_function_is_the_same_program_as_without_curricula(config, stage) -> None:
+    levels = with_curriculum(
+        config,
+        lambda_rtd=Ramp.level(config.objective.lambda_rtd),
+        lambda_sc=Ramp.level(config.objective.lambda_sc),
+        mlm_ratio=Ramp.level(config.corruption.mlm_ratio),
+    )
+    assert lowered(levels, stage) == lowered(config, stage)
+    varied = with_curriculum(config, lambda_sc=ramp(10.0, 1.0))
+    assert lowered(varied, stage) != lowered(config, stage)
+
+
+def assert_close(one, other, rtol: float = 1e-5) -> None:
+    for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(x, y, rtol=rtol, atol=1e-6)
+
+
+def test_a_masked_q_equals_the_fixed_one_at_every_number(config, chunks) -> None:
+    """Room for 11 masks of which k count, against a program with room for k alone."""
+    widest = with_curriculum(config, mlm_ratio=ramp(0.25, 0.05)).training_lengths
+    keys = step.row_keys(jax.random.key(3), 4)
+    sample_keys = step.row_keys(jax.random.key(5), 4)
+    params = step.init_state(config, 0, "hybrid").params
+    network = Network(config.model)
+    loss = jax.jit(
+        jax.value_and_grad(
+            lambda p, b: objective.hybrid_loss(network, p, b, config.objective, sample_keys),
+            has_aux=True,
+        )
+    )
+    for count in (3, 11):
+        narrow = dataclasses.replace(widest, masked_tokens=count)
+        fixed = corruption.corrupt(jnp.asarray(chunks), keys, narrow, VOCABULARY)
+        masked = corruption.corrupt(jnp.asarray(chunks), keys, widest, VOCABULARY, count)
+        for name in ("encoder_input_tokens", "masked_tokens", "decoder_target_tokens"):
+            np.testing.assert_array_equal(getattr(masked, name), getattr(fixed, name))
+        np.testing.assert_array_equal(masked.masked_positions[:, :count], fixed.masked_positions)
+        assert masked.is_masked.sum(axis=1).tolist() == [count] * 4
+        assert all(len(set(row.tolist())) == 11 for row in np.asarray(masked.masked_positions))
+        (total, metrics), grads = loss(params, masked)
+        (expected, expected_metrics), expected_grads = loss(params, fixed)
+        assert float(total) == pytest.approx(float(expected), rel=1e-6)
+        assert_close(metrics, expected_metrics)
+        assert_close(grads, expected_grads, rtol=2e-4)
+
+
+@pytest.mark.parametrize("reduction", ["sum_per_sequence", "mean_per_token"])
+def test_at_its_end_a_hand_over_is_span_corruption(config, chunks, reduction) -> None:
+    weights = ObjectiveConfig(reduction=reduction)
+    batch = corruption.corrupt(
+        jnp.asarray(chunks), step.row_keys(jax.random.key(3), 4), config.lengths, VOCABULARY, 0
+    )
+    np.testing.assert_array_equal(batch.masked_tokens, batch.encoder_input_tokens)
+    params = step.init_state(config, 0, "hybrid").params
+    network = Network(config.model)
+    keys = step.row_keys(jax.random.key(5), 4)
+    over = Weights(0.0, weights.lambda_sc)
+    hybrid, grads = jax.jit(
+        jax.value_and_grad(
+            lambda p: objective.hybrid_loss(network, p, batch, weights, keys, None, over)[0]
+        )
+    )(params)
+    plain, expected = jax.jit(
+        jax.value_and_grad(lambda p: objective.span_corruption_loss(network, p, batch, weights)[0])
+    )(params)
+    assert float(hybrid) == pytest.approx(float(plain), rel=1e-6)
+    assert_close(grads, expected, rtol=2e-4)
+    assert all(float(jnp.abs(leaf).max()) == 0 for leaf in jax.tree.leaves(grads["generator"]))
+
+
+def test_a_run_through_a_ramp_one_program_or_three(config, chunks) -> None:
+    """The plain program before the ramp, levels after it, and one program for all of it."""
+    varied = with_curriculum(
+        config, lambda_rtd=ramp(10.0, 0.0, 2, 6), mlm_ratio=ramp(0.15, 0.05, 2, 6, "cosine")
+    )
+    whole = step.build_train_step(varied, VOCABULARY, "hybrid")
+    state = step.init_state(config, 0, "hybrid")
+    parts = step.init_state(config, 0, "hybrid")
+    logged = {}
+    for n in range(8):
+        state, logged[n] = whole(state, chunks, 0)
+        first, last = next(span for span in ((0, 2), (2, 6), (6, 8)) if span[0] <= n < span[1])
+        part = restricted(varied, "hybrid", first, last)
+        assert (part == config, part == varied) == (n < 2, 2 <= n < 6)
+        parts, metrics = step.build_train_step(part, VOCABULARY, "hybrid")(parts, chunks, 0)
+        assert_close({name: logged[n][name] for name in metrics}, metrics, rtol=1e-3)
+    assert_close(state.params, parts.params, rtol=1e-3)
+    assert whole._cache_size() == 1, "one compilation, whatever the step"
+    assert [float(logged[n]["lambda_rtd"].total) for n in range(8)] == [
+        10,
+        10,
+        10,
+        7.5,
+        5,
+        2.5,
+        0,
+        0,
+    ]
+    # From 7 to 2 by half a cosine: 7 − 5 · (0.146, 0.5, 0.854), rounded to even.
+    masked = [7, 7, 7, 6, 4, 3, 2, 2]
+    assert [float(logged[n]["masked_tokens"].total) for n in range(8)] == masked
+    assert [float(logged[n]["generator_loss"].weight) for n in range(8)] == [4 * q for q in masked]
+    assert "lambda_sc" not in logged[0]
+
+
+def test_validation_masks_alike_whatever_the_curriculum(config, chunks) -> None:
+    params = step.init_state(config, 0, "hybrid").params
+    varied = with_curriculum(config, mlm_ratio=ramp(0.25, 0.05))
+    plain = step.build_validation_step(config, VOCABULARY, "hybrid")(params, chunks)
+    other = step.build_validation_step(varied, VOCABULARY, "hybrid")(params, chunks)
+    for x, y in zip(jax.tree.leaves(plain), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_what_a_curriculum_is_on_a_segment(config) -> None:
+    varied = with_curriculum(
+        config, lambda_rtd=ramp(10.0, 2.0), mlm_ratio=ramp(0.15, 0.05), handover=ramp(1.0, 0.0)
+    )
+    assert restricted(varied, "hybrid", 0, 4) == config
+    assert restricted(varied, "hybrid", 0, 5) == config  # the update away from step 4 is plain
+    assert restricted(varied, "hybrid", 0, 6) == varied
+    assert restricted(varied, "span_corruption", 12, 20) == config
+    later = restricted(varied, "hybrid", 12, 20).curriculum
+    assert (later.lambda_rtd, later.mlm_ratio) == (Ramp.level(2.0), Ramp.level(0.05))
+    scaled = with_curriculum(config, lambda_sc=ramp(10.0, 2.0))
+    for stage in ("hybrid", "span_corruption"):
+        after = restricted(scaled, stage, 12, 20)
+        assert after.curriculum == CurriculumConfig(lambda_sc=Ramp.level(2.0))
+        assert weights_at(after, 15).lambda_sc == 2.0
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"lambda_rdt": {}}, "unknown setting 'lambda_rdt'"),
+        ({"lambda_rtd": {"start_value": 1.0}}, "'end_value' is missing"),
+        ({"lambda_rtd": ramp(1.0, 2.0).__dict__ | {"shape": "step"}}, "give one of linear, cosine"),
+        ({"lambda_rtd": ramp(1.0, 2.0).__dict__ | {"end_step": 4}}, "the end must come later"),
+        ({"lambda_sc": ramp(1.0, -2.0).__dict__}, "curriculum.lambda_sc reaches -2.0: give 0 or"),
+        ({"mlm_ratio": ramp(0.1, 1.0).__dict__}, "give numbers between 0 and 1"),
+        ({"handover": ramp(1.0, 0.5).__dict__}, "handover must go from 1 to 0"),
+        ({"mlm_ratio": 0.5}, "expected a table of settings"),
+    ],
+)
+def test_a_curriculum_with_a_slip_is_refused(table, message) -> None:
+    with pytest.raises(UserError, match=message):
+        from_mapping(CurriculumConfig, table, "demo")
+
+
+def test_a_curriculum_survives_a_trip_through_plain_data(config) -> None:
+    varied = with_curriculum(config, mlm_ratio=ramp(0.25, 0.05, shape="cosine"))
+    assert from_mapping(PretrainConfig, to_mapping(varied), "demo") == varied
+
+
+def test_fine_tuning_starts_at_the_scale_pre_training_ended_with(config) -> None:
+    from spactor.finetuning import loss_scale
+
+    targets = config.lengths.target_tokens
+    assert loss_scale(config, 100) == 10.0 * targets
+    falling = with_curriculum(config, lambda_sc=ramp(10.0, 2.0))
+    assert loss_scale(falling, 9) == pytest.approx(6.0 * targets)  # the last update left step 8
+    means = dataclasses.replace(config, objective=ObjectiveConfig(reduction="mean_per_token"))
+    assert loss_scale(means, 100) == 10.0
+    assert math.isclose(loss_scale(config, 0), 10.0 * targets)

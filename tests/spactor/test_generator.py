@@ -1,0 +1,80 @@
+"""A generator with a decoder: its parameters, what each position reads, and that it trains."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny_model import VOCABULARY, tiny_config
+
+from spactor import corruption, step
+from spactor.corruption import shift_right
+from spactor.network import Network
+
+
+@pytest.fixture(scope="module")
+def encoder_decoder():
+    return tiny_config(generator_num_decoder_layers=2, num_encoder_layers=1, num_decoder_layers=1)
+
+
+def test_its_parameters_are_a_small_t5_s(encoder_decoder) -> None:
+    model = encoder_decoder.model
+    params = jax.eval_shape(lambda: step.init_state(encoder_decoder, 0, "hybrid")).params
+    assert set(params["generator"]) == {"encoder", "decoder", "projection"}
+    sizes = {
+        name: sum(leaf.size for leaf in jax.tree.leaves(tree))
+        for name, tree in params["generator"].items()
+    }
+    d, width = model.emb_dim, model.generator_mlp_dim
+    inner = model.num_heads * model.head_dim
+    # Per layer: attention once or twice, the MLP, a norm before each; then the last norm and the
+    # table of relative positions.
+    rest = d + 32 * model.num_heads
+    assert sizes["encoder"] == 1 * (4 * d * inner + 2 * d * width + 2 * d) + rest
+    assert sizes["decoder"] == 2 * (8 * d * inner + 2 * d * width + 3 * d) + rest
+    plain = jax.eval_shape(lambda: step.init_state(tiny_config(), 0, "hybrid")).params
+    assert set(plain["generator"]) == {"encoder", "projection"}
+
+
+def test_a_position_reads_all_of_the_masked_input_and_only_what_stands_before_it_in_the_clean(
+    encoder_decoder, chunks
+) -> None:
+    batch = corruption.corrupt(
+        jnp.asarray(chunks),
+        step.row_keys(jax.random.key(3), 4),
+        encoder_decoder.lengths,
+        VOCABULARY,
+    )
+    model = Network(encoder_decoder.model)
+    params = step.init_state(encoder_decoder, 0, "hybrid").params
+    length = encoder_decoder.lengths.input_tokens
+    every = jnp.broadcast_to(jnp.arange(length), batch.masked_tokens.shape)
+
+    @jax.jit
+    def logits(masked, clean):
+        bound = model.bind({"params": params})
+        return bound.generate(bound.embed(masked), every, shifted_tokens=shift_right(clean))
+
+    before = np.asarray(logits(batch.masked_tokens, batch.encoder_input_tokens))
+    assert before.shape == (4, length, encoder_decoder.model.vocab_size)
+    changed = batch.encoder_input_tokens.at[:, 20].set(7)
+    after = np.asarray(logits(batch.masked_tokens, changed))
+    np.testing.assert_array_equal(after[:, :21], before[:, :21])
+    assert (np.abs(after[:, 21:] - before[:, 21:]).max(axis=(0, 2)) > 0).all()
+    masked = np.asarray(logits(batch.masked_tokens.at[:, 40].set(7), batch.encoder_input_tokens))
+    assert (np.abs(masked - before).max(axis=(0, 2)) > 0).all()
+
+
+def test_it_trains_and_is_dropped_at_tau(encoder_decoder, chunks) -> None:
+    train_step = step.build_train_step(encoder_decoder, VOCABULARY, "hybrid")
+    state = step.init_state(encoder_decoder, 0, "hybrid")
+    start = jax.device_get(state.params["generator"])
+    losses = []
+    for _ in range(20):
+        state, metrics = train_step(state, chunks, 0)
+        losses.append(float(metrics["generator_loss"].total / metrics["generator_loss"].weight))
+    assert losses[-1] < losses[0]
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), start, state.params["generator"])
+    assert all(jax.tree.leaves(moved["decoder"]))
+    assert "generator" not in step.without_hybrid_parts(state).params

@@ -1,0 +1,65 @@
+"""A study's variant through the real commands: planned, trained, collected, printed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro import records
+
+# One suite, so that it is quick.
+PROFILE = "quick.toml"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import repro
+
+    folder = tmp_path_factory.mktemp("study")
+    smoke = (Path(repro.__file__).parent / "profiles" / "smoke.toml").read_text("utf-8")
+    text = smoke.replace('suites = ["glue", "cnndm"]', 'suites = ["glue"]')
+    (folder / PROFILE).write_text(text, "utf-8")
+    return folder
+
+
+def command(folder: Path, *arguments: str) -> str:
+    study = ("--profile", str(folder / PROFILE), "--study", "curriculum")
+    done = subprocess.run(
+        [sys.executable, "-m", "repro", *arguments, *study, "--runs", str(folder / "runs")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_hand_over_is_trained_and_collected(folder: Path) -> None:
+    part = ("--variant", "handover-cosine")
+    plan = json.loads(command(folder, "plan", *part, "--json"))
+    assert [node["name"] for node in plan["nodes"]] == [
+        "base/s0/hybrid/0-60K",
+        "base/s0/handover-cosine/tau120K/60K-180K",
+        "base/s0/handover-cosine/tau120K/180K-250K",
+        "base/s0/handover-cosine/tau120K/250K/finetune-glue",
+    ]
+    assert "4 nodes ran" in command(folder, "run", *part)
+    printed = command(folder, "collect")
+    assert "of 4 finished nodes" in printed
+    row = next(line for line in printed.splitlines() if line.startswith("handover-cosine"))
+    assert row.split()[1:3] == ["120K", "1"] and "not run" not in row
+
+    home = folder / "runs" / "quick" / "records" / "study-curriculum"
+    metrics = records.read(home / "metrics.parquet")
+    mine = metrics[metrics["variant"] == "handover-cosine"].set_index(["metric", "step"])["value"]
+    # The window is 6 to 18: by half a cosine λ1 leaves 10 and reaches 5 at 12. Logged values are
+    # means over two updates, which lead away from the two steps before.
+    assert mine["train/lambda_rtd", 8] == pytest.approx((10.0 + 9.83) / 2, abs=0.01)
+    assert mine["train/lambda_rtd", 14] == pytest.approx((5.0 + 3.706) / 2, abs=0.01)
+    assert mine["train/lambda_rtd", 18] == pytest.approx((0.670 + 0.170) / 2, abs=0.01)
+    assert mine["train/masked_tokens", 8] > mine["train/masked_tokens", 18] == 0.5
+    assert ("train/lambda_rtd", 6) not in mine.index and ("train/lambda_rtd", 20) not in mine.index
+    assert mine["train/sc_loss", 24] > 0
