@@ -73,10 +73,11 @@ def sample_replacements(generator_logits: Array, keys: Array) -> Array:
     logits = jax.lax.stop_gradient(generator_logits)
     weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
     blocks = weights.reshape(*weights.shape[:-1], -1, _SAMPLING_BLOCK)
-    draw = jax.vmap(lambda key: jax.random.uniform(key, (2, logits.shape[1])))(keys)
-    block = _invert_cumulative(jnp.sum(blocks, axis=-1), draw[:, 0])
+    # Position by position, so that a position's draw does not depend on how many there are.
+    draw = jax.vmap(lambda key: jax.random.uniform(key, (logits.shape[1], 2)))(keys)
+    block = _invert_cumulative(jnp.sum(blocks, axis=-1), draw[..., 0])
     inside = jnp.take_along_axis(blocks, block[..., None, None], axis=-2)[..., 0, :]
-    return block * _SAMPLING_BLOCK + _invert_cumulative(inside, draw[:, 1])
+    return block * _SAMPLING_BLOCK + _invert_cumulative(inside, draw[..., 1])
 
 
 def _invert_cumulative(weights: Array, uniform: Array) -> Array:
