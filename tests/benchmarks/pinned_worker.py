@@ -50,8 +50,8 @@ def _t5() -> Callable[[], object]:
     import tensorflow as tf
     from t5.data import preprocessors
 
-    vocabulary = seqio.PassThroughVocabulary(32_100)
-    features = {name: seqio.Feature(vocabulary) for name in ("inputs", "targets")}
+    vocabulary = seqio.PassThroughVocabulary(32_100, eos_id=1)
+    features = {name: seqio.Feature(vocabulary, add_eos=True) for name in ("inputs", "targets")}
     tokens = np.random.default_rng(0).integers(3, 32_000, (BATCH, CHUNK_TOKENS)).astype(np.int32)
     dataset = tf.data.Dataset.from_tensor_slices({"inputs": tokens, "targets": tokens}).repeat()
     dataset = preprocessors.denoise(
@@ -64,6 +64,10 @@ def _t5() -> Callable[[], object]:
         inputs_fn=preprocessors.noise_span_to_unique_sentinel,
         targets_fn=preprocessors.nonnoise_span_to_unique_sentinel,
     )
+    # End tokens and decoder inputs, which ours makes too.
+    dataset = seqio.preprocessors.append_eos(dataset, features)
+    converter = seqio.EncDecFeatureConverter(pack=False)
+    dataset = converter(dataset, {"inputs": 512, "targets": 114})
     batches = iter(dataset.batch(BATCH, drop_remainder=True).as_numpy_iterator())
     return lambda: next(batches)
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from spactor import corruption, objective, optimizer, step
+from spactor import corruption, step
 from spactor.config import PAPER, PretrainConfig, Stage
 from spactor.data.vocabulary import VocabularyFacts
-from spactor.network import Network
 
 VOCABULARY = VocabularyFacts.of_pieces(32_000)
 
@@ -53,17 +50,14 @@ class Training:
         config: PretrainConfig,
         stage: Stage,
         vocabulary: VocabularyFacts = VOCABULARY,
-        train_step: Callable[..., Any] | None = None,
     ) -> None:
         self._state = step.init_state(config, 0, stage)
-        self._step = train_step or step.build_train_step(config, vocabulary, stage)
+        self._step = step.build_train_step(config, vocabulary, stage)
         self._chunks = jnp.asarray(chunks_for(config, vocabulary))
-        self.loss = float("nan")
 
     def __call__(self) -> None:
         self._state, metrics = self._step(self._state, self._chunks, 0)
         jax.block_until_ready((self._state, metrics))
-        self.loss = float(metrics["loss"].total)
 
 
 def corrupted(config: PretrainConfig) -> corruption.CorruptedBatch:
@@ -72,39 +66,3 @@ def corrupted(config: PretrainConfig) -> corruption.CorruptedBatch:
     return jax.jit(corruption.corrupt, static_argnums=(2, 3))(
         chunks_for(config), keys, config.lengths, VOCABULARY
     )
-
-
-def loss_in(
-    config: PretrainConfig, stage: Stage, dtype: Any, vocabulary: VocabularyFacts = VOCABULARY
-) -> Callable[[Any, jax.Array, jax.Array, int], jax.Array]:
-    """Loss of (parameters, chunks, step, seed) with activations in ``dtype``."""
-    network = Network(config.model, dtype=dtype)
-
-    def loss(params: Any, chunks: jax.Array, at: jax.Array, seed: int) -> jax.Array:
-        keys = step.role_keys(seed, at)
-        rows = step.row_keys(keys["corruption"], config.batch_size)
-        batch = corruption.corrupt(chunks, rows, config.lengths, vocabulary)
-        dropout = keys["dropout"] if config.model.dropout_rate else None
-        if stage == "span_corruption":
-            return objective.span_corruption_loss(
-                network, params, batch, config.objective, dropout
-            )[0]
-        samples = step.row_keys(keys["sample"], config.batch_size)
-        return objective.hybrid_loss(network, params, batch, config.objective, samples, dropout)[0]
-
-    return loss
-
-
-def step_in(
-    config: PretrainConfig, stage: Stage, dtype: Any, vocabulary: VocabularyFacts = VOCABULARY
-) -> Callable[..., Any]:
-    """The training step with activations in ``dtype``; parameters and moments stay float32."""
-    loss = jax.value_and_grad(loss_in(config, stage, dtype, vocabulary))
-
-    def train_step(state: step.TrainState, chunks: jax.Array, seed: int) -> Any:
-        value, grads = loss(state.params, chunks, state.step, seed)
-        rate = optimizer.learning_rate(state.step, config.optimizer)
-        metrics = {"loss": objective.Ratio(value, jnp.ones(()))}
-        return step.updated(state, grads, rate, config), metrics
-
-    return jax.jit(train_step, donate_argnums=0)

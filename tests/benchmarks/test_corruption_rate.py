@@ -67,7 +67,7 @@ def test_corruption(benchmark) -> None:
             theirs,
             rounds=5,
             what="corruption of 568 tokens, one core",
-            against="T5's preprocessors in tf.data, one core",
+            against="T5's denoising and seqio's converter in tf.data, one core",
             at_most=0.1,
         )
         mine, other = (statistics.median(worker.processor_seconds[1:]) for worker in (ours, theirs))
