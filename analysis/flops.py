@@ -105,6 +105,8 @@ def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
         looked_up = {"encoder": n, "decoder": m}
         if stage == "hybrid":
             looked_up |= {"generator": n, "encoder": q if model.reuse_embedding else n}
+            if model.generator_num_decoder_layers:
+                looked_up["generator_decoder"] = n
         counted |= {
             f"{part}/embedding": products(tokens, d, model.vocab_size)
             for part, tokens in looked_up.items()

@@ -201,12 +201,12 @@ def test_what_was_not_run_is_said(runs: Path, engine, displays) -> None:
 
 
 def test_tables_and_figures_never_see_a_variant(tmp_path: Path, runs: Path) -> None:
-    from repro import cli
+    from repro.cli.app import measured
 
     row = {"source": "measured", "profile": "micro", "size": "base", "tau": "0", "metric": "m"}
     frame = records.from_rows([row | {"value": 1}, row | {"value": 2, "variant": "mlm5"}])
     path = tmp_path / "mixed.parquet"
     records.write(frame, path)
-    read = cli._measured(str(path), "micro", tmp_path)
+    read = measured(str(path), "micro", tmp_path)
     assert list(read.records["value"]) == [1.0]
     assert folders.open_runs(runs, create=False) == runs
