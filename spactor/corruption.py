@@ -1,10 +1,12 @@
 """Span corruption, then token masking on what it left, on the device and in static shapes.
 
 The number of noise tokens and spans depends on the chunk's length alone (T5's algorithm), so the
-whole corruption is one jitted function of (token chunks, keys). With N = 10, two spans::
+whole corruption is one jitted function of (token chunks, keys). Spans are drawn as lengths, and
+what stands where follows from their running sums: nothing is sorted and no token is scattered.
+With N = 10, two spans::
 
     tokens                  a  b    c  d  e  f  g    h  i    j
-    noise mask              .  .    x  x  .  .  .    .  x    x      text first, noise last
+    spans                   text 2, noise 2, text 4, noise 2        text first, noise last
     encoder_input_tokens    a  b    [S0]  e  f  g    h  [S1]  eos   X_c
     masked_tokens           a  [M]  [S0]  e  f  [M]  h  [S1]  eos   X_c^MLM
     decoder_target_tokens   [S0]  c  d    [S1]  i  j  eos           T
@@ -17,10 +19,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from spactor.config import CorruptionLengths
+from spactor.config import NUM_SENTINELS, CorruptionLengths
 from spactor.data.vocabulary import EOS_ID, VocabularyFacts
 
 Array = jax.Array
+
+_SENTINEL_LIMIT = 2 ** (NUM_SENTINELS.bit_length())
 
 
 class CorruptedBatch(NamedTuple):
@@ -44,93 +48,155 @@ class CorruptedBatch(NamedTuple):
     is_masked: Array | None = None
 
 
-def _random_segment_lengths(key: Array, items: int, segments: int) -> Array:
+class Spans(NamedTuple):
+    """Text and noise spans of a chunk in turn, text first.
+
+    Attributes:
+      text, noise: int32 ``[p]``, tokens of each, at least one.
+    """
+
+    text: Array
+    noise: Array
+
+
+def draw_without_replacement(key: Array, population: int, count: int) -> Array:
+    """``count`` different numbers below ``population``, every sequence equally likely.
+
+    The first of them do not depend on how many are drawn. A Fisher-Yates shuffle of which only
+    the cells it touches are kept, and no step waits for another: step i swaps cell i with cell
+    ``r_i``, so what a cell holds is settled by the last earlier step that swapped into it.
+
+    Returns:
+      int32 ``[count]``, in the order drawn.
+    """
+    step = jnp.arange(count, dtype=jnp.int32)
+    uniform = jax.random.uniform(key, (count,))
+    target = step + (uniform * (population - step)).astype(jnp.int32)
+
+    # Cell i holds i, or what the cell of the last step that swapped into it held: followed to
+    # the end by doubling. A step that swaps a cell with itself changes nothing.
+    moved = jnp.where(target == step, count, target)
+    came_from = jnp.full(count, -1, jnp.int32).at[moved].max(step, mode="drop")
+    holds = jnp.where(came_from < 0, step, came_from)
+    for _ in range(max(count - 1, 0).bit_length()):
+        holds = holds[holds]
+
+    # Sorted by target and step, a step stands behind the last one that swapped into its target.
+    ordered = jnp.sort(target * count + step)
+    repeats = ordered[1:] // count == ordered[:-1] // count
+    behind = jnp.where(repeats, ordered[:-1] % count, -1)
+    swapped = jnp.full(count, -1, jnp.int32).at[ordered[1:] % count].set(behind)
+    return jnp.where(swapped < 0, target, holds[swapped])
+
+
+def _random_composition(key: Array, items: int, segments: int) -> Array:
     """Splits ``items`` into ``segments`` positive lengths, every split equally likely."""
-    cuts = jax.random.permutation(key, jnp.arange(items - 1) < segments - 1)
-    segment = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(cuts, dtype=jnp.int32)])
-    return jnp.zeros(segments, jnp.int32).at[segment].add(1)
+    cuts = jnp.sort(draw_without_replacement(key, items - 1, segments - 1)) + 1
+    edges = jnp.concatenate([jnp.zeros(1, jnp.int32), cuts, jnp.full(1, items, jnp.int32)])
+    return jnp.diff(edges)
 
 
-def random_spans_noise_mask(key: Array, lengths: CorruptionLengths) -> Array:
-    """T5's span mask: bool ``[N]``, text and noise spans in turn, text first.
+def random_spans(key: Array, lengths: CorruptionLengths) -> Spans:
+    """T5's spans: uniform compositions of the noise tokens and of the others (Equation 1).
 
-    Span lengths are a uniform composition of the noise tokens, gaps one of the others
-    (Equation 1; the algorithm of T5's ``random_spans_noise_mask``).
+    The distribution of T5's ``random_spans_noise_mask``, with a random number for each span in
+    place of one for each token.
     """
     noise_key, text_key = jax.random.split(key)
-    noise = _random_segment_lengths(noise_key, lengths.noise_tokens, lengths.noise_spans)
-    text = _random_segment_lengths(
-        text_key, lengths.chunk_tokens - lengths.noise_tokens, lengths.noise_spans
+    kept = lengths.chunk_tokens - lengths.noise_tokens
+    return Spans(
+        text=_random_composition(text_key, kept, lengths.noise_spans),
+        noise=_random_composition(noise_key, lengths.noise_tokens, lengths.noise_spans),
     )
-    starts = jnp.cumsum(jnp.stack([text, noise], axis=1).reshape(-1))[:-1]
-    span = jnp.cumsum(jnp.zeros(lengths.chunk_tokens, jnp.int32).at[starts].add(1))
-    return span % 2 == 1
-
-
-def _pack(values: Array, keep: Array, length: int, fill: int) -> Array:
-    """Moves kept values to the front, in order, and fills the rest."""
-    slots = jnp.where(keep, jnp.cumsum(keep, dtype=jnp.int32) - 1, length)
-    return jnp.full(length, fill, jnp.int32).at[slots].set(values, mode="drop")
 
 
 def corrupt_spans(
-    tokens: Array, noise_mask: Array, lengths: CorruptionLengths, vocabulary: VocabularyFacts
-) -> tuple[Array, Array, Array]:
-    """Replaces each masked span by its own sentinel (Equations 1 and 7).
+    tokens: Array, spans: Spans, lengths: CorruptionLengths, vocabulary: VocabularyFacts
+) -> tuple[Array, Array]:
+    """Replaces each noise span by its own sentinel (Equations 1 and 7).
 
     Args:
       tokens: int32 ``[N]``.
-      noise_mask: bool ``[N]`` with the span and token counts that ``lengths`` names.
+      spans: with the counts of spans and tokens that ``lengths`` names.
 
     Returns:
-      ``encoder_input_tokens`` int32 ``[n]``, ``decoder_target_tokens`` int32 ``[t]``, both
-      ending in eos, and bool ``[n]``, true where a text token stands.
+      ``encoder_input_tokens`` int32 ``[n]`` and ``decoder_target_tokens`` int32 ``[t]``, both
+      ending in eos.
     """
-    noise_start = noise_mask & ~jnp.concatenate([jnp.zeros(1, bool), noise_mask[:-1]])
-    sentinels = vocabulary.sentinel_id(0) - (jnp.cumsum(noise_start, dtype=jnp.int32) - 1)
-    eos = EOS_ID
-    encoder_input = _pack(
-        jnp.where(noise_start, sentinels, tokens),
-        ~noise_mask | noise_start,
-        lengths.input_tokens,
-        eos,
+    index = jnp.arange(lengths.noise_spans, dtype=jnp.int32)
+    text_until, noise_until = jnp.cumsum(spans.text), jnp.cumsum(spans.noise)
+    encoder_input = _with_sentinels(
+        tokens,
+        sentinel_positions=text_until + index,
+        skipped=spans.noise,
+        length=lengths.input_tokens,
+        vocabulary=vocabulary,
     )
-    is_text = _pack(
-        (~noise_mask).astype(jnp.int32), ~noise_mask | noise_start, lengths.input_tokens, 0
+    target = _with_sentinels(
+        tokens,
+        sentinel_positions=noise_until - spans.noise + index,
+        skipped=spans.text,
+        length=lengths.target_tokens,
+        vocabulary=vocabulary,
     )
-
-    # In the target a sentinel stands before its span: two entries where a span starts.
-    entries = jnp.stack([sentinels, tokens], axis=1).reshape(-1)
-    keep = jnp.stack([noise_start, noise_mask], axis=1).reshape(-1)
-    target = _pack(entries, keep, lengths.target_tokens, eos)
-    return encoder_input, target, is_text.astype(bool)
+    return encoder_input, target
 
 
-def choose_masked_positions(key: Array, is_text: Array, count: int) -> Array:
-    """``count`` text positions, uniform without replacement, ascending: int32 ``[q]``."""
-    # Ineligible positions draw above every uniform in [0, 1) and so are never among the first.
-    draws = jnp.where(is_text, jax.random.uniform(key, is_text.shape), 2.0)
-    return jnp.sort(jnp.argsort(draws)[:count].astype(jnp.int32))
+def _with_sentinels(
+    tokens: Array,
+    *,
+    sentinel_positions: Array,
+    skipped: Array,
+    length: int,
+    vocabulary: VocabularyFacts,
+) -> Array:
+    """Tokens with sentinels among them and eos last, gathered: no token is moved twice.
+
+    Args:
+      tokens: int32 ``[N]``.
+      sentinel_positions: int32 ``[p]``, ascending, in the result.
+      skipped: int32 ``[p]``, tokens left out where the sentinel stands.
+      length: of the result, eos included.
+    """
+    # One running sum of both: sentinels passed in the low bits, tokens left out above them.
+    marks = jnp.zeros(length + 1, jnp.int32).at[sentinel_positions + 1]
+    marks = marks.add(skipped * _SENTINEL_LIMIT + 1, mode="drop", unique_indices=True)
+    running = jnp.cumsum(marks)
+    count = running % _SENTINEL_LIMIT
+    is_sentinel = count[1:] > count[:-1]
+    count = count[:-1]
+    position = jnp.arange(length, dtype=jnp.int32)
+    source = position - count + running[:-1] // _SENTINEL_LIMIT
+    text = tokens.at[source].get(mode="clip")
+    result = jnp.where(is_sentinel, vocabulary.sentinel_id(0) - count, text)
+    return jnp.where(position == length - 1, EOS_ID, result)
 
 
-def choose_some_masked_positions(
-    key: Array, is_text: Array, count: int, masked_tokens: Array
-) -> tuple[Array, Array]:
-    """``count`` text positions of which only ``masked_tokens`` are to be masked.
+def choose_masked_positions(
+    key: Array, spans: Spans, lengths: CorruptionLengths, masked_tokens: Array | None = None
+) -> tuple[Array, Array | None]:
+    """Positions of text in X_c, uniform without replacement, never a sentinel or eos.
 
-    These are those :func:`choose_masked_positions` would choose for that number, in the same
-    order; the others follow.
+    Args:
+      key: of this choice.
+      spans: of the chunk.
+      lengths: q positions are chosen.
+      masked_tokens: scalar: how many of them are to be masked, the same as would be chosen if q
+        were that number; None for all.
 
     Returns:
-      int32 ``[q]`` positions, and bool ``[q]``, true at those to be masked.
+      int32 ``[q]``, ascending, those to be masked first; and bool ``[q]``, true at these, or None.
     """
-    length = is_text.shape[0]
-    draws = jnp.where(is_text, jax.random.uniform(key, is_text.shape), 2.0)
-    chosen = jnp.argsort(draws)[:count].astype(jnp.int32)
-    masked = jnp.arange(count) < masked_tokens
-    # Set off by the length, the unmasked ones sort behind the masked ones.
-    ordered = jnp.sort(jnp.where(masked, chosen, chosen + length))
-    return jnp.where(masked, ordered, ordered - length), masked
+    kept = lengths.chunk_tokens - lengths.noise_tokens
+    drawn = draw_without_replacement(key, kept, lengths.masked_tokens)
+    masked = None
+    if masked_tokens is not None:
+        masked = jnp.arange(lengths.masked_tokens) < masked_tokens
+        # Set off by their number, the others come behind.
+        drawn = jnp.where(masked, drawn, drawn + kept)
+    nth_text = jnp.sort(drawn) % kept
+    sentinels_before = jnp.cumsum(spans.text)[:, None] <= nth_text[None, :]
+    return nth_text + jnp.sum(sentinels_before, axis=0, dtype=jnp.int32), masked
 
 
 def shift_right(tokens: Array) -> Array:
@@ -161,20 +227,18 @@ def corrupt(
 
     def one(tokens: Array, key: Array) -> CorruptedBatch:
         span_key, mask_key = jax.random.split(key)
-        noise_mask = random_spans_noise_mask(span_key, lengths)
-        encoder_input, target, is_text = corrupt_spans(tokens, noise_mask, lengths, vocabulary)
-        is_masked = None
-        if masked_tokens is None:
-            positions = choose_masked_positions(mask_key, is_text, lengths.masked_tokens)
-            where = positions
-        else:
-            positions, is_masked = choose_some_masked_positions(
-                mask_key, is_text, lengths.masked_tokens, jnp.asarray(masked_tokens)
-            )
-            where = jnp.where(is_masked, positions, lengths.input_tokens)  # outside: dropped
+        spans = random_spans(span_key, lengths)
+        encoder_input, target = corrupt_spans(tokens, spans, lengths, vocabulary)
+        wanted = None if masked_tokens is None else jnp.asarray(masked_tokens)
+        positions, is_masked = choose_masked_positions(mask_key, spans, lengths, wanted)
+        # Beyond the end nothing is masked.
+        beyond = lengths.input_tokens
+        where = positions if is_masked is None else jnp.where(is_masked, positions, beyond)
         return CorruptedBatch(
             encoder_input_tokens=encoder_input,
-            masked_tokens=encoder_input.at[where].set(vocabulary.mask_token_id),
+            masked_tokens=encoder_input.at[where].set(
+                vocabulary.mask_token_id, mode="drop", unique_indices=is_masked is None
+            ),
             masked_positions=positions,
             decoder_input_tokens=shift_right(target),
             decoder_target_tokens=target,

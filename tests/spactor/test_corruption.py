@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from masks import jitted_corrupt_spans, random_masks, spans_of
 from tiny_model import VOCABULARY
 
 from spactor import corruption
-from spactor.config import PAPER, CorruptionConfig
+from spactor.config import PAPER, CorruptionConfig, CorruptionLengths
 from spactor.data import host_tensorflow
 
 
@@ -29,12 +30,11 @@ def test_worked_example() -> None:
     # a b [c d] e f g h [i j], as in the module's docstring.
     lengths = _lengths(10, noise_density=0.4, mean_noise_span_length=2.0)
     tokens = jnp.arange(11, 21, dtype=jnp.int32)
-    mask = jnp.asarray([0, 0, 1, 1, 0, 0, 0, 0, 1, 1], bool)
-    encoder_input, target, is_text = corruption.corrupt_spans(tokens, mask, lengths, VOCABULARY)
+    spans = corruption.Spans(text=jnp.asarray([2, 4]), noise=jnp.asarray([2, 2]))
+    encoder_input, target = corruption.corrupt_spans(tokens, spans, lengths, VOCABULARY)
     first, second = VOCABULARY.sentinel_id(0), VOCABULARY.sentinel_id(1)
     assert encoder_input.tolist() == [11, 12, first, 15, 16, 17, 18, second, 1]
     assert target.tolist() == [first, 13, 14, second, 19, 20, 1]
-    assert is_text.tolist() == [True, True, False, True, True, True, True, False, False]
 
 
 @pytest.mark.parametrize("chunk", [20, 53, 141, 568])
@@ -44,22 +44,24 @@ def test_equals_t5_given_the_same_mask(chunk: int, seed: int) -> None:
     import t5.data.preprocessors as t5
 
     lengths = _lengths(chunk)
-    mask = corruption.random_spans_noise_mask(jax.random.key(seed), lengths)
+    mask = random_masks(jax.random.key(seed)[None], lengths)[0]
     tokens = np.random.default_rng(seed).integers(3, VOCABULARY.sentencepiece_size, chunk)
-    ours = corruption.corrupt_spans(jnp.asarray(tokens, jnp.int32), mask, lengths, VOCABULARY)
+    ours = jitted_corrupt_spans()(
+        jnp.asarray(tokens, jnp.int32), spans_of(mask), lengths, VOCABULARY
+    )
     vocabulary = seqio.PassThroughVocabulary(VOCABULARY.mask_token_id)
     theirs = [
-        convert(tokens.astype(np.int32), np.asarray(mask), vocabulary, seeds=[(0, 0)]).numpy()
+        convert(tokens.astype(np.int32), mask, vocabulary, seeds=[(0, 0)]).numpy()
         for convert in (t5.noise_span_to_unique_sentinel, t5.nonnoise_span_to_unique_sentinel)
     ]
-    for mine, other in zip(ours[:2], theirs, strict=True):
+    for mine, other in zip(ours, theirs, strict=True):
         assert mine.tolist() == [*other.tolist(), 1]
 
 
 def test_mask_counts_and_ends() -> None:
     lengths = _lengths(141)
     keys = jax.random.split(jax.random.key(0), 500)
-    masks = np.asarray(jax.vmap(lambda k: corruption.random_spans_noise_mask(k, lengths))(keys))
+    masks = random_masks(keys, lengths)
     starts = np.diff(masks.astype(int), axis=1, prepend=0) == 1
     assert (masks.sum(axis=1) == lengths.noise_tokens).all()
     assert (starts.sum(axis=1) == lengths.noise_spans).all()
@@ -72,18 +74,42 @@ def test_mask_counts_and_ends() -> None:
 
 
 def test_masked_positions_are_text_and_uniform() -> None:
+    # 40 positions: text but for sentinels at 3, 17, 38 and eos at 39.
+    spans = corruption.Spans(jnp.asarray([3, 13, 20]), jnp.asarray([1, 1, 1]))
     is_text = np.ones(40, bool)
-    is_text[[3, 17, 39]] = False
-    keys = jax.random.split(jax.random.key(1), 2000)
-    positions = np.asarray(
-        jax.vmap(lambda k: corruption.choose_masked_positions(k, jnp.asarray(is_text), 6))(keys)
+    is_text[[3, 17, 38, 39]] = False
+    lengths = CorruptionLengths(
+        chunk_tokens=39,
+        noise_tokens=3,
+        noise_spans=3,
+        input_tokens=40,
+        target_tokens=7,
+        masked_tokens=6,
     )
+    keys = jax.random.split(jax.random.key(1), 2000)
+    choose = jax.vmap(lambda key: corruption.choose_masked_positions(key, spans, lengths)[0])
+    positions = np.asarray(choose(keys))
     assert is_text[positions].all()
     assert (np.diff(positions, axis=1) > 0).all(), "ascending, so without replacement"
     counts = np.bincount(positions.ravel(), minlength=40)[is_text]
-    expected = 2000 * 6 / 37
-    # Chi-square with 36 degrees of freedom: below 77 with probability 0.9999.
-    assert ((counts - expected) ** 2 / expected).sum() < 77
+    expected = 2000 * 6 / 36
+    # Chi-square with 35 degrees of freedom: below 76 with probability 0.9999.
+    assert ((counts - expected) ** 2 / expected).sum() < 76
+
+
+@pytest.mark.parametrize("population, count", [(1, 1), (5, 5), (9, 3), (200, 150), (7, 0)])
+def test_drawing_without_replacement_is_a_shuffle(population: int, count: int) -> None:
+    """Against the textbook's loop over all cells, fed the same random numbers."""
+    draw = jax.jit(corruption.draw_without_replacement, static_argnums=(1, 2))
+    for seed in range(20):
+        key = jax.random.key(seed)
+        cells = list(range(population))
+        for step, uniform in enumerate(np.asarray(jax.random.uniform(key, (count,)))):
+            target = step + int(np.float32(uniform) * np.float32(population - step))
+            cells[step], cells[target] = cells[target], cells[step]
+        drawn = draw(key, population, count).tolist()
+        assert drawn == cells[:count] and len(set(drawn)) == count
+        assert draw(key, population, count // 2).tolist() == drawn[: count // 2]
 
 
 def test_a_batch_masks_only_text(chunks: np.ndarray, config) -> None:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from masks import random_masks, spans_of
 from scipy import stats
 from tiny_model import VOCABULARY
 
@@ -23,7 +24,6 @@ from spactor.data.vocabulary import EOS_ID, VocabularyFacts
 
 CHANCE = 1e-6
 SETTINGS = [(0.15, 3.0), (0.25, 1.5), (0.5, 5.0)]
-MASKS = jax.jit(jax.vmap(corruption.random_spans_noise_mask, in_axes=(0, None)), static_argnums=1)
 
 
 @pytest.fixture(scope="module")
@@ -88,18 +88,24 @@ def test_three_thousand_random_lengths_given_t5_s_mask(t5) -> None:
     for row, length in enumerate(lengths):
         masks[row, :length] = draws[row % len(draws)](length, row)
 
+    spans = [spans_of(mask[:length]) for mask, length in zip(masks, lengths, strict=True)]
     shape = CorruptionLengths(
         chunk_tokens=longest,
-        noise_tokens=0,  # these three are not read
-        noise_spans=0,
-        masked_tokens=0,
+        noise_tokens=0,  # this and the last are not read
+        noise_spans=max(len(row.text) for row in spans),
         input_tokens=longest + 1,
         target_tokens=2 * longest,
+        masked_tokens=0,
     )
     ours = jax.jit(
-        jax.vmap(lambda row, mask: corruption.corrupt_spans(row, mask, shape, VOCABULARY)[:2])
+        jax.vmap(lambda row, spans: corruption.corrupt_spans(row, spans, shape, VOCABULARY))
     )
-    inputs, targets = (np.asarray(tokens) for tokens in ours(tokens, masks))
+    padded = [
+        spans_of(mask[:length], tail=longest - length, spans=shape.noise_spans)
+        for mask, length in zip(masks, lengths, strict=True)
+    ]
+    stacked = corruption.Spans(*(np.stack(part) for part in zip(*padded, strict=True)))
+    inputs, targets = (np.asarray(tokens) for tokens in ours(tokens, stacked))
 
     vocabulary = host_tensorflow.seqio().PassThroughVocabulary(VOCABULARY.mask_token_id)
 
@@ -116,8 +122,9 @@ def test_three_thousand_random_lengths_given_t5_s_mask(t5) -> None:
         )
         expected_input += tokens[row, length:].tolist()
         for mine, other in ((inputs[row], expected_input), (targets[row], expected_target)):
-            padded = other + [EOS_ID] * (len(mine) - len(other))
-            assert mine.tolist() == padded, f"row {row} of {length} tokens"
+            # Behind them stand the sentinels of spans that only fill the shape.
+            held = mine[: len(other)].tolist()
+            assert held == other[: len(mine) - 1], f"row {row} of {length} tokens"
 
 
 @pytest.mark.parametrize("density, mean", SETTINGS)
@@ -152,7 +159,7 @@ def test_lengths_are_those_t5_plans(t5) -> None:
 def test_all_masks_are_equally_likely() -> None:
     # 4 noise tokens of 10 in 2 spans: 3 ways to cut the noise, 5 to cut the text.
     lengths = CorruptionConfig(noise_density=0.4, mean_noise_span_length=2.0).lengths_of_chunk(10)
-    masks = np.asarray(MASKS(jax.random.split(jax.random.key(0), 6000), lengths))
+    masks = random_masks(jax.random.split(jax.random.key(0), 6000), lengths)
     _, counts = np.unique(masks, axis=0, return_counts=True)
     assert len(counts) == 15
     assert _chi_square_fits(counts, np.ones(15))
@@ -163,7 +170,7 @@ def test_span_lengths_at_the_published_size(t5, ours: bool) -> None:
     """Ours and T5's fit the same distribution: a part of a uniform composition."""
     lengths, rows = PAPER["base"].lengths, 4000
     if ours:
-        masks = np.asarray(MASKS(jax.random.split(jax.random.key(1), rows), lengths))
+        masks = random_masks(jax.random.split(jax.random.key(1), rows), lengths)
     else:
         draw = _t5_mask(t5, 0.15, 3.0)
         masks = np.stack([draw(568, seed) for seed in range(rows)])
@@ -179,7 +186,7 @@ def test_ours_and_t5_s_span_lengths_agree(t5) -> None:
     lengths, rows = PAPER["base"].lengths, 4000
     draw = _t5_mask(t5, 0.15, 3.0)
     both = (
-        np.asarray(MASKS(jax.random.split(jax.random.key(2), rows), lengths)),
+        random_masks(jax.random.split(jax.random.key(2), rows), lengths),
         np.stack([draw(568, seed) for seed in range(rows)]),
     )
     spans_in_turn = np.arange(rows) % 28
@@ -191,11 +198,22 @@ def test_ours_and_t5_s_span_lengths_agree(t5) -> None:
 
 
 def test_every_choice_of_masked_positions_is_equally_likely() -> None:
-    is_text = jnp.asarray([1, 0, 1, 1, 0, 1, 1, 0, 1, 0], bool)  # 6 eligible, 2 chosen: 15 pairs
-    choose = jax.jit(jax.vmap(lambda key: corruption.choose_masked_positions(key, is_text, 2)))
+    # Text at 0, 2, 3, 5, 6 and 8 of 10; 2 chosen: 15 pairs.
+    spans = corruption.Spans(jnp.asarray([1, 2, 2, 1]), jnp.ones(4, jnp.int32))
+    lengths = CorruptionLengths(
+        chunk_tokens=10,
+        noise_tokens=4,
+        noise_spans=4,
+        input_tokens=11,
+        target_tokens=9,
+        masked_tokens=2,
+    )
+    choose = jax.jit(
+        jax.vmap(lambda key: corruption.choose_masked_positions(key, spans, lengths)[0])
+    )
     positions = np.asarray(choose(jax.random.split(jax.random.key(3), 6000)))
     pairs, counts = np.unique(positions, axis=0, return_counts=True)
-    assert len(pairs) == 15
+    assert len(pairs) == 15 and set(pairs.ravel()) == {0, 2, 3, 5, 6, 8}
     assert _chi_square_fits(counts, np.ones(15))
 
 
