@@ -180,7 +180,13 @@ def _sizes(model: ModelConfig) -> dict[str, int]:
 
 
 def config_of(model: ModelConfig) -> dict[str, Any]:
-    """``config.json`` of a T5.1.0 of these sizes."""
+    """``config.json`` of a T5.1.0 of these sizes.
+
+    >>> from spactor.config import PAPER
+    >>> config = config_of(PAPER["base"].model)
+    >>> config["d_model"], config["d_kv"], config["feed_forward_proj"]
+    (768, 64, 'relu')
+    """
     return {
         **_ALWAYS,
         **_sizes(model),
