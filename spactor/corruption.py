@@ -159,8 +159,8 @@ def _with_sentinels(
       length: of the result, eos included.
     """
     # One running sum of both: sentinels passed in the low bits, tokens left out above them.
-    marks = jnp.zeros(length + 1, jnp.int32).at[sentinel_positions + 1]
-    marks = marks.add(skipped * _SENTINEL_LIMIT + 1, mode="drop", unique_indices=True)
+    marks = jnp.zeros(length + 1, jnp.int32)
+    marks = marks.at[sentinel_positions + 1].add(skipped * _SENTINEL_LIMIT + 1, mode="drop")
     running = jnp.cumsum(marks)
     count = running % _SENTINEL_LIMIT
     is_sentinel = count[1:] > count[:-1]
