@@ -9,6 +9,10 @@ from typing import Any
 from spactor.data import host_tensorflow, suites, tasks
 from spactor.data.vocabulary import seqio_vocabulary
 
+# T5's metrics are gin configurables, which can't be made once gin has read its files.
+host_tensorflow.t5_metrics()
+host_tensorflow.t5_postprocessors()
+
 C4_TASK = "spactor_c4"
 
 
