@@ -58,7 +58,7 @@ def to_t5x(state: TrainState) -> dict[str, Any]:
 def from_t5x(tree: Mapping[str, Any]) -> TrainState:
     """Local state of T5X's state dictionary."""
     flat = traverse_util.flatten_dict(tree["state"]["param_states"])
-    step = np.asarray(tree["state"]["step"], np.int32)
+    step: Any = np.asarray(tree["state"]["step"], np.int32)
     slots = {
         name: traverse_util.unflatten_dict(
             {path[:-1]: leaf for path, leaf in flat.items() if path[-1] == name}
@@ -138,7 +138,10 @@ def read(path: Path) -> dict[str, Any]:
     path = path.absolute()
     if (path / "state").is_dir():
         with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
-            tree = reader.restore(path / "state", restore_args=_as_numpy(reader, path / "state"))
+            arguments = jax.tree.map(
+                lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata(path / "state")
+            )
+            tree = reader.restore(path / "state", restore_args=arguments)
     elif (path / "checkpoint").is_file():
         from t5x import checkpoints as t5x_checkpoints
 
@@ -155,10 +158,11 @@ def read(path: Path) -> dict[str, Any]:
     )
 
 
-def _as_numpy(reader: ocp.Checkpointer, path: Path) -> Any:
-    metadata = reader.metadata(path)
-    tree = getattr(metadata, "item_metadata", metadata)
-    return jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree.tree)
+def metadata(path: Path) -> Any:
+    """Shapes and types of the arrays below an Orbax item's folder, as a tree."""
+    with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
+        found = reader.metadata(path)
+    return getattr(found, "item_metadata", found).tree
 
 
 def _require_same(

@@ -10,8 +10,9 @@ from spactor.data import host_tensorflow
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
 
-seqio = host_tensorflow.seqio()
-tf, _ = host_tensorflow.tensorflow_text()
+host_tensorflow.seqio()  # Keeps TensorFlow off accelerators before it is imported by name.
+import seqio  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 
 def vocabulary_facts(vocabulary: Any) -> VocabularyFacts:
@@ -29,7 +30,7 @@ def vocabulary_facts(vocabulary: Any) -> VocabularyFacts:
     return VocabularyFacts.of_pieces(vocabulary.vocab_size - extra, extra)
 
 
-class ChunkFeatureConverter(seqio.FeatureConverter):  # type: ignore[misc]
+class ChunkFeatureConverter(seqio.FeatureConverter):
     """``{"targets": int32[N]}`` to ``{"tokens": int32[N]}``.
 
     Args:

@@ -30,13 +30,14 @@ from etils import epath
 from spactor.data import host_tensorflow
 from spactor.errors import UserError
 
-seqio = host_tensorflow.seqio()
-tf, _ = host_tensorflow.tensorflow_text()
+host_tensorflow.seqio()  # Keeps TensorFlow off accelerators before it is imported by name.
+import seqio  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 Elsewhere = Literal["continue", "start"]
 
 
-class TrainStream(dataset_iterator.DatasetIterator):  # type: ignore[misc]
+class TrainStream(dataset_iterator.DatasetIterator):
     """Batches of one host, counted from the run's first.
 
     Args:
@@ -120,7 +121,7 @@ class TrainStream(dataset_iterator.DatasetIterator):  # type: ignore[misc]
         if ahead:
             assert self._last is not None
             with _beside(path, ".pending.npz").open("wb") as file:
-                np.savez(file, **self._last)
+                np.savez(file, allow_pickle=False, **self._last)
         _beside(path, ".json").write_text(json.dumps(record, indent=1, sort_keys=True))
 
     def restore(self, filename: Any) -> None:

@@ -24,7 +24,7 @@ def _environment() -> dict[str, str]:
 def start(
     script: str, files: tuple[str, ...], log: Path, **macros: object
 ) -> subprocess.Popen[bytes]:
-    """Starts ``python -m t5x.<script>`` with our gin files and macros; its output goes to ``log``."""
+    """Starts ``python -m t5x.<script>`` with our gin files; its output goes to ``log``."""
     command = [sys.executable, "-m", f"t5x.{script}"]
     command += [f"--gin_file={GIN}/{name}.gin" for name in files]
     command += [f"--gin.{name}={value!r}" for name, value in macros.items()]

@@ -54,7 +54,7 @@ def test_another_size_or_stage_is_refused(config, trained, tmp_path: Path) -> No
     with closing(Checkpoints(tmp_path / "local", config, "hybrid")) as checkpoints:
         checkpoints.save(trained, 3)
     path = convert.export_checkpoint(tmp_path / "local", config, "hybrid", 3, tmp_path / "t5x")
-    with pytest.raises(UserError, match="generator.* there and missing in"):
+    with pytest.raises(UserError, match=r"generator.* there and missing in"):
         convert.import_checkpoint(path, config, "span_corruption", tmp_path / "a")
     with pytest.raises(UserError, match="use the size"):
         convert.import_checkpoint(path, tiny_config(), "hybrid", tmp_path / "b")

@@ -149,7 +149,7 @@ def test_killed_runs_end_as_if_never_killed(
     ):
         process = run(killed)
         try:
-            _wait(lambda condition=condition: condition() or process.poll() is not None)
+            _wait(lambda met=condition, process=process: met() or process.poll() is not None)
             time.sleep(pause)
             assert process.poll() is None, killed.with_suffix(".log").read_text("utf-8")[-4000:]
         finally:
