@@ -37,7 +37,10 @@ def keep_discriminator(
     """
     if is_resuming:
         return checkpoint_state
-    saved = traverse_util.flatten_dict(checkpoint_state, keep_empty_nodes=True)
+    # In T5X's older format an array is a dictionary that says where it lies.
+    saved = traverse_util.flatten_dict(
+        checkpoint_state, keep_empty_nodes=True, is_leaf=lambda _, node: "driver" in node
+    )
     needed = traverse_util.flatten_dict(state, keep_empty_nodes=True)
     missing = sorted("/".join(keys) for keys in set(needed) - set(saved))
     if missing:
@@ -70,11 +73,13 @@ _Shapes = dict[tuple[str, ...], tuple[int, ...]]
 
 
 def _shapes(leaves: Mapping[tuple[str, ...], Any]) -> _Shapes:
-    return {
-        keys: tuple(leaf.shape)
-        for keys, leaf in leaves.items()
-        if getattr(leaf, "shape", None) is not None
-    }
+    shapes = {}
+    for keys, leaf in leaves.items():
+        is_place = isinstance(leaf, Mapping) and "metadata" in leaf
+        shape = leaf["metadata"]["shape"] if is_place else getattr(leaf, "shape", None)
+        if shape is not None:
+            shapes[keys] = tuple(shape)
+    return shapes
 
 
 def _require_same_shapes(saved: _Shapes, needed: _Shapes) -> None:
