@@ -18,14 +18,15 @@ def _environment() -> dict[str, str]:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         # One device: the tests' own setting would make two.
         "XLA_FLAGS": "",
+        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
     }
 
 
 def start(
-    script: str, files: tuple[str, ...], log: Path, **macros: object
+    script: str, files: tuple[str, ...], log: Path, flags: tuple[str, ...] = (), **macros: object
 ) -> subprocess.Popen[bytes]:
     """Starts ``python -m t5x.<script>`` with our gin files; its output goes to ``log``."""
-    command = [sys.executable, "-m", f"t5x.{script}"]
+    command = [sys.executable, "-m", f"t5x.{script}", *flags]
     command += [f"--gin_file={GIN}/{name}.gin" for name in files]
     command += [f"--gin.{name}={value!r}" for name, value in macros.items()]
     with log.open("ab") as output:
@@ -44,7 +45,13 @@ def finish(process: subprocess.Popen[bytes], log: Path, timeout: float = 600) ->
 
 
 def pretraining(
-    folder: Path, data: Path, stage: str, steps: int, parent: Path | None = None, **macros: object
+    folder: Path,
+    data: Path,
+    stage: str,
+    steps: int,
+    parent: Path | None = None,
+    flags: tuple[str, ...] = (),
+    **macros: object,
 ) -> subprocess.Popen[bytes]:
     """Starts either stage; ``parent`` is the checkpoint that stage 2 begins with."""
     files: tuple[str, ...] = ("tiny", "pretrain", stage, "embedded")
@@ -61,7 +68,7 @@ def pretraining(
     if parent is not None:
         files += ("second_stage",)
         settings["INITIAL_CHECKPOINT_PATH"] = str(parent)
-    return start("train", files, folder.with_suffix(".log"), **(settings | macros))
+    return start("train", files, folder.with_suffix(".log"), flags, **(settings | macros))
 
 
 def finetuning(

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
+import shutil
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import t5x_process
 from flax import traverse_util
 
+from repro import t5x_folder
 from spactor.config import DataConfig
 from spactor.data import corpus, prepare
 from spactor.step import HYBRID_ONLY
 from spactor.t5x import convert
 
-sys.path.insert(0, str(Path(__file__).parent))
-import t5x_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
@@ -170,3 +171,41 @@ def test_another_seed_is_refused(home: Path, data: Path, first_stage: Path) -> N
     assert "was read with seed 0 and this run has 1" in folder.with_suffix(".log").read_text(
         "utf-8"
     )
+
+
+def test_two_processes_restart_and_one_is_refused(
+    home: Path, data: Path, first_stage: Path
+) -> None:
+    folder = home / "two-processes"
+    folder.mkdir()
+
+    def both() -> None:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        flags = ("--multiprocess_gpu", f"--coordinator_address=localhost:{port}")
+        processes = [
+            t5x_process.pretraining(
+                folder,
+                data,
+                "hybrid",
+                10,
+                flags=(*flags, "--process_count=2", f"--process_index={index}"),
+            )
+            for index in range(2)
+        ]
+        for process in processes:
+            t5x_process.finish(process, folder.with_suffix(".log"))
+
+    both()
+    whole = leaves(folder / "checkpoint_10")
+    one, two = t5x_folder.read_series(first_stage), t5x_folder.read_series(folder)
+    for step in (5, 10):
+        np.testing.assert_allclose(two[step]["train/loss"], one[step]["train/loss"], rtol=1e-6)
+    shutil.rmtree(folder / "checkpoint_10")
+    both()
+    assert_same(whole, leaves(folder / "checkpoint_10"))
+    process = t5x_process.pretraining(folder, data, "hybrid", 15)
+    assert process.wait(300) != 0
+    log = folder.with_suffix(".log").read_text("utf-8", errors="replace")
+    assert "go on with as many processes as wrote the checkpoint" in log
