@@ -21,7 +21,7 @@ from typing import Any
 
 import pandas as pd
 
-from repro import folders, identity, records
+from repro import folders, identity, records, t5x_folder
 from repro.costs import StepFlops
 from repro.plan import Finetuning, Segment, Tree
 from repro.runner import inspect
@@ -84,7 +84,10 @@ def collect(
         else:
             for row in _series_rows(tree, node, folder):
                 (timing if row["metric"].startswith("timing/") else metrics).append(row | facts)
-        provenance.append(folders.read_json(folder / folders.PROVENANCE))
+        record = folders.read_json(folder / folders.PROVENANCE)
+        if t5x_folder.is_one(folder):
+            record |= {"config_gin": t5x_folder.config_text(folder)}
+        provenance.append(record)
     metrics += _cost_rows(tree, step_flops, pretraining_flops)
     metrics += _setting_rows(tree.profile)
     metrics += _data_rows(tree, provenance)
@@ -127,8 +130,9 @@ def _sort_out(tree: Tree, runs: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _series_rows(tree: Tree, node: Segment, folder: Path) -> Iterator[dict[str, Any]]:
-    path = folder / "metrics.jsonl"
-    series = read_steps(path)
+    from_t5x = t5x_folder.is_one(folder)
+    path = folder / ("train" if from_t5x else "metrics.jsonl")
+    series = t5x_folder.read_series(folder) if from_t5x else read_steps(path)
     period = tree.profile.validation_period_steps
     first = node.start_step if node.parent is None else node.start_step + 1
     for step in series:

@@ -184,24 +184,36 @@ def build_validation_step(
     generator and the RTD head are scored on the same replacements. All without dropout.
     """
     network = Network(config.model)
+    return jax.jit(
+        lambda params, chunks: validation_metrics(
+            network, params, chunks, config, vocabulary, stage
+        )
+    )
 
-    def validation_step(params: Params, chunks: Array) -> Metrics:
-        keys = corruption.content_keys(_VALIDATION_SEED, chunks)
-        batch = corruption.corrupt(chunks, keys, config.lengths, vocabulary)
-        _, clean = objective.span_corruption_loss(network, params, batch, config.objective)
-        metrics = {"sc_loss_clean": clean["sc_loss"]}
-        if stage == "hybrid":
-            sample_keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
-            _, hybrid = objective.hybrid_loss(network, params, batch, config.objective, sample_keys)
-            renamed = {
-                "sc_loss": "sc_loss_noisy",
-                "generator_loss": "mlm_loss",
-                "generator_accuracy": "mlm_accuracy",
-            }
-            metrics |= {renamed.get(name, name): ratio for name, ratio in hybrid.items()}
-        return metrics
 
-    return jax.jit(validation_step)
+def validation_metrics(
+    network: Network,
+    params: Params,
+    chunks: Array,
+    config: PretrainConfig,
+    vocabulary: VocabularyFacts,
+    stage: Stage,
+) -> Metrics:
+    """What :func:`build_validation_step` compiles, for a network of any make."""
+    keys = corruption.content_keys(_VALIDATION_SEED, chunks)
+    batch = corruption.corrupt(chunks, keys, config.lengths, vocabulary)
+    _, clean = objective.span_corruption_loss(network, params, batch, config.objective)
+    metrics = {"sc_loss_clean": clean["sc_loss"]}
+    if stage == "hybrid":
+        sample_keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
+        _, hybrid = objective.hybrid_loss(network, params, batch, config.objective, sample_keys)
+        renamed = {
+            "sc_loss": "sc_loss_noisy",
+            "generator_loss": "mlm_loss",
+            "generator_accuracy": "mlm_accuracy",
+        }
+        metrics |= {renamed.get(name, name): ratio for name, ratio in hybrid.items()}
+    return metrics
 
 
 @functools.cache

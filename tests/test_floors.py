@@ -48,6 +48,18 @@ def test_imports_go_down_only(path: Path) -> None:
         assert {here.split(".")[0], name.split(".")[0]} != {"tables", "figures"}
 
 
+def test_t5x_is_behind_one_door() -> None:
+    for path in MODULES:
+        if path.parts[:2] == ("spactor", "t5x"):
+            continue
+        for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+            names = [alias.name for alias in getattr(node, "names", [])]
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{name}" for name in names]
+            for name in names:
+                assert not name.startswith(("t5x", "spactor.t5x")), f"{path} imports {name}"
+
+
 def test_no_file_is_long_and_none_is_a_catch_all() -> None:
     for path in MODULES:
         lines = len((ROOT / path).read_text("utf-8").splitlines())

@@ -43,11 +43,13 @@ def replace_in_registry(registry: Any, name: str) -> None:
         registry.remove(name)
 
 
-def _text_as_targets(dataset: Any) -> Any:
+def text_as_targets(dataset: Any) -> Any:
+    """A preprocessor: the field ``text``, alone, under the name ``targets``."""
     return dataset.map(lambda fields: {"targets": fields["text"]})
 
 
-def _chunks(dataset: Any, sequence_length: Mapping[str, int]) -> Any:
+def chunks(dataset: Any, sequence_length: Mapping[str, int]) -> Any:
+    """A preprocessor: all tokens as one stream, cut into pieces of the sequence length."""
     # rebatch joins ragged documents to one stream and cuts it, documents in order.
     return dataset.rebatch(sequence_length["targets"], drop_remainder=True)
 
@@ -71,9 +73,9 @@ def register_docstrings(folder: Path) -> str:
             functools.partial(lines_dataset, files=files, keys=("text",)), splits=tuple(files)
         ),
         preprocessors=[
-            _text_as_targets,
+            text_as_targets,
             functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
-            _chunks,
+            chunks,
         ],
         output_features={
             "targets": seqio.Feature(seqio_vocabulary(folder), add_eos=False, required=True)

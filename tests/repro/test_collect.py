@@ -227,3 +227,29 @@ def test_a_parent_that_ran_again_excludes_what_is_below(tree: Tree, finished: Pa
 def test_nothing_finished_is_said(tree: Tree, runs: Path) -> None:
     with pytest.raises(UserError, match="nothing of profile tiny is finished"):
         collected(tree, runs)
+
+
+def test_a_folder_that_t5x_wrote_is_read_as_t5x_writes(tree: Tree, finished: Path) -> None:
+    """The segment's numbers as T5X would have left them: event files, no metrics.jsonl."""
+    from spactor.metrics import Events
+
+    folder = folder_of(finished, FIRST)
+    before = collected(tree, finished).metrics
+    series = collect.read_steps(folder / "metrics.jsonl")
+    (folder / "metrics.jsonl").unlink()
+    train, evaluation = Events(folder / "train"), Events(folder / "training_eval" / "task")
+    for step, values in series.items():
+        named = {k: v for k, v in values.items() if k.startswith("validation/")}
+        train.write(
+            step, {k.removeprefix("train/"): v for k, v in values.items() if k not in named}
+        )
+        evaluation.write(step, {k.removeprefix("validation/"): v for k, v in named.items()})
+    train.close()
+    evaluation.close()
+    (folder / "config.gin").write_text("RANDOM_SEED = 0\n", "utf-8")
+    after = collected(tree, finished)
+    pd.testing.assert_frame_equal(
+        rows(after.metrics, node=FIRST, metric="validation/sc_loss_clean").reset_index(drop=True),
+        rows(before, node=FIRST, metric="validation/sc_loss_clean").reset_index(drop=True),
+    )
+    assert [r["config_gin"] for r in after.provenance if "config_gin" in r] == ["RANDOM_SEED = 0\n"]

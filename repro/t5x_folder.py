@@ -1,0 +1,122 @@
+"""What T5X wrote into a run's folder: series from its event files, scores from seqio's.
+
+T5X writes one event file per start of the run under ``train/`` and ``training_eval/<task>/``,
+scalars as tensors. Its scores are ``inference_eval/<task>-metrics.jsonl``, which the local engine
+writes too (`repro.collect.read_steps` reads both), with the answers beside them,
+``<task>-<step>.jsonl``. Neither T5X nor TensorFlow is needed to read them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from spactor.errors import UserError
+
+CONFIG = "config.gin"
+_TIMING = "timing/seqs_per_second"
+
+
+def is_one(folder: Path) -> bool:
+    """Whether T5X, not the local engine, wrote this folder."""
+    return (folder / CONFIG).is_file()
+
+
+def config_text(folder: Path) -> str:
+    """The gin configuration the run had, for its provenance."""
+    return (folder / CONFIG).read_text("utf-8")
+
+
+def read_series(folder: Path) -> dict[int, dict[str, float]]:
+    """Values by step, in order, named as the local engine names them.
+
+    ``train/…`` and ``validation/…``, and of T5X's many clocks ``timing/seqs_per_second``. Of a
+    step that several files hold, as after a restart, the newest file's value counts.
+
+    Raises:
+      UserError: there are no event files, one can't be read, or a value is not finite.
+    """
+    steps: dict[int, dict[str, float]] = {}
+    for path in _event_files(folder / "train"):
+        for step, tag, value in _scalars(path):
+            if tag == _TIMING:
+                steps.setdefault(step, {})[tag] = value
+            elif not tag.startswith(("timing/", "learning_rate/")):
+                steps.setdefault(step, {})[f"train/{tag}"] = value
+    for task in sorted((folder / "training_eval").glob("*")):
+        for path in _event_files(task):
+            for step, tag, value in _scalars(path):
+                # T5X's "loss" of an evaluation is that of one of the others.
+                if not tag.startswith("timing/") and tag != "loss":
+                    steps.setdefault(step, {})[f"validation/{tag}"] = value
+    return dict(sorted(steps.items()))
+
+
+def read_answers(path: Path) -> list[dict[str, Any]]:
+    """Question, target and prediction of each example, from seqio's ``<task>-<step>.jsonl``.
+
+    Raises:
+      UserError: naming file and line.
+    """
+    answers = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            answers.append(
+                {
+                    "inputs": record["input"]["inputs_pretokenized"],
+                    "target": record["target"],
+                    "prediction": record["prediction"],
+                }
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}, line {number}: no answer of seqio's ({error}); move the file away"
+            ) from None
+    return answers
+
+
+def _event_files(folder: Path) -> list[Path]:
+    # The time of the start, in seconds, is in the name: oldest first, whatever the host's name.
+    found = sorted(
+        folder.glob("events.out.tfevents.*"), key=lambda path: int(path.name.split(".")[3])
+    )
+    if not found:
+        raise UserError(f"{folder} holds no event files of T5X: run the segment again")
+    return found
+
+
+def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
+    try:
+        from tensorboard.compat.proto import event_pb2
+        from tensorboard.compat.tensorflow_stub import errors
+        from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
+        from tensorboard.util import tensor_util
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{error.name} is not installed and {path} needs it: install the extra 'train'"
+        ) from error
+    reader = PyRecordReader_New(str(path))
+    while True:
+        try:
+            reader.GetNext()
+        except errors.OutOfRangeError:
+            return
+        except errors.DataLossError as error:
+            # What a kill left half-written is the file's last record; T5X goes on in another file.
+            if "truncated" in str(error).lower():
+                return
+            raise UserError(f"{path}: damaged ({error}); move the folder away") from error
+        event = event_pb2.Event.FromString(reader.record())
+        for value in event.summary.value:
+            if value.metadata.plugin_data.plugin_name != "scalars":
+                continue
+            number = float(tensor_util.make_ndarray(value.tensor))
+            if math.isnan(number) and value.tag.endswith(("_precision", "_recall")):
+                continue  # Nothing was judged replaced, or was: the local engine logs nothing.
+            if not math.isfinite(number):
+                raise UserError(f"{path}: {value.tag} is {number} at step {event.step}")
+            yield event.step, value.tag, number

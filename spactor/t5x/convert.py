@@ -1,0 +1,183 @@
+"""Checkpoints of the local engine as T5X's, and T5X's as the local engine's, bit for bit.
+
+Both are Orbax folders of the same arrays under other names::
+
+    local   step          params/…   slots/{v_row,v_col,v}/…               slots/count
+    T5X     state/step    target/…   state/param_states/…/{v_row,v_col,v,m}
+
+Adafactor's ``m`` is T5X's place for a momentum that nobody uses. Nothing here imports T5X, except
+to read its older format, in which the public T5 checkpoints are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from flax import traverse_util
+
+from spactor import optimizer
+from spactor import step as steps
+from spactor.checkpoints import Checkpoints
+from spactor.config import PretrainConfig, Stage
+from spactor.errors import UserError
+from spactor.step import TrainState
+
+_SLOTS = ("v_row", "v_col", "v")
+
+
+def to_t5x(state: TrainState) -> dict[str, Any]:
+    """T5X's state dictionary of a local state.
+
+    Raises:
+      UserError: its slots saw another number of updates than its step says, as in fine-tuning;
+        T5X has one number for both.
+    """
+    if int(state.slots.count) != int(state.step):
+        raise UserError(
+            f"the state is at step {int(state.step)} and its slots at {int(state.slots.count)}: "
+            "T5X has one number for both, so only checkpoints of pre-training convert"
+        )
+    moments = {name: traverse_util.flatten_dict(getattr(state.slots, name)) for name in _SLOTS}
+    param_states = {}
+    for path in traverse_util.flatten_dict(state.params):
+        for name in _SLOTS:
+            param_states[(*path, name)] = moments[name][path]
+        param_states[(*path, "m")] = np.zeros(1, np.float32)
+    return {
+        "state": {"step": state.step, "param_states": traverse_util.unflatten_dict(param_states)},
+        "target": state.params,
+    }
+
+
+def from_t5x(tree: Mapping[str, Any]) -> TrainState:
+    """Local state of T5X's state dictionary."""
+    flat = traverse_util.flatten_dict(tree["state"]["param_states"])
+    step: Any = np.asarray(tree["state"]["step"], np.int32)
+    slots = {
+        name: traverse_util.unflatten_dict(
+            {path[:-1]: leaf for path, leaf in flat.items() if path[-1] == name}
+        )
+        for name in _SLOTS
+    }
+    return TrainState(step, tree["target"], optimizer.Slots(count=step, **slots))
+
+
+def export_checkpoint(
+    folder: Path, config: PretrainConfig, stage: Stage, step: int, model_dir: Path
+) -> Path:
+    """Writes a local checkpoint as ``model_dir/checkpoint_<step>``; returns that.
+
+    It has no data state: T5X can fine-tune and evaluate from it, and refuses to pre-train on.
+
+    Args:
+      folder: of the segment.
+      config, stage: what the checkpoint holds.
+      step: of the checkpoint.
+      model_dir: a folder for T5X.
+
+    Raises:
+      UserError: there is no such checkpoint, or it is of another size or stage.
+    """
+    with closing(Checkpoints(folder, config, stage)) as checkpoints:
+        state = checkpoints.restore(step)
+    path = (model_dir / f"checkpoint_{step}").absolute()
+    if path.exists():
+        raise UserError(f"{path} exists: name another folder")
+    with closing(ocp.Checkpointer(ocp.CompositeCheckpointHandler())) as writer:
+        writer.save(path, ocp.args.Composite(state=ocp.args.PyTreeSave(to_t5x(state))))
+    return path
+
+
+def import_checkpoint(path: Path, config: PretrainConfig, stage: Stage, folder: Path) -> None:
+    """Writes T5X's checkpoint ``path`` as one of the local engine's, at the same step.
+
+    Args:
+      path: ``…/checkpoint_<step>``, of Orbax or of T5X's older format.
+      config, stage: what it holds.
+      folder: of a segment; its ``checkpoints`` get the new one.
+
+    Raises:
+      UserError: it is no checkpoint of T5X, or of another size, vocabulary or stage.
+    """
+    tree = read(path)
+    wanted = jax.eval_shape(lambda: to_shapes(config, stage))
+    _require_same(traverse_util.flatten_dict(tree), traverse_util.flatten_dict(wanted), path)
+    state = jax.device_put(from_t5x(tree), steps.device_sharding())
+    with closing(Checkpoints(folder, config, stage)) as checkpoints:
+        checkpoints.save(state, int(state.step))
+
+
+def to_shapes(config: PretrainConfig, stage: Stage) -> dict[str, Any]:
+    """T5X's state dictionary of a fresh state, to be traced for its shapes."""
+    state = steps.init_state(config, 0, stage)
+    flat = traverse_util.flatten_dict(state.params)
+    moments = {name: traverse_util.flatten_dict(getattr(state.slots, name)) for name in _SLOTS}
+    return {
+        "state": {
+            "step": state.step,
+            "param_states": traverse_util.unflatten_dict(
+                {(*path, name): moments[name][path] for path in flat for name in _SLOTS}
+            ),
+        },
+        "target": state.params,
+    }
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The arrays of a T5X checkpoint in memory: ``{"state": …, "target": …}``, without ``m``.
+
+    Raises:
+      UserError: it is no checkpoint of T5X.
+    """
+    path = path.absolute()
+    if (path / "state").is_dir():
+        with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
+            arguments = jax.tree.map(
+                lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata(path / "state")
+            )
+            tree = reader.restore(path / "state", restore_args=arguments)
+    elif (path / "checkpoint").is_file():
+        from t5x import checkpoints as t5x_checkpoints
+
+        tree = t5x_checkpoints.load_t5x_checkpoint(str(path), lazy_parameters=False)
+    else:
+        raise UserError(f"{path} is no checkpoint of T5X: name a folder checkpoint_<step>")
+    flat = traverse_util.flatten_dict(tree)
+    return traverse_util.unflatten_dict(
+        {
+            keys: np.asarray(leaf)
+            for keys, leaf in flat.items()
+            if keys[0] in ("state", "target") and keys[-1] != "m" and leaf is not None
+        }
+    )
+
+
+def metadata(path: Path) -> Any:
+    """Shapes and types of the arrays below an Orbax item's folder, as a tree."""
+    with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
+        found = reader.metadata(path)
+    return getattr(found, "item_metadata", found).tree
+
+
+def _require_same(
+    found: Mapping[tuple[str, ...], Any], wanted: Mapping[tuple[str, ...], Any], path: Path
+) -> None:
+    differing = sorted(set(found) ^ set(wanted)) or sorted(
+        keys for keys in wanted if found[keys].shape != wanted[keys].shape
+    )
+    if differing:
+        keys = differing[0]
+        shapes = [
+            "missing" if keys not in tree else str(tuple(tree[keys].shape))
+            for tree in (found, wanted)
+        ]
+        raise UserError(
+            f"{path}: {'/'.join(keys)} is {shapes[0]} there and {shapes[1]} in this "
+            "configuration: use the size, vocabulary and stage it was made with"
+        )

@@ -1,0 +1,90 @@
+"""Features of T5X's pre-training: raw token chunks, checked, never packed and never padded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spactor.config import NUM_SENTINELS
+from spactor.data import host_tensorflow
+from spactor.data.vocabulary import VocabularyFacts
+from spactor.errors import UserError
+
+host_tensorflow.seqio()  # Keeps TensorFlow off accelerators before it is imported by name.
+import seqio  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+
+def vocabulary_facts(vocabulary: Any) -> VocabularyFacts:
+    """Where a seqio vocabulary has its sentinels, and [M] above them.
+
+    Raises:
+      UserError: fewer sentinels than T5's 100; they must be the vocabulary's own extra ids.
+    """
+    extra = vocabulary.extra_ids
+    if extra < NUM_SENTINELS:
+        raise UserError(
+            f"the vocabulary has {extra} sentinels and T5's has {NUM_SENTINELS}: make it with "
+            f"extra_ids = {NUM_SENTINELS}"
+        )
+    return VocabularyFacts.of_pieces(vocabulary.vocab_size - extra, extra)
+
+
+class ChunkFeatureConverter(seqio.FeatureConverter):
+    """``{"targets": int32[N]}`` to ``{"tokens": int32[N]}``.
+
+    Args:
+      pack: must be false; chunks are full already.
+      chunk_tokens: N.
+      highest_id: of a piece of text; sentinels, [M] and padding above it are not text.
+      others: seqio's own.
+
+    Raises:
+      UserError: packing, or a feature length other than N.
+      tf.errors.InvalidArgumentError: while reading, at a chunk of another length or an id that
+        is no text.
+    """
+
+    TASK_FEATURES = {"targets": seqio.FeatureConverter.FeatureSpec(dtype=tf.int32)}  # noqa: RUF012
+    MODEL_FEATURES = {"tokens": seqio.FeatureConverter.FeatureSpec(dtype=tf.int32)}  # noqa: RUF012
+    PACKING_FEATURE_DTYPES = None
+
+    def __init__(
+        self, pack: bool = False, *, chunk_tokens: int, highest_id: int, **others: Any
+    ) -> None:
+        if pack:
+            raise UserError("chunks are never packed: set DatasetConfig.pack = False")
+        super().__init__(pack=False, **others)
+        self._chunk_tokens = chunk_tokens
+        self._highest_id = highest_id
+
+    def _convert_features(self, ds: Any, task_feature_lengths: Mapping[str, int]) -> Any:
+        del task_feature_lengths
+
+        def convert(features: Mapping[str, Any]) -> dict[str, Any]:
+            tokens = features["targets"]
+            checks = [
+                tf.debugging.assert_equal(
+                    tf.size(tokens),
+                    self._chunk_tokens,
+                    f"a chunk that is not {self._chunk_tokens} tokens long",
+                ),
+                tf.debugging.assert_positive(tokens, "a chunk with padding in it"),
+                tf.debugging.assert_less_equal(
+                    tokens, self._highest_id, "a chunk with an id that is no piece of text"
+                ),
+            ]
+            with tf.control_dependencies(checks):
+                return {"tokens": tf.ensure_shape(tf.identity(tokens), [self._chunk_tokens])}
+
+        return ds.map(convert, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def get_model_feature_lengths(self, task_feature_lengths: Mapping[str, int]) -> dict[str, int]:
+        """Lengths of the model's features; refuses any but N."""
+        given = task_feature_lengths["targets"]
+        if given != self._chunk_tokens:
+            raise UserError(
+                f"TASK_FEATURE_LENGTHS names chunks of {given} tokens; an input of this model is "
+                f"made from {self._chunk_tokens}: set it to that"
+            )
+        return {"tokens": given}

@@ -1,0 +1,135 @@
+"""Writes the gin files that hold the paper's values, from `spactor.config`; no T5X is needed.
+
+``python -m spactor.t5x.gin_files`` renews them; a test fails while they differ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spactor.config import PAPER, FinetuneConfig, ModelConfig, OptimizerConfig, PretrainConfig
+
+FOLDER = Path(__file__).parent / "gin"
+
+FINETUNING: Mapping[str, FinetuneConfig] = {
+    "finetune": FinetuneConfig(),
+    "finetune_flan": FinetuneConfig(
+        learning_rate=5e-4, dropout_rate=0.05, batch_size=64, reset_optimizer=True
+    ),
+}
+"""Appendix A.2: every suite, and FLAN-style ones."""
+
+TINY = PretrainConfig(
+    model=ModelConfig(
+        vocab_size=512,
+        emb_dim=32,
+        num_heads=2,
+        head_dim=16,
+        mlp_dim=64,
+        num_encoder_layers=1,
+        num_decoder_layers=1,
+        generator_num_layers=1,
+        generator_mlp_dim=32,
+        rtd_mlp_dim=32,
+    ),
+    optimizer=OptimizerConfig(warmup_steps=4, learning_rate_factor=0.02),
+    input_length=64,
+    batch_size=4,
+)
+"""For trying things out on a laptop, on the embedded corpus; its numbers mean nothing."""
+
+SIZES: Mapping[str, PretrainConfig] = {**PAPER, "tiny": TINY}
+
+_HEAD = "# {what} Written by `python -m spactor.t5x.gin_files`; don't edit.\n"
+
+
+def _bindings(name: str, config: Any, **others: str) -> str:
+    lines = [f"{name}:"]
+    for field in dataclasses.fields(config):
+        value = others.get(field.name, repr(getattr(config, field.name)))
+        lines.append(f"  {field.name} = {value}")
+    return "\n".join(lines) + "\n"
+
+
+def size_text(name: str, config: PretrainConfig) -> str:
+    """Gin of one size: network, corruption, weights, optimizer and lengths."""
+    optimizer = config.optimizer
+    dtype = "bfloat16" if name in PAPER else "float32"
+    what = f"Size {name}" + (" (Table 5)." if name in PAPER else ", for tests.")
+    parts = [
+        _HEAD.format(what=what)
+        + "from __gin__ import dynamic_registration\n\n"
+        + "from spactor import config\nfrom t5x import adafactor\n",
+        f"DTYPE = {dtype!r}\n"
+        f"DROPOUT_RATE = {config.model.dropout_rate!r}\n"
+        f"PRETRAIN_BATCH_SIZE = {config.batch_size}\n"
+        f"LEARNING_RATE_FACTOR = {optimizer.learning_rate_factor!r}\n"
+        f"WARMUP_STEPS = {optimizer.warmup_steps}\n"
+        f"CHUNK_LENGTHS = {{'targets': {config.lengths.chunk_tokens}}}\n",
+        _bindings("config.ModelConfig", config.model, dropout_rate="%DROPOUT_RATE"),
+        _bindings("config.CorruptionConfig", config.corruption),
+        _bindings("config.ObjectiveConfig", config.objective),
+        _bindings(
+            "config.OptimizerConfig",
+            optimizer,
+            warmup_steps="%WARMUP_STEPS",
+            learning_rate_factor="%LEARNING_RATE_FACTOR",
+        ),
+        _bindings(
+            "config.PretrainConfig",
+            config,
+            model="@config.ModelConfig()",
+            corruption="@config.CorruptionConfig()",
+            objective="@config.ObjectiveConfig()",
+            optimizer="@config.OptimizerConfig()",
+            batch_size="%PRETRAIN_BATCH_SIZE",
+        ),
+        "OPTIMIZER = @adafactor.Adafactor()\n"
+        "adafactor.Adafactor:\n"
+        f"  decay_rate = {optimizer.decay_rate!r}\n"
+        f"  clipping_threshold = {optimizer.clipping_threshold!r}\n"
+        f"  min_dim_size_to_factor = {optimizer.min_dim_size_to_factor!r}\n"
+        "  step_offset = 0\n"
+        "  logical_factor_rules = @adafactor.standard_logical_factor_rules()\n",
+    ]
+    return "\n".join(parts)
+
+
+def finetuning_text(name: str, config: FinetuneConfig) -> str:
+    """Gin of one kind of fine-tuning; the run itself is ``finetune_run.gin``."""
+    what = "Fine-tuning" + (" of FLAN-style suites" if name != "finetune" else "")
+    # At the checkpoint's own step Adafactor forgets its moments: the update after it is its first.
+    offset = "%INITIAL_STEP" if config.reset_optimizer else "0"
+    return (
+        _HEAD.format(what=f"{what} (Appendix A.2).")
+        + "from __gin__ import dynamic_registration\n\n"
+        + "from t5x import adafactor\nfrom t5x import utils\n\n"
+        + "include 'spactor/t5x/gin/finetune_run.gin'\n\n"
+        + f"DROPOUT_RATE = {config.dropout_rate!r}\n"
+        + f"BATCH_SIZE = {config.batch_size}\n"
+        + f"FINETUNE_STEPS = {config.total_steps}\n"
+        + f"EVAL_PERIOD = {config.evaluation_period_steps}\n"
+        + f"INPUT_LENGTH = {config.input_length}\n\n"
+        + "utils.create_learning_rate_scheduler:\n"
+        + "  factors = 'constant'\n"
+        + f"  base_learning_rate = {config.learning_rate!r}\n"
+        + f"adafactor.Adafactor.step_offset = {offset}\n"
+    )
+
+
+def texts() -> dict[str, str]:
+    """Every generated file by its name."""
+    files = {f"{name}.gin": size_text(name, config) for name, config in SIZES.items()}
+    return files | {f"{name}.gin": finetuning_text(name, c) for name, c in FINETUNING.items()}
+
+
+def main() -> None:
+    for name, text in texts().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

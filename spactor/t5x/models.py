@@ -1,0 +1,348 @@
+"""The models that T5X trains: SPACTOR's first stage, span corruption alone, and fine-tuning.
+
+They add no arithmetic of their own: losses, corruption and keys are `spactor`'s functions. Every
+loss is divided by constants of the global batch, so the gradients of microbatches add up to the
+batch's whatever their number; their corruption depends on an example's step and row alone. Only
+dropout's masks, which T5X draws per microbatch, do depend on it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import seqio
+from clu import metrics as clu_metrics
+from flax import traverse_util
+from flax.core import freeze
+from flax.linen import partitioning as flax_partitioning
+from t5x import decoding, models
+from t5x import metrics as metrics_lib
+from t5x.examples.t5 import network as stock
+
+from spactor import corruption, objective
+from spactor import step as steps
+from spactor.config import ModelConfig, PretrainConfig, Stage
+from spactor.data import vocabulary
+from spactor.errors import UserError
+from spactor.network import Network
+from spactor.t5x.features import ChunkFeatureConverter, vocabulary_facts
+
+Array = jax.Array
+Batch = Mapping[str, Array]
+Metrics = dict[str, clu_metrics.Metric]
+
+
+def stock_module(config: ModelConfig, dtype: str) -> stock.Transformer:
+    """T5X's own T5.1.0 network at these sizes."""
+    return stock.Transformer(
+        stock.T5Config(
+            vocab_size=config.vocab_size,
+            dtype=dtype,
+            emb_dim=config.emb_dim,
+            num_heads=config.num_heads,
+            num_encoder_layers=config.num_encoder_layers,
+            num_decoder_layers=config.num_decoder_layers,
+            head_dim=config.head_dim,
+            mlp_dim=config.mlp_dim,
+            mlp_activations=("relu",),
+            dropout_rate=config.dropout_rate,
+            logits_via_embedding=True,
+        )
+    )
+
+
+class StockNetwork:
+    """T5X's network behind the methods that `spactor.objective` calls; masks are T5X's own."""
+
+    def __init__(self, module: stock.Transformer) -> None:
+        self._module = module
+
+    def bind(self, variables: Mapping[str, Any], rngs: Mapping[str, Array]) -> _BoundStock:
+        return _BoundStock(functools.partial(self._module.apply, variables, rngs=rngs))
+
+
+class _BoundStock:
+    def __init__(self, apply: Callable[..., Array]) -> None:
+        self._apply = apply
+        self._encoder_input_tokens: Array | None = None
+
+    def embed(self, tokens: Array) -> Array:
+        return tokens  # The stock encoder embeds.
+
+    def encode(self, tokens: Array, padding_bias: Array, deterministic: bool) -> Array:
+        del padding_bias
+        self._encoder_input_tokens = tokens
+        return self._apply(
+            tokens, enable_dropout=not deterministic, method=stock.Transformer.encode
+        )
+
+    def decode(
+        self, decoder_input_tokens: Array, encoded: Array, padding_bias: Array, deterministic: bool
+    ) -> Array:
+        del padding_bias
+        return self._apply(
+            encoded,
+            self._encoder_input_tokens,
+            decoder_input_tokens,
+            # Only says which targets are padding, and their logits are never read.
+            jnp.ones_like(decoder_input_tokens),
+            enable_dropout=not deterministic,
+            method=stock.Transformer.decode,
+        )
+
+
+_AXES: Mapping[str, tuple[str, ...]] = {
+    "embedding": ("vocab", "embed"),
+    "rel_embedding": ("heads", "relpos_buckets"),
+    "scale": ("embed",),
+    "query/kernel": ("embed", "joined_kv"),
+    "key/kernel": ("embed", "joined_kv"),
+    "value/kernel": ("embed", "joined_kv"),
+    "out/kernel": ("joined_kv", "embed"),
+    "wi/kernel": ("embed", "mlp"),
+    "wo/kernel": ("mlp", "embed"),
+    "projection/kernel": ("embed", "vocab"),
+    # One column can't be split; this is the name of a replicated axis that T5X's rules know.
+    "rtd_head/wo/kernel": ("mlp", "mlp_activations"),
+}
+
+
+def logical_axes(params: Mapping[str, Any]) -> dict[str, Any]:
+    """T5X's ``params_axes`` for a parameter tree: the stock network's names, and ours.
+
+    Raises:
+      ValueError: a parameter that no rule names.
+    """
+    axes = {}
+    for path in traverse_util.flatten_dict(params):
+        joined = "/".join(path)
+        known = [end for end in _AXES if joined == end or joined.endswith("/" + end)]
+        if not known:
+            raise ValueError(f"parameter {joined} has no logical axes: name them in _AXES")
+        metadata = flax_partitioning.AxisMetadata(names=_AXES[max(known, key=len)])
+        axes[(*path[:-1], path[-1] + "_axes")] = metadata
+    return traverse_util.unflatten_dict(axes)
+
+
+class _ChunkModel(models.EncoderDecoderModel):
+    """What both pre-training models share: they read raw token chunks and corrupt them.
+
+    Decoding and scoring are the stock model's, on ``encoder_input_tokens`` as usual.
+
+    Args:
+      config: sizes, corruption, weights and the global batch size.
+      seed: of corruption and sampling; the run's ``RANDOM_SEED``.
+      input_vocabulary, output_vocabulary: one and the same seqio vocabulary.
+      optimizer_def: T5X's Adafactor.
+      dtype: of activations.
+
+    Raises:
+      UserError: the vocabulary does not fit the model, or there is no seed.
+    """
+
+    stage: Stage
+
+    def __init__(
+        self,
+        *,
+        config: PretrainConfig,
+        seed: int,
+        input_vocabulary: seqio.Vocabulary,
+        output_vocabulary: seqio.Vocabulary,
+        optimizer_def: Any,
+        dtype: str = "bfloat16",
+        decode_fn: models.DecodeFnCallable = decoding.beam_search,
+    ) -> None:
+        if seed is None:
+            raise UserError("RANDOM_SEED is None: give a whole number, unseeded runs are refused")
+        facts = vocabulary_facts(output_vocabulary)
+        vocabulary.require(
+            facts, vocab_size=config.model.vocab_size, noise_spans=config.lengths.noise_spans
+        )
+        super().__init__(
+            module=stock_module(config.model, dtype),
+            input_vocabulary=input_vocabulary,
+            output_vocabulary=output_vocabulary,
+            optimizer_def=optimizer_def,
+            decode_fn=decode_fn,
+            feature_converter_cls=functools.partial(
+                ChunkFeatureConverter,
+                chunk_tokens=config.lengths.chunk_tokens,
+                highest_id=facts.sentencepiece_size - 1,
+            ),
+            z_loss=config.objective.z_loss,
+        )
+        self.config = config
+        self.seed = seed
+        self.facts = facts
+        self._network = Network(config.model, dtype=jnp.dtype(dtype))
+
+    def get_initial_variables(
+        self,
+        rng: Array,
+        input_shapes: Mapping[str, tuple[int, ...]],
+        input_types: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Fresh parameters and their axes; the discriminator's do not depend on the stage."""
+        del input_types
+        rows, expected = input_shapes.get("step", (None,))[0], self.config.batch_size
+        if rows not in (None, expected):
+            raise UserError(
+                f"batches of {rows} sequences where the model's losses are means over {expected}: "
+                "set BATCH_SIZE once, for both"
+            )
+        tokens = jnp.zeros((1, 2), jnp.int32)
+        params = self._network.init(rng, tokens, tokens, method=Network.touch_all)["params"]
+        if self.stage != "hybrid":
+            params = {k: v for k, v in params.items() if k not in steps.HYBRID_ONLY}
+        return freeze({"params": params, "params_axes": logical_axes(params)})
+
+    def _loss(
+        self, params: Any, batch: corruption.CorruptedBatch, sample: Array, dropout: Array | None
+    ) -> tuple[Array, objective.Metrics]:
+        raise NotImplementedError
+
+    def _evaluated_network(self) -> Any:
+        raise NotImplementedError
+
+    def loss_fn(
+        self, params: Any, batch: Batch, dropout_rng: Array | None
+    ) -> tuple[Array, Metrics]:
+        """A microbatch's share of the global batch's objective, and its metrics.
+
+        Args:
+          params: of this stage.
+          batch: ``tokens`` int32 ``[b, N]``, with ``step`` and ``row`` int32 ``[b]``: the update
+            that reads them, and their places in the global batch.
+          dropout_rng: T5X's key of the step and microbatch.
+        """
+
+        def keys(role: str) -> Array:
+            return jax.vmap(
+                lambda step, row: jax.random.fold_in(steps.role_keys(self.seed, step)[role], row)
+            )(batch["step"], batch["row"])
+
+        corrupted = corruption.corrupt(
+            batch["tokens"], keys("corruption"), self.config.lengths, self.facts
+        )
+        dropout = dropout_rng if self.config.model.dropout_rate > 0.0 else None
+        mean, ratios = self._loss(params, corrupted, keys("sample"), dropout)
+        loss = mean * (batch["tokens"].shape[0] / self.config.batch_size)
+        return loss, _logged(ratios, loss, batch["tokens"].shape[0])
+
+    def eval_fn(self, params: Any, batch: Batch) -> tuple[Array, Metrics]:
+        """Validation as the local engine has it: corrupted by content, without dropout."""
+        ratios = steps.validation_metrics(
+            self._evaluated_network(), params, batch["tokens"], self.config, self.facts, self.stage
+        )
+        clean = ratios["sc_loss_clean"]
+        loss = clean.total / clean.weight
+        return loss, _logged(ratios, loss, batch["tokens"].shape[0])
+
+
+def _logged(ratios: objective.Metrics, loss: Array, rows: int) -> Metrics:
+    metrics: Metrics = {
+        name: clu_metrics.Average(total=ratio.total, count=ratio.weight)
+        for name, ratio in ratios.items()
+    }
+    return metrics | {
+        "loss": metrics_lib.AveragePerStep(total=loss),
+        "timing/seqs_per_second": metrics_lib.TimeRate.from_model_output(numerator=jnp.array(rows)),
+        "timing/steps_per_second": metrics_lib.StepsPerTime.from_model_output(),
+        "timing/seconds": metrics_lib.Time(),
+    }
+
+
+class SpactorModel(_ChunkModel):
+    """The first stage: L_G + λ1·L_RTD + λ2·L_SC on X̂_c (Equation 9)."""
+
+    stage = "hybrid"
+
+    def _loss(
+        self, params: Any, batch: corruption.CorruptedBatch, sample: Array, dropout: Array | None
+    ) -> tuple[Array, objective.Metrics]:
+        return objective.hybrid_loss(
+            self._network, params, batch, self.config.objective, sample, dropout
+        )
+
+    def _evaluated_network(self) -> Any:
+        return self._network
+
+
+class SpanCorruptionModel(_ChunkModel):
+    """The second stage and the baseline: λ2·L_SC on X_c, over T5X's own network.
+
+    λ2 weighs L_SC here too: Adafactor's slots are kept at τ, and a loss ten times smaller than
+    the one they were gathered on would shrink the next updates tenfold.
+    """
+
+    stage = "span_corruption"
+
+    def _loss(
+        self, params: Any, batch: corruption.CorruptedBatch, sample: Array, dropout: Array | None
+    ) -> tuple[Array, objective.Metrics]:
+        del sample
+        network: Any = StockNetwork(self.module)
+        return objective.span_corruption_loss(
+            network, params, batch, self.config.objective, dropout
+        )
+
+    def _evaluated_network(self) -> Any:
+        return StockNetwork(self.module)
+
+
+class FinetuneModel(models.EncoderDecoderModel):
+    """The stock model with the loss of the local engine's fine-tuning.
+
+    The mean per target token, times λ2 and the target length of pre-training, so that kept slots
+    fit the gradients they meet. With microbatches it is the mean of their means.
+
+    Args:
+      config: of the pre-training, with fine-tuning's dropout rate.
+      batch_size: sequences of a fine-tuning step.
+      input_vocabulary, output_vocabulary, optimizer_def, dtype, decode_fn: as T5X has them.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: PretrainConfig,
+        batch_size: int,
+        input_vocabulary: seqio.Vocabulary,
+        output_vocabulary: seqio.Vocabulary,
+        optimizer_def: Any,
+        dtype: str = "bfloat16",
+        decode_fn: models.DecodeFnCallable = decoding.beam_search,
+    ) -> None:
+        super().__init__(
+            module=stock_module(config.model, dtype),
+            input_vocabulary=input_vocabulary,
+            output_vocabulary=output_vocabulary,
+            optimizer_def=optimizer_def,
+            decode_fn=decode_fn,
+            z_loss=config.objective.z_loss,
+        )
+        self.config = config
+        self._batch_size = batch_size
+
+    def loss_fn(
+        self, params: Any, batch: Batch, dropout_rng: Array | None
+    ) -> tuple[Array, Metrics]:
+        network: Any = StockNetwork(self.module)
+        rows = batch["encoder_input_tokens"].shape[0]
+        mean, ratios = objective.target_token_loss(
+            network,
+            params,
+            batch["encoder_input_tokens"],
+            batch["decoder_target_tokens"],
+            self.config.objective.z_loss,
+            dropout_rng,
+        )
+        scale = self.config.objective.lambda_sc * self.config.lengths.target_tokens
+        renamed = {"target_loss": ratios["loss"]}
+        loss = scale * mean * (rows / self._batch_size)
+        return loss, _logged(renamed, loss, rows)

@@ -1,0 +1,252 @@
+"""Training data for T5X: one stream whatever the number of hosts, and exact after any kill.
+
+The stream is cut into ``data_shards`` virtual shards, a constant of the run. Shard s fills the
+rows s·B/S … (s + 1)·B/S − 1 of every global batch, and a host reads the shards its rows need, so
+a batch does not depend on the number of hosts. T5X saves the stream with every checkpoint.
+
+Two habits of T5X at commit cc342d4 are worked round in this file and nowhere else:
+
+* ``train.py`` reads the first batch in the background before it saves the initial checkpoint
+  (``first_batch_ready = train_iter.peek_async()``), so the saved stream can be one batch ahead of
+  the saved step. Here the stream counts its batches and saves the one that was read too early.
+* ``utils.create_orbax_checkpoint_manager`` restores the stream from any checkpoint while
+  ``save_dataset`` is on, whatever ``restore_dataset`` says. Here the stream knows its run's own
+  folder, and whether a checkpoint from elsewhere is one to go on from.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from clu.data import dataset_iterator
+from etils import epath
+
+from spactor.data import host_tensorflow
+from spactor.errors import UserError
+
+host_tensorflow.seqio()  # Keeps TensorFlow off accelerators before it is imported by name.
+import seqio  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+Elsewhere = Literal["continue", "start"]
+
+
+class TrainStream(dataset_iterator.DatasetIterator):
+    """Batches of one host, counted from the run's first.
+
+    Args:
+      dataset: endless, of this host's batches.
+      facts: what the data depend on; a checkpoint with others is refused.
+      first_row: place of this host's first row in the global batch.
+      numbered: adds ``step`` and ``row``, int32 ``[b]``, to every batch.
+      home: the run's own folder.
+      elsewhere: what to do with a checkpoint of another folder: ``continue`` its stream (τ), or
+        ``start`` at the stream's beginning (fine-tuning).
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        *,
+        facts: Mapping[str, Any],
+        first_row: int,
+        numbered: bool,
+        home: str,
+        elsewhere: Elsewhere,
+    ) -> None:
+        self._inner = dataset_iterator.TfDatasetIterator(dataset, checkpoint=True)
+        self._facts = dict(facts)
+        self._first_row = first_row
+        self._numbered = numbered
+        self._home = epath.Path(home)
+        self._elsewhere = elsewhere
+        self._position = 0
+        self._origin: int | None = 0 if numbered else None
+        self._last: dict[str, np.ndarray] | None = None
+        self._pending: dict[str, np.ndarray] | None = None
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        batch, self._pending = self._pending, None
+        if batch is None:
+            batch = next(self._inner)
+        # Only the first batch after a start can have been read too early.
+        self._last = batch if self._last is None else {}
+        if self._numbered:
+            rows = len(next(iter(batch.values())))
+            batch = batch | {
+                "step": np.full(rows, self._position, np.int32),
+                "row": np.arange(self._first_row, self._first_row + rows, dtype=np.int32),
+            }
+        self._position += 1
+        return batch
+
+    def reset(self) -> None:
+        self._inner.reset()
+        self._position, self._last, self._pending = 0, None, None
+
+    @property
+    def element_spec(self) -> Any:
+        spec = dict(self._inner.element_spec)
+        if self._numbered:
+            rows = next(iter(spec.values())).shape[:1]
+            for name in ("step", "row"):
+                spec[name] = dataset_iterator.ArraySpec(np.dtype(np.int32), rows)
+        return spec
+
+    def save(self, filename: Any) -> None:
+        """Saves the stream as it is before the batch of the checkpoint's step.
+
+        Raises:
+          UserError: the stream is somewhere else.
+        """
+        path = epath.Path(filename)
+        step = _step_of(path)
+        if self._origin is None:
+            # Fine-tuning counts on from pre-training's steps; its stream begins at the first save.
+            self._origin = step
+        ahead = self._origin + self._position - step
+        if ahead not in (0, 1) or (ahead and not self._last):
+            raise UserError(
+                f"the data stream is at step {self._origin + self._position} and the checkpoint "
+                f"at step {step}: begin from a checkpoint that has its data state"
+            )
+        self._inner.save(filename)
+        record = {"facts": self._facts, "step": step, "origin": self._origin, "ahead": ahead}
+        if ahead:
+            assert self._last is not None
+            with _beside(path, ".pending.npz").open("wb") as file:
+                np.savez(file, allow_pickle=False, **self._last)
+        _beside(path, ".json").write_text(json.dumps(record, indent=1, sort_keys=True))
+
+    def restore(self, filename: Any) -> None:
+        """Goes on from a checkpoint of this run, or at τ from its parent's.
+
+        Raises:
+          UserError: no data state for this process count, or one of other data.
+        """
+        path = epath.Path(filename)
+        own = self._home in path.parents
+        if not own and self._elsewhere == "start":
+            return
+        about = _beside(path, ".json")
+        if not about.exists():
+            raise UserError(
+                f"{path.parent} has no data state for this process of {self._facts['processes']}: "
+                "go on with as many processes as wrote the checkpoint"
+            )
+        record = json.loads(about.read_text())
+        for name, ours in self._facts.items():
+            saved = record["facts"].get(name)
+            if saved != ours:
+                raise UserError(
+                    f"{path.parent} was read with {name} {saved!r} and this run has {ours!r}: "
+                    "set it back, or begin a new run"
+                )
+        self._inner.restore(filename)
+        self._origin = record["origin"]
+        self._position = record["step"] - record["origin"]
+        self._last = None
+        self._pending = None
+        if record["ahead"]:
+            with _beside(path, ".pending.npz").open("rb") as file:
+                self._pending = dict(np.load(file, allow_pickle=False))
+
+
+def _beside(path: epath.Path, ending: str) -> epath.Path:
+    return path.parent / (path.name + ending)
+
+
+def _step_of(path: epath.Path) -> int:
+    # checkpoint_<step>[.orbax-checkpoint-tmp…]/train_ds[…]/…
+    found = re.findall(r"checkpoint_(\d+)", str(path))
+    if not found:
+        raise ValueError(f"{path} lies in no checkpoint of T5X")
+    return int(found[-1])
+
+
+def get_dataset(
+    cfg: Any,
+    shard_id: int,
+    num_shards: int,
+    feature_converter_cls: Callable[..., Any],
+    num_epochs: int | None = None,
+    continue_from_last_checkpoint: bool = False,
+    *,
+    model_dir: str,
+    data_shards: int,
+    numbered: bool,
+    elsewhere: Elsewhere,
+) -> TrainStream:
+    """T5X's ``train.get_dataset_fn`` for training data.
+
+    Args:
+      cfg: T5X's ``DatasetConfig`` of a seqio task or mixture.
+      shard_id, num_shards: of the host; T5X's.
+      feature_converter_cls: T5X's.
+      num_epochs, continue_from_last_checkpoint: T5X's; training data are endless.
+      model_dir: the run's folder.
+      data_shards: S; a multiple of ``num_shards`` and a divisor of the batch size.
+      numbered, elsewhere: see :class:`TrainStream`.
+
+    Raises:
+      UserError: no seed, or numbers that don't divide each other.
+    """
+    del num_epochs, continue_from_last_checkpoint
+    if cfg.seed is None:
+        raise UserError(
+            "train/utils.DatasetConfig.seed is None: give a whole number, unseeded runs are refused"
+        )
+    if data_shards % num_shards or cfg.batch_size % data_shards:
+        raise UserError(
+            f"DATA_SHARDS {data_shards} must be a multiple of the {num_shards} hosts that read "
+            f"and divide the batch of {cfg.batch_size}"
+        )
+    per_host = data_shards // num_shards
+    parts = [
+        seqio.get_dataset(
+            cfg.mixture_or_task_name,
+            task_feature_lengths=cfg.task_feature_lengths,
+            dataset_split=cfg.split,
+            shuffle=cfg.shuffle,
+            num_epochs=None,
+            feature_converter=feature_converter_cls(
+                pack=cfg.pack, use_custom_packing_ops=cfg.use_custom_packing_ops
+            ),
+            shard_info=seqio.ShardInfo(index=index, num_shards=data_shards),
+            use_cached=cfg.use_cached,
+            seed=cfg.seed,
+            trim_output_features=cfg.trim_output_features,
+            batch_size=cfg.batch_size // data_shards,
+            verbose=False,
+        )
+        for index in range(shard_id * per_host, (shard_id + 1) * per_host)
+    ]
+
+    def joined(*batches: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: tf.concat([batch[name] for batch in batches], 0) for name in batches[0]}
+
+    task = cfg.mixture_or_task_name
+    return TrainStream(
+        tf.data.Dataset.zip(*parts).map(joined),
+        facts={
+            "task": task if isinstance(task, str) else task.name,
+            "split": cfg.split,
+            "lengths": dict(cfg.task_feature_lengths),
+            "batch_size": cfg.batch_size,
+            "shuffle": cfg.shuffle,
+            "seed": cfg.seed,
+            "data_shards": data_shards,
+            "hosts": num_shards,
+            "processes": jax.process_count(),
+        },
+        first_row=shard_id * cfg.batch_size // num_shards,
+        numbered=numbered,
+        home=str(Path(model_dir).absolute()) if "://" not in model_dir else model_dir,
+        elsewhere=elsewhere,
+    )

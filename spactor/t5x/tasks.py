@@ -1,0 +1,60 @@
+"""seqio tasks of raw text chunks, and the embedded ones, as functions that gin calls."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from spactor.data import host_tensorflow, suites, tasks
+from spactor.data.vocabulary import seqio_vocabulary
+
+# T5's metrics are gin configurables, which can't be made once gin has read its files.
+host_tensorflow.t5_metrics()
+host_tensorflow.t5_postprocessors()
+
+C4_TASK = "spactor_c4"
+
+
+def embedded(folder: str) -> str:
+    """Registers the prepared folder's documents as chunks; returns the task's name."""
+    return tasks.register_docstrings(Path(folder))
+
+
+def embedded_suite(folder: str, suite: str) -> str:
+    """Registers the prepared folder's suites; returns the mixture's name of one."""
+    suites.register_suites(Path(folder))
+    return suites.mixture_name(suite)
+
+
+def embedded_vocabulary(folder: str) -> Any:
+    """The prepared folder's vocabulary."""
+    return seqio_vocabulary(Path(folder))
+
+
+def c4(version: str, vocabulary: Any) -> str:
+    """Registers English C4 from TensorFlow Datasets as chunks; returns the task's name.
+
+    Args:
+      version: of the TFDS builder ``c4/en``.
+      vocabulary: T5's.
+    """
+    seqio = host_tensorflow.seqio()
+    tasks.replace_in_registry(seqio.TaskRegistry, C4_TASK)
+    seqio.TaskRegistry.add(
+        C4_TASK,
+        source=seqio.TfdsDataSource(tfds_name=f"c4/en:{version}"),
+        preprocessors=[
+            tasks.text_as_targets,
+            functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
+            tasks.chunks,
+        ],
+        output_features={"targets": seqio.Feature(vocabulary, add_eos=False)},
+        metric_fns=[],
+    )
+    return C4_TASK
+
+
+def lengths(inputs: int, targets: int) -> dict[str, int]:
+    """``TASK_FEATURE_LENGTHS`` of a task with questions and answers."""
+    return {"inputs": inputs, "targets": targets}

@@ -1,0 +1,120 @@
+"""One layout of T5X's partitioned training step; prints losses and what its HLO gathers.
+
+``python parallel_steps.py STAGE MODEL_PARALLEL PROCESS PROCESSES PORT``, started by
+`test_parallelism`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "spactor"))
+
+
+def main(stage: str, model_parallel: int, process: int, processes: int, port: int) -> None:
+    if processes > 1:
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(f"localhost:{port}", processes, process)
+
+    from t5x import adafactor, partitioning, trainer, utils
+    from tiny_model import VOCABULARY, tiny_config
+
+    from spactor import optimizer
+    from spactor.data import host_tensorflow
+    from spactor.t5x import models
+
+    vocabulary = host_tensorflow.seqio().PassThroughVocabulary(VOCABULARY.sentencepiece_size)
+    vocabulary._extra_ids = VOCABULARY.extra_ids
+    config = dataclasses.replace(
+        tiny_config(emb_dim=128, mlp_dim=160, rtd_mlp_dim=144), batch_size=8
+    )
+    cls = models.SpactorModel if stage == "hybrid" else models.SpanCorruptionModel
+    model = cls(
+        config=config,
+        seed=3,
+        input_vocabulary=vocabulary,
+        output_vocabulary=vocabulary,
+        optimizer_def=adafactor.Adafactor(
+            logical_factor_rules=adafactor.standard_logical_factor_rules()
+        ),
+        dtype="float32",
+    )
+    partitioner = partitioning.PjitPartitioner(
+        # CPU meshes ignore num_partitions; theirs have two dimensions, hosts and devices.
+        num_partitions=None,
+        model_parallel_submesh=(1, model_parallel),
+        logical_axis_rules=partitioning.standard_logical_axis_rules(),
+    )
+    layout = partitioner.get_data_layout(config.batch_size)
+    length = config.lengths.chunk_tokens
+    shapes = {"tokens": (8, length), "step": (8,), "row": (8,)}
+    initializer = utils.TrainStateInitializer(
+        optimizer_def=model.optimizer_def,
+        init_fn=model.get_initial_variables,
+        input_shapes=shapes,
+        input_types=dict.fromkeys(shapes, np.int32),
+        partitioner=partitioner,
+    )
+    state = initializer.from_scratch(jax.random.PRNGKey(0))
+
+    def update(state: Any, batch: Any) -> Any:
+        rate = optimizer.learning_rate(state.step, config.optimizer)
+        return trainer.train_with_lr(state, batch, rate, jax.random.PRNGKey(9), model, None)
+
+    step = partitioner.partition(
+        update,
+        in_axis_resources=(initializer.train_state_axes, partitioner.data_partition_spec),
+        out_axis_resources=(initializer.train_state_axes, None),
+        donate_argnums=(0,),
+    )
+    rows = config.batch_size // layout.num_shards
+    mine = slice(layout.shard_id * rows, (layout.shard_id + 1) * rows)
+
+    def batch_of(number: int) -> Any:
+        tokens = np.random.default_rng(number).integers(3, 411, (8, length)).astype(np.int32)
+        local = {
+            "tokens": tokens[mine],
+            "step": np.full(rows, number, np.int32),
+            "row": np.arange(8, dtype=np.int32)[mine],
+        }
+        return utils._create_sharded_array(partitioner, shapes, local)
+
+    compiled = partitioner.compile(step, state, batch_of(0))
+    losses = []
+    for number in range(5):
+        state, metrics = compiled(state, batch_of(number))
+        losses.append(float(np.asarray(jax.device_get(metrics["loss"].total))))
+
+    gathers = [
+        (math.prod(int(n) for n in shape.split(",")), line.strip()[:300])
+        for line in compiled.as_text().splitlines()
+        if (found := re.search(r"= \w+\[([\d,]+)\]\S* all-gather", line))
+        for shape in found.groups()
+    ]
+    # Split by model, a parameter's factored second moments are joined: vectors, none longer than
+    # its longest dimension. Activations and logits never are.
+    allowed = config.model.vocab_size if model_parallel > 1 else 0
+    print(
+        json.dumps(
+            {
+                "losses": losses,
+                "mesh": dict(partitioner.mesh.shape),
+                "gathers": sorted(gathers, reverse=True)[:10],
+                "largest_gather": max((size for size, _ in gathers), default=0),
+                "allowed_gather": allowed,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *(int(text) for text in sys.argv[2:]))

@@ -1,0 +1,171 @@
+"""T5X restores what the local engine saved, and both read the public checkpoints' older format."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from spactor import step
+from spactor.checkpoints import Checkpoints
+from spactor.config import PretrainConfig
+from spactor.errors import UserError
+from spactor.t5x import convert
+
+pytestmark = pytest.mark.usefixtures("t5x_installed")
+
+
+def made_up(config: PretrainConfig, stage: str, number: int) -> step.TrainState:
+    rng = np.random.default_rng(number)
+    state = jax.tree.map(
+        lambda leaf: rng.normal(size=leaf.shape).astype(np.float32),
+        jax.eval_shape(lambda: step.init_state(config, 0, stage)),
+    )
+    count = np.asarray(number, np.int32)
+    return jax.device_put(
+        step.TrainState(count, state.params, state.slots._replace(count=count)),
+        step.device_sharding(),
+    )
+
+
+class Stock:
+    """T5X's own model at the test's sizes, its partitioner and a fresh train state's shapes."""
+
+    def __init__(self, config: PretrainConfig, vocabulary: Any) -> None:
+        from t5x import adafactor, models, partitioning, utils
+
+        from spactor.t5x.models import stock_module
+
+        self.model = models.EncoderDecoderModel(
+            module=stock_module(config.model, "float32"),
+            input_vocabulary=vocabulary,
+            output_vocabulary=vocabulary,
+            optimizer_def=adafactor.Adafactor(
+                logical_factor_rules=adafactor.standard_logical_factor_rules()
+            ),
+        )
+        self.partitioner = partitioning.PjitPartitioner(
+            model_parallel_submesh=(1, 1),
+            num_partitions=None,
+            logical_axis_rules=partitioning.standard_logical_axis_rules(),
+        )
+        shapes = {"encoder_input_tokens": (2, 8), "decoder_input_tokens": (2, 8)}
+        self.initializer = utils.TrainStateInitializer(
+            optimizer_def=self.model.optimizer_def,
+            init_fn=self.model.get_initial_variables,
+            input_shapes=shapes,
+            input_types=dict.fromkeys(shapes, np.int32),
+            partitioner=self.partitioner,
+        )
+
+    def restored(self, path: Path, **options: Any) -> Any:
+        from t5x import utils
+
+        config = utils.RestoreCheckpointConfig(path=str(path), mode="specific", **options)
+        state, manager = utils.create_checkpoint_manager_and_restore(
+            self.initializer,
+            self.partitioner,
+            config,
+            str(path),
+            None,
+            model_dir=str(path.parent),
+            use_orbax=True,
+        )
+        manager.close()
+        return state
+
+
+@pytest.fixture(scope="module")
+def stock(config, seqio_vocabulary, t5x_installed) -> Stock:
+    return Stock(config, seqio_vocabulary)
+
+
+def assert_holds(state: Any, ours: step.TrainState) -> None:
+    """A T5X state has a local state's step, parameters and second moments, bit for bit."""
+    expected = convert.to_t5x(ours)
+    found = state.state_dict()
+    assert jax.tree.structure(found["target"]) == jax.tree.structure(expected["target"])
+    for left, right in zip(
+        jax.tree.leaves((found["target"], found["state"]["step"])),
+        jax.tree.leaves((expected["target"], expected["state"]["step"])),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(left, right)
+    for name in ("v_row", "v_col", "v"):
+        slots = jax.tree.leaves(getattr(ours.slots, name))
+        theirs = jax.tree.leaves(
+            jax.tree.map(
+                lambda leaf, name=name: leaf[name],
+                found["state"]["param_states"],
+                is_leaf=lambda node: isinstance(node, dict) and "v_row" in node,
+            )
+        )
+        for left, right in zip(theirs, slots, strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+@pytest.fixture(scope="module")
+def exported(config, tmp_path_factory) -> dict[str, tuple[Path, step.TrainState]]:
+    home = tmp_path_factory.mktemp("exported")
+    made = {}
+    for number, stage in enumerate(("hybrid", "span_corruption"), start=7):
+        state = made_up(config, stage, number)
+        with closing(Checkpoints(home / f"local-{stage}", config, stage)) as checkpoints:
+            checkpoints.save(state, number)
+        path = convert.export_checkpoint(
+            home / f"local-{stage}", config, stage, number, home / stage
+        )
+        made[stage] = (path, state)
+    return made
+
+
+def test_the_stock_model_loads_a_stage_2_checkpoint(stock, exported) -> None:
+    path, state = exported["span_corruption"]
+    assert_holds(stock.restored(path), state)
+
+
+def test_the_stock_model_loads_a_hybrid_checkpoint_through_the_switch(stock, exported) -> None:
+    from spactor.t5x.restore import keep_discriminator
+
+    path, state = exported["hybrid"]
+    restored = stock.restored(path, state_transformation_fns=[keep_discriminator])
+    assert_holds(restored, step.without_hybrid_parts(state))
+
+
+def test_another_width_is_refused_before_it_is_read(stock, config, exported) -> None:
+    from spactor.t5x.restore import keep_discriminator
+
+    path, _ = exported["span_corruption"]
+    model = dataclasses.replace(config.model, mlp_dim=2 * config.model.mlp_dim)
+    wider = Stock(dataclasses.replace(config, model=model), stock.model.input_vocabulary)
+    with pytest.raises(UserError, match="use the size and vocabulary"):
+        wider.restored(
+            path, state_transformation_fns=[functools.partial(keep_discriminator, path=str(path))]
+        )
+
+
+def test_public_checkpoints_of_the_older_format(
+    stock, config, seqio_vocabulary, tmp_path: Path
+) -> None:
+    """A made-up checkpoint in the layout of the public T5 1.0 ones, which T5X itself writes."""
+    from t5x import checkpoints as t5x_checkpoints
+
+    from spactor.t5x.restore import keep_discriminator
+
+    state = stock.initializer.from_scratch(jax.random.PRNGKey(5))
+    writer = t5x_checkpoints.Checkpointer(state, stock.partitioner, str(tmp_path / "public"))
+    writer.save(state)
+    (path,) = (tmp_path / "public").glob("checkpoint_*")
+    assert (path / "checkpoint").is_file()
+    restored = stock.restored(path, state_transformation_fns=[keep_discriminator])
+    convert.import_checkpoint(path, config, "span_corruption", tmp_path / "local")
+    with closing(Checkpoints(tmp_path / "local", config, "span_corruption")) as checkpoints:
+        local = checkpoints.restore(int(state.step))
+    assert_holds(state, local)
+    assert_holds(restored, local)

@@ -1,0 +1,69 @@
+"""Checkpoints both ways, without T5X; that T5X reads them is tested where it is installed."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from tiny_model import tiny_config
+
+from spactor import step
+from spactor.checkpoints import Checkpoints
+from spactor.errors import UserError
+from spactor.t5x import convert
+
+
+@pytest.fixture(scope="module")
+def trained(config) -> step.TrainState:
+    """A hybrid state at step 3 with something in every slot."""
+    rng = np.random.default_rng(0)
+    state = jax.tree.map(
+        lambda leaf: rng.normal(size=leaf.shape).astype(np.float32),
+        jax.eval_shape(lambda: step.init_state(config, 0, "hybrid")),
+    )
+    three = np.asarray(3, np.int32)
+    return jax.device_put(
+        step.TrainState(three, state.params, state.slots._replace(count=three)),
+        step.device_sharding(),
+    )
+
+
+def test_there_and_back_bit_for_bit(config, trained, tmp_path: Path) -> None:
+    with closing(Checkpoints(tmp_path / "local", config, "hybrid")) as checkpoints:
+        checkpoints.save(trained, 3)
+    path = convert.export_checkpoint(tmp_path / "local", config, "hybrid", 3, tmp_path / "t5x")
+    assert path.name == "checkpoint_3"
+    tree = convert.read(path)
+    np.testing.assert_array_equal(
+        tree["state"]["param_states"]["token_embedder"]["embedding"]["v_row"],
+        trained.slots.v_row["token_embedder"]["embedding"],
+    )
+    convert.import_checkpoint(path, config, "hybrid", tmp_path / "back")
+    with closing(Checkpoints(tmp_path / "back", config, "hybrid")) as checkpoints:
+        back = checkpoints.restore(3)
+    assert jax.tree.structure(back) == jax.tree.structure(trained)
+    for ours, other in zip(jax.tree.leaves(trained), jax.tree.leaves(back), strict=True):
+        assert ours.dtype == other.dtype
+        np.testing.assert_array_equal(ours, other)
+
+
+def test_another_size_or_stage_is_refused(config, trained, tmp_path: Path) -> None:
+    with closing(Checkpoints(tmp_path / "local", config, "hybrid")) as checkpoints:
+        checkpoints.save(trained, 3)
+    path = convert.export_checkpoint(tmp_path / "local", config, "hybrid", 3, tmp_path / "t5x")
+    with pytest.raises(UserError, match=r"generator.* there and missing in"):
+        convert.import_checkpoint(path, config, "span_corruption", tmp_path / "a")
+    with pytest.raises(UserError, match="use the size"):
+        convert.import_checkpoint(path, tiny_config(), "hybrid", tmp_path / "b")
+    with pytest.raises(UserError, match="no checkpoint of T5X"):
+        convert.import_checkpoint(tmp_path, config, "hybrid", tmp_path / "c")
+    with pytest.raises(UserError, match="exists"):
+        convert.export_checkpoint(tmp_path / "local", config, "hybrid", 3, tmp_path / "t5x")
+
+
+def test_fine_tuning_has_two_numbers_and_t5x_one(trained) -> None:
+    with pytest.raises(UserError, match="step 0 and its slots at 3"):
+        convert.to_t5x(trained._replace(step=np.zeros((), np.int32)))

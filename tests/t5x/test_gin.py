@@ -1,0 +1,102 @@
+"""The gin files say what `spactor.config` and the paper's profile say, and refuse unseeded runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from repro import specs
+from spactor.config import PAPER
+from spactor.t5x import gin_files
+
+RUNS = ("pretrain", "finetune_run")
+TAUS = (60_000, 120_000, 250_000)
+
+
+def text(name: str) -> str:
+    return (gin_files.FOLDER / f"{name}.gin").read_text("utf-8")
+
+
+def bound(name: str, key: str) -> str:
+    found = re.findall(rf"^\s*{re.escape(key)} = (.*)$", text(name), re.MULTILINE)
+    assert len(found) == 1, (name, key, found)
+    return found[0]
+
+
+def test_generated_files_are_up_to_date() -> None:
+    for name, expected in gin_files.texts().items():
+        assert (gin_files.FOLDER / name).read_text("utf-8") == expected, (
+            f"{name}: run python -m spactor.t5x.gin_files"
+        )
+
+
+def test_table_5_by_hand() -> None:
+    # Read off Table 5, not out of spactor.config.
+    for name, rows in {
+        "base": ("768", "12", "3072", "12", "4", "1024", "0.15"),
+        "large": ("1024", "16", "4096", "24", "6", "2048", "0.2"),
+    }.items():
+        keys = ("emb_dim", "num_heads", "mlp_dim", "num_encoder_layers", "generator_num_layers")
+        keys += ("generator_mlp_dim", "mlm_ratio")
+        assert tuple(bound(name, key) for key in keys) == rows
+        assert bound(name, "PRETRAIN_BATCH_SIZE") == "2048"
+        assert bound(name, "WARMUP_STEPS") == "10000"
+        assert bound(name, "lambda_rtd") == bound(name, "lambda_sc") == "10.0"
+
+
+def test_sizes_and_fine_tuning_are_the_paper_profiles() -> None:
+    profile = specs.load_profile("paper")
+    assert dict(profile.sizes) == dict(PAPER)
+    assert profile.finetuning["glue"] == gin_files.FINETUNING["finetune"]
+    assert profile.finetuning["mmlu"] == gin_files.FINETUNING["finetune_flan"]
+    assert bound("pretrain", "CHECKPOINT_PERIOD") == str(profile.checkpoint_period_steps)
+    assert bound("pretrain", "EVAL_PERIOD") == str(profile.validation_period_steps)
+
+
+def test_every_tau_is_a_checkpoint() -> None:
+    period = int(bound("pretrain", "CHECKPOINT_PERIOD"))
+    assert [tau % period for tau in TAUS] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_runs_are_seeded_and_save_their_data(name: str) -> None:
+    assert bound(name, "RANDOM_SEED") == "%gin.REQUIRED"
+    assert "%RANDOM_SEED" in text(name).split("train/utils.DatasetConfig:")[1]
+    assert bound(name, "save_dataset") == "True"
+    assert bound(name, "use_hardware_rng") == "False"
+    assert "TRAIN_STEPS_RELATIVE" not in text(name)
+
+
+def test_flan_starts_its_slots_afresh() -> None:
+    assert bound("finetune_flan", "adafactor.Adafactor.step_offset") == "%INITIAL_STEP"
+    assert bound("finetune", "adafactor.Adafactor.step_offset") == "0"
+
+
+@pytest.mark.usefixtures("t5x_installed")
+@pytest.mark.parametrize("size", ["base", "large"])
+def test_gin_makes_the_configuration_it_was_written_from(size: str) -> None:
+    import gin
+
+    root = Path(__file__).parent.parent.parent
+    with gin.unlock_config():
+        gin.clear_config()
+        gin.add_config_file_search_path(str(root))
+        gin.parse_config_file(f"spactor/t5x/gin/{size}.gin")
+        gin.parse_config(
+            "from __gin__ import dynamic_registration\n"
+            "from spactor import config\n"
+            "MADE = @config.PretrainConfig()\n"
+        )
+        made = gin.query_parameter("MADE/macro.value").scoped_configurable_fn()
+        gin.clear_config()
+    assert made == PAPER[size]
+
+
+def test_nothing_but_models_needs_t5x() -> None:
+    for path in sorted(gin_files.FOLDER.parent.glob("*.py")):
+        if path.stem != "models":
+            assert importlib.util.find_spec(f"spactor.t5x.{path.stem}") is not None
+            assert not re.search(r"^(from|import) t5x", path.read_text("utf-8"), re.MULTILINE)

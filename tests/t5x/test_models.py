@@ -1,0 +1,196 @@
+"""T5X's training step with our models against the local engine's, on the same everything."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+from tiny_model import VOCABULARY
+
+from spactor import optimizer, step
+from spactor.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("t5x_installed")
+
+SEED = 3
+STAGES = ("hybrid", "span_corruption")
+
+
+def make_model(config, vocabulary, stage, **changes) -> Any:
+    from t5x import adafactor
+
+    from spactor.t5x import models
+
+    cls = models.SpactorModel if stage == "hybrid" else models.SpanCorruptionModel
+    arguments = {
+        "config": config,
+        "seed": SEED,
+        "input_vocabulary": vocabulary,
+        "output_vocabulary": vocabulary,
+        "optimizer_def": adafactor.Adafactor(
+            logical_factor_rules=adafactor.standard_logical_factor_rules()
+        ),
+        "dtype": "float32",
+    }
+    return cls(**(arguments | changes))
+
+
+def batch_of(chunks: np.ndarray, number: int) -> dict[str, np.ndarray]:
+    rows = len(chunks[number])
+    return {
+        "tokens": chunks[number],
+        "step": np.full(rows, number, np.int32),
+        "row": np.arange(rows, dtype=np.int32),
+    }
+
+
+def train_state(model, config, params) -> Any:
+    from flax.core import freeze
+    from t5x import train_state
+
+    from spactor.t5x.models import logical_axes
+
+    return train_state.FlaxOptimTrainState.create(
+        model.optimizer_def, freeze({"params": params, "params_axes": logical_axes(params)})
+    )
+
+
+def run_t5x(model, config, params, chunks, steps, microbatches) -> tuple[list, list, Any]:
+    from t5x import trainer
+
+    state = train_state(model, config, params)
+
+    @jax.jit
+    def update(state, batch):
+        rate = optimizer.learning_rate(state.step, config.optimizer)
+        return trainer.train_with_lr(state, batch, rate, jax.random.PRNGKey(9), model, microbatches)
+
+    losses, metrics = [], []
+    for number in range(steps):
+        state, logged = update(state, batch_of(chunks, number))
+        losses.append(float(logged["loss"].total))
+        metrics.append({k: v for k, v in logged.items() if hasattr(v, "count")})
+    return losses, metrics, state
+
+
+@functools.cache
+def _local(config, stage):
+    return step.build_train_step(config, VOCABULARY, stage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_twenty_steps_as_the_local_engine(config, chunks, seqio_vocabulary, stage) -> None:
+    model = make_model(config, seqio_vocabulary, stage)
+    state = step.init_state(config, 0, stage)
+    losses, metrics, theirs = run_t5x(
+        model, config, jax.tree.map(np.asarray, state.params), chunks, 20, None
+    )
+    ours, our_metrics = [], []
+    for number in range(20):
+        state, ratios = _local(config, stage)(state, chunks[number], SEED)
+        ours.append(float(ratios["loss"].total))
+        our_metrics.append(ratios)
+    np.testing.assert_allclose(losses[0], ours[0], rtol=1e-6)
+    np.testing.assert_allclose(losses, ours, rtol=1e-5)
+    for name in set(our_metrics[0]) - {"loss", "grad_norm", "learning_rate"}:
+        assert float(metrics[0][name].count) == float(our_metrics[0][name].weight), name
+        np.testing.assert_allclose(
+            metrics[0][name].total, our_metrics[0][name].total, rtol=2e-6, atol=1e-6, err_msg=name
+        )
+    assert int(theirs.step) == int(state.step) == 20
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_microbatches_change_nothing(config, chunks, seqio_vocabulary, stage) -> None:
+    from t5x import trainer
+
+    model = make_model(config, seqio_vocabulary, stage)
+    params = step.init_state(config, 0, stage).params
+    state = train_state(model, config, jax.tree.map(np.asarray, params))
+    results = {}
+    for number in (None, 2, 8):
+        grads, metrics, _ = jax.jit(
+            lambda state, batch, number=number: trainer.accumulate_grads_microbatched(
+                model, state, batch, jax.random.PRNGKey(0), number
+            )
+        )(state, batch_of(chunks, 0))
+        results[number] = (grads, metrics)
+    whole, metrics = results[None]
+    for number in (2, 8):
+        grads, others = results[number]
+        np.testing.assert_allclose(others["loss"].total, metrics["loss"].total, rtol=1e-6)
+        # A token sampled otherwise would change the count of replacements, not its last digit.
+        if stage == "hybrid":
+            assert others["replaced_fraction"].total == metrics["replaced_fraction"].total
+        for path, leaf in traverse_util.flatten_dict(whole).items():
+            other = traverse_util.flatten_dict(grads)[path]
+            np.testing.assert_allclose(
+                other, leaf, rtol=0, atol=2e-5 * float(jnp.max(jnp.abs(leaf))), err_msg=str(path)
+            )
+
+
+def test_validation_is_the_local_engines_in_both_models(config, chunks, seqio_vocabulary) -> None:
+    params = step.init_state(config, 0, "hybrid").params
+    discriminator = {k: v for k, v in params.items() if k not in step.HYBRID_ONLY}
+    logged = {}
+    for stage, tree in (("hybrid", params), ("span_corruption", discriminator)):
+        model = make_model(config, seqio_vocabulary, stage)
+        _, logged[stage] = jax.jit(model.eval_fn)(tree, {"tokens": chunks[0]})
+        local = step.build_validation_step(config, VOCABULARY, stage)(tree, chunks[0])
+        for name, ratio in local.items():
+            np.testing.assert_allclose(
+                logged[stage][name].compute(), ratio.total / ratio.weight, rtol=1e-6
+            )
+    # One set of span masks in both models, whichever of the networks computes it.
+    hybrid, alone = (logged[stage]["sc_loss_clean"].compute() for stage in STAGES)
+    np.testing.assert_allclose(hybrid, alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_axes_are_the_stock_networks(config, seqio_vocabulary, stage) -> None:
+    from flax.linen import partitioning
+
+    model = make_model(config, seqio_vocabulary, stage)
+    tokens = np.ones((1, 4), np.int32)
+    theirs = model.module.init(jax.random.PRNGKey(0), tokens, tokens, tokens, enable_dropout=False)
+    ours = model.get_initial_variables(jax.random.PRNGKey(0), {})
+    kept = {k: v for k, v in ours["params_axes"].items() if k not in step.HYBRID_ONLY}
+    assert partitioning.get_axis_names(kept) == partitioning.get_axis_names(theirs["params_axes"])
+    assert (set(ours["params"]) == {*kept, *step.HYBRID_ONLY}) is (stage == "hybrid")
+
+
+def test_initial_discriminator_does_not_depend_on_the_stage(config, seqio_vocabulary) -> None:
+    made = [
+        make_model(config, seqio_vocabulary, stage).get_initial_variables(
+            jax.random.PRNGKey(0), {"tokens": (8, 49), "step": (8,)}
+        )["params"]
+        for stage in STAGES
+    ]
+    for path, leaf in traverse_util.flatten_dict(made[1].unfreeze()).items():
+        np.testing.assert_array_equal(
+            leaf, traverse_util.flatten_dict(made[0].unfreeze())[path], err_msg=str(path)
+        )
+
+
+def test_bad_input_is_refused_before_the_first_step(config, seqio_vocabulary) -> None:
+    from spactor.data import host_tensorflow
+
+    seqio = host_tensorflow.seqio()
+    without = seqio.PassThroughVocabulary(511)
+    with pytest.raises(UserError, match="0 sentinels"):
+        make_model(config, without, "hybrid")
+    small = seqio.PassThroughVocabulary(600)
+    small._extra_ids = 100
+    with pytest.raises(UserError, match="vocab_size is 512"):
+        make_model(config, small, "hybrid")
+    with pytest.raises(UserError, match="RANDOM_SEED"):
+        make_model(config, seqio_vocabulary, "hybrid", seed=None)
+    with pytest.raises(UserError, match="means over 8"):
+        make_model(config, seqio_vocabulary, "hybrid").get_initial_variables(
+            jax.random.PRNGKey(0), {"tokens": (4, 49), "step": (4,)}
+        )

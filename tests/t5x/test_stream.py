@@ -1,0 +1,244 @@
+"""The data stream of a T5X run, on a made-up task; T5X is not needed."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spactor.data import host_tensorflow, tasks
+from spactor.errors import UserError
+from spactor.t5x import stream
+from spactor.t5x.features import ChunkFeatureConverter, vocabulary_facts
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+TASK = "spactor_made_up"
+LENGTH = 7
+CHUNKS = 40
+
+
+@pytest.fixture(scope="module", autouse=True)
+def task(seqio_vocabulary) -> Iterator[None]:
+    seqio = host_tensorflow.seqio()
+    tf, _ = host_tensorflow.tensorflow_text()
+
+    def dataset(split: str, shuffle_files: bool, seed: int | None = None) -> Any:
+        # Chunk c is c + 3 all along, so that a batch says which chunks it holds.
+        values = np.arange(3, CHUNKS + 3, dtype=np.int32)[:, None].repeat(LENGTH, 1)
+        return tf.data.Dataset.from_tensor_slices({"targets": values})
+
+    tasks.replace_in_registry(seqio.TaskRegistry, TASK)
+    seqio.TaskRegistry.add(
+        TASK,
+        source=seqio.FunctionDataSource(dataset, splits=("train",)),
+        preprocessors=[],
+        output_features={"targets": seqio.Feature(seqio_vocabulary, add_eos=False)},
+        metric_fns=[],
+    )
+    yield
+    tasks.replace_in_registry(seqio.TaskRegistry, TASK)
+
+
+CONVERTER = functools.partial(ChunkFeatureConverter, chunk_tokens=LENGTH, highest_id=410)
+
+
+def settings(**changes: Any) -> SimpleNamespace:
+    values = {
+        "mixture_or_task_name": TASK,
+        "task_feature_lengths": {"targets": LENGTH},
+        "split": "train",
+        "batch_size": 8,
+        "shuffle": True,
+        "seed": 5,
+        "use_cached": False,
+        "pack": False,
+        "use_custom_packing_ops": False,
+        "trim_output_features": True,
+    }
+    return SimpleNamespace(**(values | changes))
+
+
+def opened(home: Path, host: int = 0, hosts: int = 1, **changes: Any) -> stream.TrainStream:
+    options = {"data_shards": 4, "numbered": True, "elsewhere": "continue"}
+    for name in options:
+        options[name] = changes.pop(name, options[name])
+    return stream.get_dataset(
+        settings(**changes), host, hosts, CONVERTER, model_dir=str(home), **options
+    )
+
+
+def take(source: stream.TrainStream, count: int) -> list[dict[str, np.ndarray]]:
+    return [next(source) for _ in range(count)]
+
+
+def assert_same(ours: list, other: list) -> None:
+    for left, right in zip(ours, other, strict=True):
+        assert set(left) == set(right)
+        for name in left:
+            np.testing.assert_array_equal(left[name], right[name])
+
+
+@pytest.mark.parametrize("hosts", [2, 4])
+def test_a_batch_does_not_depend_on_the_number_of_hosts(tmp_path: Path, hosts: int) -> None:
+    whole = take(opened(tmp_path), 12)
+    parts = [take(opened(tmp_path, host, hosts), 12) for host in range(hosts)]
+    joined = [
+        {name: np.concatenate([part[number][name] for part in parts]) for name in whole[0]}
+        for number in range(12)
+    ]
+    assert_same(joined, whole)
+    for number, batch in enumerate(whole):
+        np.testing.assert_array_equal(batch["step"], [number] * 8)
+        np.testing.assert_array_equal(batch["row"], np.arange(8))
+
+
+def test_an_epoch_holds_every_chunk_once_and_the_seed_matters(tmp_path: Path) -> None:
+    # 40 chunks are 5 batches of 8, and each of the 4 virtual shards has 10 of them. seqio shuffles
+    # across the seam of two epochs, so epochs are seen apart without shuffling only.
+    seen = np.concatenate([b["tokens"][:, 0] for b in take(opened(tmp_path, shuffle=False), 5)])
+    np.testing.assert_array_equal(np.sort(seen), np.arange(3, CHUNKS + 3))
+    first, second = take(opened(tmp_path), 5), take(opened(tmp_path, seed=6), 5)
+    assert any((a["tokens"] != b["tokens"]).any() for a, b in zip(first, second, strict=True))
+
+
+def test_spec_is_what_comes_out(tmp_path: Path) -> None:
+    source = opened(tmp_path, 1, 2)
+    spec, batch = source.element_spec, next(source)
+    assert {k: (v.shape, v.dtype) for k, v in spec.items()} == {
+        k: (v.shape, v.dtype) for k, v in batch.items()
+    }
+
+
+def checkpoint(home: Path, step: int) -> Path:
+    folder = home / f"checkpoint_{step}.orbax-checkpoint-tmp-1" / "dataset"
+    folder.mkdir(parents=True)
+    return folder / "train_ds-000-of-001"
+
+
+def finished(home: Path, step: int) -> str:
+    (home / f"checkpoint_{step}.orbax-checkpoint-tmp-1").rename(home / f"checkpoint_{step}")
+    return str(home / f"checkpoint_{step}" / "dataset" / "train_ds-000-of-001")
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+@pytest.mark.parametrize("numbered", [True, False])
+def test_goes_on_where_it_was_saved(tmp_path: Path, ahead: int, numbered: bool) -> None:
+    """``ahead``: T5X reads a first batch before it saves the initial checkpoint."""
+    whole = take(opened(tmp_path, numbered=numbered), 12)
+    # A stream without numbers belongs to fine-tuning, whose first checkpoint is at any step.
+    start = 0 if numbered else 1000
+    source = opened(tmp_path, numbered=numbered)
+    take(source, ahead)
+    source.save(checkpoint(tmp_path, start))
+    again = opened(tmp_path, numbered=numbered)
+    again.restore(finished(tmp_path, start))
+    # T5X reads ahead once more, and saves no second initial checkpoint.
+    assert_same(take(again, 7), whole[:7])
+    again.save(checkpoint(tmp_path, start + 7))
+    third = opened(tmp_path, numbered=numbered)
+    third.restore(finished(tmp_path, start + 7))
+    assert_same(take(third, 5), whole[7:])
+
+
+def test_stage_2_reads_on_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    parent, child = tmp_path / "stage1", tmp_path / "stage2"
+    whole = take(opened(parent), 9)
+    source = opened(parent)
+    take(source, 4)
+    source.save(checkpoint(parent, 4))
+    path = finished(parent, 4)
+    second = opened(child)
+    second.restore(path)
+    take(second, 1)
+    second.save(checkpoint(child, 4))  # Initial, with a batch read already.
+    shutil.rmtree(parent)
+    again = opened(child)
+    again.restore(finished(child, 4))
+    assert_same(take(again, 5), whole[4:])
+
+
+def test_fine_tuning_ignores_the_stream_of_pre_training(tmp_path: Path) -> None:
+    source = opened(tmp_path / "stage2")
+    take(source, 4)
+    source.save(checkpoint(tmp_path / "stage2", 4))
+    path = finished(tmp_path / "stage2", 4)
+    tuning = opened(tmp_path / "tuning", elsewhere="start", numbered=False)
+    tuning.restore(path)
+    fresh = take(opened(tmp_path / "tuning", numbered=False), 3)
+    assert_same(take(tuning, 3), fresh)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 6}, "read with seed 5 and this run has 6"),
+        ({"batch_size": 16}, "batch_size 8 and this run has 16"),
+        ({"data_shards": 2}, "data_shards 4 and this run has 2"),
+        ({"hosts": 2}, "hosts 1 and this run has 2"),
+    ],
+)
+def test_other_data_are_refused(tmp_path: Path, changes: dict[str, int], message: str) -> None:
+    source = opened(tmp_path)
+    source.save(checkpoint(tmp_path, 0))
+    with pytest.raises(UserError, match=message):
+        opened(tmp_path, **changes).restore(finished(tmp_path, 0))
+
+
+def test_a_missing_or_misplaced_state_is_refused(tmp_path: Path) -> None:
+    source = opened(tmp_path)
+    take(source, 3)
+    with pytest.raises(UserError, match="stream is at step 3 and the checkpoint at step 0"):
+        source.save(checkpoint(tmp_path, 0))
+    other = tmp_path / "checkpoint_9" / "dataset" / "process_1-of-2" / "train_ds-001-of-002"
+    with pytest.raises(UserError, match="as many processes as wrote"):
+        source.restore(str(other))
+
+
+def test_unseeded_and_indivisible_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unseeded runs are refused"):
+        opened(tmp_path, seed=None)
+    with pytest.raises(UserError, match="DATA_SHARDS 3"):
+        opened(tmp_path, data_shards=3)
+    with pytest.raises(UserError, match="DATA_SHARDS 4 must be a multiple of the 3 hosts"):
+        opened(tmp_path, 0, 3)
+
+
+def converted(values: list[int], length: int = LENGTH, **changes: Any) -> list[Any]:
+    tf, _ = host_tensorflow.tensorflow_text()
+    dataset = tf.data.Dataset.from_tensors({"targets": tf.constant(values, tf.int32)})
+    converter = ChunkFeatureConverter(
+        **({"chunk_tokens": LENGTH, "highest_id": 410} | changes), apply_length_check=False
+    )
+    return list(converter._convert_features(dataset, {"targets": length}).as_numpy_iterator())
+
+
+def test_chunks_are_checked() -> None:
+    tf, _ = host_tensorflow.tensorflow_text()
+    whole = list(range(404, 411))
+    np.testing.assert_array_equal(converted(whole)[0]["tokens"], whole)
+    for values, message in (
+        (whole[:-1], "not 7 tokens long"),
+        ([*whole[:-1], 411], "no piece of text"),
+        ([*whole[:-1], 0], "padding"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            converted(values)
+    with pytest.raises(UserError, match="never packed"):
+        converted(whole, pack=True)
+    with pytest.raises(UserError, match="chunks of 8 tokens"):
+        CONVERTER().get_model_feature_lengths({"targets": 8})
+
+
+def test_a_vocabulary_lays_its_sentinels_like_t5(seqio_vocabulary) -> None:
+    facts = vocabulary_facts(seqio_vocabulary)
+    # 411 pieces, 100 sentinels, [M].
+    assert (facts.sentencepiece_size, facts.sentinel_id(0), facts.mask_token_id) == (411, 510, 511)
+    with pytest.raises(UserError, match="0 sentinels"):
+        vocabulary_facts(host_tensorflow.seqio().PassThroughVocabulary(511))
