@@ -8,9 +8,10 @@ dropout's masks, which T5X draws per microbatch, do depend on it.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -154,7 +155,7 @@ class _ChunkModel(models.EncoderDecoderModel):
         input_vocabulary: seqio.Vocabulary,
         output_vocabulary: seqio.Vocabulary,
         optimizer_def: Any,
-        dtype: str = "bfloat16",
+        dtype: Literal["float32", "bfloat16"] = "bfloat16",
         decode_fn: models.DecodeFnCallable = decoding.beam_search,
     ) -> None:
         if seed is None:
@@ -179,7 +180,7 @@ class _ChunkModel(models.EncoderDecoderModel):
         self.config = config
         self.seed = seed
         self.facts = facts
-        self._network = Network(config.model, dtype=jnp.dtype(dtype))
+        self._network = Network(dataclasses.replace(config.model, compute_dtype=dtype))
 
     def get_initial_variables(
         self,
@@ -315,7 +316,7 @@ class FinetuneModel(models.EncoderDecoderModel):
         input_vocabulary: seqio.Vocabulary,
         output_vocabulary: seqio.Vocabulary,
         optimizer_def: Any,
-        dtype: str = "bfloat16",
+        dtype: Literal["float32", "bfloat16"] = "bfloat16",
         decode_fn: models.DecodeFnCallable = decoding.beam_search,
     ) -> None:
         super().__init__(
