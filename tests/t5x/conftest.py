@@ -13,7 +13,8 @@ import pytest
 
 from spactor.config import PretrainConfig
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "spactor")]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "spactor"))
 from tiny_model import VOCABULARY, tiny_config
 
 needs_t5x = [

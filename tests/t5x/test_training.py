@@ -21,7 +21,6 @@ from spactor.data import corpus, prepare
 from spactor.step import HYBRID_ONLY
 from spactor.t5x import convert
 
-
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
 
