@@ -82,7 +82,8 @@ def without_hybrid_parts(state: TrainState) -> TrainState:
 @functools.cache
 def _build_init(config: PretrainConfig, stage: Stage) -> Callable[[Array], TrainState]:
     network = Network(config.model)
-    tokens = jnp.zeros((1, 2), jnp.int32)
+    # NumPy's, because this is cached: under eval_shape an array of JAX's would be a tracer.
+    tokens = np.zeros((1, 2), np.int32)
 
     def init(key: Array) -> TrainState:
         params = network.init(key, tokens, tokens, method=Network.touch_all)["params"]
