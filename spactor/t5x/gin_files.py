@@ -49,8 +49,10 @@ _HEAD = "# {what} Written by `python -m spactor.t5x.gin_files`; don't edit.\n"
 def _bindings(name: str, config: Any, **others: str) -> str:
     lines = [f"{name}:"]
     for field in dataclasses.fields(config):
-        value = others.get(field.name, repr(getattr(config, field.name)))
-        lines.append(f"  {field.name} = {value}")
+        value = getattr(config, field.name)
+        # A nested configuration is bound by name; one that nobody names is left at its default.
+        if field.name in others or not dataclasses.is_dataclass(value):
+            lines.append(f"  {field.name} = {others.get(field.name, repr(value))}")
     return "\n".join(lines) + "\n"
 
 
@@ -69,7 +71,12 @@ def size_text(name: str, config: PretrainConfig) -> str:
         f"LEARNING_RATE_FACTOR = {optimizer.learning_rate_factor!r}\n"
         f"WARMUP_STEPS = {optimizer.warmup_steps}\n"
         f"CHUNK_LENGTHS = {{'targets': {config.lengths.chunk_tokens}}}\n",
-        _bindings("config.ModelConfig", config.model, dropout_rate="%DROPOUT_RATE"),
+        _bindings(
+            "config.ModelConfig",
+            config.model,
+            dropout_rate="%DROPOUT_RATE",
+            compute_dtype="%DTYPE",
+        ),
         _bindings("config.CorruptionConfig", config.corruption),
         _bindings("config.ObjectiveConfig", config.objective),
         _bindings(

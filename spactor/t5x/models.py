@@ -26,7 +26,7 @@ from t5x.examples.t5 import network as stock
 
 from spactor import corruption, objective
 from spactor import step as steps
-from spactor.config import ModelConfig, PretrainConfig, Stage
+from spactor.config import CurriculumConfig, ModelConfig, PretrainConfig, Stage
 from spactor.data import vocabulary
 from spactor.errors import UserError
 from spactor.network import Network
@@ -142,7 +142,8 @@ class _ChunkModel(models.EncoderDecoderModel):
       dtype: of activations.
 
     Raises:
-      UserError: the vocabulary does not fit the model, or there is no seed.
+      UserError: the vocabulary does not fit the model, there is no seed, or the configuration
+        has a curriculum beside τ.
     """
 
     stage: Stage
@@ -160,6 +161,11 @@ class _ChunkModel(models.EncoderDecoderModel):
     ) -> None:
         if seed is None:
             raise UserError("RANDOM_SEED is None: give a whole number, unseeded runs are refused")
+        if config.curriculum != CurriculumConfig():
+            raise UserError(
+                "this configuration has a curriculum, which T5X's steps do not follow: "
+                "train it with the local engine"
+            )
         facts = vocabulary_facts(output_vocabulary)
         vocabulary.require(
             facts, vocab_size=config.model.vocab_size, noise_spans=config.lengths.noise_spans
