@@ -23,7 +23,8 @@ from typing import Any
 
 import pandas as pd
 
-from repro.published import RELATIVE_FLOPS, SUITE_AVERAGE
+from repro.published import RELATIVE_FLOPS
+from repro.quantities import SUITE_AVERAGE
 from repro.records import SELECTIONS
 from spactor.errors import UserError
 

@@ -1,6 +1,6 @@
 """What each number may be: tasks and their metrics, units and ranges.
 
-A score of a suite is per cent, 0 to 100, correlations −100 to 100. ``TASKS`` names every task of
+A score of a suite is per cent, 0 to 100, correlations −100 to 100. ``tasks`` names every task of
 the paper (Tables 6 to 17) and every embedded stand-in; any other is a slip of the pen.
 """
 
@@ -19,7 +19,7 @@ import pandas as pd
 from spactor.data.suites import SUITES as EMBEDDED_SUITES
 from spactor.errors import UserError
 
-AVERAGE = "average"
+SUITE_AVERAGE = "average"
 """A suite's score over its tasks; such a record names no task."""
 SUSPECT_ACCURACIES = 3
 """So many accuracies of one suite, each above 0 and at most 1, are fractions."""
@@ -111,7 +111,7 @@ def quantity_of(suite: str, metric: str) -> Quantity:
     """
     if suite:
         # A suite of correlations averages below zero too.
-        below_zero = metric == AVERAGE or metric.endswith("_corrcoef")
+        below_zero = metric == SUITE_AVERAGE or metric.endswith("_corrcoef")
         return _CORRELATION if below_zero else _PERCENT
     if metric.startswith("timing/"):
         if "relative" in metric:
@@ -140,10 +140,9 @@ def check(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     known = {pair: quantity_of(*pair) for pair in pairs}
     of_row = [known[pair] for pair in zip(frame["suite"], frame["metric"], strict=True)]
     _check_tasks(frame, where)
-    for row, (quantity, unit, value) in enumerate(
-        zip(of_row, frame["unit"], frame["value"], strict=True), start=1
+    for row, (quantity, metric, unit, value) in enumerate(
+        zip(of_row, frame["metric"], frame["unit"], frame["value"], strict=True), start=1
     ):
-        metric = frame["metric"].iloc[row - 1]
         if unit and quantity.unit and unit != quantity.unit:
             raise UserError(
                 f"{where}: row {row}, {metric} is given in {unit!r}: convert it to "
@@ -163,7 +162,7 @@ def check(frame: pd.DataFrame, where: str) -> pd.DataFrame:
 def _check_tasks(frame: pd.DataFrame, where: str) -> None:
     scored = frame.loc[(frame["suite"] != "") | (frame["task"] != ""), ["suite", "task", "metric"]]
     for row, suite, task, metric in scored.drop_duplicates().itertuples(name=None):
-        if not task and metric == AVERAGE:
+        if not task and metric == SUITE_AVERAGE:
             continue
         if (suite, task) not in tasks():
             of_suite = ", ".join(name for known, name in tasks() if known == suite)

@@ -25,6 +25,7 @@ from tables.cells import (
     Row,
     Table,
     notes_on_cells,
+    notes_on_missing,
 )
 from tables.rendering import render
 from tables.score_table import RULE, SUITE_HEADINGS, describe, format_steps, row_order
@@ -268,8 +269,7 @@ def _footnotes(source: str, tasks: list[TaskColumn], rows: tuple[Row, ...]) -> t
             "Median over runs of what each scored at its selected fine-tuning step, "
             f"{RULE} of its suite. Steps are on the paper's scale."
         )
-    if any(part.missing for row in rows for cell in row.cells for part in cell.numbers):
-        notes.append("not run: the records hold no such number.")
+    notes += notes_on_missing(rows)
     if any(part.words for row in rows for cell in row.cells for part in cell.parts):
         notes.append(f"{ILLEGIBLE}: the paper prints a number that its text has lost.")
     return tuple(notes)

@@ -211,6 +211,13 @@ def rounded(value: float, decimals: int, style: Style = "plain") -> str:
     return f"+{text}" if style == "signed" and value > 0 else text
 
 
+def notes_on_missing(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The footnote that explains "not run", where a cell or a part of one says it."""
+    if any(part.missing for row in rows for cell in row.cells for part in cell.numbers):
+        return (f"{NOT_RUN}: the records hold no such number.",)
+    return ()
+
+
 def notes_on_cells(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
     """A footnote for every different note, naming the cells it stands for.
 

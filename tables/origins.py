@@ -15,8 +15,8 @@ import pandas as pd
 
 import tables
 from analysis import compiled, scores
-from repro.published import SUITE_AVERAGE
 from repro.published.lines import line_of
+from repro.quantities import SUITE_AVERAGE
 from repro.records import SELECTIONS, SIZES, sole_profile
 from tables.places import Place, find, setting_records, shown_records
 from tables.score_table import RULE, describe, format_steps

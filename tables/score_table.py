@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.required import RequiredRun
 from analysis.scores import relative_flops, summary
 from repro.records import SELECTIONS, SUITES, TAUS, sole_profile
-from tables.cells import MISSING, Cell, Column, Row, Table
+from tables.cells import MISSING, Cell, Column, Row, Table, notes_on_missing
 
 SUITE_HEADINGS = dict(
     zip(SUITES, ("GLUE", "SuperGLUE", "SQuAD", "CNNDM", "Rainbow", "MMLU", "BBH"), strict=True)
@@ -152,6 +152,4 @@ def _footnotes(
             if cell.runs != usual
         ]
         notes.append(f"Runs per cell: {usual}, except {'; '.join(others)}.")
-    if any(cell.missing for row in rows for cell in row.cells):
-        notes.append("not run: the records hold no such number.")
-    return tuple(notes)
+    return (*notes, *notes_on_missing(rows))

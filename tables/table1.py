@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.required import RequiredRun
 from repro.records import sole_profile
 from repro.specs import FLAN_SUITES
-from tables.cells import MISSING, Cell, Column, Row, Table, notes_on_cells
+from tables.cells import MISSING, Cell, Column, Row, Table, notes_on_cells, notes_on_missing
 from tables.rendering import render
 from tables.score_table import SUITE_HEADINGS, describe
 
@@ -50,8 +50,7 @@ def compute(records: pd.DataFrame) -> Table:
     notes = list(notes_on_cells(columns, rows))
     if source == "measured":
         notes.append("Tasks are those with scores in the records; FLAN's are of MMLU and BBH.")
-    if any(cell.missing for row in rows for cell in row.cells):
-        notes.append("not run: the records hold no such number.")
+    notes += notes_on_missing(rows)
     return Table(
         number=NUMBER,
         source=source,

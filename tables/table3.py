@@ -24,7 +24,7 @@ from repro import published
 from repro.published import RELATIVE_SPEED
 from repro.records import SIZES, sole_profile
 from spactor.config import Stage
-from tables.cells import MISSING, Cell, Column, Row, Statistic, Table
+from tables.cells import MISSING, Cell, Column, Row, Statistic, Table, notes_on_missing
 from tables.rendering import render
 from tables.score_table import describe
 
@@ -192,9 +192,7 @@ def _footnotes(source: str, notes: list[str], rows: list[Row]) -> tuple[str, ...
         written.append(
             "GFLOPs: analytic, matrix products only, whole batch, backward = 2 × forward."
         )
-    if any(cell.missing for row in rows for cell in row.cells):
-        written.append("not run: the records hold no such number.")
-    return tuple(written)
+    return (*written, *notes_on_missing(rows))
 
 
 __all__ = ["DOC", "NUMBER", "compute", "render", "requires"]

@@ -22,7 +22,6 @@ from repro.published import RELATIVE_FLOPS, RELATIVE_SPEED
 from repro.specs import step_label
 from spactor.config import PAPER
 
-BASE_TAU_250K = Row("base", "250K", 500_000)
 LARGE = Row("large", "120K", 500_000)
 SAID_EXTRA = Fraction("0.375")
 """Section 3.2.3: a first-stage step costs so much more than the baseline's."""

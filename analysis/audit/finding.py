@@ -11,7 +11,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from repro import quantities
-from repro.published import RELATIVE_FLOPS, SUITE_AVERAGE
+from repro.published import RELATIVE_FLOPS
+from repro.quantities import SUITE_AVERAGE
 from repro.specs import step_label
 from spactor.errors import UserError
 

@@ -25,7 +25,6 @@ from spactor.errors import UserError
 
 TABLES = tuple(range(1, 18))
 FINETUNING_PLACE = "Appendix A.2"
-SUITE_AVERAGE = "average"
 RELATIVE_FLOPS = "cost/relative_pretraining_flops"
 RELATIVE_SPEED = "timing/relative_seqs_per_second"
 
