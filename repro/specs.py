@@ -258,15 +258,16 @@ def load_profile(name: str) -> Profile:
 def parse_profile(name: str, text: str, where: str) -> Profile:
     """Builds a profile from TOML text; unknown keys are errors.
 
+    ``extends = "micro"`` takes that profile's settings wherever the text has none of its own.
+
     Args:
       name: of the profile.
       text: TOML.
       where: what to call the source in an error.
     """
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{where}: not valid TOML ({error}): mend the file") from None
+    values = _read(text, where)
+    if "extends" in values:
+        values = _over(_extended(values.pop("extends"), where), values)
     plain = from_mapping(
         _PlainSettings, {key: values[key] for key in values if key not in _TABLES}, where
     )
@@ -290,6 +291,31 @@ def parse_profile(name: str, text: str, where: str) -> Profile:
         matrix=types.MappingProxyType(matrix),
         variants=variants,
     )
+
+
+def _read(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{where}: not valid TOML ({error}): mend the file") from None
+
+
+def _extended(name: object, where: str) -> dict[str, Any]:
+    """Settings of the profile that another one extends."""
+    if name not in profile_names():
+        raise UserError(f"{where}: extends {name!r}: give one of {', '.join(profile_names())}")
+    path = resources.files("repro") / "profiles" / f"{name}.toml"
+    return _read(path.read_text("utf-8"), f"profile {name}")
+
+
+def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """One table over another: what both have is the second's, tables again one over another."""
+    both = {key: _over(base[key], own[key]) for key in own if _are_tables(base.get(key), own[key])}
+    return {**base, **own, **both}
+
+
+def _are_tables(*values: object) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 @dataclass(frozen=True, kw_only=True)

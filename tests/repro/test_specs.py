@@ -2,6 +2,7 @@ import dataclasses
 import re
 import tomllib
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -191,3 +192,33 @@ def test_flan_suites_differ_as_in_the_paper(name: str) -> None:
     assert flan["reset_optimizer"] and not usual["reset_optimizer"]
     differ = {"learning_rate", "dropout_rate", "batch_size", "reset_optimizer"}
     assert {key for key in usual if usual[key] != flan[key]} == differ
+
+
+def test_a_profile_that_extends_another(tmp_path) -> None:
+    """Tables lie one over another; everything else is the extending profile's, where it says so."""
+    path = tmp_path / "longer.toml"
+    path.write_text('extends = "micro"\npurpose = "more runs"\n[matrix.base]\nruns = 5\n')
+    micro, longer = load_profile("micro"), load_profile(str(path))
+    base = dataclasses.replace(micro.matrix["base"], runs=5)
+    assert longer == dataclasses.replace(
+        micro, name="longer", purpose="more runs", matrix={**micro.matrix, "base": base}
+    )
+
+
+def test_a_profile_that_extends_nothing_known() -> None:
+    with pytest.raises(UserError, match="mine: extends 'giant': give one of smoke, micro"):
+        parse_profile("mine", 'extends = "giant"', "mine")
+
+
+def test_the_micro_study_is_micro_with_the_papers_runs() -> None:
+    path = Path(__file__).parents[2] / "results" / "micro" / "study.toml"
+    study, micro = load_profile(str(path)), load_profile("micro")
+    assert {size: row.runs for size, row in study.matrix.items()} == {"base": 5, "large": 3}
+    assert [str(tau) for tau in study.matrix["base"].taus] == ["0", "60K", "120K", "250K", "inf"]
+    (spec,) = study.select(taus=["inf"], seeds=[0])
+    assert study.finetuned_at(spec) == (120_000, 250_000, 500_000, 750_000, 1_000_000)
+    assert (study.sizes, study.finetuning, study.suites) == (
+        micro.sizes,
+        micro.finetuning,
+        micro.suites,
+    )
