@@ -86,7 +86,8 @@ def compute(records: pd.DataFrame) -> Table:
         for parameter in PARAMETERS
     )
     notes = list(notes_on_cells(COLUMNS, rows))
-    if any(cell.missing for row in rows for cell in row.cells):
+    cells = [cell for row in rows for cell in row.cells]
+    if any(part.missing for cell in cells for part in cell.numbers):
         notes.append("not run: the records hold no such setting.")
     return Table(
         number=NUMBER,

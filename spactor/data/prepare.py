@@ -211,7 +211,7 @@ def _write_lookup(path: Path, fingerprint: str) -> None:
 def _write_all(
     work: Path, packages: Sequence[corpus.Package], data: DataConfig, report: Report
 ) -> dict[str, Any]:
-    report(f"reading the docstrings of {len(packages)} packages")
+    report(f"reading the docstrings of {len(packages)} package{'s' * (len(packages) != 1)}")
     documents = corpus.read_documents(packages)
     by_split: dict[corpus.Split, list[corpus.Document]] = {split: [] for split in corpus.SPLITS}
     for document in documents:

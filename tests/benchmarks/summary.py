@@ -15,6 +15,7 @@ TOLD = {
     "processor_ratio": "ratio of processor times {:.3f}",
     "speed_ratio": "sequences per second over the control's {:.2f}",
     "flops_ratio": "by counted FLOPs {:.3f}",
+    "bytes_ratio": "by bytes that the program reads and writes {:.3f}",
     "published_flops_ratio": "of the published size {:.3f}",
     "sequences_per_second": "{:,.1f} sequences per second",
     "flops_per_second": "{:.3g} FLOPs per second and device",

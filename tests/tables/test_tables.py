@@ -144,6 +144,15 @@ def test_a_measured_table_5_with_settings_of_one_size():
     assert cells["Batch Size"] == ["not run", "not run"]
 
 
+def test_table_5_says_what_not_run_means_where_only_part_of_a_cell_is_missing(monkeypatch):
+    monkeypatch.setattr(tables.get(5), "PARAMETERS", (tables.get(5).PARAMETERS[10],))
+    monkeypatch.setattr(tables.get(5), "SIZES", ("base",))
+    row = {**synthetic.COMMON, "size": "base", "metric": "setting/noise_density", "value": 0.15}
+    table = tables.get(5).compute(records.from_rows([row]))
+    assert [cell.text() for cell in table.rows[0].cells] == ["(r = 15%, μ = not run)"]
+    assert table.footnotes == ("not run: the records hold no such setting.",)
+
+
 @pytest.mark.parametrize(
     ("value", "decimals", "printed"),
     [
