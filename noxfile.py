@@ -90,6 +90,22 @@ def smoke(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def study(session: nox.Session) -> None:
+    """Trains the micro study (results/micro/study.toml) and keeps its records; a night.
+
+    May be stopped; it goes on from there. Passes on --runs, --size, --tau and --seed.
+    """
+    home = ROOT / "results" / "micro"
+    profile = ("--profile", str(home / "study.toml"))
+    where = _options(session.posargs, "--runs")
+    _repro(session, "prepare", *profile, *where)
+    _repro(session, "run", *profile, *session.posargs)
+    _repro(session, "collect", *profile, *where)
+    runs = Path(where[1]) if where else ROOT / "runs"
+    shutil.copytree(runs / "study" / "records", home, dirs_exist_ok=True)
+
+
+@nox.session(default=False)
 def t5x_smoke(session: nox.Session) -> None:
     """Thirty steps through stock T5X, both stages and a fine-tuning, and Table 2; needs T5X."""
     profile = ("--profile", str(ROOT / "tests" / "t5x" / "thirty.toml"))

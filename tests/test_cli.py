@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from repro import cli, folders
+from repro import cli, folders, records
 from repro.cli import training
 from spactor.errors import UserError
 
@@ -114,6 +114,16 @@ def test_a_damaged_file_of_records(capsys: pytest.CaptureFixture[str], tmp_path:
 HEADER = "source,profile,size,tau,seed,finetune_seed,checkpoint,step,paper_step,suite,task,metric"
 HEADER += ",value,unit,selection"
 GOOD = "measured,paper,base,0,0,0,500000,10,,glue,cola,matthews_corrcoef,55.5,percent,"
+
+
+def test_a_folder_of_records(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What `repro collect` wrote is as good elsewhere as in a folder of runs."""
+    text, kept = tmp_path / "kept.csv", tmp_path / "kept"
+    text.write_text(f"{HEADER}\n{GOOD}\n")
+    kept.mkdir()
+    records.write(records.read(text), kept / "metrics.parquet")
+    of_file, of_folder = (run(capsys, "table", "6", "--from", str(path)) for path in (text, kept))
+    assert of_folder == of_file and of_file[0] == 0 and "55.5" in of_file[1]
 
 
 @pytest.mark.parametrize(

@@ -39,14 +39,16 @@ Engine = Annotated[
 ]
 Study = Annotated[
     str,
-    typer.Option("--study", help="A study instead: lambda, mlm, generator, means or curriculum."),
+    typer.Option(
+        "--study", help="A study instead: lambda, mlm, generator, means, curriculum or scratch."
+    ),
 ]
 Source = Annotated[
     str,
     typer.Option(
         "--from",
-        help="Where the numbers come from: 'published', a file of records, or a folder of runs "
-        "(by default that of --runs).",
+        help="Where the numbers come from: 'published', a file or folder of records, or a folder "
+        "of runs (by default that of --runs).",
     ),
 ]
 Data = Annotated[
@@ -83,13 +85,15 @@ class Measured:
 
 
 def measured(source: str, profile: str, runs: Path) -> Measured:
-    """Records of our runs: of a folder of runs, or of a file, with what lies beside it."""
+    """Records of our runs: of a folder of runs, or of records, with what lies beside them."""
     from repro import collect, folders, records
     from repro.specs import load_profile
 
     if source == "published":
         raise UserError("the paper prints no series of numbers: leave --from out, or name a file")
     path = Path(source) if source else runs
+    if source and (path / collect.METRICS).is_file():
+        path /= collect.METRICS
     if path.is_file():
         metrics, output = path, path.parent / "output"
     elif source and not path.exists():
