@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from spactor import files
 from spactor.errors import UserError
 
 Program = TypeVar("Program", bound=Hashable)
@@ -40,9 +41,7 @@ def load(
 
 def write(path: Path, data: Mapping[str, Any]) -> None:
     """Replaces a file as a whole."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
-    temporary.replace(path)
+    files.write_atomically(path, (json.dumps(data, indent=1) + "\n").encode())
 
 
 def renew(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.records import write_atomically
+from spactor.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

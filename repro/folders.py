@@ -16,14 +16,13 @@ Layout::
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from spactor import files
 from spactor.errors import UserError
 
 MARKER = "spactor-runs.json"
@@ -125,24 +124,13 @@ def set_aside(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes a JSON file whole or not at all: temporary name, fsync, rename."""
+    """Writes a JSON file whole or not at all.
+
+    Raises:
+      UserError: the disk refused.
+    """
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        # The rename itself must survive a loss of power.
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    files.write_atomically(path, text.encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

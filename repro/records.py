@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -43,6 +42,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from repro import quantities
+from spactor import files
 from spactor.errors import UserError
 
 SOURCES = ("measured", "published")
@@ -228,37 +228,7 @@ def write(frame: pd.DataFrame, path: Path | str) -> None:
     table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
-    write_atomically(path, buffer.getvalue())
-
-
-def write_atomically(path: Path | str, data: bytes) -> None:
-    """Puts ``data`` at ``path`` in one step: a reader sees the old file or the whole new one.
-
-    Raises:
-      UserError: the disk refused (full, read-only, no permission); the old file is untouched.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"{path}: could not be written ({reason}); mend that and try again"
-        ) from error
+    files.write_atomically(path, buffer.getvalue())
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

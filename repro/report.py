@@ -24,6 +24,7 @@ from analysis.claims import showing
 from figures import drawing
 from repro import published
 from repro import records as record_files
+from spactor import files
 from tables import breakdowns
 from tables.cells import Cell, Column, Row, Table
 from tables.score_table import SUITE_HEADINGS
@@ -120,7 +121,7 @@ def write_report(
       UserError: records are invalid or of several profiles, or the disk refused.
     """
     path = Path(path)
-    record_files.write_atomically(path, page(records, timing, provenance).encode())
+    files.write_atomically(path, page(records, timing, provenance).encode())
     return path
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from spactor import corruption, objective, step
+from spactor import corruption, files, objective, step
 from spactor.checkpoints import restore_parent
 from spactor.config import PretrainConfig
 from spactor.data import manifest
@@ -113,6 +113,4 @@ def write(
         else piece_names(model, arrays.vocabulary, values.tolist())
         for name, values in followed.items()
     }
-    temporary = folder / f"{FILE}.tmp"
-    temporary.write_text(json.dumps(plain, ensure_ascii=False), encoding="utf-8")
-    temporary.replace(folder / FILE)
+    files.write_atomically(folder / FILE, json.dumps(plain, ensure_ascii=False).encode())

@@ -14,7 +14,6 @@ the replaced-token-detection head are no part of a T5 and are left out.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -30,6 +29,7 @@ from safetensors.numpy import save_file
 from spactor.config import ModelConfig
 from spactor.data.vocabulary import EOS_ID, PAD_ID
 from spactor.errors import UserError
+from spactor.files import make_durable
 from spactor.huggingface_tokenizer import tokenizer_files
 from spactor.network import MAX_DISTANCE, NUM_BUCKETS
 from spactor.objective import Params
@@ -238,14 +238,14 @@ def save(
         # The library writes for the owner's eyes alone; the others are as the user has set it.
         (work / WEIGHTS_FILE).chmod((work / CONFIG_FILE).stat().st_mode)
         for path in (*work.iterdir(), work):
-            _make_durable(path)
+            make_durable(path)
         # Another process may have made it since.
         _require_new(folder)
         work.rename(folder)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
-    _make_durable(folder.parent)
+    make_durable(folder.parent)
 
 
 def load(folder: Path, model: ModelConfig) -> Params:
@@ -333,11 +333,3 @@ def _require_new(folder: Path) -> None:
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
-
-
-def _make_durable(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,7 @@ machine without TensorFlow can train and decode, and another one score.
 
 from __future__ import annotations
 
-import os
+import io
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from spactor import files
 from spactor.errors import UserError
 
 FOLDER = "predictions"
@@ -53,13 +54,9 @@ def write(folder: Path, step: int, predictions: Mapping[str, np.ndarray]) -> Non
       predictions: int32[V, T] of each task.
     """
     path = _path(folder, step)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, **predictions)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **predictions)  # type: ignore[arg-type]
+    files.write_atomically(path, buffer.getvalue())
 
 
 def read(folder: Path, step: int) -> dict[str, np.ndarray]:

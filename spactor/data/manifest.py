@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spactor import files
 from spactor.errors import UserError
 
 FORMAT = 1
@@ -46,11 +46,8 @@ def fingerprint_of(manifest: Mapping[str, Any]) -> str:
 
 def write(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Writes the manifest and makes it durable."""
-    with (folder / FILE_NAME).open("w", encoding="utf-8") as file:
-        json.dump(manifest, file, indent=2, sort_keys=True, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
+    text = json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    files.write_atomically(folder / FILE_NAME, text.encode())
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -30,6 +30,7 @@ from spactor.data import corpus, manifest, suite_encoding, suites, vocabulary
 from spactor.data.suites.sources import sources
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
+from spactor.files import make_durable, refused, write_atomically
 
 _UNFINISHED = "unfinished-"
 
@@ -86,13 +87,7 @@ def _disk_errors(cache: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        fault = error.strerror or str(error)
-        mend = (
-            "free some space"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT)
-            else "name a folder that can be written"
-        )
-        raise UserError(f"{error.filename or cache}: {fault}; {mend} and run again") from error
+        raise refused(error, Path(error.filename or cache)) from error
 
 
 def _code_digest() -> str:
@@ -188,24 +183,11 @@ def _move_into_place(work: Path, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
     else:
         work.rename(folder)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    make_durable(folder.parent)
 
 
 def _write_lookup(path: Path, fingerprint: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump({"fingerprint": fingerprint}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_atomically(path, json.dumps({"fingerprint": fingerprint}).encode())
 
 
 def _write_all(
@@ -222,7 +204,7 @@ def _write_all(
     names: tuple[corpus.Split, ...] = ("train", "validation")
     texts = {name: [document.text for document in by_split[name]] for name in names}
     model = vocabulary.train(texts["train"], data.vocab_size)
-    _write_bytes(work / manifest.VOCABULARY_FILE, model)
+    write_atomically(work / manifest.VOCABULARY_FILE, model)
     facts = VocabularyFacts.of_pieces(vocabulary.pieces_for(data.vocab_size))
 
     report(f"encoding with {facts.sentencepiece_size:,} pieces")
@@ -268,7 +250,7 @@ def _write_all(
     }
     result["fingerprint"] = manifest.fingerprint_of(result)
     manifest.write(work, result)
-    _sync_folder(work)
+    make_durable(work)
     return result
 
 
@@ -291,19 +273,11 @@ def _document_line(document: corpus.Document) -> str:
     return json.dumps(fields)
 
 
-def _write_bytes(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    _write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _write_array(path: Path, stream: np.ndarray) -> None:
-    with path.open("wb") as file:
-        np.save(file, stream, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
+    buffer = io.BytesIO()
+    np.save(buffer, stream, allow_pickle=False)
+    write_atomically(path, buffer.getvalue())

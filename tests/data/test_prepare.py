@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def test_c4_is_refused(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_made(tmp_path: Path, small_config: DataConfig) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match=r"Not a directory; name a folder that can be written"):
+    with pytest.raises(UserError, match=r"\(Not a directory\); name a folder that can be written"):
         prepare.prepare(tmp_path / "file" / "cache", small_config)
 
 
@@ -156,11 +157,11 @@ def test_a_disk_that_fills_leaves_nothing_behind(
     small_config: DataConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def full(path: Path, content: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(prepare, "_write_bytes", full)
-    with pytest.raises(UserError, match=r"No space left on device; free some space"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"\(No space left on device\); free some space"):
         prepare.prepare(tmp_path, small_config)
     assert [path.name for path in tmp_path.iterdir()] == ["prepare.lock"]
 
