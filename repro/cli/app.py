@@ -57,6 +57,14 @@ Data = Annotated[
         "--data", help="A prepared data folder to read, instead of preparing one on this machine."
     ),
 ]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="SPACTOR_DATA_DIR",
+        help="Your folder with C4, T5's vocabulary and the benchmarks, which mini and paper read.",
+    ),
+]
 DEFAULT_PROFILE = "micro"
 DEFAULT_RUNS = Path("runs")
 

@@ -29,6 +29,9 @@ from spactor.files import make_durable, refused, write_atomically
 
 _UNFINISHED = "unfinished-"
 
+FREQUENCIES = ("unigram_entropy_nats", "most_frequent_token_rate")
+"""What a manifest says of the training tokens' frequencies."""
+
 Report = Callable[[str], None]
 Write = Callable[[Path], dict[str, Any]]
 """Fills a folder and returns its manifest's facts, but for format, files and fingerprint."""

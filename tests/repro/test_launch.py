@@ -126,7 +126,7 @@ def options_of(command: str) -> dict[str, object]:
 def test_commands_are_ones_that_repro_run_takes(launcher: str) -> None:
     launch = planned(launcher)
     for job in launch.jobs:
-        given = options_of(launch.command(job, launch.bucket) + " --host 3")
+        given = options_of(launch.command(job, launch.bucket, launch.data_dir) + " --host 3")
         assert given["node"] == [job.pattern] and given["profile"] == "paper"
         assert given["runs"] == Path(launch.bucket) and given["host"] == 3
 
