@@ -77,7 +77,6 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["forecast", "--mfu", "40"], "--mfu 40 is no share of the peak"),
         (["forecast", "--price-per-chip-hour", "-1"], "--price-per-chip-hour -1: give 0 or more"),
         (["data", "describe", "--profile", "mini"], "profile mini has no embedded suites"),
-        (["data", "check", "c4", "--data-dir", "."], "c4/en has no C4: put TensorFlow Datasets'"),
         (
             ["launch", "--to", "slurm", "--out", "j", "--bucket", "/b", "--data-dir", "gs://d"],
             "--data-dir gs://d: Slurm's hosts share a folder",

@@ -73,7 +73,7 @@ def prepare(
 
     chosen = tree_of(profile, engine=engine).profile
     cache = folders.cache_folder(runs)
-    DataSource.of(chosen, None, data_dir).require(chosen)
+    DataSource.of(chosen, None, data_dir).require_here(chosen)
     folders.open_runs(runs, create=True)
     found = engine_for(chosen, cache, data_dir=data_dir).prepare(chosen, cache, print)
     print(f"prepared data: {found.folder}")

@@ -81,6 +81,18 @@ class DataSource:
                 "('repro data check c4' says what belongs there); without any, run --profile micro"
             )
 
+    def require_here(self, profile: Profile) -> None:
+        """The same on the machine that runs it.
+
+        Raises:
+          UserError: the folder named is not there, too.
+        """
+        self.require(profile)
+        if self.released is not None and not self.released.is_dir():
+            raise UserError(
+                f"--data-dir {self.released}: no such folder; give the one that holds the data"
+            )
+
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
         """Finds or builds what an engine reads of it.
 
@@ -94,7 +106,7 @@ class DataSource:
         """
         from spactor.data import manifest, prepare, released
 
-        self.require(profile)
+        self.require_here(profile)
         if self.prepared is not None:
             facts = manifest.read(self.prepared)
             self._require_fitting(profile, facts)

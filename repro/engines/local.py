@@ -27,7 +27,7 @@ class LocalEngine:
 
     def check(self, tree: Tree) -> None:
         """Refuses a profile whose data are not named."""
-        self._source.require(tree.profile)
+        self._source.require_here(tree.profile)
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
         """Builds or finds the profile's data under the cache folder, unless they were named."""

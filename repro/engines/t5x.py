@@ -65,7 +65,7 @@ class T5XEngine:
     def check(self, tree: Tree) -> None:
         """Refuses what T5X can't train, and a machine without T5X."""
         t5x_command.require_runnable(tree)
-        self._source.require(tree.profile)
+        self._source.require_here(tree.profile)
         require_installed()
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:

@@ -98,8 +98,6 @@ def prepare_for_t5x(
 
 def _require(folder: Path, wanted: Wanted, find: Callable[[Path], c4.Release]) -> c4.Release:
     """Looks at everything before hours go into something."""
-    if not folder.is_dir():
-        raise UserError(f"--data-dir {folder}: no such folder; give the one that holds the data")
     c4.vocabulary_model(folder, wanted.vocab_size)
     release = find(folder)
     for suite in wanted.suites:

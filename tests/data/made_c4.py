@@ -68,7 +68,9 @@ def write_tfds(folder: Path, rows: int = 40, version: str = "3.0.1") -> Path:
 def write_vocabulary(folder: Path, vocab_size: int = VOCAB_SIZE) -> None:
     """Writes a SentencePiece model with T5's first ids."""
     texts = [row["text"] for row in documents(200)]
-    texts += [asked for case in made_up.CASES.values() for pair in case.asked for asked in pair]
+    # Often enough that no letter of an answer is too rare for a piece.
+    cases = [asked for case in made_up.CASES.values() for pair in case.asked for asked in pair]
+    texts += 20 * [*cases, *(text for case in made_up.CASES.values() for text in case.answers)]
     # Names of a tongue of words enough to learn pieces from.
     texts += [f"{name} {name.lower()}ing {name}s" for name in dir(host_tensorflow) + dir(Path)]
     folder.mkdir(parents=True, exist_ok=True)

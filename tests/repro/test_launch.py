@@ -146,7 +146,9 @@ def test_jobs_know_where_the_data_are(launcher: str, named: str, seen: str) -> N
     assert with_data.count("data-dir") >= len(jobs_of()) and seen in with_data
     assert "data-dir" not in without and "pod-data" not in without
     if launcher == "skypilot":
-        mounted = list(yaml.safe_load_all(with_data))[1]["file_mounts"]
+        pipelines = launching.files(launcher, planned(launcher, data_dir=named))
+        text = next(text for name, text in pipelines.items() if name.endswith(".yaml"))
+        mounted = list(yaml.safe_load_all(text))[1]["file_mounts"]
         assert mounted["/data"] == {"source": named, "mode": "MOUNT"}
         assert set(mounted) == {"/runs", "/data"}
     elif launcher == "slurm":

@@ -99,11 +99,11 @@ def test_commands_on_released_data() -> None:
     paper = load_profile("paper")
     tree = build(paper, paper.select(["base"], ["250K"], [0]))
     mine = Path("/mine")
-    first, second = (node.name for node in tree.segments()[:2])
     own = ("DATA_FOLDER='/mine'", "VOCABULARY_FILE='/data/sentencepiece.model'")
-    for name, stage in ((first, "hybrid"), (second, "span_corruption")):
-        given = arguments(name, tree, mine)
-        shipped = ("pretrain", stage, "c4")
+    assert {segment.stage for segment in tree.segments()} == {"hybrid", "span_corruption"}
+    for segment in tree.segments():
+        given = arguments(segment.name, tree, mine)
+        shipped = ("pretrain", segment.stage, "c4")
         assert [word for word in given if word.startswith("--gin_file=spactor")][:3] == [
             f"--gin_file=spactor/t5x/gin/{part}.gin" for part in shipped
         ]
