@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 import made_c4
 import made_up
 
+pytestmark = pytest.mark.slow
+
 PROFILE = """
 extends = "smoke"
 suites = ["glue", "mmlu"]

@@ -41,14 +41,12 @@ def register(benchmark: Benchmark, folder: Path) -> str:
         tasks.replace_in_registry(seqio.TaskRegistry, name)
         if not task.metrics:
             continue
-        files = {
-            "lines": folder / suites.examples_file(benchmark.name, task.name, "validation"),
-            "types": folder / types_file(benchmark.name, task.name),
-        }
+        lines = folder / suites.examples_file(benchmark.name, task.name, "validation")
+        types = folder / types_file(benchmark.name, task.name)
         seqio.TaskRegistry.add(
             name,
             source=seqio.FunctionDataSource(
-                functools.partial(dataset, **files), splits=("validation",)
+                functools.partial(dataset, lines=lines, types=types), splits=("validation",)
             ),
             preprocessors=[],
             output_features=registry.features(vocabulary),
