@@ -31,22 +31,13 @@ SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu")
 WANTED = released.Wanted(
     vocab_size=made_c4.VOCAB_SIZE, train_tokens=3000, validation_tokens=500, suites=SUITES
 )
-SCORED = [
-    (suite, task.name)
-    for suite in SUITES
-    for task in benchmarks.BENCHMARKS[suite].tasks
-    if task.metrics and (suite != "mmlu" or task.name == "anatomy")
-]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_rows() -> Iterator[None]:
     """Benchmarks that expect as many rows as were made up; of MMLU one subject."""
-    small = {name: made_up.shrunk(each) for name, each in benchmarks.BENCHMARKS.items()}
-    anatomy = tuple(task for task in small["mmlu"].tasks if task.name == "anatomy")
-    small["mmlu"] = dataclasses.replace(small["mmlu"], tasks=anatomy)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(vars(benchmarks), "BENCHMARKS", small)
+        made_up.shrink_all(patch, subjects=1)
         yield
 
 
@@ -146,7 +137,7 @@ def test_scores_are_the_benchmarks_own(suite: str, prepared_folder: Path, tmp_pa
     """Without the user's folder: right answers, none, and those whose scores are known by hand."""
     tokens = suite_tokens.read(prepared_folder, suite)
     vocabulary = seqio_vocabulary(prepared_folder)
-    names = [name for of, name in SCORED if of == suite]
+    names = [task.name for task in benchmarks.benchmark_named(suite).tasks if task.metrics]
 
     def scores(answers: dict[str, np.ndarray], step: int) -> dict[str, float]:
         predictions.write(tmp_path, step, answers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Iterator
@@ -34,10 +33,8 @@ GLUE, MMLU = (f"base/s0/sc/500K/finetune-{suite}/f0" for suite in ("glue", "mmlu
 @pytest.fixture(scope="module", autouse=True)
 def few_rows() -> Iterator[None]:
     """Benchmarks that expect as many rows as were made up; of MMLU two subjects."""
-    small = {name: made_up.shrunk(each) for name, each in benchmarks.BENCHMARKS.items()}
-    small["mmlu"] = dataclasses.replace(small["mmlu"], tasks=small["mmlu"].tasks[:2])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(vars(benchmarks), "BENCHMARKS", small)
+        made_up.shrink_all(patch, subjects=2)
         yield
 
 

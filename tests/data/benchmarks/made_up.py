@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from made_up_t5 import TFDS, Case
 
-from spactor.data import host_tensorflow
+from spactor.data import benchmarks, host_tensorflow
 from spactor.data.benchmarks import BENCHMARKS, Benchmark, FileTask, TfdsTask, bbh
 from spactor.data.benchmarks.base import LETTERS
 
@@ -217,6 +218,14 @@ def shrunk(benchmark: Benchmark) -> Benchmark:
             }
             tasks.append(dataclasses.replace(task, versions=versions))
     return dataclasses.replace(benchmark, tasks=tuple(tasks))
+
+
+def shrink_all(patch: pytest.MonkeyPatch, subjects: int) -> None:
+    """Makes every benchmark expect as many rows as were made up, and so many subjects of MMLU."""
+    small = {name: shrunk(each) for name, each in BENCHMARKS.items()}
+    mmlu = small["mmlu"]
+    small["mmlu"] = dataclasses.replace(mmlu, tasks=mmlu.tasks[:subjects])
+    patch.setitem(vars(benchmarks), "BENCHMARKS", small)
 
 
 def write_all(folder: Path, suites: Iterable[str] = tuple(BENCHMARKS)) -> None:
