@@ -31,12 +31,14 @@ from analysis.claims.evidence import FULL, SUITE_NAMES, Evidence, Missing, descr
 from analysis.flops import step_flops
 from analysis.slopes import LEVEL
 from repro import published
-from repro.records import CHECKPOINTS, SIZES, SUITES, TAUS
+from repro.records import CHECKPOINTS, SELECTIONS, SIZES, SUITES, TAUS
+from repro.subset import Subset
 from spactor.config import PAPER
 
 DRAWS = 1999
 SEED = 0
 _TABLE_4_TAU = 120_000
+READS = Subset(("cost/", "timing/"), scores=SELECTIONS[0])
 CONVENTIONS = ("paper", "analytic", "compiled", "wall clock")
 
 Curve = Mapping[int, np.ndarray]

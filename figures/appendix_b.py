@@ -30,6 +30,7 @@ _GUIDE: dict[str, Any] = {"color": "#D55E00", "linestyle": "--", "linewidth": 1.
 requires: tuple[RequiredRun, ...] = tuple(
     RequiredRun(trend.SIZE, tau, 1_000_000) for tau in ("0", "inf")
 )
+reads = trend.READS
 
 
 def compute(records: pd.DataFrame) -> trend.TrendResult:

@@ -19,6 +19,7 @@ import pandas as pd
 from analysis.required import RequiredRun
 from figures import drawing
 from repro.records import EXAMPLE, sole_profile
+from repro.subset import Subset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,6 +46,7 @@ LEGEND = (
 )
 
 requires: tuple[RequiredRun, ...] = (RequiredRun(SIZE, TAU, 1_000_000),)
+reads = Subset((EXAMPLE,))
 
 
 @dataclass(frozen=True)

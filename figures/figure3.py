@@ -18,7 +18,8 @@ from analysis.required import RequiredRun
 from analysis.scores import suite_scores
 from figures import drawing
 from figures.cost_panels import HEADINGS, SIZE
-from repro.records import SUITES, sole_profile
+from repro.records import SELECTIONS, SUITES, sole_profile
+from repro.subset import Subset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +32,7 @@ CURVES = ("0", "inf")
 requires: tuple[RequiredRun, ...] = tuple(
     RequiredRun(SIZE, tau, checkpoint) for tau in CURVES for checkpoint in (500_000, 1_000_000)
 )
+reads = Subset(scores=SELECTIONS[0])
 
 
 @dataclass(frozen=True)

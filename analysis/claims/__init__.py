@@ -7,7 +7,9 @@ are on the paper's scale in both. Tests, their level and their correction are th
 
 from __future__ import annotations
 
+import functools
 import gc
+import operator
 
 import pandas as pd
 
@@ -33,6 +35,11 @@ REGISTRY: tuple[Claim, ...] = (
     *appendix_a.CLAIMS,
 )
 """Every claim, in the order of the paper's parts."""
+
+READS = functools.reduce(
+    operator.or_, (cells.subset for claim in REGISTRY for cells in claim.rests_on)
+)
+"""Every record that some claim rests on."""
 
 
 def judge(records: pd.DataFrame) -> tuple[Judgement, ...]:

@@ -61,6 +61,7 @@ def power(
 ) -> None:
     """Says how many runs each claim needs to be decided, and whether a profile has them."""
     from analysis import power as powers
+    from analysis.claims import READS
     from repro import published
     from repro.specs import load_profile
 
@@ -71,4 +72,4 @@ def power(
     if source == "published" or (not source and not is_collected(chosen.name, runs)):
         return
     print()
-    print(powers.run(measured(source, profile, runs).records, has).text())
+    print(powers.run(measured(source, profile, runs, READS).records, has).text())
