@@ -53,7 +53,7 @@ def draw(result: trend.TrendResult) -> Figure:
         figure, axes = drawing.new_figure(PANELS * len(result.readings), title, PANELS)
         for index, reading in enumerate(result.readings):
             row = axes[PANELS * index : PANELS * (index + 1)]
-            drawing.set_symbols(row[0].set_title(reading.difference))
+            drawing.set_symbols(row[0].set_title(reading.difference, fontsize=7.5))
             if reading.residuals is None:
                 for at in row:
                     drawing.mark_not_run(at, reading.reason or "too few points")

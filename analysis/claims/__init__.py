@@ -8,7 +8,6 @@ are on the paper's scale in both. Tests, their level and their correction are th
 from __future__ import annotations
 
 import functools
-import gc
 import operator
 
 import pandas as pd
@@ -54,12 +53,7 @@ def judge(records: pd.DataFrame) -> tuple[Judgement, ...]:
     0.5 · 1.375 + 0.5 = 1.188; stated: 1.2
     """
     evidence = Evidence.of(records)
-    # statsmodels collects garbage at each correction; it then passes over what is frozen.
-    gc.freeze()
-    try:
-        return tuple(_judged(claim, evidence) for claim in REGISTRY)
-    finally:
-        gc.unfreeze()
+    return tuple(_judged(claim, evidence) for claim in REGISTRY)
 
 
 def _judged(claim: Claim, evidence: Evidence) -> Judgement:
