@@ -159,14 +159,15 @@ def check(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     other_unit = ((given != "") & (units != "") & (given != units)).to_numpy(dtype=bool)
     bad = np.flatnonzero(other_unit | (values < lowest) | (values > highest))
     if len(bad):
-        raise _fault(frame.iloc[bad[0]], known[of_row[bad[0]]], where)
+        place = f"{where}: row {frame.index[bad[0]] + 1}"
+        raise _fault(frame.iloc[bad[0]], known[of_row[bad[0]]], place)
     _check_fractions(frame, where)
     unit = frame["unit"].where(frame["unit"] != "", pd.Series(units, index=frame.index))
     return frame.assign(unit=unit)
 
 
 def _fault(record: pd.Series, quantity: Quantity, where: str) -> UserError:
-    place = f"{where}: row {record.name + 1}, {record['metric']}"
+    place = f"{where}, {record['metric']}"
     if record["unit"] and quantity.unit and record["unit"] != quantity.unit:
         return UserError(f"{place} is given in {record['unit']!r}: convert it to {quantity.unit!r}")
     unit = f" {quantity.unit}" if quantity.unit else ""
