@@ -18,7 +18,7 @@ from analysis import compiled, scores
 from repro.published.lines import line_of
 from repro.quantities import DIVIDED_TASKS, SUITE_AVERAGE
 from repro.records import SELECTIONS, SIZES, sole_profile
-from tables.places import Place, find, setting_records, shown_records
+from tables.places import Place, find, setting_records, shown_records, size_of
 from tables.score_table import RULE, describe, format_steps
 
 Provenance = Sequence[Mapping[str, Any]]
@@ -88,9 +88,19 @@ def scored_runs(
         return {}
     chosen = scores.select(own, RULE)
     keys = ["tau", "checkpoint", "seed", "finetune_seed"]
-    steps = own.groupby(keys)["step"].unique()
-    last = scores.suite_scores(own, SELECTIONS[1]).set_index(keys)[["step", "score"]]
-    rows = {key: list(_tuples(group)) for key, group in chosen.groupby(keys)}
+    steps: dict[tuple[Any, ...], set[int]] = {}
+    for *key, step in own[[*keys, "step"]].itertuples(index=False, name=None):
+        steps.setdefault(tuple(key), set()).add(int(step))
+    last = {
+        tuple(key): (int(step), float(score))
+        for *key, step, score in scores.suite_scores(own, SELECTIONS[1])[
+            [*keys, "step", "score"]
+        ].itertuples(index=False, name=None)
+    }
+    rows: dict[tuple[Any, ...], list[Any]] = {}
+    for row in _tuples(chosen):
+        key = (row.tau, row.checkpoint, row.seed, row.finetune_seed)
+        rows.setdefault(key, []).append(row)
     found: dict[tuple[str, int], list[ScoredRun]] = {}
     for run in _tuples(scores.suite_scores(chosen, RULE).sort_values(keys)):
         key = (run.tau, run.checkpoint, run.seed, run.finetune_seed)
@@ -102,10 +112,8 @@ def scored_runs(
             finetune_seed=int(run.finetune_seed),
             step=int(run.step),
             score=float(run.score),
-            steps=tuple(sorted(map(int, steps[key]))),
-            last=(int(last.loc[key, "step"]), float(last.loc[key, "score"]))
-            if key in last.index
-            else None,
+            steps=tuple(sorted(steps[key])),
+            last=last.get(key),
             metrics=tuple((row.task, row.metric, float(row.value)) for row in same),
         )
         found.setdefault((run.tau, int(run.checkpoint)), []).append(one)
@@ -128,8 +136,7 @@ def explain(
     """
     module = tables.get(number)
     table = module.compute(records)
-    size = module.requires[0].size if module.requires else ""
-    place = find(table, row, column, size=size)
+    place = find(table, row, column, size=size_of(module))
     return trace(place, records, provenance)
 
 
