@@ -49,13 +49,17 @@ def unsaid() -> Markup:
 def _fitted(tokens: Sequence[Token]) -> list[Token]:
     """Headings one level down, columns with their scope, tables that may scroll."""
     fitted = []
-    for token in tokens:
+    heading = ""
+    for at, token in enumerate(tokens):
+        if token.type == "heading_open":
+            heading = tokens[at + 1].content
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{int(token.tag[1:]) + 1}"
         if token.type == "th_open":
             token.attrSet("scope", "col")
         if token.type == "table_open":
-            fitted.append(_html('<div class="scroll" tabindex="0" role="region">'))
+            label = Markup('<div class="scroll" tabindex="0" role="group" aria-label="{}">')
+            fitted.append(_html(label.format(heading)))
         fitted.append(token)
         if token.type == "table_close":
             fitted.append(_html("</div>"))

@@ -123,19 +123,20 @@ class PairedTable:
         return self.number in breakdowns.TABLES
 
     @property
+    def title(self) -> str:
+        """Of one of Tables 6 to 17, in short."""
+        breakdown = breakdowns.TABLES[self.number]
+        return f"Table {self.number}: {breakdown.title}, {breakdown.size.capitalize()}"
+
+    @property
     def ran(self) -> bool:
         """Whether any cell of ours has something in it."""
         return any(not cell.missing for row in self.ours.rows for cell in row.cells)
 
-    @functools.cached_property
-    def notes(self) -> tuple[str, ...]:
-        """Footnotes: of our table, and of the comparison."""
-        beside = f"Beside it: {self.published.caption}"
-        return (
-            *self.ours.footnotes,
-            beside,
-            *differences.notes(self.compared, self.ours, self.published),
-        )
+    @property
+    def comparison(self) -> tuple[str, ...]:
+        """How both sides were compared, and what was left out."""
+        return differences.notes(self.compared, self.ours, self.published)
 
     @functools.cached_property
     def grids(self) -> tuple[Grid, ...]:

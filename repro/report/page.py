@@ -129,6 +129,7 @@ def page(
             tree=grown,
             tree_maps=tree_map.maps(grown.segments),
             traces=traces.data,
+            common=traces.common,
             unsaid=choices.unsaid(),
             departures=choices.departures(paired[choices.SETTINGS_TABLE]),
         )
@@ -185,8 +186,8 @@ def _drawings(records: pd.DataFrame) -> list[Drawing]:
         claimed = rest.partition("\n\n")[0]
         shows = " ".join(shows.split())
         svg = drawings.inline(module.draw(module.compute(records)), f"figure{number}", shows)
-        claimed = " ".join(claimed.split()) if claimed.startswith("Claims:") else ""
-        drawn.append(Drawing(number, shows, claimed, svg))
+        claimed = claimed.replace("``", "") if claimed.startswith("Claims:") else ""
+        drawn.append(Drawing(number, shows, " ".join(claimed.split()), svg))
     return drawn
 
 

@@ -47,6 +47,13 @@ class Traces:
             "shared": [facts for _, facts in self._shared.values()],
         }
 
+    @property
+    def common(self) -> Json:
+        """What is the same for every node."""
+        everywhere = [set(facts.items()) for _, facts in self._shared.values()]
+        same = set.intersection(*everywhere) if everywhere else set()
+        return {name: value for name, value in self._first.items() if (name, value) in same}
+
     def add(self, table: PairedTable) -> None:
         """Traces every cell of a table, on both sides."""
         printed = published.load(table.number)
@@ -61,6 +68,10 @@ class Traces:
                     cell["paper"] = list(origins.trace(theirs, printed).lines)
             if cell:
                 self._cells[name] = cell
+
+    @property
+    def _first(self) -> Json:
+        return next((facts for _, facts in self._shared.values()), {})
 
     def _measured(self, place: Place) -> Json:
         if place.cell.missing and not place.suite:

@@ -59,12 +59,13 @@
   }
 
   // Filters: a field named like a row's data-… must equal it; the text must occur in the row.
-  for (const form of all("form.filter")) {
-    const rows = all(form.dataset.rows).map((row) => [row, words(row).toLocaleLowerCase("en")]);
+  for (const filter of all("search.filter")) {
+    const fields = all("[name]", filter);
+    const rows = all(filter.dataset.rows).map((row) => [row, words(row).toLocaleLowerCase("en")]);
     const parts = [...new Set(rows.map(([row]) => row.closest(".part")))].filter(Boolean);
-    const output = one("output", form);
+    const output = one("output", filter);
     function apply() {
-      const { text, ...chosen } = Object.fromEntries(new FormData(form));
+      const { text, ...chosen } = Object.fromEntries(fields.map(({ name, value }) => [name, value]));
       const wanted = text.toLocaleLowerCase("en").split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const [row, content] of rows) {
@@ -77,9 +78,8 @@
       for (const part of parts) part.hidden = !one("[data-ours]:not([hidden])", part);
       output.value = `${shown} of ${rows.length} ${output.dataset.noun}`;
     }
-    form.addEventListener("input", apply);
-    form.addEventListener("submit", (event) => event.preventDefault());
-    form.hidden = false;
+    filter.addEventListener("input", apply);
+    filter.hidden = false;
     apply();
   }
 
@@ -195,7 +195,7 @@
     const rows = group.runs.map((run) => [
       run.node || "without a name",
       run.seeds[0], run.seeds[1],
-      `${run.step} of ${run.steps.join(", ")}`,
+      run.step,
       ...(told.task ? metrics(run).map(([, , value]) => value.toFixed(4)) : [run.score.toFixed(4)]),
       ...(told.task ? [] : [run.last ? `${run.last[1].toFixed(4)} at ${run.last[0]}` : "–"]),
     ]);
@@ -206,6 +206,7 @@
       make("summary", {}, run.node || "without a name"),
       told.task ? null : listOf(run.metrics.map(([task, metric, value]) =>
         [`${task} ${metric.replaceAll("_", " ")}`, value.toFixed(4)]), "record narrow"),
+      listOf([["steps scored", run.steps.join(", ")]], "record narrow"),
       nodeOf(run)));
     const count = `${group.runs.length} run${group.runs.length === 1 ? "" : "s"}`;
     return [
@@ -221,12 +222,14 @@
     const id = idOf(cell);
     const told = traces.cells[id] ?? {};
     const { number, heading, labels, row } = titleOf(cell);
-    const numbers = all(`#numbers tr[data-cell="${id}"]`).map((line) =>
-      [2, 3, 4, 5, 6, 7, 8].map((at) => words(line.cells[at])));
+    const numbers = all(`#numbers tr[data-cell="${id}"]`).map((line) => {
+      const [, , name, ours, paper, difference, test, p, verdict] = [...line.cells].map(words);
+      return [name, ours, paper, difference, p === "–" ? verdict : `${verdict} (${test}, p = ${p})`];
+    });
     one("h2", dialog).textContent = [`Table ${number}`, ...labels, heading].join(", ");
     one(".body", dialog).replaceChildren(
       ...(numbers.length
-        ? [tableOf(["Number", "Ours", "Paper", "Difference", "Test", "p (Holm)", "Verdict"], numbers)]
+        ? [tableOf(["Number", "Ours", "Paper", "Difference", "Verdict"], numbers)]
         : []),
       make("h3", {}, "Ours"),
       ...(told.group !== undefined ? runsOf(told)
