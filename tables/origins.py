@@ -28,6 +28,8 @@ _RULES = {
     "equals",
     SELECTIONS[1]: "per run, the last fine-tuning step",
 }
+HOW_SELECTED = f"selection: {RULE}: {_RULES[RULE]}"
+"""Which of a run's fine-tuning steps its score is of."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ def scored_runs(
     chosen = scores.select(own, RULE)
     keys = ["tau", "checkpoint", "seed", "finetune_seed"]
     steps: dict[tuple[Any, ...], set[int]] = {}
-    for *key, step in own[[*keys, "step"]].itertuples(index=False, name=None):
-        steps.setdefault(tuple(key), set()).add(int(step))
+    for *of, step in own[[*keys, "step"]].itertuples(index=False, name=None):
+        steps.setdefault(tuple(of), set()).add(int(step))
     last = {
-        tuple(key): (int(step), float(score))
-        for *key, step, score in scores.suite_scores(own, SELECTIONS[1])[
+        tuple(of): (int(step), float(score))
+        for *of, step, score in scores.suite_scores(own, SELECTIONS[1])[
             [*keys, "step", "score"]
         ].itertuples(index=False, name=None)
     }
@@ -170,6 +172,22 @@ def _published(place: Place, records: pd.DataFrame, _: Provenance) -> Iterable[s
             yield f"  note: {record.note}"
 
 
+def printed_scores(frame: pd.DataFrame) -> Mapping[tuple[str, int, str, str], list[str]]:
+    """A line on every number of one published table's scores, by τ, checkpoint, suite and task."""
+    found: dict[tuple[str, int, str, str], list[str]] = {}
+    for record in _tuples(frame[frame["suite"] != ""]):
+        path, line = line_of(record)
+        told = f"{record.metric}: {path}, line {line}"
+        if not pd.isna(record.runs):
+            kind = "mean and deviation" if record.task == "" else "median"
+            told += f"; {kind} of {record.runs} runs"
+        if record.note:
+            told += f"; {record.note}"
+        key = (record.tau, int(record.checkpoint), record.suite, record.task)
+        found.setdefault(key, []).append(told)
+    return found
+
+
 def _as_printed(record: Any) -> str:
     if pd.isna(record.value):
         return record.text or "not legible"
@@ -213,7 +231,7 @@ def _score(place: Place, records: pd.DataFrame, provenance: Provenance) -> Itera
             f"τ = {place.tau}, {format_steps(place.checkpoint)}"
         )
         return
-    yield from how_scored(place, runs)
+    yield from _how_scored(place, runs)
     if not place.task:
         yield from _why_bold(place, records)
     graph = _Nodes(provenance)
@@ -232,7 +250,7 @@ def _score(place: Place, records: pd.DataFrame, provenance: Provenance) -> Itera
         yield from graph.describe(run.node, run.fingerprint)
 
 
-def how_scored(place: Place, runs: Sequence[ScoredRun]) -> Iterable[str]:
+def _how_scored(place: Place, runs: Sequence[ScoredRun]) -> Iterable[str]:
     """How a score came out of its runs, in words."""
     kind = "median" if place.task else "mean"
     what = f"{place.task} at the step selected" if place.task else "the suite's score"
@@ -240,7 +258,7 @@ def how_scored(place: Place, runs: Sequence[ScoredRun]) -> Iterable[str]:
     yield f"{kind} over {over} of {what}; a score is the mean over tasks of the mean over metrics"
     if any((place.suite, task) in DIVIDED_TASKS for run in runs for task, _, _ in run.metrics):
         yield "  MNLI's matched and mismatched set count as two tasks"
-    yield f"selection: {RULE}: {_RULES[RULE]}"
+    yield HOW_SELECTED
 
 
 def _why_bold(place: Place, records: pd.DataFrame) -> Iterable[str]:
@@ -390,4 +408,12 @@ def _tuples(frame: pd.DataFrame) -> Iterable[Any]:
     return frame.itertuples()
 
 
-__all__ = ["Origin", "ScoredRun", "explain", "how_scored", "scored_runs", "trace"]
+__all__ = [
+    "HOW_SELECTED",
+    "Origin",
+    "ScoredRun",
+    "explain",
+    "printed_scores",
+    "scored_runs",
+    "trace",
+]

@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 
 from repro import published
-from repro.published.lines import line_of
 from repro.report.numbers import PairedTable
 from tables import origins
 from tables.origins import ScoredRun
@@ -32,15 +31,16 @@ class Traces:
         self._fingerprints = [str(entry.get("fingerprint", "")) for entry in provenance]
         self._runs: dict[tuple[str, str], Mapping[tuple[str, int], tuple[ScoredRun, ...]]] = {}
         self._groups: dict[tuple[str, str, str, int], int] = {}
-        self._told: list[Json] = []
+        self._told: list[list[Json]] = []
         self._shared: dict[str, tuple[int, Json]] = {}
         self._described = [self._node(entry) for entry in provenance]
         self._cells: dict[str, Json] = {}
 
     @property
     def data(self) -> Json:
-        """Cells by id, groups of runs, nodes, and what nodes share."""
+        """The selection rule, cells by id, groups of runs, nodes, and what nodes share."""
         return {
+            "rule": origins.HOW_SELECTED,
             "cells": self._cells,
             "groups": self._told,
             "nodes": self._described,
@@ -57,7 +57,7 @@ class Traces:
     def add(self, table: PairedTable) -> None:
         """Traces every cell of a table, on both sides."""
         printed = published.load(table.number)
-        lines = _printed_scores(printed)
+        lines = origins.printed_scores(printed)
         for name, (ours, theirs) in table.places.items():
             cell = self._measured(ours)
             if theirs is not None and not theirs.cell.missing:
@@ -93,8 +93,7 @@ class Traces:
         key = (*of, place.tau, place.checkpoint)
         if key not in self._groups:
             self._groups[key] = len(self._told)
-            rule = [line for line in origins.how_scored(place, runs) if "selection" in line]
-            self._told.append({"rule": " ".join(rule), "runs": list(map(self._run, runs))})
+            self._told.append(list(map(self._run, runs)))
         return self._groups[key]
 
     def _run(self, run: ScoredRun) -> Json:
@@ -149,22 +148,6 @@ class Traces:
         }
         known = {name: str(value) for name, value in facts.items() if value}
         return self._shared.setdefault(repr(known), (len(self._shared), known))[0]
-
-
-def _printed_scores(frame: pd.DataFrame) -> Mapping[tuple[str, int, str, str], list[str]]:
-    """Lines on every published score, by τ, checkpoint, suite and task."""
-    found: dict[tuple[str, int, str, str], list[str]] = {}
-    for record in frame[frame["suite"] != ""].itertuples():
-        path, line = line_of(record)
-        told = f"{record.metric}: {path}, line {line}"
-        if not pd.isna(record.runs):
-            kind = "mean and deviation" if record.task == "" else "median"
-            told += f"; {kind} of {record.runs} runs"
-        if record.note:
-            told += f"; {record.note}"
-        key = (record.tau, int(record.checkpoint), record.suite, record.task)
-        found.setdefault(key, []).append(told)
-    return found
 
 
 __all__ = ["Traces"]

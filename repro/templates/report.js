@@ -190,9 +190,9 @@
   }
 
   function runsOf(told) {
-    const group = traces.groups[told.group];
+    const runs = traces.groups[told.group];
     const metrics = (run) => run.metrics.filter(([task]) => !told.task || task === told.task);
-    const rows = group.runs.map((run) => [
+    const rows = runs.map((run) => [
       run.node || "without a name",
       run.seeds[0], run.seeds[1],
       run.step,
@@ -200,18 +200,18 @@
       ...(told.task ? [] : [run.last ? `${run.last[1].toFixed(4)} at ${run.last[0]}` : "–"]),
     ]);
     const what = told.task
-      ? metrics(group.runs[0]).map(([, metric]) => metric.replaceAll("_", " "))
+      ? metrics(runs[0]).map(([, metric]) => metric.replaceAll("_", " "))
       : ["Suite score", "At the last step"];
-    const each = group.runs.map((run) => make("details", {},
+    const each = runs.map((run) => make("details", {},
       make("summary", {}, run.node || "without a name"),
       told.task ? null : listOf(run.metrics.map(([task, metric, value]) =>
         [`${task} ${metric.replaceAll("_", " ")}`, value.toFixed(4)]), "record narrow"),
       listOf([["steps scored", run.steps.join(", ")]], "record narrow"),
       nodeOf(run)));
-    const count = `${group.runs.length} run${group.runs.length === 1 ? "" : "s"}`;
+    const count = `${runs.length} run${runs.length === 1 ? "" : "s"}`;
     return [
       make("p", {}, `${told.task ? `Median over ${count} of ${told.task}, each at its selected step`
-        : `Mean over ${count} of the suite's score`}; ${group.rule}.`),
+        : `Mean over ${count} of the suite's score`}; ${traces.rule}.`),
       tableOf(["Run", "Pre-training seed", "Fine-tuning seed", "Step selected", ...what], rows),
       ...each,
     ];
