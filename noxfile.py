@@ -217,6 +217,16 @@ def crosscheck(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Tests the report in an installed headless Chromium; installs Playwright, no browser."""
+    python = _python(session)
+    _install(session, python, *_group("browser"))
+    session.run(
+        *(python, "-m", "pytest", "-m", "browser", "tests/report"), *session.posargs, external=True
+    )
+
+
+@nox.session(default=False)
 def launchers(session: nox.Session) -> None:
     """Has SkyPilot and XManager read the job files; installs each in an environment of its own."""
     python = _python(session)

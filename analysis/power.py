@@ -75,7 +75,7 @@ class PowerResult:
         rows = [["claim", "cells", "runs: first", "half", "all", ""]]
         for need in self.needs:
             mark = "" if need.decides else "can't be decided in all cells"
-            counts = map(_shown, (need.some, need.half, need.every))
+            counts = map(shown_count, (need.some, need.half, need.every))
             rows.append([need.claim.id, str(need.cells), *counts, mark])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
@@ -188,7 +188,8 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
     return beyond(difference, level / 2) + beyond(-difference, level / 2)
 
 
-def _shown(count: float) -> str:
+def shown_count(count: float) -> str:
+    """A number of runs as printed: "never" beyond ``MOST_RUNS``."""
     if math.isnan(count):
         return "no spread known"
     return "never" if math.isinf(count) else f"{count:.0f}"

@@ -118,6 +118,11 @@ class SavingsResult:
     savings: tuple[Saving, ...]
     overheads: Mapping[str, Mapping[str, float]]
 
+    @property
+    def conventions(self) -> tuple[str, ...]:
+        """Those of ``CONVENTIONS`` that any saving has a number by."""
+        return tuple(name for name in CONVENTIONS if any(name in s.flops for s in self.savings))
+
     def text(self) -> str:
         """A table for the terminal."""
         whose = "published" if self.source == "published" else f"{self.profile or 'no'} profile"
@@ -128,7 +133,7 @@ class SavingsResult:
         for size, ratios in self.overheads.items():
             told = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
             lines.append(f"a hybrid step over a plain one, {size.capitalize()}: {told}")
-        known = [name for name in CONVENTIONS if any(name in s.flops for s in self.savings)]
+        known = self.conventions
         rows = [
             ["suite", "model", "runs", "reached", "iterations", *(f"FLOPs, {n}" for n in known)]
         ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -37,13 +37,49 @@ PAPER_PROFILE = "paper"
 
 
 @dataclass(frozen=True)
-class _Place:
-    """One number of a table: its row, its column, and its metric where it shares its cell."""
+class Place:
+    """One number of a table.
+
+    Attributes:
+      labels: of its row.
+      column: key of its column.
+      heading: what its column is called, with the metric where it shares its cell.
+      part: the metric, "" where the number has its cell to itself.
+    """
 
     labels: tuple[str, ...]
     column: str
     heading: str
     part: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A published number, ours, and what came of holding them against each other.
+
+    Attributes:
+      place: of both.
+      ours: None where our table has no such place.
+      published: as printed.
+      pair: what was judged.
+      found: the verdict.
+    """
+
+    place: Place
+    ours: Cell | None
+    published: Cell
+    pair: diff.Pair
+    found: diff.Verdict
+
+    @property
+    def difference(self) -> Cell:
+        """Ours minus published, as precise as the more precise of both."""
+        if self.found.difference is None:
+            return NOTHING
+        decimals = max((self.ours or MISSING).decimals, self.published.decimals)
+        style: Style = self.published.style
+        style = "signed" if style in ("plain", "thousands") else style
+        return Cell(self.found.difference, decimals=decimals, style=style)
 
 
 def compute(number: int, records: pd.DataFrame) -> Table:
@@ -61,33 +97,41 @@ def compute(number: int, records: pd.DataFrame) -> Table:
     source, profile = sole_profile(records) or ("", "")
     if source == "published":
         raise UserError("these are the published numbers: a diff holds measured ones against them")
-    theirs = dict(_cells(paper := module.compute(published.load(number))))
-    ours = dict(_cells(module.compute(records)))
-    legible = {place: cell for place, cell in theirs.items() if cell.words != ILLEGIBLE}
-    pairs = [_pair(ours.get(place), cell) for place, cell in legible.items()]
-    comparable = profile in (PAPER_PROFILE, "")
-    verdicts = diff.judge(pairs, comparable=comparable)
-    rows = tuple(
-        Row((*place.labels, place.heading), _row(ours.get(place), cell, verdict))
-        for (place, cell), verdict in zip(legible.items(), verdicts, strict=True)
-    )
-    counts = Counter(verdict.verdict for verdict in verdicts)
+    ours, paper = module.compute(records), module.compute(published.load(number))
+    compared = judge(ours, paper)
+    counts = Counter(one.found.verdict for one in compared)
     tally = ", ".join(f"{counts[words]} {words}" for words in diff.VERDICTS if counts[words])
     return Table(
         number=number,
         source=source,
         profile=profile,
         caption=f"Table {number}, ours ({describe(source, profile)}) beside published. "
-        f"{len(rows)} numbers: {tally}.",
+        f"{len(compared)} numbers: {tally}.",
         label_columns=(*paper.label_columns, CELL),
         columns=COLUMNS,
-        rows=rows,
-        footnotes=_footnotes(verdicts, pairs, theirs, legible, ours),
+        rows=tuple(Row((*one.place.labels, one.place.heading), _row(one)) for one in compared),
+        footnotes=notes(compared, ours, paper),
         flat=True,
     )
 
 
-def _cells(table: Table) -> Iterator[tuple[_Place, Cell]]:
+def judge(ours: Table, paper: Table) -> tuple[Compared, ...]:
+    """A verdict on every number of a table that the paper prints legibly.
+
+    Args:
+      ours, paper: the same table, of measured and of published records.
+    """
+    own = dict(numbers(ours))
+    legible = [pair for pair in numbers(paper) if pair[1].words != ILLEGIBLE]
+    pairs = [_pair(own.get(place), cell) for place, cell in legible]
+    verdicts = diff.judge(pairs, comparable=ours.profile in (PAPER_PROFILE, ""))
+    return tuple(
+        Compared(place, own.get(place), cell, pair, found)
+        for (place, cell), pair, found in zip(legible, pairs, verdicts, strict=True)
+    )
+
+
+def numbers(table: Table) -> Iterator[tuple[Place, Cell]]:
     """Every comparable number of a table, one by one."""
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
@@ -96,7 +140,7 @@ def _cells(table: Table) -> Iterator[tuple[_Place, Cell]]:
             for part in cell.numbers:
                 shared = len(cell.parts) > 1
                 heading = f"{column.heading}, {_name(part)}" if shared else column.heading
-                yield _Place(row.labels, column.key, heading, part.name), part
+                yield Place(row.labels, column.key, heading, part.name), part
 
 
 def _name(part: Cell) -> str:
@@ -117,18 +161,13 @@ def _number(cell: Cell) -> diff.Number:
     return diff.Number(cell.value, cell.std, cell.runs)
 
 
-def _row(ours: Cell | None, theirs: Cell, found: diff.Verdict) -> tuple[Cell, ...]:
-    ours = ours or MISSING
-    difference = NOTHING
-    if found.difference is not None:
-        decimals = max(ours.decimals, theirs.decimals)
-        style: Style = "signed" if theirs.style in ("plain", "thousands") else theirs.style
-        difference = Cell(found.difference, decimals=decimals, style=style)
+def _row(one: Compared) -> tuple[Cell, ...]:
+    found = one.found
     return (
         # Bold says which is above its baseline; here it would seem to say which side is better.
-        dataclasses.replace(ours, bold=False),
-        dataclasses.replace(theirs, bold=False),
-        difference,
+        dataclasses.replace(one.ours or MISSING, bold=False),
+        dataclasses.replace(one.published, bold=False),
+        one.difference,
         Cell(words=found.test or NOTHING.words),
         NOTHING if found.p is None else Cell(found.p, decimals=3, style="p"),
         NOTHING if found.p_holm is None else Cell(found.p_holm, decimals=3, style="p"),
@@ -136,56 +175,49 @@ def _row(ours: Cell | None, theirs: Cell, found: diff.Verdict) -> tuple[Cell, ..
     )
 
 
-def _footnotes(
-    verdicts: tuple[diff.Verdict, ...],
-    pairs: list[diff.Pair],
-    theirs: dict[_Place, Cell],
-    legible: dict[_Place, Cell],
-    ours: dict[_Place, Cell],
-) -> tuple[str, ...]:
+def notes(compared: Sequence[Compared], ours: Table, paper: Table) -> tuple[str, ...]:
     """The test and its family; what was compared without one; what is not in the diff."""
-    tests = Counter(verdict.test for verdict in verdicts if verdict.test)
-    found = {verdict.verdict for verdict in verdicts}
-    notes = []
+    tests = Counter(one.found.test for one in compared if one.found.test)
+    found = {one.found.verdict for one in compared}
+    told = []
     if tests:
-        notes.append(
+        told.append(
             f"Tests: two-sided, α = {ALPHA:g}, p adjusted by Holm over the {sum(tests.values())} "
             f"numbers of this table that can be tested; {diff.DIFFERS}: p (Holm) < {ALPHA:g}."
         )
     else:
-        notes.append(
+        told.append(
             f"No number of this table was tested. Where one can be: Welch's test, two-sided, "
             f"α = {ALPHA:g}, p adjusted by Holm over the numbers of the table that can be tested."
         )
     if tests["Welch"]:
-        notes.append(f"Welch ({tests['Welch']}): on mean, standard deviation and runs of each.")
+        told.append(f"Welch ({tests['Welch']}): on mean, standard deviation and runs of each.")
     if tests["borrowed spread"]:
-        notes.append(
+        told.append(
             f"Borrowed spread ({tests['borrowed spread']}): only one side has a spread over runs; "
             "the other is taken to vary as much, with the degrees of freedom of the one."
         )
-    if any(pair.kind == "median" and v.test for pair, v in zip(pairs, verdicts, strict=True)):
-        notes.append(
+    if any(one.pair.kind == "median" and one.found.test for one in compared):
+        told.append(
             "Medians are tested as means of a standard deviation greater by √(π/2) = 1.25, the "
             "most by which a median's error exceeds a mean's when scores are normal."
         )
-    if any(pair.kind == "exact" for pair in pairs):
-        notes.append("Counted numbers and settings are equal or differ without a test.")
+    if any(one.pair.kind == "exact" for one in compared):
+        told.append("Counted numbers and settings are equal or differ without a test.")
     if diff.WITHIN_NOISE in found:
-        notes.append(
-            f"{diff.WITHIN_NOISE}: no difference was found, which does not prove equality."
-        )
+        told.append(f"{diff.WITHIN_NOISE}: no difference was found, which does not prove equality.")
     if diff.UNTESTED in found:
-        notes.append(f"{diff.UNTESTED}: neither side has a spread over runs.")
+        told.append(f"{diff.UNTESTED}: neither side has a spread over runs.")
     if diff.SCALED in found:
-        notes.append(
+        told.append(
             f"{diff.SCALED}: no number of a scaled profile stands for one of the paper's; "
             "differences are for orientation and nothing is tested."
         )
     if diff.NOT_RUN in found:
-        notes.append(f"{diff.NOT_RUN}: the records hold no such number.")
-    if len(theirs) > len(legible):
-        notes.append(f"Left out: {len(theirs) - len(legible)} published, illegible.")
-    if beyond := len(ours.keys() - theirs.keys()):
-        notes.append(f"Left out: {beyond} of ours that the paper does not print.")
-    return tuple(notes)
+        told.append(f"{diff.NOT_RUN}: the records hold no such number.")
+    theirs = dict(numbers(paper))
+    if len(theirs) > len(compared):
+        told.append(f"Left out: {len(theirs) - len(compared)} published, illegible.")
+    if beyond := len(dict(numbers(ours)).keys() - theirs.keys()):
+        told.append(f"Left out: {beyond} of ours that the paper does not print.")
+    return tuple(told)

@@ -18,7 +18,7 @@ from analysis import compiled, scores
 from repro.published.lines import line_of
 from repro.quantities import DIVIDED_TASKS, SUITE_AVERAGE
 from repro.records import SELECTIONS, SIZES, sole_profile
-from tables.places import Place, find, setting_records, shown_records
+from tables.places import Place, find, setting_records, shown_records, size_of
 from tables.score_table import RULE, describe, format_steps
 
 Provenance = Sequence[Mapping[str, Any]]
@@ -28,6 +28,8 @@ _RULES = {
     "equals",
     SELECTIONS[1]: "per run, the last fine-tuning step",
 }
+HOW_SELECTED = f"selection: {RULE}: {_RULES[RULE]}"
+"""Which of a run's fine-tuning steps its score is of."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,75 @@ class Origin:
         return "\n".join([f"{self.title}: {self.printed}", self.source, *self.lines])
 
 
+@dataclass(frozen=True)
+class ScoredRun:
+    """A run behind a suite's score, at the fine-tuning step that was selected.
+
+    Attributes:
+      node, fingerprint: of the fine-tuning; "" where the records don't say.
+      seed, finetune_seed: of pre-training and of fine-tuning.
+      step, score: selected, and the suite's score there.
+      steps: those that the records hold, in order.
+      last: the last of them and the score there; None where the records don't say.
+      metrics: task, metric and value at the selected step.
+    """
+
+    node: str
+    fingerprint: str
+    seed: int
+    finetune_seed: int
+    step: int
+    score: float
+    steps: tuple[int, ...]
+    last: tuple[int, float] | None
+    metrics: tuple[tuple[str, str, float], ...]
+
+
+def scored_runs(
+    records: pd.DataFrame, size: str, suite: str
+) -> Mapping[tuple[str, int], tuple[ScoredRun, ...]]:
+    """The runs of every τ and checkpoint that has scores of a suite, by seeds.
+
+    Raises:
+      UserError: a run's scores are incomplete.
+    """
+    own = records[(records["size"] == size) & (records["suite"] == suite) & (records["task"] != "")]
+    if own.empty:
+        return {}
+    chosen = scores.select(own, RULE)
+    keys = ["tau", "checkpoint", "seed", "finetune_seed"]
+    steps: dict[tuple[Any, ...], set[int]] = {}
+    for *of, step in own[[*keys, "step"]].itertuples(index=False, name=None):
+        steps.setdefault(tuple(of), set()).add(int(step))
+    last = {
+        tuple(of): (int(step), float(score))
+        for *of, step, score in scores.suite_scores(own, SELECTIONS[1])[
+            [*keys, "step", "score"]
+        ].itertuples(index=False, name=None)
+    }
+    rows: dict[tuple[Any, ...], list[Any]] = {}
+    for row in _tuples(chosen):
+        key = (row.tau, row.checkpoint, row.seed, row.finetune_seed)
+        rows.setdefault(key, []).append(row)
+    found: dict[tuple[str, int], list[ScoredRun]] = {}
+    for run in _tuples(scores.suite_scores(chosen, RULE).sort_values(keys)):
+        key = (run.tau, run.checkpoint, run.seed, run.finetune_seed)
+        same = rows[key]
+        one = ScoredRun(
+            node=same[0].node,
+            fingerprint=same[0].fingerprint,
+            seed=int(run.seed),
+            finetune_seed=int(run.finetune_seed),
+            step=int(run.step),
+            score=float(run.score),
+            steps=tuple(sorted(steps[key])),
+            last=last.get(key),
+            metrics=tuple((row.task, row.metric, float(row.value)) for row in same),
+        )
+        found.setdefault((run.tau, int(run.checkpoint)), []).append(one)
+    return {cell: tuple(runs) for cell, runs in found.items()}
+
+
 def explain(
     number: int, row: str, column: str, records: pd.DataFrame, provenance: Provenance = ()
 ) -> Origin:
@@ -67,8 +138,12 @@ def explain(
     """
     module = tables.get(number)
     table = module.compute(records)
-    size = module.requires[0].size if module.requires else ""
-    place = find(table, row, column, size=size)
+    place = find(table, row, column, size=size_of(module))
+    return trace(place, records, provenance)
+
+
+def trace(place: Place, records: pd.DataFrame, provenance: Provenance = ()) -> Origin:
+    """Traces a cell that was found already; arguments and errors as ``explain``."""
     source, profile = sole_profile(records) or ("", "")
     bold = ", bold" if place.cell.bold else ""
     tell = _published if source == "published" else _measured
@@ -95,6 +170,22 @@ def _published(place: Place, records: pd.DataFrame, _: Provenance) -> Iterable[s
         yield f"  {path}, line {line}"
         if record.note:
             yield f"  note: {record.note}"
+
+
+def printed_scores(frame: pd.DataFrame) -> Mapping[tuple[str, int, str, str], list[str]]:
+    """A line on every number of one published table's scores, by τ, checkpoint, suite and task."""
+    found: dict[tuple[str, int, str, str], list[str]] = {}
+    for record in _tuples(frame[frame["suite"] != ""]):
+        path, line = line_of(record)
+        told = f"{record.metric}: {path}, line {line}"
+        if not pd.isna(record.runs):
+            kind = "mean and deviation" if record.task == "" else "median"
+            told += f"; {kind} of {record.runs} runs"
+        if record.note:
+            told += f"; {record.note}"
+        key = (record.tau, int(record.checkpoint), record.suite, record.task)
+        found.setdefault(key, []).append(told)
+    return found
 
 
 def _as_printed(record: Any) -> str:
@@ -133,48 +224,41 @@ def _compiled(place: Place) -> Iterable[str]:
 
 
 def _score(place: Place, records: pd.DataFrame, provenance: Provenance) -> Iterable[str]:
-    own = _of(records, place.size)
-    own = own[own["suite"] == place.suite]
-    chosen = scores.select(own, RULE) if len(own) else own
-    chosen = chosen[(chosen["tau"] == place.tau) & _at(chosen, place)]
-    if chosen.empty:
+    runs = scored_runs(records, place.size, place.suite).get((place.tau, place.checkpoint), ())
+    if not runs:
         yield (
             f"  not run: the records hold no score of {place.suite} for {place.size}, "
             f"τ = {place.tau}, {format_steps(place.checkpoint)}"
         )
         return
-    averages = scores.suite_scores(chosen, RULE)
-    here = own[(own["tau"] == place.tau) & _at(own, place)]
-    last = scores.suite_scores(here, SELECTIONS[1])
-    kind = "median" if place.task else "mean"
-    what = f"{place.task} at the step selected" if place.task else "the suite's score"
-    runs = "1 run" if len(averages) == 1 else f"{len(averages)} runs"
-    yield f"{kind} over {runs} of {what}; a score is the mean over tasks of the mean over metrics"
-    if any((place.suite, task) in DIVIDED_TASKS for task in chosen["task"].unique()):
-        yield "  MNLI's matched and mismatched set count as two tasks"
-    yield f"selection: {RULE}: {_RULES[RULE]}"
+    yield from _how_scored(place, runs)
     if not place.task:
         yield from _why_bold(place, records)
     graph = _Nodes(provenance)
-    for run in _tuples(averages.sort_values(["seed", "finetune_seed"])):
-        same = chosen[(chosen["seed"] == run.seed) & (chosen["finetune_seed"] == run.finetune_seed)]
-        steps = here.loc[
-            (here["seed"] == run.seed) & (here["finetune_seed"] == run.finetune_seed), "step"
-        ].unique()
-        first = next(iter(_tuples(same)))
-        yield f"run {first.node or 'without a name'}"
+    for run in runs:
+        yield f"run {run.node or 'without a name'}"
         yield (
             f"  score {run.score:.4f} at fine-tuning step {run.step} of "
-            f"{', '.join(map(str, sorted(steps)))}; pre-training seed {run.seed}, fine-tuning "
+            f"{', '.join(map(str, run.steps))}; pre-training seed {run.seed}, fine-tuning "
             f"seed {run.finetune_seed}"
         )
-        at_end = last[(last["seed"] == run.seed) & (last["finetune_seed"] == run.finetune_seed)]
-        for end in _tuples(at_end):
-            yield f"  score {end.score:.4f} at the last of them, step {end.step}"
-        for record in _tuples(same):
-            if not place.task or record.task == place.task:
-                yield f"  {record.task} {record.metric}: {record.value:.4f}"
-        yield from graph.describe(first.node, first.fingerprint)
+        if run.last:
+            yield f"  score {run.last[1]:.4f} at the last of them, step {run.last[0]}"
+        for task, metric, value in run.metrics:
+            if not place.task or task == place.task:
+                yield f"  {task} {metric}: {value:.4f}"
+        yield from graph.describe(run.node, run.fingerprint)
+
+
+def _how_scored(place: Place, runs: Sequence[ScoredRun]) -> Iterable[str]:
+    """How a score came out of its runs, in words."""
+    kind = "median" if place.task else "mean"
+    what = f"{place.task} at the step selected" if place.task else "the suite's score"
+    over = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    yield f"{kind} over {over} of {what}; a score is the mean over tasks of the mean over metrics"
+    if any((place.suite, task) in DIVIDED_TASKS for run in runs for task, _, _ in run.metrics):
+        yield "  MNLI's matched and mismatched set count as two tasks"
+    yield HOW_SELECTED
 
 
 def _why_bold(place: Place, records: pd.DataFrame) -> Iterable[str]:
@@ -324,4 +408,12 @@ def _tuples(frame: pd.DataFrame) -> Iterable[Any]:
     return frame.itertuples()
 
 
-__all__ = ["Origin", "explain"]
+__all__ = [
+    "HOW_SELECTED",
+    "Origin",
+    "ScoredRun",
+    "explain",
+    "printed_scores",
+    "scored_runs",
+    "trace",
+]

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pandas as pd
 
+from analysis.required import RequiredRun
 from repro.published import RELATIVE_FLOPS
 from repro.records import SIZES, SUITES
 from spactor.errors import UserError
@@ -93,6 +95,20 @@ class Place:
     def task(self) -> str:
         """Task of a breakdown cell; "" for an average."""
         return self.column.key.partition("/")[2] if self.suite else ""
+
+
+class Requiring(Protocol):
+    """A table's module, as far as it matters here."""
+
+    @property
+    def requires(self) -> tuple[RequiredRun, ...]:
+        """Runs the table rests on."""
+        ...
+
+
+def size_of(module: Requiring) -> str:
+    """Size of a table's models, where its rows don't say it; "" where it rests on no runs."""
+    return module.requires[0].size if module.requires else ""
 
 
 def find(table: Table, row: str, column: str, *, size: str = "") -> Place:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -24,15 +25,18 @@ from analysis.claims import (
 from analysis.claims.claim import Cells, Claim, Finding, Judgement, Verdict
 from analysis.claims.evidence import Evidence, Missing
 
-REGISTRY: tuple[Claim, ...] = (
-    *introduction.CLAIMS,
-    *setup.CLAIMS,
-    *single_stage.CLAIMS,
-    *two_stages.CLAIMS,
-    *efficiency.CLAIMS,
-    *large.CLAIMS,
-    *appendix_a.CLAIMS,
-)
+PARTS: Mapping[str, tuple[Claim, ...]] = {
+    "Abstract, introduction, conclusion": introduction.CLAIMS,
+    "Method and set-up": setup.CLAIMS,
+    "Single-stage pre-training": single_stage.CLAIMS,
+    "Two stages, Base": two_stages.CLAIMS,
+    "Efficiency": efficiency.CLAIMS,
+    "Large": large.CLAIMS,
+    "Appendix A": appendix_a.CLAIMS,
+}
+"""The claims of the paper's parts."""
+
+REGISTRY: tuple[Claim, ...] = tuple(claim for part in PARTS.values() for claim in part)
 """Every claim, in the order of the paper's parts."""
 
 READS = functools.reduce(
@@ -68,4 +72,4 @@ def _judged(claim: Claim, evidence: Evidence) -> Judgement:
     )
 
 
-__all__ = ["REGISTRY", "Cells", "Claim", "Judgement", "Verdict", "judge"]
+__all__ = ["PARTS", "REGISTRY", "Cells", "Claim", "Judgement", "Verdict", "judge"]

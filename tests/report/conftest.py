@@ -1,6 +1,34 @@
-"""Puts the synthetic records, shared by several areas, within reach."""
+"""Puts the synthetic records, shared by several areas, within reach; one page for all tests."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "records"))
+import pytest
+
+from repro import report
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "records")]
+
+
+@pytest.fixture(scope="session")
+def study():
+    """Two runs a cell, each with its node."""
+    import traced_study
+
+    return traced_study.study()
+
+
+@pytest.fixture(scope="session")
+def provenance(study):
+    """Of every node of the study."""
+    import traced_study
+
+    return traced_study.provenance(study)
+
+
+@pytest.fixture(scope="session")
+def page(study, provenance):
+    """The page of the study."""
+    import synthetic_records
+
+    return report.page(study, synthetic_records.timing(), provenance)

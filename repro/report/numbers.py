@@ -1,0 +1,270 @@
+"""Ours, the paper's and the difference: each table as the paper lays it out, and number by number.
+
+Tables 6 to 17 of a scaled profile have stand-ins for columns; the paper's own follow behind them,
+as not run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+
+import pandas as pd
+
+import tables
+from analysis import diff
+from repro import published
+from tables import breakdowns, differences
+from tables.cells import MISSING, Cell, Column, Row, Table
+from tables.differences import Compared
+from tables.places import Place, size_of
+
+NOT_PRINTED = "–"
+BEYOND = "not in the paper"
+"""Verdict on a number of ours that the paper does not print."""
+SIGNS = {
+    diff.EQUAL: "=",
+    diff.WITHIN_NOISE: "≈",
+    diff.DIFFERS: "≠",
+    diff.UNTESTED: "?",
+    diff.SCALED: "",
+    diff.NOT_RUN: "",
+    BEYOND: "",
+}
+"""What stands beside a difference for its verdict; a scaled profile has none to give."""
+
+
+@dataclass(frozen=True)
+class GridCell:
+    """A cell of a table as the paper lays it out.
+
+    Attributes:
+      id: of its provenance.
+      ours, published: what stands there; ``published`` is None where the paper prints nothing.
+      compared: its numbers on both sides.
+    """
+
+    id: str
+    ours: Cell
+    published: Cell | None
+    compared: tuple[Compared, ...]
+
+    @property
+    def difference(self) -> str:
+        """Ours minus published, number by number; "" where there is none."""
+        found = [one.difference.text() for one in self.compared]
+        return " / ".join(found) if any(text != NOT_PRINTED for text in found) else ""
+
+    @property
+    def verdict(self) -> str:
+        """The verdict, where all numbers of the cell have the same."""
+        found = {one.found.verdict for one in self.compared}
+        return found.pop() if len(found) == 1 else ""
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """Labels and cells."""
+
+    labels: tuple[str, ...]
+    cells: tuple[GridCell, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Some columns of a table, with the rows in sections."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    sections: tuple[tuple[GridRow, ...], ...]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number on both sides, for the list; ``verdict`` is of ``diff.VERDICTS`` or ``BEYOND``."""
+
+    cell: str
+    labels: str
+    heading: str
+    ours: Cell
+    published: Cell | None
+    compared: Compared | None
+
+    @property
+    def verdict(self) -> str:
+        """What came of the comparison."""
+        return self.compared.found.verdict if self.compared else BEYOND
+
+
+@dataclass(frozen=True)
+class PairedTable:
+    """A table of ours and the paper's.
+
+    Attributes:
+      ours, published: as computed; ``ours`` has the paper's further columns too, as not run.
+      own_columns: how many of its columns are its own.
+      compared: every number that the paper prints legibly.
+    """
+
+    ours: Table
+    published: Table
+    own_columns: int
+    compared: tuple[Compared, ...]
+
+    @property
+    def number(self) -> int:
+        """As in the paper."""
+        return self.ours.number
+
+    @property
+    def is_breakdown(self) -> bool:
+        """Whether it is one of Tables 6 to 17."""
+        return self.number in breakdowns.TABLES
+
+    @property
+    def title(self) -> str:
+        """Of one of Tables 6 to 17, in short."""
+        breakdown = breakdowns.TABLES[self.number]
+        return f"Table {self.number}: {breakdown.title}, {breakdown.size.capitalize()}"
+
+    @property
+    def ran(self) -> bool:
+        """Whether any cell of ours has something in it."""
+        return any(not cell.missing for row in self.ours.rows for cell in row.cells)
+
+    @property
+    def comparison(self) -> tuple[str, ...]:
+        """How both sides were compared, and what was left out."""
+        return differences.notes(self.compared, self.ours, self.published)
+
+    @functools.cached_property
+    def grids(self) -> tuple[Grid, ...]:
+        """The table as the paper lays it out, in blocks of columns."""
+        count = self.own_columns
+        own = _columns(self.ours, slice(count))
+        blocks = own.blocks()
+        if len(self.ours.columns) > count:
+            rest = _columns(self.ours, slice(count, None))
+            caption = f"Table {self.number}: the paper's tasks, none of which was run"
+            blocks = [*blocks, *dataclasses.replace(rest, caption=caption).blocks()]
+        printed = _cells(self.published)
+        compared: dict[tuple[tuple[str, ...], str], list[Compared]] = {}
+        for one in self.compared:
+            compared.setdefault((one.place.labels, one.place.column), []).append(one)
+
+        def beside(row: Row, columns: tuple[Column, ...]) -> GridRow:
+            keys = [(row.labels, column.key) for column in columns]
+            return GridRow(
+                row.labels,
+                tuple(
+                    GridCell(self.ids[key], ours, printed.get(key), tuple(compared.get(key, ())))
+                    for key, ours in zip(keys, row.cells, strict=True)
+                ),
+            )
+
+        return tuple(
+            Grid(
+                block.caption,
+                block.columns,
+                tuple(
+                    tuple(beside(row, block.columns) for row in section)
+                    for section in block.sections()
+                ),
+            )
+            for block in blocks
+        )
+
+    @functools.cached_property
+    def ids(self) -> dict[tuple[tuple[str, ...], str], str]:
+        """The id of every cell, by its row's labels and its column's key."""
+        return {
+            (row.labels, column.key): f"{self.number}-{at}-{position}"
+            for at, row in enumerate(self.ours.rows)
+            for position, column in enumerate(self.ours.columns)
+        }
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """Every number, the paper's first and then those that only we have."""
+        listed = [
+            Number(
+                self.ids[one.place.labels, one.place.column],
+                " ".join(one.place.labels),
+                one.place.heading,
+                one.ours or MISSING,
+                one.published,
+                one,
+            )
+            for one in self.compared
+        ]
+        known = {place for place, _ in differences.numbers(self.published)}
+        listed += [
+            Number(
+                self.ids[place.labels, place.column],
+                " ".join(place.labels),
+                place.heading,
+                cell,
+                None,
+                None,
+            )
+            for place, cell in differences.numbers(self.ours)
+            if place not in known
+        ]
+        return tuple(listed)
+
+    @property
+    def places(self) -> dict[str, tuple[Place, Place | None]]:
+        """Every cell's place in our table and in the paper's, where it prints one, by id."""
+        size = size_of(tables.get(self.number))
+        theirs = _places(self.published, size)
+        return {
+            self.ids[key]: (place, theirs.get(key))
+            for key, place in _places(self.ours, size).items()
+        }
+
+
+def pair(number: int, records: pd.DataFrame) -> PairedTable:
+    """A table of measured records beside the paper's.
+
+    Raises:
+      UserError: the records mix profiles, or a run's scores are incomplete.
+    """
+    module = tables.get(number)
+    ours, paper = module.compute(records), module.compute(published.load(number))
+    own = {column.key for column in ours.columns}
+    further = tuple(c for c in paper.columns if c.compared and c.key not in own)
+    whole = dataclasses.replace(
+        ours,
+        columns=ours.columns + further,
+        rows=tuple(
+            dataclasses.replace(row, cells=row.cells + (MISSING,) * len(further))
+            for row in ours.rows
+        ),
+    )
+    return PairedTable(whole, paper, len(ours.columns), differences.judge(ours, paper))
+
+
+def _columns(table: Table, part: slice) -> Table:
+    rows = tuple(dataclasses.replace(row, cells=row.cells[part]) for row in table.rows)
+    return dataclasses.replace(table, columns=table.columns[part], rows=rows)
+
+
+def _cells(table: Table) -> dict[tuple[tuple[str, ...], str], Cell]:
+    return {
+        (row.labels, column.key): cell
+        for row in table.rows
+        for column, cell in zip(table.columns, row.cells, strict=True)
+        if not cell.missing
+    }
+
+
+def _places(table: Table, size: str) -> dict[tuple[tuple[str, ...], str], Place]:
+    return {
+        (row.labels, column.key): Place(table, row, column, cell, at, size)
+        for at, row in enumerate(table.rows)
+        for column, cell in zip(table.columns, row.cells, strict=True)
+    }
+
+
+__all__ = ["BEYOND", "NOT_PRINTED", "SIGNS", "PairedTable", "pair"]

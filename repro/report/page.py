@@ -1,0 +1,235 @@
+"""Puts the page together: every part computed once, templates rendered, inline code hashed."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+import figures
+import tables
+from analysis import claims, diff, learning, power, savings, scratch, trend
+from analysis.claims import Verdict, showing
+from analysis.claims.evidence import describe
+from repro import published
+from repro import records as record_files
+from repro.report import choices, drawings, numbers, tree, tree_map
+from repro.report.traces import Traces
+from spactor import files
+from tables.score_table import SUITE_HEADINGS
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+_VERDICT_CLASSES = {
+    Verdict.HOLDS: "good",
+    Verdict.PARTLY: "weak",
+    Verdict.FAILS: "bad",
+    Verdict.INCONSISTENT: "bad",
+    Verdict.NOT_TESTABLE: "none",
+}
+_VERDICT_SIGNS = dict(zip(Verdict, "●◐○✕–", strict=True))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure on the page: what it shows, what the paper claims by it, and the drawing."""
+
+    number: str
+    shows: str
+    claims: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class SuiteState:
+    """What the records hold of one suite."""
+
+    heading: str
+    tasks: tuple[str, ...]
+    runs: int
+    cells: int
+
+    @property
+    def ran(self) -> bool:
+        """Whether there is any run of it."""
+        return self.runs > 0
+
+
+def write_report(
+    records: pd.DataFrame,
+    timing: pd.DataFrame | None,
+    provenance: Sequence[Mapping[str, Any]],
+    path: Path,
+) -> Path:
+    """Writes the page.
+
+    Args:
+      records: measured records of one profile; may be empty.
+      timing: wall-clock records of the same profile, or None.
+      provenance: one mapping per node as the runner wrote it; values may be nested.
+      path: the HTML file; written in one step.
+
+    Returns:
+      The path.
+
+    Raises:
+      UserError: records are invalid or of several profiles, or the disk refused.
+    """
+    path = Path(path)
+    files.write_atomically(path, page(records, timing, provenance).encode())
+    return path
+
+
+def page(
+    records: pd.DataFrame,
+    timing: pd.DataFrame | None,
+    provenance: Sequence[Mapping[str, Any]],
+) -> str:
+    """The page's text; arguments and errors as ``write_report``."""
+    everything = record_files.combine(records, *([] if timing is None else [timing]))
+    origin = record_files.sole_profile(everything)
+    paired = {number: numbers.pair(number, everything) for number in tables.REGISTRY}
+    traces = Traces(everything, provenance)
+    for pair in paired.values():
+        traces.add(pair)
+    style, script = (_read(f"report.{kind}") for kind in ("css", "js"))
+    printed = published.load_all()
+    grown = tree.grow(provenance)
+    runs = _runs(everything)
+    judged = showing.beside(claims.judge(printed), claims.judge(everything))
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            profile=origin[1] if origin else "",
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            tables=tuple(paired.values()),
+            figures=tuple(_drawings(everything)),
+            parts=_parts(judged),
+            tally=_tally(judged),
+            learning=learning.run(everything),
+            scratch=scratch.run(everything),
+            trend=trend.run(everything),
+            savings=savings.run(everything),
+            power=tuple(power.run(frame, runs) for frame in (printed, everything)),
+            suites=_suites(everything),
+            runs=runs,
+            seeds=sorted({int(seed) for seed in everything["seed"].dropna()}),
+            tree=grown,
+            tree_maps=tree_map.maps(grown.segments),
+            traces=traces.data,
+            common=traces.common,
+            unsaid=choices.unsaid(),
+            departures=choices.departures(paired[choices.SETTINGS_TABLE]),
+        )
+    )
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {
+        "ensure_ascii": False,
+        "separators": (",", ":"),
+    }
+    environment.globals |= {
+        "NOT_PRINTED": numbers.NOT_PRINTED,
+        "SIGNS": numbers.SIGNS,
+        "VERDICTS": (*diff.VERDICTS, numbers.BEYOND),
+        "describe_model": describe,
+        "claim_class": _VERDICT_CLASSES,
+        "claim_sign": _VERDICT_SIGNS,
+        "claim_verdicts": tuple(Verdict),
+        "flops_text": tree.flops_text,
+        "power_level": power.POWER,
+        "seconds_text": tree.seconds_text,
+        "showing": showing,
+        "map_width": tree_map.WIDTH,
+        "trend_module": trend,
+        "shown_count": power.shown_count,
+        "suite_headings": SUITE_HEADINGS,
+    }
+    return environment
+
+
+def _read(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """As a content security policy writes it."""
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"sha256-{digest}"
+
+
+def _drawings(records: pd.DataFrame) -> list[Drawing]:
+    drawn = []
+    for number, module in figures.REGISTRY.items():
+        shows, _, rest = (module.__doc__ or "").strip().partition("\n\n")
+        claimed = rest.partition("\n\n")[0]
+        shows = " ".join(shows.split())
+        svg = drawings.inline(module.draw(module.compute(records)), f"figure{number}", shows)
+        claimed = claimed.replace("``", "") if claimed.startswith("Claims:") else ""
+        drawn.append(Drawing(number, shows, " ".join(claimed.split()), svg))
+    return drawn
+
+
+def _parts(judged: Sequence[showing.Row]) -> dict[str, list[showing.Row]]:
+    """The claims by part of the paper."""
+    rows = {row.claim.id: row for row in judged}
+    return {heading: [rows[claim.id] for claim in part] for heading, part in claims.PARTS.items()}
+
+
+def _tally(judged: Sequence[showing.Row]) -> dict[str, dict[Verdict, int]]:
+    """How many claims have which verdict, on the paper's numbers and on ours."""
+    counts = {
+        "the paper's own numbers": Counter(row.published.verdict for row in judged),
+        "ours": Counter(row.measured.verdict for row in judged if row.measured),
+    }
+    return {
+        whose: {verdict: found[verdict] for verdict in Verdict if found[verdict]}
+        for whose, found in counts.items()
+    }
+
+
+def _runs(records: pd.DataFrame) -> dict[str, int]:
+    """How many runs the best-served cell of each size has."""
+    cell, run = ["size", "tau", "checkpoint", "suite"], ["seed", "finetune_seed"]
+    scored = records[(records["suite"] != "") & (records["task"] != "")]
+    counts = scored[[*cell, *run]].drop_duplicates().groupby(cell).size()
+    return {str(size): int(count) for size, count in counts.groupby("size").max().items()}
+
+
+def _suites(records: pd.DataFrame) -> list[SuiteState]:
+    scored = records[(records["suite"] != "") & (records["task"] != "")]
+    states = []
+    for suite, heading in SUITE_HEADINGS.items():
+        own = scored[scored["suite"] == suite]
+        named = own[["task", "metric"]].drop_duplicates().groupby("task")["metric"]
+        cell = ["size", "tau", "checkpoint"]
+        states.append(
+            SuiteState(
+                heading=heading,
+                tasks=tuple(f"{task} ({', '.join(sorted(metrics))})" for task, metrics in named),
+                runs=len(own[[*cell, "seed", "finetune_seed"]].drop_duplicates()),
+                cells=len(own[cell].drop_duplicates()),
+            )
+        )
+    return states

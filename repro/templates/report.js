@@ -1,0 +1,332 @@
+"use strict";
+// Adds sorting, filters, each cell's provenance and zoom to a page that is whole without them.
+(() => {
+  const one = (selector, from = document) => from.querySelector(selector);
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const words = (node) => (node ? node.textContent.replace(/\s+/g, " ").trim() : "");
+
+  /** An element with properties and children; text stays text. */
+  function make(tag, properties = {}, ...children) {
+    const node = Object.assign(document.createElement(tag), properties);
+    node.append(...children.filter((child) => child !== null));
+    return node;
+  }
+
+  document.documentElement.classList.add("scripted");
+
+  // Sorting: a heading is a button; once up, twice down, three times as it was.
+  function keyOf(row, column) {
+    const cell = row.cells[column];
+    const told = cell.dataset.value;
+    if (told !== undefined) return told === "" ? NaN : Number(told === "inf" ? Infinity : told);
+    const text = words(one(".ours", cell) ?? cell);
+    const number = Number.parseFloat(text.replaceAll("−", "-").replaceAll(",", "").replace(/^[≥<]\s*/, ""));
+    if (!Number.isNaN(number)) return number;
+    return cell.classList.contains("words") || cell.tagName === "TH" ? text : NaN;
+  }
+
+  function compare(first, second) {
+    if (typeof first === "number" && typeof second === "number") return first - second;
+    return String(first).localeCompare(String(second), "en", { numeric: true });
+  }
+
+  function sort(table, column, direction) {
+    const rows = (table.inOrder ??= all("tbody tr", table).map((row) => [row, row.parentNode]));
+    if (direction === "none") {
+      for (const [row, home] of rows) home.append(row);
+      return;
+    }
+    const keyed = rows.map(([row]) => [keyOf(row, column), row]);
+    const missing = ([key]) => Number.isNaN(key);
+    const known = keyed.filter((pair) => !missing(pair)).sort(([a], [b]) => compare(a, b));
+    if (direction === "descending") known.reverse();
+    // What isn't known comes last, whichever way.
+    table.tBodies[0].append(...[...known, ...keyed.filter(missing)].map(([, row]) => row));
+  }
+
+  const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
+  for (const table of all("table.sortable")) {
+    [...table.tHead.rows[0].cells].forEach((heading, column) => {
+      const button = make("button", { type: "button", className: "sort" }, ...heading.childNodes);
+      heading.append(button);
+      button.addEventListener("click", () => {
+        const direction = NEXT[heading.ariaSort ?? "none"];
+        for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+        if (direction !== "none") heading.ariaSort = direction;
+        sort(table, column, direction);
+      });
+    });
+  }
+
+  // Filters: a field named like a row's data-… must equal it; the text must occur in the row.
+  for (const filter of all("search.filter")) {
+    const fields = all("[name]", filter);
+    const rows = all(filter.dataset.rows).map((row) => [row, words(row).toLocaleLowerCase("en")]);
+    const parts = [...new Set(rows.map(([row]) => row.closest(".part")))].filter(Boolean);
+    const output = one("output", filter);
+    function apply() {
+      const { text, ...chosen } = Object.fromEntries(fields.map(({ name, value }) => [name, value]));
+      const wanted = text.toLocaleLowerCase("en").split(/\s+/).filter(Boolean);
+      let shown = 0;
+      for (const [row, content] of rows) {
+        row.hidden = !(
+          Object.entries(chosen).every(([name, value]) => !value || row.dataset[name] === value) &&
+          wanted.every((word) => content.includes(word))
+        );
+        shown += row.hidden ? 0 : 1;
+      }
+      for (const part of parts) part.hidden = !one("[data-ours]:not([hidden])", part);
+      output.value = `${shown} of ${rows.length} ${output.dataset.noun}`;
+    }
+    filter.addEventListener("input", apply);
+    filter.hidden = false;
+    apply();
+  }
+
+  // Cells: one stop of the tab key a table; arrows move, Enter opens.
+  const cellsOf = (row) => all("td", row);
+  for (const table of all("table.grid, #numbers table.list")) {
+    table.setAttribute("role", "grid");
+    const first = one("tbody td", table);
+    if (first) first.tabIndex = 0;
+  }
+
+  function focusCell(from, to) {
+    from.tabIndex = -1;
+    to.tabIndex = 0;
+    to.focus();
+  }
+
+  function neighbour(cell, key) {
+    const row = cell.parentNode;
+    const rows = all("tbody tr", row.closest("table")).filter((other) => !other.hidden);
+    const cells = cellsOf(row);
+    const [x, y] = [cells.indexOf(cell), rows.indexOf(row)];
+    const to = {
+      ArrowLeft: () => cells[x - 1],
+      ArrowRight: () => cells[x + 1],
+      ArrowUp: () => rows[y - 1] && cellsOf(rows[y - 1])[x],
+      ArrowDown: () => rows[y + 1] && cellsOf(rows[y + 1])[x],
+      Home: () => cells[0],
+      End: () => cells.at(-1),
+    }[key];
+    return to && (to() ?? cell);
+  }
+
+  const idOf = (cell) => cell.dataset.cell ?? cell.parentNode.dataset.cell;
+
+  document.addEventListener("keydown", (event) => {
+    const cell = event.target.closest?.("[role=grid] td");
+    if (!cell || event.altKey || event.ctrlKey || event.metaKey) return;
+    const to = neighbour(cell, event.key);
+    if (to) focusCell(cell, to);
+    else if (event.key === "Enter" || event.key === " ") tell(cell);
+    else return;
+    event.preventDefault();
+  });
+
+  document.addEventListener("click", (event) => {
+    const cell = event.target.closest("[role=grid] td");
+    if (!cell || String(getSelection())) return;
+    const current = one("td[tabindex='0']", cell.closest("table"));
+    if (current) current.tabIndex = -1;
+    cell.tabIndex = 0;
+    cell.focus({ preventScroll: true });
+    tell(cell);
+  });
+
+  // A cell's provenance.
+  let traces = null;
+  const dialog = one("#origin");
+
+  function titleOf(cell) {
+    const at = one(`table.grid td[data-cell="${idOf(cell)}"]`);
+    const table = at.closest("table");
+    const headings = [...table.tHead.rows[0].cells].map(words);
+    const labels = all("th", at.parentNode).map((label, i) =>
+      ["τ", "Ckpt."].includes(headings[i]) ? `${headings[i]} ${words(label)}` : words(label));
+    const number = idOf(cell).split("-")[0];
+    const heading = headings[at.cellIndex];
+    return { number, heading, labels, row: all("th", at.parentNode).map(words).join(" ") };
+  }
+
+  function listOf(pairs, className = "record") {
+    const known = pairs.filter(([, value]) => value !== undefined && value !== "");
+    return make("dl", { className }, ...known.flatMap(([name, value]) => [
+      make("dt", {}, name), make("dd", {}, ...(Array.isArray(value) ? value : [String(value)]))]));
+  }
+
+  function tableOf(headings, rows) {
+    const line = (tag, cells) => make("tr", {}, ...cells.map((cell) =>
+      cell instanceof Node ? make(tag, {}, cell) : make(tag, {}, String(cell))));
+    return make("div", { className: "scroll" }, make("table", {},
+      make("thead", {}, line("th", headings)), make("tbody", {}, ...rows.map((row) => line("td", row)))));
+  }
+
+  const linesOf = (lines) => make("pre", {}, lines.join("\n"));
+
+  function nodeOf(run) {
+    if (run.at === undefined) {
+      return make("p", { className: "not-run" },
+        "No provenance of this run lies beside the records; `repro collect` writes it.");
+    }
+    const node = traces.nodes[run.at];
+    const chain = [];
+    for (let at = node.parent; at !== undefined && chain.length < 99; at = traces.nodes[at].parent) {
+      chain.unshift(traces.nodes[at]);
+    }
+    const settings = new Set([...chain, node].map((step) => step.shared));
+    const clock = node.started
+      ? `${node.started}, ${node.seconds} s in ${node.attempts} attempt${node.attempts === 1 ? "" : "s"}`
+      : undefined;
+    const own = traces.shared[node.shared];
+    const codes = new Set([...settings].map((at) => traces.shared[at].code).filter(Boolean));
+    return listOf([
+      ["fingerprint", node.fingerprint],
+      ["pre-trained by", chain.map((step) => step.node).join(" → ")],
+      ["ran", clock],
+      ...Object.entries({ ...own, code: [...codes].join(", ") }),
+    ]);
+  }
+
+  function runsOf(told) {
+    const runs = traces.groups[told.group];
+    const metrics = (run) => run.metrics.filter(([task]) => !told.task || task === told.task);
+    const rows = runs.map((run) => [
+      run.node || "without a name",
+      run.seeds[0], run.seeds[1],
+      run.step,
+      ...(told.task ? metrics(run).map(([, , value]) => value.toFixed(4)) : [run.score.toFixed(4)]),
+      ...(told.task ? [] : [run.last ? `${run.last[1].toFixed(4)} at ${run.last[0]}` : "–"]),
+    ]);
+    const what = told.task
+      ? metrics(runs[0]).map(([, metric]) => metric.replaceAll("_", " "))
+      : ["Suite score", "At the last step"];
+    const each = runs.map((run) => make("details", {},
+      make("summary", {}, run.node || "without a name"),
+      told.task ? null : listOf(run.metrics.map(([task, metric, value]) =>
+        [`${task} ${metric.replaceAll("_", " ")}`, value.toFixed(4)]), "record narrow"),
+      listOf([["steps scored", run.steps.join(", ")]], "record narrow"),
+      nodeOf(run)));
+    const count = `${runs.length} run${runs.length === 1 ? "" : "s"}`;
+    return [
+      make("p", {}, `${told.task ? `Median over ${count} of ${told.task}, each at its selected step`
+        : `Mean over ${count} of the suite's score`}; ${traces.rule}.`),
+      tableOf(["Run", "Pre-training seed", "Fine-tuning seed", "Step selected", ...what], rows),
+      ...each,
+    ];
+  }
+
+  function tell(cell) {
+    traces ??= JSON.parse(one("#traces").textContent);
+    const id = idOf(cell);
+    const told = traces.cells[id] ?? {};
+    const { number, heading, labels, row } = titleOf(cell);
+    const numbers = all(`#numbers tr[data-cell="${id}"]`).map((line) => {
+      const [, , name, ours, paper, difference, test, p, verdict] = [...line.cells].map(words);
+      return [name, ours, paper, difference, p === "–" ? verdict : `${verdict} (${test}, p = ${p})`];
+    });
+    one("h2", dialog).textContent = [`Table ${number}`, ...labels, heading].join(", ");
+    one(".body", dialog).replaceChildren(
+      ...(numbers.length
+        ? [tableOf(["Number", "Ours", "Paper", "Difference", "Verdict"], numbers)]
+        : []),
+      make("h3", {}, "Ours"),
+      ...(told.group !== undefined ? runsOf(told)
+        : [linesOf(told.lines ?? ["not run: the records hold no such score"])]),
+      make("h3", {}, "The paper's"),
+      linesOf(told.paper ?? ["the paper prints nothing here"]),
+      make("h3", {}, "On the command line"),
+      linesOf([`repro explain --table ${number} --row "${row}" --column "${heading}"`]),
+    );
+    dialog.showModal();
+    one(".body", dialog).scrollTop = 0;
+  }
+
+  for (const box of all("dialog")) {
+    one(".close", box).addEventListener("click", () => box.close());
+    // A click beside the box falls on the dialog itself.
+    box.addEventListener("click", (event) => event.target === box && box.close());
+  }
+
+  // Zoom: the drawing itself moves into the dialog, and its view box with the wheel or the keys.
+  const zoom = one("#zoom");
+  const stage = one(".stage", zoom);
+  let view = null;
+
+  function show(box) {
+    view.now = box;
+    view.svg.setAttribute("viewBox", box.join(" "));
+  }
+
+  function scale(by, [fx, fy] = [0.5, 0.5]) {
+    const [x, y, width, height] = view.now;
+    const factor = Math.min(Math.max(by * width, view.whole[2] / 40), view.whole[2]) / width;
+    show([x + fx * width * (1 - factor), y + fy * height * (1 - factor), width * factor, height * factor]);
+  }
+
+  function move(dx, dy) {
+    const [x, y, width, height] = view.now;
+    show([x + dx * width, y + dy * height, width, height]);
+  }
+
+  function enlarge(figure) {
+    const svg = one("svg", figure);
+    const whole = svg.getAttribute("viewBox").split(/[\s,]+/).map(Number);
+    view = { svg, home: svg.parentNode, whole, now: whole };
+    one("h2", zoom).textContent = words(one("figcaption p", figure));
+    stage.append(svg);
+    zoom.showModal();
+  }
+
+  zoom.addEventListener("close", () => {
+    show(view.whole);
+    view.home.append(view.svg);
+  });
+
+  const STEP = 0.1;
+  const KEYS = {
+    "+": () => scale(1 / 1.4), "=": () => scale(1 / 1.4), "-": () => scale(1.4),
+    0: () => show(view.whole),
+    ArrowLeft: () => move(-STEP, 0), ArrowRight: () => move(STEP, 0),
+    ArrowUp: () => move(0, -STEP), ArrowDown: () => move(0, STEP),
+  };
+  zoom.addEventListener("keydown", (event) => {
+    const act = !event.ctrlKey && !event.metaKey && KEYS[event.key];
+    if (!act) return;
+    act();
+    event.preventDefault();
+  });
+
+  const BUTTONS = { in: "+", out: "-", whole: "0" };
+  for (const button of all("[data-zoom]", zoom)) {
+    button.addEventListener("click", () => KEYS[BUTTONS[button.dataset.zoom]]());
+  }
+
+  stage.addEventListener("wheel", (event) => {
+    const box = stage.getBoundingClientRect();
+    scale(event.deltaY < 0 ? 1 / 1.2 : 1.2,
+      [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]);
+    event.preventDefault();
+  }, { passive: false });
+
+  stage.addEventListener("pointermove", (event) => {
+    if (!(event.buttons & 1)) return;
+    const box = stage.getBoundingClientRect();
+    move(-event.movementX / box.width, -event.movementY / box.height);
+  });
+
+  for (const figure of all("figure")) {
+    const button = make("button", { type: "button", className: "enlarge" }, "Enlarge");
+    button.addEventListener("click", () => enlarge(figure));
+    one("figcaption", figure).append(button);
+  }
+
+  // A link to a table that is folded away unfolds it.
+  function unfold() {
+    const to = location.hash && document.getElementById(location.hash.slice(1));
+    if (to instanceof HTMLDetailsElement) to.open = true;
+  }
+  addEventListener("hashchange", unfold);
+  unfold();
+})();
