@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,16 @@ from repro.specs import Profile, load_profile
 from spactor import predictions
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FakeData(PreparedData):
+    """Files that lie nowhere."""
+
+    damaged: list[str]
+
+    def damage(self, names: Iterable[str]) -> str | None:
+        return next((f"{name} has changed" for name in names if name in self.damaged), None)
+
+
 class FakeEngine:
     """Writes the files a trainer would, with values that tell where they come from."""
 
@@ -35,6 +45,7 @@ class FakeEngine:
         }
         self.scores = False
         self.predicts = False
+        self.damaged: list[str] = []
         self.scored: list[tuple[str, int]] = []
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
@@ -44,7 +55,7 @@ class FakeEngine:
             "unigram_entropy_nats": 5.5,
             "most_frequent_token_rate": 0.04,
         }
-        return PreparedData(folder=cache / "corpus-ab", manifest=manifest)
+        return FakeData(folder=cache / "corpus-ab", manifest=manifest, damaged=self.damaged)
 
     def device(self) -> str:
         return "1 × fake"
