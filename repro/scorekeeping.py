@@ -40,6 +40,11 @@ def task_of(path: Path, suite: str) -> str:
     return registered.removeprefix(f"spactor_{suite}_")
 
 
+def score_files(folder: Path) -> list[Path]:
+    """Files of scores in a node's folder, one per task."""
+    return sorted((folder / SCORES).glob(f"*{_ENDING}"))
+
+
 def unscored(folder: Path, node: Finetuning) -> tuple[int, ...]:
     """Steps whose predictions are kept and not scored for every task."""
     kept = predictions.steps(folder)
@@ -47,7 +52,7 @@ def unscored(folder: Path, node: Finetuning) -> tuple[int, ...]:
         return ()
     scored = {
         path.name.removesuffix(_ENDING): read_steps(path)
-        for path in (folder / SCORES).glob(f"*{_ENDING}")
+        for path in score_files(folder)
     }
 
     def is_scored(task: str, step: int) -> bool:

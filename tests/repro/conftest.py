@@ -76,6 +76,13 @@ class FakeEngine:
         assert parent is None or (parent / folders.DONE).is_file()
         self.before(node.name)
         self.ran.append(node.name)
+        if isinstance(node, Finetuning):
+            run = folders.read_json(folder / folders.NODE)["fingerprint"]
+            of = {"run": run, "seed": node.draw_seed}
+            _append(
+                folder / "digests.jsonl",
+                [{"step": step, **of, "batch": f"b{step}"} for step in (2, 4)],
+            )
         if isinstance(node, Finetuning) and self.predicts:
             for step in (2, 4):
                 predictions.write(folder, step, {"pair": np.full((1, 1), step)})
@@ -86,7 +93,8 @@ class FakeEngine:
             lines = [{"step": step, "accuracy": 50.0 + step} for step in (2, 4)]
             _append(home / "spactor_glue_pair-metrics.jsonl", lines)
             return
-        lines = []
+        lines, digests = [], []
+        run = folders.read_json(folder / folders.NODE)["fingerprint"]
         for step in range(node.start_step + 1, node.end_step + 1):
             if step % 5 == 0 or step == node.end_step:
                 lines.append(
@@ -97,7 +105,10 @@ class FakeEngine:
                         "timing/seqs_per_second": 7.0,
                     }
                 )
+                read = {"batch": f"b{node.seed}-{step}", "masks": f"m{node.seed}-{step}"}
+                digests.append({"step": step, "run": run, "seed": node.seed, **read})
                 observer(step, node.end_step, {"train/loss": 100.0 - step}, 7.0)
+        _append(folder / "digests.jsonl", digests)
         _append(folder / "metrics.jsonl", lines)
 
     def can_score(self) -> bool:

@@ -294,8 +294,8 @@ def test_the_collector_counts_fine_tuning_from_zero(golden_tree: Tree, golden_ru
     scores_file = folders.node_folder(golden_runs, "thirty", LEAF) / "inference_eval"
     path = scores_file / "spactor_glue_pair-metrics.jsonl"
     path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
-    with pytest.raises(UserError, match="scores of step 28 are missing"):
-        collected_of(golden_tree, golden_runs)
+    left_out = collected_of(golden_tree, golden_runs).unfinished
+    assert f"{path}: gap in scores: step 28 missing" in left_out[LEAF]
 
 
 def saved(folder: Path) -> list[int]:
