@@ -73,8 +73,7 @@ def examine(profile: Profile, node: Node, folder: Path, fingerprint: str) -> Exa
         faults += _gaps(path, missing(profile, node, found[path].steps, by_name=by_name))
     for path, series in found.items():
         remarks += _disagreements(path, series)
-    if not t5x_folder.is_one(folder) and not (folder / digest_lines.FILE).is_file():
-        remarks.append(NO_DIGESTS)
+    remarks += _unchecked(folder)
     return Examined(faults=tuple(faults), remarks=tuple(remarks))
 
 
@@ -206,6 +205,24 @@ def _disagreements(path: Path, series: Series) -> Iterator[str]:
         )
 
 
+def _unchecked(folder: Path) -> Iterator[str]:
+    """Of which steps nobody can tell whether they are this run's."""
+    if t5x_folder.is_one(folder):
+        return
+    digests, metrics = folder / digest_lines.FILE, folder / METRICS
+    if not digests.is_file():
+        yield NO_DIGESTS
+    elif metrics.is_file():
+        known = digest_lines.last(digests)
+        stray = [step for step in step_lines.read_steps(metrics) if step not in known]
+        if stray:
+            yield (
+                f"{digests} has no line of step {stray[0]}"
+                f"{f' and {len(stray) - 1} more' if stray[1:] else ''}: whether what was logged "
+                "there is of this run can't be checked"
+            )
+
+
 def _other_runs(node: Node, folder: Path, fingerprint: str) -> Iterator[str]:
     """Signs that something in the folder was made by another run."""
     record = folders.read_json(folder / folders.PROVENANCE)
@@ -232,9 +249,3 @@ def _other_runs(node: Node, folder: Path, fingerprint: str) -> Iterator[str]:
                 "they are of two runs"
             )
             return
-    metrics = folder / METRICS
-    logged = step_lines.read_steps(metrics) if metrics.is_file() else {}
-    if stray := [step for step in logged if step not in known]:
-        yield (
-            f"{metrics}: step {stray[0]} has no line in {digest_lines.FILE}: it is of another run"
-        )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Data, Profile, Runs, Study, app, tree_of
+
+if TYPE_CHECKING:
+    from repro.comparison import Compared
 
 
 @app.command()
@@ -38,3 +42,45 @@ def why(
     files = found.files if found else reasons.recorded_files(tree, runs)
     for answer in reasons.explain(tree, runs, files, names):
         print("\n".join(answer.lines()))
+
+
+@app.command()
+def verify(
+    first: Annotated[Path, typer.Argument(help="A folder of runs or of a node, or records.")],
+    second: Annotated[Path, typer.Argument(help="Another one of the same kind.")],
+    profile: Profile = DEFAULT_PROFILE,
+) -> None:
+    """Says at which step and in which stream two runs first differ; exits with 1 if they do.
+
+    Clocks are not compared.
+    """
+    found = _compared(first, second, profile)
+    for line in found.notes:
+        print(f"note: {line}", file=sys.stderr)
+    for line in (*found.missing, *(difference.line() for difference in found.differences)):
+        print(line)
+    if not found.equal:
+        raise typer.Exit(1)
+    print(f"equal: {found.counted:,} values")
+
+
+def _compared(first: Path, second: Path, profile: str) -> Compared:
+    from repro import collect, comparison, folders
+    from repro.specs import load_profile
+
+    one, other = (
+        path / collect.METRICS if (path / collect.METRICS).is_file() else path
+        for path in (first, second)
+    )
+    if one.is_file() and other.is_file():
+        return comparison.compare_records(one, other)
+    from spactor.checkpoints import digests
+
+    if (one / folders.NODE).is_file() and (other / folders.NODE).is_file():
+        return comparison.compare_nodes(one.name, one, other, digests)
+    name = load_profile(profile).name
+    for path in (one, other):
+        folders.open_runs(path, create=False)
+    return comparison.compare_runs(
+        folders.profile_folder(one, name), folders.profile_folder(other, name), digests
+    )
