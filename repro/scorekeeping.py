@@ -50,10 +50,7 @@ def unscored(folder: Path, node: Finetuning) -> tuple[int, ...]:
     kept = predictions.steps(folder)
     if not kept:
         return ()
-    scored = {
-        path.name.removesuffix(_ENDING): read_steps(path)
-        for path in score_files(folder)
-    }
+    scored = {path.name.removesuffix(_ENDING): read_steps(path) for path in score_files(folder)}
 
     def is_scored(task: str, step: int) -> bool:
         # Two tasks may be one in the records, so files are asked for by their own names.
