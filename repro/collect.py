@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from repro import folders, identity, records, scorekeeping, t5x_folder
+from repro import folders, identity, records, scorekeeping, series, t5x_folder
 from repro.costs import StepFlops
 from repro.plan import Finetuning, Segment, Tree
 from repro.runner import inspect
@@ -37,6 +37,8 @@ RTD_ACTIVATION = "GELU"
 """Of the RTD head; no setting of ours, ``spactor.network`` has it built in."""
 EXAMPLE_FILE = "example.json"
 """In a segment that ends hybrid pre-training; ``spactor.example``, which needs JAX, writes it."""
+_IN_WORDS = {"new": "not run", "partial": "not finished"}
+_MEND = "mend that, or move the folder away and run again"
 NOT_SCORED = "its predictions are not scored: `repro score` does that"
 METRICS, TIMING, PROVENANCE = "metrics.parquet", "timing.parquet", "provenance.json"
 
@@ -49,12 +51,14 @@ class Collected:
       metrics, timing: records; the clock has a file of its own, since it differs between runs.
       provenance: of the finished nodes, in the tree's order.
       unfinished: names of nodes that don't count, each with the reason.
+      remarks: what is worth knowing of those that do, line by line.
     """
 
     metrics: pd.DataFrame
     timing: pd.DataFrame
     provenance: tuple[Mapping[str, Any], ...]
     unfinished: Mapping[str, str]
+    remarks: tuple[str, ...]
 
 
 def collect(
@@ -76,8 +80,11 @@ def collect(
     Raises:
       UserError: for a damaged file, naming it and the line; or where nothing is finished.
     """
-    finished, unfinished = _sort_out(tree, runs)
+    finished, unfinished, remarks = _sort_out(tree, runs)
     if not finished:
+        for name, reason in unfinished.items():
+            if reason not in _IN_WORDS.values():
+                raise UserError(f"nothing of profile {tree.profile.name} counts: {name}: {reason}")
         raise UserError(
             f"nothing of profile {tree.profile.name} is finished in {runs}: "
             f"run `repro run --profile {tree.profile.name} --runs {runs}` first"
@@ -109,6 +116,7 @@ def collect(
         timing=records.from_rows([row | shared for row in timing], "collected timing"),
         provenance=tuple(provenance),
         unfinished=unfinished,
+        remarks=remarks,
     )
 
 
@@ -121,50 +129,41 @@ def write(collected: Collected, folder: Path) -> tuple[Path, ...]:
     return folder / METRICS, folder / TIMING, folder / PROVENANCE
 
 
-def _sort_out(tree: Tree, runs: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Fingerprints of the nodes that count, and why each of the others doesn't."""
+def _sort_out(tree: Tree, runs: Path) -> tuple[dict[str, str], dict[str, str], tuple[str, ...]]:
+    """Fingerprints of the nodes that count, why each of the others doesn't, and remarks."""
     finished: dict[str, str] = {}
     unfinished: dict[str, str] = {}
+    remarks: dict[str, list[str]] = {}
     for name, node in tree.nodes.items():
-        state = inspect(
-            folders.node_folder(runs, tree.profile.name, name), identity.settings(tree, node)
-        )
+        folder = folders.node_folder(runs, tree.profile.name, name)
+        state = inspect(folder, identity.settings(tree, node))
         if state.condition != "finished" or state.recorded is None:
-            why = {"new": "not run", "partial": "not finished"}
-            unfinished[name] = why.get(state.condition, "; ".join(state.reasons))
+            unfinished[name] = _IN_WORDS.get(state.condition, "; ".join(state.reasons))
         elif node.parent and node.parent not in finished:
             unfinished[name] = f"its parent {node.parent} does not count"
         elif node.parent and state.recorded["inputs"].get("parent") != finished[node.parent]:
             unfinished[name] = f"its parent {node.parent} ran again since"
-        elif isinstance(node, Finetuning) and scorekeeping.unscored(
-            folders.node_folder(runs, tree.profile.name, name), node
-        ):
+        elif isinstance(node, Finetuning) and scorekeeping.unscored(folder, node):
             unfinished[name] = NOT_SCORED
         else:
-            finished[name] = state.recorded["fingerprint"]
-    return finished, unfinished
+            fingerprint = state.recorded["fingerprint"]
+            examined = series.examine(tree.profile, node, folder, fingerprint)
+            for remark in examined.remarks:
+                remarks.setdefault(remark, []).append(name)
+            if examined.faults:
+                unfinished[name] = f"{'; '.join(examined.faults)}; {_MEND}"
+            else:
+                finished[name] = fingerprint
+    return finished, unfinished, tuple(_remark_lines(remarks))
+
+
+def _remark_lines(remarks: Mapping[str, list[str]]) -> Iterator[str]:
+    for remark, names in remarks.items():
+        yield f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {remark}"
 
 
 def _series_rows(tree: Tree, node: Segment, folder: Path) -> Iterator[dict[str, Any]]:
-    from_t5x = t5x_folder.is_one(folder)
-    path = folder / ("train" if from_t5x else "metrics.jsonl")
-    series = t5x_folder.read_series(folder) if from_t5x else read_steps(path)
-    period = tree.profile.validation_period_steps
-    first = node.start_step if node.parent is None else node.start_step + 1
-    for step in series:
-        if not first <= step <= node.end_step:
-            raise UserError(
-                f"{path}: step {step} lies outside {node.name} ({first} to {node.end_step}): "
-                "these are lines of another run; move the folder away and run again"
-            )
-    for step in range(first, node.end_step + 1):
-        due = step == node.end_step or (step and step % period == 0)
-        if due and not any(key.startswith("validation/") for key in series.get(step, {})):
-            raise UserError(
-                f"{path}: the validation losses of step {step} are missing: "
-                "the file is damaged; move the folder away and run again"
-            )
-    for step, values in series.items():
+    for step, values in series.read(folder).steps.items():
         for metric, value in values.items():
             name = f"{metric}/{node.stage}" if metric.startswith("timing/") else metric
             for spec in node.specs:
@@ -193,24 +192,11 @@ def _example_rows(node: Segment, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _score_rows(tree: Tree, node: Finetuning, folder: Path) -> Iterator[dict[str, Any]]:
-    home = folder / scorekeeping.SCORES
-    paths = sorted(home.glob("*-metrics.jsonl"))
-    if not paths:
-        raise UserError(
-            f"{home}: no scores of {node.name} are there: move the folder away and run again"
-        )
     # T5X's steps count on from pre-training's.
     offset = node.checkpoint_step if t5x_folder.is_one(folder) else 0
-    last = offset + node.config.total_steps
-    for path in paths:
-        scores = read_steps(path)
-        if last not in scores:
-            raise UserError(
-                f"{path}: the scores of step {last} are missing: "
-                "the file is damaged; move the folder away and run again"
-            )
+    for path in scorekeeping.score_files(folder):
         task = scorekeeping.task_of(path, node.suite)
-        for step, values in scores.items():
+        for step, values in read_steps(path).items():
             for metric, value in values.items():
                 for spec in node.specs:
                     yield {

@@ -111,9 +111,14 @@ def lock_path(folder: Path) -> Path:
     return folder.with_name(folder.name + ".lock")
 
 
+def stale_folder(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
+    """Where a node of that fingerprint is kept when it is set aside; "-2" and so on for more."""
+    return profile_folder(runs, profile) / "stale" / f"{node}@{fingerprint[:12]}"
+
+
 def set_aside(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
     """Moves a stale node's folder out of the tree, keeping it; returns where it is."""
-    home = profile_folder(runs, profile) / "stale" / f"{node}@{fingerprint[:12]}"
+    home = stale_folder(runs, profile, node, fingerprint)
     target, count = home, 1
     while target.exists():
         count += 1

@@ -5,23 +5,21 @@ method's code and the versions of the numerical libraries. Scores, made from a n
 have one of their own. Paths, devices and logging are no part of it. The engines read the data in
 another order and begin from other values, so a node of one is none of the other; a profile's folder
 of runs holds nodes of one engine (`repro.folders.claim`).
-Code is compared as ``ast`` sees it, so a comment, a docstring or a formatter changes nothing.
+Code is compared module by module (`repro.code_digests`): a comment or a log line changes nothing.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import spactor
+from repro.code_digests import ROOT, code_digests, gin_digests
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Engine
 from spactor.config import to_mapping
@@ -125,7 +123,7 @@ def scoring(node: Finetuning, files: Mapping[str, str]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "data": {path: digest for path, digest in files.items() if path.startswith(prefixes)},
-        "code": code_digest("spactor.scoring"),
+        "code": code_digests("spactor.scoring"),
         "versions": versions(SCORING_STACK),
     }
 
@@ -139,58 +137,51 @@ def identities(tree: Tree, files: Mapping[str, str]) -> dict[str, Identity]:
     """
     result: dict[str, Identity] = {}
     engine = tree.profile.engine
+    programs = {
+        kind: program(kind, engine) for kind in {type(node) for node in tree.nodes.values()}
+    }
     for name, node in tree.nodes.items():
         inputs = settings(tree, node) | {
             "engine": engine,
             "data": data_of(node, files, engine),
             "parent": result[node.parent].fingerprint if node.parent else None,
-            **(_t5x_program() if engine == "t5x" else _local_program(node)),
+            **programs[type(node)],
         }
         result[name] = Identity(inputs, fingerprint(inputs))
     return result
 
 
-def _local_program(node: Node) -> dict[str, Any]:
-    finetuning = isinstance(node, Finetuning)
-    return {
-        "code": code_digest("spactor.finetuning" if finetuning else "spactor.pretraining"),
-        "versions": versions(TRAINING_STACK),
-    }
+def program(kind: type[Node], engine: Engine) -> dict[str, Any]:
+    """The method's code and the numerical libraries that train a kind of node, as installed now."""
+    if engine == "t5x":
+        return {
+            "code": _t5x_code(),
+            "versions": versions((*TRAINING_STACK, *SCORING_STACK)),
+        }
+    module = "spactor.finetuning" if kind is Finetuning else "spactor.pretraining"
+    return {"code": code_digests(module), "versions": versions(TRAINING_STACK)}
 
 
-def _t5x_program() -> dict[str, Any]:
-    """Our models and gin files, the libraries, and T5X's own code and gin files."""
-    home = Path(spactor.__file__).parent / "t5x"
-    modules = [f"spactor.t5x.{path.stem}" for path in sorted(home.glob("[a-z]*.py"))]
-    return {
-        "code": fingerprint(
-            {name: code_digest(name) for name in modules} | gin_statements(home / "gin")
-        ),
-        "versions": versions((*TRAINING_STACK, *SCORING_STACK)) | {"t5x": t5x_digest()},
-    }
+def changes_since(known: Identity, node: Node) -> list[str]:
+    """Which of the code and libraries a node was to be trained with are others now, by line."""
+    now = program(type(node), known.inputs["engine"])
+    return differences({key: known.inputs[key] for key in now}, now)
 
 
-def gin_statements(folder: Path) -> dict[str, list[str]]:
-    """Lines of every gin file below a folder, without comments and blank lines."""
-    return {
-        path.relative_to(folder).as_posix(): [
-            line.rstrip()
-            for line in path.read_text("utf-8").splitlines()
-            if line.strip() and not line.lstrip().startswith("#")
-        ]
-        for path in sorted(folder.rglob("*.gin"))
-    }
-
-
-@cache
-def t5x_digest() -> str:
-    """Digest of T5X's trainer, network and gin files as they are installed, or "missing"."""
+def _t5x_code() -> dict[str, str]:
+    """Our models and gin files, and T5X's own trainer, network and gin files; "missing" without."""
+    ours = ROOT / "spactor" / "t5x"
+    digests = gin_digests(ours / "gin")
+    for path in sorted(ours.glob("[a-z]*.py")):
+        digests |= code_digests(f"spactor.t5x.{path.stem}")
     found = importlib.util.find_spec("t5x")
     if found is None or not found.submodule_search_locations:
-        return "missing"
+        return digests | {"t5x": "missing"}
     home = Path(found.submodule_search_locations[0])
-    programs = {name: code_digest(name, home.parent) for name in _T5X_PROGRAM}
-    return fingerprint(programs | gin_statements(home / "configs" / "runs"))
+    for name in _T5X_PROGRAM:
+        digests |= code_digests(name, home.parent)
+    theirs = gin_digests(home / "configs" / "runs")
+    return digests | {f"t5x/{name}": digest for name, digest in theirs.items()}
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
@@ -210,24 +201,29 @@ def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list
 
     >>> differences({"seed": 0, "config": {"a": 1}}, {"seed": 0, "config": {"a": 2}})
     ['config.a was 1, is 2']
-    >>> differences({"code": "9f"}, {"code": "ff"})
-    ["the method's code changed"]
+    >>> differences({"code": {"spactor.step": "9f"}}, {"code": {"spactor.step": "ff"}})
+    ["the method's code changed: spactor.step"]
     """
     old, new = _flat(recorded), _flat(current)
+    changed = [
+        key
+        for key in sorted(old.keys() | new.keys())
+        if key not in old or key not in new or old[key] != new[key]
+    ]
+    modules = [key.removeprefix("code.") for key in changed if key.startswith("code.")]
     lines = []
-    # "its parent changed" explains least, so it is said last.
-    for key in sorted(old.keys() | new.keys(), key=lambda key: (key == "parent", key)):
-        if key in old and key in new and old[key] == new[key]:
-            continue
-        if key == "code":
-            lines.append("the method's code changed")
-        elif key == "parent":
-            lines.append("its parent changed")
-        elif key.startswith("data."):
+    if "code" in changed or modules:
+        # Until modules were told apart, one digest stood for all.
+        named = "" if "code" in old or "code" in new else f": {', '.join(modules)}"
+        lines.append(f"the method's code changed{named}")
+    for key in changed:
+        if key.startswith("data."):
             lines.append(f"the data changed ({key.removeprefix('data.')})")
-        else:
-            lines.append(f"{key} was {old.get(key, 'absent')}, is {new.get(key, 'absent')}")
-    return lines
+        elif key != "parent" and key != "code" and not key.startswith("code."):
+            was, now = old.get(key, "absent"), new.get(key, "absent")
+            lines.append(f"{key.removeprefix('versions.')} was {was}, is {now}")
+    # It explains least, so it is said last.
+    return [*lines, "its parent changed"] if "parent" in changed else lines
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -238,64 +234,3 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = item
     return flat
-
-
-@cache
-def code_digest(module: str, root: Path | None = None) -> str:
-    """Digest of a module of the method and of all it imports from the method, by ``ast``.
-
-    Args:
-      module: dotted name, such as ``spactor.pretraining``.
-      root: folder that holds the top package; by default where ``spactor`` is installed.
-    """
-    root = root or Path(spactor.__file__).parent.parent
-    package = module.split(".")[0]
-    sources: dict[str, str] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        path = _module_path(root, name)
-        if name in sources or path is None:
-            continue
-        tree = ast.parse(path.read_text("utf-8"))
-        waiting += [found for found in _imports(tree) if found.split(".")[0] == package]
-        sources[name] = ast.unparse(_without_docstrings(tree))
-    if module not in sources:
-        raise FileNotFoundError(f"no module {module} under {root}")
-    return fingerprint(sources)
-
-
-def _module_path(root: Path, name: str) -> Path | None:
-    stem = root.joinpath(*name.split("."))
-    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
-
-
-def _imports(tree: ast.AST) -> list[str]:
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            if node.level or not node.module:
-                raise ValueError("the method's code imports by absolute names only")
-            names.append(node.module)
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [
-                statement
-                for statement in node.body
-                if not (
-                    isinstance(statement, ast.Expr)
-                    and isinstance(statement.value, ast.Constant)
-                    and isinstance(statement.value.value, str)
-                )
-            ] or [ast.Pass()]
-    return tree

@@ -114,6 +114,12 @@ def score(tree: Tree, runs: Path, engine: Engine, say: Callable[[str], None]) ->
     return tuple(done)
 
 
+def _changes(node: Node, known: identity.Identity, data: PreparedData) -> list[str]:
+    """What a node was to be made from and is on disk no longer; files, not what was imported."""
+    wrong = data.damage(known.inputs["data"])
+    return identity.changes_since(known, node) + ([wrong] if wrong else [])
+
+
 class Runner:
     """Runs a tree in a folder of runs.
 
@@ -231,6 +237,11 @@ class Runner:
                     scorekeeping.complete(folder, node, data, self._engine)
                 self._display.skip(node.name)
                 return False
+            if changes := _changes(node, known, data):
+                raise UserError(
+                    f"{node.name} was not begun: since this command began, {changes[0]}; "
+                    "run the same command again"
+                )
             if state.condition == "stale":
                 self._put_aside(node.name, state)
             self._work(node, known, data, folder)
@@ -272,6 +283,13 @@ class Runner:
             scorekeeping.begin(folder, node, data.files)
         began = time.monotonic()
         self._train(node, data, folder)
+        if changes := _changes(node, known, data):
+            # Which of it was trained with what, nobody can tell.
+            home = folders.set_aside(self._runs, profile.name, node.name, known.fingerprint)
+            raise UserError(
+                f"{node.name} does not count: while it ran, {changes[0]}; it is kept in {home}; "
+                "run the same command again"
+            )
         attempt |= {"ended": provenance.now(), "seconds": round(time.monotonic() - began, 3)}
         folders.write_json(path, record | {"attempts": [*attempts, attempt]})
         folders.write_json(folder / folders.DONE, {"format": 1, "fingerprint": known.fingerprint})

@@ -40,15 +40,17 @@ def task_of(path: Path, suite: str) -> str:
     return registered.removeprefix(f"spactor_{suite}_")
 
 
+def score_files(folder: Path) -> list[Path]:
+    """Files of scores in a node's folder, one per task."""
+    return sorted((folder / SCORES).glob(f"*{_ENDING}"))
+
+
 def unscored(folder: Path, node: Finetuning) -> tuple[int, ...]:
     """Steps whose predictions are kept and not scored for every task."""
     kept = predictions.steps(folder)
     if not kept:
         return ()
-    scored = {
-        path.name.removesuffix(_ENDING): read_steps(path)
-        for path in (folder / SCORES).glob(f"*{_ENDING}")
-    }
+    scored = {path.name.removesuffix(_ENDING): read_steps(path) for path in score_files(folder)}
 
     def is_scored(task: str, step: int) -> bool:
         # Two tasks may be one in the records, so files are asked for by their own names.
@@ -75,13 +77,21 @@ def begin(folder: Path, node: Finetuning, files: Mapping[str, str]) -> None:
     folders.write_json(path, basis)
 
 
+def reasons(folder: Path, node: Finetuning, files: Mapping[str, str]) -> tuple[str, ...]:
+    """Why a folder's predictions are to be scored, line by line; nothing where they are."""
+    if not predictions.steps(folder):
+        return ()
+    path = folder / BASIS
+    basis = identity.scoring(node, files)
+    changed = identity.differences(folders.read_json(path), basis) if path.is_file() else []
+    if not changed and (not path.is_file() or unscored(folder, node)):
+        return ("its predictions are not scored",)
+    return tuple(changed)
+
+
 def due(folder: Path, node: Finetuning, files: Mapping[str, str], engine: Engine) -> bool:
     """Whether a folder's predictions are to be scored, and this machine can."""
-    if not predictions.steps(folder) or not engine.can_score():
-        return False
-    path = folder / BASIS
-    known = folders.read_json(path) if path.is_file() else None
-    return known != identity.scoring(node, files) or bool(unscored(folder, node))
+    return engine.can_score() and bool(reasons(folder, node, files))
 
 
 def complete(folder: Path, node: Finetuning, data: PreparedData, engine: Engine) -> None:

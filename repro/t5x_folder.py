@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from repro.step_lines import TIMING, Series, overlaid
 from spactor.errors import UserError
 
 CONFIG = "config.gin"
@@ -30,34 +31,86 @@ def config_text(folder: Path) -> str:
     return (folder / CONFIG).read_text("utf-8")
 
 
-def read_series(folder: Path) -> dict[int, dict[str, float]]:
-    """Values by step, in order, named as the local engine names them.
+def read_attempts(folder: Path) -> Series:
+    """One series of all starts of the run, named as the local engine names it.
 
     ``train/…`` and ``validation/…``, and of T5X's many clocks ``timing/seqs_per_second``. Of a
-    step that several files hold, as after a restart, the newest file's value counts. The first
+    step that several files hold, as after a restart, the newest file's values count. The first
     speed of each file is left out: the clock of its period also runs while programs are loaded and
     the first batch is awaited, so it is often a tenth of the others.
 
     Raises:
       UserError: there are no event files, one can't be read, or a value is not finite.
     """
-    steps: dict[int, dict[str, float]] = {}
-    for path in _event_files(folder / "train"):
-        starting = True
-        for step, tag, value in _scalars(path):
-            if tag == SPEED:
-                if not starting:
-                    steps.setdefault(step, {})[tag] = value
-                starting = False
-            elif not tag.startswith(("timing/", "learning_rate/")):
-                steps.setdefault(step, {})[f"train/{tag}"] = value
+    homes = [overlaid(map(_training, _event_files(folder / "train")))]
     for task in sorted((folder / "training_eval").glob("*")):
-        for path in _event_files(task):
-            for step, tag, value in _scalars(path):
-                # T5X's "loss" of an evaluation is that of one of the others.
-                if not tag.startswith("timing/") and tag != "loss":
-                    steps.setdefault(step, {})[f"validation/{tag}"] = value
-    return dict(sorted(steps.items()))
+        homes.append(overlaid(map(_validation, _event_files(task))))
+    steps: dict[int, dict[str, float]] = {}
+    for home in homes:
+        for step, values in home.steps.items():
+            steps.setdefault(step, {}).update(values)
+    replayed = tuple(each for home in homes for each in home.replayed)
+    return Series(steps=dict(sorted(steps.items())), replayed=replayed)
+
+
+def read_series(folder: Path) -> Mapping[int, Mapping[str, float]]:
+    """Values by step, as `read_attempts` finds them."""
+    return read_attempts(folder).steps
+
+
+def _training(path: Path) -> dict[int, dict[str, float]]:
+    steps: dict[int, dict[str, float]] = {}
+    starting = True
+    for step, tag, value in _scalars(path):
+        if tag == SPEED:
+            if not starting:
+                steps.setdefault(step, {})[tag] = value
+            starting = False
+        elif not tag.startswith((TIMING, "learning_rate/")):
+            steps.setdefault(step, {})[f"train/{tag}"] = value
+    return steps
+
+
+def _validation(path: Path) -> dict[int, dict[str, float]]:
+    steps: dict[int, dict[str, float]] = {}
+    for step, tag, value in _scalars(path):
+        # T5X's "loss" of an evaluation is that of one of the others.
+        if not tag.startswith(TIMING) and tag != "loss":
+            steps.setdefault(step, {})[f"validation/{tag}"] = value
+    return steps
+
+
+def strange_configs(folder: Path) -> Iterator[str]:
+    """Event files whose run had another configuration than this folder's, one line each.
+
+    T5X writes its configuration at every start, into `CONFIG` and as text into the event file.
+    Paths may change between two starts of one run.
+    """
+    ours = _settings(config_text(folder))
+    for path in _event_files(folder / "train"):
+        for event in _events(path):
+            for value in event.summary.value:
+                if value.tag != "config" or value.metadata.plugin_data.plugin_name != "text":
+                    continue
+                theirs = _settings(value.tensor.string_val[0].decode("utf-8", "replace"))
+                name = next(
+                    (key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)), None
+                )
+                if name is not None:
+                    yield (
+                        f"{path} is of another run: its {name} is {theirs.get(name, 'not set')}, "
+                        f"and this run's {ours.get(name, 'not set')}"
+                    )
+
+
+def _settings(text: str) -> dict[str, str]:
+    """Bindings of a gin configuration, paths apart.
+
+    >>> _settings("RANDOM_SEED = 0\\nMODEL_DIR = '/tmp/x'\\n# Macros:")
+    {'RANDOM_SEED': '0'}
+    """
+    pairs = (line.strip().split(" = ", 1) for line in text.splitlines() if " = " in line)
+    return {name: value for name, value in pairs if "/" not in value}
 
 
 def read_answers(path: Path) -> list[dict[str, Any]]:
@@ -94,12 +147,11 @@ def _event_files(folder: Path) -> list[Path]:
     return found
 
 
-def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
+def _events(path: Path) -> Iterator[Any]:
     try:
         from tensorboard.compat.proto import event_pb2
         from tensorboard.compat.tensorflow_stub import errors
         from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
-        from tensorboard.util import tensor_util
     except ModuleNotFoundError as error:
         raise UserError(
             f"{error.name} is not installed and {path} needs it: install the extra 'train'"
@@ -115,7 +167,13 @@ def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
             if "truncated" in str(error).lower():
                 return
             raise UserError(f"{path}: damaged ({error}); move the folder away") from error
-        event = event_pb2.Event.FromString(reader.record())
+        yield event_pb2.Event.FromString(reader.record())
+
+
+def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
+    for event in _events(path):
+        from tensorboard.util import tensor_util
+
         for value in event.summary.value:
             if value.metadata.plugin_data.plugin_name != "scalars":
                 continue

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from spactor import optimizer
 from spactor import step as steps
 from spactor.config import PretrainConfig, Stage, to_mapping
+from spactor.data.digest import batch_digest
 from spactor.errors import UserError
 from spactor.step import TrainState
 
@@ -122,6 +124,41 @@ def _as_mapping(state: TrainState) -> dict[str, Any]:
 
 def _from_mapping(tree: dict[str, Any]) -> TrainState:
     return TrainState(tree["step"], tree["params"], optimizer.Slots(**tree["slots"]))
+
+
+def digests(folder: Path) -> dict[int, dict[str, str]]:
+    """Digests of every array in a run's checkpoints, by step and path in the tree.
+
+    They need no configuration, and are the same on any devices.
+
+    Args:
+      folder: of the run; without checkpoints there are none.
+    """
+    home = (folder / "checkpoints").resolve()
+    if not home.is_dir():
+        return {}
+    manager = ocp.CheckpointManager(
+        home,
+        options=ocp.CheckpointManagerOptions(create=False),
+        item_handlers={
+            "state": ocp.PyTreeCheckpointHandler(),
+            "about": ocp.JsonCheckpointHandler(),
+        },
+    )
+    found = {}
+    with closing(manager):
+        for step in manager.all_steps():
+            shapes = manager.item_metadata(step)["state"].tree
+            as_arrays = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)
+            state = manager.restore(
+                step,
+                args=ocp.args.Composite(state=ocp.args.PyTreeRestore(restore_args=as_arrays)),
+            )["state"]
+            found[step] = {
+                jax.tree_util.keystr(place, simple=True, separator="/"): batch_digest(array)
+                for place, array in jax.tree_util.tree_leaves_with_path(state)
+            }
+    return dict(sorted(found.items()))
 
 
 def restore_parent(folder: Path, config: PretrainConfig, step: int, stage: Stage) -> TrainState:

@@ -21,6 +21,7 @@ from spactor import step as steps
 from spactor.checkpoints import Checkpoints, restore_parent
 from spactor.config import FinetuneConfig, ObjectiveConfig, PretrainConfig
 from spactor.data import finetuning_arrays
+from spactor.data.digest import batch_digest
 from spactor.data.vocabulary import EOS_ID
 from spactor.network import Network
 from spactor.objective import Metrics
@@ -138,6 +139,7 @@ def finetune(
     parent: Path | None,
     observer: trainer.Observer,
     score: Callable[[int], Mapping[str, float]] = lambda step: {},
+    run: str = "",
 ) -> None:
     """Fine-tunes to the end of the job, going on from what ``folder`` already holds.
 
@@ -151,6 +153,7 @@ def finetune(
       parent: folder of the segment that saved the checkpoint; none from scratch.
       observer: told of every logged step.
       score: called when the predictions of a step are kept; its values are logged.
+      run: what ``digests.jsonl`` calls this run.
 
     Raises:
       UserError: an unknown suite, a missing checkpoint or one of another size, or a loss that is
@@ -193,6 +196,8 @@ def finetune(
                 arrays, seed=job.seed, step=step, batch_size=job.config.batch_size
             ),
             evaluate=evaluate,
+            digests=lambda step, batch: {"batch": batch_digest(batch)},
+            run=run,
             seed=job.seed,
             checkpoints=checkpoints,
             schedule=trainer.Schedule(

@@ -44,8 +44,11 @@ def host_means(steps: Iterable[Metrics], prefix: str) -> dict[str, float]:
     }
 
 
+METRICS, DIGESTS = "metrics.jsonl", "digests.jsonl"
+
+
 class JsonLines:
-    """Append-only ``metrics.jsonl``; every line is on disk before the next checkpoint is.
+    """An append-only file of JSON lines; every line is on disk before the next checkpoint is.
 
     A run that was killed may leave a torn last line; opening the file again cuts it off. Steps
     that a resumed run repeats are appended again, and readers take the last line of a step.
@@ -59,8 +62,8 @@ class JsonLines:
                 os.truncate(path, len(whole) - torn)
         self._file = path.open("a", encoding="utf-8")
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Appends one line and flushes it to disk; values must be finite."""
+    def write(self, step: int, values: Mapping[str, float | str]) -> None:
+        """Appends one line and flushes it to disk; numbers must be finite."""
         self._file.write(json.dumps({"step": step, **values}, allow_nan=False) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -118,7 +121,8 @@ class RunLog:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._lines = JsonLines(folder / "metrics.jsonl")
+        self._lines = JsonLines(folder / METRICS)
+        self._digests = JsonLines(folder / DIGESTS)
         self._events: Events | None = None
         try:
             self._events = Events(folder / "train")
@@ -138,7 +142,12 @@ class RunLog:
         if self._events is not None:
             self._events.write(step, values)
 
+    def write_digests(self, step: int, digests: Mapping[str, str | int]) -> None:
+        """Logs what the update that ended at a step read, and whose step it is."""
+        self._digests.write(step, digests)
+
     def close(self) -> None:
         self._lines.close()
+        self._digests.close()
         if self._events is not None:
             self._events.close()

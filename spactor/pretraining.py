@@ -7,12 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from spactor import step as steps
 from spactor import trainer
 from spactor.checkpoints import Checkpoints, restore_parent
 from spactor.config import PretrainConfig, Stage
 from spactor.data import vocabulary
 from spactor.data.arrays import TokenArrays, train_batch, validation_chunks
+from spactor.data.digest import batch_digest
 from spactor.metrics import host_means
 from spactor.step import TrainState
 
@@ -49,6 +52,7 @@ def pretrain(
     folder: Path,
     parent: Path | None,
     observer: trainer.Observer,
+    run: str = "",
 ) -> None:
     """Trains a segment to its end, going on from what ``folder`` already holds.
 
@@ -59,6 +63,7 @@ def pretrain(
       parent: folder of the segment that ended at ``start_step``; none from scratch. A hybrid
         parent of a span-corruption segment is the switch at τ.
       observer: told of every logged step.
+      run: what ``digests.jsonl`` calls this run.
 
     Raises:
       UserError: the data does not fit the model, the parent is missing or of another size, or
@@ -88,6 +93,13 @@ def pretrain(
             [validation_step(state.params, batch) for batch in batches], "validation/"
         )
 
+    corruption = steps.build_corruption(config, arrays.vocabulary, job.stage)
+
+    def digests(step: int, batch: np.ndarray) -> Mapping[str, str]:
+        masks = corruption(batch, job.seed, step)._asdict()
+        found = {name: np.asarray(mask) for name, mask in masks.items() if mask is not None}
+        return {"batch": batch_digest(batch), "masks": batch_digest(found)}
+
     with closing(Checkpoints(folder, config, job.stage)) as checkpoints:
         trainer.fit(
             initial=initial,
@@ -100,6 +112,8 @@ def pretrain(
                 chunk_tokens=chunk_tokens,
             ),
             evaluate=evaluate,
+            digests=digests,
+            run=run,
             seed=job.seed,
             checkpoints=checkpoints,
             schedule=trainer.Schedule(

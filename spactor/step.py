@@ -137,6 +137,41 @@ def _varied(weights: curriculum.Weights) -> Metrics:
     }
 
 
+def corrupted(
+    config: PretrainConfig,
+    vocabulary: VocabularyFacts,
+    stage: Stage,
+    chunks: Array,
+    key: Array,
+    weights: curriculum.Weights,
+) -> corruption.CorruptedBatch:
+    """What a training step makes of its chunks ``[B, N]`` with its key of the corruption."""
+    return corruption.corrupt(
+        chunks,
+        row_keys(key, chunks.shape[0]),
+        config.training_lengths,
+        vocabulary,
+        weights.masked_tokens if stage == "hybrid" else None,
+    )
+
+
+@functools.cache
+def build_corruption(
+    config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
+) -> Callable[[Array | np.ndarray, int, int], corruption.CorruptedBatch]:
+    """Compiled corruption alone, ``(chunks, seed, step)``: what the update of that step reads.
+
+    For logs, so that the step itself is the same program with and without them.
+    """
+
+    def corrupt(chunks: Array, seed: Array, step: Array) -> corruption.CorruptedBatch:
+        key = role_keys(seed, step)["corruption"]
+        weights = curriculum.weights_at(config, step)
+        return corrupted(config, vocabulary, stage, chunks, key, weights)
+
+    return jax.jit(corrupt)
+
+
 @functools.cache
 def build_train_step(
     config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
@@ -150,13 +185,7 @@ def build_train_step(
     def train_step(state: TrainState, chunks: Array, seed: Array) -> tuple[TrainState, Metrics]:
         keys = role_keys(seed, state.step)
         weights = curriculum.weights_at(config, state.step)
-        batch = corruption.corrupt(
-            chunks,
-            row_keys(keys["corruption"], chunks.shape[0]),
-            config.training_lengths,
-            vocabulary,
-            weights.masked_tokens if stage == "hybrid" else None,
-        )
+        batch = corrupted(config, vocabulary, stage, chunks, keys["corruption"], weights)
         dropout_key = keys["dropout"] if config.model.dropout_rate > 0.0 else None
         (loss, metrics), grads = jax.value_and_grad(losses, has_aux=True)(
             state.params, batch, keys["sample"], dropout_key, weights

@@ -102,6 +102,8 @@ def fit(
     train_step: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]],
     batch_at: Callable[[int], Any],
     evaluate: Callable[[TrainState, int], Mapping[str, float]],
+    digests: Callable[[int, Any], Mapping[str, str]],
+    run: str,
     seed: int,
     checkpoints: Checkpoints,
     schedule: Schedule,
@@ -116,10 +118,12 @@ def fit(
       train_step: compiled update; the state it is given is donated.
       batch_at: batch of the update that leads away from a step.
       evaluate: values to log beside the training metrics, at evaluation steps.
+      digests: of what the update that leads away from a step reads, given the step and its batch.
+      run: what ``digests.jsonl`` calls this run.
       seed: handed to every update.
       checkpoints: of this run, in its stage.
       schedule: when to log, evaluate and save.
-      folder: where ``metrics.jsonl`` and event files go.
+      folder: where ``metrics.jsonl``, ``digests.jsonl`` and event files go.
       sequences_per_step: batch size, for ``timing/seqs_per_second``.
       observer: told of every logged step.
 
@@ -135,7 +139,8 @@ def fit(
     clock = _Clock()
     with closing(RunLog(folder)) as log:
         while step < schedule.end_step:
-            state, metrics = train_step(state, batch_at(step), seed)
+            batch = batch_at(step)
+            state, metrics = train_step(state, batch, seed)
             step += 1
             window.append(metrics)
             if clock.started:
@@ -156,6 +161,8 @@ def fit(
             if steps_per_second is not None:
                 rate = steps_per_second * sequences_per_step
                 timing["timing/seqs_per_second"] = rate
+            # First, so that no number stands there without them.
+            log.write_digests(step, {"run": run, "seed": seed, **digests(step - 1, batch)})
             log.write(step, values | timing)
             if schedule.saves_at(step):
                 checkpoints.save(state, step)

@@ -13,6 +13,7 @@ import typer
 # Importing the commands registers them.
 from repro.cli import (  # noqa: F401
     checking,
+    comparing,
     compiling,
     data,
     launching,

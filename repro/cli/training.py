@@ -179,6 +179,8 @@ def collect(
     for name, reason in collected.unfinished.items():
         if name not in waiting:
             print(f"left out: {name} ({reason})", file=sys.stderr)
+    for remark in collected.remarks:
+        print(f"remark: {remark}", file=sys.stderr)
     if waiting:
         print(f"left out: {len(waiting)} nodes that were not run", file=sys.stderr)
     print(

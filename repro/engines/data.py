@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,16 @@ class PreparedData:
     def facts(self) -> dict[str, Any]:
         """What provenance and the records say about the data."""
         return {name: self.manifest[name] for name in _FACTS if name in self.manifest}
+
+    def damage(self, names: Iterable[str]) -> str | None:
+        """Says which of these prepared files is not what the manifest says, or None.
+
+        The user's own files, which T5X reads, are not read through again.
+        """
+        from spactor.data import manifest
+
+        only = tuple(name for name in names if name in self.manifest["files"])
+        return manifest.damage(self.folder, dict(self.manifest), only) if only else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +126,17 @@ class DataSource:
         else:
             of = released.prepare_for_t5x if profile.engine == "t5x" else released.prepare
             folder = of(cache, self.released, wanted(profile), report)
+        return PreparedData(folder=folder, manifest=manifest.read(folder))
+
+    def find(self, profile: Profile, cache: Path) -> PreparedData | None:
+        """What `prepare` would find, where it need build nothing; looks for the embedded corpus."""
+        from spactor.data import manifest, prepare
+
+        if self.prepared is not None:
+            return self.prepare(profile, cache, lambda line: None)
+        folder = prepare.find(cache, profile.data)
+        if folder is None:
+            return None
         return PreparedData(folder=folder, manifest=manifest.read(folder))
 
     def _require_fitting(self, profile: Profile, facts: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from repro import identity
+from repro import folders, identity
 from repro.engines.contract import Observer
 from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node, Tree
@@ -59,6 +59,7 @@ class LocalEngine:
     ) -> None:
         """Pre-trains or fine-tunes through ``spactor``."""
         self._set_up()
+        label = folders.read_json(folder / folders.NODE)["fingerprint"]
         if isinstance(node, Finetuning):
             from spactor import scoring
             from spactor.finetuning import FinetuneJob, finetune
@@ -79,6 +80,7 @@ class LocalEngine:
                 score=functools.partial(scoring.score, folder, data.folder, node.suite)
                 if self.can_score()
                 else lambda step: {},
+                run=label,
             )
             return
         from spactor import example
@@ -101,6 +103,7 @@ class LocalEngine:
             folder=folder,
             parent=parent,
             observer=observer,
+            run=label,
         )
         if node.stage == "hybrid" and node.end_paper == PAPER_STEPS:
             example.write(folder, node.config, node.end_step, arrays, data.folder)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import spactor
-from repro import identity, t5x_folder
+from repro import identity, series, t5x_folder
 from repro.engines import t5x_command
 from repro.engines.contract import Observer
 from repro.engines.data import EMBEDDED, DataSource, PreparedData
@@ -264,7 +264,7 @@ class _Watch:
                 self._observer(step - offset, last - offset, values, speed)
 
 
-def _series(folder: Path) -> dict[int, dict[str, float]]:
+def _series(folder: Path) -> Mapping[int, Mapping[str, float]]:
     """What T5X has logged; nothing while it has not begun all of its event files."""
     homes = [folder / "train", *(folder / "training_eval").glob("*")]
     begun = all(any(home.glob("events.*")) for home in homes)
@@ -288,16 +288,8 @@ def first_unmeasured(profile: Profile, node: Node, folder: Path) -> int | None:
         scored = [set(read_steps(path)) if path.is_file() else set() for path in paths]
         due = [*range(first + period, last, period), last]
         return next((step for step in due if not all(step in steps for steps in scored)), None)
-    series = _series(folder)
-    period = profile.validation_period_steps
-    for step in range(first + 1, last + 1):
-        names = series.get(step, {})
-        if (step % profile.log_period_steps == 0 or step == last) and "train/loss" not in names:
-            return step
-        validated = any(name.startswith("validation/") for name in names)
-        if (step % period == 0 or step == last) and not validated:
-            return step
-    return None
+    absent = series.missing(profile, node, _series(folder), by_name=True)
+    return min((step for each in absent for step in each.steps), default=None)
 
 
 def forget_unmeasured(profile: Profile, node: Node, folder: Path) -> None:

@@ -53,6 +53,17 @@ def prepare(cache: Path, data: DataConfig, report: Report = lambda line: None) -
     return building.find_or_build(cache, key, write, report)
 
 
+def find(cache: Path, data: DataConfig) -> Path | None:
+    """The prepared data of a configuration, whole; None where `prepare` would build it or fail."""
+    if data.corpus != "embedded":
+        return None
+    try:
+        key = _lookup_key(corpus.installed_packages(data.packages), data)
+    except UserError:
+        return None  # What this installation can't prepare, it has not prepared.
+    return building.find(cache, key, lambda line: None)
+
+
 def prepare_from(
     cache: Path,
     packages: Sequence[corpus.Package],

@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,16 @@ from repro.specs import Profile, load_profile
 from spactor import predictions
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FakeData(PreparedData):
+    """Files that lie nowhere."""
+
+    damaged: list[str]
+
+    def damage(self, names: Iterable[str]) -> str | None:
+        return next((f"{name} has changed" for name in names if name in self.damaged), None)
+
+
 class FakeEngine:
     """Writes the files a trainer would, with values that tell where they come from."""
 
@@ -35,6 +45,7 @@ class FakeEngine:
         }
         self.scores = False
         self.predicts = False
+        self.damaged: list[str] = []
         self.scored: list[tuple[str, int]] = []
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
@@ -44,7 +55,7 @@ class FakeEngine:
             "unigram_entropy_nats": 5.5,
             "most_frequent_token_rate": 0.04,
         }
-        return PreparedData(folder=cache / "corpus-ab", manifest=manifest)
+        return FakeData(folder=cache / "corpus-ab", manifest=manifest, damaged=self.damaged)
 
     def device(self) -> str:
         return "1 × fake"
@@ -65,6 +76,13 @@ class FakeEngine:
         assert parent is None or (parent / folders.DONE).is_file()
         self.before(node.name)
         self.ran.append(node.name)
+        if isinstance(node, Finetuning):
+            run = folders.read_json(folder / folders.NODE)["fingerprint"]
+            of = {"run": run, "seed": node.draw_seed}
+            _append(
+                folder / "digests.jsonl",
+                [{"step": step, **of, "batch": f"b{step}"} for step in (2, 4)],
+            )
         if isinstance(node, Finetuning) and self.predicts:
             for step in (2, 4):
                 predictions.write(folder, step, {"pair": np.full((1, 1), step)})
@@ -75,7 +93,8 @@ class FakeEngine:
             lines = [{"step": step, "accuracy": 50.0 + step} for step in (2, 4)]
             _append(home / "spactor_glue_pair-metrics.jsonl", lines)
             return
-        lines = []
+        lines, digests = [], []
+        run = folders.read_json(folder / folders.NODE)["fingerprint"]
         for step in range(node.start_step + 1, node.end_step + 1):
             if step % 5 == 0 or step == node.end_step:
                 lines.append(
@@ -86,7 +105,10 @@ class FakeEngine:
                         "timing/seqs_per_second": 7.0,
                     }
                 )
+                read = {"batch": f"b{node.seed}-{step}", "masks": f"m{node.seed}-{step}"}
+                digests.append({"step": step, "run": run, "seed": node.seed, **read})
                 observer(step, node.end_step, {"train/loss": 100.0 - step}, 7.0)
+        _append(folder / "digests.jsonl", digests)
         _append(folder / "metrics.jsonl", lines)
 
     def can_score(self) -> bool:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import types
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,7 @@ def one_installation(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Code and versions as a test wants them."""
     installed = {f"spactor.{name}": name for name in ("pretraining", "finetuning", "scoring")}
     installed |= {"jax": "1", "t5": "1"}
-    monkeypatch.setattr(identity, "code_digest", lambda module: installed[module])
+    monkeypatch.setattr(identity, "code_digests", lambda module: {module: installed[module]})
     monkeypatch.setattr(
         identity, "versions", lambda names: {name: installed.get(name, "0") for name in names}
     )
@@ -112,54 +111,31 @@ def test_a_chosen_part_has_the_fingerprints_of_the_whole(tiny: Profile, tree: Tr
 
 
 def test_differences_name_the_input() -> None:
-    old = {"seed": 0, "parent": "a", "code": "x", "config": {"model": {"emb_dim": 32}}, "data": {}}
-    new = {"seed": 0, "parent": "b", "code": "y", "config": {"model": {"emb_dim": 64}}}
-    new["data"] = {"tokens_train.npy": "1f"}
+    old = {
+        "seed": 0,
+        "parent": "a",
+        "code": {"spactor.step": "x", "spactor.network": "y", "spactor.old": "z"},
+        "versions": {"jax": "1"},
+        "config": {"model": {"emb_dim": 32}},
+        "data": {},
+    }
+    new = {
+        "seed": 0,
+        "parent": "b",
+        "code": {"spactor.step": "1", "spactor.network": "y", "spactor.new": "2"},
+        "versions": {"jax": "2"},
+        "config": {"model": {"emb_dim": 64}},
+        "data": {"tokens_train.npy": "1f"},
+    }
     assert identity.differences(old, new) == [
-        "the method's code changed",
+        "the method's code changed: spactor.new, spactor.old, spactor.step",
         "config.model.emb_dim was 32, is 64",
         "the data changed (tokens_train.npy)",
+        "jax was 1, is 2",
         "its parent changed",
     ]
 
 
-METHOD = '''"""Docstring."""
-from method.losses import loss
-
-def step(x):
-    """Adds one."""
-    # A comment.
-    return loss(x) + 1
-'''
-
-
-def digest_of(folder: Path, step: str, losses: str = "def loss(x):\n    return x\n") -> str:
-    identity_digest = identity.code_digest
-    package = folder / "method"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    (package / "step.py").write_text(step)
-    (package / "losses.py").write_text(losses)
-    (package / "plots.py").write_text("unused = True\n")
-    return identity_digest("method.step", folder)
-
-
-def test_code_is_compared_as_ast_sees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    same = METHOD.replace("A comment.", "Another.").replace("Adds one", "One more")
-    same = same.replace("loss(x) + 1", "(\n        loss(x)\n        + 1\n    )")
-    first = digest_of(tmp_path / "a", METHOD)
-    assert digest_of(tmp_path / "b", same) == first
-    assert digest_of(tmp_path / "c", METHOD.replace("+ 1", "+ 2")) != first
-    assert digest_of(tmp_path / "d", METHOD, "def loss(x):\n    return 2 * x\n") != first
-    (tmp_path / "e").mkdir()
-    unused = digest_of(tmp_path / "e" / "f", METHOD)
-    (tmp_path / "e" / "f" / "method" / "plots.py").write_text("unused = False\n")
-    assert identity.code_digest("method.step", tmp_path / "e" / "f") == unused == first
-
-
-def test_the_method_itself_has_a_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    pretraining = identity.code_digest("spactor.pretraining")
-    finetuning = identity.code_digest("spactor.finetuning")
-    assert len(pretraining) == len(finetuning) == 64 and pretraining != finetuning
+def test_a_folder_from_before_modules_were_told_apart_is_stale_in_one_line() -> None:
+    old, new = {"code": "9f"}, {"code": {"spactor.step": "1", "spactor.network": "y"}}
+    assert identity.differences(old, new) == ["the method's code changed"]

@@ -43,6 +43,7 @@ def test_what_a_node_folder_holds(tree: Tree, runs: Path, engine, display: Displ
     Runner(tree, runs, engine, display).run()
     folder = folders.node_folder(runs, "tiny", "base/s0/sc/500K/finetune-glue/f0")
     assert sorted(path.name for path in folder.iterdir()) == [
+        "digests.jsonl",
         "done.json",
         "inference_eval",
         "node.json",

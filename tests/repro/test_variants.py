@@ -187,7 +187,7 @@ def test_span_corruption_knows_nothing_of_the_hybrids_curricula() -> None:
 def test_fingerprints_tell_curricula_apart_and_know_the_same_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(identity, "code_digest", lambda module: module)
+    monkeypatch.setattr(identity, "code_digests", lambda module: {module: module})
     monkeypatch.setattr(identity, "versions", lambda packages: {})
 
     def prints(text: str) -> dict[str, str]:

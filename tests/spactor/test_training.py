@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from tiny_model import VOCABULARY, tiny_config
 
-from spactor import step
+from spactor import corruption, step
 from spactor.checkpoints import Checkpoints, restore_parent
+from spactor.data.arrays import train_batch
+from spactor.data.digest import batch_digest
 from spactor.errors import UserError
 from spactor.pretraining import PretrainJob, pretrain
 from spactor.step import HYBRID_ONLY
@@ -77,6 +79,36 @@ def test_a_segment_logs_what_it_promises(config, arrays, run_folder) -> None:
     ):  # fmt: skip
         assert name in numbers[8]
     assert (run_folder / "checkpoints" / "8").is_dir()
+
+
+def test_the_digests_are_of_what_each_logged_step_read(config, arrays, run_folder) -> None:
+    job = _job(config, "span_corruption", end=4, seed=3)
+    pretrain(job, arrays=arrays, folder=run_folder, parent=None, observer=_silent, run="f1")
+    lines = [json.loads(line) for line in (run_folder / "digests.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["run"], line["seed"]) for line in lines] == [
+        (2, "f1", 3),
+        (4, "f1", 3),
+    ]
+    chunk_tokens = config.lengths.chunk_tokens
+    for line in lines:
+        # The update that ends at step n leads away from n - 1.
+        step_number = line["step"] - 1
+        batch = train_batch(
+            arrays,
+            seed=3,
+            step=step_number,
+            batch_size=config.batch_size,
+            chunk_tokens=chunk_tokens,
+        )
+        key = step.role_keys(3, step_number)["corruption"]
+        masks = corruption.corrupt(
+            batch, step.row_keys(key, len(batch)), config.training_lengths, VOCABULARY
+        )
+        assert line["batch"] == batch_digest(batch)
+        assert line["masks"] == batch_digest(
+            {name: np.asarray(mask) for name, mask in masks._asdict().items() if mask is not None}
+        )
+    assert len({line["batch"] for line in lines}) == len({line["masks"] for line in lines}) == 2
 
 
 def test_events_are_what_tensorflow_reads(config, arrays, run_folder) -> None:

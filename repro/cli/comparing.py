@@ -1,0 +1,86 @@
+"""Commands that say what differs: a node's inputs from those recorded, one run from another."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Data, Profile, Runs, Study, app, tree_of
+
+if TYPE_CHECKING:
+    from repro.comparison import Compared
+
+
+@app.command()
+def why(
+    node: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names of nodes, or patterns such as 'base/s0/sc/*'; else all."),
+    ] = None,
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    study: Study = "",
+    data: Data = None,
+) -> None:
+    """Says what the next run does with a node, and which input is the reason."""
+    from repro import folders
+    from repro import why as reasons
+    from repro.engines.data import DataSource
+    from repro.specs import load_profile
+
+    folders.open_runs(runs, create=False)
+    engine = folders.engine_of(runs, load_profile(profile).name) or ""
+    tree = tree_of(profile, study=study, engine=engine)
+    names = tree.named(node) if node else tuple(tree.nodes)
+    source = DataSource.of(tree.profile, data, None)
+    found = source.find(tree.profile, folders.cache_folder(runs))
+    if found is None:
+        print(reasons.DATA_UNKNOWN, file=sys.stderr)
+    files = found.files if found else reasons.recorded_files(tree, runs)
+    for answer in reasons.explain(tree, runs, files, names):
+        print("\n".join(answer.lines()))
+
+
+@app.command()
+def verify(
+    first: Annotated[Path, typer.Argument(help="A folder of runs or of a node, or records.")],
+    second: Annotated[Path, typer.Argument(help="Another one of the same kind.")],
+    profile: Profile = DEFAULT_PROFILE,
+) -> None:
+    """Says at which step and in which stream two runs first differ; exits with 1 if they do.
+
+    Clocks are not compared.
+    """
+    found = _compared(first, second, profile)
+    for line in found.notes:
+        print(f"note: {line}", file=sys.stderr)
+    for line in (*found.missing, *(difference.line() for difference in found.differences)):
+        print(line)
+    if not found.equal:
+        raise typer.Exit(1)
+    print(f"equal: {found.counted:,} values")
+
+
+def _compared(first: Path, second: Path, profile: str) -> Compared:
+    from repro import collect, comparison, folders
+    from repro.specs import load_profile
+
+    one, other = (
+        path / collect.METRICS if (path / collect.METRICS).is_file() else path
+        for path in (first, second)
+    )
+    if one.is_file() and other.is_file():
+        return comparison.compare_records(one, other)
+    from spactor.checkpoints import digests
+
+    if (one / folders.NODE).is_file() and (other / folders.NODE).is_file():
+        return comparison.compare_nodes(one.name, one, other, digests)
+    name = load_profile(profile).name
+    for path in (one, other):
+        folders.open_runs(path, create=False)
+    return comparison.compare_runs(
+        folders.profile_folder(one, name), folders.profile_folder(other, name), digests
+    )

@@ -1,0 +1,135 @@
+"""Why a node would run, or not: what its folder says against what it would be made from now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from repro import folders, identity, scorekeeping
+from repro.identity import Identity
+from repro.plan import Finetuning, Node, Tree
+from repro.runner import inspect
+
+DATA_UNKNOWN = (
+    "the data is not prepared here (`repro prepare` does that): taken as what each node recorded"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the next run does with a node, and the reasons.
+
+    Attributes:
+      node: its name.
+      verdict: in a few words.
+      reasons: one line each.
+    """
+
+    node: str
+    verdict: str
+    reasons: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """For people."""
+        colon = ", because" if self.reasons else ""
+        return [f"{self.node}: {self.verdict}{colon}", *(f"  {line}" for line in self.reasons)]
+
+
+def recorded_files(tree: Tree, runs: Path) -> dict[str, str]:
+    """Digests of the data that the nodes of a tree recorded, by path."""
+    files: dict[str, str] = {}
+    for name in tree.nodes:
+        path = folders.node_folder(runs, tree.profile.name, name) / folders.NODE
+        if path.is_file():
+            files |= folders.read_json(path).get("inputs", {}).get("data", {})
+    return files
+
+
+def explain(tree: Tree, runs: Path, files: Mapping[str, str], names: Iterable[str]) -> list[Answer]:
+    """Says of each node what the next run does with it, and why.
+
+    Args:
+      tree: the nodes', with the parents of all.
+      runs: an opened runs folder.
+      files: digests by path, from the prepared data's manifest.
+      names: of nodes.
+    """
+    asked = _Question(tree, runs, identity.identities(tree, files), files)
+    return [asked.answer(tree.nodes[name]) for name in names]
+
+
+@dataclass(frozen=True)
+class _Question:
+    tree: Tree
+    runs: Path
+    known: Mapping[str, Identity]
+    files: Mapping[str, str]
+
+    def answer(self, node: Node) -> Answer:
+        folder = self._folder(node.name)
+        state = inspect(folder, self.known[node.name].inputs)
+        if state.condition == "stale":
+            verdict = "stale; the next run sets it aside and trains it again"
+            if state.recorded is None:
+                return Answer(node=node.name, verdict=verdict, reasons=state.reasons)
+            return Answer(
+                node=node.name, verdict=verdict, reasons=self._changes(node, state.recorded)
+            )
+        if state.condition == "finished":
+            scores = (
+                scorekeeping.reasons(folder, node, self.files)
+                if isinstance(node, Finetuning)
+                else ()
+            )
+            verdict = "finished; its predictions are to be scored" if scores else "finished"
+            return Answer(
+                node=node.name, verdict=verdict, reasons=scores or ("no input changed since",)
+            )
+        begun = state.condition == "partial"
+        verdict = "begun; the next run goes on with it" if begun else "the next run trains it"
+        reasons = (
+            f"it has no {folders.DONE} of these inputs, and a {folders.NODE} that fits them"
+            if begun
+            else f"there is no {folder / folders.NODE}",
+        )
+        waits = self._waits(node)
+        return Answer(node=node.name, verdict=verdict, reasons=(*reasons, *waits))
+
+    def _waits(self, node: Node) -> tuple[str, ...]:
+        if node.parent is None:
+            return ()
+        state = inspect(self._folder(node.parent), self.known[node.parent].inputs)
+        return () if state.condition == "finished" else (f"first runs its parent {node.parent}",)
+
+    def _changes(self, node: Node, recorded: Mapping[str, Any]) -> tuple[str, ...]:
+        """Own inputs that changed, then what became of the parent."""
+        now, then = self.known[node.name].inputs, recorded.get("inputs", {})
+        own = {key: value for key, value in now.items() if key != "parent"}
+        lines = identity.differences({key: then.get(key) for key in own}, own)
+        if then.get("parent") != now["parent"]:
+            lines.append(self._parent_line(node, then.get("parent")))
+        return tuple(lines)
+
+    def _parent_line(self, node: Node, started_from: str | None) -> str:
+        if node.parent is None:
+            return "it had a parent and now begins from scratch"
+        before = self._recorded_parent(node.parent, started_from)
+        if before is None:
+            return f"its parent {node.parent} is not what it started from"
+        # Down to the first ancestor that has a reason of its own.
+        why = self._changes(self.tree.nodes[node.parent], before)
+        return f"its parent {node.parent} changed: {'; '.join(why)}"
+
+    def _recorded_parent(self, name: str, fingerprint: str | None) -> Mapping[str, Any] | None:
+        """``node.json`` of a parent with a fingerprint, where it is or where it was set aside."""
+        stale = folders.stale_folder(self.runs, self.tree.profile.name, name, fingerprint or "")
+        homes = [self._folder(name), *sorted(stale.parent.glob(f"{stale.name}*"))]
+        for path in (home / folders.NODE for home in homes):
+            if path.is_file() and (found := folders.read_json(path))["fingerprint"] == fingerprint:
+                return found
+        return None
+
+    def _folder(self, name: str) -> Path:
+        return folders.node_folder(self.runs, self.tree.profile.name, name)
