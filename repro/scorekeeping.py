@@ -17,7 +17,7 @@ from repro.plan import Finetuning
 from repro.step_lines import read_steps
 from spactor import predictions
 from spactor.data import benchmarks
-from spactor.errors import UserError
+from spactor.errors import Damaged, UserError
 
 SCORES = "inference_eval"
 """Folder of the scores inside a node's, as T5X names it."""
@@ -69,7 +69,7 @@ def begin(folder: Path, node: Finetuning, files: Mapping[str, str]) -> None:
     """
     basis = identity.scoring(node, files)
     path = folder / BASIS
-    if path.is_file() and folders.read_json(path) == basis:
+    if folders.read_or_set_aside(path) == basis:
         return
     shutil.rmtree(folder / SCORES, ignore_errors=True)
     folders.write_json(path, basis)
@@ -79,8 +79,10 @@ def due(folder: Path, node: Finetuning, files: Mapping[str, str], engine: Engine
     """Whether a folder's predictions are to be scored, and this machine can."""
     if not predictions.steps(folder) or not engine.can_score():
         return False
-    path = folder / BASIS
-    known = folders.read_json(path) if path.is_file() else None
+    try:
+        known = folders.read_json(folder / BASIS)
+    except Damaged:
+        return True
     return known != identity.scoring(node, files) or bool(unscored(folder, node))
 
 

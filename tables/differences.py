@@ -19,7 +19,7 @@ from repro import published
 from repro.records import sole_profile
 from spactor.errors import UserError
 from tables.breakdowns import METRIC_NAMES
-from tables.cells import ILLEGIBLE, MISSING, Cell, Column, Row, Style, Table, rounded
+from tables.cells import DIVERGED, ILLEGIBLE, MISSING, Cell, Column, Row, Style, Table, rounded
 from tables.score_table import describe
 
 CELL = Column("cell", "Cell", words=True)
@@ -104,7 +104,7 @@ def _name(part: Cell) -> str:
 
 
 def _pair(ours: Cell | None, theirs: Cell) -> diff.Pair:
-    if ours is None or ours.missing:
+    if ours is None or ours.missing or ours.words == DIVERGED:
         return diff.Pair(_number(theirs), None, equal=False, kind=theirs.statistic)
     if ours.value is None or theirs.value is None:
         # A setting that is a word on either side.
@@ -132,7 +132,7 @@ def _row(ours: Cell | None, theirs: Cell, found: diff.Verdict) -> tuple[Cell, ..
         Cell(words=found.test or NOTHING.words),
         NOTHING if found.p is None else Cell(found.p, decimals=3, style="p"),
         NOTHING if found.p_holm is None else Cell(found.p_holm, decimals=3, style="p"),
-        Cell(words=found.verdict),
+        Cell(words=ours.words if ours.words == DIVERGED else found.verdict),
     )
 
 
