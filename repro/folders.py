@@ -157,12 +157,21 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_or_set_aside(path: Path) -> dict[str, Any]:
-    """A JSON object that is written anew where there is none; a damaged one is set aside."""
-    if not path.is_file():
-        return {}
+def read_if_any(path: Path) -> dict[str, Any]:
+    """A JSON object, an empty one where there is no file; errors as ``read_json``."""
     try:
         return read_json(path)
+    except Damaged:
+        # Asked afterwards, since nearly always there is one: a folder has thousands.
+        if path.exists():
+            raise
+        return {}
+
+
+def read_or_set_aside(path: Path) -> dict[str, Any]:
+    """A JSON object that is written anew where there is none; a damaged one is set aside."""
+    try:
+        return read_if_any(path)
     except Damaged:
         files.set_aside(path, "no JSON object")
         return {}

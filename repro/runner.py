@@ -73,18 +73,17 @@ def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
       folder: of the node.
       inputs: all or some of the node's inputs; only those given are compared.
     """
-    path = folder / folders.NODE
-    if not path.is_file():
+    try:
+        recorded = folders.read_if_any(folder / folders.NODE)
+    except Damaged:
+        return NodeState(condition="stale", reasons=(f"its {folders.NODE} is damaged",))
+    if not recorded:
         # Nothing is written before node.json, so anything else here is a stranger's.
         strange = folder.is_dir() and any(folder.iterdir())
         return NodeState(
             condition="stale" if strange else "new",
             reasons=(f"its {folders.NODE} is gone",) if strange else (),
         )
-    try:
-        recorded = folders.read_json(path)
-    except Damaged:
-        return NodeState(condition="stale", reasons=(f"its {folders.NODE} is damaged",))
     known = recorded.get("inputs", {})
     reasons = identity.differences({key: known.get(key) for key in inputs}, inputs)
     if reasons:
@@ -105,7 +104,7 @@ def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
 def _ended(path: Path, recorded: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What a node of the recorded fingerprint wrote at its end; none where that is damaged."""
     try:
-        found = folders.read_json(path) if path.is_file() else {}
+        found = folders.read_if_any(path)
     except Damaged:
         return None
     return found if found.get("fingerprint") == recorded.get("fingerprint") else None
