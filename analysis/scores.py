@@ -43,7 +43,7 @@ MEASURED_DECIMALS = 2
 
 _CELL = ["size", "tau", "checkpoint", "suite"]
 _RUN = [*RUN_COLUMNS]
-SUMMARY_READS = Subset((RELATIVE_FLOPS, "cost/pretraining_flops"), scores=SELECTIONS[0])
+SUMMARY_READS = Subset((RELATIVE_FLOPS, "cost/pretraining_flops", DIVERGED), scores=SELECTIONS[0])
 """What ``summary`` and ``relative_flops`` rest on."""
 SUMMARY_COLUMNS = [*_CELL, "mean", "std", "runs", "decimals", "bold"]
 _TASK_CELL = [*_CELL, "task", "metric"]

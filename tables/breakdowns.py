@@ -15,6 +15,7 @@ import pandas as pd
 from analysis import scores
 from analysis.required import RequiredRun
 from repro import quantities
+from repro.records import DIVERGED as DIVERGED_METRICS
 from repro.records import sole_profile
 from repro.subset import Subset
 from tables.cells import (
@@ -118,7 +119,7 @@ class Breakdown:
     @property
     def reads(self) -> Subset:
         """Records the table rests on."""
-        return Subset(scores=RULE)
+        return Subset((DIVERGED_METRICS,), scores=RULE)
 
     @property
     def paper_columns(self) -> tuple[TaskColumn, ...]:

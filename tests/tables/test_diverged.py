@@ -70,3 +70,8 @@ def test_a_cell_with_one_diverged_run_names_it_below() -> None:
 def test_without_divergence_nothing_is_said_of_it() -> None:
     table = tables.get(2).compute(synthetic.study(runs=1))
     assert not any("diverged" in note for note in table.footnotes)
+
+
+def test_tables_of_scores_declare_that_they_read_it() -> None:
+    for number in (2, 4, *range(6, 18)):
+        assert records.DIVERGED in tables.get(number).reads.metrics, number
