@@ -188,6 +188,16 @@ def _with_libtpu(session: nox.Session) -> dict[str, str]:
 
 
 @nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Kills a small tree 100 times at random moments; it must end as one left in peace.
+
+    Passes on --kills, --seed and --folder. About a quarter of an hour on two idle cores.
+    """
+    script = ROOT / "tests" / "soak" / "soak.py"
+    session.run(_python(session), str(script), *session.posargs, external=True)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measures steps, corruption, decoding, batches and tables; prints ratios, keeps the JSON.
 

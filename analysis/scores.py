@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Hashable
 from typing import Any
 
@@ -29,7 +30,7 @@ import pandas as pd
 
 from repro.published import RELATIVE_FLOPS
 from repro.quantities import DIAGNOSTICS, DIVIDED_TASKS, PREDICTED_CLASSES, SUITE_AVERAGE
-from repro.records import SELECTIONS
+from repro.records import DIVERGED, SELECTIONS
 from repro.subset import RUN_COLUMNS, Subset
 from spactor.errors import UserError
 
@@ -42,7 +43,7 @@ MEASURED_DECIMALS = 2
 
 _CELL = ["size", "tau", "checkpoint", "suite"]
 _RUN = [*RUN_COLUMNS]
-SUMMARY_READS = Subset((RELATIVE_FLOPS, "cost/pretraining_flops"), scores=SELECTIONS[0])
+SUMMARY_READS = Subset((RELATIVE_FLOPS, "cost/pretraining_flops", DIVERGED), scores=SELECTIONS[0])
 """What ``summary`` and ``relative_flops`` rest on."""
 SUMMARY_COLUMNS = [*_CELL, "mean", "std", "runs", "decimals", "bold"]
 _TASK_CELL = [*_CELL, "task", "metric"]
@@ -103,6 +104,22 @@ def collapsed(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     found = chosen[(chosen["metric"] == PREDICTED_CLASSES) & (chosen["value"] == 1.0)]
     counts = found.groupby([*_CELL, "task"], dropna=False).size()
     return counts.rename("runs").reset_index()
+
+
+def diverged(records: pd.DataFrame) -> dict[tuple[str, int, str], int]:
+    """How many runs of one size have no scores because a number was not finite.
+
+    Returns:
+      Runs by τ, checkpoint and suite.
+    """
+    marks = records[records["metric"].str.startswith(DIVERGED)]
+    places = zip(
+        marks["tau"],
+        marks["checkpoint"].astype(int),
+        marks["metric"].str.removeprefix(DIVERGED),
+        strict=True,
+    )
+    return dict(Counter(places))
 
 
 def suite_scores(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:

@@ -106,6 +106,7 @@ def collect(
         if t5x_folder.is_one(folder):
             record |= {"config_gin": t5x_folder.config_text(folder)}
         provenance.append(record)
+    metrics += _divergence_rows(tree, runs)
     metrics += _cost_rows(tree, step_flops, pretraining_flops)
     metrics += _setting_rows(tree.profile)
     metrics += _data_rows(tree, provenance)
@@ -209,6 +210,30 @@ def _score_rows(tree: Tree, node: Finetuning, folder: Path) -> Iterator[dict[str
                         "metric": metric,
                         "value": value,
                     }
+
+
+def _divergence_rows(tree: Tree, runs: Path) -> Iterator[dict[str, Any]]:
+    """What stands in place of the scores that a diverged node leaves without."""
+    found: dict[str, str] = {}
+    for name, node in tree.nodes.items():
+        state = inspect(
+            folders.node_folder(runs, tree.profile.name, name), identity.settings(tree, node)
+        )
+        if state.divergence is not None:
+            found[name] = f"{name}: {state.divergence}"
+        elif node.parent in found:
+            found[name] = found[node.parent]
+        if name not in found or not isinstance(node, Finetuning):
+            continue
+        for spec in node.specs:
+            yield {
+                **spec.plain_data(),
+                "finetune_seed": node.finetune_seed,
+                "checkpoint": node.checkpoint_paper,
+                "metric": f"{records.DIVERGED}{node.suite}",
+                "value": None,
+                "text": found[name],
+            }
 
 
 def _cost_rows(

@@ -8,6 +8,7 @@ Layout::
     <runs>/<profile>/<node>/node.json            inputs and fingerprint, written first
     <runs>/<profile>/<node>/provenance.json      where and when it ran
     <runs>/<profile>/<node>/done.json            written last
+    <runs>/<profile>/<node>/diverged.json        in its place, where a number was not finite
     <runs>/<profile>/<node>.lock                 held while a process works on the node
     <runs>/<profile>/stale/<node>@<fingerprint>  set aside, because an input changed
     <runs>/<profile>/records/, output/           what `repro collect` and the outputs write
@@ -23,11 +24,12 @@ from typing import Any
 from filelock import FileLock
 
 from spactor import files
-from spactor.errors import UserError
+from spactor.errors import Damaged, UserError
 
 MARKER = "spactor-runs.json"
 _MARK = {"project": "spactor", "format": 1}
 NODE, PROVENANCE, DONE, HOLDER = "node.json", "provenance.json", "done.json", "holder.json"
+DIVERGED = "diverged.json"
 ENGINE = "engine.json"
 
 
@@ -142,16 +144,39 @@ def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-      UserError: naming the file, when it can't be read as one.
+      Damaged: naming the file, when it can't be read as one.
+      OSError: the machine is at fault, not the file.
     """
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(path.read_bytes())
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UserError(
+        if files.trouble(error):
+            raise
+        raise Damaged(
             f"{path}: damaged ({error}); move it and its folder away and run again"
         ) from None
     if not isinstance(value, dict):
-        raise UserError(
+        raise Damaged(
             f"{path}: damaged (no JSON object); move it and its folder away and run again"
         )
     return value
+
+
+def read_if_any(path: Path) -> dict[str, Any]:
+    """A JSON object, an empty one where there is no file; errors as ``read_json``."""
+    try:
+        return read_json(path)
+    except Damaged:
+        # Asked afterwards, since nearly always there is one: a folder has thousands.
+        if path.exists():
+            raise
+        return {}
+
+
+def read_or_set_aside(path: Path) -> dict[str, Any]:
+    """A JSON object that is written anew where there is none; a damaged one is set aside."""
+    try:
+        return read_if_any(path)
+    except Damaged:
+        files.set_aside(path, "no JSON object")
+        return {}

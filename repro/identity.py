@@ -15,6 +15,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -73,20 +74,24 @@ def settings(tree: Tree, node: Node) -> dict[str, Any]:
             "suite": node.suite,
             "finetune_seed": node.finetune_seed,
             "checkpoint_step": node.checkpoint_step,
-            "config": to_mapping(node.config),
-            "pretraining": to_mapping(node.pretraining),
+            "config": _plain(node.config),
+            "pretraining": _plain(node.pretraining),
         }
     return shared | {
         "kind": "pretraining",
         "stage": node.stage,
         "start_step": node.start_step,
         "end_step": node.end_step,
-        "config": to_mapping(node.config),
+        "config": _plain(node.config),
         # The series are numbers of the node too: means over log periods, validation losses.
         "log_period_steps": tree.profile.log_period_steps,
         "validation_period_steps": tree.profile.validation_period_steps,
         "validation_chunks": tree.profile.validation_chunks,
     }
+
+
+# Thousands of nodes share a few configurations.
+_plain = cache(to_mapping)
 
 
 def data_of(node: Node, files: Mapping[str, str], engine: Engine = "local") -> dict[str, str]:
@@ -204,6 +209,8 @@ def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list
     >>> differences({"code": {"spactor.step": "9f"}}, {"code": {"spactor.step": "ff"}})
     ["the method's code changed: spactor.step"]
     """
+    if recorded == current:  # Nearly always, and far quicker to see.
+        return []
     old, new = _flat(recorded), _flat(current)
     changed = [
         key

@@ -159,7 +159,7 @@ def check(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     other_unit = ((given != "") & (units != "") & (given != units)).to_numpy(dtype=bool)
     bad = np.flatnonzero(other_unit | (values < lowest) | (values > highest))
     if len(bad):
-        place = f"{where}: row {frame.index[bad[0]] + 1}"
+        place = f"{where}: row {int(frame.index[bad[0]]) + 1}"
         raise _fault(frame.iloc[bad[0]], known[of_row[bad[0]]], place)
     _check_fractions(frame, where)
     unit = frame["unit"].where(frame["unit"] != "", pd.Series(units, index=frame.index))

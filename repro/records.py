@@ -23,7 +23,8 @@ the highest average of the suite's metrics over all its tasks (the earliest of e
 label, and ``predicted_classes``, where 1 is a run that collapsed.
 
 A setting that is no number has its ``text`` and no ``value``; the stations of Figure 1's worked
-example have JSON lists there. A published score of a task is the
+example have JSON lists there. Runs that diverged have ``diverged/<suite>`` in place of
+scores, with where they did as text. A published score of a task is the
 median over ``runs`` runs and has no seed. ``place`` says where the paper prints a number, such
 as "Table 6"; a cell that the paper's text lost has neither value nor text, but a ``note``.
 ``variant`` names a change to the profile's pre-training, or is "" for the published experiments.
@@ -57,6 +58,8 @@ SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu", "bbh")
 SELECTIONS = ("best_average", "last")
 EXAMPLE = "example/"
 """How the metrics of a worked example begin."""
+DIVERGED = "diverged/"
+"""How a metric begins that stands for a suite's scores where a number was not finite."""
 
 SCHEMA = pa.schema(
     [

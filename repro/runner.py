@@ -7,6 +7,7 @@ share a folder: each node has a lock, and a runner takes what is ready and free.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,17 @@ from repro import folders, identity, provenance, scorekeeping
 from repro.engines import Engine, PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.progress import Display
-from spactor.errors import UserError
+from spactor.errors import Damaged, DamagedCheckpoint, Diverged, UserError
 
-Condition = Literal["new", "partial", "finished", "stale"]
+Condition = Literal["new", "partial", "finished", "diverged", "stale"]
 POLL_SECONDS = 1.0
 _NOT_BEGUN = ("new", "stale")
-_IN_WORDS = {"new": "not begun", "partial": "not finished", "stale": "stale"}
+_IN_WORDS = {
+    "new": "not begun",
+    "partial": "not finished",
+    "diverged": "diverged",
+    "stale": "stale",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,23 +39,31 @@ class NodeState:
     """What a node's folder says.
 
     Attributes:
-      condition: "new" before its first step, "partial" when it can go on, "finished", "stale".
-      reasons: for a stale node, the inputs that changed.
+      condition: "new" before its first step, "partial" when it can go on, "finished", "diverged"
+        where a number was not finite and never will be, "stale".
+      reasons: for a stale node, the inputs that changed; for a diverged one, where it did.
       recorded: ``node.json``, where there is one.
+      divergence: of a diverged node.
     """
 
     condition: Condition
     reasons: tuple[str, ...] = ()
     recorded: Mapping[str, Any] | None = None
+    divergence: Diverged | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run of the tree did: names of nodes."""
+    """What a run of the tree did: names of nodes.
+
+    ``blocked`` could not run, being below one that ``diverged``.
+    """
 
     ran: tuple[str, ...]
     skipped: tuple[str, ...]
     set_aside: tuple[str, ...]
+    diverged: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
 
 
 def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
@@ -59,24 +73,41 @@ def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
       folder: of the node.
       inputs: all or some of the node's inputs; only those given are compared.
     """
-    path = folder / folders.NODE
-    if not path.is_file():
+    try:
+        recorded = folders.read_if_any(folder / folders.NODE)
+    except Damaged:
+        return NodeState(condition="stale", reasons=(f"its {folders.NODE} is damaged",))
+    if not recorded:
         # Nothing is written before node.json, so anything else here is a stranger's.
         strange = folder.is_dir() and any(folder.iterdir())
         return NodeState(
             condition="stale" if strange else "new",
             reasons=(f"its {folders.NODE} is gone",) if strange else (),
         )
-    recorded = folders.read_json(path)
     known = recorded.get("inputs", {})
     reasons = identity.differences({key: known.get(key) for key in inputs}, inputs)
     if reasons:
         return NodeState(condition="stale", reasons=tuple(reasons), recorded=recorded)
-    done = folder / folders.DONE
-    finished = (
-        done.is_file() and folders.read_json(done).get("fingerprint") == recorded["fingerprint"]
-    )
-    return NodeState(condition="finished" if finished else "partial", recorded=recorded)
+    if _ended(folder / folders.DONE, recorded):
+        return NodeState(condition="finished", recorded=recorded)
+    if found := _ended(folder / folders.DIVERGED, recorded):
+        divergence = Diverged(**found["divergence"])
+        return NodeState(
+            condition="diverged",
+            reasons=(f"diverged: {divergence}",),
+            recorded=recorded,
+            divergence=divergence,
+        )
+    return NodeState(condition="partial", recorded=recorded)
+
+
+def _ended(path: Path, recorded: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What a node of the recorded fingerprint wrote at its end; none where that is damaged."""
+    try:
+        found = folders.read_if_any(path)
+    except Damaged:
+        return None
+    return found if found.get("fingerprint") == recorded.get("fingerprint") else None
 
 
 def score(tree: Tree, runs: Path, engine: Engine, say: Callable[[str], None]) -> tuple[str, ...]:
@@ -156,24 +187,49 @@ class Runner:
                 self._require_finished(node.parent, identities[node.parent], node.name)
         ran: list[str] = []
         skipped: list[str] = []
+        diverged: list[str] = []
+        blocked: list[str] = []
         told: set[tuple[str, str]] = set()
+        reopened: set[str] = set()
         while pending:
             moved = False
             busy: list[str] = []
             for name, node in list(pending.items()):
                 if node.parent in pending:
                     continue
-                worked = self._attempt(node, identities[name], data)
-                if worked is None:
-                    busy.append(name)
-                    continue
-                (ran if worked else skipped).append(name)
+                if node.parent in (*diverged, *blocked):
+                    kept = blocked
+                else:
+                    try:
+                        worked = self._attempt(node, identities[name], data)
+                    except Diverged as error:
+                        self._display.say(f"{name} diverged: {error}")
+                        kept = diverged
+                    except DamagedCheckpoint as error:
+                        if node.parent is None or node.parent in reopened:
+                            raise
+                        reopened.add(node.parent)
+                        pending[node.parent] = self._reopened(node.parent, error)
+                        moved = True
+                        continue
+                    else:
+                        if worked is None:
+                            busy.append(name)
+                            continue
+                        kept = ran if worked else skipped
+                kept.append(name)
                 del pending[name]
                 moved = True
             if not moved:
                 self._tell(busy, told)
                 time.sleep(POLL_SECONDS)
-        return Outcome(ran=tuple(ran), skipped=tuple(skipped), set_aside=tuple(self._set_aside))
+        return Outcome(
+            ran=tuple(ran),
+            skipped=tuple(skipped),
+            set_aside=tuple(self._set_aside),
+            diverged=tuple(diverged),
+            blocked=tuple(blocked),
+        )
 
     def join(self, only: Sequence[str] = ()) -> Outcome:
         """Trains along on the other hosts of a slice, while host 0 runs the same nodes.
@@ -194,7 +250,7 @@ class Runner:
                     self._display.say(f"waiting for host 0 to begin {name}")
                 told = True
                 time.sleep(POLL_SECONDS)
-            if state.condition == "finished":
+            if state.condition in ("finished", "diverged"):
                 self._display.skip(name)
                 skipped.append(name)
                 continue
@@ -237,6 +293,8 @@ class Runner:
                     scorekeeping.complete(folder, node, data, self._engine)
                 self._display.skip(node.name)
                 return False
+            if state.divergence is not None:
+                raise state.divergence
             if changes := _changes(node, known, data):
                 raise UserError(
                     f"{node.name} was not begun: since this command began, {changes[0]}; "
@@ -275,14 +333,21 @@ class Runner:
             metric_versions=self._engine.metric_versions(node),
             inputs=known.inputs,
         )
+        folders.read_or_set_aside(folder / folders.DONE)
         path = folder / folders.PROVENANCE
-        attempts = folders.read_json(path).get("attempts", []) if path.is_file() else []
+        attempts = folders.read_or_set_aside(path).get("attempts", [])
         attempt: dict[str, Any] = {"started": provenance.now()}
         folders.write_json(path, record | {"attempts": [*attempts, attempt]})
         if isinstance(node, Finetuning) and self._engine.can_score():
             scorekeeping.begin(folder, node, data.files)
         began = time.monotonic()
-        self._train(node, data, folder)
+        try:
+            self._train(node, data, folder)
+        except Diverged as error:
+            ended = {"fingerprint": known.fingerprint, "divergence": dataclasses.asdict(error)}
+            folders.write_json(folder / folders.DIVERGED, {"format": 1} | ended)
+            holder.unlink(missing_ok=True)
+            raise
         if changes := _changes(node, known, data):
             # Which of it was trained with what, nobody can tell.
             home = folders.set_aside(self._runs, profile.name, node.name, known.fingerprint)
@@ -316,6 +381,14 @@ class Runner:
 
     def _folder(self, name: str) -> Path:
         return folders.node_folder(self._runs, self._tree.profile.name, name)
+
+    def _reopened(self, name: str, damage: DamagedCheckpoint) -> Node:
+        """Has a node run again whose last checkpoint is damaged; it sets that aside itself."""
+        folder = self._folder(name)
+        with FileLock(folders.lock_path(folder)):
+            (folder / folders.DONE).unlink(missing_ok=True)
+        self._display.say(f"{name} goes on from the checkpoint before its last: {damage}")
+        return self._tree.nodes[name]
 
     def _put_aside(self, name: str, state: NodeState) -> None:
         old = (state.recorded or {}).get("fingerprint", "unknown")

@@ -17,7 +17,7 @@ from repro.plan import Finetuning
 from repro.step_lines import read_steps
 from spactor import predictions
 from spactor.data import benchmarks
-from spactor.errors import UserError
+from spactor.errors import Damaged, UserError
 
 SCORES = "inference_eval"
 """Folder of the scores inside a node's, as T5X names it."""
@@ -71,7 +71,7 @@ def begin(folder: Path, node: Finetuning, files: Mapping[str, str]) -> None:
     """
     basis = identity.scoring(node, files)
     path = folder / BASIS
-    if path.is_file() and folders.read_json(path) == basis:
+    if folders.read_or_set_aside(path) == basis:
         return
     shutil.rmtree(folder / SCORES, ignore_errors=True)
     folders.write_json(path, basis)
@@ -83,7 +83,10 @@ def reasons(folder: Path, node: Finetuning, files: Mapping[str, str]) -> tuple[s
         return ()
     path = folder / BASIS
     basis = identity.scoring(node, files)
-    changed = identity.differences(folders.read_json(path), basis) if path.is_file() else []
+    try:
+        changed = identity.differences(folders.read_json(path), basis) if path.is_file() else []
+    except Damaged:
+        return (f"its {BASIS} is damaged",)
     if not changed and (not path.is_file() or unscored(folder, node)):
         return ("its predictions are not scored",)
     return tuple(changed)

@@ -163,7 +163,7 @@ def _node_data(node: Node) -> dict[str, Any]:
 
 def status_lines(tree: Tree, runs: Path) -> list[str]:
     """One line per node that is not as it should be or not finished, then a summary."""
-    counts = {"finished": 0, "partial": 0, "stale": 0, "new": 0}
+    counts = dict.fromkeys(("finished", "partial", "diverged", "stale", "new"), 0)
     lines = []
     for name, node in tree.nodes.items():
         folder = folders.node_folder(runs, tree.profile.name, name)
@@ -171,11 +171,14 @@ def status_lines(tree: Tree, runs: Path) -> list[str]:
         counts[state.condition] += 1
         if state.condition == "partial":
             lines.append(f"{name}: begun, {_reached(folder)}")
+        elif state.condition == "diverged":
+            lines.append(f"{name}: {state.reasons[0]}")
         elif state.condition == "stale":
             lines.append(f"{name}: stale, {state.reasons[0]}; the next run renews it")
     lines.append(
         f"{tree.profile.name}: {counts['finished']} of {len(tree.nodes)} nodes finished, "
         f"{counts['partial']} begun, {counts['stale']} stale, {counts['new']} not begun"
+        + (f", {counts['diverged']} diverged" if counts["diverged"] else "")
     )
     return lines
 

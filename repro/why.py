@@ -77,6 +77,8 @@ class _Question:
             return Answer(
                 node=node.name, verdict=verdict, reasons=self._changes(node, state.recorded)
             )
+        if state.condition == "diverged":
+            return Answer(node=node.name, verdict="diverged", reasons=state.reasons)
         if state.condition == "finished":
             scores = (
                 scorekeeping.reasons(folder, node, self.files)

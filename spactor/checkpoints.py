@@ -3,24 +3,26 @@
 A checkpoint is a folder ``checkpoints/<step>`` with two items: ``state`` (step, parameters,
 Adafactor slots) and ``about`` (what the arrays are: stage and configuration). Orbax writes it
 under a temporary name and renames it when whole, so a killed writer leaves nothing that
-restores.
+restores. What a loss of power or a failing disk damages all the same is set aside when a run
+goes on, from the checkpoint before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from spactor import optimizer
+from spactor import files, optimizer
 from spactor import step as steps
 from spactor.config import PretrainConfig, Stage, to_mapping
 from spactor.data.digest import batch_digest
-from spactor.errors import UserError
+from spactor.errors import DamagedCheckpoint, UserError
 from spactor.step import TrainState
 
 _KEPT = 2
@@ -32,6 +34,13 @@ def _about(config: PretrainConfig, stage: Stage) -> dict[str, Any]:
 
 def _shapes(model: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in model.items() if name != "dropout_rate"}
+
+
+class Restored(NamedTuple):
+    """A step and the state saved there."""
+
+    step: int
+    state: TrainState
 
 
 class Checkpoints:
@@ -47,6 +56,7 @@ class Checkpoints:
         self._folder = (folder / "checkpoints").resolve()
         self._config = config
         self._stage = stage
+        self._saved = False
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
@@ -54,13 +64,34 @@ class Checkpoints:
             ),
         )
 
+    def newest(self, lack: Callable[[int], str | None] = lambda step: None) -> Restored | None:
+        """The newest complete checkpoint; newer ones that are damaged are set aside.
+
+        Args:
+          lack: what a run lacks, beside the checkpoint of this step, to go on from it.
+
+        Raises:
+          UserError: it is of another model, or the stage can't follow it.
+        """
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            reason = lack(step)
+            if reason is None:
+                try:
+                    return Restored(int(step), self.restore(step))
+                except DamagedCheckpoint as error:
+                    reason = _first_line(error.__cause__)
+            files.set_aside(self._folder / str(step), reason)
+            self._manager.reload()
+        return None
+
     def latest_step(self) -> int | None:
-        """Step of the newest complete checkpoint."""
+        """Step of the newest checkpoint of a run that is going on."""
         step = self._manager.latest_step()
         return None if step is None else int(step)
 
     def save(self, state: TrainState, step: int) -> None:
         """Starts writing ``checkpoints/<step>``; the state may be donated afterwards."""
+        self._saved = True
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -76,9 +107,30 @@ class Checkpoints:
         head are dropped with their slots, everything else is passed on bit for bit.
 
         Raises:
+          DamagedCheckpoint: it is there, and can't be read.
           UserError: no such checkpoint, another model size, or a stage that can't follow.
         """
-        about = self._read_about(step)
+        if step not in self._manager.all_steps():
+            raise UserError(
+                f"no complete checkpoint {self._folder}/{step}: run the segment that makes it"
+            )
+        try:
+            return self._read(step)
+        except UserError:
+            raise
+        # Orbax, TensorStore and JSON each have errors of their own for a file cut short.
+        except Exception as error:
+            if files.trouble(error):
+                raise
+            raise DamagedCheckpoint(
+                f"checkpoint {self._folder}/{step} is damaged ({_first_line(error)}): move its "
+                "segment's folder away and run again"
+            ) from error
+
+    def _read(self, step: int) -> TrainState:
+        about = self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))[
+            "about"
+        ]
         saved: Stage = about["stage"]
         where = f"checkpoint {self._folder}/{step}"
         if _shapes(about["model"]) != _shapes(to_mapping(self._config.model)):
@@ -101,21 +153,20 @@ class Checkpoints:
         state = _from_mapping(restored)
         return state if self._stage == saved else steps.without_hybrid_parts(state)
 
-    def _read_about(self, step: int) -> dict[str, Any]:
-        try:
-            composite = self._manager.restore(
-                step, args=ocp.args.Composite(about=ocp.args.JsonRestore())
-            )
-        except FileNotFoundError as error:
-            raise UserError(
-                f"no complete checkpoint {self._folder}/{step}: run the segment that makes it"
-            ) from error
-        return composite["about"]
-
     def close(self) -> None:
-        """Waits until what was saved is on disk."""
+        """Waits until what was saved is on disk, and would outlive a loss of power."""
         self._manager.wait_until_finished()
+        step = self._manager.latest_step()
         self._manager.close()
+        if self._saved and step is not None:
+            saved = self._folder / str(step)
+            for path in (*saved.rglob("*"), saved, self._folder):
+                files.make_durable(path)
+
+
+def _first_line(error: BaseException | None) -> str:
+    """What an error says, short enough to stand in another's line."""
+    return str(error).strip().partition("\n")[0][:80] or type(error).__name__
 
 
 def _as_mapping(state: TrainState) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""The one exception that stands for a user's mistake."""
+"""A user's mistake, the two faults a run can meet, and the warning of damage that it survived."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
 
 
 class UserError(Exception):
@@ -6,4 +10,46 @@ class UserError(Exception):
 
     The command line prints the message and exits with code 2; a library caller sees an
     ordinary exception.
+    """
+
+
+class Damaged(UserError):
+    """Something a run wrote is there and can't be read."""
+
+
+class DamagedCheckpoint(Damaged):
+    """A checkpoint is there and can't be read."""
+
+
+@dataclass(eq=False)
+class Diverged(UserError):
+    """A number of a run is no longer finite.
+
+    Attributes:
+      metric: its name.
+      value: "nan", "inf" or "-inf".
+      step: the first after whose update it was so.
+      batch_digest: of what that update read (`spactor.data.digest`).
+      checkpoint_step: of the last checkpoint before; None if there is none.
+    """
+
+    metric: str
+    value: str
+    step: int
+    batch_digest: str
+    checkpoint_step: int | None
+
+    def __str__(self) -> str:
+        saved = self.checkpoint_step
+        return (
+            f"{self.metric} became {self.value} at step {self.step} (batch {self.batch_digest}; "
+            f"{'no checkpoint before it' if saved is None else f'last good checkpoint {saved}'}): "
+            "lower the learning rate, or look at the data of that step"
+        )
+
+
+class DamageWarning(UserWarning):
+    """Something was damaged, was set aside and is made again; one line that names it.
+
+    The command line prints the line alone.
     """

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from pathlib import Path
 
-from spactor.errors import UserError
+from spactor.errors import DamageWarning, UserError
+
+_TROUBLE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would be larger than is allowed",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EMFILE: "too many open files",
+    errno.ENFILE: "too many open files",
+    errno.EIO: "the disk reports an error",
+    errno.ENOMEM: "the memory is full",
+}
 
 
 def write_atomically(path: Path | str, content: bytes) -> None:
@@ -41,6 +55,44 @@ def refused(error: OSError, path: Path) -> UserError:
     return UserError(
         f"{path}: could not be written ({error.strerror or error}); {mend} and run again"
     )
+
+
+def trouble(error: BaseException | None) -> str | None:
+    """What is wrong with the machine, wherever in an error's chain of causes it is.
+
+    Returns:
+      A few words, or None where no fault of the machine is behind the error.
+
+    >>> trouble(OSError(errno.EMFILE, "Too many open files", "a.json"))
+    'too many open files (a.json)'
+    >>> trouble(ValueError("Expecting value: line 1 column 1"))
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _TROUBLE:
+            where = f" ({error.filename})" if error.filename else ""
+            return f"{_TROUBLE[error.errno]}{where}"
+        # TensorStore and XLA read and write files too, and raise errors of their own.
+        for number, words in _TROUBLE.items():
+            if os.strerror(number) in str(error):
+                return words
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Renames something damaged to ``damaged-…`` beside it, and says so; returns where it is."""
+    target, count = path.with_name(f"damaged-{path.name}"), 1
+    while target.exists():
+        count += 1
+        target = path.with_name(f"damaged-{path.name}-{count}")
+    path.rename(target)
+    make_durable(path.parent)
+    warnings.warn(
+        f"{path}: damaged ({reason}); kept as {target.name} and made again",
+        DamageWarning,
+        stacklevel=2,
+    )
+    return target
 
 
 def make_durable(path: Path) -> None:

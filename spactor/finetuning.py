@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from spactor import curriculum, objective, optimizer, predictions, trainer
 from spactor import step as steps
@@ -126,6 +127,7 @@ def build_finetune_step(config: PretrainConfig) -> FinetuneStep:
         grads, metrics = jax.grad(loss_of, has_aux=True)(
             state.params, batch, dropout_key, loss_scale
         )
+        metrics |= {"grad_norm": objective.Ratio(optax.tree.norm(grads), jnp.ones(()))}
         return steps.updated(state, grads, learning_rate, config), metrics
 
     return jax.jit(finetune_step, donate_argnums=0)
@@ -156,8 +158,8 @@ def finetune(
       run: what ``digests.jsonl`` calls this run.
 
     Raises:
-      UserError: an unknown suite, a missing checkpoint or one of another size, or a loss that is
-        no longer finite.
+      Diverged: a loss or a gradient is no longer finite.
+      UserError: an unknown suite, a missing checkpoint or one of another size.
     """
     config = job.model_config
     arrays = finetuning_arrays.load(data_folder, job.suite, input_length=job.config.input_length)

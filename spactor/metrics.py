@@ -20,7 +20,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from spactor import files
 from spactor.objective import Metrics
+
+METRICS, DIGESTS = "metrics.jsonl", "digests.jsonl"
+"""The lines of a run's folder."""
 
 
 def host_means(steps: Iterable[Metrics], prefix: str) -> dict[str, float]:
@@ -44,22 +48,35 @@ def host_means(steps: Iterable[Metrics], prefix: str) -> dict[str, float]:
     }
 
 
-METRICS, DIGESTS = "metrics.jsonl", "digests.jsonl"
+def logged_steps(path: Path) -> list[int]:
+    """Steps of the lines of a file of JSON lines that can be read, in their order."""
+    return [json.loads(line)["step"] for line in path.read_bytes().split(b"\n") if _is_entry(line)]
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line)["step"], int)
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 class JsonLines:
     """An append-only file of JSON lines; every line is on disk before the next checkpoint is.
 
-    A run that was killed may leave a torn last line; opening the file again cuts it off. Steps
-    that a resumed run repeats are appended again, and readers take the last line of a step.
+    A run that was killed may leave a torn last line; opening the file again cuts it off. Other
+    lines that can't be read are no work of ours: the file is kept aside and goes on without them.
+    Steps that a resumed run repeats are appended again, and readers take the last line of a step.
     """
 
     def __init__(self, path: Path) -> None:
         if path.exists():
-            whole = path.read_bytes()
-            torn = len(whole) - (whole.rfind(b"\n") + 1)
-            if torn:
-                os.truncate(path, len(whole) - torn)
+            *lines, torn = path.read_bytes().split(b"\n")
+            strange = sum(not _is_entry(line) for line in lines)
+            if strange:
+                files.set_aside(path, f"{strange} lines are no JSON objects")
+            if torn or strange:
+                entries = filter(_is_entry, [*lines, torn])
+                files.write_atomically(path, b"".join(line + b"\n" for line in entries))
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, values: Mapping[str, float | str]) -> None:

@@ -66,8 +66,8 @@ def pretrain(
       run: what ``digests.jsonl`` calls this run.
 
     Raises:
-      UserError: the data does not fit the model, the parent is missing or of another size, or
-        the loss is no longer finite.
+      Diverged: a loss or a gradient is no longer finite.
+      UserError: the data does not fit the model, or the parent is missing or of another size.
     """
     config = job.config
     vocabulary.require(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ from typing import Any, Protocol
 import jax
 
 from spactor.checkpoints import Checkpoints
-from spactor.errors import UserError
-from spactor.metrics import RunLog, host_means
+from spactor.data.digest import batch_digest
+from spactor.errors import Diverged, UserError
+from spactor.metrics import METRICS, RunLog, host_means, logged_steps
 from spactor.objective import Metrics
 from spactor.step import TrainState
 
@@ -128,13 +129,20 @@ def fit(
       observer: told of every logged step.
 
     Raises:
-      UserError: a logged value is not finite.
+      Diverged: a logged value is not finite.
     """
-    latest = checkpoints.latest_step()
-    step = schedule.start_step if latest is None else latest
+    restored = checkpoints.newest(_lack_of_lines(folder / METRICS, schedule))
+    step = schedule.start_step if restored is None else restored.step
     if step >= schedule.end_step:
         return
-    state = initial() if latest is None else checkpoints.restore(latest)
+    state = initial() if restored is None else restored.state
+
+    def require_finite(values: Mapping[str, float], window: Sequence[Metrics], step: int) -> None:
+        if bad := _first_bad(values, window, step):
+            name, value, at = bad
+            digest = batch_digest(batch_at(at - 1))
+            raise Diverged(name, value, at, digest, checkpoints.latest_step())
+
     window: list[Metrics] = []
     clock = _Clock()
     with closing(RunLog(folder)) as log:
@@ -151,11 +159,12 @@ def fit(
             if not schedule.logs_at(step):
                 continue
             values = host_means(window, "train/")
-            window.clear()
             steps_per_second = clock.lap()
-            _require_finite(values, step)
+            require_finite(values, window, step)
+            window.clear()
             if schedule.evaluates_at(step):
                 values |= evaluate(state, step)
+                require_finite(values, window, step)
             rate = math.nan
             timing = {}
             if steps_per_second is not None:
@@ -170,10 +179,39 @@ def fit(
             clock.start()
 
 
-def _require_finite(values: Mapping[str, float], step: int) -> None:
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise UserError(
-                f"{name} became {value} in the steps before {step}: lower learning_rate_factor, "
-                "or look at the data of those steps"
-            )
+def _lack_of_lines(path: Path, schedule: Schedule) -> Callable[[int], str | None]:
+    """Says what a log lacks for a run to go on from the checkpoint of a step, if anything.
+
+    Lines are on disk before a checkpoint is begun, so a log that ends before it was damaged.
+    Without any log the checkpoint was brought here from elsewhere.
+    """
+    logged = set(logged_steps(path)) if path.exists() else None
+
+    def lack(step: int) -> str | None:
+        if logged is None:
+            return None
+        first = min(logged, default=step)
+        missing = [s for s in range(first, step + 1) if schedule.logs_at(s) and s not in logged]
+        return f"{path.name} lacks step {missing[0]}" if missing else None
+
+    return lack
+
+
+def _first_bad(
+    values: Mapping[str, float], window: Sequence[Metrics], step: int
+) -> tuple[str, str, int] | None:
+    """Name and value of a number that is not finite, and the first step at which it was so.
+
+    Args:
+      values: logged at ``step``.
+      window: metrics of the steps up to it, over which ``values`` are means.
+      step: updates made.
+    """
+    if all(map(math.isfinite, values.values())):
+        return None
+    each = [host_means([metrics], "train/") for metrics in window]
+    for at, named in enumerate([*each, values], start=step - len(each) + 1):
+        for name, value in named.items():
+            if not math.isfinite(value):
+                return name, str(value), min(at, step)
+    return None

@@ -7,7 +7,7 @@ tasks was run but stand-ins were, it has theirs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,10 +15,12 @@ import pandas as pd
 from analysis import scores
 from analysis.required import RequiredRun
 from repro import quantities
+from repro.records import DIVERGED as DIVERGED_METRICS
 from repro.records import sole_profile
 from repro.subset import Subset
 from tables.cells import (
     BLOCK_COLUMNS,
+    DIVERGED,
     ILLEGIBLE,
     MISSING,
     Cell,
@@ -117,7 +119,7 @@ class Breakdown:
     @property
     def reads(self) -> Subset:
         """Records the table rests on."""
-        return Subset(scores=RULE)
+        return Subset((DIVERGED_METRICS,), scores=RULE)
 
     @property
     def paper_columns(self) -> tuple[TaskColumn, ...]:
@@ -137,7 +139,9 @@ class Breakdown:
           UserError: the records mix profiles, or a run's scores are incomplete.
         """
         source, profile = sole_profile(records) or ("", "")
-        own = records[(records["size"] == self.size) & records["suite"].isin(self.suites)]
+        records = records[records["size"] == self.size]
+        lost = scores.diverged(records)
+        own = records[records["suite"].isin(self.suites)]
         found = scores.breakdown(own, RULE)
         tasks, notes = self._columns(found)
         numbers = {
@@ -148,7 +152,7 @@ class Breakdown:
         rows = tuple(
             Row(
                 (self.size.capitalize(), "∞" if tau == "inf" else tau, format_steps(checkpoint)),
-                tuple(_cell(task, numbers, tau, checkpoint) for task in tasks),
+                tuple(_cell(task, numbers, lost, tau, checkpoint) for task in tasks),
                 section=format_steps(checkpoint),
             )
             for tau, checkpoint in row_order(self.requires, {key[:2] for key in numbers})
@@ -221,6 +225,7 @@ def _ordered(suite: str, task: str, found: list[str]) -> tuple[str, ...]:
 def _cell(
     task: TaskColumn,
     numbers: Mapping[tuple[str, int, str, str, str], Mapping],
+    lost: Container[tuple[str, int, str]],
     tau: str,
     checkpoint: int,
 ) -> Cell:
@@ -243,7 +248,9 @@ def _cell(
                 statistic="median",
             )
         )
-    return MISSING if all(part.missing for part in parts) else Cell(parts=tuple(parts))
+    if not all(part.missing for part in parts):
+        return Cell(parts=tuple(parts))
+    return Cell(words=DIVERGED) if (tau, checkpoint, task.suite) in lost else MISSING
 
 
 def _runs(columns: tuple[Column, ...], rows: tuple[Row, ...]) -> tuple[str, list[str]]:
@@ -286,6 +293,8 @@ def _footnotes(source: str, tasks: list[TaskColumn], rows: tuple[Row, ...]) -> t
             "Median over runs of what each scored at its selected fine-tuning step, "
             f"{RULE} of its suite. Steps are on the paper's scale."
         )
+    if any(cell.words == DIVERGED for row in rows for cell in row.cells):
+        notes.append(f"{DIVERGED}: a loss or a gradient of every run was not finite.")
     notes += notes_on_missing(rows)
     if any(part.words for row in rows for cell in row.cells for part in cell.parts):
         notes.append(f"{ILLEGIBLE}: the paper prints a number that its text has lost.")

@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 NOT_RUN = "not run"
+DIVERGED = "diverged"
 ILLEGIBLE = "illegible"
 """Stands where the paper prints a number that its text lost."""
 BLOCK_COLUMNS = 8

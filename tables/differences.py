@@ -19,7 +19,7 @@ from repro import published
 from repro.records import sole_profile
 from spactor.errors import UserError
 from tables.breakdowns import METRIC_NAMES
-from tables.cells import ILLEGIBLE, MISSING, Cell, Column, Row, Style, Table, rounded
+from tables.cells import DIVERGED, ILLEGIBLE, MISSING, Cell, Column, Row, Style, Table, rounded
 from tables.score_table import describe
 
 CELL = Column("cell", "Cell", words=True)
@@ -70,6 +70,11 @@ class Compared:
     published: Cell
     pair: diff.Pair
     found: diff.Verdict
+
+    @property
+    def diverged(self) -> bool:
+        """Whether ours is of a run whose numbers went bad."""
+        return self.ours is not None and self.ours.words == DIVERGED
 
     @property
     def difference(self) -> Cell:
@@ -148,7 +153,7 @@ def _name(part: Cell) -> str:
 
 
 def _pair(ours: Cell | None, theirs: Cell) -> diff.Pair:
-    if ours is None or ours.missing:
+    if ours is None or ours.missing or ours.words == DIVERGED:
         return diff.Pair(_number(theirs), None, equal=False, kind=theirs.statistic)
     if ours.value is None or theirs.value is None:
         # A setting that is a word on either side.
@@ -171,7 +176,7 @@ def _row(one: Compared) -> tuple[Cell, ...]:
         Cell(words=found.test or NOTHING.words),
         NOTHING if found.p is None else Cell(found.p, decimals=3, style="p"),
         NOTHING if found.p_holm is None else Cell(found.p_holm, decimals=3, style="p"),
-        Cell(words=found.verdict),
+        Cell(words=DIVERGED if one.diverged else found.verdict),
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import pandas as pd
 
 from analysis.required import RequiredRun
-from analysis.scores import collapsed, relative_flops, summary
+from analysis.scores import collapsed, diverged, relative_flops, summary
 from repro.records import CHECKPOINTS, SELECTIONS, SUITES, TAUS, sole_profile
-from tables.cells import MISSING, Cell, Column, Row, Table, notes_on_missing
+from tables.cells import DIVERGED, MISSING, Cell, Column, Row, Table, notes_on_missing
 
 SUITE_HEADINGS = dict(
     zip(SUITES, ("GLUE", "SuperGLUE", "SQuAD", "CNNDM", "Rainbow", "MMLU", "BBH"), strict=True)
@@ -51,6 +52,9 @@ def compute(
         )
         for row in scores[scores["checkpoint"].notna()].to_dict("records")
     }
+    lost = diverged(records)
+    for place in lost:
+        cells.setdefault(place, Cell(words=DIVERGED))
     costs = {
         (row["tau"], int(row["checkpoint"])): Cell(
             row["value"], decimals=int(row["decimals"]), statistic="exact"
@@ -79,6 +83,7 @@ def compute(
         footnotes=(
             *_footnotes(source, cells),
             *notes_on_collapse(collapsed(records, RULE)),
+            *_notes_on_divergence(lost, cells),
             *notes_on_missing(printed),
         ),
     )
@@ -143,6 +148,24 @@ def notes_on_collapse(found: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
+def _notes_on_divergence(
+    lost: Mapping[tuple[str, int, str], int], cells: Mapping[tuple[str, int, str], Cell]
+) -> tuple[str, ...]:
+    """A footnote naming the cells with runs that diverged, and so are in no number."""
+    listed = [
+        f"{SUITE_HEADINGS[suite]} τ = {tau} {format_steps(checkpoint)}: {runs} of "
+        f"{runs + (cells[tau, checkpoint, suite].runs or 0)}"
+        for (tau, checkpoint, suite), runs in lost.items()
+        if checkpoint in CHECKPOINTS
+    ]
+    if not listed:
+        return ()
+    return (
+        "Runs that diverged (a loss or gradient was not finite), and are in no number: "
+        f"{'; '.join(listed)}.",
+    )
+
+
 def _caption(number: int, size: str, source: str, profile: str, cells: list[Cell]) -> str:
     counts = sorted({cell.runs for cell in cells if cell.runs is not None})
     runs = ""
@@ -163,19 +186,19 @@ def _footnotes(source: str, cells: dict[tuple[str, int, str], Cell]) -> tuple[st
         notes.append("FLOPs are pre-training's, over those of τ = 0 at 500K, as printed.")
     else:
         notes[0] += ", compared before rounding."
-        if any(cell.std is None for cell in cells.values()):
+        if any(cell.std is None and cell.runs for cell in cells.values()):
             notes.append("A cell of one run has no standard deviation, so none is printed.")
         if any(cell.std is not None for cell in cells.values()):
             notes.append("± is the standard deviation over runs, ddof = 1.")
         notes.append("FLOPs are pre-training's, counted analytically, over those of τ = 0 at 500K.")
         notes.append(f"Steps are on the paper's scale. Fine-tuning step selected by {RULE}.")
-    counts = Counter(cell.runs for cell in cells.values())
+    counts = Counter(cell.runs for cell in cells.values() if cell.runs)
     if len(counts) > 1:
         usual = counts.most_common(1)[0][0]
         others = [
             f"{SUITE_HEADINGS[suite]} τ = {tau} {format_steps(checkpoint)}: {cell.runs}"
             for (tau, checkpoint, suite), cell in cells.items()
-            if cell.runs != usual
+            if cell.runs and cell.runs != usual
         ]
         notes.append(f"Runs per cell: {usual}, except {'; '.join(others)}.")
     return tuple(notes)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import typer
 
@@ -23,7 +23,8 @@ from repro.cli import (  # noqa: F401
     training,
 )
 from repro.cli.app import app
-from spactor.errors import UserError
+from spactor import files
+from spactor.errors import DamageWarning, UserError
 
 _TRAINING_MODULES = {
     *("jax", "jaxlib", "flax", "optax", "orbax", "clu", "t5", "seqio", "tensorflow"),
@@ -42,6 +43,7 @@ def entry() -> NoReturn:
     can crash. Every file is written whole or not at all, so nothing is lost.
     """
     sys.unraisablehook = _unless_echo
+    warnings.showwarning = _one_line(warnings.showwarning)
     try:
         main()
     except SystemExit as stop:
@@ -62,6 +64,18 @@ def _unless_echo(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
 
 
+def _one_line(show: Callable[..., None]) -> Callable[..., None]:
+    """Shows a warning of damage as the line it is, and any other as Python does."""
+
+    def shown(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, DamageWarning):
+            print(f"repro: {message}", file=sys.stderr)
+        else:
+            show(message, category, *rest, **more)
+
+    return shown
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits: 0 well, 2 a mistake the user can mend, 130 stopped."""
     try:
@@ -80,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             2,
         )
     except Exception as error:
-        line = _usage_mistake(error) or _machine_trouble(error)
+        line = _usage_mistake(error)
+        if line is None and (fault := files.trouble(error)):
+            line = f"{fault}: mend that, then run the same command again"
         if line is None:
             raise
         _exit(line, 2)
@@ -99,28 +115,3 @@ def _usage_mistake(error: Exception) -> str | None:
     """Typer's complaint about arguments, which may be a class of Click's or of its own."""
     text = getattr(error, "format_message", None)
     return f"{text()} See `repro --help`." if callable(text) else None
-
-
-_TROUBLE = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the disk is read-only",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.EMFILE: "too many open files",
-    errno.ENFILE: "too many open files",
-    errno.EIO: "the disk reports an error",
-}
-
-
-def _machine_trouble(error: BaseException | None) -> str | None:
-    """A disk that is full or shut, wherever in the chain of causes it is."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _TROUBLE:
-            where = f" ({error.filename})" if error.filename else ""
-            return f"{_TROUBLE[error.errno]}{where}: mend that, then run the same command again"
-        # TensorStore and XLA write files too, and raise errors of their own.
-        if "No space left on device" in str(error):
-            return "the disk is full: make room, then run the same command again"
-        error = error.__cause__ or error.__context__
-    return None

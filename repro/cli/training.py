@@ -28,6 +28,7 @@ from repro.cli.app import (
     records_folder,
     tree_of,
 )
+from spactor.errors import UserError
 
 
 @app.command()
@@ -133,6 +134,12 @@ def run(
             f"{len(outcome.ran)} nodes ran in {duration(display.elapsed)}, "
             f"{len(outcome.skipped)} were finished already; "
             f"next: repro collect{options(profile, runs, study)}"
+        )
+    if host == 0 and outcome.diverged:
+        raise UserError(
+            f"{len(outcome.diverged)} nodes diverged ({', '.join(outcome.diverged)}), and "
+            f"{len(outcome.blocked)} below them did not run: they run again when their settings "
+            "change, or their folders are moved away"
         )
 
 

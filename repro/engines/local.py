@@ -158,4 +158,7 @@ class LocalEngine:
         # Segments of one size and stage are one program: compiled once, then read from here.
         jax.config.update("jax_compilation_cache_dir", str((self._cache / "xla").absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        # A cache of GPU kernels beside it would make the folder's path part of every program's key,
+        # and a folder of runs that was moved or copied would compile again.
+        jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
         self._ready = True

@@ -21,6 +21,7 @@ TOLD = {
     "flops_per_second": "{:.3g} FLOPs per second and device",
     "mfu": "MFU {:.1%}",
     "divided_by": "of {}",
+    "seconds_beyond_compilation": "{:.3g} s beyond compilation",
     "seconds_aimed_at": "aimed at {} s",
     "peak_gigabytes": "peak memory {:.2f} GB",
     "gigabytes_aimed_at": "aimed at {} GB",

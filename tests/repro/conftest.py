@@ -127,8 +127,7 @@ def _append(path: Path, lines: list[dict]) -> None:
         file.writelines(json.dumps(line) + "\n" for line in lines)
 
 
-@pytest.fixture
-def tiny() -> Profile:
+def tiny_profile() -> Profile:
     """20 steps for the paper's million; τ = 0, 250K and ∞ of Base; one suite."""
     smoke = load_profile("smoke")
     taus = (Tau.parse("0"), Tau.parse("250K"), Tau.parse("inf"))
@@ -145,6 +144,11 @@ def tiny() -> Profile:
         sizes=types.MappingProxyType({"base": smoke.sizes["base"]}),
         matrix=types.MappingProxyType({"base": row}),
     )
+
+
+@pytest.fixture
+def tiny() -> Profile:
+    return tiny_profile()
 
 
 @pytest.fixture

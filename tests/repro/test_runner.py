@@ -164,14 +164,6 @@ def test_two_runners_share_the_work(
     assert sorted(engine.ran) == sorted(tree.nodes), "each node ran once"
 
 
-def test_a_damaged_done_file_is_named(tree: Tree, runs: Path, engine, displays) -> None:
-    Runner(tree, runs, engine, displays(tree)).run()
-    path = folders.node_folder(runs, "tiny", FIRST) / folders.DONE
-    path.write_text('{"fingerpr')
-    with pytest.raises(UserError, match=r"done\.json: damaged"):
-        Runner(tree, runs, engine, displays(tree)).run()
-
-
 def test_a_runs_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(UserError, match="is not a runs folder of this project"):

@@ -1,0 +1,245 @@
+"""Kills a small tree at random moments until it is done; it must end as one that never was.
+
+``python tests/soak/soak.py --kills 100 --seed 0``: one process pre-trains, branches at τ,
+fine-tunes, scores, collects and writes the report. At the entry of each phase a seeded coin is
+thrown; heads, and it gets SIGKILL at a random moment of that phase. It is started again until it
+ends, and again from nothing until all kills are spent. Each end is compared with an unbroken run:
+parameters, optimizer slots, predictions, metrics.parquet and the report, byte for byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import functools
+import multiprocessing
+import os
+import pkgutil
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+PROFILE = Path(__file__).with_name("soak.toml")
+SELECTION = ("--profile", str(PROFILE), "--size", "base", "--tau", "60K")
+PHASES = {
+    "beginning or ending a node": "repro.folders:write_json",
+    "training": "spactor.pretraining:pretrain",
+    "writing a checkpoint": "spactor.checkpoints:Checkpoints.save",
+    "switching at τ": "spactor.pretraining:restore_parent",
+    "fine-tuning": "spactor.finetuning:finetune",
+    "decoding": "spactor.predictions:predict",
+    "scoring": "spactor.scoring:score",
+    "collecting": "repro.collect:collect",
+    "writing records": "repro.collect:write",
+    "reporting": "repro.report:write_report",
+}
+BETWEEN = "between these"
+KILLS_PER_PHASE = 2
+"""Expected in one tree; but a process gets past a phase at least every other time."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.2, 5.0
+"""Moments are drawn up to here at least, since a checkpoint is on disk a while after ``save``
+ends, and at most, since the unbroken run compiles and the others need not."""
+SILENCE_SECONDS = 1800
+PRELOADED = ("repro.cli", "repro.report", "orbax.checkpoint", "seqio", "spactor.finetuning")
+
+# Each process is forked from one that has imported everything, so that a kill costs no import.
+processes = multiprocessing.get_context("forkserver")
+Hear = Callable[[Any, str, bool], None]
+"""Told the process, a phase, and whether it begins or ends."""
+
+
+@dataclass
+class Pulse:
+    """What an unbroken run told: how often each phase is entered, and how long it lasts."""
+
+    entries: collections.Counter[str] = field(default_factory=collections.Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def coin(self, phase: str, draw: random.Random) -> float | None:
+        """Seconds into the phase at which to kill; none to let it live."""
+        chance = min(0.5, KILLS_PER_PHASE / self.entries[phase])
+        longest = min(max(self.seconds[phase], SHORTEST_SECONDS), LONGEST_SECONDS)
+        moment = draw.uniform(0, longest)
+        return moment if draw.random() < chance else None
+
+
+def work(runs: Path, told: Connection) -> None:
+    """The process that is killed: everything from nothing to the report."""
+    with (runs.parent / f"{runs.name}.log").open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    for phase, target in PHASES.items():
+        _announce(phase, target, told)
+    where = ("--runs", str(runs))
+    _repro("run", *SELECTION, *where)
+    _repro("collect", "--profile", str(PROFILE), *where)
+    # Without clock and provenance, which differ from run to run, equal records give equal pages.
+    alone = runs / "soak" / "alone" / "metrics.parquet"
+    alone.parent.mkdir(exist_ok=True)
+    shutil.copy(runs / "soak" / "records" / "metrics.parquet", alone)
+    _repro("report", "--from", str(alone), "--profile", str(PROFILE), *where)
+
+
+def _repro(*arguments: str) -> None:
+    from repro import cli
+
+    try:
+        cli.main(arguments)
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
+def _announce(phase: str, target: str, told: Connection) -> None:
+    """Has a function tell when it begins and ends."""
+    function = pkgutil.resolve_name(target)
+    owner, _, name = target.replace(":", ".").rpartition(".")
+
+    @functools.wraps(function)
+    def announced(*args: Any, **kwargs: Any) -> Any:
+        told.send((phase, True))
+        result = function(*args, **kwargs)
+        told.send((phase, False))
+        return result
+
+    setattr(pkgutil.resolve_name(owner), name, announced)
+
+
+def attempt(runs: Path, hear: Hear) -> bool:
+    """Starts the process and passes on what it tells; False if it was killed before its end."""
+    hears, tells = processes.Pipe(duplex=False)
+    process = processes.Process(target=work, args=(runs, tells))
+    process.start()
+    tells.close()
+    try:
+        while hears.poll(SILENCE_SECONDS):
+            hear(process, *hears.recv())
+        raise SystemExit(f"{runs}: no sign of life for {SILENCE_SECONDS} s")
+    except (EOFError, ConnectionError):
+        process.join()
+    finally:
+        process.kill()
+        process.join()
+    if process.exitcode not in (0, -signal.SIGKILL):
+        raise SystemExit(f"{runs}: it ended by itself; see {runs}.log")
+    return process.exitcode == 0
+
+
+def unbroken(runs: Path) -> Pulse:
+    """Runs the tree in peace."""
+    pulse, began = Pulse(), {}
+
+    def hear(process: Any, phase: str, begins: bool) -> None:
+        if begins:
+            pulse.entries[phase] += 1
+            began[phase] = time.monotonic()
+        else:
+            seconds = time.monotonic() - began[phase]
+            pulse.seconds[phase] = max(pulse.seconds.get(phase, 0.0), seconds)
+
+    if not attempt(runs, hear):
+        raise SystemExit(f"{runs}: killed by another")
+    if unheard := PHASES.keys() - pulse.seconds.keys():
+        raise SystemExit(f"phases that were never entered: {', '.join(sorted(unheard))}")
+    return pulse
+
+
+def broken(runs: Path, pulse: Pulse, kills: int, draw: random.Random) -> list[str]:
+    """Runs the tree to its end through at most ``kills`` kills; returns the phases they hit."""
+    killed: list[str] = []
+    inside: list[str] = []
+    doomed = False
+
+    def hear(process: Any, phase: str, begins: bool) -> None:
+        nonlocal doomed
+        if begins:
+            inside.append(phase)
+        else:
+            inside.remove(phase)
+        if begins and not doomed and len(killed) < kills:
+            moment = pulse.coin(phase, draw)
+            if moment is not None:
+                doomed = True
+                time.sleep(moment)
+                process.kill()
+
+    while not attempt(runs, hear):
+        killed.append(inside[-1] if inside else BETWEEN)
+        inside.clear()
+        doomed = False
+    return killed
+
+
+def contents(runs: Path) -> dict[str, bytes]:
+    """All that must be equal, by name."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    home = runs / "soak"
+    found = {
+        str(path.relative_to(home)): path.read_bytes()
+        for path in sorted(home.rglob("*"))
+        if path.name in ("metrics.parquet", "report.html") or path.suffix == ".npz"
+    }
+    for folder in sorted(home.rglob("checkpoints")):
+        newest = max(folder.glob("[0-9]*"), key=lambda path: int(path.name))
+        state = ocp.StandardCheckpointer().restore(newest.absolute() / "state")
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+            name = f"{newest.relative_to(home)}{jax.tree_util.keystr(path)}"
+            found[name] = bytes(str(leaf.dtype), "ascii") + leaf.tobytes()
+    return found
+
+
+def soak(folder: Path, kills: int, seed: int) -> None:
+    """Spends the kills; ends the process with a line if anything differs."""
+    start = time.monotonic()
+    quiet = folder / "unbroken"
+    pulse = unbroken(quiet)
+    expected = contents(quiet)
+    draw, hits, trees = random.Random(seed), collections.Counter[str](), 0
+    while hits.total() < kills:
+        trees += 1
+        runs = folder / f"broken-{trees}"
+        runs.mkdir()
+        # Preparing and compiling once more would prove nothing and take most of the time.
+        shutil.copy(quiet / "spactor-runs.json", runs)
+        shutil.copytree(quiet / "cache", runs / "cache")
+        hits.update(broken(runs, pulse, kills - hits.total(), draw))
+        found = contents(runs)
+        differing = [name for name in expected | found if expected.get(name) != found.get(name)]
+        if differing:
+            raise SystemExit(f"seed {seed}, {runs}: {', '.join(differing)} differ from {quiet}")
+        print(f"tree {trees}: {hits.total()} kills so far, {len(found)} things equal", flush=True)
+        shutil.rmtree(runs)
+    for phase in (*PHASES, BETWEEN):
+        print(f"{hits[phase]:6} kills while {phase}")
+    print(
+        f"{hits.total()} kills, {trees} trees, {time.monotonic() - start:.0f} s, seed {seed}: all "
+        f"{len(expected)} parameters, slots, predictions, records and reports equal"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="to keep; by default a temporary one")
+    given = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    processes.set_forkserver_preload([*PRELOADED])
+    with tempfile.TemporaryDirectory(prefix="spactor-soak-") as temporary:
+        folder = given.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        soak(folder.absolute(), given.kills, given.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
