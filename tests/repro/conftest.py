@@ -27,6 +27,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.ran: list[str] = []
+        self.start = "started once"
         self.before: Callable[[str], None] = lambda name: None
         self.files: dict[str, str] = {
             "tokens_train.npy": "1f",
@@ -45,6 +46,9 @@ class FakeEngine:
             "most_frequent_token_rate": 0.04,
         }
         return PreparedData(folder=cache / "corpus-ab", manifest=manifest)
+
+    def meet(self, report: Callable[[str], None]) -> str:
+        return self.start
 
     def device(self) -> str:
         return "1 × fake"
