@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,12 +33,24 @@ def start(command: str, runs: Path, *more: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A process group, which T5X is in too.
+        start_new_session=True,
     )
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kills a command that runs, and the T5X it has started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def finish(process: subprocess.Popen[str]) -> str:
     """What a command prints, whose end must be a success."""
-    out, err = process.communicate(timeout=1800)
+    try:
+        out, err = process.communicate(timeout=1800)
+    finally:
+        kill(process)
     assert process.returncode == 0, err[-4000:]
     return out
 

@@ -5,9 +5,7 @@ A host is a process here, and JAX's collectives go through gloo.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -15,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from repro_process import FIRST, LEAF, SECOND, finish, start, untimed
+from repro_process import FIRST, LEAF, SECOND, finish, kill, start, untimed
 from t5x_process import assert_same, leaves
 
 from repro import collect, folders, records
@@ -54,6 +52,17 @@ def two(tmp_path_factory: pytest.TempPathFactory, one: Path) -> Path:
     return runs
 
 
+def refusal(process: subprocess.Popen[str]) -> str:
+    """The line with which a command ends that a user can mend."""
+    try:
+        _, err = process.communicate(timeout=1800)
+    finally:
+        kill(process)
+    assert process.returncode == 2
+    (line,) = err.splitlines()
+    return line
+
+
 def metrics(runs: Path) -> pd.DataFrame:
     finish(start("collect", runs))
     return records.read(runs / "thirty" / "records" / collect.METRICS)
@@ -86,25 +95,20 @@ def test_a_killed_host_ends_the_other_and_both_go_on(two: Path, tmp_path: Path) 
     shutil.rmtree(folder)
     only = ("--node", SECOND)
     left, killed = start_hosts(runs, *only)
-    end = time.monotonic() + 900
-    while not (folder / "checkpoint_20").is_dir():
-        assert left.poll() is None and time.monotonic() < end
-        time.sleep(0.01)
-    trainer = int((folder / "t5x-host1.lock").read_text())
-    os.kill(killed.pid, signal.SIGKILL)
-    os.kill(trainer, signal.SIGKILL)
-    killed.communicate()
-    # JAX's processes miss each other's heartbeat within two minutes.
-    _, err = left.communicate(timeout=600)
-    assert left.returncode == 2
-    (line,) = err.splitlines()
+    try:
+        end = time.monotonic() + 1800
+        while not (folder / "checkpoint_20").is_dir():
+            assert left.poll() is None and time.monotonic() < end
+            time.sleep(0.01)
+        kill(killed)
+        # JAX's processes miss each other's heartbeat within two minutes.
+        line = refusal(left)
+    finally:
+        kill(left)
+        kill(killed)
     assert f"in {SECOND}" in line and line.endswith("run the same command on every host to go on")
 
-    alone = start("run", runs, *SELECTION, *only)
-    _, err = alone.communicate(timeout=900)
-    assert alone.returncode == 2
-    (line,) = err.splitlines()
-    assert line.endswith(
+    assert refusal(start("run", runs, *SELECTION, *only)).endswith(
         "has no data state for this process of 1: go on with as many processes as wrote the "
         "checkpoint"
     )
