@@ -20,12 +20,12 @@ from filelock import FileLock, Timeout
 from repro import folders, identity, provenance, scorekeeping
 from repro.engines import Engine, PreparedData
 from repro.plan import Finetuning, Node, Tree
-from repro.progress import Display
+from repro.progress import Display, duration
 from spactor.errors import Damaged, DamagedCheckpoint, Diverged, UserError
 
 Condition = Literal["new", "partial", "finished", "diverged", "stale"]
 POLL_SECONDS = 1.0
-_NOT_BEGUN = ("new", "stale")
+TELL_SECONDS = 600.0
 _IN_WORDS = {
     "new": "not begun",
     "partial": "not finished",
@@ -167,6 +167,8 @@ class Runner:
         self._engine = engine
         self._display = display
         self._set_aside: list[str] = []
+        self._start = ""
+        self._said: set[str] = set()
 
     def run(self, only: Sequence[str] = ()) -> Outcome:
         """Runs every node that is not finished; returns when the whole tree is.
@@ -185,15 +187,56 @@ class Runner:
         for node in pending.values():
             if node.parent is not None and node.parent not in pending:
                 self._require_finished(node.parent, identities[node.parent], node.name)
+        self._start = self._engine.meet(self._display.say)
+        return self._walk(
+            pending,
+            lambda node: self._attempt(node, identities[node.name], data),
+            lambda busy, _: self._tell_of_others(busy),
+        )
+
+    def join(self, only: Sequence[str] = ()) -> Outcome:
+        """Trains along on the other hosts of a slice, while host 0 runs the same nodes.
+
+        Host 0 opens the folder, prepares the data, holds the locks and writes what `folders`
+        describes; this waits for it to begin a node, then gives the engine its part of the work.
+
+        Args:
+          only: names of nodes, as for `run`.
+
+        Raises:
+          UserError: for a mistake the user can mend.
+        """
+        self._start = self._engine.meet(self._display.say)
+        folders.open_runs(self._runs, create=False)
+        data, identities = self._prepare()
+        return self._walk(
+            {name: self._tree.nodes[name] for name in only or self._tree.nodes},
+            lambda node: self._follow(node, identities[node.name], data),
+            self._tell_of_host_0,
+        )
+
+    def _walk(
+        self,
+        pending: dict[str, Node],
+        attempt: Callable[[Node], bool | None],
+        tell: Callable[[list[str], float], None],
+    ) -> Outcome:
+        """Attempts nodes until none is left.
+
+        Args:
+          pending: by name, every parent before its children.
+          attempt: runs a node; False if it was finished, None if it must wait.
+          tell: called, again and again, with the names that wait and for how many seconds now.
+        """
         ran: list[str] = []
         skipped: list[str] = []
         diverged: list[str] = []
         blocked: list[str] = []
-        told: set[tuple[str, str]] = set()
         reopened: set[str] = set()
+        moved_at = time.monotonic()
         while pending:
+            waiting: list[str] = []
             moved = False
-            busy: list[str] = []
             for name, node in list(pending.items()):
                 if node.parent in pending:
                     continue
@@ -201,7 +244,7 @@ class Runner:
                     kept = blocked
                 else:
                     try:
-                        worked = self._attempt(node, identities[name], data)
+                        worked = attempt(node)
                     except Diverged as error:
                         self._display.say(f"{name} diverged: {error}")
                         kept = diverged
@@ -214,14 +257,16 @@ class Runner:
                         continue
                     else:
                         if worked is None:
-                            busy.append(name)
+                            waiting.append(name)
                             continue
                         kept = ran if worked else skipped
                 kept.append(name)
                 del pending[name]
                 moved = True
-            if not moved:
-                self._tell(busy, told)
+            if moved:
+                moved_at = time.monotonic()
+            else:
+                tell(waiting, time.monotonic() - moved_at)
                 time.sleep(POLL_SECONDS)
         return Outcome(
             ran=tuple(ran),
@@ -230,34 +275,6 @@ class Runner:
             diverged=tuple(diverged),
             blocked=tuple(blocked),
         )
-
-    def join(self, only: Sequence[str] = ()) -> Outcome:
-        """Trains along on the other hosts of a slice, while host 0 runs the same nodes.
-
-        Host 0 holds the locks and writes what `folders` describes; this waits for it to begin a
-        node, then gives the engine its part of the work.
-
-        Args:
-          only: names of nodes, as for `run`.
-        """
-        data, identities = self._prepare()
-        ran: list[str] = []
-        skipped: list[str] = []
-        for name in only or self._tree.nodes:
-            known, told = identities[name], False
-            while (state := inspect(self._folder(name), known.inputs)).condition in _NOT_BEGUN:
-                if not told:
-                    self._display.say(f"waiting for host 0 to begin {name}")
-                told = True
-                time.sleep(POLL_SECONDS)
-            if state.condition in ("finished", "diverged"):
-                self._display.skip(name)
-                skipped.append(name)
-                continue
-            self._train(self._tree.nodes[name], data, self._folder(name))
-            self._display.finish(self._tree.nodes[name])
-            ran.append(name)
-        return Outcome(ran=tuple(ran), skipped=tuple(skipped), set_aside=())
 
     def _prepare(self) -> tuple[PreparedData, Mapping[str, identity.Identity]]:
         cache = folders.cache_folder(self._runs)
@@ -307,6 +324,28 @@ class Runner:
         finally:
             lock.release()
 
+    def _follow(self, node: Node, known: identity.Identity, data: PreparedData) -> bool | None:
+        """This host's part of a node; False if it was finished, None if host 0 hasn't begun it."""
+        folder = self._folder(node.name)
+        # Looked at first: what was begun before it was found unfinished is not over.
+        begun = self._start == _holder(folder).get("start")
+        state = inspect(folder, known.inputs)
+        if state.condition == "finished":
+            self._display.skip(node.name)
+            return False
+        if state.divergence is not None:
+            raise state.divergence
+        if not begun:
+            return None
+        if state.condition == "stale":
+            raise UserError(
+                f"{node.name} is another node on this host, because {state.reasons[0]}: give all "
+                "hosts the same versions, and one folder of data with --data"
+            )
+        self._train(node, data, folder)
+        self._display.finish(node)
+        return True
+
     def _work(self, node: Node, known: identity.Identity, data: PreparedData, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         profile = self._tree.profile
@@ -322,7 +361,12 @@ class Runner:
         holder = folder / folders.HOLDER
         folders.write_json(
             holder,
-            {"process": os.getpid(), "machine": provenance.machine(), "since": provenance.now()},
+            {
+                "process": os.getpid(),
+                "machine": provenance.machine(),
+                "since": provenance.now(),
+                "start": self._start,
+            },
         )
         record = provenance.describe(
             node,
@@ -355,6 +399,8 @@ class Runner:
                 f"{node.name} does not count: while it ran, {changes[0]}; it is kept in {home}; "
                 "run the same command again"
             )
+        if self._due(node, data, folder):
+            scorekeeping.complete(folder, node, data, self._engine)
         attempt |= {"ended": provenance.now(), "seconds": round(time.monotonic() - began, 3)}
         folders.write_json(path, record | {"attempts": [*attempts, attempt]})
         folders.write_json(folder / folders.DONE, {"format": 1, "fingerprint": known.fingerprint})
@@ -371,8 +417,6 @@ class Runner:
             parent=self._folder(node.parent) if node.parent else None,
             observer=self._display.observe,
         )
-        if self._due(node, data, folder):
-            scorekeeping.complete(folder, node, data, self._engine)
 
     def _due(self, node: Node, data: PreparedData, folder: Path) -> TypeGuard[Finetuning]:
         return isinstance(node, Finetuning) and scorekeeping.due(
@@ -399,15 +443,33 @@ class Runner:
             f"{name} runs again, because {state.reasons[0]}{more}; the old one is kept in {home}"
         )
 
-    def _tell(self, busy: list[str], told: set[tuple[str, str]]) -> None:
+    def _tell_of_others(self, busy: list[str]) -> None:
         """Says once who holds each node that is waited for."""
         for name in busy:
-            try:
-                holder = folders.read_json(self._folder(name) / folders.HOLDER)
-                who = f"process {holder['process']} on {holder['machine']}"
-            except Exception:
-                # Written after the lock is taken and removed before it is released.
-                who = "another process"
-            if (name, who) not in told:
-                told.add((name, who))
-                self._display.say(f"waiting for {name}: {who} is running it")
+            holder = _holder(self._folder(name))
+            who = "process {process} on {machine}".format(**holder) if holder else "another process"
+            self._say_once(f"waiting for {name}: {who} is running it")
+
+    def _tell_of_host_0(self, waiting: list[str], seconds: float) -> None:
+        """Says what host 0 has not begun, and from time to time what that may mean."""
+        line, times = f"waiting for host 0 to begin {waiting[0]}", int(seconds / TELL_SECONDS)
+        if times:
+            line += (
+                f", for {duration(times * TELL_SECONDS)} now: see whether host 0 still runs, and "
+                "with the same --runs; if not, start all hosts again"
+            )
+        self._say_once(line)
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._display.say(line)
+
+
+def _holder(folder: Path) -> Mapping[str, Any]:
+    """Who runs a node; empty where nobody does, or doesn't yet say so."""
+    try:
+        return folders.read_json(folder / folders.HOLDER)
+    except UserError:
+        # Written after the lock is taken and removed before it is released.
+        return {}

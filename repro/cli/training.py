@@ -108,6 +108,15 @@ def run(
             "books.",
         ),
     ] = 0,
+    hosts: Annotated[int, typer.Option("--hosts", min=1, help="How many hosts the slice has.")] = 1,
+    coordinator: Annotated[
+        str,
+        typer.Option(
+            "--coordinator",
+            help="HOST:PORT on host 0 where the hosts meet; needless where JAX finds it itself, as "
+            "on a TPU slice.",
+        ),
+    ] = "",
     data: Data = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -116,20 +125,24 @@ def run(
 
     from analysis.flops import step_flops
     from repro import costs, folders
-    from repro.engines import engine_for
+    from repro.engines import Hosts, engine_for
     from repro.progress import Display, duration
     from repro.runner import Runner
 
     tree = tree_of(profile, size, tau, seed, variant, study, engine)
     only = tree.named(node) if node else tuple(tree.nodes)
-    trainer = engine_for(tree.profile, folders.cache_folder(runs), data, data_dir)
+    slice_hosts = Hosts(count=hosts, number=host, coordinator=coordinator)
+    trainer = engine_for(
+        tree.profile, folders.cache_folder(runs), data, data_dir, hosts=slice_hosts
+    )
     trainer.check(tree)
-    folders.open_runs(runs, create=True)
+    if slice_hosts.first:
+        folders.open_runs(runs, create=True)
     flops = {name: costs.node_flops(tree.nodes[name], step_flops) for name in only}
     shown = dataclasses.replace(tree, nodes={name: tree.nodes[name] for name in only})
     with Display(shown, flops, Console(highlight=False)) as display:
         runner = Runner(tree, runs, trainer, display)
-        outcome = runner.join(only) if host else runner.run(only)
+        outcome = runner.run(only) if slice_hosts.first else runner.join(only)
         display.say(
             f"{len(outcome.ran)} nodes ran in {duration(display.elapsed)}, "
             f"{len(outcome.skipped)} were finished already; "

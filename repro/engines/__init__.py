@@ -9,13 +9,22 @@ import dataclasses
 from pathlib import Path
 from typing import get_args
 
-from repro.engines.contract import Engine, Observer
+from repro.engines.contract import ALONE, Engine, Hosts, Observer
 from repro.engines.data import DataSource, PreparedData
 from repro.specs import Engine as Name
 from repro.specs import Profile
 from spactor.errors import UserError
 
-__all__ = ["DataSource", "Engine", "Observer", "PreparedData", "engine_for", "with_engine"]
+__all__ = [
+    "ALONE",
+    "DataSource",
+    "Engine",
+    "Hosts",
+    "Observer",
+    "PreparedData",
+    "engine_for",
+    "with_engine",
+]
 
 
 def with_engine(profile: Profile, engine: str) -> Profile:
@@ -30,7 +39,11 @@ def with_engine(profile: Profile, engine: str) -> Profile:
 
 
 def engine_for(
-    profile: Profile, cache: Path, data: Path | None = None, data_dir: Path | None = None
+    profile: Profile,
+    cache: Path,
+    data: Path | None = None,
+    data_dir: Path | None = None,
+    hosts: Hosts = ALONE,
 ) -> Engine:
     """The engine that runs a profile here.
 
@@ -39,9 +52,17 @@ def engine_for(
       cache: folder for prepared data and compiled programs.
       data: a prepared data folder to read, instead of preparing this machine's own.
       data_dir: the user's folder with C4 and the benchmarks, for profiles that read them.
+      hosts: that train together; by default this machine trains alone.
+
+    Raises:
+      UserError: several hosts for the engine that trains on one.
     """
     from repro.engines.local import LocalEngine
     from repro.engines.t5x import T5XEngine
 
     source = DataSource.of(profile, data, data_dir)
-    return T5XEngine(cache, source) if profile.engine == "t5x" else LocalEngine(cache, source)
+    if profile.engine == "t5x":
+        return T5XEngine(cache, source, hosts)
+    if hosts.count > 1:
+        raise UserError("the engine local trains on one host: give --engine t5x, or one host")
+    return LocalEngine(cache, source)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
+from spactor.errors import UserError
 
 
 class Observer(Protocol):
@@ -20,6 +23,48 @@ class Observer(Protocol):
         """Tells the step, the last step, the values logged and the speed."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """The machines that train a node together, and which of them this is.
+
+    Attributes:
+      count: how many there are.
+      number: of this one; host 0 keeps the books.
+      coordinator: HOST:PORT on host 0 where JAX's processes meet; "" where JAX finds it itself, as
+        on a TPU slice.
+
+    Raises:
+      UserError: no such host, or no such address.
+
+    >>> Hosts(count=2, number=1).first
+    False
+    """
+
+    count: int = 1
+    number: int = 0
+    coordinator: str = ""
+
+    def __post_init__(self) -> None:
+        if self.number >= self.count:
+            raise UserError(
+                f"--host {self.number} and --hosts {self.count}: hosts are numbered from 0 to "
+                "--hosts less 1"
+            )
+        if self.coordinator and not re.fullmatch(r"\S+:\d+", self.coordinator):
+            raise UserError(
+                f"--coordinator {self.coordinator}: give host 0's name and a free port of it, such "
+                "as 10.0.0.1:8476"
+            )
+
+    @property
+    def first(self) -> bool:
+        """Whether this one keeps the books."""
+        return self.number == 0
+
+
+ALONE = Hosts()
+
+
 class Engine(Protocol):
     """Prepares data and runs nodes; stops and resumes without losing a number."""
 
@@ -28,6 +73,9 @@ class Engine(Protocol):
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
         """Builds or finds the data of a profile."""
+
+    def meet(self, report: Callable[[str], None]) -> str:
+        """Waits until every host is here; gives this start a name that all of them know."""
 
     def device(self) -> str:
         """What it computes on."""

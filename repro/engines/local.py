@@ -33,6 +33,10 @@ class LocalEngine:
         """Builds or finds the profile's data under the cache folder, unless they were named."""
         return self._source.prepare(profile, cache, report)
 
+    def meet(self, report: Callable[[str], None]) -> str:
+        """There is one host."""
+        return ""
+
     def device(self) -> str:
         """JAX's first device, and how many there are."""
         self._set_up()

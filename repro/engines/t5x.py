@@ -3,17 +3,23 @@
 The process trains, validates and, in fine-tuning, scores through seqio's Evaluator, all in one
 start, which is what costs. It writes into the node's folder; `repro.t5x_folder` reads that.
 This process never starts JAX, which would take the accelerator away from T5X.
+
+On several hosts each runs its process of T5X, with a log and a lock of its own. The first writes
+the gin files, removes checkpoints and reads what T5X logs; T5X begins when all are there.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +27,7 @@ from typing import IO, Any
 import spactor
 from repro import identity, series, t5x_folder
 from repro.engines import t5x_command
-from repro.engines.contract import Observer
+from repro.engines.contract import ALONE, Hosts, Observer
 from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
@@ -30,8 +36,22 @@ from spactor.errors import UserError
 
 LOG, LOCK = "t5x.log", "t5x.lock"
 POLL_SECONDS = 0.5
+MEETING_SECONDS = 600
+"""How long the hosts of a slice wait for each other; host 0 prepares the data first."""
 ROOT = Path(spactor.__file__).parent.parent
-_DEVICES = "import jax; d = jax.devices(); print(f'{len(d)} × {d[0].platform} {d[0].device_kind}')"
+# Of several hosts each runs it; they agree on a number, and so does nobody who started before.
+_DEVICES = """
+import json, secrets, sys
+import jax, numpy
+from jax.experimental import multihost_utils
+start = secrets.randbits(31)
+if len(sys.argv) > 1:
+    jax.distributed.initialize(**json.loads(sys.argv[1]))
+    start = multihost_utils.broadcast_one_to_all(numpy.uint32(start))
+first = jax.devices()[0]
+device = f"{len(jax.devices())} × {first.platform} {first.device_kind}"
+print(json.dumps([device, jax.process_count(), f"{start:08x}"]))
+"""
 
 
 def require_installed() -> None:
@@ -49,18 +69,30 @@ def require_installed() -> None:
         )
 
 
+def _own(name: str, hosts: Hosts) -> str:
+    """A file's name that no other host uses.
+
+    >>> _own("t5x.log", Hosts()), _own("t5x.log", Hosts(count=16, number=3))
+    ('t5x.log', 't5x-host3.log')
+    """
+    stem, _, ending = name.partition(".")
+    return name if hosts.first else f"{stem}-host{hosts.number}.{ending}"
+
+
 class T5XEngine:
-    """Stock T5X on this machine's devices.
+    """Stock T5X on the devices of this machine, or of the slice it is a host of.
 
     Args:
       cache: where compiled programs are kept, so that nodes of one size and stage compile once.
       source: where the data come from.
+      hosts: of the slice.
     """
 
-    def __init__(self, cache: Path, source: DataSource = EMBEDDED) -> None:
+    def __init__(self, cache: Path, source: DataSource = EMBEDDED, hosts: Hosts = ALONE) -> None:
         self._cache = cache
         self._source = source
-        self._device = ""
+        self._hosts = hosts
+        self._met: tuple[str, str] | None = None
 
     def check(self, tree: Tree) -> None:
         """Refuses what T5X can't train, and a machine without T5X."""
@@ -72,20 +104,52 @@ class T5XEngine:
         """Builds or finds the profile's data under the cache folder, unless they were named."""
         return self._source.prepare(profile, cache, report)
 
+    def meet(self, report: Callable[[str], None]) -> str:
+        """Waits for the other hosts, as JAX's processes on all of them.
+
+        Raises:
+          UserError: they did not come, or are more or fewer than was said.
+        """
+        if self._hosts.count == 1:
+            return ""
+        report(f"host {self._hosts.number} of {self._hosts.count}: waiting for the others")
+        return self._ask_jax()[1]
+
     def device(self) -> str:
         """JAX's first device and how many there are, as another process sees them."""
-        if self._device:
-            return self._device
+        return self._ask_jax()[0]
+
+    def _ask_jax(self) -> tuple[str, str]:
+        """Devices, and the name of this start."""
+        if self._met:
+            return self._met
+        count, number, coordinator = dataclasses.astuple(self._hosts)
+        meeting: dict[str, Any] = {"initialization_timeout": MEETING_SECONDS}
+        if coordinator:
+            meeting |= {"coordinator_address": coordinator}
+            meeting |= {"num_processes": count, "process_id": number}
         asked = subprocess.run(
-            [sys.executable, "-c", _DEVICES],
+            [sys.executable, "-c", _DEVICES, *([json.dumps(meeting)] if count > 1 else [])],
             env=self._environment(),
             capture_output=True,
             text=True,
         )
         if asked.returncode:
-            raise UserError(f"JAX finds no device: {asked.stderr.strip().rpartition(chr(10))[2]}")
-        self._device = asked.stdout.strip().rpartition("\n")[2]
-        return self._device
+            reason = _reason(asked.stderr.splitlines())
+            raise UserError(
+                f"JAX finds no device: {reason}"
+                if count == 1
+                else f"the {count} hosts did not meet ({reason}): start the same command on all of "
+                f"them, with --host 0 to {count - 1}, within {MEETING_SECONDS} seconds"
+            )
+        device, found, start = json.loads(asked.stdout.strip().rpartition("\n")[2])
+        if found != count:
+            raise UserError(
+                f"--hosts {count}, and JAX finds {found} processes: give --hosts {found}, and "
+                "--coordinator where JAX does not find the slice itself"
+            )
+        self._met = device if count == 1 else f"{device} on {count} hosts", start
+        return self._met
 
     def metric_versions(self, node: Node) -> Mapping[str, Any]:
         """Versions from the suite's own table."""
@@ -103,14 +167,16 @@ class T5XEngine:
         parent: Path | None,
         observer: Observer,
     ) -> None:
-        """Trains a node to its end in one process of T5X, from its newest whole checkpoint.
+        """Trains a node to its end in one process of T5X a host, from its newest whole checkpoint.
 
         Raises:
           UserError: T5X failed, in its own words; or another one still trains in the folder.
         """
-        _write_gin(node, folder)
-        with _alone(folder) as lock:
-            forget_unmeasured(profile, node, folder)
+        first = self._hosts.first
+        with _alone(folder / _own(LOCK, self._hosts)) as lock:
+            if first:
+                _write_gin(node, folder)
+                forget_unmeasured(profile, node, folder)
             if _is_whole(profile, node, folder):
                 return  # Stopped between T5X's end and ours.
             command = t5x_command.arguments(
@@ -120,9 +186,11 @@ class T5XEngine:
                 released=self._source.released,
                 folder=folder,
                 parent=parent,
+                hosts=self._hosts,
             )
-            self._train(command, node, folder, lock, observer)
-        if not _is_whole(profile, node, folder):
+            watch = _Watch(node, folder, observer) if first else None
+            self._train(command, node, folder, lock, watch)
+        if first and not _is_whole(profile, node, folder):
             raise UserError(
                 f"T5X ended without the last numbers or checkpoint of {node.name}: "
                 f"see {folder / LOG}, then run the same command"
@@ -150,9 +218,9 @@ class T5XEngine:
         return {name: part for name, part in target.items() if name not in HYBRID_ONLY}
 
     def _train(
-        self, command: list[str], node: Node, folder: Path, lock: IO[str], observer: Observer
+        self, command: list[str], node: Node, folder: Path, lock: IO[str], watch: _Watch | None
     ) -> None:
-        path = folder / LOG
+        path = folder / _own(LOG, self._hosts)
         with path.open("ab") as log:
             log.write(f"$ {' '.join(command)}\n".encode())
             log.flush()
@@ -170,11 +238,11 @@ class T5XEngine:
         lock.truncate(0)
         lock.write(str(process.pid))
         lock.flush()
-        watch = _Watch(node, folder, observer)
         try:
             while True:
                 ended = _wait(process)
-                watch.look()
+                if watch:
+                    watch.look()
                 if ended:
                     break
         finally:
@@ -182,7 +250,7 @@ class T5XEngine:
             process.kill()
             process.wait()
         if process.returncode:
-            raise _failure(node, path, began, process.returncode)
+            raise _failure(node, path, began, process.returncode, self._hosts)
 
     def _environment(self) -> dict[str, str]:
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -214,7 +282,7 @@ def _write_gin(node: Node, folder: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[IO[str]]:
+def _alone(path: Path) -> Iterator[IO[str]]:
     """Holds a lock that T5X inherits: it outlives this process if T5X does.
 
     Raises:
@@ -222,14 +290,14 @@ def _alone(folder: Path) -> Iterator[IO[str]]:
     """
     import fcntl
 
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+    with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             raise UserError(
-                f"T5X still trains in {folder} (process {file.read() or 'unknown'}), left by a run "
-                "that was killed: end it, or wait for its end, then run the same command"
+                f"T5X still trains in {path.parent} (process {file.read() or 'unknown'}), left by "
+                "a run that was killed: end it, or wait for its end, then run the same command"
             ) from None
         yield file
 
@@ -310,7 +378,7 @@ def _is_whole(profile: Profile, node: Node, folder: Path) -> bool:
     return last in _saved(folder) and first_unmeasured(profile, node, folder) is None
 
 
-def _failure(node: Node, path: Path, began: int, code: int) -> UserError:
+def _failure(node: Node, path: Path, began: int, code: int, hosts: Hosts) -> UserError:
     with path.open("rb") as file:
         file.seek(began)
         lines = file.read().decode("utf-8", errors="replace").splitlines()
@@ -319,8 +387,19 @@ def _failure(node: Node, path: Path, began: int, code: int) -> UserError:
         if ours:
             return UserError(ours[1])
     if code < 0:
+        said = f" ({_reason(lines)})" if code == -signal.SIGABRT else ""
+        where = " on every host" if hosts.count > 1 else ""
         return UserError(
-            f"T5X was ended by signal {-code} in {node.name}: run the same command to go on"
+            f"T5X was ended by signal {-code} in {node.name}{said}: run the same command{where} to "
+            "go on"
         )
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-    return UserError(f"T5X failed in {node.name}: {last} (all of it in {path})")
+    return UserError(f"T5X failed in {node.name}: {_reason(lines)} (all of it in {path})")
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """What a process said last, before a stack trace of JAX's that ends it."""
+    for line in reversed(lines):
+        fatal = re.search(r"absl::Status: (.*)", line)
+        if fatal:
+            return fatal[1]
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

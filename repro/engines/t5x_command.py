@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from repro.engines.contract import Hosts
 from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Node, Segment, Tree
 from repro.specs import Profile
@@ -104,6 +105,7 @@ def arguments(
     released: Path | None,
     folder: Path,
     parent: Path | None,
+    hosts: Hosts,
 ) -> list[str]:
     """The command that trains a node, or goes on with it.
 
@@ -114,6 +116,7 @@ def arguments(
       released: the user's folder with C4 and the benchmarks; None for the embedded corpus.
       folder: of the node, with its gin files in ``gin/``.
       parent: folder of the node it starts from.
+      hosts: that train it together.
     """
     own = [str(folder.absolute() / "gin" / name) for name in gin_texts(node)]
     _, last = first_and_last_step(node)
@@ -141,9 +144,23 @@ def arguments(
     files = [*own, *(f"{SHIPPED}/{name}.gin" for name in shipped)]
     return [
         *(sys.executable, "-m", "t5x.train"),
+        *_meeting(hosts),
         *(f"--gin_file={name}" for name in files),
         *(f"--gin.{name}={value!r}" for name, value in settings.items()),
     ]
+
+
+def _meeting(hosts: Hosts) -> list[str]:
+    """T5X's flags for ``jax.distributed.initialize``: named after GPUs, and good for any device."""
+    if hosts.count == 1:
+        return []
+    known = {
+        "coordinator_address": hosts.coordinator,
+        "process_count": hosts.count,
+        "process_index": hosts.number,
+    }
+    given = known if hosts.coordinator else {}
+    return ["--multiprocess_gpu", *(f"--{name}={value}" for name, value in given.items())]
 
 
 def checkpoint(folder: Path, step: int) -> Path:

@@ -79,7 +79,12 @@ class Launch:
           job: of this launch.
           runs, data: folders of runs and of C4 and the benchmarks, as the job's hosts see them.
         """
-        options = {"profile": self.profile, "runs": runs, "node": job.pattern}
+        options = {
+            "profile": self.profile,
+            "runs": runs,
+            "node": job.pattern,
+            "hosts": str(job.slice.hosts),
+        }
         return options | {"data-dir": data} if self.data_dir else options
 
     def command(self, job: Job, runs: str, data: str) -> str:

@@ -37,6 +37,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.ran: list[str] = []
+        self.start = "started once"
         self.before: Callable[[str], None] = lambda name: None
         self.files: dict[str, str] = {
             "tokens_train.npy": "1f",
@@ -56,6 +57,9 @@ class FakeEngine:
             "most_frequent_token_rate": 0.04,
         }
         return FakeData(folder=cache / "corpus-ab", manifest=manifest, damaged=self.damaged)
+
+    def meet(self, report: Callable[[str], None]) -> str:
+        return self.start
 
     def device(self) -> str:
         return "1 × fake"

@@ -128,7 +128,8 @@ def test_commands_are_ones_that_repro_run_takes(launcher: str) -> None:
     for job in launch.jobs:
         given = options_of(launch.command(job, launch.bucket, launch.data_dir) + " --host 3")
         assert given["node"] == [job.pattern] and given["profile"] == "paper"
-        assert given["runs"] == Path(launch.bucket) and given["host"] == 3
+        assert given["runs"] == Path(launch.bucket)
+        assert (given["host"], given["hosts"]) == (3, job.slice.hosts)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +194,7 @@ def test_pipelines_by_their_structure() -> None:
             command = task["run"].splitlines()[-1].replace('"$SKYPILOT_NODE_RANK"', "5")
             given = options_of(command)
             assert (given["node"], given["host"]) == ([job.pattern], 5)
+            assert given["hosts"] == job.slice.hosts
             scripts |= {task["setup"], task["run"]}
     subprocess.run(["bash", "-n"], input="\n".join(sorted(scripts)), text=True, check=True)
     assert sorted(ran) == sorted(jobs)

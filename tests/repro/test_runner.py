@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import threading
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -241,10 +242,22 @@ def test_nodes_are_named_by_patterns(tree: Tree) -> None:
 def test_other_hosts_train_along_and_write_nothing_of_the_runner(
     tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display], monkeypatch
 ) -> None:
-    """Host 1 comes first, waits for host 0 to begin each node, and goes through the same ones."""
+    """Host 1 comes first, waits for host 0 to begin each node, and goes through the same ones.
+
+    What an earlier start of host 0 began, and was killed in, it doesn't take for begun.
+    """
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(runner, "TELL_SECONDS", 0.05)
     only = tree.named(["base/s0/sc/*"])
+
+    def stop(name: str) -> None:
+        raise KeyboardInterrupt
+
+    engine.before = stop
+    with pytest.raises(KeyboardInterrupt):
+        Runner(tree, runs, engine, displays(tree)).run(only)
     other, shown, found = type(engine)(), displays(tree), []
+    engine.start = other.start = "started again"
     joined = threading.Thread(
         target=lambda: found.append(Runner(tree, runs, other, shown).join(only))
     )
@@ -253,6 +266,11 @@ def test_other_hosts_train_along_and_write_nothing_of_the_runner(
     other.before = lambda name: began.release()
     engine.before = lambda name: began.acquire(timeout=20) or pytest.fail("host 1 is not there")
     joined.start()
+    end = time.monotonic() + 20
+    while not any("see whether host 0 still runs" in line for line in printed(shown)):
+        assert time.monotonic() < end, printed(shown)
+        time.sleep(0.01)
+    assert other.ran == []
     assert Runner(tree, runs, engine, displays(tree)).run(only).ran == only
     joined.join(20)
     assert other.ran == engine.ran == list(only)
@@ -262,6 +280,17 @@ def test_other_hosts_train_along_and_write_nothing_of_the_runner(
         folders.read_json(folders.node_folder(runs, "tiny", name) / folders.PROVENANCE)["attempts"]
         for name in only
     ]
-    assert [len(each) for each in attempts] == [1] * len(only)
+    assert [len(each) for each in attempts] == [2] + [1] * (len(only) - 1)
     again = Runner(tree, runs, other, displays(tree)).join(only)
     assert again.ran == () and again.skipped == only
+
+
+def test_a_host_with_other_data_is_refused(
+    tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]
+) -> None:
+    other = type(engine)()
+    other.files = engine.files | {"tokens_train.npy": "other"}
+    engine.before = lambda name: Runner(tree, runs, other, displays(tree)).join([FIRST])
+    with pytest.raises(UserError, match=f"{FIRST} is another node on this host, because .*tokens"):
+        Runner(tree, runs, engine, displays(tree)).run([FIRST])
+    assert other.ran == []

@@ -20,7 +20,7 @@ from analysis import scores
 from analysis.flops import pretraining_flops, step_flops
 from repro import collect, folders, identity, t5x_folder
 from repro.code_digests import gin_digests
-from repro.engines import PreparedData, engine_for, t5x, t5x_command, with_engine
+from repro.engines import ALONE, Hosts, PreparedData, engine_for, t5x, t5x_command, with_engine
 from repro.engines.t5x import T5XEngine
 from repro.plan import Finetuning, Segment, Tree, build
 from repro.runner import Runner
@@ -49,7 +49,9 @@ def switched(profile: Profile) -> Tree:
     return build(profile, profile.select(taus=["250K"]))
 
 
-def arguments(name: str, tree: Tree, released: Path | None = None) -> list[str]:
+def arguments(
+    name: str, tree: Tree, released: Path | None = None, hosts: Hosts = ALONE
+) -> list[str]:
     node = tree.nodes[name]
     return t5x_command.arguments(
         tree.profile,
@@ -58,6 +60,7 @@ def arguments(name: str, tree: Tree, released: Path | None = None) -> list[str]:
         released=released,
         folder=Path("/runs") / name,
         parent=Path("/runs") / node.parent if node.parent else None,
+        hosts=hosts,
     )
 
 
@@ -362,9 +365,9 @@ class StandIn:
         )
         monkeypatch.setattr(t5x, "POLL_SECONDS", 0.05)
 
-    def run(self, script: str) -> None:
+    def run(self, script: str, hosts: Hosts = ALONE) -> None:
         self.script.write_text(textwrap.dedent(script).replace("FOLDER", repr(str(self.folder))))
-        T5XEngine(self.folder.parent / "cache").run(
+        T5XEngine(self.folder.parent / "cache", hosts=hosts).run(
             thirty(),
             self._node,
             data=PreparedData(folder=Path("/data"), manifest={}),
@@ -411,18 +414,31 @@ def test_a_process_is_watched_to_its_end(stand_in: StandIn) -> None:
         ),
         ("raise KeyError('no such thing')", r"T5X failed in base.*KeyError: 'no such thing'.*log"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "ended by signal 15"),
+        (
+            "import os\nprint('F absl::Status: ABORTED: gone\\nRPC', flush=True)\nos.abort()",
+            r"ended by signal 6 in base.* \(ABORTED: gone\): run",
+        ),
         ("pass", "ended without the last numbers or checkpoint"),
         (
             TRAINS.replace("LOSS", "float('nan')") + "    import time; time.sleep(600)",
             "loss is nan",
         ),
     ],
-    ids=["ours", "theirs", "signal", "nothing", "nan"],
+    ids=["ours", "theirs", "signal", "another-host", "nothing", "nan"],
 )
 def test_a_failure_is_one_line(stand_in: StandIn, script: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         stand_in.run(script)
     assert "\n" not in str(caught.value)
+
+
+def test_another_host_writes_a_log_and_a_lock_alone(stand_in: StandIn) -> None:
+    (stand_in.folder / "checkpoint_10").mkdir()
+    stand_in.run("print('trained')", Hosts(count=2, number=1))
+    written = {path.name for path in stand_in.folder.iterdir()}
+    assert written == {"checkpoint_10", "t5x-host1.lock", "t5x-host1.log"}
+    assert (stand_in.folder / "t5x-host1.log").read_text("utf-8").endswith("trained\n")
+    assert stand_in.seen == []
 
 
 def test_a_process_outlives_its_runner_but_not_its_lock(stand_in: StandIn, tmp_path: Path) -> None:
@@ -431,7 +447,7 @@ def test_a_process_outlives_its_runner_but_not_its_lock(stand_in: StandIn, tmp_p
 import subprocess, sys
 from pathlib import Path
 from repro.engines import t5x
-with t5x._alone(Path({str(stand_in.folder)!r})) as lock:
+with t5x._alone(Path({str(stand_in.folder)!r}) / t5x.LOCK) as lock:
     child = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=(lock.fileno(),)
     )

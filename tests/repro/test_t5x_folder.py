@@ -8,11 +8,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from repro import step_lines, t5x_folder
+from spactor import optimizer
 from spactor.errors import UserError
 from spactor.metrics import Events
+from spactor.t5x import gin_files
 
 GOLDEN = Path(__file__).parent / "t5x_golden"
 
@@ -53,6 +56,22 @@ def test_both_stages_have_the_local_engines_names() -> None:
     assert second[20]["validation/sc_loss_clean"] == pytest.approx(5.9726667404174805)
     # 9 of 64 tokens are masked, and hardly a sample is right.
     assert first[10]["validation/replaced_fraction"] == 9 / 64
+
+
+def test_learning_rates_are_the_schedules_of_the_configurations() -> None:
+    """The mean of each period's five updates; fine-tuning's is constant."""
+    for name, ends in (("stage1", (5, 10)), ("stage2", (15, 20))):
+        series = t5x_folder.read_series(GOLDEN / name)
+        for end in ends:
+            rates = optimizer.learning_rate(np.arange(end - 5, end), gin_files.TINY.optimizer)
+            assert series[end]["train/learning_rate"] == pytest.approx(
+                float(rates.mean()), rel=1e-6
+            )
+    tuned = t5x_folder.read_series(GOLDEN / "finetuning")
+    assert {step: values["train/learning_rate"] for step, values in tuned.items()} == {
+        24: pytest.approx(0.001),
+        28: pytest.approx(0.001),
+    }
 
 
 def test_of_a_repeated_step_the_newest_file_counts(tmp_path: Path) -> None:

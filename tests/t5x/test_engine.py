@@ -6,14 +6,13 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from flax import traverse_util
+from repro_process import FIRST, LEAF, PROFILE, SECOND, finish, start, untimed
+from t5x_process import assert_same, leaves
 
 from repro import collect, folders, records, t5x_folder
 from repro.engines.t5x import LOG, T5XEngine
@@ -25,59 +24,16 @@ from spactor.t5x import convert
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
-ROOT = Path(__file__).parent.parent.parent
-PROFILE = Path(__file__).parent / "thirty.toml"
-FIRST, SECOND, LEAF = (
-    "base/s0/hybrid/0-250K",
-    "base/s0/tau250K/250K-500K",
-    "base/s0/tau250K/500K/finetune-glue/f0",
-)
 PROCESSOR_SECONDS = 240
 """Four minutes of one core; a quiet machine with two is well below four minutes of the clock."""
 
 
-def start(command: str, runs: Path, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "repro", command, *more),
-            *("--profile", str(PROFILE), "--runs", str(runs)),
-        ],
-        cwd=ROOT,
-        # One device: the tests' own setting would make two.
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def repro(command: str, runs: Path, *more: str) -> str:
-    process = start(command, runs, *more)
-    out, err = process.communicate(timeout=900)
-    assert process.returncode == 0, err[-4000:]
-    return out
+    return finish(start(command, runs, *more))
 
 
 def node(runs: Path, name: str) -> Path:
     return folders.node_folder(runs, "thirty", name)
-
-
-def leaves(path: Path) -> dict[str, np.ndarray]:
-    return traverse_util.flatten_dict(convert.read(path), sep="/")
-
-
-def assert_same(ours: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
-    assert set(ours) == set(other)
-    for name in ours:
-        np.testing.assert_array_equal(ours[name], other[name], err_msg=name)
-
-
-def untimed(runs: Path, name: str) -> dict[int, dict[str, float]]:
-    series = t5x_folder.read_series(node(runs, name))
-    return {
-        step: {key: value for key, value in values.items() if key != t5x_folder.SPEED}
-        for step, values in series.items()
-    }
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +95,7 @@ def test_killed_between_saving_and_validating_it_loses_no_number(
         events.write_bytes(whole[: len(whole) - size])
     assert "1 nodes ran" in repro("run", runs, "--tau", "250K")
     assert_same(leaves(node(finished, SECOND) / "checkpoint_30"), leaves(folder / "checkpoint_30"))
-    assert untimed(runs, SECOND) == untimed(finished, SECOND)
+    assert untimed(node(runs, SECOND)) == untimed(node(finished, SECOND))
     repro("collect", runs)
 
 
@@ -165,7 +121,7 @@ def test_killed_with_its_runner_it_ends_as_if_never_killed(finished: Path, tmp_p
     assert_same(
         leaves(node(finished, LEAF) / "checkpoint_34"), leaves(node(runs, LEAF) / "checkpoint_34")
     )
-    assert untimed(runs, SECOND) == untimed(finished, SECOND)
+    assert untimed(node(runs, SECOND)) == untimed(node(finished, SECOND))
 
 
 def test_a_branch_goes_on_as_one_run_would(

@@ -1,0 +1,140 @@
+"""Hosts that train together: how they are named, meet, and are told apart. T5X is not needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from repro.engines import Hosts, PreparedData, t5x_command
+from repro.plan import build
+from repro.specs import load_profile
+from spactor.errors import UserError
+
+ROOT = Path(__file__).parent.parent.parent
+MEET = """
+import json, sys
+from pathlib import Path
+from repro.engines import Hosts, t5x
+from spactor.errors import UserError
+t5x.MEETING_SECONDS = int(sys.argv[2])
+engine = t5x.T5XEngine(Path("cache"), hosts=Hosts(**json.loads(sys.argv[1])))
+try:
+    print(json.dumps([engine.meet(print), engine.device()]))
+except UserError as error:
+    print(json.dumps([str(error)]))
+"""
+
+
+def address() -> str:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return f"localhost:{free.getsockname()[1]}"
+
+
+def meet(
+    *hosts: Mapping[str, object], seconds: int = 60, environment: Mapping[str, str] | None = None
+) -> list[list[str]]:
+    """What hosts that start together answer."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", MEET, json.dumps(host), str(seconds)],
+            cwd=ROOT,
+            # One device each: the tests' own setting would make two.
+            env=os.environ
+            | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "SLURM_PROCID": str(host["number"])}
+            | (environment or {}),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for host in hosts
+    ]
+    return [
+        json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for process in processes
+    ]
+
+
+def slurm(tasks: int) -> dict[str, str]:
+    """Variables by which JAX knows a slice of its own accord; the job's number makes the port."""
+    return {
+        "SLURM_JOB_ID": str(random.SystemRandom().randrange(10**6)),
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": str(tasks),
+        "SLURM_LOCALID": "0",
+    }
+
+
+def test_hosts_that_meet_agree_on_a_name_of_the_start() -> None:
+    coordinator = address()
+    both = [{"count": 2, "number": number, "coordinator": coordinator} for number in (0, 1)]
+    first, second = meet(*both)
+    assert first == second
+    assert first[0] and first[1] == "2 × cpu cpu on 2 hosts"
+
+
+def test_hosts_meet_where_jax_finds_the_slice_itself() -> None:
+    both = [{"count": 2, "number": number} for number in (0, 1)]
+    first, second = meet(*both, environment=slurm(2))
+    assert first == second
+    assert first[1] == "2 × cpu cpu on 2 hosts"
+
+
+def test_a_host_that_nobody_meets_is_told_so() -> None:
+    alone = {"count": 2, "number": 1, "coordinator": address()}
+    ((message,),) = meet(alone, seconds=1)
+    assert message == (
+        "the 2 hosts did not meet (DEADLINE_EXCEEDED: Deadline Exceeded): start the same command "
+        "on all of them, with --host 0 to 1, within 1 seconds"
+    )
+
+
+def test_another_number_of_hosts_than_jax_finds_is_refused() -> None:
+    ((message,),) = meet({"count": 2, "number": 0}, environment=slurm(1))
+    assert message.startswith("--hosts 2, and JAX finds 1 processes: give --hosts 1")
+
+
+def test_t5x_is_told_where_its_processes_meet() -> None:
+    tree = build(load_profile("paper"))
+    node = tree.segments()[0]
+
+    def added(hosts: Hosts) -> list[str]:
+        def command(hosts: Hosts) -> list[str]:
+            return t5x_command.arguments(
+                tree.profile,
+                node,
+                data=PreparedData(folder=Path("data"), manifest={"corpus": {"version": "3.0.1"}}),
+                released=Path("released"),
+                folder=Path("node"),
+                parent=None,
+                hosts=hosts,
+            )
+
+        return [word for word in command(hosts) if word not in command(Hosts())]
+
+    assert added(Hosts(count=16, number=3)) == ["--multiprocess_gpu"]
+    assert added(Hosts(count=16, number=3, coordinator="one:8476")) == [
+        "--multiprocess_gpu",
+        "--coordinator_address=one:8476",
+        "--process_count=16",
+        "--process_index=3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "message"),
+    [
+        ({"number": 3}, "--host 3 and --hosts 1: hosts are numbered from 0"),
+        ({"count": 2, "number": 2}, "--host 2 and --hosts 2"),
+        ({"count": 2, "coordinator": "10.0.0.1"}, "--coordinator 10.0.0.1: give host 0's name and"),
+    ],
+)
+def test_hosts_that_are_none_are_refused(hosts: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Hosts(**hosts)

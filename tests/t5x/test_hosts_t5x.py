@@ -1,0 +1,119 @@
+"""`repro run --engine t5x` on two hosts that share a folder: what one host trains, and resumed.
+
+A host is a process here, and JAX's collectives go through gloo.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from repro_process import FIRST, LEAF, SECOND, finish, kill, start, untimed
+from t5x_process import assert_same, leaves
+
+from repro import collect, folders, records
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
+
+SELECTION = ("--tau", "250K")
+
+
+def node(runs: Path, name: str) -> Path:
+    return folders.node_folder(runs, "thirty", name)
+
+
+def start_hosts(runs: Path, *more: str) -> list[subprocess.Popen[str]]:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    both = ("--hosts", "2", "--coordinator", f"localhost:{port}", *SELECTION, *more)
+    return [start("run", runs, *both, "--host", str(number)) for number in range(2)]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("one") / "runs"
+    assert "3 nodes ran" in finish(start("run", runs, *SELECTION))
+    return runs
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, one: Path) -> Path:
+    runs = folders.open_runs(tmp_path_factory.mktemp("two") / "runs", create=True)
+    # The prepared data are the same; making them again proves nothing.
+    shutil.copytree(one / "cache", runs / "cache")
+    for process in start_hosts(runs):
+        assert "3 nodes ran" in finish(process)
+    return runs
+
+
+def refusal(process: subprocess.Popen[str]) -> str:
+    """The line with which a command ends that a user can mend."""
+    try:
+        _, err = process.communicate(timeout=1800)
+    finally:
+        kill(process)
+    assert process.returncode == 2
+    (line,) = err.splitlines()
+    return line
+
+
+def metrics(runs: Path) -> pd.DataFrame:
+    finish(start("collect", runs))
+    return records.read(runs / "thirty" / "records" / collect.METRICS)
+
+
+def test_two_hosts_train_what_one_does(one: Path, two: Path) -> None:
+    ours, alone = metrics(two), metrics(one)
+    assert len(ours) > 50
+    pd.testing.assert_frame_equal(ours, alone, rtol=1e-6, atol=0)
+    for name in (FIRST, SECOND, LEAF):
+        kept, kept_alone = (
+            {path.name for path in node(runs, name).iterdir()} for runs in (two, one)
+        )
+        assert kept == kept_alone | {"t5x-host1.log", "t5x-host1.lock"}
+        record = folders.read_json(node(two, name) / folders.PROVENANCE)
+        assert record["device"] == "2 × cpu cpu on 2 hosts"
+        assert len(list((node(two, name) / "train").iterdir())) == 1, "host 0 alone logs"
+    # The mean of five steps each, and so of every step up to the thirtieth.
+    for name in (FIRST, SECOND):
+        both, single = untimed(node(two, name)), untimed(node(one, name))
+        assert list(both) == list(single)
+        for step, values in single.items():
+            assert both[step] == pytest.approx(values, rel=1e-6), f"{name} at {step}"
+
+
+def test_a_killed_host_ends_the_other_and_both_go_on(two: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(two, runs)
+    folder = node(runs, SECOND)
+    shutil.rmtree(folder)
+    only = ("--node", SECOND)
+    left, killed = start_hosts(runs, *only)
+    try:
+        end = time.monotonic() + 1800
+        while not (folder / "checkpoint_20").is_dir():
+            assert left.poll() is None and time.monotonic() < end
+            time.sleep(0.01)
+        kill(killed)
+        # JAX's processes miss each other's heartbeat within two minutes.
+        line = refusal(left)
+    finally:
+        kill(left)
+        kill(killed)
+    assert f"in {SECOND}" in line and line.endswith("run the same command on every host to go on")
+
+    assert refusal(start("run", runs, *SELECTION, *only)).endswith(
+        "has no data state for this process of 1: go on with as many processes as wrote the "
+        "checkpoint"
+    )
+
+    for process in start_hosts(runs, *only):
+        assert "1 nodes ran" in finish(process)
+    assert_same(leaves(node(two, SECOND) / "checkpoint_30"), leaves(folder / "checkpoint_30"))
+    assert untimed(folder) == untimed(node(two, SECOND))
