@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from conftest import FakeEngine, make_display, tiny_profile
+from untrained import FakeEngine, make_display, tiny_profile
 
 from repro import folders, plan, runner
 from repro.engines import Observer, PreparedData
