@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from repro import folders, identity, records, scorekeeping, t5x_folder
+from repro import folders, identity, provenance, records, scorekeeping, t5x_folder
 from repro.costs import StepFlops
 from repro.plan import Finetuning, Segment, Tree
 from repro.runner import inspect
@@ -76,40 +76,69 @@ def collect(
     Raises:
       UserError: for a damaged file, naming it and the line; or where nothing is finished.
     """
-    finished, unfinished = _sort_out(tree, runs)
-    if not finished:
+    found, unfinished = read_nodes(tree, runs)
+    if not found:
         raise UserError(
             f"nothing of profile {tree.profile.name} is finished in {runs}: "
             f"run `repro run --profile {tree.profile.name} --runs {runs}` first"
         )
     metrics: list[dict[str, Any]] = []
     timing: list[dict[str, Any]] = []
-    provenance = []
-    for name, done in finished.items():
-        node = tree.nodes[name]
-        folder = folders.node_folder(runs, tree.profile.name, name)
-        facts = {"node": name, "fingerprint": done}
-        if isinstance(node, Finetuning):
-            metrics += [row | facts for row in _score_rows(tree, node, folder)]
-        else:
-            for row in _series_rows(tree, node, folder):
-                (timing if row["metric"].startswith("timing/") else metrics).append(row | facts)
-            metrics += [row | facts for row in _example_rows(node, folder)]
-        record = folders.read_json(folder / folders.PROVENANCE)
-        if t5x_folder.is_one(folder):
-            record |= {"config_gin": t5x_folder.config_text(folder)}
-        provenance.append(record)
+    for node in found:
+        for row in node.rows:
+            (timing if row["metric"].startswith("timing/") else metrics).append(row)
     metrics += _cost_rows(tree, step_flops, pretraining_flops)
     metrics += _setting_rows(tree.profile)
-    metrics += _data_rows(tree, provenance)
+    metrics += _data_rows(tree, [node.provenance for node in found])
     shared = {"source": "measured", "profile": tree.profile.name}
     evaluations = records.from_rows([row | shared for row in metrics], "collected metrics")
     return Collected(
         metrics=records.combine(evaluations, select(evaluations)),
         timing=records.from_rows([row | shared for row in timing], "collected timing"),
-        provenance=tuple(provenance),
+        provenance=tuple(node.provenance for node in found),
         unfinished=unfinished,
     )
+
+
+@dataclass(frozen=True)
+class ReadNode:
+    """Rows of a finished node's numbers, without what all rows share, and its provenance."""
+
+    rows: list[dict[str, Any]]
+    provenance: Mapping[str, Any]
+
+
+def read_nodes(tree: Tree, runs: Path) -> tuple[list[ReadNode], dict[str, str]]:
+    """What the finished nodes' files hold, and why each of the others doesn't count.
+
+    Raises:
+      UserError: for a damaged file, naming it and the line.
+    """
+    finished, unfinished = _sort_out(tree, runs)
+    found = []
+    for name, done in finished.items():
+        node = tree.nodes[name]
+        folder = folders.node_folder(runs, tree.profile.name, name)
+        if isinstance(node, Finetuning):
+            rows = list(_score_rows(tree, node, folder))
+        else:
+            rows = [*_series_rows(tree, node, folder), *_example_rows(node, folder)]
+        record = provenance.read(folder / folders.PROVENANCE)
+        if t5x_folder.is_one(folder):
+            record |= {"config_gin": t5x_folder.config_text(folder)}
+        facts = {"node": name, "fingerprint": done}
+        found.append(ReadNode([row | facts for row in rows], record))
+    return found, unfinished
+
+
+def read_provenance(path: Path) -> list[dict[str, Any]]:
+    """What `write` wrote of the nodes.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    known = {f"nodes[].{key}": kind for key, kind in provenance.KINDS.items()}
+    return folders.read_json(path, {"nodes": list}, {"nodes[]": dict, **known})["nodes"]
 
 
 def write(collected: Collected, folder: Path) -> tuple[Path, ...]:
@@ -324,8 +353,8 @@ def _setting(value: float | str) -> dict[str, Any]:
     return {"value": float(value), "decimals": len(digits)}
 
 
-def _data_rows(tree: Tree, provenance: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    facts = [record.get("data", {}) for record in provenance]
+def _data_rows(tree: Tree, nodes: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    facts = [record.get("data", {}) for record in nodes]
     for name in ("unigram_entropy_nats", "most_frequent_token_rate"):
         values = {fact[name] for fact in facts if name in fact}
         if len(values) > 1:

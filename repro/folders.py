@@ -16,19 +16,25 @@ Layout::
 from __future__ import annotations
 
 import json
+import re
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from spactor import files
+from spactor import files, strict_json
 from spactor.errors import UserError
 
 MARKER = "spactor-runs.json"
 _MARK = {"project": "spactor", "format": 1}
 NODE, PROVENANCE, DONE, HOLDER = "node.json", "provenance.json", "done.json", "holder.json"
 ENGINE = "engine.json"
+NOTHING: Mapping[str, type] = types.MappingProxyType({})
+NODE_NEEDS: Mapping[str, type] = types.MappingProxyType({"fingerprint": str})
+NODE_KNOWS: Mapping[str, type] = types.MappingProxyType({"inputs": dict, "inputs.data": dict})
+"""What ``node.json`` must hold, and may."""
 
 
 def open_runs(runs: Path, *, create: bool) -> Path:
@@ -98,12 +104,24 @@ def claim(runs: Path, profile: str, engine: str) -> None:
 def engine_of(runs: Path, profile: str) -> str | None:
     """The engine whose nodes lie in a profile's folder; None before the first run."""
     path = profile_folder(runs, profile) / ENGINE
-    return str(read_json(path).get("engine")) if path.is_file() else None
+    return str(read_json(path, {"engine": str})["engine"]) if path.is_file() else None
 
 
 def node_folder(runs: Path, profile: str, node: str) -> Path:
     """What one node of the tree writes."""
     return profile_folder(runs, profile) / node
+
+
+def require_own(runs: Path, folder: Path) -> None:
+    """Checks that a node's folder, and what lies in it, is where it says.
+
+    Raises:
+      UserError: a link leads out of the folder of runs, where nothing is to be written.
+    """
+    home = runs.resolve()
+    for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
+        if not path.resolve().is_relative_to(home):
+            raise UserError(f"{path} is a link out of {runs}: put what it leads to in its place")
 
 
 def lock_path(folder: Path) -> Path:
@@ -112,8 +130,12 @@ def lock_path(folder: Path) -> Path:
 
 
 def set_aside(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
-    """Moves a stale node's folder out of the tree, keeping it; returns where it is."""
-    home = profile_folder(runs, profile) / "stale" / f"{node}@{fingerprint[:12]}"
+    """Moves a stale node's folder out of the tree, keeping it; returns where it is.
+
+    The fingerprint comes from a file, so of its signs only those of a digest make the name.
+    """
+    digest = re.sub("[^0-9a-z]", "", fingerprint)[:12]
+    home = profile_folder(runs, profile) / "stale" / f"{node}@{digest}"
     target, count = home, 1
     while target.exists():
         count += 1
@@ -133,20 +155,59 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     files.write_atomically(path, text.encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(
+    path: Path, needed: Mapping[str, type] = NOTHING, known: Mapping[str, type] = NOTHING
+) -> dict[str, Any]:
     """Reads a JSON object.
 
+    Args:
+      path: of the file.
+      needed: what must be in it and of which type, such as ``{"inputs.seed": int}``; of every
+        item of a list, ``{"attempts[].seconds": float}``.
+      known: what must be of a type if it is there.
+
     Raises:
-      UserError: naming the file, when it can't be read as one.
+      UserError: naming the file, when it can't be read as such.
     """
     try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        value = strict_json.loads(path.read_text("utf-8"))
+        require(value, needed, known)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: damaged ({error}); move it and its folder away and run again"
         ) from None
-    if not isinstance(value, dict):
-        raise UserError(
-            f"{path}: damaged (no JSON object); move it and its folder away and run again"
-        )
     return value
+
+
+def require(
+    value: object, needed: Mapping[str, type] = NOTHING, known: Mapping[str, type] = NOTHING
+) -> None:
+    """Checks the types in plain data, as `read_json` does.
+
+    Raises:
+      ValueError: naming what is missing or of another type.
+
+    >>> require({"a": {"b": [{"c": 1}, {}]}}, {"a": dict}, {"a.b": list, "a.b[].c": float})
+    >>> require({"a": {"b": "x"}}, known={"a.b": list})
+    Traceback (most recent call last):
+    ValueError: a.b is 'x'
+    """
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    for path, kind in {**needed, **known}.items():
+        found: list[Any] = [value]
+        for key in path.split("."):
+            name = key.removesuffix("[]")
+            if not all(isinstance(item, dict) for item in found):
+                raise ValueError(f"no {path}")
+            if path in needed and not all(name in item for item in found):
+                raise ValueError(f"no {path}")
+            found = [item[name] for item in found if name in item]
+            if key != name:
+                if not all(isinstance(item, list) for item in found):
+                    raise ValueError(f"no list {name}")
+                found = [inner for item in found for inner in item]
+        for item in found:
+            wanted = (int, float) if kind is float else kind
+            if not isinstance(item, wanted) or isinstance(item, bool) is not (kind is bool):
+                raise ValueError(f"{path} is {item!r}")

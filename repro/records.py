@@ -31,7 +31,6 @@ as "Table 6"; a cell that the paper's text lost has neither value nor text, but 
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -41,7 +40,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from repro import quantities
+from repro import csv_files, quantities
 from spactor import files
 from spactor.errors import UserError
 
@@ -104,6 +103,8 @@ _DTYPES = {
     pa.float64(): "float64",
     pa.bool_(): "boolean",
 }
+_MOST_ROWS = 20_000_000
+"""A thousand times what the paper's whole study gives."""
 _LARGEST_INTEGER = 2**53
 """Integers pass through floating point on their way from CSV; above this it would round them."""
 
@@ -234,30 +235,42 @@ def write(frame: pd.DataFrame, path: Path | str) -> None:
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         with pq.ParquetFile(path) as file:
-            table = file.read()
+            # Some kilobytes can claim to hold more than memory does.
+            if file.metadata.num_rows > _MOST_ROWS:
+                raise ValueError(f"{file.metadata.num_rows:,} rows")
+            table = _plain(file.read().replace_schema_metadata(None))
         nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
         return table.to_pandas(types_mapper=nullable.get)
     except (pa.ArrowException, OSError, ValueError, UnicodeError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise UserError(
-            f"{path}: not a whole Parquet file ({reason}); write it again with `repro collect`"
+            f"{path}: not a whole Parquet file of records ({reason}); write it again with "
+            "`repro collect`"
         ) from error
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True)
-            header = next(rows, [])
-            listed = [row for row in rows if row]
-    except (UnicodeError, csv.Error, OSError) as error:
-        raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); export it again") from error
-    for number, row in enumerate(listed, start=1):
-        if len(row) != len(header):
-            raise UserError(
-                f"{path}: row {number} has {len(row)} fields and the header {len(header)}; mend it"
+def _plain(table: pa.Table) -> pa.Table:
+    """The columns as text, numbers and truth values, of whatever width."""
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        kind = column.type
+        if not any(
+            is_kind(kind)
+            for is_kind in (
+                *(pa.types.is_string, pa.types.is_large_string, pa.types.is_boolean),
+                *(pa.types.is_integer, pa.types.is_floating, pa.types.is_null),
             )
-    return pd.DataFrame(listed, columns=header, dtype=object)
+        ):
+            raise ValueError(f"column {name!r} has type {kind}")
+        columns.append(column.cast(pa.string()) if pa.types.is_large_string(kind) else column)
+    return pa.table(columns, names=table.column_names)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    table = csv_files.read(path)
+    return pd.DataFrame(table.rows, columns=table.header, dtype=object)
 
 
 def _column(frame: pd.DataFrame, field: pa.Field, where: str) -> pd.Series:

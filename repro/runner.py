@@ -67,7 +67,7 @@ def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
             condition="stale" if strange else "new",
             reasons=(f"its {folders.NODE} is gone",) if strange else (),
         )
-    recorded = folders.read_json(path)
+    recorded = folders.read_json(path, folders.NODE_NEEDS, folders.NODE_KNOWS)
     known = recorded.get("inputs", {})
     reasons = identity.differences({key: known.get(key) for key in inputs}, inputs)
     if reasons:
@@ -231,6 +231,7 @@ class Runner:
                     scorekeeping.complete(folder, node, data, self._engine)
                 self._display.skip(node.name)
                 return False
+            folders.require_own(self._runs, folder)
             if state.condition == "stale":
                 self._put_aside(node.name, state)
             self._work(node, known, data, folder)
@@ -265,7 +266,7 @@ class Runner:
             inputs=known.inputs,
         )
         path = folder / folders.PROVENANCE
-        attempts = folders.read_json(path).get("attempts", []) if path.is_file() else []
+        attempts = provenance.read(path).get("attempts", []) if path.is_file() else []
         attempt: dict[str, Any] = {"started": provenance.now()}
         folders.write_json(path, record | {"attempts": [*attempts, attempt]})
         if isinstance(node, Finetuning) and self._engine.can_score():

@@ -6,10 +6,9 @@ by a kill is skipped.
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 
+from spactor import strict_json
 from spactor.errors import UserError
 
 
@@ -41,19 +40,13 @@ def read_steps(path: Path) -> dict[int, dict[str, float]]:
 def _entry(line: str, where: str) -> tuple[int, dict[str, float]]:
     mend = "mend the line, or move its folder away and run again"
     try:
-        values = json.loads(line, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise UserError(f"{where}: damaged, no JSON object; {mend}") from None
+        values = strict_json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{where}: damaged, no JSON object ({error}); {mend}") from None
     step = values.pop("step", None) if isinstance(values, dict) else None
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
         raise UserError(f"{where}: damaged, no step; {mend}")
     for name, value in values.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise UserError(f"{where}: damaged, {name} is {value!r}, no number; {mend}")
-        if not math.isfinite(value):
-            raise UserError(f"{where}: {name} is {value}, not finite; {mend}")
     return step, {name: float(value) for name, value in values.items()}
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(text)

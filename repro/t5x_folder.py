@@ -8,12 +8,12 @@ writes too (`repro.step_lines.read_steps` reads both), with the answers beside t
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from spactor import strict_json
 from spactor.errors import UserError
 
 CONFIG = "config.gin"
@@ -26,8 +26,12 @@ def is_one(folder: Path) -> bool:
 
 
 def config_text(folder: Path) -> str:
-    """The gin configuration the run had, for its provenance."""
-    return (folder / CONFIG).read_text("utf-8")
+    """The gin configuration the run had, for its provenance.
+
+    Raises:
+      UserError: it can't be read.
+    """
+    return _text(folder / CONFIG)
 
 
 def read_series(folder: Path) -> dict[int, dict[str, float]]:
@@ -67,9 +71,9 @@ def read_answers(path: Path) -> list[dict[str, Any]]:
       UserError: naming file and line.
     """
     answers = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(_text(path).splitlines(), start=1):
         try:
-            record = json.loads(line)
+            record = strict_json.loads(line)
             answers.append(
                 {
                     "inputs": record["input"]["inputs_pretokenized"],
@@ -84,10 +88,17 @@ def read_answers(path: Path) -> list[dict[str, Any]]:
     return answers
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: can't be read ({error}); move its folder away") from None
+
+
 def _event_files(folder: Path) -> list[Path]:
     # The time of the start, in seconds, is in the name: oldest first, whatever the host's name.
     found = sorted(
-        folder.glob("events.out.tfevents.*"), key=lambda path: int(path.name.split(".")[3])
+        folder.glob("events.out.tfevents.[0-9]*"), key=lambda path: int(path.name.split(".")[3])
     )
     if not found:
         raise UserError(f"{folder} holds no event files of T5X: run the segment again")
@@ -96,6 +107,7 @@ def _event_files(folder: Path) -> list[Path]:
 
 def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
     try:
+        from google.protobuf.message import DecodeError
         from tensorboard.compat.proto import event_pb2
         from tensorboard.compat.tensorflow_stub import errors
         from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
@@ -115,11 +127,25 @@ def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
             if "truncated" in str(error).lower():
                 return
             raise UserError(f"{path}: damaged ({error}); move the folder away") from error
-        event = event_pb2.Event.FromString(reader.record())
+        except Exception as error:
+            # A length that no file has, which the reader takes at its word.
+            raise UserError(f"{path}: damaged ({error}); move the folder away") from error
+        try:
+            event = event_pb2.Event.FromString(reader.record())
+        except DecodeError as error:
+            raise UserError(f"{path}: damaged ({error}); move the folder away") from error
         for value in event.summary.value:
             if value.metadata.plugin_data.plugin_name != "scalars":
                 continue
-            number = float(tensor_util.make_ndarray(value.tensor))
+            try:
+                if value.tensor.tensor_shape.dim:
+                    raise ValueError("an array")
+                number = float(tensor_util.make_ndarray(value.tensor))
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(
+                    f"{path}: {value.tag} at step {event.step} is no number ({error}); move the "
+                    "folder away"
+                ) from error
             if math.isnan(number) and value.tag.endswith(("_precision", "_recall")):
                 continue  # Nothing was judged replaced, or was: the local engine logs nothing.
             if not math.isfinite(number):

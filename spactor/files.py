@@ -8,6 +8,11 @@ from pathlib import Path
 
 from spactor.errors import UserError
 
+RESERVED_NAMES = frozenset(
+    {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
+)
+"""Names that mean devices on Windows, whatever their ending."""
+
 
 def write_atomically(path: Path | str, content: bytes) -> None:
     """Puts ``content`` at ``path`` in one step: a reader sees the old file or the whole new one.
@@ -22,7 +27,9 @@ def write_atomically(path: Path | str, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file:
+            temporary.unlink(missing_ok=True)
+            # "x", so that a link that lies there in wait is not followed.
+            with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

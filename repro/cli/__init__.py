@@ -108,6 +108,10 @@ _TROUBLE = {
     errno.EMFILE: "too many open files",
     errno.ENFILE: "too many open files",
     errno.EIO: "the disk reports an error",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOTDIR: "a file lies where a folder should be",
+    errno.EISDIR: "a folder lies where a file should be",
+    errno.ELOOP: "the link leads back to itself",
 }
 
 

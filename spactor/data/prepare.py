@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from typing import Any
 import filelock
 import numpy as np
 
+from spactor import strict_json
 from spactor.config import DataConfig
 from spactor.data import corpus, manifest, suite_encoding, suites, vocabulary
 from spactor.data.suites.sources import sources
@@ -62,11 +64,11 @@ def prepare(cache: Path, data: DataConfig, report: Report = lambda line: None) -
         cache.mkdir(parents=True, exist_ok=True)
         packages = corpus.installed_packages(data.packages)
         key = _lookup_key(packages, data)
-        if found := _find(cache, key, lambda line: None):
+        if found := find(cache, key, lambda line: None):
             return found
         with filelock.FileLock(cache / "prepare.lock"):
             # Another process may have built it while this one waited.
-            return _find(cache, key, report) or _build(cache, key, packages, data, report)
+            return find(cache, key, report) or _build(cache, key, packages, data, report)
 
 
 def prepare_from(
@@ -121,18 +123,31 @@ def _lookup_file(cache: Path, key: str) -> Path:
 
 
 def folder_of(cache: Path, fingerprint: str) -> Path:
-    """Where the prepared data with this fingerprint lie, if they do."""
+    """Where the prepared data with this fingerprint lie, if they do.
+
+    Raises:
+      UserError: it is no fingerprint, but may be a way out of the cache.
+    """
+    if not re.fullmatch("[0-9a-f]+", fingerprint):
+        raise UserError(f"{fingerprint!r} is no fingerprint of prepared data: run 'repro prepare'")
     return cache / f"corpus-{fingerprint[:12]}"
 
 
-def _find(cache: Path, key: str, report: Report) -> Path | None:
+def find(cache: Path, key: str, report: Report) -> Path | None:
+    """The whole prepared folder of a look-up key, if there is one.
+
+    Args:
+      cache: folder for prepared data.
+      key: of what is installed and asked for.
+      report: told what is damaged.
+    """
     lookup = _lookup_file(cache, key)
     try:
-        fingerprint = json.loads(lookup.read_text(encoding="utf-8"))["fingerprint"]
+        fingerprint = strict_json.loads(lookup.read_text(encoding="utf-8"))["fingerprint"]
         folder = folder_of(cache, fingerprint)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, UserError):
         report(f"{lookup}: damaged; preparing the data again")
         return None
     try:
