@@ -12,7 +12,9 @@ import argparse
 import contextlib
 import hashlib
 import json
+import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -66,9 +68,6 @@ def main() -> None:
     def one_input(data: bytes) -> None:
         nonlocal inputs, refused
         inputs += 1
-        # libFuzzer leaves without a word to Python.
-        if not inputs % 100 or inputs >= given.runs:
-            report()
         try:
             refused += bool(promise.check(target, data, folder))
         except Exception as error:
@@ -79,6 +78,14 @@ def main() -> None:
                 name = f"{target.name}-{hashlib.sha256(where.encode()).hexdigest()[:8]}"
                 (given.out / name).write_bytes(data)
                 print(f"FOUND {where}: {error!s:.200}", file=sys.stderr)
+        over = inputs >= given.runs or time.monotonic() - began > given.seconds
+        if over or not inputs % 100:
+            report()
+        if over:
+            # libFuzzer's own end waits for threads of libraries, some of which never end.
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(corpus, ignore_errors=True)
+            os._exit(0)
 
     def mutated(data: bytes, longest: int, seed: int) -> bytes:
         rng = random.Random(seed)
@@ -100,8 +107,6 @@ def main() -> None:
 
     arguments = [
         sys.argv[0],
-        f"-runs={given.runs}",
-        f"-max_total_time={given.seconds}",
         f"-timeout={SECONDS_EACH}",
         f"-rss_limit_mb={MEMORY_MB}",
         f"-max_len={LONGEST}",
