@@ -145,7 +145,8 @@ def _latex_text(text: str) -> str:
     '1.6$\\\\times$10$^{4}$ \\\\& $\\\\lambda$$_{1}$'
     """
     pieces = []
-    for piece in filter(None, _RAISED_OR_LOWERED.split(text)):
+    # An empty line would end the paragraph, and with it the table.
+    for piece in filter(None, _RAISED_OR_LOWERED.split(" ".join(text.split()))):
         kind = _RAISED_OR_LOWERED.fullmatch(piece)
         if kind:
             sign = "^" if kind[1] else "_"

@@ -16,7 +16,9 @@ from repro import published, records, report
 from tables import rendering
 from tables.cells import Cell, Column, Row, Table
 
-EVIL = "</title></script><script>alert(1)</script><img src=x onerror=alert(1)>\"'><b onload='x'>"
+EVIL = (
+    "</title></script><script>alert(1)</script><img src=x onerror=alert(1)>\"'><marquee onload='x'>"
+)
 
 
 class Parsed(HTMLParser):
@@ -39,7 +41,7 @@ class Parsed(HTMLParser):
 
 def assert_harmless(page: str) -> Parsed:
     parsed = Parsed(page)
-    assert not parsed.tags & {"script", "img", "iframe", "object", "embed", "form", "b"}
+    assert not parsed.tags & {"script", "img", "iframe", "object", "embed", "form", "marquee"}
     assert not [name for name, _ in parsed.attributes if name.startswith("on")]
     for name, value in parsed.attributes:
         if name in ("src", "href", "xlink:href", "action"):
