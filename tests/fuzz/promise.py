@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# Keeps a list of fonts in a file when it is first imported.
+import matplotlib.font_manager  # noqa: F401
 from targets import Target
 
 from spactor.errors import UserError

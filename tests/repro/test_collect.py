@@ -242,6 +242,7 @@ def test_nothing_finished_is_said(tree: Tree, runs: Path) -> None:
 
 def test_a_folder_that_t5x_wrote_is_read_as_t5x_writes(tree: Tree, finished: Path) -> None:
     """The segment's numbers as T5X would have left them: event files, no metrics.jsonl."""
+    pytest.importorskip("jax")  # Of the tier `train`, as are the event files.
     from spactor.metrics import Events
 
     folder = folder_of(finished, FIRST)
