@@ -33,15 +33,16 @@ def read(path: Path, needed: Iterable[str] = ()) -> CsvTable:
     Raises:
       UserError: it can't be read as CSV, lacks a column, or a row has another number of fields.
     """
-    listed, lines = [], []
+    listed: list[tuple[str, ...]] = []
+    lines: list[int] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True)
-            header = tuple(next(rows, []))
-            for row in rows:
-                if row:
-                    listed.append(tuple(row))
-                    lines.append(rows.line_num)
+            reader = csv.reader(file, strict=True)
+            header = tuple(next(reader, []))
+            for fields in reader:
+                if fields:
+                    listed.append(tuple(fields))
+                    lines.append(reader.line_num)
     except (UnicodeError, csv.Error, OSError) as error:
         raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); export it again") from error
     for number, row in enumerate(listed, start=1):

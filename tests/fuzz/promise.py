@@ -9,12 +9,10 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-# Keeps a list of fonts in a file when it is first imported.
-import matplotlib.font_manager  # noqa: F401
 from targets import Target
 
 from spactor.errors import UserError
@@ -41,6 +39,8 @@ class _Watch(threading.local):
 
 _watch = _Watch()
 _hooked = False
+_imported: set[str] = set()
+"""Targets that have read before."""
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -92,6 +92,11 @@ def check(target: Target, data: bytes, folder: Path) -> str:
       Exception: whatever else the reader let through.
     """
     target.place(data, folder)
+    if target.name not in _imported:
+        # Libraries may keep files or ask about the processor when they are first imported.
+        with suppress(Exception):
+            target.read(folder)
+        _imported.add(target.name)
     before = _listing(folder)
     message = ""
     with nothing_written(os.path.realpath(folder) if target.writes else ""):

@@ -219,7 +219,7 @@ def test_the_promise_sees_what_breaks_it(tmp_path: Path) -> None:
 
     def breaking(read: object) -> targets.Target:
         return targets.Target(
-            name="x",
+            name="breaking",
             readers=(),
             kind="bytes",
             seeds=list,
@@ -233,6 +233,7 @@ def test_the_promise_sees_what_breaks_it(tmp_path: Path) -> None:
         raise error
 
     outside = tmp_path / "outside"
+    promise._imported.add("breaking")
     for read in (
         lambda folder: (folder / "y").write_bytes(b""),
         lambda folder: (folder / "x").unlink(),

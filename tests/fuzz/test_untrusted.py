@@ -99,7 +99,7 @@ def test_a_pickle_in_an_array_is_refused(tmp_path: Path, name: str) -> None:
 
 
 # Older versions of Arrow, which refuse it too, warn of it.
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::FutureWarning")
 def test_a_pickle_in_a_parquet_file_is_not_loaded(tmp_path: Path) -> None:
     """Arrow once unpickled the metadata of this type when it opened a file (CVE-2023-47248)."""
     mark = tmp_path / "exploded"
