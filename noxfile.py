@@ -374,6 +374,18 @@ def trend(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def rebuild(session: nox.Session) -> None:
+    """Writes all tables, figures and tests and the report from results/micro, without training.
+
+    Passes on --from, --profile and --to.
+    """
+    home = ROOT / "results" / "micro"
+    kept = ("--from", str(home), "--profile", str(home / "study.toml"))
+    given = _options(session.posargs, "--from")
+    _repro(session, "rebuild", *([] if given else kept), *session.posargs)
+
+
+@nox.session(default=False)
 def report(session: nox.Session) -> None:
     """Collects and writes the HTML report; passes on --profile, --runs and --from."""
     if not _options(session.posargs, "--from"):

@@ -27,7 +27,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from repro.records import SIZES, sole_profile
+from repro.subset import Subset
 
+READS = Subset(("validation/", "data/"))
 CLEAR_LOSS_MARGIN = 0.10
 CLEAR_RATE_MARGIN = 1.0
 CLEAR_RATE_OVER_NONE = 0.10

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+import scipy.special
 import scipy.stats
 
 from analysis.claims import REGISTRY, Evidence, Missing
@@ -170,8 +171,12 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
     degrees = (runs - 1) * sum(variances) ** 2 / sum(v**2 for v in variances)
 
     def beyond(effect: float, tail: float) -> float:
-        bound = scipy.stats.t.isf(tail, degrees)
-        return float(scipy.stats.nct.sf(bound, degrees, effect / error))
+        bound = -scipy.special.stdtrit(degrees, tail)
+        # Ten times as quick as the distribution ``nct``, which alone knows the far tails.
+        below = scipy.special.nctdtr(degrees, effect / error, bound)
+        if math.isnan(below):
+            return float(scipy.stats.nct.sf(bound, degrees, effect / error))
+        return 1.0 - float(below)
 
     if kind == "higher":
         return beyond(difference + margin, level)

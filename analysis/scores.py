@@ -30,6 +30,7 @@ import pandas as pd
 from repro.published import RELATIVE_FLOPS
 from repro.quantities import DIAGNOSTICS, DIVIDED_TASKS, PREDICTED_CLASSES, SUITE_AVERAGE
 from repro.records import SELECTIONS
+from repro.subset import RUN_COLUMNS, Subset
 from spactor.errors import UserError
 
 DDOF = 1
@@ -40,7 +41,9 @@ FLOPS_UNIT_CHECKPOINT = 500_000
 MEASURED_DECIMALS = 2
 
 _CELL = ["size", "tau", "checkpoint", "suite"]
-_RUN = [*_CELL, "variant", "seed", "finetune_seed"]
+_RUN = [*RUN_COLUMNS]
+SUMMARY_READS = Subset((RELATIVE_FLOPS, "cost/pretraining_flops"), scores=SELECTIONS[0])
+"""What ``summary`` and ``relative_flops`` rest on."""
 SUMMARY_COLUMNS = [*_CELL, "mean", "std", "runs", "decimals", "bold"]
 _TASK_CELL = [*_CELL, "task", "metric"]
 BREAKDOWN_COLUMNS = [*_TASK_CELL, "median", "std", "runs", "decimals", "note"]

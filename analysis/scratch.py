@@ -14,9 +14,11 @@ import pandas as pd
 
 from analysis import scores
 from analysis.statistics import ALPHA, Sample, holm, welch
-from repro.records import SUITES, TAUS, sole_profile
+from repro.records import SELECTIONS, SUITES, TAUS, sole_profile
+from repro.subset import Subset
 
 BETTER, NOT_SHOWN, NO_SPREAD, NOT_RUN = "better", "not shown", "no spread, not tested", "not run"
+READS = Subset(scores=SELECTIONS[0])
 FROM_SCRATCH = 0
 """The checkpoint of a model that was not pre-trained."""
 _NOTHING = Sample(math.nan, math.nan, 0)

@@ -7,6 +7,7 @@ the divisor n − 1; the paper does not state its own.
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,7 +114,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
         raise UserError(f"p-values {known}: give numbers from 0 to 1")
     if not known:
         return list(p_values)
-    adjusted = iter(multipletests(known, method="holm")[1])
+    # statsmodels collects garbage each time; it passes over what is frozen.
+    gc.freeze()
+    try:
+        adjusted = iter(multipletests(known, method="holm")[1])
+    finally:
+        gc.unfreeze()
     return [p if math.isnan(p) else float(next(adjusted)) for p in p_values]
 
 

@@ -26,12 +26,14 @@ from analysis import inflection, slopes
 from analysis.inflection import Inflection
 from analysis.slopes import Residuals, Slope
 from repro.records import sole_profile
+from repro.subset import Subset
 
 FIRST_PAPER_STEP = 120_000
 STEPS_PER_UNIT = 1_000
 ALPHA = 1.0 - slopes.LEVEL
 SIZE = "base"
 CLEAN, NOISY = "validation/sc_loss_clean", "validation/sc_loss_noisy"
+READS = Subset((CLEAN, NOISY))
 PUBLISHED_SLOPE = -6.90e-5
 PUBLISHED_P_VALUE = 0.01
 PUBLISHED_REMARK = (

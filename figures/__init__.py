@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.required import RequiredRun
 from figures import appendix_b, figure1, figure2, figure3, figure4, figure5
+from repro.subset import Subset
 from spactor.errors import UserError
 
 
@@ -20,6 +21,11 @@ class FigureModule(Protocol):
     @property
     def requires(self) -> tuple[RequiredRun, ...]:
         """Runs the figure rests on."""
+        ...
+
+    @property
+    def reads(self) -> Subset:
+        """Records the figure rests on."""
         ...
 
     def compute(self, records: pd.DataFrame) -> Any:

@@ -30,6 +30,7 @@ _GUIDE: dict[str, Any] = {"color": "#D55E00", "linestyle": "--", "linewidth": 1.
 requires: tuple[RequiredRun, ...] = tuple(
     RequiredRun(trend.SIZE, tau, 1_000_000) for tau in ("0", "inf")
 )
+reads = trend.READS
 
 
 def compute(records: pd.DataFrame) -> trend.TrendResult:
@@ -52,7 +53,7 @@ def draw(result: trend.TrendResult) -> Figure:
         figure, axes = drawing.new_figure(PANELS * len(result.readings), title, PANELS)
         for index, reading in enumerate(result.readings):
             row = axes[PANELS * index : PANELS * (index + 1)]
-            drawing.set_symbols(row[0].set_title(reading.difference))
+            drawing.set_symbols(row[0].set_title(reading.difference, fontsize=7.5))
             if reading.residuals is None:
                 for at in row:
                     drawing.mark_not_run(at, reading.reason or "too few points")

@@ -1,7 +1,7 @@
 """How every figure looks and is saved: palette, markers, and files that rebuild byte for byte.
 
-Colours are Okabe and Ito's, told apart by readers with any common colour blindness; a marker of
-its own per curve keeps them apart in grey print too. Matplotlib is imported on first use.
+Colours are Okabe and Ito's, told apart by readers with any common colour blindness; a marker and
+dashes of its own per curve keep them apart in grey print too. Matplotlib is imported on first use.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Style:
 
     color: str
     marker: str
-    dashes: str = "-"
+    dashes: str | tuple[int, tuple[float, ...]] = "-"
 
     def options(self) -> dict[str, Any]:
         """Keyword arguments for matplotlib."""
@@ -61,9 +61,9 @@ class Style:
 
 TAU_STYLES: Mapping[str, Style] = {
     "0": Style("#000000", "o"),
-    "60K": Style("#E69F00", "s"),
-    "120K": Style("#0072B2", "^"),
-    "250K": Style("#009E73", "D"),
+    "60K": Style("#E69F00", "s", ":"),
+    "120K": Style("#0072B2", "^", "-."),
+    "250K": Style("#009E73", "D", (0, (8.0, 1.5, 1.0, 1.5, 1.0, 1.5))),
     "inf": Style("#D55E00", "v", "--"),
 }
 
@@ -121,8 +121,9 @@ def mark_not_run(axes: Axes, reason: str) -> None:
 
 
 def set_symbols(text: Text) -> None:
-    """Typesets the paper's X_c and X̂_c in a text of our own (never in one from data)."""
-    written = text.get_text().replace("X̂_c", r"$\widehat{X}_c$").replace(" X_c", r" $X_c$")
+    """Typesets the paper's X_c, X_c^MLM and X̂_c in a text of our own (never in one from data)."""
+    written = text.get_text().replace("X̂_c", r"$\widehat{X}_c$")
+    written = written.replace(" X_c^MLM", r" $X_c^{\mathrm{MLM}}$").replace(" X_c", r" $X_c$")
     text.set_text(written)
     text.set_parse_math(True)
 
@@ -131,6 +132,10 @@ def encode(figure: Figure, kind: str) -> bytes:
     """The file of a figure, "svg", "pdf" or "png"; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     with settings():
+        if figure.get_layout_engine() is not None:
+            # Once and for every kind: it takes longer than all the drawing.
+            figure.draw_without_rendering()
+            figure.set_layout_engine(None)
         figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=dict(_METADATA[kind]))
     return buffer.getvalue()
 

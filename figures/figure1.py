@@ -18,6 +18,7 @@ import pandas as pd
 from analysis.required import RequiredRun
 from figures import drawing
 from repro.records import EXAMPLE, sole_profile
+from repro.subset import Subset
 from spactor import strict_json
 from spactor.errors import UserError
 
@@ -38,14 +39,17 @@ _INSIDE = 0.2
 """Columns between two pieces of a word."""
 
 PLAIN, SENTINEL, MASK, REPLACED, RESTORED = "#ffffff", "#e3dcf2", "#cfe5f5", "#f9d3bf", "#cdebdf"
+EDGES = {REPLACED: "-", RESTORED: ":"}
+"""Frames, for what grey print could not tell apart."""
 LEGEND = (
     ("span cut out", SENTINEL),
     ("masked", MASK),
-    ("replaced by the generator", REPLACED),
-    ("restored by the generator", RESTORED),
+    ("replaced by the generator (RTD label: replaced)", REPLACED),
+    ("restored by it (original, as all others)", RESTORED),
 )
 
 requires: tuple[RequiredRun, ...] = (RequiredRun(SIZE, TAU, 1_000_000),)
+reads = Subset((EXAMPLE,))
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def _stations(found: Mapping[str, Sequence[Any]]) -> list[Station]:
     return [
         _station("original text", found["original"]),
         _station("1 · spans cut out: X_c", found["span_corrupted"]),
-        _station("2 · tokens masked: X_c, input of the generator", found["masked"]),
+        _station("2 · tokens masked: X_c^MLM, input of the generator", found["masked"]),
         _station(
             f"3 · masks filled in: X̂_c, input of the discriminator; underlined: called replaced "
             f"({caught} of {wrong} found)",
@@ -231,13 +235,21 @@ def _draw_station(axes: Axes, station: Station, top: float) -> float:
 def _box(column: float, top: float, width: int, colour: str) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((column - 0.1, top - 0.44), width + 0.2, 0.88, facecolor=colour, linewidth=0)
+    return Rectangle((column - 0.1, top - 0.44), width + 0.2, 0.88, **_look(colour))
+
+
+def _look(colour: str) -> dict[str, Any]:
+    """Keyword arguments for a patch of that colour."""
+    if colour not in EDGES:
+        return {"facecolor": colour, "linewidth": 0}
+    frame = {"edgecolor": "#333333", "linewidth": 0.8, "linestyle": EDGES[colour]}
+    return {"facecolor": colour, **frame}
 
 
 def _patches() -> list[Any]:
     from matplotlib.patches import Patch
 
-    return [Patch(facecolor=colour, label=label) for label, colour in LEGEND]
+    return [Patch(label=label, **_look(colour)) for label, colour in LEGEND]
 
 
 def render(result: Result, folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from analysis.scores import SUMMARY_READS
 from figures import cost_panels, drawing
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ NUMBER = 2
 SUITES = ("superglue", "squad", "cnndm")
 
 requires = cost_panels.REQUIRES
+reads = SUMMARY_READS
 
 
 def compute(records: pd.DataFrame) -> cost_panels.Result:

@@ -2,7 +2,8 @@
 
 Claims: RTD helps early; the gain vanishes around 250K steps, and SPACTOR(∞) ends below the
 baseline. Lines are means over runs, bands the range from the lowest to the highest run. The paper
-prints no numbers for it but Table 2's of the baseline.
+prints no numbers for it but Table 2's of the baseline; they are drawn where the profile is the
+paper's, and told where it is scaled, since the two are not comparable.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.required import RequiredRun
-from analysis.scores import suite_scores
+from analysis.scores import suite_scores, summary
 from figures import drawing
 from figures.cost_panels import HEADINGS, SIZE
-from repro.records import SUITES, sole_profile
+from repro import published
+from repro.records import SELECTIONS, SUITES, sole_profile
+from repro.subset import Subset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,10 +30,14 @@ if TYPE_CHECKING:
 NUMBER = 3
 THOUSAND = 1_000
 CURVES = ("0", "inf")
+NUMBER_OF_TABLE = 2
+"""The table that has some of the figure's numbers."""
+PUBLISHED = "baseline, published (bars: ± its standard deviation)"
 
 requires: tuple[RequiredRun, ...] = tuple(
     RequiredRun(SIZE, tau, checkpoint) for tau in CURVES for checkpoint in (500_000, 1_000_000)
 )
+reads = Subset(scores=SELECTIONS[0])
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Panel:
-    """One suite: the points of each τ, by step."""
+    """One suite: the points of each τ, by step, and Table 2's scores of the baseline."""
 
     suite: str
     lines: Mapping[str, tuple[Point, ...]]
+    published: Mapping[int, tuple[float, float]]
+    """Mean and standard deviation by pre-training steps."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +83,17 @@ def compute(records: pd.DataFrame) -> Result:
         own = scores[scores["suite"] == suite]
         lines = {tau: _points(own[own["tau"] == tau]) for tau in CURVES}
         if any(lines.values()):
-            panels.append(Panel(suite, lines))
+            panels.append(Panel(suite, lines, _published(suite) if source == "measured" else {}))
     return Result(source=source, profile=profile, panels=tuple(panels))
+
+
+def _published(suite: str) -> dict[int, tuple[float, float]]:
+    table = summary(published.load(NUMBER_OF_TABLE))
+    own = table[(table["suite"] == suite) & (table["tau"] == CURVES[0])]
+    return {
+        int(row["checkpoint"]): (float(row["mean"]), float(row["std"]))
+        for row in own.sort_values("checkpoint").to_dict("records")
+    }
 
 
 def _points(scores: pd.DataFrame) -> tuple[Point, ...]:
@@ -106,7 +124,7 @@ def draw(result: Result) -> Figure:
             _draw_panel(at, panel, result.profile, handles)
         figure.legend(
             list(handles.values()),
-            [drawing.tau_label(tau) for tau in handles],
+            [PUBLISHED if name == "published" else drawing.tau_label(name) for name in handles],
             loc="outside lower center",
             ncols=len(handles),
         )
@@ -128,9 +146,24 @@ def _draw_panel(at: Axes, panel: Panel, profile: str, handles: dict[str, Any]) -
             markersize=4.5,
             **style.options(),
         )
+    if profile == "paper" and panel.published:
+        handles["published"] = at.errorbar(
+            [step / THOUSAND for step in panel.published],
+            [mean for mean, _ in panel.published.values()],
+            yerr=[std for _, std in panel.published.values()],
+            capsize=2.5,
+            linestyle="none",
+            marker="o",
+            markerfacecolor="white",
+            color=drawing.TAU_STYLES["0"].color,
+        )
     at.set_title(HEADINGS[panel.suite])
     scaled = "" if profile == "paper" else ", on the paper's scale"
-    at.set_xlabel(f"steps (thousands{scaled})")
+    label = f"steps (thousands{scaled})"
+    if scaled and panel.published:
+        told = [f"{mean:.2f} at {n // THOUSAND}K" for n, (mean, _) in panel.published.items()]
+        label += f"\npublished baseline: {', '.join(told)}"
+    at.set_xlabel(label)
     at.set_ylabel("suite score (0–100)")
     at.set_xlim(left=0)
 

@@ -38,6 +38,7 @@ STYLES = (
 requires: tuple[RequiredRun, ...] = tuple(
     RequiredRun(trend.SIZE, tau, 1_000_000) for tau in ("0", "inf")
 )
+reads = trend.READS
 
 
 @dataclass(frozen=True)

@@ -107,9 +107,9 @@ def _model(node: Node) -> ModelConfig:
 
 def _vocabulary(cache: Path, fingerprint: str) -> bytes:
     """The vocabulary of the data a node read, which need not be those of this installation."""
-    from spactor.data import manifest, prepare
+    from spactor.data import building, manifest
 
-    folder = prepare.folder_of(cache, fingerprint)
+    folder = building.folder_of(cache, fingerprint)
     facts = manifest.read(folder)
     wrong = manifest.damage(folder, facts, (manifest.VOCABULARY_FILE,))
     if not wrong and facts["fingerprint"] != fingerprint:

@@ -106,11 +106,11 @@ def data_of(node: Node, files: Mapping[str, str], engine: Engine = "local") -> d
     {'tokens_train.npy': '1f'}
     """
     if engine == "t5x":
-        # It reads text and scores what it decodes.
+        # It reads text, of documents or C4, and scores what it decodes.
         prefixes: tuple[str, ...] = (
             (f"suites/{node.suite}/", "sentencepiece")
             if isinstance(node, Finetuning)
-            else ("documents_", "sentencepiece")
+            else ("documents_", "c4/", "sentencepiece")
         )
     else:
         prefixes = (

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from repro import csv_files
@@ -147,33 +148,39 @@ def check(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     """Records whose tasks are known and whose values lie in range, with units filled in.
 
     Args:
-      frame: records with the schema's columns and types.
+      frame: records with the schema's columns and types; the index numbers rows from 0.
       where: the file's name, for the error.
 
     Raises:
       UserError: one line naming ``where`` and the row (counted from 1).
     """
-    pairs = frame[["suite", "metric"]].drop_duplicates().itertuples(index=False, name=None)
-    known = {pair: quantity_of(*pair) for pair in pairs}
-    of_row = [known[pair] for pair in zip(frame["suite"], frame["metric"], strict=True)]
+    pairs = frame[["suite", "metric"]].drop_duplicates()
+    known = [quantity_of(*pair) for pair in pairs.itertuples(index=False, name=None)]
+    # Numbered as they first appear, which is the order of ``known``.
+    of_row = frame.groupby(["suite", "metric"], sort=False).ngroup().to_numpy()
     _check_tasks(frame, where)
-    for row, (quantity, metric, unit, value) in enumerate(
-        zip(of_row, frame["metric"], frame["unit"], frame["value"], strict=True), start=1
-    ):
-        if unit and quantity.unit and unit != quantity.unit:
-            raise UserError(
-                f"{where}: row {row}, {metric} is given in {unit!r}: convert it to "
-                f"{quantity.unit!r}"
-            )
-        if value < quantity.lowest or value > quantity.highest:
-            unit_text = f" {quantity.unit}" if quantity.unit else ""
-            raise UserError(
-                f"{where}: row {row}, {metric} is {value:g}: it lies between "
-                f"{quantity.lowest:g} and {quantity.highest:g}{unit_text}"
-            )
+    units = pd.array([quantity.unit for quantity in known], dtype="string").take(of_row)
+    lowest = np.array([quantity.lowest for quantity in known])[of_row]
+    highest = np.array([quantity.highest for quantity in known])[of_row]
+    given, values = frame["unit"].array, frame["value"].to_numpy()
+    other_unit = ((given != "") & (units != "") & (given != units)).to_numpy(dtype=bool)
+    bad = np.flatnonzero(other_unit | (values < lowest) | (values > highest))
+    if len(bad):
+        raise _fault(frame.iloc[bad[0]], known[of_row[bad[0]]], where)
     _check_fractions(frame, where)
-    units = [unit or quantity.unit for unit, quantity in zip(frame["unit"], of_row, strict=True)]
-    return frame.assign(unit=pd.Series(units, index=frame.index, dtype="string"))
+    unit = frame["unit"].where(frame["unit"] != "", pd.Series(units, index=frame.index))
+    return frame.assign(unit=unit)
+
+
+def _fault(record: pd.Series, quantity: Quantity, where: str) -> UserError:
+    place = f"{where}: row {record.name + 1}, {record['metric']}"
+    if record["unit"] and quantity.unit and record["unit"] != quantity.unit:
+        return UserError(f"{place} is given in {record['unit']!r}: convert it to {quantity.unit!r}")
+    unit = f" {quantity.unit}" if quantity.unit else ""
+    return UserError(
+        f"{place} is {record['value']:g}: it lies between {quantity.lowest:g} and "
+        f"{quantity.highest:g}{unit}"
+    )
 
 
 def _check_tasks(frame: pd.DataFrame, where: str) -> None:

@@ -32,6 +32,7 @@ as "Table 6"; a cell that the paper's text lost has neither value nor text, but 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -41,6 +42,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from repro import csv_files, quantities
+from repro.subset import Subset
+from repro.subset import read as read_rows
 from spactor import files
 from spactor.errors import UserError
 
@@ -97,6 +100,7 @@ _ALLOWED = {
     "suite": (*SUITES, ""),
     "selection": (*SELECTIONS, ""),
 }
+_NAMES = {"profile": r"[A-Za-z0-9._-]+", "metric": r"\S(.*\S)?"}
 _DTYPES = {
     pa.string(): "string",
     pa.int64(): "Int64",
@@ -105,6 +109,9 @@ _DTYPES = {
 }
 _MOST_ROWS = 20_000_000
 """A thousand times what the paper's whole study gives."""
+COMPRESSION = "zstd"
+GROUP_ROWS = 2**16
+"""Rows in a group of a Parquet file, which is read or passed over as a whole."""
 _LARGEST_INTEGER = 2**53
 """Integers pass through floating point on their way from CSV; above this it would round them."""
 
@@ -148,6 +155,11 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     Raises:
       UserError: one line naming ``where``, the row (counted from 1) and the column.
     """
+    return _validated(frame.reset_index(drop=True), where)
+
+
+def _validated(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """As ``validate``; the index says which row of the file, counted from 0, each record is."""
     unknown = [str(name) for name in frame.columns if name not in COLUMNS]
     if unknown:
         raise UserError(f"{where}: unknown column {unknown[0]!r}; known: {', '.join(COLUMNS)}")
@@ -157,7 +169,6 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     for name in COLUMNS:
         if name not in frame.columns and name not in _OPTIONAL:
             raise UserError(f"{where}: column {name!r} is missing; add it")
-    frame = frame.reset_index(drop=True)
     checked = pd.DataFrame(
         {field.name: _column(frame, field, where) for field in SCHEMA}, index=frame.index
     )
@@ -168,8 +179,9 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
         same = checked[list(KEY_COLUMNS)].iloc[: second + 1]
         first = int(np.flatnonzero(same.duplicated(keep="last"))[0])
         raise UserError(
-            f"{where}: row {second + 1} repeats the key of row {first + 1} "
-            f"(metric {checked.loc[second, 'metric']!r}); keep one of them"
+            f"{where}: row {checked.index[second] + 1} repeats the key of row "
+            f"{checked.index[first] + 1} (metric {checked['metric'].iloc[second]!r}); "
+            "keep one of them"
         )
     return quantities.check(checked, where)
 
@@ -198,22 +210,28 @@ def sole_profile(frame: pd.DataFrame) -> tuple[str, str] | None:
     return pairs[0] if pairs else None
 
 
-def read(path: Path | str) -> pd.DataFrame:
+def read(path: Path | str, subset: Subset | None = None) -> pd.DataFrame:
     """Records of a Parquet or CSV file, validated.
 
+    Args:
+      path: the file.
+      subset: those that are wanted; None for all. Of a Parquet file the others are not read, and
+        so neither checked nor returned, but for the first of every source and profile that no
+        wanted record has. A CSV file is read and checked whole.
+
     Raises:
-      UserError: the file is missing, damaged, of another kind, or its content is not valid.
+      UserError: the file is missing, damaged, of another kind, or what is read is not valid.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; `repro collect` writes it")
     if path.suffix == ".parquet":
-        frame = _read_parquet(path)
+        frame = _read_parquet(path, subset)
     elif path.suffix == ".csv":
         frame = _read_csv(path)
     else:
         raise UserError(f"{path}: records are kept in .parquet or .csv; rename or convert the file")
-    return validate(frame, str(path))
+    return _validated(frame, str(path)).reset_index(drop=True)
 
 
 def write(frame: pd.DataFrame, path: Path | str) -> None:
@@ -228,19 +246,18 @@ def write(frame: pd.DataFrame, path: Path | str) -> None:
     frame = validate(frame, str(path)).sort_values(list(KEY_COLUMNS), ignore_index=True)
     table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
     buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")
+    plain = table.replace_schema_metadata(None)
+    pq.write_table(plain, buffer, compression=COMPRESSION, row_group_size=GROUP_ROWS)
     files.write_atomically(path, buffer.getvalue())
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path, subset: Subset | None) -> pd.DataFrame:
+    """A file's rows; the index says where in the file each is."""
     try:
-        with pq.ParquetFile(path) as file:
-            # Some kilobytes can claim to hold more than memory does.
-            if file.metadata.num_rows > _MOST_ROWS:
-                raise ValueError(f"{file.metadata.num_rows:,} rows")
-            table = _plain(file.read().replace_schema_metadata(None))
+        _require_plain(path)
+        table, rows = read_rows(path, subset)
         nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        return table.to_pandas(types_mapper=nullable.get)
+        return table.to_pandas(types_mapper=nullable.get, ignore_metadata=True).set_axis(rows)
     except (pa.ArrowException, OSError, ValueError, UnicodeError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise UserError(
@@ -249,23 +266,20 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         ) from error
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """The columns as text, numbers and truth values, of whatever width."""
-    columns = []
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        kind = column.type
-        if not any(
-            is_kind(kind)
-            for is_kind in (
+def _require_plain(path: Path) -> None:
+    """Checks, before anything of it is read, that a file has plain columns and no endless rows."""
+    with pq.ParquetFile(path) as file:
+        # Some kilobytes can claim to hold more than memory does.
+        if file.metadata.num_rows > _MOST_ROWS:
+            raise ValueError(f"{file.metadata.num_rows:,} rows")
+        for field in file.schema_arrow:
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            plain = (
                 *(pa.types.is_string, pa.types.is_large_string, pa.types.is_boolean),
                 *(pa.types.is_integer, pa.types.is_floating, pa.types.is_null),
             )
-        ):
-            raise ValueError(f"column {name!r} has type {kind}")
-        columns.append(column.cast(pa.string()) if pa.types.is_large_string(kind) else column)
-    return pa.table(columns, names=table.column_names)
+            if not any(is_kind(kind) for is_kind in plain):
+                raise ValueError(f"column {field.name!r} has type {field.type}")
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -291,33 +305,36 @@ def _fault(where: str, bad: np.ndarray, values: pd.Series, problem: str) -> User
     value = values.iloc[row]
     shown = repr(value.item() if isinstance(value, np.generic) else value)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return UserError(f"{where}: row {row + 1}, column {values.name!r} is {shown}: {problem}")
+    place = values.index[row] + 1
+    return UserError(f"{where}: row {place}, column {values.name!r} is {shown}: {problem}")
 
 
 def _strings(values: pd.Series, where: str) -> pd.Series:
-    if pd.api.types.is_string_dtype(values.dtype) and values.dtype != object:
-        text = values.astype("string").fillna("")
-    else:
-        null = values.isna()
-        bad = np.array([not isinstance(value, str) for value in values], dtype=bool) & ~null
-        if bad.any():
+    if values.dtype == object:
+        bad = np.array([not isinstance(value, str) for value in values], dtype=bool)
+        if (bad := bad & ~values.isna().to_numpy()).any():
             raise _fault(where, bad, values, "give text")
-        try:
-            text = values.where(~null, "").astype("string")
-        except UnicodeError:
-            raise UserError(
-                f"{where}: column {values.name!r} holds text that isn't Unicode"
-            ) from None
-    if values.name in _ALLOWED:
-        allowed = _ALLOWED[str(values.name)]
-        bad = ~text.isin(allowed).to_numpy(dtype=bool)
-        if bad.any():
-            raise _fault(where, bad, text, f"give one of {', '.join(map(repr, allowed))}")
-    if values.name in ("profile", "metric"):
-        pattern = r"[A-Za-z0-9._-]+" if values.name == "profile" else r"\S(.*\S)?"
-        bad = ~text.str.fullmatch(pattern).to_numpy(dtype=bool)
-        if bad.any():
-            raise _fault(where, bad, text, "give its name (letters, digits, '.', '_', '-')")
+    # Of millions of texts few are distinct; each of these is looked at once.
+    places, found = pd.factorize(values)
+    distinct = [*np.asarray(found, dtype=object), *([""] if (places < 0).any() else [])]
+    bad = np.array([not isinstance(value, str) for value in distinct], dtype=bool)
+    if bad.any():
+        raise _fault(where, bad[places], values, "give text")
+    try:
+        # A null's place is -1: the last, which is "".
+        taken = pd.array(distinct, dtype="string").take(places)
+    except UnicodeError:
+        raise UserError(f"{where}: column {values.name!r} holds text that isn't Unicode") from None
+    text = pd.Series(taken, index=values.index, name=values.name)
+    name = str(values.name)
+    if name in _ALLOWED:
+        bad = np.array([value not in _ALLOWED[name] for value in distinct], dtype=bool)
+        problem = f"give one of {', '.join(map(repr, _ALLOWED[name]))}"
+    elif name in _NAMES:
+        bad = np.array([not re.fullmatch(_NAMES[name], value) for value in distinct], dtype=bool)
+        problem = "give its name (letters, digits, '.', '_', '-')"
+    if bad.any():
+        raise _fault(where, bad[places], text, problem)
     return text
 
 

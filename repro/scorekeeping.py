@@ -16,7 +16,7 @@ from repro.engines import Engine, PreparedData
 from repro.plan import Finetuning
 from repro.step_lines import read_steps
 from spactor import predictions
-from spactor.data.benchmarks import RECORDED_AS
+from spactor.data import benchmarks
 from spactor.errors import UserError
 
 SCORES = "inference_eval"
@@ -35,8 +35,8 @@ def task_of(path: Path, suite: str) -> str:
     'mnli'
     """
     registered = path.name.removesuffix(_ENDING)
-    if registered in RECORDED_AS:
-        return RECORDED_AS[registered][1]
+    if registered in benchmarks.RECORDED_AS:
+        return benchmarks.RECORDED_AS[registered][1]
     return registered.removeprefix(f"spactor_{suite}_")
 
 
@@ -46,11 +46,17 @@ def unscored(folder: Path, node: Finetuning) -> tuple[int, ...]:
     if not kept:
         return ()
     scored = {
-        task_of(path, node.suite): read_steps(path)
+        path.name.removesuffix(_ENDING): read_steps(path)
         for path in (folder / SCORES).glob(f"*{_ENDING}")
     }
+
+    def is_scored(task: str, step: int) -> bool:
+        # Two tasks may be one in the records, so files are asked for by their own names.
+        names = (f"spactor_{node.suite}_{task}", benchmarks.task_name(node.suite, task))
+        return any(step in scored.get(name, ()) for name in names)
+
     tasks = predictions.tasks(folder, kept[-1])
-    return tuple(step for step in kept if not all(step in scored.get(task, ()) for task in tasks))
+    return tuple(step for step in kept if not all(is_scored(task, step) for task in tasks))
 
 
 def begin(folder: Path, node: Finetuning, files: Mapping[str, str]) -> None:

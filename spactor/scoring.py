@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from spactor import predictions
-from spactor.data import host_tensorflow, suites
+from spactor.data import host_tensorflow, scored_suites
 from spactor.errors import UserError
 
 FOLDER = "inference_eval"
@@ -62,16 +62,13 @@ class _Scorer:
     """A suite's validation examples and metrics, read once."""
 
     def __init__(self, data_folder: Path, suite: str) -> None:
-        suites.register_suites(data_folder)
+        registered = scored_suites.register(data_folder, suite)
         seqio = host_tensorflow.seqio()
         self._json_logger = seqio.loggers.JSONLogger
         self._output = Path()
-        self._tasks = {
-            suites.task_name(suite, task.name): task.name
-            for task in suites.suite_named(suite).tasks
-        }
+        self._tasks = registered.tasks
         self._evaluator = seqio.Evaluator(
-            suites.mixture_name(suite),
+            registered.mixture,
             feature_converter=seqio.EncDecFeatureConverter(pack=False),
             eval_split="validation",
             logger_cls=[lambda output_dir: self._log],

@@ -13,6 +13,7 @@ from typing import Protocol
 import pandas as pd
 
 from analysis.required import RequiredRun
+from repro.subset import Subset
 from spactor.errors import UserError
 from tables import breakdowns, table1, table2, table3, table4, table5
 from tables.cells import Table
@@ -35,6 +36,11 @@ class TableModule(Protocol):
     @property
     def requires(self) -> tuple[RequiredRun, ...]:
         """Runs the table rests on."""
+        ...
+
+    @property
+    def reads(self) -> Subset:
+        """Records the table rests on."""
         ...
 
     def compute(self, records: pd.DataFrame) -> Table:

@@ -16,6 +16,7 @@ from analysis import scores
 from analysis.required import RequiredRun
 from repro import quantities
 from repro.records import sole_profile
+from repro.subset import Subset
 from tables.cells import (
     BLOCK_COLUMNS,
     ILLEGIBLE,
@@ -112,6 +113,11 @@ class Breakdown:
     def requires(self) -> tuple[RequiredRun, ...]:
         """Runs the table rests on."""
         return tuple(RequiredRun(self.size, *row) for row in ROWS[self.size])
+
+    @property
+    def reads(self) -> Subset:
+        """Records the table rests on."""
+        return Subset(scores=RULE)
 
     @property
     def paper_columns(self) -> tuple[TaskColumn, ...]:

@@ -15,9 +15,10 @@ import pandas as pd
 from analysis.required import RequiredRun
 from repro.records import sole_profile
 from repro.specs import FLAN_SUITES
+from repro.subset import Subset
 from tables.cells import MISSING, Cell, Column, Row, Table, notes_on_cells, notes_on_missing
 from tables.rendering import render
-from tables.score_table import SUITE_HEADINGS, describe
+from tables.score_table import RULE, SUITE_HEADINGS, describe
 
 NUMBER = 1
 DOC = __doc__
@@ -31,6 +32,7 @@ MOST_NAMES = 8
 """More tasks than this are counted in the description, not named."""
 
 requires: tuple[RequiredRun, ...] = (RequiredRun("base", "0", 500_000),)
+reads = Subset(("benchmark/",), scores=RULE)
 
 
 def compute(records: pd.DataFrame) -> Table:
@@ -91,4 +93,4 @@ def _measured(scored: pd.DataFrame, name: str) -> Row:
     return Row((HEADINGS[name],), (Cell(words=described), number))
 
 
-__all__ = ["DOC", "NUMBER", "compute", "render", "requires"]
+__all__ = ["DOC", "NUMBER", "compute", "reads", "render", "requires"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.required import RequiredRun
+from analysis.scores import SUMMARY_READS
 from tables import score_table
 from tables.cells import Table
 from tables.rendering import render
@@ -27,6 +28,7 @@ requires: tuple[RequiredRun, ...] = (
     RequiredRun("base", "250K", 1_000_000),
     RequiredRun("base", "120K", 1_000_000),
 )
+reads = SUMMARY_READS
 
 
 def compute(records: pd.DataFrame) -> Table:
@@ -38,4 +40,4 @@ def compute(records: pd.DataFrame) -> Table:
     return score_table.compute(records, number=NUMBER, size=SIZE, rows=requires)
 
 
-__all__ = ["DOC", "NUMBER", "SIZE", "compute", "render", "requires"]
+__all__ = ["DOC", "NUMBER", "SIZE", "compute", "reads", "render", "requires"]

@@ -23,6 +23,7 @@ from analysis.scores import BASELINE_TAU
 from repro import published
 from repro.published import RELATIVE_SPEED
 from repro.records import SIZES, sole_profile
+from repro.subset import Subset
 from spactor.config import Stage
 from tables.cells import MISSING, Cell, Column, Row, Statistic, Table, notes_on_missing
 from tables.rendering import render
@@ -46,6 +47,7 @@ requires: tuple[RequiredRun, ...] = (
     RequiredRun("base", "0", 500_000),
     RequiredRun("base", "60K", 500_000),
 )
+reads = Subset(("cost/step_flops/", "timing/"))
 
 
 def compute(records: pd.DataFrame) -> Table:
@@ -195,4 +197,4 @@ def _footnotes(source: str, notes: list[str], rows: list[Row]) -> tuple[str, ...
     return (*written, *notes_on_missing(rows))
 
 
-__all__ = ["DOC", "NUMBER", "compute", "render", "requires"]
+__all__ = ["DOC", "NUMBER", "compute", "reads", "render", "requires"]

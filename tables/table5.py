@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.required import RequiredRun
 from repro.records import SIZES, sole_profile
+from repro.subset import Subset
 from tables.cells import MISSING, Cell, Column, Row, Style, Table, notes_on_cells
 from tables.rendering import render
 from tables.score_table import describe
@@ -24,6 +25,7 @@ COLUMNS = tuple(Column(size, f"T5-{size.capitalize()}") for size in SIZES)
 
 requires: tuple[RequiredRun, ...] = ()
 """None: settings are known before anything runs."""
+reads = Subset(("setting/",))
 
 
 @dataclass(frozen=True)
@@ -125,4 +127,4 @@ def _cell(parameter: Parameter, size: str, found: dict[tuple[str, str], dict]) -
     return Cell(parts=tuple(parts), pattern=parameter.pattern)
 
 
-__all__ = ["DOC", "NUMBER", "compute", "render", "requires"]
+__all__ = ["DOC", "NUMBER", "compute", "reads", "render", "requires"]

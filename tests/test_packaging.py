@@ -71,7 +71,7 @@ def test_ci_runs_what_the_readme_tells() -> None:
     sessions = re.findall(r"^def ([a-z]\w*)\(session", (ROOT / "noxfile.py").read_text(), re.M)
     wanted = {"reproduce", "tests", "lint", "types", "table2", "table3", "table4", "figures"}
     wanted |= {"compiled", "compile_flops", "compile_t5x"}
-    wanted |= {"bench", "crosscheck", "launchers", "study", "t5x_smoke"}
+    wanted |= {"bench", "crosscheck", "launchers", "rebuild", "study", "t5x_smoke"}
     wanted |= {"fuzz", "lock", "locked", "lowest", "licences"}
     assert wanted | {"trend", "report", "smoke", "tables"} == set(sessions)
     called = re.search(r"nox -s (.*)", script)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.claims.evidence import Evidence
+from repro.subset import ALL_EVALUATIONS, NO_SCORES, Subset
 
 
 class Verdict(enum.StrEnum):
@@ -70,6 +71,15 @@ class Cells:
             if allowed:
                 chosen &= records[column].isin(allowed)
         return chosen.astype(bool)
+
+    @property
+    def subset(self) -> Subset:
+        """The same, in so far as it is needed to read them from a file."""
+        suites = {"average", "task"}
+        return Subset(
+            tuple(metric for metric in self.metrics if metric not in suites),
+            ALL_EVALUATIONS if suites & set(self.metrics) else NO_SCORES,
+        )
 
     def __str__(self) -> str:
         parts = [", ".join(self.metrics), *map(", ".join, (self.sizes, self.suites))]

@@ -18,6 +18,7 @@ from repro.cli import (  # noqa: F401
     launching,
     questions,
     reading,
+    rebuilding,
     training,
 )
 from repro.cli.app import app

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from repro.plan import Tree
+    from repro.subset import Subset
 
 app = typer.Typer(
     name="repro",
@@ -57,6 +58,14 @@ Data = Annotated[
         "--data", help="A prepared data folder to read, instead of preparing one on this machine."
     ),
 ]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="SPACTOR_DATA_DIR",
+        help="Your folder with C4, T5's vocabulary and the benchmarks, which mini and paper read.",
+    ),
+]
 DEFAULT_PROFILE = "micro"
 DEFAULT_RUNS = Path("runs")
 
@@ -84,8 +93,12 @@ class Measured:
         return self.metrics if self.timing is None else records.combine(self.metrics, self.timing)
 
 
-def measured(source: str, profile: str, runs: Path) -> Measured:
-    """Records of our runs: of a folder of runs, or of records, with what lies beside them."""
+def measured(source: str, profile: str, runs: Path, reads: Subset | None = None) -> Measured:
+    """Records of our runs: of a folder of runs, or of records, with what lies beside them.
+
+    Args:
+      reads: what is wanted of them; all by default.
+    """
     from repro import collect, folders, records
     from repro.specs import load_profile
 
@@ -113,8 +126,8 @@ def measured(source: str, profile: str, runs: Path) -> Measured:
     timing = metrics.with_name(collect.TIMING)
     provenance = metrics.with_name(collect.PROVENANCE)
     return Measured(
-        metrics=_published_experiments(records.read(metrics)),
-        timing=_published_experiments(records.read(timing))
+        metrics=_published_experiments(records.read(metrics, reads)),
+        timing=_published_experiments(records.read(timing, reads))
         if timing.is_file() and timing != metrics
         else None,
         provenance=collect.read_provenance(provenance) if provenance.is_file() else (),

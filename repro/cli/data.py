@@ -7,6 +7,7 @@ import sys
 import typer
 
 from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Profile, Runs, app
+from spactor.errors import UserError
 
 data = typer.Typer(name="data", help="What the models are fine-tuned on.", no_args_is_help=True)
 app.add_typer(data)
@@ -21,6 +22,11 @@ def describe(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> N
     from spactor.data.suites import description
 
     chosen = load_profile(profile)
+    if chosen.data.corpus != "embedded":
+        raise UserError(
+            f"profile {profile} has no embedded suites: 'repro data check SUITE' says what the "
+            "real ones hold"
+        )
     cache = folders.cache_folder(runs)
     engine = engine_for(chosen, cache)
     folders.open_runs(runs, create=True)

@@ -50,6 +50,14 @@ def launch(
         str,
         typer.Option("--bucket", help="Where runs are kept: gs://NAME; for slurm a shared folder."),
     ] = "",
+    data_dir: Annotated[
+        str,
+        typer.Option(
+            "--data-dir",
+            help="Where C4, T5's vocabulary and the benchmarks are: gs://NAME; for slurm a shared "
+            "folder.",
+        ),
+    ] = "",
     profile: Profile = DEFAULT_PROFILE,
     size: Sizes = None,
     tau: Taus = None,
@@ -65,15 +73,18 @@ def launch(
 ) -> None:
     """Writes the job files of a launcher; starts nothing."""
     from repro import launch as launching
-    from repro.engines import engine_for
+    from repro.engines import DataSource
     from repro.launch.jobs import Launch
 
     tree = tree_of(profile, size, tau, seed, variant)
     jobs = tuple(_jobs(tree, tpu, topology, finetune_topology))
-    planned = Launch(profile=profile, jobs=jobs, bucket=bucket, spot=spot, image=image)
+    planned = Launch(
+        profile=profile, jobs=jobs, bucket=bucket, spot=spot, image=image, data_dir=data_dir
+    )
     launching.write(launching.files(to, planned), out)
+    source = DataSource.of(tree.profile, None, Path(data_dir) if data_dir else None)
     try:
-        engine_for(tree.profile, out)
+        source.require(tree.profile)
     except UserError as error:
         print(f"beware, these jobs would stop at once: {error}", file=sys.stderr)
     segments = len(tree.segments())

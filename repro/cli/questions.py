@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from repro.cli.app import (
     is_collected,
     measured,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @app.command()
@@ -60,15 +63,23 @@ def power(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
     """Says how many runs each claim needs to be decided, and whether a profile has them."""
+    from analysis.claims import READS
+    from repro.specs import load_profile
+
+    frame = None
+    if source != "published" and (source or is_collected(load_profile(profile).name, runs)):
+        frame = measured(source, profile, runs, READS).records
+    print(power_text(profile, frame))
+
+
+def power_text(profile: str, frame: pd.DataFrame | None) -> str:
+    """What the runs of a profile can decide, by the published spreads and by those of records."""
     from analysis import power as powers
     from repro import published
     from repro.specs import load_profile
 
     chosen = load_profile(profile)
     has = {size: row.runs * row.finetune_runs for size, row in chosen.matrix.items()}
-    print(f"Runs needed per cell, profile {chosen.name}\n")
-    print(powers.run(published.load_all(), has).text())
-    if source == "published" or (not source and not is_collected(chosen.name, runs)):
-        return
-    print()
-    print(powers.run(measured(source, profile, runs).records, has).text())
+    known = [published.load_all(), *([] if frame is None else [frame])]
+    parts = [powers.run(records, has).text() for records in known]
+    return "\n\n".join([f"Runs needed per cell, profile {chosen.name}", *parts])

@@ -39,7 +39,7 @@ def table(
 
         frame = published.load(number)
     else:
-        frame = measured(source, profile, runs).records
+        frame = measured(source, profile, runs, module.reads).records
     if diff:
         # Brings SciPy, which no table needs by itself.
         from tables import differences
@@ -69,7 +69,7 @@ def figure(
             "the paper prints no numbers for its figures but Table 2's, which stand beside ours "
             "in Figures 2 and 5: leave --from out, or name a file"
         )
-    ours = measured(source, profile, runs)
+    ours = measured(source, profile, runs, module.reads)
     for path in module.render(module.compute(ours.records), ours.output / "figures"):
         print(path)
 
@@ -81,7 +81,7 @@ def trend(
     """Tests whether the gap between validation losses drifts (Appendix B)."""
     from analysis import trend as trends
 
-    print(trends.run(measured(source, profile, runs).records).text().rstrip("\n"))
+    print(trends.run(measured(source, profile, runs, trends.READS).records).text().rstrip("\n"))
 
 
 @app.command()
@@ -95,8 +95,7 @@ def savings(
     if source == "published":
         frame = published.load_all()
     else:
-        ours = measured(source, profile, runs)
-        frame = ours.records
+        frame = measured(source, profile, runs, saving.READS).records
     print(saving.run(frame).text())
 
 
@@ -107,7 +106,7 @@ def learned(
     """Holds what the models learned against predictors that know nothing."""
     from analysis import learning, scratch
 
-    ours = measured(source, profile, runs)
+    ours = measured(source, profile, runs, learning.READS | scratch.READS)
     print(learning.run(ours.records).text())
     print(scratch.run(ours.metrics).text())
 
@@ -126,7 +125,7 @@ def claims(
     format: Annotated[str, typer.Option("--format", help="text, markdown or json.")] = "text",
 ) -> None:
     """Judges the paper's claims on its own numbers and, beside them, on ours."""
-    from analysis.claims import judge, showing
+    from analysis.claims import READS, judge, showing
     from repro import published
 
     only = showing.verdict_named(verdict) if verdict else None
@@ -134,7 +133,7 @@ def claims(
     nothing_ran = not source and runs == DEFAULT_RUNS and not runs.exists()
     ours = None
     if source != "published" and not nothing_ran:
-        ours = judge(measured(source, profile, runs).records)
+        ours = judge(measured(source, profile, runs, READS).records)
     rows = showing.beside(judge(published.load_all()), ours)
     print(showing.render(rows if only is None else showing.of_verdict(rows, only), format))
 

@@ -14,6 +14,7 @@ from repro.cli.app import (
     DEFAULT_PROFILE,
     DEFAULT_RUNS,
     Data,
+    DataDir,
     Engine,
     Profile,
     Runs,
@@ -60,17 +61,22 @@ def plan(
 
 
 @app.command()
-def prepare(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
+def prepare(
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    engine: Engine = "",
+    data_dir: DataDir = None,
+) -> None:
     """Prepares the corpus, the vocabulary and the suites; quick when they are there."""
     from repro import folders
-    from repro.engines import engine_for
-    from repro.specs import load_profile
+    from repro.engines import DataSource, engine_for
 
-    chosen = load_profile(profile)
+    chosen = tree_of(profile, engine=engine).profile
     cache = folders.cache_folder(runs)
-    engine = engine_for(chosen, cache)
+    DataSource.of(chosen, None, data_dir).require_here(chosen)
     folders.open_runs(runs, create=True)
-    print(f"prepared data: {engine.prepare(chosen, cache, print).folder}")
+    found = engine_for(chosen, cache, data_dir=data_dir).prepare(chosen, cache, print)
+    print(f"prepared data: {found.folder}")
 
 
 @app.command()
@@ -102,6 +108,7 @@ def run(
         ),
     ] = 0,
     data: Data = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Trains what is not trained yet; goes on where it was stopped."""
     from rich.console import Console
@@ -114,7 +121,7 @@ def run(
 
     tree = tree_of(profile, size, tau, seed, variant, study, engine)
     only = tree.named(node) if node else tuple(tree.nodes)
-    trainer = engine_for(tree.profile, folders.cache_folder(runs), data)
+    trainer = engine_for(tree.profile, folders.cache_folder(runs), data, data_dir)
     trainer.check(tree)
     folders.open_runs(runs, create=True)
     flops = {name: costs.node_flops(tree.nodes[name], step_flops) for name in only}
@@ -135,6 +142,7 @@ def score(
     runs: Runs = DEFAULT_RUNS,
     study: Study = "",
     data: Data = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Scores what finished runs predicted on a machine that could not score."""
     from repro import folders
@@ -142,7 +150,7 @@ def score(
     from repro.runner import score as score_nodes
 
     tree = tree_of(profile, study=study)
-    engine = engine_for(tree.profile, folders.cache_folder(runs), data)
+    engine = engine_for(tree.profile, folders.cache_folder(runs), data, data_dir)
     folders.open_runs(runs, create=False)
     print(f"{len(score_nodes(tree, runs, engine, print))} nodes scored")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from repro import identity
-from repro.engines import contract
-from repro.engines.contract import Observer, PreparedData
+from repro.engines.contract import Observer
+from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import PAPER_STEPS, Profile
 
@@ -19,18 +19,19 @@ from repro.specs import PAPER_STEPS, Profile
 class LocalEngine:
     """The trainer of ``spactor``, on this machine's devices."""
 
-    def __init__(self, cache: Path, data: Path | None = None) -> None:
+    def __init__(self, cache: Path, source: DataSource = EMBEDDED) -> None:
         self._cache = cache
-        self._data = data
+        self._source = source
         self._arrays: tuple[Path, Any] | None = None
         self._ready = False
 
     def check(self, tree: Tree) -> None:
-        """Every tree of the embedded corpus runs here."""
+        """Refuses a profile whose data are not named."""
+        self._source.require_here(tree.profile)
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
-        """Builds or finds the embedded corpus under the cache folder, unless one was named."""
-        return contract.prepare_embedded(profile, cache, report, self._data)
+        """Builds or finds the profile's data under the cache folder, unless they were named."""
+        return self._source.prepare(profile, cache, report)
 
     def device(self) -> str:
         """JAX's first device, and how many there are."""
@@ -44,7 +45,7 @@ class LocalEngine:
         """Versions from the suite's own table."""
         if not isinstance(node, Finetuning):
             return {}
-        return contract.suite_metric_versions(node.suite)
+        return self._source.metric_versions(node.suite)
 
     def run(
         self,

@@ -20,8 +20,9 @@ from typing import IO, Any
 
 import spactor
 from repro import identity, t5x_folder
-from repro.engines import contract, t5x_command
-from repro.engines.contract import Observer, PreparedData
+from repro.engines import t5x_command
+from repro.engines.contract import Observer
+from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
 from repro.step_lines import read_steps
@@ -53,22 +54,23 @@ class T5XEngine:
 
     Args:
       cache: where compiled programs are kept, so that nodes of one size and stage compile once.
-      data: a prepared data folder to read, instead of preparing this machine's own.
+      source: where the data come from.
     """
 
-    def __init__(self, cache: Path, data: Path | None = None) -> None:
+    def __init__(self, cache: Path, source: DataSource = EMBEDDED) -> None:
         self._cache = cache
-        self._data = data
+        self._source = source
         self._device = ""
 
     def check(self, tree: Tree) -> None:
         """Refuses what T5X can't train, and a machine without T5X."""
         t5x_command.require_runnable(tree)
+        self._source.require_here(tree.profile)
         require_installed()
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
-        """Builds or finds the embedded corpus under the cache folder, unless one was named."""
-        return contract.prepare_embedded(profile, cache, report, self._data)
+        """Builds or finds the profile's data under the cache folder, unless they were named."""
+        return self._source.prepare(profile, cache, report)
 
     def device(self) -> str:
         """JAX's first device and how many there are, as another process sees them."""
@@ -89,7 +91,7 @@ class T5XEngine:
         """Versions from the suite's own table."""
         if not isinstance(node, Finetuning):
             return {}
-        return contract.suite_metric_versions(node.suite)
+        return self._source.metric_versions(node.suite)
 
     def run(
         self,
@@ -112,7 +114,12 @@ class T5XEngine:
             if _is_whole(profile, node, folder):
                 return  # Stopped between T5X's end and ours.
             command = t5x_command.arguments(
-                profile, node, data=data.folder, folder=folder, parent=parent
+                profile,
+                node,
+                data=data,
+                released=self._source.released,
+                folder=folder,
+                parent=parent,
             )
             self._train(command, node, folder, lock, observer)
         if not _is_whole(profile, node, folder):
@@ -273,12 +280,10 @@ def first_unmeasured(profile: Profile, node: Node, folder: Path) -> int | None:
     """First step of T5X's whose numbers are due and not in the folder; None if all are there."""
     first, last = t5x_command.first_and_last_step(node)
     if isinstance(node, Finetuning):
-        from spactor.data import suites
-
         home, period = folder / "inference_eval", node.config.evaluation_period_steps
         paths = [
-            home / f"{suites.task_name(node.suite, task.name)}-metrics.jsonl"
-            for task in suites.suite_named(node.suite).tasks
+            home / f"{name}-metrics.jsonl"
+            for name in t5x_command.scored_tasks(profile.data.corpus, node.suite)
         ]
         scored = [set(read_steps(path)) if path.is_file() else set() for path in paths]
         due = [*range(first + period, last, period), last]

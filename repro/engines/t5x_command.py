@@ -11,9 +11,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Node, Segment, Tree
 from repro.specs import Profile
 from spactor.config import CurriculumConfig, PretrainConfig
+from spactor.data.manifest import VOCABULARY_FILE
 from spactor.errors import UserError
 from spactor.t5x import gin_files
 
@@ -95,14 +97,21 @@ def gin_texts(node: Node) -> dict[str, str]:
 
 
 def arguments(
-    profile: Profile, node: Node, *, data: Path, folder: Path, parent: Path | None
+    profile: Profile,
+    node: Node,
+    *,
+    data: PreparedData,
+    released: Path | None,
+    folder: Path,
+    parent: Path | None,
 ) -> list[str]:
     """The command that trains a node, or goes on with it.
 
     Args:
       profile: the node's.
       node: of a tree that `require_runnable` lets pass.
-      data: a prepared data folder.
+      data: prepared.
+      released: the user's folder with C4 and the benchmarks; None for the embedded corpus.
       folder: of the node, with its gin files in ``gin/``.
       parent: folder of the node it starts from.
     """
@@ -110,16 +119,20 @@ def arguments(
     _, last = first_and_last_step(node)
     settings: dict[str, object] = {
         "MODEL_DIR": str(folder.absolute()),
-        "DATA_FOLDER": str(data.absolute()),
+        "DATA_FOLDER": str((released or data.folder).absolute()),
         "RANDOM_SEED": node.draw_seed if isinstance(node, Finetuning) else node.seed,
         "TRAIN_STEPS": last,
     }
+    if released is not None:
+        settings["VOCABULARY_FILE"] = str(data.folder.absolute() / VOCABULARY_FILE)
     if isinstance(node, Finetuning):
-        shipped = ["embedded_suite"]
-        settings |= _finetuning_settings(node)
+        shipped = ["benchmark" if released else "embedded_suite"]
+        settings |= _finetuning_settings(profile, node)
     else:
-        shipped = ["pretrain", node.stage, "embedded"]
+        shipped = ["pretrain", node.stage, "c4" if released else "embedded"]
         settings |= _pretraining_settings(profile, node)
+        if released is not None:
+            settings["C4_VERSION"] = data.manifest["corpus"]["version"]
         if parent is not None:
             shipped.append("second_stage")
     if parent is not None:
@@ -149,13 +162,29 @@ def _pretraining_settings(profile: Profile, node: Segment) -> Mapping[str, objec
     }
 
 
-def _finetuning_settings(node: Finetuning) -> Mapping[str, object]:
-    from spactor.data import suites
+def scored_tasks(corpus: str, suite: str) -> list[str]:
+    """Names, in seqio's registry, of the tasks of a suite that T5X scores."""
+    from spactor.data import benchmarks, suites
 
+    if corpus == "embedded":
+        return [suites.task_name(suite, task.name) for task in suites.suite_named(suite).tasks]
+    tasks = benchmarks.benchmark_named(suite).tasks
+    return [benchmarks.task_name(suite, task.name) for task in tasks if task.metrics]
+
+
+def _target_length(corpus: str, suite: str) -> int:
+    from spactor.data import benchmarks, suites
+
+    if corpus == "embedded":
+        return max(task.target_length for task in suites.suite_named(suite).tasks)
+    return benchmarks.benchmark_named(suite).target_length
+
+
+def _finetuning_settings(profile: Profile, node: Finetuning) -> Mapping[str, object]:
     return {
         "INITIAL_STEP": node.checkpoint_step,
         "SUITE": node.suite,
-        "TARGET_LENGTH": max(task.target_length for task in suites.suite_named(node.suite).tasks),
+        "TARGET_LENGTH": _target_length(profile.data.corpus, node.suite),
         "DATA_SHARDS": math.gcd(FINETUNING_SHARDS, node.config.batch_size),
         "STATS_PERIOD": node.config.evaluation_period_steps,
     }

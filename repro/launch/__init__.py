@@ -39,6 +39,15 @@ def files(launcher: str, launch: Launch) -> Mapping[str, str]:
                 f"{_named(launch.bucket)}Slurm's hosts share a folder: give its absolute path, "
                 "such as --bucket /shared/runs"
             )
+        if launch.data_dir and not launch.data_dir.startswith("/"):
+            raise UserError(
+                f"--data-dir {launch.data_dir}: Slurm's hosts share a folder: give its absolute "
+                "path, such as /shared/data"
+            )
+    elif launch.data_dir and not _BUCKET.fullmatch(launch.data_dir):
+        raise UserError(
+            f"--data-dir {launch.data_dir}: the jobs mount a bucket: give it as gs://NAME"
+        )
     elif not _BUCKET.fullmatch(launch.bucket):
         raise UserError(
             f"{_named(launch.bucket)}checkpoints go into a bucket: give it as --bucket gs://NAME"

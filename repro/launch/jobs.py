@@ -50,6 +50,7 @@ class Launch:
       bucket: where runs are kept: ``gs://NAME``, or a folder that all hosts share.
       spot: ask for machines that may be taken away.
       image: of the container; "" where the launcher runs none.
+      data_dir: where C4 and the benchmarks are, as ``bucket``; "" for the embedded corpus.
     """
 
     profile: str
@@ -57,6 +58,7 @@ class Launch:
     bucket: str
     spot: bool = False
     image: str = ""
+    data_dir: str = ""
 
     def families(self) -> Mapping[str, tuple[Job, ...]]:
         """Jobs that descend from one root, in order, by the name of the root."""
@@ -68,20 +70,23 @@ class Launch:
             for name in dict.fromkeys(root.values())
         }
 
-    def options(self, job: Job, runs: str) -> dict[str, str]:
+    def options(self, job: Job, runs: str, data: str) -> dict[str, str]:
         """Options of ``repro run`` for a job, but for the number of the host.
 
         The engine is the profile's own, which `of_tree` has seen to be T5X.
 
         Args:
           job: of this launch.
-          runs: folder of runs, as the job's hosts see it.
+          runs, data: folders of runs and of C4 and the benchmarks, as the job's hosts see them.
         """
-        return {"profile": self.profile, "runs": runs, "node": job.pattern}
+        options = {"profile": self.profile, "runs": runs, "node": job.pattern}
+        return options | {"data-dir": data} if self.data_dir else options
 
-    def command(self, job: Job, runs: str) -> str:
+    def command(self, job: Job, runs: str, data: str) -> str:
         """The same as a line for a shell, without the number of the host."""
-        options = (f"--{name} {shlex.quote(v)}" for name, v in self.options(job, runs).items())
+        options = (
+            f"--{name} {shlex.quote(v)}" for name, v in self.options(job, runs, data).items()
+        )
         return f"python -m repro run {' '.join(options)}"
 
 

@@ -16,6 +16,8 @@ START = "submit.sh"
 """The file that starts everything."""
 RUNS = "/runs"
 """Where a task's hosts see the bucket."""
+DATA = "/data"
+"""Where they see the bucket of C4 and the benchmarks."""
 MAX_RESTARTS_ON_ERRORS = 3
 """For a crash of the job itself; SkyPilot recovers from preemption however often it happens."""
 
@@ -30,6 +32,7 @@ def files(launch: Launch) -> Mapping[str, str]:
             launch=launch,
             jobs=jobs,
             runs=RUNS,
+            data=DATA,
             restarts=MAX_RESTARTS_ON_ERRORS,
         )
         for name, jobs in families.items()

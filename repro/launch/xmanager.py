@@ -16,6 +16,8 @@ START = "launch.py"
 """The file that starts everything."""
 RUNS = "/bucket"
 """Where the image must show the bucket that the variable SPACTOR_BUCKET names."""
+DATA = "/data"
+"""Where it must show the bucket that SPACTOR_DATA_BUCKET names, where one is."""
 RETRIES_PER_HOST = 20
 
 
@@ -30,10 +32,10 @@ def files(launch: Launch) -> Mapping[str, str]:
                 "topology": job.slice.topology,
                 "hosts": job.slice.hosts,
                 "retries": job.slice.hosts * RETRIES_PER_HOST,
-                "options": launch.options(job, RUNS),
+                "options": launch.options(job, RUNS, DATA),
             }
             for job in jobs
         ]
         for jobs in launch.families().values()
     ]
-    return {"launch.py": render("xmanager.py.j2", launch=launch, units=units, runs=RUNS)}
+    return {"launch.py": render("xmanager.py.j2", launch=launch, units=units, runs=RUNS, data=DATA)}

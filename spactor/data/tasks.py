@@ -7,7 +7,7 @@ is chunk i of the arrays. T5X reads the Task; the local engine reads the arrays.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,18 @@ def lines_dataset(
     # Slices of a tensor, because a generator in Python serves ten times fewer a second.
     return tf.data.Dataset.from_tensor_slices(
         {key: tf.constant([line[key] for line in fields], tf.string) for key in keys}
+    )
+
+
+def tfds_source(home: Path, splits: Iterable[str]) -> Any:
+    """A ``TfdsDataSource`` over the folder of one version, so that nothing is looked up or fetched.
+
+    Args:
+      home: the folder, as TensorFlow Datasets prepared it.
+      splits: names.
+    """
+    return host_tensorflow.seqio().TfdsDataSource(
+        tfds_data_dir=str(home), splits={split: split for split in splits}, read_only=True
     )
 
 

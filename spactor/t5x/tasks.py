@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spactor.data import benchmarks, host_tensorflow, suites, tasks
+from spactor.data.c4 import FOLDER, SPLITS
 from spactor.data.vocabulary import seqio_vocabulary
 
 # T5's tasks and metrics are gin configurables, which can't be made once gin has read its files.
@@ -31,18 +32,21 @@ def embedded_vocabulary(folder: str) -> Any:
     return seqio_vocabulary(Path(folder))
 
 
-def c4(version: str, vocabulary: Any) -> str:
+def c4(version: str, vocabulary: Any, folder: str | None = None) -> str:
     """Registers English C4 from TensorFlow Datasets as chunks; returns the task's name.
 
     Args:
       version: of the TFDS builder ``c4/en``.
       vocabulary: T5's.
+      folder: the data folder, on this machine; None for where T5X's ``--tfds_data_dir`` says.
     """
     seqio = host_tensorflow.seqio()
     tasks.replace_in_registry(seqio.TaskRegistry, C4_TASK)
     seqio.TaskRegistry.add(
         C4_TASK,
-        source=seqio.TfdsDataSource(tfds_name=f"c4/en:{version}"),
+        source=seqio.TfdsDataSource(tfds_name=f"c4/en:{version}")
+        if folder is None
+        else tasks.tfds_source(Path(folder) / FOLDER / version, SPLITS),
         preprocessors=[
             tasks.text_as_targets,
             functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),

@@ -83,3 +83,13 @@ def test_every_claim_with_a_test_is_asked_and_marked():
 
 def test_without_records_nothing_is_asked():
     assert power.run(records.empty(), {"base": 1}).needs == ()
+
+
+@pytest.mark.parametrize(("difference", "runs"), [(13.5, 2), (-22.3, 1000), (0.4, 7), (-60.0, 9)])
+def test_far_tails_are_those_of_the_noncentral_t(difference, runs):
+    scale = math.sqrt(2 / runs)
+    contrast = Contrast("", Sample(difference * scale, 1.0, 5), Sample(0.0, 1.0, 5))
+    degrees = 2 * (runs - 1)
+    bound = scipy.stats.t.isf(0.025, degrees)
+    expected = scipy.stats.nct.sf(bound, degrees, difference)
+    assert power.power("higher", contrast, 0.025, runs) == pytest.approx(expected, abs=1e-12)

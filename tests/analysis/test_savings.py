@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import synthetic_records as synthetic
 
-from analysis import savings
+from analysis import compiled, savings
 from repro import published, records
 
 HALF, FULL = 500_000, 1_000_000
@@ -31,7 +31,8 @@ def study(curves: dict[str, list[tuple[float, float]]]):
 
 def test_a_crossing_between_checkpoints_is_worked_out_by_hand():
     # The baseline ends at 30; SPACTOR(120K) rises from 26 to 34, so it is there at 750K.
-    result = savings.run(study({"0": [(20.0, 30.0)] * 3, "120K": [(26.0, 34.0)] * 3}))
+    curves = {"0": [(20.0, 30.0)] * 3, "120K": [(26.0, 34.0)] * 3}
+    result = savings.run(study(curves))
     [saving] = result.savings
     assert (saving.target, saving.runs) == (30.0, (3,))
     assert saving.iterations == savings.Estimate(0.25, 0.25, 0.25, False, 1.0)
@@ -39,7 +40,15 @@ def test_a_crossing_between_checkpoints_is_worked_out_by_hand():
     assert saving.flops["analytic"].value == pytest.approx(0.226)
     # By Table 3 it costs 1.375: 750K + 45K.
     assert saving.flops["paper"].value == pytest.approx(0.205)
-    assert set(saving.flops) == {"paper", "analytic"}
+    # As XLA compiles the paper's own Base: 1.178.
+    by_xla = compiled.ratio(compiled.load(), "base", "ours")
+    assert saving.flops["compiled"].value == pytest.approx(1 - (0.75 + 0.12 * (by_xla - 1)))
+    assert set(saving.flops) == {"paper", "analytic", "compiled"}
+    timed = records.combine(study(curves), synthetic.timing())
+    # Baseline 40 sequences a second, hybrid 30: 750K + 120K / 3.
+    [saving] = savings.run(timed).savings
+    assert set(saving.flops) == set(savings.CONVENTIONS)
+    assert saving.flops["wall clock"].value == pytest.approx(0.21)
 
 
 def test_what_is_there_early_is_a_bound_and_what_never_is_says_so():

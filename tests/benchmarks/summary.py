@@ -22,6 +22,8 @@ TOLD = {
     "mfu": "MFU {:.1%}",
     "divided_by": "of {}",
     "seconds_aimed_at": "aimed at {} s",
+    "peak_gigabytes": "peak memory {:.2f} GB",
+    "gigabytes_aimed_at": "aimed at {} GB",
 }
 
 

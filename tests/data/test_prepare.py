@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spactor.config import DataConfig
-from spactor.data import corpus, manifest, prepare
+from spactor.data import building, corpus, manifest, prepare
 from spactor.errors import UserError
 
 
@@ -74,7 +74,7 @@ def test_the_fingerprint_ignores_versions_and_nothing_else(prepared: Path) -> No
 def test_a_second_call_builds_nothing(
     cache: Path, installed: object, small_config: DataConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "_build", None)
+    monkeypatch.setattr(building, "build", None)
     lines: list[str] = []
     assert prepare.prepare(cache, small_config, lines.append).parent == cache
     assert lines == []
@@ -94,7 +94,7 @@ def test_damage_is_found_and_said_in_one_line(
     harm: str,
 ) -> None:
     built = Path("built")
-    monkeypatch.setattr(prepare, "_build", lambda *_: built)
+    monkeypatch.setattr(building, "build", lambda *_: built)
     victim = next(cache.glob("lookup-*" if name == "lookup" else f"corpus-*/{name}"))
     content = victim.read_bytes()
     if harm == "missing":
@@ -140,7 +140,7 @@ def test_settings_and_installed_files_are_in_the_key(
 
 def test_c4_is_refused(tmp_path: Path) -> None:
     c4 = DataConfig(corpus="c4", vocab_size=32_128)
-    with pytest.raises(UserError, match=r"reads only the embedded corpus; set .* or run .* T5X"):
+    with pytest.raises(UserError, match=r"data.corpus is 'c4', .*--data-dir"):
         prepare.prepare(tmp_path, c4)
     assert list(tmp_path.iterdir()) == []
 

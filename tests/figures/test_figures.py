@@ -68,6 +68,9 @@ def test_figure_1_colours_what_happened_to_each_token():
     assert (filled.colours[1], filled.colours[5]) == (figure1.RESTORED, figure1.REPLACED)
     assert [i for i, doubted in enumerate(filled.doubted) if doubted] == [2, 5]
     assert "(1 of 1 found)" in filled.heading
+    assert "X_c^MLM" in masked.heading
+    frames = [figure1._look(colour).get("linestyle") for colour in filled.colours]
+    assert [frames[1], frames[5]] == [":", "-"] and frames.count(None) == 6
     texts = [text.get_text() for text in module.draw(result).axes[0].texts]
     assert "Return" in texts and len(texts) == 5 + 8 * 4 + 4
 
@@ -109,6 +112,21 @@ def test_figure_3_has_a_point_per_checkpoint_and_a_band_over_runs():
     assert set(result.panels[0].lines) == {"0", "inf"}
 
 
+def test_figure_3_has_the_published_baseline_beside_ours_and_draws_it_at_the_papers_scale():
+    module = figures.get("3")
+    measured = synthetic.study(runs=2)
+    scaled = module.draw(module.compute(measured))
+    assert scaled.axes[0].get_xlabel() == (
+        "steps (thousands, on the paper's scale)\npublished baseline: 85.89 at 500K, 86.11 at 1000K"
+    )
+    assert len(scaled.legends[0].get_texts()) == 2
+    drawn = module.draw(module.compute(measured.assign(profile="paper")))
+    assert drawn.axes[0].get_xlabel() == "steps (thousands)"
+    [theirs] = [bars for bars in drawn.axes[0].containers]
+    assert theirs.lines[0].get_xydata().tolist() == [[500.0, 85.89], [1000.0, 86.11]]
+    assert module.PUBLISHED in [text.get_text() for text in drawn.legends[0].get_texts()]
+
+
 def test_figure_4_shows_the_inflection():
     result = figures.get("4").compute(synthetic.study(seeds=2))
     labels = [
@@ -143,6 +161,7 @@ def test_curves_differ_in_colour_and_marker():
     styles = list(drawing.TAU_STYLES.values())
     assert len({style.color for style in styles}) == len(styles)
     assert len({style.marker for style in styles}) == len(styles)
+    assert len({style.dashes for style in styles}) == len(styles)
 
 
 def test_settings_are_put_back_and_unknown_figures_named():

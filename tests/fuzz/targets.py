@@ -7,6 +7,7 @@ A target puts bytes where one reader, or a few behind one another, find them, an
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 import io
 import json
@@ -478,9 +479,9 @@ def _lookup() -> list[bytes]:
 
 
 def _read_lookup(folder: Path) -> None:
-    from spactor.data import prepare
+    from spactor.data import building
 
-    prepare.find(folder, "k" * 24, lambda line: None)
+    building.find(folder, "k" * 24, lambda line: None)
 
 
 def _modules() -> list[bytes]:
@@ -514,11 +515,23 @@ def _vocabulary() -> bytes:
 
 def _read_vocabulary(folder: Path) -> None:
     from spactor import huggingface_tokenizer
-    from spactor.data import vocabulary
+    from spactor.data import c4, vocabulary
 
     model = (folder / "sentencepiece.model").read_bytes()
     vocabulary.piece_names(model, vocabulary.VocabularyFacts(**_VOCABULARY_FACTS), [0, 3, 63])
     huggingface_tokenizer.tokenizer_files(model, 512)
+    c4._processor(folder)
+
+
+def _place_packed(data: bytes, folder: Path) -> None:
+    _put(folder / "c4.json.gz", gzip.compress(data, compresslevel=1))
+
+
+def _read_c4(folder: Path) -> None:
+    from spactor.data import c4
+
+    for _ in c4._lines(folder / "c4.json.gz"):
+        pass
 
 
 # ---- models
@@ -831,7 +844,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="prepared-lookup",
-        readers=("spactor.data.prepare.find",),
+        readers=("spactor.data.building.find",),
         kind="json",
         seeds=_lookup,
         place=_alone(f"lookup-{'k' * 24}.json"),
@@ -846,8 +859,20 @@ TARGETS: tuple[Target, ...] = (
         read=_read_module,
     ),
     Target(
+        name="c4-documents",
+        readers=("spactor.data.c4._lines",),
+        kind="json lines",
+        seeds=lambda: [_rows({"text": "Ada baked.", "url": "x"}, {"text": "é"})],
+        place=_place_packed,
+        read=_read_c4,
+    ),
+    Target(
         name="vocabulary",
-        readers=("spactor.data.vocabulary.processor", "spactor.huggingface_tokenizer._parsed"),
+        readers=(
+            "spactor.data.vocabulary.processor",
+            "spactor.data.c4._processor",
+            "spactor.huggingface_tokenizer._parsed",
+        ),
         kind="sentencepiece",
         seeds=lambda: [_vocabulary()],
         place=_alone("sentencepiece.model"),

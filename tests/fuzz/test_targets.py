@@ -37,8 +37,10 @@ NOT_OF_FILES = {
     "repro.specs._extended": "a profile of the project",
     "spactor.data.corpus._documents_of_file": "bytes alone; documents_of_source takes them in",
     "spactor.data.corpus._package": "RECORD of an installed package, through importlib.metadata",
-    "spactor.data.prepare._code_digest": "the project's own code",
+    "spactor.data.building.code_digest": "the project's own code",
     "spactor.data.suites.registry._add_task": "counts lines of a file that read_lines takes in",
+    "spactor.data.benchmarks.kept.dataset": "a prepared folder's, inside TensorFlow; no target yet",
+    "spactor.data.c4.digest_of_ends": "bytes alone, for a digest",
     "spactor.example.write": "bytes alone; piece_names takes them in",
     "spactor.files.make_durable": "opens to flush",
     "spactor.metrics.JsonLines.__init__": "bytes alone, cuts a torn line before it goes on",
@@ -59,7 +61,12 @@ _BY_WAY_OF = {
         "tables.table3._compiled_footnotes",
     ),
     "repro.csv_files.read": (
-        *("figures.cost_panels.compute", "repro.cli.questions.explain", "repro.cli.reading.table"),
+        *(
+            "figures.cost_panels.compute",
+            "figures.figure3._published",
+            "repro.cli.questions.explain",
+            "repro.cli.reading.table",
+        ),
         *("repro.published._everything", "repro.report._pair", "tables.differences.compute"),
     ),
     "repro.folders.read_json": (
@@ -67,6 +74,7 @@ _BY_WAY_OF = {
         *("repro.provenance.read", "repro.runner.Runner._tell", "repro.scorekeeping.begin"),
         *("repro.scorekeeping.complete", "repro.scorekeeping.due", "spactor.strict_json.loads"),
     ),
+    "repro.records._read_parquet": ("repro.records._require_plain", "repro.subset.read"),
     "spactor.data.suite_tokens.read": ("spactor.finetuning.finetune",),
     "spactor.data.arrays.load_arrays": ("spactor.numpy_files.read_array",),
     "spactor.predictions.read": ("spactor.numpy_files._array",),

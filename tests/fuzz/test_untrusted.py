@@ -20,7 +20,7 @@ import targets
 
 from repro import folders, records, specs
 from spactor import files, predictions
-from spactor.data import manifest, prepare
+from spactor.data import building, manifest
 from spactor.errors import UserError
 
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -212,7 +212,7 @@ def test_a_link_out_of_a_prepared_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fingerprint", ["../../x", "/x", "", "ab/../..", "AB", "0x\n"])
 def test_a_fingerprint_is_no_path(tmp_path: Path, fingerprint: str) -> None:
     with pytest.raises(UserError, match="is no fingerprint"):
-        prepare.folder_of(tmp_path, fingerprint)
+        building.folder_of(tmp_path, fingerprint)
 
 
 @pytest.mark.parametrize("fingerprint", ["/../../../x", "../../../../", "..", "a\0b", "ab" * 400])

@@ -58,7 +58,7 @@ class SavingEngine:
         self.prepared = prepared
 
     def prepare(self, profile, cache: Path, report) -> PreparedData:
-        from spactor.data.prepare import folder_of
+        from spactor.data.building import folder_of
 
         folder = folder_of(cache, self.prepared.manifest["fingerprint"])
         if not folder.exists():

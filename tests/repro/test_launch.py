@@ -126,9 +126,38 @@ def options_of(command: str) -> dict[str, object]:
 def test_commands_are_ones_that_repro_run_takes(launcher: str) -> None:
     launch = planned(launcher)
     for job in launch.jobs:
-        given = options_of(launch.command(job, launch.bucket) + " --host 3")
+        given = options_of(launch.command(job, launch.bucket, launch.data_dir) + " --host 3")
         assert given["node"] == [job.pattern] and given["profile"] == "paper"
         assert given["runs"] == Path(launch.bucket) and given["host"] == 3
+
+
+@pytest.mark.parametrize(
+    ("launcher", "named", "seen"),
+    [
+        ("skypilot", "gs://pod-data", "/data"),
+        ("xmanager", "gs://pod-data", "/data"),
+        ("slurm", "/shared/data of ours", "/shared/data of ours"),
+    ],
+)
+def test_jobs_know_where_the_data_are(launcher: str, named: str, seen: str) -> None:
+    """Of C4 and the benchmarks; a job without them has none of it."""
+    with_data = "".join(launching.files(launcher, planned(launcher, data_dir=named)).values())
+    without = "".join(launching.files(launcher, planned(launcher)).values())
+    assert with_data.count("data-dir") >= len(jobs_of()) and seen in with_data
+    assert "data-dir" not in without and "pod-data" not in without
+    if launcher == "skypilot":
+        pipelines = launching.files(launcher, planned(launcher, data_dir=named))
+        text = next(text for name, text in pipelines.items() if name.endswith(".yaml"))
+        mounted = list(yaml.safe_load_all(text))[1]["file_mounts"]
+        assert mounted["/data"] == {"source": named, "mode": "MOUNT"}
+        assert set(mounted) == {"/runs", "/data"}
+    elif launcher == "slurm":
+        launch = planned(launcher, data_dir=named)
+        given = options_of(launch.command(launch.jobs[0], launch.bucket, launch.data_dir))
+        assert given["data_dir"] == Path(named)
+    else:
+        compile(with_data, "launch.py", "exec")
+        assert f'"SPACTOR_DATA_BUCKET": "{named}"' in with_data
 
 
 # SkyPilot.

@@ -196,11 +196,13 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["done.json"]
 
 
-def test_profiles_for_another_engine_are_planned_not_run(tmp_path: Path) -> None:
+def test_profiles_of_data_that_nobody_named_are_planned_not_run(tmp_path: Path) -> None:
     for name in ("paper", "mini"):
+        tree = build(load_profile(name))
         with pytest.raises(UserError, match=f"profile {name} reads C4") as caught:
-            engine_for(load_profile(name), tmp_path)
+            engine_for(tree.profile, tmp_path).check(tree)
         assert "\n" not in str(caught.value)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_one_node_runs_once_its_parent_is_finished(

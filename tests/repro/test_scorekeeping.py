@@ -7,6 +7,7 @@ import pytest
 
 from analysis import scores
 from repro import collect, folders, identity
+from repro.engines import DataSource
 from repro.engines.local import LocalEngine
 from repro.plan import Tree
 from repro.progress import Display
@@ -102,6 +103,6 @@ def test_other_data_are_refused(tree: Tree, elsewhere: Path, engine) -> None:
 
 
 def test_prepared_data_that_were_copied_here(tmp_path: Path) -> None:
-    engine = LocalEngine(tmp_path, tmp_path / "copied")
+    engine = LocalEngine(tmp_path, DataSource(prepared=tmp_path / "copied"))
     with pytest.raises(UserError, match="cannot be read"):
         engine.prepare(load_profile("smoke"), tmp_path, print)

@@ -48,12 +48,13 @@ def switched(profile: Profile) -> Tree:
     return build(profile, profile.select(taus=["250K"]))
 
 
-def arguments(name: str, tree: Tree) -> list[str]:
+def arguments(name: str, tree: Tree, released: Path | None = None) -> list[str]:
     node = tree.nodes[name]
     return t5x_command.arguments(
         tree.profile,
         node,
-        data=Path("/data"),
+        data=PreparedData(folder=Path("/data"), manifest={"corpus": {"version": "3.0.1"}}),
+        released=released,
         folder=Path("/runs") / name,
         parent=Path("/runs") / node.parent if node.parent else None,
     )
@@ -92,6 +93,34 @@ def test_commands_of_a_tree() -> None:
         *given(LEAF, "TRAIN_STEPS=34", "INITIAL_STEP=30", "SUITE='glue'", "TARGET_LENGTH=10"),
         *("--gin.DATA_SHARDS=4", "--gin.STATS_PERIOD=2", f"--gin.{parent}"),
     ]
+
+
+def test_commands_on_released_data() -> None:
+    paper = load_profile("paper")
+    tree = build(paper, paper.select(["base"], ["250K"], [0]))
+    mine = Path("/mine")
+    own = ("DATA_FOLDER='/mine'", "VOCABULARY_FILE='/data/sentencepiece.model'")
+    assert {segment.stage for segment in tree.segments()} == {"hybrid", "span_corruption"}
+    for segment in tree.segments():
+        given = arguments(segment.name, tree, mine)
+        shipped = ("pretrain", segment.stage, "c4")
+        assert [word for word in given if word.startswith("--gin_file=spactor")][:3] == [
+            f"--gin_file=spactor/t5x/gin/{part}.gin" for part in shipped
+        ]
+        assert {f"--gin.{setting}" for setting in (*own, "C4_VERSION='3.0.1'")} <= set(given)
+    leaf = next(node.name for node in tree.finetunings() if node.suite == "glue")
+    given = arguments(leaf, tree, mine)
+    assert "--gin_file=spactor/t5x/gin/benchmark.gin" in given
+    wanted = (*own, "SUITE='glue'", "TARGET_LENGTH=84", "TRAIN_STEPS=762144")
+    assert {f"--gin.{setting}" for setting in wanted} <= set(given)
+    assert not any("C4_VERSION" in word for word in given)
+
+
+def test_scored_tasks_are_those_whose_files_t5x_writes() -> None:
+    assert t5x_command.scored_tasks("embedded", "squad") == ["spactor_squad_span"]
+    glue = t5x_command.scored_tasks("c4", "glue")
+    assert glue[:2] == ["spactor_benchmark_glue_cola", "spactor_benchmark_glue_mnli_matched"]
+    assert len(glue) == 9
 
 
 def bindings(text: str) -> list[str]:
@@ -167,8 +196,9 @@ def test_the_engine_of_a_profile_and_another(tmp_path: Path) -> None:
     assert not isinstance(engine_for(with_engine(thirty(), "local"), tmp_path), T5XEngine)
     with pytest.raises(UserError, match="unknown engine 'jax': give one of local, t5x"):
         with_engine(smoke, "jax")
-    with pytest.raises(UserError, match="engine t5x can't: it needs TensorFlow Datasets' c4/en"):
-        engine_for(load_profile("paper"), tmp_path)
+    paper = build(load_profile("paper"))
+    with pytest.raises(UserError, match="profile paper reads C4 and the real benchmarks"):
+        engine_for(paper.profile, tmp_path).check(paper)
 
 
 def test_engines_share_no_node() -> None:

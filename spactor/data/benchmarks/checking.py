@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from spactor.data.benchmarks import tfds_folder
+from spactor.data.benchmarks import instructions, tfds_folder
 from spactor.data.benchmarks.base import Benchmark, FileTask, TfdsTask
 from spactor.errors import UserError
 
@@ -77,3 +77,34 @@ def _tfds_parts(task: TfdsTask, folder: Path | None) -> list[Part]:
         Part(task.name, split, rows, f"{task.folder(version)}/", state, fault)
         for split, rows in task.versions[version].items()
     ]
+
+
+def require(benchmark: Benchmark, folder: Path) -> None:
+    """Refuses to fine-tune and score on a benchmark that is not all there.
+
+    Raises:
+      UserError: something is missing or wrong.
+    """
+    parts = check(benchmark, folder)
+    if faults := [part for part in parts if part.fault]:
+        name = benchmark.name
+        raise UserError(
+            f"suite {name}: {len(faults)} of {len(parts)} parts are missing or wrong in {folder}: "
+            f"'repro data check {name} --data-dir {folder}' lists them"
+        )
+    if not benchmark.has_training_data:
+        instructions.require(folder, benchmark.name)
+
+
+def files(benchmark: Benchmark, folder: Path) -> list[Path]:
+    """Every file that fine-tuning on a benchmark and scoring read; see `require`."""
+    found: set[Path] = set()
+    for task in benchmark.tasks:
+        if isinstance(task, FileTask):
+            found |= {folder / name for names in task.files.values() for name in names}
+        else:
+            home = folder / task.folder(tfds_folder.version_in(folder, task))
+            found |= {path for path in home.iterdir() if path.is_file()}
+    if not benchmark.has_training_data:
+        found |= set(instructions.paths(folder))
+    return sorted(found)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from spactor.data import host_tensorflow, tasks
-from spactor.data.benchmarks import mixture_name, task_name, tfds_folder
+from spactor.data.benchmarks import instructions, mixture_name, task_name, tfds_folder
 from spactor.data.benchmarks.base import Benchmark, FileTask, TfdsTask
+from spactor.data.suites.base import Example
 from spactor.data.suites.registry import repeatable
 from spactor.errors import UserError
 
@@ -54,14 +55,51 @@ def examples_dataset(
       UserError: see `FileTask.examples`.
     """
     del shuffle_files, seed  # There is one file per split.
+    return _dataset(task.examples(folder, split))
+
+
+def instructions_dataset(
+    split: str, shuffle_files: bool, seed: int | None = None, *, folder: Path
+) -> Any:
+    """The same over what a data folder has to fine-tune MMLU's and BBH's models on."""
+    del split, shuffle_files, seed
+    return _dataset(instructions.examples(folder))
+
+
+def _dataset(examples: Sequence[Example]) -> Any:
     tf, _ = host_tensorflow.tensorflow_text()
-    examples = task.examples(folder, split)
     return tf.data.Dataset.from_tensor_slices(
         {
             "inputs": tf.constant([example.inputs for example in examples], tf.string),
             "targets": tf.constant([example.targets for example in examples], tf.string),
         }
     )
+
+
+def scoring(task: FileTask | TfdsTask) -> dict[str, Any]:
+    """How a task's answers are read and scored."""
+    if isinstance(task, FileTask):
+        return {
+            "postprocess_fn": stripped,
+            "metric_fns": [recorded(host_tensorflow.t5_metrics().accuracy, {})],
+        }
+    host_tensorflow.t5_tasks()
+    ours = host_tensorflow.seqio().TaskRegistry.get(task.t5_name)
+    return {
+        "postprocess_fn": ours.postprocess_fn,
+        "metric_fns": [recorded(metric, task.renamed) for metric in ours.metric_fns]
+        if task.metrics
+        else [],
+    }
+
+
+def features(vocabulary: Any) -> dict[str, Any]:
+    """Output features of every task."""
+    seqio = host_tensorflow.seqio()
+    return {
+        "inputs": seqio.Feature(vocabulary, add_eos=True, required=False),
+        "targets": seqio.Feature(vocabulary, add_eos=True),
+    }
 
 
 def _from_files(task: FileTask, folder: Path) -> dict[str, Any]:
@@ -72,49 +110,56 @@ def _from_files(task: FileTask, folder: Path) -> dict[str, Any]:
                     f"{folder / name} is missing: put the release's file there "
                     "('repro data check' lists them all)"
                 )
-    seqio = host_tensorflow.seqio()
     return {
-        "source": seqio.FunctionDataSource(
+        "source": host_tensorflow.seqio().FunctionDataSource(
             functools.partial(examples_dataset, task=task, folder=folder),
             splits=tuple(task.files),
             num_input_examples=dict(task.rows),
         ),
-        "preprocessors": [
-            seqio.preprocessors.tokenize,
-            seqio.preprocessors.append_eos_after_trim,
-        ],
-        "postprocess_fn": stripped,
-        "metric_fns": [recorded(host_tensorflow.t5_metrics().accuracy, {})],
+        "preprocessors": _text_preprocessors(),
     }
+
+
+def _text_preprocessors() -> list[Any]:
+    preprocessors = host_tensorflow.seqio().preprocessors
+    return [preprocessors.tokenize, preprocessors.append_eos_after_trim]
 
 
 def _from_t5(task: TfdsTask, folder: Path) -> dict[str, Any]:
     version = tfds_folder.check(folder, task)
-    seqio = host_tensorflow.seqio()
     host_tensorflow.t5_tasks()
-    ours = seqio.TaskRegistry.get(task.t5_name)
+    ours = host_tensorflow.seqio().TaskRegistry.get(task.t5_name)
     return {
-        # The folder of one version, so that nothing is looked up or fetched.
-        "source": seqio.TfdsDataSource(
-            tfds_data_dir=str(folder / task.folder(version)),
-            splits={split: split for split in task.versions[version]},
-            read_only=True,
-        ),
+        "source": tasks.tfds_source(folder / task.folder(version), task.versions[version]),
         "preprocessors": list(ours.preprocessors),
-        "postprocess_fn": ours.postprocess_fn,
-        "metric_fns": [recorded(metric, task.renamed) for metric in ours.metric_fns]
-        if task.metrics
-        else [],
     }
+
+
+def _add_instructions(benchmark: Benchmark, folder: Path, vocabulary: Any) -> dict[str, float]:
+    """Registers what a benchmark without training data is fine-tuned on, where it is there."""
+    name = task_name(benchmark.name, instructions.TASK)
+    seqio = host_tensorflow.seqio()
+    tasks.replace_in_registry(seqio.TaskRegistry, name)
+    if benchmark.has_training_data or not instructions.paths(folder):
+        return {}
+    seqio.TaskRegistry.add(
+        name,
+        source=seqio.FunctionDataSource(
+            functools.partial(instructions_dataset, folder=folder), splits=("train",)
+        ),
+        preprocessors=_text_preprocessors(),
+        output_features=features(vocabulary),
+        metric_fns=[],
+    )
+    return {name: 1.0}
 
 
 def register(benchmark: Benchmark, folder: Path, vocabulary: Any) -> str:
     """See `spactor.data.benchmarks.register`."""
     seqio = host_tensorflow.seqio()
     parts = {
-        task_name(benchmark.name, task.name): (
-            _from_files(task, folder) if isinstance(task, FileTask) else _from_t5(task, folder)
-        )
+        task_name(benchmark.name, task.name): scoring(task)
+        | (_from_files(task, folder) if isinstance(task, FileTask) else _from_t5(task, folder))
         for task in benchmark.tasks
     }
     mixture = mixture_name(benchmark.name)
@@ -122,20 +167,13 @@ def register(benchmark: Benchmark, folder: Path, vocabulary: Any) -> str:
     tasks.replace_in_registry(seqio.MixtureRegistry, mixture)
     for name, part in parts.items():
         tasks.replace_in_registry(seqio.TaskRegistry, name)
-        seqio.TaskRegistry.add(
-            name,
-            **part,
-            output_features={
-                "inputs": seqio.Feature(vocabulary, add_eos=True, required=False),
-                "targets": seqio.Feature(vocabulary, add_eos=True),
-            },
-        )
+        seqio.TaskRegistry.add(name, **part, output_features=features(vocabulary))
     # What can't be trained on is evaluated at the rate of any other task.
     rates = {
         task_name(benchmark.name, task.name): float(task.rate)
         if benchmark.has_training_data
         else 1.0
         for task in benchmark.tasks
-    }
+    } | _add_instructions(benchmark, folder, vocabulary)
     seqio.MixtureRegistry.add(mixture, list(rates.items()))
     return mixture

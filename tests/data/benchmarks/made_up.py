@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from made_up_t5 import TFDS, Case
 
-from spactor.data import host_tensorflow
+from spactor.data import benchmarks, host_tensorflow
 from spactor.data.benchmarks import BENCHMARKS, Benchmark, FileTask, TfdsTask, bbh
 from spactor.data.benchmarks.base import LETTERS
 
@@ -219,9 +220,17 @@ def shrunk(benchmark: Benchmark) -> Benchmark:
     return dataclasses.replace(benchmark, tasks=tuple(tasks))
 
 
-def write_all(folder: Path) -> None:
-    """Writes every benchmark's made-up rows into a data folder."""
-    for benchmark in BENCHMARKS.values():
+def shrink_all(patch: pytest.MonkeyPatch, subjects: int) -> None:
+    """Makes every benchmark expect as many rows as were made up, and so many subjects of MMLU."""
+    small = {name: shrunk(each) for name, each in BENCHMARKS.items()}
+    mmlu = small["mmlu"]
+    small["mmlu"] = dataclasses.replace(mmlu, tasks=mmlu.tasks[:subjects])
+    patch.setitem(vars(benchmarks), "BENCHMARKS", small)
+
+
+def write_all(folder: Path, suites: Iterable[str] = tuple(BENCHMARKS)) -> None:
+    """Writes the made-up rows of benchmarks into a data folder."""
+    for benchmark in (BENCHMARKS[suite] for suite in suites):
         for task in benchmark.tasks:
             rows = CASES[benchmark.name, task.name].rows
             if isinstance(task, TfdsTask):

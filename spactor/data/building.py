@@ -1,0 +1,213 @@
+"""Prepared folders in a cache: found by a key, built whole or not at all, replaced when damaged.
+
+Two names are in play. The *look-up key* digests what a folder would be made from: cheap, and
+different whenever the result might be. The *fingerprint* digests the result itself. A changed key
+means building again; if the same content comes out, it is the same folder, and nothing that was
+trained on it becomes stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+
+from spactor import strict_json
+from spactor.data import manifest
+from spactor.errors import UserError
+from spactor.files import make_durable, refused, write_atomically
+
+_UNFINISHED = "unfinished-"
+
+FREQUENCIES = ("unigram_entropy_nats", "most_frequent_token_rate")
+"""What a manifest says of the training tokens' frequencies."""
+
+Report = Callable[[str], None]
+Write = Callable[[Path], dict[str, Any]]
+"""Fills a folder and returns its manifest's facts, but for format, files and fingerprint."""
+
+
+def key_of(facts: Mapping[str, Any]) -> str:
+    """Look-up key of plain data."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def code_digest(paths: Iterable[Path]) -> str:
+    """Digest of modules by their trees: comments and layout can't change what is built."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(ast.dump(ast.parse(path.read_bytes())).encode())
+    return digest.hexdigest()
+
+
+def find_or_build(cache: Path, key: str, write: Write, report: Report) -> Path:
+    """The folder with this key; the first of several processes builds it, the others wait.
+
+    Args:
+      cache: folder for prepared data; made if missing.
+      key: look-up key.
+      write: makes the content.
+      report: called when a damaged folder is replaced, and when one is built.
+
+    Raises:
+      UserError: as ``write`` does, or the disk refuses.
+    """
+    with disk_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        if found := find(cache, key, lambda line: None):
+            return found
+        with filelock.FileLock(cache / "prepare.lock"):
+            # Another process may have built it while this one waited.
+            return find(cache, key, report) or build(cache, key, write, report)
+
+
+def build_anew(cache: Path, key: str, write: Write, report: Report) -> Path:
+    """Builds the folder without looking for an earlier one; see `find_or_build`."""
+    with disk_errors(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(cache / "prepare.lock"):
+            return build(cache, key, write, report)
+
+
+@contextlib.contextmanager
+def disk_errors(cache: Path) -> Iterator[None]:
+    """Says in one line what a disk refused."""
+    try:
+        yield
+    except OSError as error:
+        raise refused(error, Path(error.filename or cache)) from error
+
+
+def folder_of(cache: Path, fingerprint: str) -> Path:
+    """Where the prepared data with this fingerprint lie, if they do.
+
+    Raises:
+      UserError: it is no fingerprint, but may be a way out of the cache.
+    """
+    if not re.fullmatch("[0-9a-f]+", fingerprint):
+        raise UserError(f"{fingerprint!r} is no fingerprint of prepared data: run 'repro prepare'")
+    return cache / f"corpus-{fingerprint[:12]}"
+
+
+def _lookup_file(cache: Path, key: str) -> Path:
+    return cache / f"lookup-{key[:24]}.json"
+
+
+def find(cache: Path, key: str, report: Report) -> Path | None:
+    """The folder with this key, complete and verified, or None."""
+    lookup = _lookup_file(cache, key)
+    try:
+        fingerprint = strict_json.loads(lookup.read_text(encoding="utf-8"))["fingerprint"]
+        folder = folder_of(cache, fingerprint)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, UserError):
+        report(f"{lookup}: damaged; preparing the data again")
+        return None
+    try:
+        facts = manifest.read(folder)
+        wrong = manifest.damage(folder, facts)
+        if not wrong and facts["fingerprint"] != fingerprint:
+            wrong = f"{folder} holds other data than its name says"
+    except UserError as error:
+        wrong = str(error)
+    if wrong:
+        report(f"damaged: {wrong}; preparing the data again")
+        return None
+    return folder
+
+
+def build(cache: Path, key: str, write: Write, report: Report) -> Path:
+    """Builds a folder; the cache's lock is held."""
+    started = time.monotonic()
+    for leftover in cache.glob(f"{_UNFINISHED}*"):
+        # The lock is held, so whoever wrote these is gone.
+        shutil.rmtree(leftover, ignore_errors=True)
+    work = cache / f"{_UNFINISHED}{os.getpid()}"
+    work.mkdir()
+    try:
+        facts = _seal(work, write(work))
+        folder = folder_of(cache, facts["fingerprint"])
+        _move_into_place(work, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    name(cache, key, facts["fingerprint"])
+    report(f"prepared {folder} in {time.monotonic() - started:.0f} s")
+    return folder
+
+
+def _seal(work: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Writes the manifest: what is known of a folder, and the digests of its files."""
+    files = sorted(path for path in work.rglob("*") if path.is_file())
+    result = {
+        "format": manifest.FORMAT,
+        **facts,
+        "files": {p.relative_to(work).as_posix(): manifest.digest_of_file(p) for p in files},
+    }
+    result["fingerprint"] = manifest.fingerprint_of(result)
+    manifest.write(work, result)
+    make_durable(work)
+    return result
+
+
+def _move_into_place(work: Path, folder: Path) -> None:
+    if folder.exists():
+        try:
+            facts = manifest.read(folder)
+            if manifest.damage(folder, facts) is None:
+                return
+        except UserError:
+            pass
+        # Renamed before it is deleted: a reader finds all of the old folder or the new one.
+        old = folder.with_name(f"{_UNFINISHED}{os.getpid()}-replaced")
+        folder.rename(old)
+        work.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        work.rename(folder)
+    make_durable(folder.parent)
+
+
+def name(cache: Path, key: str, fingerprint: str) -> None:
+    """Lets a folder be found by a key."""
+    write_atomically(_lookup_file(cache, key), json.dumps({"fingerprint": fingerprint}).encode())
+
+
+def frequency_facts(counts: np.ndarray) -> dict[str, float]:
+    """What a manifest says of the training tokens' frequencies.
+
+    Args:
+      counts: of each token id, in the whole stream.
+    """
+    shares = counts / counts.sum()
+    present = shares[shares > 0]
+    entropy = float(-(present * np.log(present)).sum())
+    # Rounded, because the last digits of a logarithm differ between processors.
+    return {
+        "unigram_entropy_nats": round(entropy, 6),
+        "most_frequent_token_rate": round(float(present.max()), 6),
+    }
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Writes a file of lines, whole or not at all."""
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def write_array(path: Path, stream: np.ndarray) -> None:
+    """Writes an array, whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, stream, allow_pickle=False)
+    write_atomically(path, buffer.getvalue())

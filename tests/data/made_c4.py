@@ -1,0 +1,86 @@
+"""A tiny C4 in both forms it is given out in, and a vocabulary of its text."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spactor.data import host_tensorflow, manifest, vocabulary
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+import made_up
+
+VOCAB_SIZE = 512
+_WORDS = (
+    *("bread", "rises", "when", "dough", "rests", "and", "the", "baker", "waits", "until", "dawn"),
+    *("comes", "over", "every", "quiet", "hill", "while", "rye", "or", "wheat", "grows", "slowly"),
+    *("beside", "old", "mills", "that", "turn", "with", "wind", "water", "horses", "people"),
+)
+
+
+def documents(count: int, first: int = 0) -> list[dict[str, Any]]:
+    """Documents with the fields of C4's JSON lines; each of another text."""
+    found = []
+    for number in range(first, first + count):
+        words = [_WORDS[(number * 7 + i * (number % 5 + 1)) % len(_WORDS)] for i in range(60)]
+        text = f"Page {number}. " + " ".join(words) + ".\nCaf\u00e9 \u2028 number"
+        found.append(
+            {
+                "text": f"{text} {number * 37 % 101}.",
+                "timestamp": "2019-04-25T12:57:54Z",
+                "url": f"http://bakery.example/{number}",
+            }
+        )
+    return found
+
+
+def write_json(folder: Path, files: int = 2, rows: int = 40) -> Path:
+    """Writes C4 as JSON lines: so many training files, one for validation; returns its home."""
+    home = folder / "c4" / "en"
+    home.mkdir(parents=True, exist_ok=True)
+    for number in range(files):
+        write_file(home / f"c4-train.{number:05d}-of-01024.json.gz", documents(rows, number * rows))
+    write_file(home / "c4-validation.00000-of-00008.json.gz", documents(rows, 100_000))
+    return home
+
+
+def write_file(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes a file of JSON lines, compressed."""
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def write_tfds(folder: Path, rows: int = 40, version: str = "3.0.1") -> Path:
+    """Writes C4 as TensorFlow Datasets prepares it, with its own builder's fields."""
+    fields = {"content-length": "9", "content-type": "text/plain"}
+    splits = {
+        "train": [row | fields for row in documents(2 * rows)],
+        "validation": [row | fields for row in documents(rows, 100_000)],
+    }
+    made_up.write_tfds(folder, "c4/en", version, splits)
+    return folder / "c4" / "en" / version
+
+
+def write_vocabulary(folder: Path, vocab_size: int = VOCAB_SIZE) -> None:
+    """Writes a SentencePiece model with T5's first ids."""
+    texts = [row["text"] for row in documents(200)]
+    # Often enough that no letter of an answer is too rare for a piece.
+    cases = [asked for case in made_up.CASES.values() for pair in case.asked for asked in pair]
+    texts += 20 * [*cases, *(text for case in made_up.CASES.values() for text in case.answers)]
+    # Names of a tongue of words enough to learn pieces from.
+    texts += [f"{name} {name.lower()}ing {name}s" for name in dir(host_tensorflow) + dir(Path)]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / manifest.VOCABULARY_FILE).write_bytes(vocabulary.train(texts, vocab_size))
+
+
+def write_instructions(folder: Path) -> None:
+    """Writes what MMLU's and BBH's models are fine-tuned on."""
+    home = folder / "flan"
+    home.mkdir()
+    for name, answers in (("a", ("yes", "no", "(A)")), ("b", ("(B)", "maybe"))):
+        rows = [{"inputs": f"Is it {answer}?", "targets": answer, "task": 1} for answer in answers]
+        (home / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

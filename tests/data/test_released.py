@@ -1,0 +1,261 @@
+"""Benchmarks in a prepared folder: ids, mixture, and scores by the benchmarks' own rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import made_c4
+import made_up
+import numpy as np
+import pytest
+
+from spactor import predictions, scoring
+from spactor.data import (
+    benchmarks,
+    c4,
+    finetuning_arrays,
+    host_tensorflow,
+    manifest,
+    released,
+    suite_tokens,
+)
+from spactor.data.vocabulary import EOS_ID, seqio_vocabulary
+from spactor.errors import UserError
+
+SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu")
+WANTED = released.Wanted(
+    vocab_size=made_c4.VOCAB_SIZE, train_tokens=3000, validation_tokens=500, suites=SUITES
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_rows() -> Iterator[None]:
+    """Benchmarks that expect as many rows as were made up; of MMLU one subject."""
+    with pytest.MonkeyPatch.context() as patch:
+        made_up.shrink_all(patch, subjects=1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The user's data folder; not to be changed."""
+    folder = tmp_path_factory.mktemp("released")
+    made_up.write_all(folder, SUITES)
+    made_c4.write_json(folder)
+    made_c4.write_vocabulary(folder)
+    made_c4.write_instructions(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def prepared_folder(source: Path, cache: Path) -> Path:
+    return released.prepare(cache, source, WANTED)
+
+
+def served(name: str, split: str, length: int) -> list[list[int]]:
+    """Inputs or targets of a task as seqio serves them to a model."""
+    task = host_tensorflow.seqio().get_mixture_or_task(name)
+    lengths = {"inputs": length, "targets": length}
+    rows = task.get_dataset(lengths, split=split, shuffle=False).as_numpy_iterator()
+    return [row["inputs"].tolist() for row in rows]
+
+
+def test_the_folder_is_as_the_embedded_ones(prepared_folder: Path, source: Path) -> None:
+    facts = manifest.read(prepared_folder)
+    assert manifest.damage(prepared_folder, facts) is None
+    assert facts["tokens"] == {"train": 3000, "validation": 500}
+    assert facts["corpus"] == {"name": "c4/en", "form": "json"}
+    assert facts["vocabulary"]["mask_token_id"] == 511
+    assert len(np.load(prepared_folder / "tokens_train.npy")) == 3000
+    model = (prepared_folder / manifest.VOCABULARY_FILE).read_bytes()
+    assert model == (source / manifest.VOCABULARY_FILE).read_bytes()
+    assert 3 < facts["unigram_entropy_nats"] < 6.24 and facts["most_frequent_token_rate"] < 0.3
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("length", [8, 512])
+def test_inputs_are_what_seqio_serves(
+    suite: str, length: int, prepared_folder: Path, source: Path
+) -> None:
+    """Cut as T5 does: the eos stays."""
+    arrays = finetuning_arrays.load(prepared_folder, suite, input_length=length)
+    benchmark = benchmarks.benchmark_named(suite)
+    vocabulary = seqio_vocabulary(prepared_folder)
+    mixture = benchmarks.register(benchmark, source, vocabulary)
+    assert arrays.target_length == -(-benchmark.target_length // 16) * 16
+    tasks = host_tensorflow.seqio().MixtureRegistry.get(mixture).tasks
+    trained = [
+        row
+        for task in tasks
+        if "train" in task.splits
+        for row in served(task.name, "train", length)
+    ]
+    found = [row[: row.tolist().index(EOS_ID) + 1].tolist() for row in arrays.encoder_input_tokens]
+    assert found == trained
+    scored = [task.name for task in benchmark.tasks if task.metrics]
+    assert list(arrays.validation_inputs) == scored
+    for name in scored:
+        rows = [[*row[row > 0]] for row in arrays.validation_inputs[name]]
+        assert rows == served(benchmarks.task_name(suite, name), "validation", length)
+
+
+def test_mnli_is_trained_once_and_weighs_by_its_rows(prepared_folder: Path) -> None:
+    arrays = finetuning_arrays.load(prepared_folder, "glue", input_length=512)
+    total = sum(
+        len(made_up.CASES["glue", task.name].rows)
+        for task in benchmarks.benchmark_named("glue").tasks
+        if task.rate
+    )
+    assert len(arrays) == total
+    vocabulary = seqio_vocabulary(prepared_folder)
+    texts = [vocabulary.decode(row.tolist()) for row in arrays.encoder_input_tokens]
+    assert sum(text.startswith("mnli") for text in texts) == 3
+    assert sum(text.startswith("cola") for text in texts) == 4
+
+
+def test_mmlu_is_fine_tuned_on_the_users_mixture(prepared_folder: Path) -> None:
+    arrays = finetuning_arrays.load(prepared_folder, "mmlu", input_length=64)
+    vocabulary = seqio_vocabulary(prepared_folder)
+    asked = [vocabulary.decode(row[row > 1].tolist()) for row in arrays.encoder_input_tokens]
+    answers = [vocabulary.decode(row[row > 1].tolist()) for row in arrays.decoder_target_tokens]
+    assert answers == ["yes", "no", "(A)", "(B)", "maybe"]
+    assert asked == [f"Is it {answer}?" for answer in answers]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_scores_are_the_benchmarks_own(suite: str, prepared_folder: Path, tmp_path: Path) -> None:
+    """Without the user's folder: right answers, none, and those whose scores are known by hand."""
+    tokens = suite_tokens.read(prepared_folder, suite)
+    vocabulary = seqio_vocabulary(prepared_folder)
+    names = [task.name for task in benchmarks.benchmark_named(suite).tasks if task.metrics]
+
+    def scores(answers: dict[str, np.ndarray], step: int) -> dict[str, float]:
+        predictions.write(tmp_path, step, answers)
+        return scoring.score(tmp_path, prepared_folder, suite, step)
+
+    right = {name: tokens.rows[name, "validation", "targets"].padded(512) for name in names}
+    facts = {
+        f"{task.name}/{fact.name}"
+        for task in benchmarks.benchmark_named(suite).tasks
+        for fact in task.metrics
+    }
+    found = scores(right, 1)
+    assert found == pytest.approx(
+        {
+            # One of WSC's two referents is wrong, and naming it is the wrong answer.
+            name: 50.0 if name.startswith("wsc/") else 100.0
+            for name in facts
+        }
+    )
+    nothing = {name: np.full_like(rows, 0) for name, rows in right.items()}
+    assert scores(nothing, 2) == dict.fromkeys(facts, 0.0)
+
+    def encoded(answers: list[str]) -> np.ndarray:
+        rows = np.zeros((len(answers), 512), np.int32)
+        for row, answer in zip(rows, answers, strict=True):
+            ids = [*vocabulary.encode(answer), EOS_ID]
+            row[: len(ids)] = ids
+        return rows
+
+    by_hand = {name: made_up.CASES[suite, name] for name in names}
+    known = scores({name: encoded(list(case.answers)) for name, case in by_hand.items()}, 3)
+    assert known == pytest.approx(
+        {
+            f"{name}/{metric}": value
+            for name, case in by_hand.items()
+            for metric, value in case.scores.items()
+        }
+    )
+
+
+def test_a_second_call_builds_nothing_and_a_suite_less_takes_the_tokens_over(
+    prepared_folder: Path, source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(c4, "write_tokens", None)
+    lines: list[str] = []
+    assert released.prepare(cache, source, WANTED, lines.append) == prepared_folder
+    assert lines == []
+    fewer = released.prepare(
+        cache, source, dataclasses.replace(WANTED, suites=("squad",)), lines.append
+    )
+    assert lines[0] == f"taking over the tokens of {prepared_folder}"
+    known, found = manifest.read(prepared_folder), manifest.read(fewer)
+    assert "suites/glue/tokens.npz" not in found["files"]
+    for name in ("tokens_train.npy", "tokens_validation.npy", "suites/squad/tokens.npz"):
+        assert found["files"][name] == known["files"][name]
+    assert found["unigram_entropy_nats"] == known["unigram_entropy_nats"]
+
+
+def test_the_times_of_files_alone_change_nothing(
+    prepared_folder: Path, source: Path, cache: Path
+) -> None:
+    for path in (source / c4.FOLDER).iterdir():
+        os.utime(path, (1, 1))
+    lines: list[str] = []
+    assert released.prepare(cache, source, WANTED, lines.append) == prepared_folder
+    assert any("encoding 3,000 tokens" in line for line in lines)
+
+
+def test_what_is_missing_is_said_before_anything_is_read(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(source, folder)
+
+    def refusal(wanted: released.Wanted = WANTED) -> str:
+        with pytest.raises(UserError) as caught:
+            released.prepare(tmp_path / "cache", folder, wanted)
+        assert "\n" not in str(caught.value) and not (tmp_path / "cache").exists()
+        return str(caught.value)
+
+    assert "use --engine t5x" in refusal(dataclasses.replace(WANTED, train_tokens=10**12))
+    shutil.rmtree(folder / "flan")
+    assert refusal().startswith("suite mmlu has nothing to be fine-tuned on")
+    (folder / "rainbow/piqa/train.jsonl").unlink()
+    assert "suite rainbow: 1 of 12 parts are missing or wrong" in refusal()
+    assert f"'repro data check rainbow --data-dir {folder}'" in refusal()
+    shutil.rmtree(folder / "c4")
+    assert "c4/en has no C4" in refusal()
+    (folder / manifest.VOCABULARY_FILE).unlink()
+    assert "put T5's vocabulary there" in refusal()
+
+
+def test_a_damaged_line_of_the_mixture_is_named(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(source, folder)
+    (folder / "flan" / "b.jsonl").write_text('{"inputs": "a", "targets": "b"}\n{"inputs": "a"}\n')
+    wanted = dataclasses.replace(WANTED, suites=("mmlu",))
+    with pytest.raises(UserError, match=r"flan/b.jsonl, row 2: no field 'targets'"):
+        released.prepare(tmp_path / "cache", folder, wanted)
+
+
+def test_t5x_is_given_digests_of_what_it_reads(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(source, folder)
+    shutil.rmtree(folder / "c4")
+    home = made_c4.write_tfds(folder)
+    prepared = released.prepare_for_t5x(tmp_path / "cache", folder, WANTED)
+    facts = manifest.read(prepared)
+    assert set(facts["files"]) == {manifest.VOCABULARY_FILE}
+    assert facts["corpus"] == {"name": "c4/en", "form": "tfds", "version": "3.0.1"}
+    shard = "c4/en/3.0.1/c4-train.tfrecord-00000-of-00001"
+    sources = facts[released.SOURCES]
+    squad = "suites/squad/squad/v1.1/3.0.0/squad-train.tfrecord-00000-of-00001"
+    assert {shard, squad, "suites/mmlu/flan/a.jsonl"} <= set(sources)
+    assert not any("cola" in name and "suites/glue" not in name for name in sources)
+    # Another text in a shard is another folder.
+    path = home / "c4-train.tfrecord-00000-of-00001"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"bread", b"crumb"))
+    other = released.prepare_for_t5x(tmp_path / "cache", folder, WANTED)
+    changed = manifest.read(other)[released.SOURCES]
+    assert {name for name in sources if changed[name] != sources[name]} == {shard}
+    assert json.loads((prepared / manifest.FILE_NAME).read_text())["fingerprint"] != other.name

@@ -1,0 +1,153 @@
+"""What is declared as read is enough: every output is the same of a part of a file as of all."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import imitation
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import synthetic_records as synthetic
+
+import figures
+import tables
+from analysis import claims, learning, power, savings, scores, scratch, trend
+from repro import published, records
+from repro.subset import ALL_EVALUATIONS, Subset
+from spactor.errors import UserError
+
+RULE = records.SELECTIONS[0]
+GROUP_ROWS = 300
+OUTPUTS = {
+    **{f"table {n}": (module.reads, module.compute) for n, module in tables.REGISTRY.items()},
+    **{f"figure {n}": (module.reads, module.compute) for n, module in figures.REGISTRY.items()},
+    "trend": (trend.READS, trend.run),
+    "savings": (savings.READS, lambda frame: savings.run(frame, draws=99)),
+    "learned": (learning.READS, learning.run),
+    "scratch": (scratch.READS, scratch.run),
+    "claims": (claims.READS, claims.judge),
+    "power": (claims.READS, lambda frame: power.run(frame, {"base": 5, "large": 3})),
+}
+TRAIN = [{**row, "metric": "train/loss", "value": 1.0} for row in synthetic.series()[::8]]
+
+
+def small_study() -> pd.DataFrame:
+    """Made-up records; of some fine-tuning runs the rules' selections too, as if collected."""
+    made = records.from_rows([*TRAIN, *synthetic.series(seeds=3), *synthetic.costs()])
+    runs = records.from_rows([*synthetic.scores(2), *synthetic.scores(2, "large", ("0", "120K"))])
+    zero = records.from_rows(
+        {**row, "checkpoint": 0} for row in synthetic.scores(2) if row["checkpoint"] == 500_000
+    )
+    facts = records.from_rows([*synthetic.facts(), *synthetic.example()])
+    collected = runs[runs["finetune_seed"] == 0]
+    return records.combine(
+        made, runs, zero, scores.marked(collected), facts, synthetic.timing()
+    ).sort_values("value", ignore_index=True)
+
+
+FRAMES = {
+    "small": small_study(),
+    "imitation": imitation.study(runs=1),
+    "published": published.load_all(),
+    "no score": records.from_rows(TRAIN),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The frames as files of several groups of rows."""
+    folder = tmp_path_factory.mktemp("files")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "GROUP_ROWS", GROUP_ROWS)
+        for name, frame in FRAMES.items():
+            records.write(frame, folder / f"{name}.parquet")
+    return folder
+
+
+@functools.cache
+def whole(path):
+    return records.read(path)
+
+
+def plain(result):
+    """Results as nested tuples, for comparison."""
+    if dataclasses.is_dataclass(result):
+        values = [(f.name, plain(getattr(result, f.name))) for f in dataclasses.fields(result)]
+        return (type(result).__name__, *values)
+    if isinstance(result, dict):
+        return tuple((key, plain(value)) for key, value in result.items())
+    if isinstance(result, (tuple, list)):
+        return tuple(map(plain, result))
+    if isinstance(result, pd.Series):
+        return plain(list(result.items()))
+    return result
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_part_gives_what_the_whole_gives(files, output):
+    reads, compute = OUTPUTS[output]
+    for name in FRAMES:
+        path = files / f"{name}.parquet"
+        assert pq.read_metadata(path).num_row_groups == -(-len(FRAMES[name]) // GROUP_ROWS)
+        part = records.read(path, reads)
+        if len(part) == len(FRAMES[name]):
+            assert name == "imitation"  # almost all of it is scores
+            continue
+        np.testing.assert_equal(plain(compute(part)), plain(compute(whole(path))))
+
+
+def test_a_part_has_just_the_records_meant(files):
+    frame = FRAMES["small"]
+    part = records.read(files / "small.parquet", Subset(("data/", "train/loss"), scores=RULE))
+    found = frame["metric"].str.startswith("data/") | (frame["metric"] == "train/loss")
+    # The first fine-tuning seed's runs were collected, the others can still be selected from.
+    score = (frame["suite"] != "") & (frame["checkpoint"] > 0)
+    collected = score & (frame["finetune_seed"] == 0)
+    chosen = (collected & (frame["selection"] == RULE)) | (score & ~collected)
+    chosen |= frame["checkpoint"].eq(0).fillna(False)
+    expected = frame[found | chosen].sort_values(list(records.KEY_COLUMNS), ignore_index=True)
+    pd.testing.assert_frame_equal(part, expected)
+    every = records.read(files / "small.parquet", Subset(scores=ALL_EVALUATIONS))
+    assert len(every) == (frame["suite"] != "").sum()
+
+
+def test_what_two_subsets_have_together():
+    one, other = Subset(("a/", "b"), scores=RULE), Subset(("b", "c"))
+    assert one | other == Subset(("a/", "b", "c"), scores=RULE)
+    assert (one | Subset(scores="last")).scores == ALL_EVALUATIONS
+    assert Subset() | Subset() == Subset()
+
+
+def test_faults_are_found_in_what_is_read_and_named_by_their_row_in_the_file(tmp_path):
+    path = tmp_path / "metrics.parquet"
+    records.write(FRAMES["small"], path)
+    frame = pq.read_table(path).to_pandas()
+    row = int(frame.index[frame["metric"] == "cost/pretraining_flops"][3])
+    frame.loc[row, "value"] = -1.0
+    frame.loc[row - 100, "tau"] = "30K"
+    frame.to_parquet(path, row_group_size=GROUP_ROWS)
+    with pytest.raises(UserError, match=f"row {row + 1}, cost/pretraining_flops is -1"):
+        records.read(path, Subset(("cost/",)))
+    with pytest.raises(UserError, match=f"row {row - 99}, column 'tau' is '30K'"):
+        records.read(path)
+    assert len(records.read(path, Subset(("data/",)))) == 3
+
+
+def test_a_part_still_tells_of_mixed_profiles_and_of_damaged_columns(tmp_path):
+    path = tmp_path / "metrics.parquet"
+    other = records.from_rows({**row, "profile": "smoke"} for row in TRAIN)
+    records.write(records.combine(FRAMES["small"], other), path)
+    part = records.read(path, Subset(("data/",)))
+    assert part["profile"].tolist() == ["micro"] * 3 + ["smoke"]
+    with pytest.raises(UserError, match="several profiles"):
+        trend.run(records.read(path, Subset(("train/",))).assign(metric=trend.CLEAN))
+    frame = FRAMES["small"].drop(columns="suite")
+    frame.to_parquet(path)
+    with pytest.raises(UserError, match="column 'suite' is missing; add it"):
+        records.read(path, Subset(("data/",)))
+    FRAMES["small"].assign(metric=1).to_parquet(path)
+    with pytest.raises(UserError, match="row 1, column 'metric' is 1: give text"):
+        records.read(path, Subset(("data/",)))

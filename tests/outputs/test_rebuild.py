@@ -1,0 +1,90 @@
+"""Everything from records alone, and the same bytes each time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import synthetic_records as synthetic
+
+import figures
+import tables
+from repro import cli, collect, folders, records
+from repro.cli.rebuilding import ENDINGS
+
+ROOT = Path(__file__).parents[2]
+SOME_TABLES = (2, 3, 6)
+TEXTS = {f"{name}.txt" for name in ("trend", "savings", "power", "learned", "claims")}
+TEXTS |= {"claims.md", "claims.json", "report.html"}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder as `repro collect` leaves it."""
+    folder = tmp_path_factory.mktemp("kept")
+    records.write(synthetic.study(runs=2, seeds=2), folder / collect.METRICS)
+    records.write(synthetic.timing(), folder / collect.TIMING)
+    nodes = [{"node": "base/s0/sc", "commit": "0123456789abcdef" * 2}]
+    folders.write_json(folder / collect.PROVENANCE, {"nodes": nodes})
+    return folder
+
+
+def content(folder):
+    """Bytes of every file, by its name in the folder."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def expected(numbers, names):
+    written = {f"tables/table{n}.{ENDINGS[format]}" for n in numbers for format in tables.FORMATS}
+    kinds = ("svg", "pdf", "png")
+    return TEXTS | written | {f"figures/figure{name}.{kind}" for name in names for kind in kinds}
+
+
+def rebuild(kept, folder):
+    """Of most tables and figures nothing: all of them twice takes half a minute, see below."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "REGISTRY", {n: tables.REGISTRY[n] for n in SOME_TABLES})
+        patch.setattr(figures, "REGISTRY", {"4": figures.REGISTRY["4"]})
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["rebuild", "--from", str(kept), "--to", str(folder)])
+    assert ended.value.code == 0
+
+
+@pytest.fixture(scope="module")
+def rebuilt(kept, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rebuilt")
+    rebuild(kept, folder)
+    return content(folder)
+
+
+def test_every_output_is_written_and_again_the_same(kept, rebuilt, tmp_path, capsys):
+    rebuild(kept, tmp_path)
+    assert set(rebuilt) == expected(SOME_TABLES, "4")
+    assert content(tmp_path) == rebuilt
+    told = f"{len(rebuilt)} files in {tmp_path}; begin with {tmp_path}/report.html\n"
+    assert capsys.readouterr().out == told
+
+
+def test_a_file_says_what_its_command_says(kept, rebuilt, capsys):
+    commands = {f"{name}.txt": [name] for name in ("trend", "savings", "power", "learned")}
+    commands |= {"tables/table2.md": ["table", "2", "--format", "markdown"]}
+    commands |= {"claims.md": ["claims", "--format", "markdown"]}
+    for name, command in commands.items():
+        with pytest.raises(SystemExit):
+            cli.main([*command, "--from", str(kept)])
+        assert capsys.readouterr().out == rebuilt[name].decode()
+
+
+@pytest.mark.slow
+def test_another_process_writes_the_same_bytes(kept, tmp_path):
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        command = (sys.executable, "-m", "repro", "rebuild", "--from", str(kept))
+        subprocess.run((*command, "--to", str(tmp_path / seed)), check=True, env=environment)
+    one, two = content(tmp_path / "1"), content(tmp_path / "2")
+    assert set(one) == expected(tables.REGISTRY, figures.REGISTRY)
+    assert one == two

@@ -1,0 +1,117 @@
+"""A run on released data, from C4's files to records: a shrunk `mini` on made-up rows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from repro import cli, folders, records
+from spactor.data import benchmarks
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+import made_c4
+import made_up
+
+pytestmark = pytest.mark.slow
+
+PROFILE = """
+extends = "smoke"
+suites = ["glue", "mmlu"]
+[data]
+corpus = "c4"
+"""
+ROWS = 250
+"""Documents of a shard; two hold the tokens of a hundred steps."""
+ROOT = "base/s0/sc/0-500K"
+GLUE, MMLU = (f"base/s0/sc/500K/finetune-{suite}/f0" for suite in ("glue", "mmlu"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_rows() -> Iterator[None]:
+    """Benchmarks that expect as many rows as were made up; of MMLU two subjects."""
+    with pytest.MonkeyPatch.context() as patch:
+        made_up.shrink_all(patch, subjects=2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the user's data, a profile, and what a run of it left."""
+    folder = tmp_path_factory.mktemp("released")
+    data = folder / "data"
+    made_up.write_all(data, ("glue", "mmlu"))
+    made_c4.write_json(data, rows=ROWS)
+    made_c4.write_vocabulary(data)
+    made_c4.write_instructions(data)
+    (folder / "tiny.toml").write_text(PROFILE)
+    repro(folder, "run", "--node", ROOT, "--node", GLUE, "--node", MMLU)
+    return folder
+
+
+def repro(home: Path, command: str, *more: str, code: int = 0) -> None:
+    given = ["--profile", str(home / "tiny.toml"), "--runs", str(home / "runs")]
+    if command != "collect":
+        given += ["--data-dir", str(home / "data")]
+    with pytest.raises(SystemExit) as caught:
+        cli.main([command, *given, *more])
+    assert int(caught.value.code or 0) == code
+
+
+def node(home: Path, name: str) -> Path:
+    return folders.node_folder(home / "runs", "tiny", name)
+
+
+def test_scores_of_real_tasks_become_records(home: Path) -> None:
+    repro(home, "collect")
+    frame = records.read(home / "runs" / "tiny" / "records" / "metrics.parquet")
+    scores = frame[frame["suite"].isin(["glue", "mmlu"]) & (frame["selection"] == "")]
+    found = {(row.suite, row.task, row.metric) for row in scores.itertuples()}
+    assert found == {
+        (suite, task, metric)
+        for suite in ("glue", "mmlu")
+        for task, metrics in benchmarks.metric_versions(suite).items()
+        for metric in metrics
+    }
+    assert {("glue", "mnli", "accuracy_matched"), ("glue", "mnli", "accuracy_mismatched")} <= found
+    assert sorted(set(scores["step"])) == [2, 4]
+    assert scores["value"].between(-100, 100).all()
+    losses = frame[frame["metric"] == "validation/sc_loss_clean"]
+    assert losses["value"].between(0, 20).all() and len(losses)
+    record = json.loads((node(home, GLUE) / folders.PROVENANCE).read_text())
+    assert record["data"]["corpus"] == {"name": "c4/en", "form": "json"}
+    assert record["metric_versions"] == benchmarks.metric_versions("glue")
+
+
+def test_a_second_run_has_nothing_to_do(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    repro(home, "run", "--node", ROOT, "--node", GLUE, "--node", MMLU)
+    assert "0 nodes ran" in capsys.readouterr().out
+
+
+def test_another_shard_is_other_data(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shards = sorted((home / "data" / "c4" / "en").glob("c4-train.*"))
+    kept = [shard.read_bytes() for shard in shards]
+    before = json.loads((node(home, ROOT) / folders.NODE).read_text())["inputs"]["data"]
+    try:
+        made_c4.write_file(shards[0], made_c4.documents(ROWS, first=7_000))
+        repro(home, "run", "--node", GLUE, code=2)
+    finally:
+        shards[0].write_bytes(kept[0])
+    err = capsys.readouterr().err
+    assert f"starts from {ROOT}, which is stale" in err
+    # No suite is encoded from C4, so fine-tuning's own data are the same.
+    fingerprints = {path.name for path in (home / "runs" / "cache").glob("corpus-*")}
+    assert len(fingerprints) == 2
+    tokens = {
+        json.loads(path.read_text())["files"]["tokens_train.npy"]
+        for path in (home / "runs" / "cache").glob("corpus-*/manifest.json")
+    }
+    assert before["tokens_train.npy"] in tokens and len(tokens) == 2
+    suites = {
+        json.loads(path.read_text())["files"]["suites/glue/tokens.npz"]
+        for path in (home / "runs" / "cache").glob("corpus-*/manifest.json")
+    }
+    assert len(suites) == 1

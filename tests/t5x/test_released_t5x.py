@@ -1,0 +1,117 @@
+"""Released data through stock T5X: C4 of TensorFlow Datasets, and a benchmark's own files."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro import collect, folders, records, t5x_folder
+from spactor.data.benchmarks import BENCHMARKS, FileTask
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+import made_c4
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
+
+ROOT = Path(__file__).parents[2]
+FIRST, LEAF = "base/s0/sc/0-500K", "base/s0/sc/500K/finetune-mmlu/f0"
+FLAN = """
+[finetuning.flan]
+batch_size = 32
+total_steps = 2
+evaluation_period_steps = 2
+"""
+
+
+def write_mmlu(folder: Path) -> None:
+    """Every subject with as many rows as the release has, which the tasks insist on."""
+    rows = itertools.cycle(
+        [["Is rye a grain?", "no", "yes", "oak", "tin", letter] for letter in "BA"]
+    )
+    for task in BENCHMARKS["mmlu"].tasks:
+        assert isinstance(task, FileTask)
+        path = folder / task.files["validation"][0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(itertools.islice(rows, task.rows["validation"]))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a tiny profile with ``paper``'s kind of data."""
+    folder = tmp_path_factory.mktemp("released")
+    thirty = (Path(__file__).parent / "thirty.toml").read_text()
+    own = thirty.replace('corpus = "embedded"', 'corpus = "c4"').replace('["glue"]', '["mmlu"]')
+    (folder / "tiny.toml").write_text(own + FLAN)
+    data = folder / "data"
+    made_c4.write_tfds(data)
+    made_c4.write_vocabulary(data)
+    made_c4.write_instructions(data)
+    # Every virtual shard of the stream needs some.
+    line = json.dumps({"inputs": "Is it rye?", "targets": "(A)"}) + "\n"
+    (data / "flan" / "c.jsonl").write_text(64 * line)
+    write_mmlu(data)
+    assert "2 nodes ran" in repro(folder, "run", "--tau", "0", "--data-dir", str(data))
+    return folder
+
+
+def repro(home: Path, command: str, *more: str) -> str:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "repro", command, *more),
+            *("--profile", str(home / "tiny.toml"), "--runs", str(home / "runs")),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+def test_t5x_pretrains_on_c4_and_scores_a_benchmark(home: Path) -> None:
+    repro(home, "collect")
+    frame = records.read(home / "runs" / "tiny" / "records" / collect.METRICS)
+    losses = frame[frame["metric"] == "validation/sc_loss_clean"]
+    assert sorted(losses["step"]) == [5, 10, 15, 20, 25, 30]
+    scores = frame[(frame["suite"] == "mmlu") & (frame["selection"] == "")]
+    assert set(scores["task"]) == {task.name for task in BENCHMARKS["mmlu"].tasks}
+    assert set(scores["step"]) == {2} and set(scores["metric"]) == {"accuracy"}
+    assert scores["value"].between(0, 100).all()
+    assert "2 were finished already" in repro(
+        home, "run", "--tau", "0", "--data-dir", str(home / "data")
+    )
+
+
+def test_t5x_read_the_users_folder(home: Path) -> None:
+    node = folders.node_folder(home / "runs", "tiny", FIRST)
+    config = t5x_folder.config_text(node)
+    assert f"DATA_FOLDER = '{home / 'data'}'" in config and "sentencepiece.model" in config
+    inputs = json.loads((node / folders.NODE).read_text())["inputs"]
+    assert set(inputs["data"]) == {
+        "sentencepiece.model",
+        "c4/en/3.0.1/c4-train.tfrecord-00000-of-00001",
+        "c4/en/3.0.1/c4-validation.tfrecord-00000-of-00001",
+    }
+    leaf = folders.node_folder(home / "runs", "tiny", LEAF)
+    data = json.loads((leaf / folders.NODE).read_text())["inputs"]["data"]
+    assert {"suites/mmlu/flan/a.jsonl", "suites/mmlu/mmlu/val/virology_val.csv"} <= set(data)
+
+
+def test_another_shard_makes_the_node_stale(home: Path) -> None:
+    shard = home / "data" / "c4/en/3.0.1/c4-train.tfrecord-00000-of-00001"
+    kept = shard.read_bytes()
+    shard.write_bytes(kept.replace(b"bread", b"crumb"))
+    try:
+        with pytest.raises(AssertionError, match="which is stale"):
+            repro(home, "run", "--tau", "0", "--node", LEAF, "--data-dir", str(home / "data"))
+    finally:
+        shard.write_bytes(kept)
