@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from targets import Target
+from target import Target
 
 from spactor.errors import UserError
 

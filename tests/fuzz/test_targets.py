@@ -19,6 +19,7 @@ import readers
 import targets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from target import ROOT, Target, alone
 
 from spactor import numpy_files, predictions, strict_json
 from spactor.errors import LONGEST_MESSAGE, UserError
@@ -92,7 +93,7 @@ THROUGH = {name: through for through, names in _BY_WAY_OF.items() for name in na
 BY_NAME = {target.name: target for target in targets.TARGETS}
 
 
-def available(target: targets.Target) -> targets.Target:
+def available(target: Target) -> Target:
     for name in target.needs:
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed")
@@ -100,7 +101,7 @@ def available(target: targets.Target) -> targets.Target:
 
 
 @pytest.fixture(params=BY_NAME)
-def target(request: pytest.FixtureRequest) -> targets.Target:
+def target(request: pytest.FixtureRequest) -> Target:
     return available(BY_NAME[request.param])
 
 
@@ -118,7 +119,7 @@ def test_names_are_told_apart() -> None:
     assert all(target.kind in mutations.KINDS for target in targets.TARGETS)
 
 
-def test_a_target_reaches_the_readers_it_names(target: targets.Target, tmp_path: Path) -> None:
+def test_a_target_reaches_the_readers_it_names(target: Target, tmp_path: Path) -> None:
     """A valid file is read without a complaint, by the functions named."""
     called = set()
 
@@ -138,14 +139,14 @@ def test_a_target_reaches_the_readers_it_names(target: targets.Target, tmp_path:
         # A command alone may lack an argument.
         assert message == "" or target.writes, message
     names = {
-        f"{'.'.join(Path(file).relative_to(targets.ROOT).with_suffix('').parts)}.{name}"
+        f"{'.'.join(Path(file).relative_to(ROOT).with_suffix('').parts)}.{name}"
         for file, name in called
-        if Path(file).is_relative_to(targets.ROOT)
+        if Path(file).is_relative_to(ROOT)
     }
     assert set(target.readers) <= {name.replace(".__init__", "") for name in names}
 
 
-def inputs(target: targets.Target) -> st.SearchStrategy[bytes]:
+def inputs(target: Target) -> st.SearchStrategy[bytes]:
     """Valid files changed in up to four places, and now and then any bytes."""
     seeds = target.seeds()
 
@@ -160,7 +161,7 @@ def inputs(target: targets.Target) -> st.SearchStrategy[bytes]:
     return valid.map(changed) | st.binary(max_size=64)
 
 
-def hold(target: targets.Target, folder: Path, examples: int) -> None:
+def hold(target: Target, folder: Path, examples: int) -> None:
     @settings(
         max_examples=examples,
         deadline=None,
@@ -174,12 +175,12 @@ def hold(target: targets.Target, folder: Path, examples: int) -> None:
     holds()
 
 
-def test_rubbish(target: targets.Target, tmp_path: Path) -> None:
+def test_rubbish(target: Target, tmp_path: Path) -> None:
     hold(target, tmp_path, 15)
 
 
 @pytest.mark.slow
-def test_much_rubbish(target: targets.Target, tmp_path: Path) -> None:
+def test_much_rubbish(target: Target, tmp_path: Path) -> None:
     hold(target, tmp_path, 2000)
 
 
@@ -222,13 +223,13 @@ def test_found(tmp_path: Path, name: str, data: bytes) -> None:
 def test_the_promise_sees_what_breaks_it(tmp_path: Path) -> None:
     """Without this, a check that saw nothing would pass every reader."""
 
-    def breaking(read: object) -> targets.Target:
-        return targets.Target(
+    def breaking(read: object) -> Target:
+        return Target(
             name="breaking",
             readers=(),
             kind="bytes",
             seeds=list,
-            place=targets._alone("x"),
+            place=alone("x"),
             read=read,  # type: ignore[arg-type]
         )
 

@@ -10,6 +10,7 @@ import re
 import struct
 from pathlib import Path
 
+import data_targets
 import numpy as np
 import promise
 import pyarrow as pa
@@ -189,7 +190,7 @@ def test_a_vocabulary_that_lies_about_its_lengths(tmp_path: Path, length: int) -
     ],
 )
 def test_a_manifest_with_paths_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
-    facts = targets._manifest(targets._STREAMS)
+    facts = data_targets._manifest(data_targets._STREAMS)
     facts["files"][name] = "0" * 64
     facts["fingerprint"] = manifest.fingerprint_of(facts)
     (tmp_path / "manifest.json").write_text(json.dumps(facts))
@@ -200,9 +201,9 @@ def test_a_manifest_with_paths_elsewhere_is_refused(tmp_path: Path, name: str) -
 def test_a_link_out_of_a_prepared_folder_is_refused(tmp_path: Path) -> None:
     folder, secret = tmp_path / "prepared", tmp_path / "secret"
     folder.mkdir()
-    for name, data in targets._STREAMS.items():
+    for name, data in data_targets._STREAMS.items():
         (folder / name).write_bytes(data)
-    facts = targets._manifest(targets._STREAMS)
+    facts = data_targets._manifest(data_targets._STREAMS)
     assert manifest.damage(folder, facts) is None
     (folder / "tokens_train.npy").rename(secret)
     (folder / "tokens_train.npy").symlink_to(secret)
