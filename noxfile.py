@@ -21,6 +21,17 @@ import nox
 ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "project"
 FIGURES = ("1", "2", "3", "4", "5", "B")
+BASE_TESTS = (
+    *("tests/records", "tests/tables", "tests/fuzz", "tests/test_cli.py"),
+    *(
+        f"tests/repro/test_{name}.py"
+        for name in (
+            *("collect", "identity", "plan", "runner", "scorekeeping", "specs", "studies"),
+            "variants",
+        )
+    ),
+)
+"""Tests of the tier `base`; the few that need the tier `train` are skipped, with the reason."""
 TIME = "%Y%m%dT%H%M%S"
 
 nox.needs_version = ">=2024.10.9"
@@ -51,6 +62,17 @@ def _group(name: str) -> Sequence[str]:
 def _install(session: nox.Session, python: str, *what: str) -> None:
     install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     session.run(*install, "-c", str(ROOT / "constraints.txt"), *what, external=True)
+
+
+def _environment(session: nox.Session, name: str, *what: str) -> str:
+    """The Python of an environment ``.nox/NAME``, made anew with what pip is told to install."""
+    folder = ROOT / ".nox" / name
+    found = str(folder / "bin" / "python")
+    command = (sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(folder))
+    session.run(*command, external=True)
+    install = (found, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    session.run(*install, *what, external=True)
+    return found
 
 
 def _repro(session: nox.Session, *arguments: str) -> None:
@@ -242,17 +264,73 @@ def launchers(session: nox.Session) -> None:
     python = _python(session)
     pythons = {}
     for name in ("skypilot", "xmanager"):
-        folder = ROOT / ".nox" / name
-        pythons[f"SPACTOR_{name.upper()}_PYTHON"] = found = str(folder / "bin" / "python")
-        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(folder), external=True)
-        install = (found, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        session.run(*install, *_group(name), external=True)
+        pythons[f"SPACTOR_{name.upper()}_PYTHON"] = _environment(session, name, *_group(name))
     session.run(
         *(python, "-m", "pytest", "-m", "launchers", "tests/repro/test_launch.py"),
         *session.posargs,
         env=pythons,
         external=True,
     )
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Feeds every reader 100,000 inputs under atheris: hours. Passes on --runs, --seconds, names.
+
+    An input may take 10 seconds and 2 GB, a target --seconds (1800). Inputs that break a reader are
+    kept under runs/fuzz.
+    """
+    python = _python(session)
+    folder = ROOT / ".nox" / "fuzz"
+    shutil.rmtree(folder, ignore_errors=True)
+    # A folder of its own, since the project's environment is what constraints.txt says.
+    install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    session.run(*install, "--target", str(folder), "--no-deps", *_group("fuzz"), external=True)
+    out = () if _options(session.posargs, "--out") else ("--out", str(ROOT / "runs" / "fuzz"))
+    session.run(
+        *(python, str(ROOT / "tests" / "fuzz" / "campaign.py"), *out, *session.posargs),
+        env={"PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)])},
+        external=True,
+    )
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Writes requirements/*.txt, hashes of what constraints.txt names, with uv."""
+    python = Path(_environment(session, "lock", *_group("lock")))
+    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
+    session.run(str(python), "requirements/lock.py", env={"PATH": path}, external=True)
+
+
+@nox.session(default=False)
+def locked(session: nox.Session) -> None:
+    """Installs the base tier in an empty environment by hashes alone, and prints Table 2 in it.
+
+    Names of further tiers, such as `-- train`, are installed too.
+    """
+    tiers = ("base", *session.posargs)
+    files = [f"--requirement=requirements/{tier}.txt" for tier in tiers]
+    python = _environment(session, "locked", "--require-hashes", *files)
+    session.run(python, "-m", "pip", "check", external=True)
+    # From the checkout: its own build would fetch a backend that no hash is known of.
+    session.run(python, "-m", "repro", "table", "2", "--from", "published", external=True)
+
+
+@nox.session(default=False)
+def lowest(session: nox.Session) -> None:
+    """Runs the tests that need neither JAX nor TensorFlow with the lowest versions allowed."""
+    uv = Path(_environment(session, "lock", *_group("lock"))).with_name("uv")
+    listed = ROOT / ".nox" / "lowest.txt"
+    wanted = ("--resolution", "lowest-direct", "--group", "dev", "--output-file", str(listed))
+    session.run(str(uv), "pip", "compile", "--quiet", *wanted, "pyproject.toml", external=True)
+    python = _environment(session, "lowest", "--requirement", str(listed))
+    session.run(python, "-m", "pytest", *BASE_TESTS, *session.posargs, external=True)
+
+
+@nox.session(default=False)
+def licences(session: nox.Session) -> None:
+    """Writes docs/licences.md from what the installed packages say of themselves."""
+    session.run(_python(session), "requirements/licences.py", external=True)
 
 
 @nox.session

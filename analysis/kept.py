@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spactor import files
+from spactor import files, strict_json
 from spactor.errors import UserError
 
 Program = TypeVar("Program", bound=Hashable)
@@ -31,7 +31,7 @@ def load(
     if not path.is_file():
         return []
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = strict_json.loads(path.read_text("utf-8"))
         if data["format"] != form:
             raise ValueError(f"format {data['format']}")
         return [read(entry) for entry in data["programs"]]

@@ -8,7 +8,6 @@ those of SPACTOR(∞) at its last step.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from analysis.required import RequiredRun
 from figures import drawing
 from repro.records import EXAMPLE, sole_profile
 from repro.subset import Subset
+from spactor import strict_json
+from spactor.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +78,7 @@ def compute(records: pd.DataFrame) -> Result:
     """The example of the first seed in records of one source and profile.
 
     Raises:
-      UserError: the records mix profiles.
+      UserError: the records mix profiles, or hold no whole example.
     """
     source, profile = sole_profile(records) or ("", "")
     rows = records[
@@ -88,11 +89,23 @@ def compute(records: pd.DataFrame) -> Result:
     if rows.empty:
         return Result(source, profile, ())
     first = rows[rows["seed"] == rows["seed"].min()]
-    found = {
-        metric.removeprefix(EXAMPLE): json.loads(text)
-        for metric, text in zip(first["metric"], first["text"], strict=True)
-    }
-    return Result(source, profile, tuple(_stations(found)))
+    try:
+        found = {
+            metric.removeprefix(EXAMPLE): _pieces(text)
+            for metric, text in zip(first["metric"], first["text"], strict=True)
+        }
+        return Result(source, profile, tuple(_stations(found)))
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"the worked example of Figure 1 is damaged ({error!r}): collect the runs again"
+        ) from None
+
+
+def _pieces(text: str) -> list[Any]:
+    pieces = strict_json.loads(text)
+    if not isinstance(pieces, list) or not all(isinstance(one, str | int) for one in pieces):
+        raise ValueError("no list of pieces")
+    return pieces
 
 
 def _stations(found: Mapping[str, Sequence[Any]]) -> list[Station]:
@@ -131,8 +144,8 @@ def _station(
     given = filled or [None] * len(pieces)
     return Station(
         heading,
-        tuple(pieces),
-        tuple(colour or _colour(piece) for piece, colour in zip(pieces, given, strict=True)),
+        tuple(map(str, pieces)),
+        tuple(colour or _colour(str(piece)) for piece, colour in zip(pieces, given, strict=True)),
         tuple(doubted) or (False,) * len(pieces),
     )
 

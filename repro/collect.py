@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from repro import folders, identity, records, scorekeeping, series, t5x_folder
+from repro import folders, identity, provenance, records, scorekeeping, series, t5x_folder
 from repro.costs import StepFlops
 from repro.plan import Finetuning, Segment, Tree
 from repro.runner import inspect
@@ -80,7 +80,7 @@ def collect(
     Raises:
       UserError: for a damaged file, naming it and the line; or where nothing is finished.
     """
-    finished, unfinished, remarks = _sort_out(tree, runs)
+    finished, unfinished, remarks = sort_out(tree, runs)
     if not finished:
         for name, reason in unfinished.items():
             if reason not in _IN_WORDS.values():
@@ -91,34 +91,63 @@ def collect(
         )
     metrics: list[dict[str, Any]] = []
     timing: list[dict[str, Any]] = []
-    provenance = []
-    for name, done in finished.items():
-        node = tree.nodes[name]
-        folder = folders.node_folder(runs, tree.profile.name, name)
-        facts = {"node": name, "fingerprint": done}
-        if isinstance(node, Finetuning):
-            metrics += [row | facts for row in _score_rows(tree, node, folder)]
-        else:
-            for row in _series_rows(tree, node, folder):
-                (timing if row["metric"].startswith("timing/") else metrics).append(row | facts)
-            metrics += [row | facts for row in _example_rows(node, folder)]
-        record = folders.read_json(folder / folders.PROVENANCE)
-        if t5x_folder.is_one(folder):
-            record |= {"config_gin": t5x_folder.config_text(folder)}
-        provenance.append(record)
+    found = read_nodes(tree, runs, finished)
+    for node in found:
+        for row in node.rows:
+            (timing if row["metric"].startswith("timing/") else metrics).append(row)
     metrics += _divergence_rows(tree, runs)
     metrics += _cost_rows(tree, step_flops, pretraining_flops)
     metrics += _setting_rows(tree.profile)
-    metrics += _data_rows(tree, provenance)
+    metrics += _data_rows(tree, [node.provenance for node in found])
     shared = {"source": "measured", "profile": tree.profile.name}
     evaluations = records.from_rows([row | shared for row in metrics], "collected metrics")
     return Collected(
         metrics=records.combine(evaluations, select(evaluations)),
         timing=records.from_rows([row | shared for row in timing], "collected timing"),
-        provenance=tuple(provenance),
+        provenance=tuple(node.provenance for node in found),
         unfinished=unfinished,
         remarks=remarks,
     )
+
+
+@dataclass(frozen=True)
+class ReadNode:
+    """Rows of a finished node's numbers, without what all rows share, and its provenance."""
+
+    rows: list[dict[str, Any]]
+    provenance: Mapping[str, Any]
+
+
+def read_nodes(tree: Tree, runs: Path, finished: Mapping[str, str]) -> list[ReadNode]:
+    """What the files of nodes hold, given their fingerprints by name.
+
+    Raises:
+      UserError: for a damaged file, naming it and the line.
+    """
+    found = []
+    for name, done in finished.items():
+        node = tree.nodes[name]
+        folder = folders.node_folder(runs, tree.profile.name, name)
+        if isinstance(node, Finetuning):
+            rows = list(_score_rows(tree, node, folder))
+        else:
+            rows = [*_series_rows(tree, node, folder), *_example_rows(node, folder)]
+        record = provenance.read(folder / folders.PROVENANCE)
+        if t5x_folder.is_one(folder):
+            record |= {"config_gin": t5x_folder.config_text(folder)}
+        facts = {"node": name, "fingerprint": done}
+        found.append(ReadNode([row | facts for row in rows], record))
+    return found
+
+
+def read_provenance(path: Path) -> list[dict[str, Any]]:
+    """What `write` wrote of the nodes.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    known = {f"nodes[].{key}": kind for key, kind in provenance.KINDS.items()}
+    return folders.read_json(path, {"nodes": list}, {"nodes[]": dict, **known})["nodes"]
 
 
 def write(collected: Collected, folder: Path) -> tuple[Path, ...]:
@@ -130,8 +159,12 @@ def write(collected: Collected, folder: Path) -> tuple[Path, ...]:
     return folder / METRICS, folder / TIMING, folder / PROVENANCE
 
 
-def _sort_out(tree: Tree, runs: Path) -> tuple[dict[str, str], dict[str, str], tuple[str, ...]]:
-    """Fingerprints of the nodes that count, why each of the others doesn't, and remarks."""
+def sort_out(tree: Tree, runs: Path) -> tuple[dict[str, str], dict[str, str], tuple[str, ...]]:
+    """Fingerprints of the nodes that count, why each of the others doesn't, and remarks.
+
+    Raises:
+      UserError: for a damaged file, naming it and the line.
+    """
     finished: dict[str, str] = {}
     unfinished: dict[str, str] = {}
     remarks: dict[str, list[str]] = {}
@@ -335,8 +368,8 @@ def _setting(value: float | str) -> dict[str, Any]:
     return {"value": float(value), "decimals": len(digits)}
 
 
-def _data_rows(tree: Tree, provenance: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    facts = [record.get("data", {}) for record in provenance]
+def _data_rows(tree: Tree, nodes: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    facts = [record.get("data", {}) for record in nodes]
     for name in ("unigram_entropy_nats", "most_frequent_token_rate"):
         values = {fact[name] for fact in facts if name in fact}
         if len(values) > 1:

@@ -180,12 +180,13 @@ def compare_nodes(where: str, first: Path, second: Path, parameters: Parameters)
 
 
 def _recorded(folder: Path) -> Mapping[str, Any]:
-    if not (folder / folders.NODE).is_file():
+    recorded = folders.read_node(folder)
+    if not recorded:
         raise UserError(
             f"{folder} is no folder of a node (no {folders.NODE} in it): name a folder of runs, "
             "of a node, or of records"
         )
-    return folders.read_json(folder / folders.NODE)
+    return recorded
 
 
 def nodes_in(home: Path) -> dict[str, Path]:
@@ -198,7 +199,7 @@ def nodes_in(home: Path) -> dict[str, Path]:
     for path in home.rglob(folders.NODE):
         name = path.parent.relative_to(home).as_posix()
         if not name.startswith("stale/"):
-            inputs = folders.read_json(path).get("inputs", {})
+            inputs = folders.read_node(path.parent).get("inputs", {})
             begins = inputs.get("start_step", inputs.get("checkpoint_step", 0))
             found.append((begins, "suite" in inputs, name, path.parent))
     return {name: folder for _, _, name, folder in sorted(found)}

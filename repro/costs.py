@@ -59,7 +59,7 @@ def estimate(tree: Tree, flops: Mapping[str, float], runs: Path) -> Estimate:
       flops: of each node.
       runs: folder of runs; need not exist.
     """
-    measured = _measured_rates(tree, runs)
+    measured = measured_rates(tree, runs)
     if measured:
         overall = {
             kind: statistics.median(
@@ -93,7 +93,7 @@ def _kind(node: Node) -> str:
     return "finetuning" if isinstance(node, Finetuning) else "pretraining"
 
 
-def _measured_rates(tree: Tree, runs: Path) -> dict[tuple[str, str], float]:
+def measured_rates(tree: Tree, runs: Path) -> dict[tuple[str, str], float]:
     """Seconds of finished nodes that ran here in one attempt, by kind and name."""
     found = {}
     for name, node in tree.nodes.items():
@@ -101,10 +101,11 @@ def _measured_rates(tree: Tree, runs: Path) -> dict[tuple[str, str], float]:
         path = folder / folders.PROVENANCE
         if not (folder / folders.DONE).is_file() or not path.is_file():
             continue
-        record = folders.read_json(path)
+        record = provenance.read(path)
         attempts = record.get("attempts", [])
-        if record.get("machine") == provenance.machine() and len(attempts) == 1:
-            found[_kind(node), name] = float(attempts[0]["seconds"])
+        seconds = attempts[0].get("seconds", 0.0) if len(attempts) == 1 else 0.0
+        if record.get("machine") == provenance.machine() and seconds > 0:
+            found[_kind(node), name] = float(seconds)
     return found
 
 

@@ -6,16 +6,19 @@ same have the same digests, so `repro verify` can say whether data or arithmetic
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.folders import require
 from repro.step_lines import whole
+from spactor import strict_json
 from spactor.errors import UserError
 
 FILE = "digests.jsonl"
 READ = ("batch", "masks")
 """What an update read; fine-tuning has no masks."""
+_NEEDS = {"step": int, "run": str, "seed": int}
+_KNOWS = dict.fromkeys(READ, str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,20 +54,18 @@ def last(path: Path) -> dict[int, dict[str, str]]:
 
 def _line(text: str, where: str) -> Line:
     try:
-        values = json.loads(text)
-        found = Line(
-            step=values["step"],
-            run=values["run"],
-            seed=values["seed"],
-            read={name: values[name] for name in READ if name in values},
-        )
-        words = [found.run, *found.read.values()]
-        fine = all(isinstance(word, str) for word in words) and isinstance(found.seed, int)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        fine = False
-    if not fine or not isinstance(found.step, int) or found.step < 0:
+        values = strict_json.loads(text)
+        require(values, _NEEDS, _KNOWS)
+        if values["step"] < 0:
+            raise ValueError(f"step is {values['step']}")
+    except ValueError as error:
         raise UserError(
-            f"{where}: damaged, no digests of a step; mend the line, or move its folder away and "
-            "run again"
-        )
-    return found
+            f"{where}: damaged, no digests of a step ({error}); mend the line, or move its folder "
+            "away and run again"
+        ) from None
+    return Line(
+        step=values["step"],
+        run=values["run"],
+        seed=values["seed"],
+        read={name: values[name] for name in READ if name in values},
+    )

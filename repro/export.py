@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from repro import folders, identity
+from repro import folders, identity, provenance
 from repro.engines import Engine
 from repro.matrix import step_label
 from repro.plan import Finetuning, Node, Tree
@@ -87,7 +87,9 @@ def export(tree: Tree, node: Node, runs: Path, engine: Engine, target: Path) -> 
     if state.condition != "finished":
         begun = "not finished" if state.condition == "partial" else "not begun"
         raise UserError(f"{node.name} is {begun}: `repro run` trains it")
-    record = folders.read_json(folder / folders.PROVENANCE)
+    record = folders.read_json(
+        folder / folders.PROVENANCE, {"data.fingerprint": str}, provenance.KINDS
+    )
     vocabulary = _vocabulary(folders.cache_folder(runs), record["data"]["fingerprint"])
     params = engine.restore(node, folder)
     about = {name: record[name] for name in _ABOUT if name in record}

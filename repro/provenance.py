@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from repro import folders
 from repro.plan import Finetuning, Node
 
 _PACKAGES = (
@@ -33,6 +34,37 @@ _PACKAGES = (
     "scikit-learn",
     "scipy",
 )
+
+_LENGTHS = ("total_steps", "batch_size", "input_length")
+
+KINDS: folders.Kinds = {
+    **dict.fromkeys(("node", "fingerprint", "commit", "python", "machine", "device"), str),
+    **dict.fromkeys(("command", "config_gin"), str),
+    **dict.fromkeys(("packages", "seeds", "inputs", "inputs.config", "data", "data.tokens"), dict),
+    **dict.fromkeys(("seeds.pretraining", "seeds.finetuning"), int),
+    **dict.fromkeys(("inputs.start_step", "inputs.end_step", "inputs.checkpoint_step"), int),
+    "inputs.parent": str | None,
+    **dict.fromkeys([f"inputs.config.{name}" for name in _LENGTHS], int),
+    "experiments": list,
+    "experiments[]": dict,
+    "data.fingerprint": str,
+    "data.tokens.train": int,
+    **dict.fromkeys(("data.unigram_entropy_nats", "data.most_frequent_token_rate"), float),
+    "attempts": list,
+    "attempts[]": dict,
+    "attempts[].started": str,
+    "attempts[].seconds": float,
+}
+"""Types of what is read back from a record, where it is there."""
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The record of a node's run.
+
+    Raises:
+      UserError: the file is missing or damaged.
+    """
+    return folders.read_json(path, known=KINDS)
 
 
 def now() -> str:

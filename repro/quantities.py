@@ -6,9 +6,9 @@ the paper (Tables 6 to 17) and every embedded stand-in; any other is a slip of t
 
 from __future__ import annotations
 
-import csv
 import functools
 import math
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from repro import csv_files
 from spactor.data.label_metrics import INVALID_RATE, PREDICTED_CLASSES
 from spactor.data.suites import SUITES as EMBEDDED_SUITES
 from spactor.errors import UserError
@@ -62,18 +63,24 @@ class TaskMetric:
 @functools.cache
 def paper_tasks() -> tuple[TaskMetric, ...]:
     """Every task and metric of Tables 6 to 17, in the order of their columns."""
-    path = Path(__file__).parent / "published" / "tasks.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple(
-            TaskMetric(
-                row["suite"],
-                row["task"],
-                row["heading"],
-                row["metric"],
-                int(row["examples"]) if row["examples"] else None,
-            )
-            for row in csv.DictReader(file)
-        )
+    return read_tasks(Path(__file__).parent / "published" / "tasks.csv")
+
+
+def read_tasks(path: Path) -> tuple[TaskMetric, ...]:
+    """Tasks and metrics of a file such as ``published/tasks.csv``.
+
+    Raises:
+      UserError: no CSV file, a column is missing, or a number of examples is none.
+    """
+    columns = ("suite", "task", "heading", "metric", "examples")
+    found = []
+    for row in csv_files.read(path, columns).by_name():
+        suite, task, heading, metric, examples = (row[name] for name in columns)
+        if examples and not re.fullmatch(r"[0-9]{1,9}", examples):
+            raise UserError(f"{path}: {examples!r} is no number of examples; mend it")
+        count = int(examples) if examples else None
+        found.append(TaskMetric(suite, task, heading, metric, count))
+    return tuple(found)
 
 
 @functools.cache

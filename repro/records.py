@@ -32,7 +32,6 @@ as "Table 6"; a cell that the paper's text lost has neither value nor text, but 
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Iterable, Mapping
@@ -43,7 +42,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from repro import quantities
+from repro import csv_files, quantities
 from repro.subset import Subset
 from repro.subset import read as read_rows
 from spactor import files
@@ -111,6 +110,8 @@ _DTYPES = {
     pa.float64(): "float64",
     pa.bool_(): "boolean",
 }
+_MOST_ROWS = 20_000_000
+"""A thousand times what the paper's whole study gives."""
 COMPRESSION = "zstd"
 GROUP_ROWS = 2**16
 """Rows in a group of a Parquet file, which is read or passed over as a whole."""
@@ -256,30 +257,37 @@ def write(frame: pd.DataFrame, path: Path | str) -> None:
 def _read_parquet(path: Path, subset: Subset | None) -> pd.DataFrame:
     """A file's rows; the index says where in the file each is."""
     try:
+        _require_plain(path)
         table, rows = read_rows(path, subset)
         nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
         return table.to_pandas(types_mapper=nullable.get, ignore_metadata=True).set_axis(rows)
     except (pa.ArrowException, OSError, ValueError, UnicodeError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise UserError(
-            f"{path}: not a whole Parquet file ({reason}); write it again with `repro collect`"
+            f"{path}: not a whole Parquet file of records ({reason}); write it again with "
+            "`repro collect`"
         ) from error
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, strict=True)
-            header = next(rows, [])
-            listed = [row for row in rows if row]
-    except (UnicodeError, csv.Error, OSError) as error:
-        raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); export it again") from error
-    for number, row in enumerate(listed, start=1):
-        if len(row) != len(header):
-            raise UserError(
-                f"{path}: row {number} has {len(row)} fields and the header {len(header)}; mend it"
+def _require_plain(path: Path) -> None:
+    """Checks, before anything of it is read, that a file has plain columns and no endless rows."""
+    with pq.ParquetFile(path) as file:
+        # Some kilobytes can claim to hold more than memory does.
+        if file.metadata.num_rows > _MOST_ROWS:
+            raise ValueError(f"{file.metadata.num_rows:,} rows")
+        for field in file.schema_arrow:
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            plain = (
+                *(pa.types.is_string, pa.types.is_large_string, pa.types.is_boolean),
+                *(pa.types.is_integer, pa.types.is_floating, pa.types.is_null),
             )
-    return pd.DataFrame(listed, columns=header, dtype=object)
+            if not any(is_kind(kind) for is_kind in plain):
+                raise ValueError(f"column {field.name!r} has type {field.type}")
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    table = csv_files.read(path)
+    return pd.DataFrame(table.rows, columns=table.header, dtype=object)
 
 
 def _column(frame: pd.DataFrame, field: pa.Field, where: str) -> pd.Series:

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
@@ -26,6 +26,12 @@ from spactor.errors import Damaged, DamagedCheckpoint, Diverged, UserError
 Condition = Literal["new", "partial", "finished", "diverged", "stale"]
 POLL_SECONDS = 1.0
 TELL_SECONDS = 600.0
+_DIVERGENCE: folders.Kinds = {
+    "divergence": dict,
+    **dict.fromkeys(("divergence.metric", "divergence.value", "divergence.batch_digest"), str),
+    "divergence.step": int,
+    "divergence.checkpoint_step": int | None,
+}
 _IN_WORDS = {
     "new": "not begun",
     "partial": "not finished",
@@ -74,7 +80,7 @@ def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
       inputs: all or some of the node's inputs; only those given are compared.
     """
     try:
-        recorded = folders.read_if_any(folder / folders.NODE)
+        recorded = folders.read_node(folder)
     except Damaged:
         return NodeState(condition="stale", reasons=(f"its {folders.NODE} is damaged",))
     if not recorded:
@@ -90,8 +96,9 @@ def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
         return NodeState(condition="stale", reasons=tuple(reasons), recorded=recorded)
     if _ended(folder / folders.DONE, recorded):
         return NodeState(condition="finished", recorded=recorded)
-    if found := _ended(folder / folders.DIVERGED, recorded):
-        divergence = Diverged(**found["divergence"])
+    if found := _ended(folder / folders.DIVERGED, recorded, _DIVERGENCE):
+        told = found["divergence"]
+        divergence = Diverged(**{field.name: told[field.name] for field in fields(Diverged)})
         return NodeState(
             condition="diverged",
             reasons=(f"diverged: {divergence}",),
@@ -101,10 +108,12 @@ def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
     return NodeState(condition="partial", recorded=recorded)
 
 
-def _ended(path: Path, recorded: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _ended(
+    path: Path, recorded: Mapping[str, Any], needed: folders.Kinds = folders.NOTHING
+) -> Mapping[str, Any] | None:
     """What a node of the recorded fingerprint wrote at its end; none where that is damaged."""
     try:
-        found = folders.read_if_any(path)
+        found = folders.read_if_any(path, needed)
     except Damaged:
         return None
     return found if found.get("fingerprint") == recorded.get("fingerprint") else None
@@ -317,6 +326,7 @@ class Runner:
                     f"{node.name} was not begun: since this command began, {changes[0]}; "
                     "run the same command again"
                 )
+            folders.require_own(self._runs, folder)
             if state.condition == "stale":
                 self._put_aside(node.name, state)
             self._work(node, known, data, folder)
@@ -379,7 +389,7 @@ class Runner:
         )
         folders.read_or_set_aside(folder / folders.DONE)
         path = folder / folders.PROVENANCE
-        attempts = folders.read_or_set_aside(path).get("attempts", [])
+        attempts = folders.read_or_set_aside(path, provenance.KINDS).get("attempts", [])
         attempt: dict[str, Any] = {"started": provenance.now()}
         folders.write_json(path, record | {"attempts": [*attempts, attempt]})
         if isinstance(node, Finetuning) and self._engine.can_score():
@@ -469,7 +479,7 @@ class Runner:
 def _holder(folder: Path) -> Mapping[str, Any]:
     """Who runs a node; empty where nobody does, or doesn't yet say so."""
     try:
-        return folders.read_json(folder / folders.HOLDER)
+        return folders.read_json(folder / folders.HOLDER, {"process": int, "machine": str})
     except UserError:
         # Written after the lock is taken and removed before it is released.
         return {}

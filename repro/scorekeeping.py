@@ -103,7 +103,8 @@ def complete(folder: Path, node: Finetuning, data: PreparedData, engine: Engine)
     Raises:
       UserError: the node was trained on other data.
     """
-    trained_on = folders.read_json(folder / folders.NODE)["inputs"]["data"]
+    recorded = folders.read_json(folder / folders.NODE, {"inputs.data": dict})
+    trained_on = recorded["inputs"]["data"]
     if trained_on != identity.data_of(node, data.files):
         raise UserError(
             f"{folder} was trained on other examples than those of {data.folder}: name the "

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro import digest_lines, folders, scorekeeping, step_lines, t5x_folder
+from repro import digest_lines, folders, provenance, scorekeeping, step_lines, t5x_folder
 from repro.plan import Finetuning, Node, Segment
 from repro.specs import Profile
 from repro.step_lines import Series
@@ -225,7 +225,7 @@ def _unchecked(folder: Path) -> Iterator[str]:
 
 def _other_runs(node: Node, folder: Path, fingerprint: str) -> Iterator[str]:
     """Signs that something in the folder was made by another run."""
-    record = folders.read_json(folder / folders.PROVENANCE)
+    record = provenance.read(folder / folders.PROVENANCE)
     if record.get("fingerprint", fingerprint) != fingerprint:
         yield f"{folder / folders.PROVENANCE} is of another run ({record['fingerprint'][:12]})"
     if t5x_folder.is_one(folder):

@@ -30,6 +30,7 @@ from repro.matrix import (
 from repro.variants import Variant, parse_variants
 from spactor.config import DataConfig, FinetuneConfig, PretrainConfig, from_mapping
 from spactor.errors import UserError
+from spactor.files import RESERVED_NAMES
 
 Size = Literal["base", "large"]
 SIZES: tuple[str, ...] = get_args(Size)
@@ -243,14 +244,15 @@ def load_profile(name: str) -> Profile:
             "or the path of a .toml file"
         )
     path = Path(name)
-    if not _NAME.fullmatch(path.stem) or path.stem in (*profile_names(), "cache"):
+    taken = (*profile_names(), "cache")
+    if not _NAME.fullmatch(path.stem) or path.stem in RESERVED_NAMES.union(taken):
         raise UserError(
             f"{name}: a profile's file name names its folder of runs: use small letters, digits, "
-            f"- and _, and none of {', '.join((*profile_names(), 'cache'))}"
+            f"- and _, and neither a device of Windows nor one of {', '.join(taken)}"
         )
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{name}: can't read this profile ({error}): check the path") from None
     return parse_profile(path.stem, text, name)
 

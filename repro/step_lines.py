@@ -6,12 +6,11 @@ overlap. Of a step logged twice the last attempt's values hold; one line torn by
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spactor import strict_json
 from spactor.errors import UserError
 
 TIMING = "timing/"
@@ -101,19 +100,13 @@ def whole(path: Path) -> Iterator[tuple[str, str]]:
 def _entry(line: str, where: str) -> tuple[int, dict[str, float]]:
     mend = "mend the line, or move its folder away and run again"
     try:
-        values = json.loads(line, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise UserError(f"{where}: damaged, no JSON object; {mend}") from None
+        values = strict_json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{where}: damaged, no JSON object ({error}); {mend}") from None
     step = values.pop("step", None) if isinstance(values, dict) else None
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
         raise UserError(f"{where}: damaged, no step; {mend}")
     for name, value in values.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise UserError(f"{where}: damaged, {name} is {value!r}, no number; {mend}")
-        if not math.isfinite(value):
-            raise UserError(f"{where}: {name} is {value}, not finite; {mend}")
     return step, {name: float(value) for name, value in values.items()}
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(text)

@@ -8,13 +8,13 @@ writes too (`repro.step_lines.read_steps` reads both), with the answers beside t
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from repro.step_lines import TIMING, Series, overlaid
+from spactor import strict_json
 from spactor.errors import UserError
 
 CONFIG = "config.gin"
@@ -27,8 +27,12 @@ def is_one(folder: Path) -> bool:
 
 
 def config_text(folder: Path) -> str:
-    """The gin configuration the run had, for its provenance."""
-    return (folder / CONFIG).read_text("utf-8")
+    """The gin configuration the run had, for its provenance.
+
+    Raises:
+      UserError: it can't be read.
+    """
+    return _text(folder / CONFIG)
 
 
 def read_attempts(folder: Path) -> Series:
@@ -92,7 +96,7 @@ def strange_configs(folder: Path) -> Iterator[str]:
             for value in event.summary.value:
                 if value.tag != "config" or value.metadata.plugin_data.plugin_name != "text":
                     continue
-                theirs = _settings(value.tensor.string_val[0].decode("utf-8", "replace"))
+                theirs = _settings(b"".join(value.tensor.string_val).decode("utf-8", "replace"))
                 name = next(
                     (key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)), None
                 )
@@ -120,9 +124,9 @@ def read_answers(path: Path) -> list[dict[str, Any]]:
       UserError: naming file and line.
     """
     answers = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(_text(path).splitlines(), start=1):
         try:
-            record = json.loads(line)
+            record = strict_json.loads(line)
             answers.append(
                 {
                     "inputs": record["input"]["inputs_pretokenized"],
@@ -137,10 +141,17 @@ def read_answers(path: Path) -> list[dict[str, Any]]:
     return answers
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: can't be read ({error}); move its folder away") from None
+
+
 def _event_files(folder: Path) -> list[Path]:
     # The time of the start, in seconds, is in the name: oldest first, whatever the host's name.
     found = sorted(
-        folder.glob("events.out.tfevents.*"), key=lambda path: int(path.name.split(".")[3])
+        folder.glob("events.out.tfevents.[0-9]*"), key=lambda path: int(path.name.split(".")[3])
     )
     if not found:
         raise UserError(f"{folder} holds no event files of T5X: run the segment again")
@@ -149,6 +160,7 @@ def _event_files(folder: Path) -> list[Path]:
 
 def _events(path: Path) -> Iterator[Any]:
     try:
+        from google.protobuf.message import DecodeError
         from tensorboard.compat.proto import event_pb2
         from tensorboard.compat.tensorflow_stub import errors
         from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
@@ -167,7 +179,14 @@ def _events(path: Path) -> Iterator[Any]:
             if "truncated" in str(error).lower():
                 return
             raise UserError(f"{path}: damaged ({error}); move the folder away") from error
-        yield event_pb2.Event.FromString(reader.record())
+        except Exception as error:
+            # A length that no file has, which the reader takes at its word.
+            raise UserError(f"{path}: damaged ({error}); move the folder away") from error
+        try:
+            event = event_pb2.Event.FromString(reader.record())
+        except DecodeError as error:
+            raise UserError(f"{path}: damaged ({error}); move the folder away") from error
+        yield event
 
 
 def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
@@ -177,7 +196,15 @@ def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
         for value in event.summary.value:
             if value.metadata.plugin_data.plugin_name != "scalars":
                 continue
-            number = float(tensor_util.make_ndarray(value.tensor))
+            try:
+                if value.tensor.tensor_shape.dim:
+                    raise ValueError("an array")
+                number = float(tensor_util.make_ndarray(value.tensor))
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(
+                    f"{path}: {value.tag} at step {event.step} is no number ({error}); move the "
+                    "folder away"
+                ) from error
             if math.isnan(number) and value.tag.endswith(("_precision", "_recall")):
                 continue  # Nothing was judged replaced, or was: the local engine logs nothing.
             if not math.isfinite(number):

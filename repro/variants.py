@@ -33,6 +33,7 @@ from typing import Any, Literal
 
 from spactor.config import PretrainConfig, from_mapping, to_mapping
 from spactor.errors import UserError
+from spactor.files import RESERVED_NAMES
 
 PARTS = ("model", "corruption", "objective", "optimizer")
 """Tables of a size's settings that a variant may change."""
@@ -89,10 +90,11 @@ class Variant:
     handover: Handover | None = None
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or _RESERVED.fullmatch(self.name) or len(self.name) > 40:
+        taken = _RESERVED.fullmatch(self.name) or self.name in RESERVED_NAMES
+        if not _NAME.fullmatch(self.name) or taken or len(self.name) > 40:
             raise UserError(
                 f"variant {self.name!r}: a name has small letters, digits and single dashes, and "
-                "is neither hybrid nor sc and does not begin with tau"
+                "is neither hybrid nor sc nor a device of Windows, and does not begin with tau"
             )
 
     def hybrid_end(self, tau: int, last: int) -> int:

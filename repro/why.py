@@ -41,9 +41,8 @@ def recorded_files(tree: Tree, runs: Path) -> dict[str, str]:
     """Digests of the data that the nodes of a tree recorded, by path."""
     files: dict[str, str] = {}
     for name in tree.nodes:
-        path = folders.node_folder(runs, tree.profile.name, name) / folders.NODE
-        if path.is_file():
-            files |= folders.read_json(path).get("inputs", {}).get("data", {})
+        recorded = folders.read_node(folders.node_folder(runs, tree.profile.name, name))
+        files |= recorded.get("inputs", {}).get("data", {})
     return files
 
 
@@ -128,10 +127,8 @@ class _Question:
         """``node.json`` of a parent with a fingerprint, where it is or where it was set aside."""
         stale = folders.stale_folder(self.runs, self.tree.profile.name, name, fingerprint or "")
         homes = [self._folder(name), *sorted(stale.parent.glob(f"{stale.name}*"))]
-        for path in (home / folders.NODE for home in homes):
-            if path.is_file() and (found := folders.read_json(path))["fingerprint"] == fingerprint:
-                return found
-        return None
+        found = filter(None, map(folders.read_node, homes))
+        return next((one for one in found if one["fingerprint"] == fingerprint), None)
 
     def _folder(self, name: str) -> Path:
         return folders.node_folder(self.runs, self.tree.profile.name, name)

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONGEST_MESSAGE = 2000
+
 
 class UserError(Exception):
     """A mistake the user can mend; its message is one line that names the fault and the mend.
 
     The command line prints the message and exits with code 2; a library caller sees an
-    ordinary exception.
+    ordinary exception. What a message quotes from a file may hold anything, so line ends become
+    spaces, other signs that don't print are written out, and the middle of a very long one is
+    left out.
+
+    >>> print(UserError("no profile 'a\\nb\\x1b[31m': give another"))
+    no profile 'a b\\x1b[31m': give another
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_line(message))
+
+
+def _line(message: str) -> str:
+    line = " ".join(message.split())
+    if len(line) > LONGEST_MESSAGE:
+        line = f"{line[: LONGEST_MESSAGE // 2]} … {line[-LONGEST_MESSAGE // 2 :]}"
+    if not line.isprintable():
+        signs = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        line = "".join(signs)
+    return line
 
 
 class Damaged(UserError):
@@ -41,7 +61,7 @@ class Diverged(UserError):
 
     def __str__(self) -> str:
         saved = self.checkpoint_step
-        return (
+        return _line(
             f"{self.metric} became {self.value} at step {self.step} (batch {self.batch_digest}; "
             f"{'no checkpoint before it' if saved is None else f'last good checkpoint {saved}'}): "
             "lower the learning rate, or look at the data of that step"

@@ -20,7 +20,16 @@ _TROUBLE = {
     errno.ENFILE: "too many open files",
     errno.EIO: "the disk reports an error",
     errno.ENOMEM: "the memory is full",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOTDIR: "a file lies where a folder should be",
+    errno.EISDIR: "a folder lies where a file should be",
+    errno.ELOOP: "the link leads back to itself",
 }
+
+RESERVED_NAMES = frozenset(
+    {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
+)
+"""Names that mean devices on Windows, whatever their ending."""
 
 
 def write_atomically(path: Path | str, content: bytes) -> None:
@@ -36,7 +45,9 @@ def write_atomically(path: Path | str, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file:
+            temporary.unlink(missing_ok=True)
+            # "x", so that a link that lies there in wait is not followed.
+            with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -26,6 +26,7 @@ from flax import traverse_util
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from spactor import strict_json
 from spactor.config import ModelConfig
 from spactor.data.vocabulary import EOS_ID, PAD_ID
 from spactor.errors import UserError
@@ -308,7 +309,7 @@ def _params(file: Any, model: ModelConfig, path: Path) -> Params:
 
 def _check_config(path: Path, model: ModelConfig) -> None:
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = strict_json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: can't be read ({error}): give a folder in the Hugging Face format"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import (
     AddedToken,
@@ -23,7 +22,7 @@ from tokenizers import (
 )
 
 from spactor.config import NUM_SENTINELS
-from spactor.data.vocabulary import EOS_ID, PAD_ID, UNK_ID
+from spactor.data.vocabulary import EOS_ID, PAD_ID, UNK_ID, processor
 from spactor.errors import UserError
 
 SENTENCEPIECE_FILE = "spiece.model"
@@ -74,23 +73,29 @@ def tokenizer_files(model: bytes, vocab_size: int) -> dict[str, bytes]:
     }
     return {
         SENTENCEPIECE_FILE: model,
-        TOKENIZER_FILE: _serialised_tokenizer(proto).encode(),
+        TOKENIZER_FILE: _tokenizer(proto).encode(),
         CONFIG_FILE: (json.dumps(config, indent=2, sort_keys=True) + "\n").encode(),
     }
 
 
 def _parsed(model: bytes) -> Any:
     """The model's definition, as a message of protocol buffers."""
-    try:
-        sentencepiece.SentencePieceProcessor(model_proto=model)
-    except RuntimeError:
-        raise UserError(
-            "the vocabulary is no SentencePiece model: give the file the model was trained with"
-        ) from None
+    processor(model)
     proto = _DEFINITIONS.ModelProto.FromString(model)
     if proto.trainer_spec.model_type != _DEFINITIONS.TrainerSpec.UNIGRAM:
         raise UserError("the vocabulary is no unigram model, and every T5's is: train it as one")
     return proto
+
+
+def _tokenizer(proto: Any) -> str:
+    try:
+        return _serialised_tokenizer(proto)
+    except Exception as error:
+        # The library has no class of its own for what it refuses.
+        raise UserError(
+            f"the vocabulary can't be made a tokenizer ({error}): give the file the model was "
+            "trained with"
+        ) from error
 
 
 def _serialised_tokenizer(proto: Any) -> str:

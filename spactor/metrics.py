@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from spactor import files
+from spactor import files, strict_json
 from spactor.objective import Metrics
 
 METRICS, DIGESTS = "metrics.jsonl", "digests.jsonl"
@@ -55,7 +55,7 @@ def logged_steps(path: Path) -> list[int]:
 
 def _is_entry(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line)["step"], int)
+        return isinstance(strict_json.loads(line.decode())["step"], int)
     except (ValueError, TypeError, KeyError):
         return False
 

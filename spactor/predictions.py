@@ -8,14 +8,14 @@ machine without TensorFlow can train and decode, and another one score.
 from __future__ import annotations
 
 import io
-import zipfile
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spactor import files
+from spactor import files, numpy_files
 from spactor.errors import UserError
 
 FOLDER = "predictions"
@@ -67,9 +67,8 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
     """
     path = _path(folder, step)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {task: arrays[task] for task in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        return numpy_files.read_archive(path)
+    except ValueError as error:
         raise UserError(
             f"{path}: predictions can't be read ({error}): move its node's folder away and run "
             "again"
@@ -88,7 +87,8 @@ def tasks(folder: Path, step: int) -> tuple[str, ...]:
 
 def _steps(folder: Path) -> Iterator[int]:
     for path in (folder / FOLDER).glob("[0-9]*.npz"):
-        yield int(path.stem)
+        if re.fullmatch("[0-9]{1,18}", path.stem):
+            yield int(path.stem)
 
 
 def _path(folder: Path, step: int) -> Path:

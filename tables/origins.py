@@ -359,7 +359,8 @@ class _Nodes:
         step = entry.get("inputs", {}).get("checkpoint_step")
         at = "" if step is None else f" to its checkpoint at step {step}"
         if chain:
-            yield f"  pre-trained{at}: {' > '.join(str(one['node']) for one in reversed(chain))}"
+            names = [str(one.get("node", "?")) for one in reversed(chain)]
+            yield f"  pre-trained{at}: {' > '.join(names)}"
         else:
             yield f"  pre-trained{at}: by a node that is not in the provenance"
         commits = dict.fromkeys(str(one.get("commit", "unknown")) for one in (entry, *chain))
@@ -390,10 +391,15 @@ class _Nodes:
         """The nodes behind a node, nearest first."""
         seen: set[str] = set()
         parent = entry.get("inputs", {}).get("parent")
-        while parent and parent in self._by_fingerprint and parent not in seen:
+        while isinstance(parent, str) and parent in self._by_fingerprint and parent not in seen:
             seen.add(parent)
             yield self._by_fingerprint[parent]
             parent = self._by_fingerprint[parent].get("inputs", {}).get("parent")
+
+
+def of_node(provenance: Provenance, node: str) -> list[str]:
+    """Lines on the run of one node."""
+    return list(_Nodes(provenance).describe(node, ""))
 
 
 def _of(records: pd.DataFrame, size: str) -> pd.DataFrame:
@@ -413,6 +419,7 @@ __all__ = [
     "Origin",
     "ScoredRun",
     "explain",
+    "of_node",
     "printed_scores",
     "scored_runs",
     "trace",

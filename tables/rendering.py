@@ -51,6 +51,10 @@ _LATEX = {
     "…": r"\dots{}",
     "’": "'",
 }
+_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\|["})
+_FORMULA = tuple("=+-@\t\r")
+"""How a cell begins that a spreadsheet computes instead of showing it."""
+_NUMBER = re.compile(r"[-+]?[0-9.,]+(e[-+]?[0-9]+)?( ± [0-9.]+)?( ?%)?")
 _RAISED_OR_LOWERED = re.compile(r"([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)|([₀₁₂₃₄₅₆₇₈₉]+)")
 
 
@@ -108,9 +112,9 @@ def _text_block(table: Table) -> str:
 
 def _markdown(table: Table) -> str:
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+        return "| " + " | ".join(map(_markdown_text, cells)) + " |"
 
-    lines = [table.caption]
+    lines = [_markdown_text(table.caption)]
     for block in table.blocks():
         every = (*block.label_columns, *block.columns)
         left = [column in block.label_columns or column.words for column in every]
@@ -119,8 +123,19 @@ def _markdown(table: Table) -> str:
         for row in block.rows:
             cells = [cell.text(lambda mean: f"**{mean}**") for cell in row.cells]
             lines.append(line([*row.labels, *cells]))
-    notes = ["", *(f"- {note}" for note in table.footnotes)] if table.footnotes else []
+    notes = (
+        ["", *(f"- {_markdown_text(note)}" for note in table.footnotes)] if table.footnotes else []
+    )
     return "\n".join([*lines, *notes]) + "\n"
+
+
+def _markdown_text(text: str) -> str:
+    """Text in one cell, without HTML, links or pictures of its own.
+
+    >>> _markdown_text("a|b <i> [x](y)")
+    'a\\\\|b &lt;i> \\\\[x](y)'
+    """
+    return " ".join(text.split()).replace("<", "&lt;").translate(_MARKDOWN)
 
 
 def _latex_text(text: str) -> str:
@@ -130,7 +145,8 @@ def _latex_text(text: str) -> str:
     '1.6$\\\\times$10$^{4}$ \\\\& $\\\\lambda$$_{1}$'
     """
     pieces = []
-    for piece in filter(None, _RAISED_OR_LOWERED.split(text)):
+    # An empty line would end the paragraph, and with it the table.
+    for piece in filter(None, _RAISED_OR_LOWERED.split(" ".join(text.split()))):
         kind = _RAISED_OR_LOWERED.fullmatch(piece)
         if kind:
             sign = "^" if kind[1] else "_"
@@ -258,8 +274,19 @@ def _csv_numbers(cell: Cell) -> list[object]:
 
 def _csv_lines(lines: list[list[object]]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(lines)
+    csv.writer(out, lineterminator="\n").writerows(map(_csv_value, line) for line in lines)
     return out.getvalue()
+
+
+def _csv_value(value: object) -> object:
+    """A value as it is, but text that a spreadsheet would run as a formula behind an apostrophe.
+
+    >>> [_csv_value(v) for v in ("=1+1", "-0.57", "-0.57 ± 0.1", "@x", -2.5)]
+    ["'=1+1", '-0.57', '-0.57 ± 0.1', "'@x", -2.5]
+    """
+    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
 
 
 @functools.cache

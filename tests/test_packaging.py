@@ -73,7 +73,47 @@ def test_ci_runs_what_the_readme_tells() -> None:
     wanted = {"reproduce", "tests", "lint", "types", "table2", "table3", "table4", "figures"}
     wanted |= {"compiled", "compile_flops", "compile_t5x"}
     wanted |= {"bench", "browser", "crosscheck", "launchers", "rebuild", "soak", "study"}
-    wanted |= {"t5x_smoke"}
+    wanted |= {"t5x_smoke", "fuzz", "lock", "locked", "lowest", "licences"}
     assert wanted | {"trend", "report", "smoke", "tables"} == set(sessions)
     called = re.search(r"nox -s (.*)", script)
     assert called and {"tests", "compiled", "crosscheck", "lint", "smoke"} <= set(called[1].split())
+
+
+def pinned(path: Path) -> dict[str, str]:
+    found = re.findall(r"^([\w.-]+)==([\w.+-]+)", path.read_text("utf-8"), re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in found}
+
+
+TIERS = {
+    "base": (),
+    "train": EXTRAS["train"],
+    "tpu-compile": EXTRAS["tpu-compile"],
+    "dev": PROJECT["dependency-groups"]["dev"],
+}
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_hashes_are_of_the_versions_that_constraints_pin(tier: str) -> None:
+    """`python -m nox -s lock` writes them; a tier is installed behind those it needs."""
+    home = ROOT / "requirements"
+    text = (home / f"{tier}.txt").read_text("utf-8")
+    constraints, found = pinned(ROOT / "constraints.txt"), pinned(home / f"{tier}.txt")
+    assert found and found.items() <= constraints.items()
+    behind = {**pinned(home / "base.txt"), **({} if tier == "base" else pinned(home / "train.txt"))}
+    needed = [*PROJECT["project"]["dependencies"], *TIERS[tier]]
+    assert {canonicalize_name(Requirement(text).name) for text in needed} <= {*behind, *found}
+    # Every requirement has a hash, and no line says where to fetch it.
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    entries = re.split(r"\n(?=\S)", "\n".join(lines))
+    assert len(entries) == len(found) and all("--hash=sha256:" in entry for entry in entries)
+    assert not [line for line in lines if not re.match(r"[\w.-]+==|    --hash=sha256:", line)]
+
+
+def test_the_page_of_licences_is_up_to_date() -> None:
+    """`python -m nox -s licences` writes it."""
+    page = (ROOT / "docs" / "licences.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (.+) \|$", page, re.MULTILINE)[2:]
+    listed = {canonicalize_name(name): version for name, version, _ in rows}
+    assert listed == pinned(ROOT / "constraints.txt") and len(rows) == len(listed)
+    # Whoever joins it is to be looked at.
+    assert [name for name, _, licence in rows if licence == "not stated"] == ["namex"]

@@ -130,7 +130,7 @@ def measured(source: str, profile: str, runs: Path, reads: Subset | None = None)
         timing=_published_experiments(records.read(timing, reads))
         if timing.is_file() and timing != metrics
         else None,
-        provenance=folders.read_json(provenance)["nodes"] if provenance.is_file() else (),
+        provenance=collect.read_provenance(provenance) if provenance.is_file() else (),
         output=output,
     )
 

@@ -75,8 +75,9 @@ def prepare(
     chosen = tree_of(profile, engine=engine).profile
     cache = folders.cache_folder(runs)
     DataSource.of(chosen, None, data_dir).require_here(chosen)
+    preparing = engine_for(chosen, cache, data_dir=data_dir)
     folders.open_runs(runs, create=True)
-    found = engine_for(chosen, cache, data_dir=data_dir).prepare(chosen, cache, print)
+    found = preparing.prepare(chosen, cache, print)
     print(f"prepared data: {found.folder}")
 
 

@@ -63,7 +63,7 @@ class LocalEngine:
     ) -> None:
         """Pre-trains or fine-tunes through ``spactor``."""
         self._set_up()
-        label = folders.read_json(folder / folders.NODE)["fingerprint"]
+        label = folders.read_node(folder)["fingerprint"]
         if isinstance(node, Finetuning):
             from spactor import scoring
             from spactor.finetuning import FinetuneJob, finetune

@@ -14,13 +14,12 @@ the paper is damaged, the record has a note.
 
 from __future__ import annotations
 
-import csv
 import functools
 from pathlib import Path
 
 import pandas as pd
 
-from repro import records
+from repro import csv_files, records
 from spactor.errors import UserError
 
 TABLES = tuple(range(1, 18))
@@ -44,7 +43,7 @@ def load(table: int) -> pd.DataFrame:
     """
     if table not in TABLES:
         raise UserError(f"the paper has no table {table}; it has 1 to {TABLES[-1]}")
-    return _read(f"table{table}.csv", f"Table {table}").copy()
+    return _kept(f"table{table}.csv", f"Table {table}").copy()
 
 
 def load_finetuning() -> pd.DataFrame:
@@ -54,7 +53,7 @@ def load_finetuning() -> pd.DataFrame:
     >>> float(frame.loc["finetuning/flan/learning_rate", "value"])
     0.0005
     """
-    return _read("finetuning.csv", FINETUNING_PLACE).copy()
+    return _kept("finetuning.csv", FINETUNING_PLACE).copy()
 
 
 def load_prose() -> pd.DataFrame:
@@ -64,7 +63,7 @@ def load_prose() -> pd.DataFrame:
     >>> float(frame.loc["trend/slope", "value"]), frame.loc["trend/slope", "place"]
     (-6.9e-05, 'Appendix B')
     """
-    return _read("prose.csv", "").copy()
+    return _kept("prose.csv", "").copy()
 
 
 def load_all() -> pd.DataFrame:
@@ -78,11 +77,20 @@ def _everything() -> pd.DataFrame:
 
 
 @functools.cache
-def _read(name: str, place: str) -> pd.DataFrame:
-    path = _FOLDER / name
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [
-            {"place": place, **row, "source": "published", "profile": "paper"}
-            for row in csv.DictReader(file)
-        ]
+def _kept(name: str, place: str) -> pd.DataFrame:
+    return read(_FOLDER / name, place)
+
+
+def read(path: Path, place: str) -> pd.DataFrame:
+    """Records of a file of published numbers.
+
+    Args:
+      path: of the file.
+      place: where the paper prints them, if no column says so.
+
+    Raises:
+      UserError: no CSV file, or its rows are no valid records.
+    """
+    fixed = {"source": "published", "profile": "paper"}
+    rows = ({"place": place, **row, **fixed} for row in csv_files.read(path).by_name())
     return records.from_rows(rows, str(path))

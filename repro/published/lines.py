@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from repro import csv_files
 from spactor.errors import UserError
 
 _FOLDER = Path(__file__).parent
@@ -34,16 +34,25 @@ def line_of(record: Any) -> tuple[str, int]:
     key = tuple(
         "" if pd.isna(getattr(record, part)) else str(getattr(record, part)) for part in _KEY
     )
-    if not (_FOLDER / name).is_file() or key not in _lines(name):
+    if not (_FOLDER / name).is_file() or key not in _kept(name):
         raise UserError(
             f"no file in repro/published holds {record.metric} of {record.place or 'no place'}; "
             "explain a record that `published.load` gave"
         )
-    return f"repro/published/{name}", _lines(name)[key]
+    return f"repro/published/{name}", _kept(name)[key]
 
 
 @functools.cache
-def _lines(name: str) -> dict[tuple[str, ...], int]:
-    with (_FOLDER / name).open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        return {tuple(row[part] for part in _KEY): rows.line_num for row in rows}
+def _kept(name: str) -> dict[tuple[str, ...], int]:
+    return numbered(_FOLDER / name)
+
+
+def numbered(path: Path) -> dict[tuple[str, ...], int]:
+    """Lines of a file of published numbers by what they are of.
+
+    Raises:
+      UserError: no CSV file, or a column is missing.
+    """
+    table = csv_files.read(path, _KEY)
+    named = (tuple(row[part] for part in _KEY) for row in table.by_name())
+    return dict(zip(named, table.lines, strict=True))

@@ -212,7 +212,7 @@ def _flops(inputs: Mapping[str, Any]) -> float | None:
     config = inputs.get("config") or {}
     if inputs.get("kind") == "finetuning":
         steps = config.get("total_steps", 0)
-        changed = {name: config.get(name) for name in ("batch_size", "input_length")}
+        changed = {name: config[name] for name in ("batch_size", "input_length") if name in config}
         model = json.dumps(inputs.get("pretraining"), sort_keys=True)
         of_step = _step_flops(model, json.dumps(changed), "span_corruption")
     else:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spactor import numpy_files
 from spactor.data import epochs, manifest
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
@@ -52,7 +53,9 @@ def load_arrays(folder: Path) -> TokenArrays:
     if wrong:
         raise UserError(f"{wrong}: run 'repro prepare' to build it again")
     try:
-        streams = [np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in _FILES]
+        streams = [numpy_files.read_array(folder / name) for name in _FILES]
+        if any(stream.ndim != 1 or stream.dtype.kind not in "iu" for stream in streams):
+            raise ValueError("no stream of tokens")
         return TokenArrays(
             train=streams[0],
             validation=streams[1],
@@ -66,7 +69,7 @@ def load_arrays(folder: Path) -> TokenArrays:
             unigram_entropy_nats=float(facts["unigram_entropy_nats"]),
             most_frequent_token_rate=float(facts["most_frequent_token_rate"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{folder}: the prepared data cannot be read; run 'repro prepare' to build it again"
         ) from error

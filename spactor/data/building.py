@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from typing import Any
 import filelock
 import numpy as np
 
+from spactor import strict_json
 from spactor.data import manifest
 from spactor.errors import UserError
 from spactor.files import make_durable, refused, write_atomically
@@ -89,7 +91,13 @@ def disk_errors(cache: Path) -> Iterator[None]:
 
 
 def folder_of(cache: Path, fingerprint: str) -> Path:
-    """Where the prepared data with this fingerprint lie, if they do."""
+    """Where the prepared data with this fingerprint lie, if they do.
+
+    Raises:
+      UserError: it is no fingerprint, but may be a way out of the cache.
+    """
+    if not re.fullmatch("[0-9a-f]+", fingerprint):
+        raise UserError(f"{fingerprint!r} is no fingerprint of prepared data: run 'repro prepare'")
     return cache / f"corpus-{fingerprint[:12]}"
 
 
@@ -101,11 +109,11 @@ def find(cache: Path, key: str, report: Report) -> Path | None:
     """The folder with this key, complete and verified, or None."""
     lookup = _lookup_file(cache, key)
     try:
-        fingerprint = json.loads(lookup.read_text(encoding="utf-8"))["fingerprint"]
+        fingerprint = strict_json.loads(lookup.read_text(encoding="utf-8"))["fingerprint"]
         folder = folder_of(cache, fingerprint)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, UserError):
         report(f"{lookup}: damaged; preparing the data again")
         return None
     try:

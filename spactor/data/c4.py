@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 
+from spactor import strict_json
 from spactor.data import host_tensorflow, manifest, vocabulary
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
@@ -154,7 +154,7 @@ def _lines(path: Path) -> Iterator[list[str]]:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for line in file:
                 row += 1
-                texts.append(json.loads(line)["text"])
+                texts.append(strict_json.loads(line)["text"])
                 if not isinstance(texts[-1], str):
                     raise TypeError("no text")
                 if len(texts) == _DOCUMENTS:

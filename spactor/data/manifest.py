@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spactor import files
+from spactor import files, strict_json
 from spactor.errors import UserError
 
 FORMAT = 1
@@ -58,8 +58,11 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE_NAME
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = strict_json.loads(path.read_text(encoding="utf-8"))
         fine = manifest["format"] == FORMAT and manifest["fingerprint"] == fingerprint_of(manifest)
+        files = manifest["files"]
+        if not all(map(_is_inside, files)) or not all(isinstance(d, str) for d in files.values()):
+            raise ValueError
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}): run 'repro prepare'"
@@ -73,12 +76,28 @@ def read(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def _is_inside(name: str) -> bool:
+    """Whether a path of the manifest is one below its folder, and nothing else.
+
+    >>> [_is_inside(name) for name in ("a/b.npy", "../a", "/a", "a//b", "a\\\\b", "c:/a", "")]
+    [True, False, False, False, False, False, False]
+    """
+    parts = name.split("/")
+    return all(part not in ("", ".", "..") and part.isprintable() for part in parts) and not (
+        set(name) & set("\\:")
+    )
+
+
 def damage(folder: Path, manifest: Mapping[str, Any], only: tuple[str, ...] = ()) -> str | None:
     """Says what is wrong with the listed files (or with ``only`` some), or None."""
     files: Mapping[str, str] = manifest["files"]
     for name in only or sorted(files):
         path = folder / name
+        if name not in files:
+            return f"{folder / FILE_NAME} lists no {name}"
         try:
+            if not path.resolve().is_relative_to(folder.resolve()):
+                return f"{path} leads out of its folder"
             if digest_of_file(path) != files[name]:
                 return f"{path} has changed since it was written"
         except FileNotFoundError:

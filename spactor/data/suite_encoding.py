@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from spactor.data import suite_tokens, suites, vocabulary
-from spactor.data.suites.base import Suite
+from spactor.data.suites.base import Suite, read_lines
 from spactor.data.vocabulary import VocabularyFacts
 
 
@@ -27,8 +26,7 @@ def write(folder: Path, suite: Suite, model: bytes, facts: VocabularyFacts) -> N
     for task in suite.tasks:
         for split in ("train", "validation"):
             path = folder / suites.examples_file(suite.name, task.name, split)
-            with path.open(encoding="utf-8") as file:
-                lines = [json.loads(line) for line in file]
+            lines = read_lines(path, ("inputs", "targets"))
             if not lines:
                 break  # A task without examples is in no mixture.
             for side in ("inputs", "targets"):

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from spactor import numpy_files
 from spactor.data import manifest
 from spactor.data.vocabulary import EOS_ID
 from spactor.errors import UserError
@@ -32,6 +33,19 @@ class Ragged:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def is_whole(self) -> bool:
+        """Whether the offsets cut all of the tokens, in order."""
+        tokens, offsets = self.tokens, self.offsets
+        return (
+            (tokens.ndim, offsets.ndim) == (1, 1)
+            and tokens.dtype.kind in "iu"
+            and offsets.dtype.kind in "iu"
+            and len(offsets) > 0
+            and offsets[0] == 0
+            and offsets[-1] == len(tokens)
+            and bool(np.all(offsets[1:] >= offsets[:-1]))
+        )
 
     def padded(self, length: int) -> np.ndarray:
         """int32[rows, length] as T5 makes them: cut to length - 1, eos, then padding.
@@ -86,12 +100,25 @@ def read(folder: Path, suite: str) -> SuiteTokens:
         raise UserError(f"{folder} holds no examples of suite {suite!r}: prepare the data again")
     if wrong := manifest.damage(folder, facts, only=(name,)):
         raise UserError(f"{wrong}: run 'repro prepare' to build it again")
+    try:
+        return _suite_tokens(numpy_files.read_archive(folder / name))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder / name}: damaged ({error}); run 'repro prepare' to build it again"
+        ) from error
+
+
+def _suite_tokens(arrays: Mapping[str, np.ndarray]) -> SuiteTokens:
     rows: dict[tuple[str, str, str], Ragged] = {}
-    with np.load(folder / name, allow_pickle=False) as arrays:
-        for key in arrays.files:
-            if key == TARGET_LENGTH or key.endswith("_offsets"):
-                continue
-            task, split, side = key.split("/")
-            rows[task, split, side] = Ragged(arrays[key], arrays[f"{key}_offsets"])
-        length = int(arrays[TARGET_LENGTH])
-    return SuiteTokens(target_length=length, rows=MappingProxyType(rows))
+    for key in arrays:
+        if key == TARGET_LENGTH or key.endswith("_offsets"):
+            continue
+        task, split, side = key.split("/")
+        ragged = Ragged(arrays[key], arrays[f"{key}_offsets"])
+        if not ragged.is_whole():
+            raise ValueError(f"{key} and its offsets don't fit")
+        rows[task, split, side] = ragged
+    length = arrays[TARGET_LENGTH]
+    if length.shape or length.dtype.kind not in "iu" or not 0 < length < 2**20:
+        raise ValueError(f"{TARGET_LENGTH} is {length}")
+    return SuiteTokens(target_length=int(length), rows=MappingProxyType(rows))

@@ -7,12 +7,12 @@ is chunk i of the arrays. T5X reads the Task; the local engine reads the arrays.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from spactor.data import host_tensorflow, manifest
+from spactor.data.suites.base import read_lines
 from spactor.data.vocabulary import seqio_vocabulary
 
 DOCSTRINGS_TASK = "spactor_docstrings"
@@ -29,8 +29,7 @@ def lines_dataset(
     """A `tf.data.Dataset` over JSON lines, in file order; a ``FunctionDataSource``'s function."""
     del shuffle_files, seed  # There is one file per split.
     tf, _ = host_tensorflow.tensorflow_text()
-    with files[split].open(encoding="utf-8") as file:
-        fields = [json.loads(line) for line in file]
+    fields = read_lines(files[split], keys)
     # Slices of a tensor, because a generator in Python serves ten times fewer a second.
     return tf.data.Dataset.from_tensor_slices(
         {key: tf.constant([line[key] for line in fields], tf.string) for key in keys}

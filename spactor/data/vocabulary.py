@@ -208,6 +208,22 @@ def encode(model: bytes, texts: Sequence[str], facts: VocabularyFacts) -> np.nda
     return encode_each(model, texts, facts)[0]
 
 
+def processor(model: bytes) -> Any:
+    """SentencePiece's reader of a serialised model.
+
+    Raises:
+      UserError: it is none.
+    """
+    import sentencepiece
+
+    try:
+        return sentencepiece.SentencePieceProcessor(model_proto=model)
+    except RuntimeError:
+        raise UserError(
+            "the vocabulary is no SentencePiece model: give the file the model was trained with"
+        ) from None
+
+
 def piece_names(model: bytes, facts: VocabularyFacts, ids: Sequence[int]) -> list[str]:
     """Ids as people read them: pieces as SentencePiece writes them, [S0] …, [M], [eos].
 
@@ -216,12 +232,15 @@ def piece_names(model: bytes, facts: VocabularyFacts, ids: Sequence[int]) -> lis
       facts: of it.
       ids: of any kind but padding's rows.
     """
-    import sentencepiece
-
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    reader = processor(model)
     named = {EOS_ID: "[eos]", PAD_ID: "[pad]", facts.mask_token_id: "[M]"}
     named |= {facts.sentinel_id(index): f"[S{index}]" for index in range(facts.extra_ids)}
-    return [named.get(int(i)) or processor.id_to_piece(int(i)) for i in ids]
+    if wrong := [int(i) for i in ids if int(i) not in named and not 0 <= i < len(reader)]:
+        raise UserError(
+            f"the vocabulary has {len(reader)} pieces and none of id {wrong[0]}: give the file the "
+            "model was trained with"
+        )
+    return [named.get(int(i)) or reader.id_to_piece(int(i)) for i in ids]
 
 
 def seqio_vocabulary(folder: Path) -> Any:

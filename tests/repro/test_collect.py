@@ -180,7 +180,7 @@ def test_the_last_line_of_a_step_holds(tmp_path: Path) -> None:
         ('{"step": -1, "x": 1}', "no step"),
         ('{"step": 2, "x": "high"}', "x is 'high', no number"),
         ('{"step": 2, "x": NaN}', "no JSON object"),
-        ('{"step": 2, "x": 1e999}', "x is inf, not finite"),
+        ('{"step": 2, "x": 1e999}', "1e999 is no finite number"),
         ('{"step": 2, "x": 1}}', "no JSON object"),
     ],
 )
@@ -516,6 +516,7 @@ def test_faulty_event_files_are_named(
 
 def test_a_folder_that_t5x_wrote_is_read_as_t5x_writes(tree: Tree, finished: Path) -> None:
     """The segment's numbers as T5X would have left them: event files, no metrics.jsonl."""
+    pytest.importorskip("jax")  # Of the tier `train`, as are the event files.
     folder = folder_of(finished, FIRST)
     before = collected(tree, finished).metrics
     logged = step_lines.read_steps(folder / "metrics.jsonl")

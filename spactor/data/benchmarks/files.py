@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from spactor import strict_json
 from spactor.errors import UserError
 
 _MEND = "take the file from the release again"
@@ -49,8 +49,8 @@ def json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     # Not splitlines: the texts hold U+2028 and its like.
     for row, line in enumerate(lines(path), start=1):
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
+            value = strict_json.loads(line)
+        except ValueError:
             raise fault(path, row, "damaged, no JSON") from None
         yield row, _object(path, row, value)
 
@@ -62,8 +62,8 @@ def json_examples(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
       UserError: the file is missing or is none.
     """
     try:
-        content = json.loads(_text(path))
-    except (ValueError, RecursionError) as error:
+        content = strict_json.loads(_text(path))
+    except ValueError as error:
         row = getattr(error, "lineno", 1)
         raise UserError(f"{path}, line {row:,}: damaged, no JSON: {_MEND}") from None
     examples = content.get("examples") if isinstance(content, dict) else None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from spactor import strict_json
 from spactor.data.benchmarks.base import TfdsTask
 from spactor.errors import UserError
 
@@ -40,7 +40,7 @@ def rows_in(path: Path) -> Mapping[str, int]:
     """
     mend = "prepare the data set again with TensorFlow Datasets"
     try:
-        splits = json.loads((path / _INFO).read_text("utf-8"))["splits"]
+        splits = strict_json.loads((path / _INFO).read_text("utf-8"))["splits"]
         lengths = {
             str(split["name"]): [int(length) for length in split["shardLengths"]]
             for split in splits

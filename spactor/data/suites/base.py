@@ -6,10 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from spactor import strict_json
 from spactor.data.corpus import Document
+from spactor.errors import UserError
 
 Split = Literal["train", "validation"]
 SPLITS: tuple[Split, ...] = ("train", "validation")
@@ -61,6 +64,32 @@ class Example:
             "evidence": self.evidence,
         }
         return json.dumps(fields)
+
+
+def read_lines(path: Path, keys: Sequence[str]) -> list[dict[str, str]]:
+    """Some fields of each line of a file of JSON lines, such as of examples.
+
+    Raises:
+      UserError: the file can't be read, or a line lacks a field or has no text there.
+    """
+    mend = "run 'repro prepare'"
+    found = []
+    try:
+        # Not splitlines: the texts may hold U+2028 and its like.
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}): {mend}") from None
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            value = strict_json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: damaged ({error}): {mend}") from None
+        if not isinstance(value, dict) or not all(isinstance(value.get(k), str) for k in keys):
+            raise UserError(f"{path}, line {number}: no texts {', '.join(keys)}: {mend}")
+        found.append({key: value[key] for key in keys})
+    return found
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import collections
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from spactor.data import suites
-from spactor.data.suites.base import SPLITS
-from spactor.errors import UserError
+from spactor.data.suites.base import SPLITS, read_lines
 
 
 @dataclass(frozen=True)
@@ -75,13 +73,7 @@ def describe(folder: Path) -> list[TaskDescription]:
 
 def _answers(folder: Path, suite: str, task: str, split: str) -> collections.Counter[str]:
     path = folder / suites.examples_file(suite, task, split)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}): run 'repro prepare'"
-        ) from error
-    counts = collections.Counter(json.loads(line)["targets"] for line in lines)
+    counts = collections.Counter(line["targets"] for line in read_lines(path, ("targets",)))
     return collections.Counter(dict(counts.most_common()))
 
 

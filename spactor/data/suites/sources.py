@@ -6,7 +6,7 @@ import functools
 import itertools
 from collections.abc import Mapping, Sequence
 
-from spactor.data import corpus
+from spactor.data import corpus, vocabulary
 from spactor.data.occurrences import Occurrences
 from spactor.data.suites.base import Source, Split
 
@@ -23,9 +23,7 @@ def sources(
       documents: of every split of the corpus.
       model: a serialised SentencePiece vocabulary.
     """
-    import sentencepiece
-
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    processor = vocabulary.processor(model)
 
     @functools.cache
     def pieces(text: str) -> int:

@@ -1,0 +1,293 @@
+"""Files of strangers: no pickle is loaded, nothing is written elsewhere, names stay names."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import pickle
+import re
+import struct
+from pathlib import Path
+
+import data_targets
+import numpy as np
+import promise
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import readers
+import targets
+
+from repro import folders, records, specs
+from spactor import files, predictions
+from spactor.data import building, manifest
+from spactor.errors import UserError
+
+UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+UNPICKLERS |= {"yaml", "torch", "jsonpickle"}
+FORBIDDEN = {"read_pickle", "to_pickle", "fromfile", "loadtxt", "genfromtxt", "eval", "exec"}
+FORBIDDEN |= {"system", "popen", "unsafe_load", "full_load", "extractall", "unpack_archive"}
+SOURCES = sorted(
+    path for package in readers.PACKAGES for path in (readers.ROOT / package).rglob("*.py")
+)
+
+
+def called(path: Path) -> list[tuple[str, ast.Call]]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            function = node.func
+            name = function.attr if isinstance(function, ast.Attribute) else ""
+            found.append((name or getattr(function, "id", ""), node))
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(readers.ROOT)))
+def test_no_code_unpickles_or_evaluates(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names = [alias.name for alias in getattr(node, "names", [])]
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            assert not {name.split(".")[0] for name in names} & UNPICKLERS, f"line {node.lineno}"
+    for name, call in called(path):
+        where = f"{path}, line {call.lineno}"
+        options = {keyword.arg: keyword.value for keyword in call.keywords}
+        owner = ast.unparse(call.func).rpartition(".")[0]
+        # A model's or an object's own `eval` is no evaluation of text.
+        assert name not in FORBIDDEN or (name in ("eval", "exec") and owner), where
+        if (owner in ("np", "numpy") and name in ("load", "save")) or name == "read_array":
+            allowed = options.get("allow_pickle")
+            own = owner == "numpy_files"
+            assert own or (isinstance(allowed, ast.Constant) and allowed.value is False), where
+        assert "shell" not in options, where
+
+
+class Bomb:
+    """Whoever unpickles it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.path),)
+
+
+def bomb_array(tmp_path: Path) -> tuple[bytes, Path]:
+    """A ``.npy`` file of one such object, and what it would make."""
+    mark = tmp_path / "exploded"
+    path = tmp_path / "bomb.npy"
+    np.save(path, np.array([Bomb(mark)], dtype=object), allow_pickle=True)
+    with pytest.raises(FileExistsError):
+        # It does explode.
+        mark.mkdir()
+        np.load(path, allow_pickle=True)
+    mark.rmdir()
+    return path.read_bytes(), mark
+
+
+@pytest.mark.parametrize("name", ["token-stream", "predictions", "suite-tokens"])
+def test_a_pickle_in_an_array_is_refused(tmp_path: Path, name: str) -> None:
+    data, mark = bomb_array(tmp_path)
+    if name != "token-stream":
+        archive = tmp_path / "bomb.npz"
+        np.savez(archive, **{"pair/train/inputs": np.array([Bomb(mark)], dtype=object)})
+        data = archive.read_bytes()
+    [target] = [target for target in targets.TARGETS if target.name == name]
+    assert promise.check(target, data, tmp_path / "in")
+    assert not mark.exists()
+
+
+# Older versions of Arrow, which refuse it too, warn of it.
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::FutureWarning")
+def test_a_pickle_in_a_parquet_file_is_not_loaded(tmp_path: Path) -> None:
+    """Arrow once unpickled the metadata of this type when it opened a file (CVE-2023-47248)."""
+    mark = tmp_path / "exploded"
+    kind = {b"ARROW:extension:name": b"arrow.py_extension_type"}
+    kind[b"ARROW:extension:metadata"] = pickle.dumps(Bomb(mark))
+    field = pa.field("metric", pa.string(), metadata=kind)
+    path = tmp_path / "metrics.parquet"
+    pq.write_table(pa.table([pa.array(["m"])], schema=pa.schema([field])), path)
+    with pytest.raises(UserError):
+        records.read(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([[1]]),
+        pa.array([{"a": 1}]),
+        pa.array([b"x"]),
+        pa.array([0], pa.timestamp("s")),
+        pa.array([None], pa.decimal128(5, 2)),
+        pa.array(["x"]).dictionary_encode(),
+        pa.array(["x"], pa.large_string()),
+        pa.array([None]),
+    ],
+    ids=lambda column: str(column.type).replace(" ", ""),
+)
+def test_odd_columns_of_parquet(tmp_path: Path, column: pa.Array) -> None:
+    path = tmp_path / "metrics.parquet"
+    pq.write_table(pa.table({"metric": column}), path)
+    with pytest.raises(UserError, match=re.escape(str(path))) as caught:
+        records.read(path)
+    assert str(caught.value).isprintable()
+
+
+def test_a_parquet_file_of_too_many_rows_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "metrics.parquet"
+    pq.write_table(pa.table({"metric": pa.array(["m"] * 1000)}), path)
+    assert path.stat().st_size < 1000
+    monkeypatch.setattr(records, "_MOST_ROWS", 999)
+    with pytest.raises(UserError, match="1,000 rows"):
+        records.read(path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2**31, 2**40, 2**63 - 1, 2**64 - 1])
+def test_weights_that_lie_about_their_length(tmp_path: Path, length: int) -> None:
+    pytest.importorskip("jax")
+    [target] = [target for target in targets.TARGETS if target.name == "model-weights"]
+    [whole] = target.seeds()
+    lying = struct.pack("<Q", length) + whole[8:]
+    assert "damaged" in promise.check(target, lying, tmp_path)
+    header = json.loads(whole[8 : 8 + struct.unpack("<Q", whole[:8])[0]])
+    header["shared.weight"]["data_offsets"][1] = length
+    text = json.dumps(header).encode()
+    assert promise.check(target, struct.pack("<Q", len(text)) + text + whole[-64:], tmp_path)
+
+
+@pytest.mark.parametrize("length", [2**7, 2**31, 2**35, 2**63 - 1])
+def test_a_vocabulary_that_lies_about_its_lengths(tmp_path: Path, length: int) -> None:
+    pytest.importorskip("sentencepiece")
+    [target] = [target for target in targets.TARGETS if target.name == "vocabulary"]
+    varint = b""
+    while length > 127:
+        varint += bytes([length % 128 + 128])
+        length //= 128
+    # Field 1, a piece, of so many bytes.
+    lying = b"\x0a" + varint + bytes([length]) + b"\x0a\x03<p>"
+    assert "no SentencePiece model" in promise.check(target, lying, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../x",
+        "/etc/passwd",
+        "a/../../x",
+        "./x",
+        "a//b",
+        "",
+        "..",
+        "a\\b",
+        "C:/x",
+        "a\0b",
+        "a\nb",
+    ],
+)
+def test_a_manifest_with_paths_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    facts = data_targets._manifest(data_targets._STREAMS)
+    facts["files"][name] = "0" * 64
+    facts["fingerprint"] = manifest.fingerprint_of(facts)
+    (tmp_path / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match="damaged"):
+        manifest.read(tmp_path)
+
+
+def test_a_link_out_of_a_prepared_folder_is_refused(tmp_path: Path) -> None:
+    folder, secret = tmp_path / "prepared", tmp_path / "secret"
+    folder.mkdir()
+    for name, data in data_targets._STREAMS.items():
+        (folder / name).write_bytes(data)
+    facts = data_targets._manifest(data_targets._STREAMS)
+    assert manifest.damage(folder, facts) is None
+    (folder / "tokens_train.npy").rename(secret)
+    (folder / "tokens_train.npy").symlink_to(secret)
+    assert "leads out of its folder" in str(manifest.damage(folder, facts))
+
+
+@pytest.mark.parametrize("fingerprint", ["../../x", "/x", "", "ab/../..", "AB", "0x\n"])
+def test_a_fingerprint_is_no_path(tmp_path: Path, fingerprint: str) -> None:
+    with pytest.raises(UserError, match="is no fingerprint"):
+        building.folder_of(tmp_path, fingerprint)
+
+
+@pytest.mark.parametrize("fingerprint", ["/../../../x", "../../../../", "..", "a\0b", "ab" * 400])
+def test_setting_aside_stays_in_its_folder(tmp_path: Path, fingerprint: str) -> None:
+    runs = folders.open_runs(tmp_path / "runs", create=True)
+    folders.node_folder(runs, "own", "a/b").mkdir(parents=True)
+    target = folders.set_aside(runs, "own", "a/b", fingerprint)
+    assert target.resolve().is_relative_to(runs / "own" / "stale" / "a") and target.is_dir()
+    assert target != runs / "own" / "stale" / "a"
+
+
+def test_a_node_whose_folder_is_a_link_is_not_written_to(tmp_path: Path) -> None:
+    runs = folders.open_runs(tmp_path / "runs", create=True)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    node = folders.node_folder(runs, "own", "base/s0")
+    node.mkdir(parents=True)
+    folders.require_own(runs, node)
+    (node / "metrics.jsonl").symlink_to(outside / "victim")
+    with pytest.raises(UserError, match="is a link out of"):
+        folders.require_own(runs, node)
+    linked = folders.node_folder(runs, "own", "base/s1")
+    linked.symlink_to(outside)
+    with pytest.raises(UserError, match="is a link out of"):
+        folders.require_own(runs, linked)
+    assert list(outside.iterdir()) == []
+
+
+def test_writing_follows_no_link(tmp_path: Path) -> None:
+    """Neither one under the final name nor one that waits under the temporary name."""
+    victim, path = tmp_path / "victim", tmp_path / "in" / "done.json"
+    victim.write_bytes(b"precious")
+    path.parent.mkdir()
+    path.symlink_to(victim)
+    path.with_name(f".{path.name}.{os.getpid()}.tmp").symlink_to(victim)
+    files.write_atomically(path, b"new")
+    assert victim.read_bytes() == b"precious"
+    assert path.read_bytes() == b"new" and not path.is_symlink()
+    assert [entry.name for entry in path.parent.iterdir()] == ["done.json"]
+
+
+def test_predictions_of_odd_names_are_passed_over(tmp_path: Path) -> None:
+    predictions.write(tmp_path, 10, {"pair": np.zeros(1, np.int32)})
+    for name in ("1x.npz", "٣.npz", "9" * 40 + ".npz", "1..npz"):
+        (tmp_path / predictions.FOLDER / name).write_bytes(b"")
+    assert predictions.steps(tmp_path) == (10,)
+
+
+ODD_NAMES = ("../x", "a/b", "a\\b", "..", ".", "", "con", "nul", "com1", "A", "a b", "é", "a\0b")
+ODD_NAMES += ("a" * 300, "-x", "x\n", "lpt9")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_that_are_no_file_names_are_refused(name: str) -> None:
+    """Those of a profile and of a variant; all others are the project's own."""
+    for text, match in (
+        (
+            f'extends = "smoke"\n[variants.{json.dumps(name)}.objective]\nlambda_rtd = 1.0',
+            "variant",
+        ),
+        (f'extends = "smoke"\nsuites = [{json.dumps(name)}]', "suites"),
+        (f'extends = "smoke"\n[sizes.{json.dumps(name)}]\nbatch_size = 1', "sizes"),
+    ):
+        with pytest.raises(UserError, match=match):
+            specs.parse_profile("own", text, "own.toml")
+    with pytest.raises(UserError):
+        specs.load_profile(f"{name}.toml")
+
+
+def test_every_node_name_is_a_safe_relative_path() -> None:
+    from repro import plan
+
+    for profile in specs.profile_names():
+        for name in plan.build(specs.load_profile(profile)).nodes:
+            for part in name.split("/"):
+                assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", part) and len(part) < 64
+                assert part.lower() not in files.RESERVED_NAMES

@@ -1,0 +1,140 @@
+"""What data say stays text: in the report, and in every format of a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+import synthetic_records as synthetic
+
+import tables
+from repro import published, records, report
+from tables import rendering
+from tables.cells import Cell, Column, Row, Table
+
+EVIL = (
+    "</title></script><script>alert(1)</script><img src=x onerror=alert(1)>\"'><marquee onload='x'>"
+)
+
+
+class Parsed(HTMLParser):
+    """Collects tags and attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: set[str] = set()
+        self.attributes: set[tuple[str, str]] = set()
+        self.text: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {(name, value or "") for name, value in attributes}
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def assert_harmless(page: str) -> Parsed:
+    parsed = Parsed(page)
+    assert not parsed.tags & {"script", "img", "iframe", "object", "embed", "form", "marquee"}
+    assert not [name for name, _ in parsed.attributes if name.startswith("on")]
+    for name, value in parsed.attributes:
+        if name in ("src", "href", "xlink:href", "action"):
+            assert value.startswith("#"), value
+    return parsed
+
+
+def evil_records() -> pd.DataFrame:
+    """A study whose every free text is markup, and one record more of each kind of free name."""
+    frame = synthetic.study()
+    free = [name for name in ("node", "fingerprint", "place", "note") if name in frame]
+    frame = frame.assign(**dict.fromkeys(free, EVIL))
+    named = {**synthetic.COMMON, "size": "base", "tau": "inf", "seed": 0}
+    more = records.from_rows(
+        [
+            {**named, "metric": EVIL, "value": 1.0, "unit": EVIL},
+            {**named, "metric": f"validation/{EVIL}", "step": 40, "paper_step": 40_000, "value": 1},
+            {**named, "metric": f"setting/{EVIL}", "value": None, "text": EVIL},
+            {**named, "tau": "", "metric": "setting/rtd_activation", "value": None, "text": EVIL},
+            {**named, "variant": EVIL, "metric": "cost/pretraining_flops", "value": 1e12},
+        ]
+    )
+    examples = frame["metric"].str.startswith(records.EXAMPLE)
+    pieces = frame["text"].where(~examples, frame["text"].str.replace("▁name", "<script>"))
+    return records.combine(frame.assign(text=pieces), more)
+
+
+def test_the_report_escapes_everything_that_comes_from_data() -> None:
+    evil: dict[str, object] = {"a": EVIL, EVIL: [EVIL, {EVIL: EVIL}]}
+    provenance = [{"node": EVIL, "commit": EVIL, EVIL: evil, "machine": n} for n in (EVIL, "m")]
+    frame = evil_records()
+    page = report.page(frame[frame["variant"] == ""], synthetic.timing(), provenance)
+    own = re.findall("<script.*?>", page)
+    assert own == ['<script type="application/json" id="traces">', "<script>"]
+    parsed = assert_harmless(re.sub("<script.*?</script>", "", page, flags=re.DOTALL))
+    assert EVIL in "".join(parsed.text), "it is shown, as text"
+    assert "onerror=alert(1)>" not in page
+
+
+def evil_table() -> Table:
+    """A table with markup, formulas and separators in every text."""
+    words = Cell(words=f"=1|{EVIL}\n| x |", note=f"@{EVIL}")
+    numbers = Cell(-0.5, 0.25, runs=3)
+    column = Column("c", f"a|b {EVIL}", words=True)
+    return Table(
+        number=2,
+        source="measured",
+        profile=EVIL,
+        caption=EVIL,
+        label_columns=(Column("label", EVIL, words=True),),
+        columns=(column, Column("n", "n", spread=True)),
+        rows=(Row((f"=HYPERLINK(1)|{EVIL}",), (words, numbers)),),
+        footnotes=(EVIL, "[x](javascript:y)"),
+    )
+
+
+def test_html_tables_escape() -> None:
+    parsed = assert_harmless(rendering.render(evil_table(), "html"))
+    assert EVIL in "".join(parsed.text)
+
+
+def test_markdown_tables_escape() -> None:
+    """No HTML, no link, and as many cells as there are columns."""
+    text = rendering.render(evil_table(), "markdown")
+    assert "<" not in text and "](" not in text.replace("\\[x](", "")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == 3
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
+
+
+def test_latex_tables_escape() -> None:
+    text = rendering.render(evil_table(), "latex")
+    assert "<" not in text and "\\textless{}script" in text
+    # A label, a cell of words and a cell of numbers: two signs that part them.
+    [row] = [line for line in text.splitlines() if "HYPERLINK" in line]
+    assert len(re.findall(r"(?<!\\)&", row)) == 2
+
+
+def test_csv_tables_hold_no_formula() -> None:
+    """Text that a spreadsheet would compute stands behind an apostrophe; numbers stay numbers."""
+    [header, *rows] = csv.reader(io.StringIO(rendering.render(evil_table(), "csv")))
+    assert len(rows) == 2 and all(len(row) == len(header) for row in rows)
+    for row in rows:
+        for field in row:
+            assert field[:1] not in ("=", "+", "@", "\t", "\r")
+            assert field[:1] != "-" or re.fullmatch(r"-0\.50?( ± 0\.25)?", field)
+    words, numbers = (dict(zip(header, row, strict=True)) for row in rows)
+    assert words["label"].startswith("'=HYPERLINK(1)|</title>")
+    assert (numbers["value"], numbers["std"]) == ("-0.5", "0.25")
+    assert numbers["printed"] == "-0.50 ± 0.25"
+
+
+@pytest.mark.parametrize("number", tables.REGISTRY)
+def test_published_tables_need_no_apostrophe(number: int) -> None:
+    text = rendering.render(tables.get(number).compute(published.load(number)), "csv")
+    assert not [f for row in csv.reader(io.StringIO(text)) for f in row if f.startswith("'")]
