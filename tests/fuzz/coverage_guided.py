@@ -48,8 +48,8 @@ def main() -> None:
     given = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     with atheris.instrument_imports(include=[*PACKAGES, "tomllib", "csv"]):
+        import harmless
         import mutations
-        import promise
         import targets
 
         target = next(one for one in targets.TARGETS if one.name == given.target)
@@ -59,7 +59,7 @@ def main() -> None:
             (corpus / f"seed{number}").write_bytes(seed)
             with contextlib.suppress(Exception):
                 # Imports what is imported late; atheris tells of each on stderr.
-                promise.check(target, seed, folder)
+                harmless.check(target, seed, folder)
 
     inputs = 0
     refused = 0
@@ -69,7 +69,7 @@ def main() -> None:
         nonlocal inputs, refused
         inputs += 1
         try:
-            refused += bool(promise.check(target, data, folder))
+            refused += bool(harmless.check(target, data, folder))
         except Exception as error:
             where = _place_of(error)
             if where not in found:

@@ -1,7 +1,7 @@
 """Every reader of files, as a target of the fuzzers: one list for Hypothesis and for atheris.
 
 A target puts bytes where one reader, or a few behind one another, find them, and has them read.
-`readers.py` knows which functions read; `test_targets.py` holds this list against those.
+`reader_list.py` knows which functions read; `test_targets.py` holds this list against those.
 """
 
 from __future__ import annotations

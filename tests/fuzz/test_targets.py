@@ -11,11 +11,11 @@ import random
 import sys
 from pathlib import Path
 
+import harmless
 import mutations
 import numpy as np
-import promise
 import pytest
-import readers
+import reader_list
 import targets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -56,7 +56,7 @@ NOT_OF_FILES = {
     "spactor.t5x.restore._require_same_vocabulary": "a checkpoint of T5X",
     "spactor.t5x.stream.TrainStream.restore": "a checkpoint of T5X",
 }
-"""Functions that `readers.py` finds and no file of a stranger reaches, or alone, each with why."""
+"""Functions that `reader_list.py` finds and no file of a stranger reaches, or alone, each with why."""
 
 _BY_WAY_OF = {
     "analysis.kept.load": (
@@ -106,7 +106,7 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 
 def test_every_reader_is_a_target() -> None:
-    found = set(readers.readers())
+    found = set(reader_list.readers())
     covered = {name for target in targets.TARGETS for name in target.readers}
     missing = found - covered - set(NOT_OF_FILES) - set(THROUGH)
     assert not missing, "these read files: make each a target, or say why it is none"
@@ -133,7 +133,7 @@ def test_a_target_reaches_the_readers_it_names(target: Target, tmp_path: Path) -
         folder.mkdir()
         sys.setprofile(profiler)
         try:
-            message = promise.check(target, seed, folder)
+            message = harmless.check(target, seed, folder)
         finally:
             sys.setprofile(None)
         # A command alone may lack an argument.
@@ -170,7 +170,7 @@ def hold(target: Target, folder: Path, examples: int) -> None:
     )
     @given(inputs(target))
     def holds(data: bytes) -> None:
-        promise.check(target, data, folder)
+        harmless.check(target, data, folder)
 
     holds()
 
@@ -217,7 +217,7 @@ FOUND: tuple[tuple[str, bytes], ...] = (
 
 @pytest.mark.parametrize(("name", "data"), FOUND)
 def test_found(tmp_path: Path, name: str, data: bytes) -> None:
-    promise.check(available(BY_NAME[name]), data, tmp_path)
+    harmless.check(available(BY_NAME[name]), data, tmp_path)
 
 
 def test_the_promise_sees_what_breaks_it(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_the_promise_sees_what_breaks_it(tmp_path: Path) -> None:
         raise error
 
     outside = tmp_path / "outside"
-    promise._imported.add("breaking")
+    harmless._imported.add("breaking")
     for read in (
         lambda folder: (folder / "y").write_bytes(b""),
         lambda folder: (folder / "x").unlink(),
@@ -247,10 +247,10 @@ def test_the_promise_sees_what_breaks_it(tmp_path: Path) -> None:
         lambda folder: np.save(outside, np.zeros(1)),
         says_two_lines,
     ):
-        with pytest.raises(promise.Broken):
-            promise.check(breaking(read), b"", tmp_path / "in")
+        with pytest.raises(harmless.Broken):
+            harmless.check(breaking(read), b"", tmp_path / "in")
     with pytest.raises(ZeroDivisionError):
-        promise.check(breaking(lambda folder: 1 // 0), b"", tmp_path / "in")
+        harmless.check(breaking(lambda folder: 1 // 0), b"", tmp_path / "in")
 
 
 def test_a_mistake_is_one_printable_line_of_bounded_length() -> None:

@@ -11,12 +11,12 @@ import struct
 from pathlib import Path
 
 import data_targets
+import harmless
 import numpy as np
-import promise
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import readers
+import reader_list
 import targets
 
 from repro import folders, records, specs
@@ -29,7 +29,7 @@ UNPICKLERS |= {"yaml", "torch", "jsonpickle"}
 FORBIDDEN = {"read_pickle", "to_pickle", "fromfile", "loadtxt", "genfromtxt", "eval", "exec"}
 FORBIDDEN |= {"system", "popen", "unsafe_load", "full_load", "extractall", "unpack_archive"}
 SOURCES = sorted(
-    path for package in readers.PACKAGES for path in (readers.ROOT / package).rglob("*.py")
+    path for package in reader_list.PACKAGES for path in (reader_list.ROOT / package).rglob("*.py")
 )
 
 
@@ -43,7 +43,7 @@ def called(path: Path) -> list[tuple[str, ast.Call]]:
     return found
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(readers.ROOT)))
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(reader_list.ROOT)))
 def test_no_code_unpickles_or_evaluates(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         names = [alias.name for alias in getattr(node, "names", [])]
@@ -95,7 +95,7 @@ def test_a_pickle_in_an_array_is_refused(tmp_path: Path, name: str) -> None:
         np.savez(archive, **{"pair/train/inputs": np.array([Bomb(mark)], dtype=object)})
         data = archive.read_bytes()
     [target] = [target for target in targets.TARGETS if target.name == name]
-    assert promise.check(target, data, tmp_path / "in")
+    assert harmless.check(target, data, tmp_path / "in")
     assert not mark.exists()
 
 
@@ -153,11 +153,11 @@ def test_weights_that_lie_about_their_length(tmp_path: Path, length: int) -> Non
     [target] = [target for target in targets.TARGETS if target.name == "model-weights"]
     [whole] = target.seeds()
     lying = struct.pack("<Q", length) + whole[8:]
-    assert "damaged" in promise.check(target, lying, tmp_path)
+    assert "damaged" in harmless.check(target, lying, tmp_path)
     header = json.loads(whole[8 : 8 + struct.unpack("<Q", whole[:8])[0]])
     header["shared.weight"]["data_offsets"][1] = length
     text = json.dumps(header).encode()
-    assert promise.check(target, struct.pack("<Q", len(text)) + text + whole[-64:], tmp_path)
+    assert harmless.check(target, struct.pack("<Q", len(text)) + text + whole[-64:], tmp_path)
 
 
 @pytest.mark.parametrize("length", [2**7, 2**31, 2**35, 2**63 - 1])
@@ -170,7 +170,7 @@ def test_a_vocabulary_that_lies_about_its_lengths(tmp_path: Path, length: int) -
         length //= 128
     # Field 1, a piece, of so many bytes.
     lying = b"\x0a" + varint + bytes([length]) + b"\x0a\x03<p>"
-    assert "no SentencePiece model" in promise.check(target, lying, tmp_path)
+    assert "no SentencePiece model" in harmless.check(target, lying, tmp_path)
 
 
 @pytest.mark.parametrize(
