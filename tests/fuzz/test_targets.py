@@ -56,7 +56,7 @@ NOT_OF_FILES = {
     "spactor.t5x.restore._require_same_vocabulary": "a checkpoint of T5X",
     "spactor.t5x.stream.TrainStream.restore": "a checkpoint of T5X",
 }
-"""Functions that `reader_list.py` finds and no file of a stranger reaches, or alone, each with why."""
+"""Functions that `reader_list.py` finds and no stranger's file reaches, or alone, each with why."""
 
 _BY_WAY_OF = {
     "analysis.kept.load": (

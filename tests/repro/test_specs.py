@@ -216,7 +216,7 @@ def test_the_micro_study_is_micro_with_the_papers_runs() -> None:
     assert {size: row.runs for size, row in study.matrix.items()} == {"base": 5, "large": 3}
     assert [str(tau) for tau in study.matrix["base"].taus] == ["0", "60K", "120K", "250K", "inf"]
     (spec,) = study.select(taus=["inf"], seeds=[0])
-    assert study.finetuned_at(spec) == (120_000, 250_000, 500_000, 750_000, 1_000_000)
+    assert study.finetuned_at(spec) == (0, 120_000, 250_000, 500_000, 750_000, 1_000_000)
     assert (study.sizes, study.finetuning, study.suites) == (
         micro.sizes,
         micro.finetuning,

@@ -34,7 +34,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def command(engine, monkeypatch, capsys) -> Callable[[Path], tuple[int, list[str]]]:
     """The command with the engine that trains nothing: its exit code and lines of complaint."""
     engine.check = lambda tree: None
-    monkeypatch.setattr(engines, "engine_for", lambda *_: engine)
+    monkeypatch.setattr(engines, "engine_for", lambda *_, **__: engine)
 
     def run(runs: Path) -> tuple[int, list[str]]:
         with pytest.raises(SystemExit) as ended:
