@@ -301,7 +301,8 @@ def _stage(place: Place, records: pd.DataFrame, provenance: Provenance) -> Itera
     own = _of(records, place.size)
     if "seqs" not in place.column.key:
         yield "counted analytically from the profile, so no run is behind it"
-        for record in _tuples(own[own["metric"].str.startswith("cost/step_flops/")]):
+        costs = own[own["metric"].str.startswith("cost/step_flops/")]
+        for record in _tuples(costs.sort_values("metric")):
             yield f"  {record.metric}: {record.value:.6e} FLOPs"
         return
     yield "median over logged intervals, over the baseline's (τ = 0)"

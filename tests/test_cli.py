@@ -189,7 +189,7 @@ def test_a_diff_of_good_records(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         (UserError("a fault:\n mend it"), 2, "a fault: mend it"),
         (OSError(28, "No space left on device", "x/y"), 2, "the disk is full (x/y): mend that"),
         (OSError(30, "Read-only file system", "x"), 2, "the disk is read-only (x)"),
-        (ValueError("RESOURCE: No space left on device"), 2, "the disk is full: make room"),
+        (ValueError("RESOURCE: No space left on device"), 2, "the disk is full: mend that"),
         (ModuleNotFoundError("no jax", name="jax.numpy"), 2, "needs jax, which the extra 'train'"),
     ],
 )

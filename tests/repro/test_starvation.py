@@ -17,7 +17,7 @@ from repro.specs import load_profile
 from spactor import files
 from spactor.errors import UserError
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "soak"))
 import starvation
 
 FIRST = "base/s0/hybrid/0-60K"

@@ -27,7 +27,7 @@ from spactor.metrics import METRICS, RunLog
 from spactor.objective import Metrics, Ratio
 from spactor.step import TrainState
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "soak"))
 import starvation
 
 # TensorStore's threads find Orbax's event loop closed after a failed read, once for each array.
