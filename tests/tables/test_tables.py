@@ -190,7 +190,12 @@ def test_runs_that_collapsed_are_in_a_footnote_and_in_the_numbers() -> None:
 def test_checkpoints_of_continuous_fine_tuning_are_no_rows() -> None:
     rows = synthetic.scores()
     more = [row | {"checkpoint": 0} for row in rows if row["checkpoint"] == 500_000]
-    more += [row | {"checkpoint": 100_000} for row in rows if row["checkpoint"] == 500_000]
+    more += [
+        row | {"checkpoint": 100_000}
+        for row in rows
+        # Of fewer runs than the cells that are printed.
+        if row["checkpoint"] == 500_000 and row["seed"] == 0
+    ]
     whole, plain = records.from_rows(rows + more), records.from_rows(rows)
     for number in (2, 6):
         assert tables.get(number).compute(whole) == tables.get(number).compute(plain)
