@@ -77,6 +77,8 @@ def train(
             train_step=update,
             batch_at=batch_at,
             evaluate=lambda state, step: {"validation/x": evaluated},
+            digests=lambda step, batch: {},
+            run="ab",
             seed=0,
             checkpoints=checkpoints,
             schedule=trainer.Schedule(
