@@ -15,6 +15,9 @@ from spactor.checkpoints import Checkpoints
 from spactor.errors import UserError
 from spactor.t5x import convert
 
+# Event loops that T5X leaves open in the tests before are collected in the midst of these.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture(scope="module")
 def trained(config) -> step.TrainState:
