@@ -18,6 +18,7 @@ from repro.specs import load_profile
 from spactor import step, trainer
 from spactor.checkpoints import Checkpoints
 from spactor.data.arrays import TokenArrays, train_batch
+from spactor.data.digest import batch_digest
 from spactor.data.vocabulary import VocabularyFacts
 
 PROFILE = load_profile("micro")
@@ -46,6 +47,8 @@ def fit(folder: Path, checkpoints: Checkpoints, *, end_step: int) -> None:
             chunk_tokens=CONFIG.lengths.chunk_tokens,
         ),
         evaluate=lambda state, at: {},
+        digests=lambda at, batch: {"batch": batch_digest(batch)},
+        run="benchmark",
         seed=0,
         checkpoints=checkpoints,
         schedule=trainer.Schedule(
