@@ -143,15 +143,8 @@ def report(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
     """Writes one self-contained HTML page with everything on it."""
-    from repro.report import write_report
+    from repro.report import Outcomes, write_report
 
     ours = measured(source, profile, runs)
-    ours.output.mkdir(parents=True, exist_ok=True)
-    print(
-        write_report(
-            ours.metrics,
-            ours.timing,
-            ours.provenance,
-            ours.output / "report.html",
-        )
-    )
+    outcomes = Outcomes(ours.metrics, ours.timing)
+    print(write_report(outcomes, ours.provenance, ours.output / "report.html"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,8 @@ from repro.cli.questions import power_text
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from repro.report import Outcomes
 
 ENDINGS = {
     **{"text": "txt", "markdown": "md", "latex": "tex"},
@@ -35,39 +39,57 @@ def rebuild(
     Equal records give equal bytes.
     """
     import figures
-    from repro.report import write_report
+    from repro.report import Outcomes, write_report
     from spactor import files
 
     ours = measured(source, profile, runs)
-    frame = ours.records
     folder = to or ours.output
     written = []
-    for name, text in _texts(frame, profile):
-        path = folder / name
-        files.write_atomically(path, (text.rstrip("\n") + "\n").encode())
-        written.append(path)
-    for module in figures.REGISTRY.values():
-        written += module.render(module.compute(frame), folder / "figures")
-    page = folder / "report.html"
-    written.append(write_report(ours.metrics, ours.timing, ours.provenance, page))
+    # Drawing takes half the time, so a process of its own does it. It is not forked: PyArrow has
+    # threads.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        drawing = {
+            number: pool.submit(_draw, number, ours.records, folder / "figures")
+            for number in figures.REGISTRY
+        }
+
+        def drawn() -> Mapping[str, bytes]:
+            return {
+                number: next(path.read_bytes() for path in paths.result() if path.suffix == ".svg")
+                for number, paths in drawing.items()
+            }
+
+        outcomes = Outcomes(ours.metrics, ours.timing, drawn)
+        for name, text in _texts(outcomes, profile):
+            path = folder / name
+            files.write_atomically(path, (text.rstrip("\n") + "\n").encode())
+            written.append(path)
+        page = write_report(outcomes, ours.provenance, folder / "report.html")
+        written += [page, *(path for paths in drawing.values() for path in paths.result())]
     print(f"{len(written)} files in {folder}; begin with {page}")
 
 
-def _texts(frame: pd.DataFrame, profile: str) -> Iterator[tuple[str, str]]:
+def _draw(number: str, frame: pd.DataFrame, folder: Path) -> list[Path]:
+    import figures
+
+    module = figures.get(number)
+    return module.render(module.compute(frame), folder)
+
+
+def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
     """Name and content of every file but the figures and the report."""
     import tables
-    from analysis import learning, savings, scratch, trend
-    from analysis.claims import judge, showing
-    from repro import published
+    from analysis.claims import showing
 
-    for number, module in tables.REGISTRY.items():
-        table = module.compute(frame)
+    for number, table in outcomes.tables.items():
         for format in tables.FORMATS:
-            yield f"tables/table{number}.{ENDINGS[format]}", module.render(table, format)
-    yield "trend.txt", trend.run(frame).text()
-    yield "savings.txt", savings.run(frame).text()
-    yield "power.txt", power_text(profile, frame)
-    yield "learned.txt", f"{learning.run(frame).text()}\n{scratch.run(frame).text()}"
-    rows = showing.beside(judge(published.load_all()), judge(frame))
+            yield (
+                f"tables/table{number}.{ENDINGS[format]}",
+                tables.get(number).render(table, format),
+            )
+    yield "trend.txt", outcomes.trend.text()
+    yield "savings.txt", outcomes.savings.text()
+    yield "power.txt", power_text(profile, outcomes.records)
+    yield "learned.txt", f"{outcomes.learning.text()}\n{outcomes.scratch.text()}"
     for format in showing.FORMATS:
-        yield f"claims.{ENDINGS[format]}", showing.render(rows, format)
+        yield f"claims.{ENDINGS[format]}", showing.render(outcomes.judged, format)

@@ -6,6 +6,7 @@ and style sheet by their hashes and forbids the network. It has no date, so equa
 equal bytes.
 """
 
+from repro.report.outcomes import Outcomes
 from repro.report.page import page, write_report
 
-__all__ = ["page", "write_report"]
+__all__ = ["Outcomes", "page", "write_report"]

@@ -8,14 +8,8 @@ override.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
-
-from figures import drawing
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _STYLE = re.compile(r' style="([^"]*)"')
 _SHEET = re.compile(r"<style[^>]*>.*?</style>", re.DOTALL)
@@ -28,9 +22,9 @@ _DECIMALS = re.compile(r"(\.\d{2})\d+")
 _ROOT = 'stroke-linejoin="round" stroke-linecap="butt"'
 
 
-def inline(figure: Figure, name: str, caption: str) -> Markup:
+def inline(svg: bytes, name: str, caption: str) -> Markup:
     """A figure's SVG: no prologue, ids of its own, a name for screen readers."""
-    text = drawing.encode(figure, "svg").decode()
+    text = svg.decode()
     body = text[text.index("<svg") :]
     for pattern in (_SHEET, _METADATA, _COMMENT):
         body = pattern.sub("", body)

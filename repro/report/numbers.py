@@ -10,8 +10,6 @@ import dataclasses
 import functools
 from dataclasses import dataclass
 
-import pandas as pd
-
 import tables
 from analysis import diff
 from repro import published
@@ -224,14 +222,9 @@ class PairedTable:
         }
 
 
-def pair(number: int, records: pd.DataFrame) -> PairedTable:
-    """A table of measured records beside the paper's.
-
-    Raises:
-      UserError: the records mix profiles, or a run's scores are incomplete.
-    """
-    module = tables.get(number)
-    ours, paper = module.compute(records), module.compute(published.load(number))
+def pair(ours: Table) -> PairedTable:
+    """A table of measured records beside the paper's."""
+    paper = tables.get(ours.number).compute(published.load(ours.number))
     own = {column.key for column in ours.columns}
     further = tuple(c for c in paper.columns if c.compared and c.key not in own)
     whole = dataclasses.replace(

@@ -16,13 +16,12 @@ import pandas as pd
 from markupsafe import Markup
 
 import figures
-import tables
-from analysis import claims, diff, learning, power, savings, scratch, trend
+from analysis import claims, diff, power, trend
 from analysis.claims import Verdict, showing
 from analysis.claims.evidence import describe
 from repro import published
-from repro import records as record_files
 from repro.report import choices, drawings, numbers, tree, tree_map
+from repro.report.outcomes import Outcomes
 from repro.report.traces import Traces
 from spactor import files
 from tables.score_table import SUITE_HEADINGS
@@ -63,17 +62,11 @@ class SuiteState:
         return self.runs > 0
 
 
-def write_report(
-    records: pd.DataFrame,
-    timing: pd.DataFrame | None,
-    provenance: Sequence[Mapping[str, Any]],
-    path: Path,
-) -> Path:
+def write_report(outcomes: Outcomes, provenance: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """Writes the page.
 
     Args:
-      records: measured records of one profile; may be empty.
-      timing: wall-clock records of the same profile, or None.
+      outcomes: of measured records of one profile; may be of none.
       provenance: one mapping per node as the runner wrote it; values may be nested.
       path: the HTML file; written in one step.
 
@@ -81,51 +74,45 @@ def write_report(
       The path.
 
     Raises:
-      UserError: records are invalid or of several profiles, or the disk refused.
+      UserError: a run's scores are incomplete, or the disk refused.
     """
     path = Path(path)
-    files.write_atomically(path, page(records, timing, provenance).encode())
+    files.write_atomically(path, page(outcomes, provenance).encode())
     return path
 
 
-def page(
-    records: pd.DataFrame,
-    timing: pd.DataFrame | None,
-    provenance: Sequence[Mapping[str, Any]],
-) -> str:
+def page(outcomes: Outcomes, provenance: Sequence[Mapping[str, Any]]) -> str:
     """The page's text; arguments and errors as ``write_report``."""
-    everything = record_files.combine(records, *([] if timing is None else [timing]))
-    origin = record_files.sole_profile(everything)
-    paired = {number: numbers.pair(number, everything) for number in tables.REGISTRY}
-    traces = Traces(everything, provenance)
+    records = outcomes.records
+    paired = {number: numbers.pair(table) for number, table in outcomes.tables.items()}
+    traces = Traces(records, provenance)
     for pair in paired.values():
         traces.add(pair)
     style, script = (_read(f"report.{kind}") for kind in ("css", "js"))
-    printed = published.load_all()
     grown = tree.grow(provenance)
-    runs = _runs(everything)
-    judged = showing.beside(claims.judge(printed), claims.judge(everything))
+    runs = _runs(records)
+    judged = outcomes.judged
     return (
         _environment()
         .get_template("report.html")
         .render(
-            profile=origin[1] if origin else "",
+            profile=outcomes.profile,
             style=Markup(style),
             script=Markup(script),
             style_hash=_hash(style),
             script_hash=_hash(script),
             tables=tuple(paired.values()),
-            figures=tuple(_drawings(everything)),
+            figures=tuple(_drawing(number, svg) for number, svg in outcomes.svgs.items()),
             parts=_parts(judged),
             tally=_tally(judged),
-            learning=learning.run(everything),
-            scratch=scratch.run(everything),
-            trend=trend.run(everything),
-            savings=savings.run(everything),
-            power=tuple(power.run(frame, runs) for frame in (printed, everything)),
-            suites=_suites(everything),
+            learning=outcomes.learning,
+            scratch=outcomes.scratch,
+            trend=outcomes.trend,
+            savings=outcomes.savings,
+            power=tuple(power.run(frame, runs) for frame in (published.load_all(), records)),
+            suites=_suites(records),
             runs=runs,
-            seeds=sorted({int(seed) for seed in everything["seed"].dropna()}),
+            seeds=sorted({int(seed) for seed in records["seed"].dropna()}),
             tree=grown,
             tree_maps=tree_map.maps(grown.segments),
             traces=traces.data,
@@ -179,16 +166,16 @@ def _hash(text: str) -> str:
     return f"sha256-{digest}"
 
 
-def _drawings(records: pd.DataFrame) -> list[Drawing]:
-    drawn = []
-    for number, module in figures.REGISTRY.items():
-        shows, _, rest = (module.__doc__ or "").strip().partition("\n\n")
-        claimed = rest.partition("\n\n")[0]
-        shows = " ".join(shows.split())
-        svg = drawings.inline(module.draw(module.compute(records)), f"figure{number}", shows)
-        claimed = claimed.replace("``", "") if claimed.startswith("Claims:") else ""
-        drawn.append(Drawing(number, shows, " ".join(claimed.split()), svg))
-    return drawn
+def _drawing(number: str, svg: bytes) -> Drawing:
+    shows, _, rest = (figures.REGISTRY[number].__doc__ or "").strip().partition("\n\n")
+    claimed = rest.partition("\n\n")[0].replace("``", "")
+    shows = " ".join(shows.split())
+    return Drawing(
+        number,
+        shows,
+        " ".join(claimed.split()) if claimed.startswith("Claims:") else "",
+        drawings.inline(svg, f"figure{number}", shows),
+    )
 
 
 def _parts(judged: Sequence[showing.Row]) -> dict[str, list[showing.Row]]:

@@ -31,4 +31,4 @@ def page(study, provenance):
     """The page of the study."""
     import synthetic_records
 
-    return report.page(study, synthetic_records.timing(), provenance)
+    return report.page(report.Outcomes(study, synthetic_records.timing()), provenance)

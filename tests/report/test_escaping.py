@@ -73,7 +73,8 @@ def test_the_report_escapes_everything_that_comes_from_data() -> None:
     evil: dict[str, object] = {"a": EVIL, EVIL: [EVIL, {EVIL: EVIL}]}
     provenance = [{"node": EVIL, "commit": EVIL, EVIL: evil, "machine": n} for n in (EVIL, "m")]
     frame = evil_records()
-    page = report.page(frame[frame["variant"] == ""], synthetic.timing(), provenance)
+    outcomes = report.Outcomes(frame[frame["variant"] == ""], synthetic.timing())
+    page = report.page(outcomes, provenance)
     own = re.findall("<script.*?>", page)
     assert own == ['<script type="application/json" id="traces">', "<script>"]
     parsed = assert_harmless(re.sub("<script.*?</script>", "", page, flags=re.DOTALL))

@@ -1,0 +1,78 @@
+"""What follows from one set of records, each part computed once however many pages show it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+import figures
+import tables
+from analysis import claims, learning, savings, scratch, trend
+from analysis.claims import showing
+from figures import drawing
+from repro import published
+from repro import records as record_files
+from tables.cells import Table
+
+
+class Outcomes:
+    """Tables, figures, tests and verdicts of the records of one profile.
+
+    Args:
+      records: measured, of one profile; may be empty.
+      timing: wall-clock records of the same profile, or None.
+      drawn: gives the figures' SVG by number where they are drawn elsewhere; asked once, and late.
+
+    Raises:
+      UserError: records are invalid or of several profiles.
+    """
+
+    def __init__(
+        self,
+        records: pd.DataFrame,
+        timing: pd.DataFrame | None = None,
+        drawn: Callable[[], Mapping[str, bytes]] | None = None,
+    ) -> None:
+        self.records = record_files.combine(records, *([] if timing is None else [timing]))
+        origin = record_files.sole_profile(self.records)
+        self.profile = origin[1] if origin else ""
+        self._drawn = drawn or self._draw
+
+    @functools.cached_property
+    def tables(self) -> Mapping[int, Table]:
+        """Every table by its number."""
+        return {number: module.compute(self.records) for number, module in tables.REGISTRY.items()}
+
+    @functools.cached_property
+    def svgs(self) -> Mapping[str, bytes]:
+        """Every figure by its number."""
+        return self._drawn()
+
+    def _draw(self) -> Mapping[str, bytes]:
+        return {
+            number: drawing.encode(module.draw(module.compute(self.records)), "svg")
+            for number, module in figures.REGISTRY.items()
+        }
+
+    @functools.cached_property
+    def judged(self) -> Sequence[showing.Row]:
+        """Every claim on the paper's numbers and on ours."""
+        return showing.beside(claims.judge(published.load_all()), claims.judge(self.records))
+
+    @functools.cached_property
+    def trend(self) -> trend.TrendResult:
+        return trend.run(self.records)
+
+    @functools.cached_property
+    def savings(self) -> savings.SavingsResult:
+        return savings.run(self.records)
+
+    @functools.cached_property
+    def learning(self) -> learning.LearningResult:
+        return learning.run(self.records)
+
+    @functools.cached_property
+    def scratch(self) -> scratch.ScratchResult:
+        return scratch.run(self.records)
