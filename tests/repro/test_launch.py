@@ -384,7 +384,7 @@ def test_xmanager_builds_the_work_units(tpu: str, tmp_path: Path) -> None:
                             "topology": job.slice.topology,
                         }
                     },
-                    "args": launch.options(job, xmanager.RUNS),
+                    "args": launch.options(job, xmanager.RUNS, xmanager.DATA),
                     "envVars": {"SPACTOR_BUCKET": "gs://pod-runs"},
                 },
                 "replicas": job.slice.hosts,
