@@ -26,8 +26,8 @@ BASE_TESTS = (
     *(
         f"tests/repro/test_{name}.py"
         for name in (
-            *("collect", "identity", "plan", "runner", "scorekeeping", "specs", "studies"),
-            "variants",
+            *("collect", "collect_replayed", "identity", "plan", "runner", "scorekeeping"),
+            *("specs", "studies", "variants"),
         )
     ),
 )

@@ -10,6 +10,7 @@ import pytest
 
 from repro import folders, plan
 from repro.progress import Display
+from repro.runner import Runner
 from repro.specs import Profile
 
 # Beside this file, and imported by a process that a test starts as well.
@@ -47,3 +48,10 @@ def display(tree: plan.Tree) -> Display:
 @pytest.fixture
 def displays() -> Callable[[plan.Tree], Display]:
     return make_display
+
+
+@pytest.fixture
+def finished(tree: plan.Tree, runs: Path, engine: FakeEngine, display: Display) -> Path:
+    """A folder of runs whose tree is finished."""
+    Runner(tree, runs, engine, display).run()
+    return runs

@@ -8,7 +8,8 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from pathlib import Path
 from repro.engines import Hosts, t5x
 from spactor.errors import UserError
 t5x.MEETING_SECONDS = int(sys.argv[2])
-engine = t5x.T5XEngine(Path("cache"), hosts=Hosts(**json.loads(sys.argv[1])))
+engine = t5x.T5XEngine(Path(sys.argv[3]), hosts=Hosts(**json.loads(sys.argv[1])))
 try:
     print(json.dumps([engine.meet(print), engine.device()]))
 except UserError as error:
@@ -43,14 +44,21 @@ def meet(
     *hosts: Mapping[str, object], seconds: int = 60, environment: Mapping[str, str] | None = None
 ) -> list[list[str]]:
     """What hosts that start together answer."""
+    with tempfile.TemporaryDirectory() as cache:
+        return _met(hosts, seconds, environment or {}, cache)
+
+
+def _met(
+    hosts: Sequence[Mapping[str, object]], seconds: int, environment: Mapping[str, str], cache: str
+) -> list[list[str]]:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", MEET, json.dumps(host), str(seconds)],
+            [sys.executable, "-c", MEET, json.dumps(host), str(seconds), cache],
             cwd=ROOT,
             # One device each: the tests' own setting would make two.
             env=os.environ
             | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "SLURM_PROCID": str(host["number"])}
-            | (environment or {}),
+            | environment,
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -1,0 +1,315 @@
+"""Collecting what several starts of a run left: one series, the last attempt holds."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from collecting import BASELINE, FIRST, LEAF, bytes_of, collected, edited, folder_of, rows
+
+from repro import folders, series, step_lines, t5x_folder
+from repro.plan import Tree
+from spactor.metrics import Events
+
+
+def test_overlapping_attempts_give_one_series_and_the_last_holds(
+    tree: Tree, finished: Path, tmp_path: Path
+) -> None:
+    """Two preemptions: 15 was logged twice, 20 three times, by two attempts that disagree."""
+    home = folder_of(finished, BASELINE)
+    before = bytes_of(tree, finished, tmp_path / "a")
+    wrong = {"train/loss": 1.0}
+    edited(home / "metrics.jsonl", lambda lines: [*lines, lines[1] | wrong, *lines])
+    edited(home / "digests.jsonl", lambda lines: [*lines, lines[1], *lines])
+    result = collected(tree, finished)
+    assert result.remarks == (
+        f"{BASELINE}: {home / 'metrics.jsonl'}: two attempts logged step 20 differently "
+        "(train/loss 80 and 1): the last one holds",
+    )
+    assert bytes_of(tree, finished, tmp_path / "b") == before
+    assert bytes_of(tree, finished, tmp_path / "c") == before, "collecting changes nothing"
+
+
+def test_attempts_that_agree_are_not_remarked(tree: Tree, finished: Path) -> None:
+    home = folder_of(finished, BASELINE)
+    # The clock may differ: what was logged last holds, and a step without one keeps the other.
+    edited(
+        home / "metrics.jsonl",
+        lambda lines: [
+            *lines,
+            lines[0] | {"timing/seqs_per_second": 9.0},
+            {name: value for name, value in lines[1].items() if "timing" not in name},
+        ],
+    )
+    result = collected(tree, finished)
+    assert result.remarks == () and result.unfinished == {}
+    clock = rows(result.timing, node=BASELINE, metric="timing/seqs_per_second/span_corruption")
+    assert list(clock["value"]) == [9.0, 7.0]
+
+
+def without(*steps: int) -> Callable[[list[dict]], list[dict]]:
+    return lambda lines: [line for line in lines if line["step"] not in steps]
+
+
+FAULTS = {
+    "gap": (
+        "metrics.jsonl",
+        without(15),
+        "{path}: gap in train/, validation/: step 15 missing",
+    ),
+    "end": ("metrics.jsonl", without(20), "gap in train/, validation/: step 20 missing"),
+    "nothing": (
+        "metrics.jsonl",
+        without(15, 20),
+        "nothing of train/, validation/, where 2 points are due",
+    ),
+    "no validation": (
+        "metrics.jsonl",
+        lambda lines: [{k: v for k, v in line.items() if "valid" not in k} for line in lines],
+        "nothing of validation/, where 2 points are due",
+    ),
+    "behind the end": (
+        "metrics.jsonl",
+        lambda lines: [*lines, lines[-1] | {"step": 25}],
+        "step 25 is none that this run logs (15 to 20 in its periods)",
+    ),
+    "before the start": (
+        "metrics.jsonl",
+        lambda lines: [lines[0] | {"step": 5}, *lines],
+        "step 5 is none that this run logs",
+    ),
+    "another period": (
+        "metrics.jsonl",
+        lambda lines: [*lines, lines[0] | {"step": 12}],
+        "step 12 is none that this run logs",
+    ),
+    "another fingerprint": (
+        "digests.jsonl",
+        lambda lines: [lines[0] | {"run": "0123456789abcdef"}, *lines],
+        "step 15 is of another run (0123456789ab)",
+    ),
+    "another seed": (
+        "digests.jsonl",
+        lambda lines: [lines[0] | {"seed": 7}, *lines],
+        "step 15 is of seed 7, and this run has 0",
+    ),
+    "other data": (
+        "digests.jsonl",
+        lambda lines: [lines[0] | {"masks": "ff"}, *lines],
+        "two attempts read different data at step 15",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_series_is_left_out_with_all_below_it_in_one_line(
+    tree: Tree, finished: Path, fault: str
+) -> None:
+    name, edit, said = FAULTS[fault]
+    path = folder_of(finished, BASELINE) / name
+    edited(path, edit)
+    result = collected(tree, finished)
+    reason = result.unfinished[BASELINE]
+    assert said.format(path=path) in reason and "\n" not in reason
+    assert reason.endswith("mend that, or move the folder away and run again")
+    leaf = "base/s0/sc/1M/finetune-glue/f0"
+    assert result.unfinished == {
+        BASELINE: reason,
+        leaf: f"its parent {BASELINE} does not count",
+    }
+    left = set(result.metrics["node"])
+    assert BASELINE not in left and leaf not in left and FIRST in left
+
+
+def test_a_series_with_many_holes_is_called_sampled(tree: Tree) -> None:
+    profile = dataclasses.replace(tree.profile, log_period_steps=1, validation_period_steps=10)
+    node = next(node for node in tree.segments() if node.name == BASELINE)
+    logged = {step: {"train/loss": 1.0} for step in (12, 13, 16, 20)}
+    logged[20] |= {"validation/sc_loss_clean": 1.0}
+    absent = series.missing(profile, node, logged, by_name=False)
+    path = Path("metrics.jsonl")
+    assert list(series._gaps(path, absent)) == [
+        "metrics.jsonl: train/: sampled, 4 of 10 points are there"
+    ]
+
+
+def test_the_provenance_of_another_run_is_named(tree: Tree, finished: Path) -> None:
+    path = folder_of(finished, BASELINE) / folders.PROVENANCE
+    folders.write_json(path, folders.read_json(path) | {"fingerprint": "0123456789abcdef"})
+    said = collected(tree, finished).unfinished[BASELINE]
+    assert said.startswith(f"{path} is of another run (0123456789ab)")
+
+
+def test_folders_without_digests_are_remarked_together(tree: Tree, finished: Path) -> None:
+    for name in (FIRST, LEAF):
+        (folder_of(finished, name) / "digests.jsonl").unlink()
+    assert collected(tree, finished).remarks == (f"{FIRST} and 1 more: {series.NO_DIGESTS}",)
+
+
+def test_steps_without_digests_are_remarked(tree: Tree, finished: Path) -> None:
+    """A loss of power may take the end of one file and not of the other."""
+    path = folder_of(finished, BASELINE) / "digests.jsonl"
+    edited(path, without(15))
+    result = collected(tree, finished)
+    assert result.unfinished == {}
+    assert result.remarks == (
+        f"{BASELINE}: {path} has no line of step 15: whether what was logged there is of this run "
+        "can't be checked",
+    )
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (without(4), "gap in scores: step 4 missing"),
+        (without(2), "gap in scores: step 2 missing"),
+        (lambda lines: [*lines, lines[0] | {"step": 3}], "step 3 is none that this run logs"),
+    ],
+)
+def test_faulty_scores_are_left_out(tree: Tree, finished: Path, edit, said: str) -> None:
+    path = folder_of(finished, LEAF) / "inference_eval" / "spactor_glue_pair-metrics.jsonl"
+    edited(path, edit)
+    assert f"{path}: {said}" in collected(tree, finished).unfinished[LEAF]
+    path.unlink()
+    assert "no scores are there" in collected(tree, finished).unfinished[LEAF]
+
+
+def test_scores_of_a_run_that_went_on_are_counted_once(
+    tree: Tree, finished: Path, tmp_path: Path
+) -> None:
+    before = bytes_of(tree, finished, tmp_path / "a")
+    path = folder_of(finished, LEAF) / "inference_eval" / "spactor_glue_pair-metrics.jsonl"
+    edited(path, lambda lines: [lines[0], lines[1] | {"accuracy": 1.0}, *lines])
+    assert bytes_of(tree, finished, tmp_path / "b") == before
+    assert "accuracy 1 and 54" in collected(tree, finished).remarks[0]
+
+
+class Started:
+    """One start of T5X in a folder: its event files, as T5X names them."""
+
+    def __init__(self, folder: Path, *, time: int, seed: int = 0) -> None:
+        self.train = Events(folder / "train")
+        self.evaluation = Events(folder / "training_eval" / "task")
+        for events, number in ((self.train, 0), (self.evaluation, 1)):
+            path = Path(events._file.name)
+            path.rename(path.with_name(f"events.out.tfevents.{time}.vm.1.{number}.v2"))
+        self._configure(seed)
+        (folder / "config.gin").write_text("RANDOM_SEED = 0\nMODEL_DIR = '/here'\n", "utf-8")
+
+    def _configure(self, seed: int) -> None:
+        text = f"    RANDOM_SEED = {seed}\n    MODEL_DIR = '/elsewhere'\n".encode()
+        summary = self.train._summary()
+        value = summary.value.add(tag="config")
+        value.tensor.dtype = 7
+        value.tensor.string_val.append(text)
+        value.metadata.plugin_data.plugin_name = "text"
+        self.train._append(step=0, summary=summary)
+
+    def log(self, lines: dict[int, dict[str, float]]) -> None:
+        for step, values in lines.items():
+            named = {k: v for k, v in values.items() if k.startswith("validation/")}
+            others = {k.removeprefix("train/"): v for k, v in values.items() if k not in named}
+            self.train.write(step, others)
+            self.evaluation.write(
+                step, {k.removeprefix("validation/"): v for k, v in named.items()}
+            )
+
+    def end(self) -> None:
+        self.train.close()
+        self.evaluation.close()
+
+
+@pytest.fixture
+def by_t5x(finished: Path) -> tuple[Path, dict[int, dict[str, float]]]:
+    """The baseline's later half as T5X would have left it, without its event files; its numbers."""
+    home = folder_of(finished, BASELINE)
+    logged = {
+        step: dict(values) for step, values in step_lines.read_steps(home / "metrics.jsonl").items()
+    }
+    for name in ("metrics.jsonl", "digests.jsonl"):
+        (home / name).unlink()
+    for values in logged.values():
+        values["train/grad_norm"] = values["train/loss"] / 2
+    return home, logged
+
+
+def test_overlapping_event_files_give_one_series_and_the_last_holds(
+    tree: Tree, finished: Path, by_t5x, tmp_path: Path
+) -> None:
+    home, logged = by_t5x
+    only = Started(home, time=5)
+    only.log(logged)
+    only.end()
+    once = collected(tree, finished)
+    assert once.remarks == () and once.unfinished == {}
+    # Preempted behind 20: the second start goes on from 10, and is preempted behind 15.
+    second, third = Started(home, time=6), Started(home, time=7)
+    second.log({15: logged[15] | {"train/loss": 1.0}})
+    third.log(logged)
+    for start in (second, third):
+        start.end()
+    twice = collected(tree, finished)
+    pd.testing.assert_frame_equal(twice.metrics, once.metrics)
+    assert twice.remarks == (
+        f"{BASELINE}: {home / 'train'}: two attempts logged step 15 differently "
+        "(train/loss 85 and 1): the last one holds",
+    )
+    assert bytes_of(tree, finished, tmp_path / "b") == bytes_of(tree, finished, tmp_path / "c")
+
+
+def test_of_a_replayed_step_nothing_of_the_earlier_attempt_stays(by_t5x) -> None:
+    home, logged = by_t5x
+    first, second = Started(home, time=5), Started(home, time=6)
+    first.log({20: logged[20] | {"train/rtd_precision": 0.5}})
+    second.log({20: logged[20]})
+    for start in (first, second):
+        start.end()
+    assert "train/rtd_precision" not in t5x_folder.read_series(home)[20]
+
+
+@pytest.mark.parametrize(
+    ("steps", "drop", "seed", "said"),
+    [
+        ((20,), "", 0, "gap in train/grad_norm, train/loss and 1 more: step 15 missing"),
+        ((15, 20), "train/grad_norm", 0, "gap in train/grad_norm: step 20 missing"),
+        ((15, 20, 18), "", 0, "step 18 is none that this run logs"),
+        ((15, 20), "", 1, "is of another run: its RANDOM_SEED is 1, and this run's 0"),
+    ],
+)
+def test_faulty_event_files_are_named(
+    tree: Tree, finished: Path, by_t5x, steps, drop: str, seed: int, said: str
+) -> None:
+    home, logged = by_t5x
+    logged[18] = logged[20]
+    logged[20] = {name: value for name, value in logged[20].items() if name != drop}
+    start = Started(home, time=5, seed=seed)
+    start.log({step: logged[step] for step in steps})
+    start.end()
+    reason = collected(tree, finished).unfinished[BASELINE]
+    assert said in reason and str(home / "train") in reason
+
+
+def test_a_folder_that_t5x_wrote_is_read_as_t5x_writes(tree: Tree, finished: Path) -> None:
+    """The segment's numbers as T5X would have left them: event files, no metrics.jsonl."""
+    pytest.importorskip("jax")  # Of the tier `train`, as are the event files.
+    folder = folder_of(finished, FIRST)
+    before = collected(tree, finished).metrics
+    logged = step_lines.read_steps(folder / "metrics.jsonl")
+    (folder / "metrics.jsonl").unlink()
+    train, evaluation = Events(folder / "train"), Events(folder / "training_eval" / "task")
+    for step, values in logged.items():
+        named = {k: v for k, v in values.items() if k.startswith("validation/")}
+        train.write(
+            step, {k.removeprefix("train/"): v for k, v in values.items() if k not in named}
+        )
+        evaluation.write(step, {k.removeprefix("validation/"): v for k, v in named.items()})
+    train.close()
+    evaluation.close()
+    (folder / "config.gin").write_text("RANDOM_SEED = 0\n", "utf-8")
+    after = collected(tree, finished)
+    pd.testing.assert_frame_equal(
+        rows(after.metrics, node=FIRST, metric="validation/sc_loss_clean").reset_index(drop=True),
+        rows(before, node=FIRST, metric="validation/sc_loss_clean").reset_index(drop=True),
+    )
+    assert [r["config_gin"] for r in after.provenance if "config_gin" in r] == ["RANDOM_SEED = 0\n"]
