@@ -173,6 +173,7 @@ class T5XEngine:
           UserError: T5X failed, in its own words; or another one still trains in the folder.
         """
         first = self._hosts.first
+        folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / _own(LOCK, self._hosts)) as lock:
             if first:
                 _write_gin(node, folder)

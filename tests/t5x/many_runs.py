@@ -27,6 +27,8 @@ def scripts() -> Scripts:
     found = {"train": train, "eval": evaluate, "infer": infer}
     for function in found.values():
         function.__module__ = "__main__"
+        # Where gin looks for a name that a file has from its ``import __main__``.
+        setattr(sys.modules["__main__"], function.__name__, function)
         gin.external_configurable(function, module="__main__")
     return found
 
