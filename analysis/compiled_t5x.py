@@ -178,17 +178,18 @@ def load(path: Path = ARTIFACT) -> dict[Program, Measured]:
     Raises:
       UserError: the file can't be read as such.
     """
-    return {one.program: one for one in kept.load(path, FORMAT, COMMAND, _from_data)}
+    return kept.load(path, FORMAT, COMMAND, _from_data)
 
 
-def _from_data(data: Mapping[str, Any]) -> Measured:
+def _from_data(data: Mapping[str, Any]) -> tuple[Program, Measured]:
     cost = dict(data["cost"])
     cost["operations"] = hlo.Operations(**cost["operations"])
     found = cost["collectives"].items()
     cost["collectives"] = {kind: hlo.Collective(**one) for kind, one in found}
-    known = dict(data) | {"program": Program(**data["program"]), "cost": Cost(**cost)}
+    program = Program(**data["program"])
+    known = dict(data) | {"program": program, "cost": Cost(**cost)}
     del known["analytic_flops"]
-    return Measured(**known)
+    return program, Measured(**known)
 
 
 def write(measured: Mapping[Program, Measured], path: Path = ARTIFACT) -> None:

@@ -15,26 +15,29 @@ Measured = TypeVar("Measured")
 
 
 def load(
-    path: Path, form: int, command: str, read: Callable[[Mapping[str, Any]], Measured]
-) -> list[Measured]:
-    """The measurements of a file; none if there is no file.
+    path: Path,
+    form: int,
+    command: str,
+    read: Callable[[Mapping[str, Any]], tuple[Program, Measured]],
+) -> dict[Program, Measured]:
+    """The measurements of a file by their programs; none if there is no file.
 
     Args:
       path: of JSON, with a list ``programs``.
       form: its format, as it must be.
       command: that writes it anew, to be named in an error.
-      read: makes a measurement of an entry.
+      read: makes a program and its measurement of an entry.
 
     Raises:
       UserError: the file can't be read as such.
     """
     if not path.is_file():
-        return []
+        return {}
     try:
         data = strict_json.loads(path.read_text("utf-8"))
         if data["format"] != form:
             raise ValueError(f"format {data['format']}")
-        return [read(entry) for entry in data["programs"]]
+        return dict(read(entry) for entry in data["programs"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: can't be read ({error}); write it anew: {command}") from error
 

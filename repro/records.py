@@ -275,6 +275,9 @@ def _require_plain(path: Path) -> None:
         # Some kilobytes can claim to hold more than memory does.
         if file.metadata.num_rows > _MOST_ROWS:
             raise ValueError(f"{file.metadata.num_rows:,} rows")
+        names = file.schema_arrow.names
+        if len(set(names)) < len(names):
+            raise ValueError("two columns of one name")
         for field in file.schema_arrow:
             kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
             plain = (

@@ -26,6 +26,7 @@ as it does the same.
 from __future__ import annotations
 
 import re
+import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -225,6 +226,8 @@ def _ramp(table: object, where: str, steps: Callable[[object, str], int]) -> Pap
     start_value = values.pop("from", None)
     if not isinstance(start_value, (int, float)) or isinstance(start_value, bool):
         raise UserError(f"{where}.from is {start_value!r}: give a number")
+    if not abs(start_value) <= sys.float_info.max:
+        raise UserError(f"{where}.from is not finite, or has over 300 digits: give a number")
     plain = from_mapping(_RampTable, values, where)
     start, end = steps(plain.start, f"{where}.start"), steps(plain.end, f"{where}.end")
     if start >= end:

@@ -461,12 +461,11 @@ def from_mapping(cls: type[_Config], values: Mapping[str, Any], where: str) -> _
     unknown = sorted(set(values) - set(specs))
     if unknown:
         raise UserError(f"{where}: unknown setting {unknown[0]!r}; known: {', '.join(specs)}")
+    required = (dataclasses.MISSING, dataclasses.MISSING)
     missing = [
         name
         for name, spec in specs.items()
-        if name not in values
-        and spec.default is dataclasses.MISSING
-        and spec.default_factory is dataclasses.MISSING
+        if name not in values and (spec.default, spec.default_factory) == required
     ]
     if missing:
         raise UserError(f"{where}: setting {missing[0]!r} is missing; add it")
@@ -487,11 +486,13 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
             raise UserError(f"{where} is {value!r}: give one of {', '.join(get_args(hint))}")
         return value
     # bool is an int to Python, never to a person writing a configuration.
-    if isinstance(value, bool) is not (hint is bool) or not isinstance(
-        value, (int, float) if hint is float else hint
-    ):
+    fits = isinstance(value, bool) is (hint is bool)
+    if not fits or not isinstance(value, (int, float) if hint is float else hint):
         raise UserError(f"{where} is {value!r}: give a value of type {hint.__name__}")
-    return float(value) if hint is float else value
+    try:
+        return float(value) if hint is float else value
+    except OverflowError:
+        raise UserError(f"{where} has over 300 digits: give a value of type float") from None
 
 
 def to_mapping(config: Any) -> dict[str, Any]:

@@ -142,6 +142,11 @@ def test_kept_numbers_survive_writing_and_nonsense_is_refused(tmp_path):
         path.write_text(text, "utf-8")
         with pytest.raises(UserError, match=r"kept\.json: can't be read .* compile-flops"):
             compiled.load(path)
+    data = json.loads(compiled.ARTIFACT.read_text("utf-8"))
+    data["programs"][0]["program"]["size"] = {}
+    path.write_text(json.dumps(data), "utf-8")
+    with pytest.raises(UserError, match="unhashable"):
+        compiled.load(path)
 
 
 def test_only_what_is_out_of_date_is_measured_and_kept_at_once(tmp_path, monkeypatch):

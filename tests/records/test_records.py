@@ -145,6 +145,17 @@ def test_unreadable_files_are_named(tmp_path, name, content, problem):
     assert name in str(error.value) and "\n" not in str(error.value)
 
 
+def test_columns_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "metrics.parquet"
+    records.write(records.from_rows(rows({}, {})), path)
+    table = pq.read_table(path)
+    for values in ([1, 2], ["a", "b"]):
+        table = table.append_column("mine", pa.array(values))
+    pq.write_table(table, path)
+    with pytest.raises(UserError, match=r"not a whole Parquet file .*two columns of one name"):
+        records.read(path)
+
+
 def test_a_parquet_file_cut_short_is_named(tmp_path):
     path = tmp_path / "metrics.parquet"
     records.write(records.from_rows(rows({}, {})), path)

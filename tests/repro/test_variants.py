@@ -218,6 +218,8 @@ def test_fingerprints_tell_curricula_apart_and_know_the_same_again(
         ("curriculum.lambda_rtd", "curriculum.lambda_g", "unknown setting 'lambda_g'"),
         ("from = 10", "", "from is None: give a number"),
         ("from = 10", 'from = "10"', "from is '10': give a number"),
+        ("from = 10", f"from = 1{'0' * 400}", "from is not finite, or has over 300 digits"),
+        ("to = 0.0", f"to = 1{'0' * 400}", "to has over 300 digits: give a value of type float"),
         ("to = 0.0", "to = -1.0", "reaches -1.0: give 0 or more"),
         ("to = 0.0", "till = 0.0", "unknown setting 'till'"),
         ('start = "120K"', "start = 12", "give a value of type str"),

@@ -76,7 +76,8 @@ def examples_file(suite: str, task: str, split: str) -> str:
 def register_suites(folder: Path) -> None:
     """Registers every suite's tasks and mixture with seqio, reading from ``folder``.
 
-    Idempotent; after a call with another folder the names stand for that folder's examples.
+    A suite without examples has no mixture. Idempotent; after a call with another folder the
+    names stand for that folder's examples.
 
     Args:
       folder: a prepared data folder.

@@ -144,6 +144,7 @@ def register(folder: Path, wanted: Iterable[Suite]) -> None:
         mixture = suites.mixture_name(suite.name)
         tasks.replace_in_registry(seqio.MixtureRegistry, mixture)
         added = [_add_task(folder, suite, task, vocabulary) for task in suite.tasks]
-        # The mixture is what is scored, and an empty task has no score.
-        names = [name for name in added if name is not None]
-        seqio.MixtureRegistry.add(mixture, names, default_rate=seqio.mixing_rate_num_examples)
+        # The mixture is what is scored, and an empty task has no score; seqio refuses to have
+        # an empty mixture.
+        if names := [name for name in added if name is not None]:
+            seqio.MixtureRegistry.add(mixture, names, default_rate=seqio.mixing_rate_num_examples)
