@@ -62,6 +62,11 @@ def prepared_folder(source: Path, cache: Path) -> Path:
     return released.prepare(cache, source, WANTED)
 
 
+def training(arrays: finetuning_arrays.FinetuneArrays) -> tuple[np.ndarray, ...]:
+    """Inputs and targets of all training examples."""
+    return tuple(arrays.training(np.arange(len(arrays))).values())
+
+
 def served(name: str, split: str, length: int) -> list[list[int]]:
     """Inputs or targets of a task as seqio serves them to a model."""
     task = host_tensorflow.seqio().get_mixture_or_task(name)
@@ -100,7 +105,7 @@ def test_inputs_are_what_seqio_serves(
         if "train" in task.splits
         for row in served(task.name, "train", length)
     ]
-    found = [row[: row.tolist().index(EOS_ID) + 1].tolist() for row in arrays.encoder_input_tokens]
+    found = [row[: row.tolist().index(EOS_ID) + 1].tolist() for row in training(arrays)[0]]
     assert found == trained
     scored = [task.name for task in benchmark.tasks if task.metrics]
     assert list(arrays.validation_inputs) == scored
@@ -118,7 +123,7 @@ def test_mnli_is_trained_once_and_weighs_by_its_rows(prepared_folder: Path) -> N
     )
     assert len(arrays) == total
     vocabulary = seqio_vocabulary(prepared_folder)
-    texts = [vocabulary.decode(row.tolist()) for row in arrays.encoder_input_tokens]
+    texts = [vocabulary.decode(row.tolist()) for row in training(arrays)[0]]
     assert sum(text.startswith("mnli") for text in texts) == 3
     assert sum(text.startswith("cola") for text in texts) == 4
 
@@ -126,8 +131,9 @@ def test_mnli_is_trained_once_and_weighs_by_its_rows(prepared_folder: Path) -> N
 def test_mmlu_is_fine_tuned_on_the_users_mixture(prepared_folder: Path) -> None:
     arrays = finetuning_arrays.load(prepared_folder, "mmlu", input_length=64)
     vocabulary = seqio_vocabulary(prepared_folder)
-    asked = [vocabulary.decode(row[row > 1].tolist()) for row in arrays.encoder_input_tokens]
-    answers = [vocabulary.decode(row[row > 1].tolist()) for row in arrays.decoder_target_tokens]
+    asked, answers = (
+        [vocabulary.decode(row[row > 1].tolist()) for row in side] for side in training(arrays)
+    )
     assert answers == ["yes", "no", "(A)", "(B)", "maybe"]
     assert asked == [f"Is it {answer}?" for answer in answers]
 
