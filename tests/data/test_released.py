@@ -27,7 +27,7 @@ from spactor.data import (
 from spactor.data.vocabulary import EOS_ID, seqio_vocabulary
 from spactor.errors import UserError
 
-SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu")
+SUITES = tuple(benchmarks.BENCHMARKS)
 WANTED = released.Wanted(
     vocab_size=made_c4.VOCAB_SIZE, train_tokens=3000, validation_tokens=500, suites=SUITES
 )
@@ -150,21 +150,30 @@ def test_scores_are_the_benchmarks_own(suite: str, prepared_folder: Path, tmp_pa
         return scoring.score(tmp_path, prepared_folder, suite, step)
 
     right = {name: tokens.rows[name, "validation", "targets"].padded(512) for name in names}
+    cases = {name: made_up.CASES[suite, name] for name in names}
     facts = {
-        f"{task.name}/{fact.name}"
+        task.name: [fact.name for fact in task.metrics]
         for task in benchmarks.benchmark_named(suite).tasks
-        for fact in task.metrics
+        if task.metrics
     }
-    found = scores(right, 1)
-    assert found == pytest.approx(
-        {
-            # One of WSC's two referents is wrong, and naming it is the wrong answer.
-            name: 50.0 if name.startswith("wsc/") else 100.0
-            for name in facts
+
+    def expected(score: float, invalid: float, classes: dict[str, int]) -> dict[str, float]:
+        return {
+            f"{name}/{metric}": value
+            for name, case in cases.items()
+            for metric, value in made_up.scored(
+                case,
+                # One of WSC's two referents is wrong, and naming it is the wrong answer.
+                dict.fromkeys(facts[name], score / 2 if name == "wsc" else score),
+                invalid,
+                classes[name],
+            ).items()
         }
-    )
+
+    targets = {name: len({target for _, target in case.asked}) for name, case in cases.items()}
+    assert scores(right, 1) == pytest.approx(expected(100.0, 0.0, targets))
     nothing = {name: np.full_like(rows, 0) for name, rows in right.items()}
-    assert scores(nothing, 2) == dict.fromkeys(facts, 0.0)
+    assert scores(nothing, 2) == expected(0.0, 100.0, dict.fromkeys(names, 1))
 
     def encoded(answers: list[str]) -> np.ndarray:
         rows = np.zeros((len(answers), 512), np.int32)
@@ -173,12 +182,11 @@ def test_scores_are_the_benchmarks_own(suite: str, prepared_folder: Path, tmp_pa
             row[: len(ids)] = ids
         return rows
 
-    by_hand = {name: made_up.CASES[suite, name] for name in names}
-    known = scores({name: encoded(list(case.answers)) for name, case in by_hand.items()}, 3)
+    known = scores({name: encoded(list(case.answers)) for name, case in cases.items()}, 3)
     assert known == pytest.approx(
         {
             f"{name}/{metric}": value
-            for name, case in by_hand.items()
+            for name, case in cases.items()
             for metric, value in case.scores.items()
         }
     )
