@@ -21,6 +21,8 @@ COLUMNS = (
     *(Column(suite, heading) for suite, heading in SUITE_HEADINGS.items()),
 )
 RULE = SELECTIONS[0]
+MOST_NAMED = 8
+"""Tasks of a cell that a footnote names one by one."""
 
 
 def compute(
@@ -132,15 +134,20 @@ def row_order(rows: tuple[RequiredRun, ...], found: set[tuple[str, int]]) -> lis
 def notes_on_collapse(found: pd.DataFrame) -> tuple[str, ...]:
     """A footnote naming the cells with runs that collapsed; they are counted like any other.
 
+    Where more than ``MOST_NAMED`` tasks of a cell have some, such as MMLU's subjects, it counts
+    the tasks.
+
     Args:
       found: as ``analysis.scores.collapsed`` returns it.
     """
-    listed = [
-        f"{SUITE_HEADINGS[row['suite']]} {row['task']} τ = {row['tau']} "
-        f"{format_steps(int(row['checkpoint']))}: {row['runs']}"
-        for row in found.to_dict("records")
-        if row["checkpoint"] in CHECKPOINTS
-    ]
+    shown = found[found["checkpoint"].isin(CHECKPOINTS)]
+    listed = []
+    for (suite, tau, checkpoint), cell in shown.groupby(["suite", "tau", "checkpoint"], sort=False):
+        place = f"τ = {tau} {format_steps(int(checkpoint))}"
+        runs = dict(zip(cell["task"], cell["runs"], strict=True))
+        if len(runs) > MOST_NAMED:
+            runs = {f"in {len(runs)} tasks": cell["runs"].sum()}
+        listed += [f"{SUITE_HEADINGS[suite]} {task} {place}: {runs[task]}" for task in runs]
     if not listed:
         return ()
     return (

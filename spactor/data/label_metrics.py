@@ -15,9 +15,7 @@ PREDICTED_CLASSES = "predicted_classes"
 NO_LABEL = -1
 
 
-def label_use(
-    targets: Sequence[Hashable], predictions: Sequence[Hashable]
-) -> Mapping[str, float]:
+def label_use(targets: Sequence[Hashable], predictions: Sequence[Hashable]) -> Mapping[str, float]:
     """Share of answers that are no label, and number of different answers.
 
     >>> label_use([0, 1, 1, 0], [1, 1, -1, 1])

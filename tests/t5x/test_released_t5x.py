@@ -54,9 +54,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made_c4.write_tfds(data)
     made_c4.write_vocabulary(data)
     made_c4.write_instructions(data)
-    # Every virtual shard of the stream needs some.
-    line = json.dumps({"inputs": "Is it rye?", "targets": "(A)"}) + "\n"
-    (data / "flan" / "c.jsonl").write_text(64 * line)
     write_mmlu(data)
     assert "2 nodes ran" in repro(folder, "run", "--tau", "0", "--data-dir", str(data))
     return folder
