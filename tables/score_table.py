@@ -140,14 +140,19 @@ def notes_on_collapse(found: pd.DataFrame) -> tuple[str, ...]:
     Args:
       found: as ``analysis.scores.collapsed`` returns it.
     """
-    shown = found[found["checkpoint"].isin(CHECKPOINTS)]
+    cells: dict[tuple[str, str, int], dict[str, int]] = {}
+    for row in found.to_dict("records"):
+        if row["checkpoint"] in CHECKPOINTS:
+            place = (row["suite"], row["tau"], int(row["checkpoint"]))
+            cells.setdefault(place, {})[row["task"]] = row["runs"]
     listed = []
-    for (suite, tau, checkpoint), cell in shown.groupby(["suite", "tau", "checkpoint"], sort=False):
-        place = f"τ = {tau} {format_steps(int(checkpoint))}"
-        runs = dict(zip(cell["task"], cell["runs"], strict=True))
+    for (suite, tau, checkpoint), runs in cells.items():
         if len(runs) > MOST_NAMED:
-            runs = {f"in {len(runs)} tasks": cell["runs"].sum()}
-        listed += [f"{SUITE_HEADINGS[suite]} {task} {place}: {runs[task]}" for task in runs]
+            runs = {f"in {len(runs)} tasks": sum(runs.values())}
+        listed += [
+            f"{SUITE_HEADINGS[suite]} {task} τ = {tau} {format_steps(checkpoint)}: {count}"
+            for task, count in runs.items()
+        ]
     if not listed:
         return ()
     return (

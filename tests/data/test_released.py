@@ -35,9 +35,12 @@ WANTED = released.Wanted(
 
 @pytest.fixture(scope="module", autouse=True)
 def few_rows() -> Iterator[None]:
-    """Benchmarks that expect as many rows as were made up; of MMLU one subject."""
+    """Benchmarks that expect as many rows as were made up; of MMLU one subject.
+
+    Of BBH's tasks five, which are answered with words, with letters and freely.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        made_up.shrink_all(patch, subjects=1)
+        made_up.shrink_all(patch, mmlu=1, bbh=5)
         yield
 
 

@@ -40,7 +40,7 @@ FREE = {"stsb", "dyck_languages", "multistep_arithmetic_two", "object_counting",
 def few_rows() -> Iterator[None]:
     """Benchmarks that expect as many rows as were made up; of MMLU two subjects."""
     with pytest.MonkeyPatch.context() as patch:
-        made_up.shrink_all(patch, subjects=2)
+        made_up.shrink_all(patch, mmlu=2)
         yield
 
 

@@ -50,7 +50,7 @@ def examples(folder: Path) -> list[Example]:
     Raises:
       UserError: a line is damaged, a file is empty, or there are fewer than `LEAST_ROWS`.
     """
-    found = []
+    found: list[Example] = []
     for path in paths(folder):
         before = len(found)
         for row, fields in files.json_lines(path):

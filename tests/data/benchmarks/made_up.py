@@ -233,11 +233,11 @@ def shrunk(benchmark: Benchmark) -> Benchmark:
     return dataclasses.replace(benchmark, tasks=tuple(tasks))
 
 
-def shrink_all(patch: pytest.MonkeyPatch, subjects: int) -> None:
-    """Makes every benchmark expect as many rows as were made up, and so many subjects of MMLU."""
+def shrink_all(patch: pytest.MonkeyPatch, **tasks: int) -> None:
+    """Makes every benchmark expect as many rows as were made up, and some have so many tasks."""
     small = {name: shrunk(each) for name, each in BENCHMARKS.items()}
-    mmlu = small["mmlu"]
-    small["mmlu"] = dataclasses.replace(mmlu, tasks=mmlu.tasks[:subjects])
+    for name, count in tasks.items():
+        small[name] = dataclasses.replace(small[name], tasks=small[name].tasks[:count])
     patch.setitem(vars(benchmarks), "BENCHMARKS", small)
 
 
