@@ -97,11 +97,14 @@ def marked(records: pd.DataFrame) -> pd.DataFrame:
 def collapsed(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     """Classifications that a run answered with one class throughout, at the selected step.
 
+    A run that did so on one of MNLI's two sets counts once.
+
     Returns:
       size, tau, checkpoint, suite, task, and how many ``runs`` of the cell did.
     """
     chosen = select(records, rule)
-    found = chosen[(chosen["metric"] == PREDICTED_CLASSES) & (chosen["value"] == 1.0)]
+    classes = chosen["metric"].str.startswith(PREDICTED_CLASSES)
+    found = chosen[classes & (chosen["value"] == 1.0)].drop_duplicates([*_RUN, "task"])
     counts = found.groupby([*_CELL, "task"], dropna=False).size()
     return counts.rename("runs").reset_index()
 

@@ -24,7 +24,9 @@ from spactor.errors import UserError
 
 SUITE_AVERAGE = "average"
 """A suite's score over its tasks; such a record names no task."""
-DIAGNOSTICS = (INVALID_RATE, PREDICTED_CLASSES)
+_SETS = ("", "_matched", "_mismatched")
+"""Endings of metrics: MNLI has two validation sets."""
+DIAGNOSTICS = tuple(name + ending for name in (INVALID_RATE, PREDICTED_CLASSES) for ending in _SETS)
 """How a run used a classification's labels; beside a task's scores, in no average."""
 SUSPECT_ACCURACIES = 3
 """So many accuracies of one suite, each above 0 and at most 1, are fractions."""
@@ -125,7 +127,7 @@ def quantity_of(suite: str, metric: str) -> Quantity:
     >>> quantity_of("", "validation/sc_loss_clean").unit, quantity_of("", "my/own").unit
     ('nats', '')
     """
-    if metric == PREDICTED_CLASSES:
+    if metric.startswith(PREDICTED_CLASSES):
         return _CLASSES
     if suite:
         # A suite of correlations averages below zero too.

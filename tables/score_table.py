@@ -21,6 +21,8 @@ COLUMNS = (
     *(Column(suite, heading) for suite, heading in SUITE_HEADINGS.items()),
 )
 RULE = SELECTIONS[0]
+MOST_NAMED = 8
+"""Tasks of a cell that a footnote names one by one."""
 
 
 def compute(
@@ -132,15 +134,25 @@ def row_order(rows: tuple[RequiredRun, ...], found: set[tuple[str, int]]) -> lis
 def notes_on_collapse(found: pd.DataFrame) -> tuple[str, ...]:
     """A footnote naming the cells with runs that collapsed; they are counted like any other.
 
+    Where more than ``MOST_NAMED`` tasks of a cell have some, such as MMLU's subjects, it counts
+    the tasks.
+
     Args:
       found: as ``analysis.scores.collapsed`` returns it.
     """
-    listed = [
-        f"{SUITE_HEADINGS[row['suite']]} {row['task']} τ = {row['tau']} "
-        f"{format_steps(int(row['checkpoint']))}: {row['runs']}"
-        for row in found.to_dict("records")
-        if row["checkpoint"] in CHECKPOINTS
-    ]
+    cells: dict[tuple[str, str, int], dict[str, int]] = {}
+    for row in found.to_dict("records"):
+        if row["checkpoint"] in CHECKPOINTS:
+            place = (row["suite"], row["tau"], int(row["checkpoint"]))
+            cells.setdefault(place, {})[row["task"]] = row["runs"]
+    listed = []
+    for (suite, tau, checkpoint), runs in cells.items():
+        if len(runs) > MOST_NAMED:
+            runs = {f"in {len(runs)} tasks": sum(runs.values())}
+        listed += [
+            f"{SUITE_HEADINGS[suite]} {task} τ = {tau} {format_steps(checkpoint)}: {count}"
+            for task, count in runs.items()
+        ]
     if not listed:
         return ()
     return (

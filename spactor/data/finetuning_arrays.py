@@ -1,7 +1,8 @@
-"""A suite's examples as padded NumPy arrays, and the batches a fine-tuning step reads.
+"""A suite's examples as a fine-tuning step and an evaluation read them, padded NumPy arrays.
 
-Only NumPy is imported, so fine-tuning needs neither TensorFlow nor seqio. A batch is a pure
-function of (seed, step), as in pre-training.
+Training examples stay the ragged rows of a file that is memory-mapped; the rows of one batch are
+padded when the batch is asked for. Only NumPy is imported, so fine-tuning needs neither TensorFlow
+nor seqio. A batch is a pure function of (seed, step), as in pre-training.
 """
 
 from __future__ import annotations
@@ -14,11 +15,38 @@ from pathlib import Path
 import numpy as np
 
 from spactor.data import epochs, suite_tokens
+from spactor.data.suite_tokens import Ragged
 from spactor.errors import UserError
 
 LENGTH_STEP = 16
 """Decoder positions are a multiple of it, so that suites with short answers share programs."""
-FEATURES = ("encoder_input_tokens", "decoder_target_tokens")
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """One side of the training examples of all tasks, numbered through.
+
+    Attributes:
+      tasks: rows of each task, in the suite's order.
+      length: of a padded row.
+    """
+
+    tasks: tuple[Ragged, ...]
+    length: int
+
+    def __len__(self) -> int:
+        return sum(map(len, self.tasks))
+
+    def padded(self, rows: np.ndarray) -> np.ndarray:
+        """int32[rows, length]; see `Ragged.padded`."""
+        ends = np.cumsum([len(task) for task in self.tasks])
+        task_of = np.searchsorted(ends, rows, side="right")
+        out = np.empty((len(rows), self.length), np.int32)
+        for number in np.unique(task_of):
+            here = task_of == number
+            task = self.tasks[number]
+            out[here] = task.padded(self.length, rows[here] - (ends[number] - len(task)))
+        return out
 
 
 @dataclass(frozen=True)
@@ -26,13 +54,13 @@ class FinetuneArrays:
     """All examples of a suite, padded with 0, eos at the end of each row.
 
     Attributes:
-      encoder_input_tokens: int32[E, L], training inputs cut to L.
-      decoder_target_tokens: int32[E, T], their targets.
+      encoder_input_tokens: training inputs, cut to L.
+      decoder_target_tokens: their targets, cut to T.
       validation_inputs: int32[V, L] of each task, in the suite's order.
     """
 
-    encoder_input_tokens: np.ndarray
-    decoder_target_tokens: np.ndarray
+    encoder_input_tokens: TrainingRows
+    decoder_target_tokens: TrainingRows
     validation_inputs: Mapping[str, np.ndarray]
 
     def __len__(self) -> int:
@@ -41,7 +69,14 @@ class FinetuneArrays:
     @property
     def target_length(self) -> int:
         """T, decoder positions that hold any answer of the suite's tasks; see `LENGTH_STEP`."""
-        return self.decoder_target_tokens.shape[1]
+        return self.decoder_target_tokens.length
+
+    def training(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Training examples by number: int32[rows, L] and int32[rows, T], under seqio's names."""
+        return {
+            "encoder_input_tokens": self.encoder_input_tokens.padded(rows),
+            "decoder_target_tokens": self.decoder_target_tokens.padded(rows),
+        }
 
 
 @functools.lru_cache(maxsize=8)
@@ -62,15 +97,20 @@ def load(folder: Path, suite: str, *, input_length: int) -> FinetuneArrays:
     found = suite_tokens.read(folder, suite)
     target_length = -(-found.target_length // LENGTH_STEP) * LENGTH_STEP
 
-    def padded(task: str, split: str, side: str, length: int) -> np.ndarray:
-        return found.rows[task, split, side].padded(length)
+    def training(side: str, length: int) -> TrainingRows:
+        return TrainingRows(tuple(found.rows[task, "train", side] for task in found.tasks), length)
 
-    inputs = [padded(task, "train", "inputs", input_length) for task in found.tasks]
-    targets = [padded(task, "train", "targets", target_length) for task in found.tasks]
-    validation = {task: padded(task, "validation", "inputs", input_length) for task in found.tasks}
-    if not sum(map(len, inputs)) or not all(map(len, validation.values())):
+    arrays = FinetuneArrays(
+        training("inputs", input_length),
+        training("targets", target_length),
+        {
+            task: found.rows[task, "validation", "inputs"].padded(input_length)
+            for task in found.tasks
+        },
+    )
+    if not len(arrays) or not all(map(len, arrays.validation_inputs.values())):
         raise UserError(f"suite {suite!r} lacks examples: read more packages")
-    return FinetuneArrays(np.concatenate(inputs), np.concatenate(targets), validation)
+    return arrays
 
 
 def train_batch(
@@ -86,4 +126,4 @@ def train_batch(
     rows = epochs.batch_indices(
         len(arrays), seed=seed, step=step, batch_size=batch_size, role="finetuning"
     )
-    return {name: getattr(arrays, name)[rows] for name in FEATURES}
+    return arrays.training(rows)

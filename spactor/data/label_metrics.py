@@ -6,7 +6,7 @@ Task of any source whose postprocessor turns an answer that is no label into -1,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 INVALID_RATE = "invalid_rate"
 """Answers that are no label, in per cent; each of them is counted as wrong."""
@@ -15,7 +15,7 @@ PREDICTED_CLASSES = "predicted_classes"
 NO_LABEL = -1
 
 
-def label_use(targets: Sequence[int], predictions: Sequence[int]) -> Mapping[str, float]:
+def label_use(targets: Sequence[Hashable], predictions: Sequence[Hashable]) -> Mapping[str, float]:
     """Share of answers that are no label, and number of different answers.
 
     >>> label_use([0, 1, 1, 0], [1, 1, -1, 1])

@@ -2,7 +2,8 @@
 
 One file per suite, ``suites/<suite>/tokens.npz``: of every task, split and side (inputs, targets)
 the ids of all examples one after the other and their offsets, neither cut nor padded, without
-eos. Examples lie in file order, which is the order in which seqio reads and scores them.
+eos. Examples lie in file order, which is the order in which seqio reads and scores them. The file
+is memory-mapped, so that what a run holds is what it has read.
 """
 
 from __future__ import annotations
@@ -47,18 +48,25 @@ class Ragged:
             and bool(np.all(offsets[1:] >= offsets[:-1]))
         )
 
-    def padded(self, length: int) -> np.ndarray:
+    def padded(self, length: int, rows: np.ndarray | None = None) -> np.ndarray:
         """int32[rows, length] as T5 makes them: cut to length - 1, eos, then padding.
 
-        >>> Ragged(np.array([5, 6, 7, 8]), np.array([0, 1, 4])).padded(3).tolist()
-        [[5, 1, 0], [6, 7, 1]]
+        Args:
+          length: of each row.
+          rows: numbers of the rows wanted; all by default.
+
+        >>> two = Ragged(np.array([5, 6, 7, 8]), np.array([0, 1, 4]))
+        >>> two.padded(3).tolist(), two.padded(3, np.array([1, 1])).tolist()
+        ([[5, 1, 0], [6, 7, 1]], [[6, 7, 1], [6, 7, 1]])
         """
-        out = np.zeros((len(self), length), np.int32)
-        kept = np.minimum(np.diff(self.offsets), length - 1)
+        rows = np.arange(len(self)) if rows is None else rows
+        starts = self.offsets[rows]
+        out = np.zeros((len(rows), length), np.int32)
+        kept = np.minimum(self.offsets[rows + 1] - starts, length - 1)
         column = np.arange(length)
         inside = column < kept[:, None]
-        out[inside] = self.tokens[(self.offsets[:-1, None] + column)[inside]]
-        out[np.arange(len(self)), kept] = EOS_ID
+        out[inside] = self.tokens[(starts[:, None] + column)[inside]]
+        out[np.arange(len(rows)), kept] = EOS_ID
         return out
 
 
@@ -101,7 +109,7 @@ def read(folder: Path, suite: str) -> SuiteTokens:
     if wrong := manifest.damage(folder, facts, only=(name,)):
         raise UserError(f"{wrong}: run 'repro prepare' to build it again")
     try:
-        return _suite_tokens(numpy_files.read_archive(folder / name))
+        return _suite_tokens(numpy_files.map_archive(folder / name))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{folder / name}: damaged ({error}); run 'repro prepare' to build it again"

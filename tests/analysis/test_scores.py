@@ -121,6 +121,21 @@ def test_runs_that_collapsed_are_counted_per_cell_and_kept():
     assert scores.summary(frame).iloc[0]["runs"] == 3
 
 
+def test_a_run_that_collapsed_on_one_or_both_sets_of_mnli_counts_once():
+    rows = []
+    for seed, matched, mismatched in ((0, 1.0, 1.0), (1, 3.0, 1.0), (2, 3.0, 2.0)):
+        for half, classes in (("matched", matched), ("mismatched", mismatched)):
+            more = {"task": "mnli", "seed": seed}
+            rows.append(score(50.0, metric=f"accuracy_{half}", **more))
+            rows.append(score(classes, metric=f"predicted_classes_{half}", **more))
+            rows.append(score(12.5, metric=f"invalid_rate_{half}", **more))
+    frame = records.from_rows(rows)
+    (cell,) = scores.collapsed(frame).to_dict("records")
+    assert (cell["suite"], cell["task"], cell["runs"]) == ("glue", "mnli", 2)
+    assert scores.suite_scores(frame)["score"].tolist() == [50.0] * 3
+    assert set(scores.breakdown(frame)["metric"]) == {"accuracy_matched", "accuracy_mismatched"}
+
+
 def test_runs_of_two_variants_are_two_runs():
     rows = [score(5.0), score(4.0, step=60), score(1.0, variant="fade", step=60)]
     chosen = scores.select(records.from_rows(rows))

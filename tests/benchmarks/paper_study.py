@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
 from repro import plan, records
-from repro.quantities import DIAGNOSTICS, PREDICTED_CLASSES, paper_tasks
+from repro.quantities import paper_tasks
 from repro.specs import load_profile
+from spactor.data.label_metrics import INVALID_RATE, PREDICTED_CLASSES
 
 RECORDS = 10_000_000
 CONTINUOUS = (120_000, 250_000, 750_000)
@@ -38,7 +39,11 @@ VALIDATED = (
 SERIES = (*(f"train/{n}" for n in TRAINED), *(f"validation/{n}" for n in VALIDATED))
 TASKS = sorted(
     {(item.suite, item.task, item.metric) for item in paper_tasks()}
-    | {(item.suite, item.task, name) for item in paper_tasks() for name in DIAGNOSTICS}
+    | {
+        (item.suite, item.task, name)
+        for item in paper_tasks()
+        for name in (INVALID_RATE, PREDICTED_CLASSES)
+    }
 )
 PAPER_STEPS = 1_000_000
 

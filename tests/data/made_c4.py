@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 import made_up
 
 VOCAB_SIZE = 512
+INSTRUCTED = ("yes", "no", "(A)", "(B)", "maybe", "Yes", "No", "7")
+"""Answers of the made-up mixture, in its order."""
 _WORDS = (
     *("bread", "rises", "when", "dough", "rests", "and", "the", "baker", "waits", "until", "dawn"),
     *("comes", "over", "every", "quiet", "hill", "while", "rye", "or", "wheat", "grows", "slowly"),
@@ -78,9 +80,9 @@ def write_vocabulary(folder: Path, vocab_size: int = VOCAB_SIZE) -> None:
 
 
 def write_instructions(folder: Path) -> None:
-    """Writes what MMLU's and BBH's models are fine-tuned on."""
+    """Writes what MMLU's and BBH's models are fine-tuned on, as few rows as will do."""
     home = folder / "flan"
     home.mkdir()
-    for name, answers in (("a", ("yes", "no", "(A)")), ("b", ("(B)", "maybe"))):
+    for name, answers in (("a", INSTRUCTED[:3]), ("b", INSTRUCTED[3:])):
         rows = [{"inputs": f"Is it {answer}?", "targets": answer, "task": 1} for answer in answers]
         (home / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

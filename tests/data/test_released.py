@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import made_c4
@@ -27,7 +27,7 @@ from spactor.data import (
 from spactor.data.vocabulary import EOS_ID, seqio_vocabulary
 from spactor.errors import UserError
 
-SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu")
+SUITES = tuple(benchmarks.BENCHMARKS)
 WANTED = released.Wanted(
     vocab_size=made_c4.VOCAB_SIZE, train_tokens=3000, validation_tokens=500, suites=SUITES
 )
@@ -35,9 +35,12 @@ WANTED = released.Wanted(
 
 @pytest.fixture(scope="module", autouse=True)
 def few_rows() -> Iterator[None]:
-    """Benchmarks that expect as many rows as were made up; of MMLU one subject."""
+    """Benchmarks that expect as many rows as were made up; of MMLU one subject.
+
+    Of BBH's tasks five, which are answered with words, with letters and freely.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        made_up.shrink_all(patch, subjects=1)
+        made_up.shrink_all(patch, mmlu=1, bbh=5)
         yield
 
 
@@ -60,6 +63,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def prepared_folder(source: Path, cache: Path) -> Path:
     return released.prepare(cache, source, WANTED)
+
+
+def training(arrays: finetuning_arrays.FinetuneArrays) -> tuple[np.ndarray, ...]:
+    """Inputs and targets of all training examples."""
+    return tuple(arrays.training(np.arange(len(arrays))).values())
 
 
 def served(name: str, split: str, length: int) -> list[list[int]]:
@@ -100,7 +108,7 @@ def test_inputs_are_what_seqio_serves(
         if "train" in task.splits
         for row in served(task.name, "train", length)
     ]
-    found = [row[: row.tolist().index(EOS_ID) + 1].tolist() for row in arrays.encoder_input_tokens]
+    found = [row[: row.tolist().index(EOS_ID) + 1].tolist() for row in training(arrays)[0]]
     assert found == trained
     scored = [task.name for task in benchmark.tasks if task.metrics]
     assert list(arrays.validation_inputs) == scored
@@ -118,7 +126,7 @@ def test_mnli_is_trained_once_and_weighs_by_its_rows(prepared_folder: Path) -> N
     )
     assert len(arrays) == total
     vocabulary = seqio_vocabulary(prepared_folder)
-    texts = [vocabulary.decode(row.tolist()) for row in arrays.encoder_input_tokens]
+    texts = [vocabulary.decode(row.tolist()) for row in training(arrays)[0]]
     assert sum(text.startswith("mnli") for text in texts) == 3
     assert sum(text.startswith("cola") for text in texts) == 4
 
@@ -126,9 +134,10 @@ def test_mnli_is_trained_once_and_weighs_by_its_rows(prepared_folder: Path) -> N
 def test_mmlu_is_fine_tuned_on_the_users_mixture(prepared_folder: Path) -> None:
     arrays = finetuning_arrays.load(prepared_folder, "mmlu", input_length=64)
     vocabulary = seqio_vocabulary(prepared_folder)
-    asked = [vocabulary.decode(row[row > 1].tolist()) for row in arrays.encoder_input_tokens]
-    answers = [vocabulary.decode(row[row > 1].tolist()) for row in arrays.decoder_target_tokens]
-    assert answers == ["yes", "no", "(A)", "(B)", "maybe"]
+    asked, answers = (
+        [vocabulary.decode(row[row > 1].tolist()) for row in side] for side in training(arrays)
+    )
+    assert answers == list(made_c4.INSTRUCTED)
     assert asked == [f"Is it {answer}?" for answer in answers]
 
 
@@ -144,21 +153,30 @@ def test_scores_are_the_benchmarks_own(suite: str, prepared_folder: Path, tmp_pa
         return scoring.score(tmp_path, prepared_folder, suite, step)
 
     right = {name: tokens.rows[name, "validation", "targets"].padded(512) for name in names}
+    cases = {name: made_up.CASES[suite, name] for name in names}
     facts = {
-        f"{task.name}/{fact.name}"
+        task.name: [fact.name for fact in task.metrics]
         for task in benchmarks.benchmark_named(suite).tasks
-        for fact in task.metrics
+        if task.metrics
     }
-    found = scores(right, 1)
-    assert found == pytest.approx(
-        {
-            # One of WSC's two referents is wrong, and naming it is the wrong answer.
-            name: 50.0 if name.startswith("wsc/") else 100.0
-            for name in facts
+
+    def expected(score: float, invalid: float, classes: dict[str, int]) -> dict[str, float]:
+        return {
+            f"{name}/{metric}": value
+            for name, case in cases.items()
+            for metric, value in made_up.scored(
+                case,
+                # One of WSC's two referents is wrong, and naming it is the wrong answer.
+                dict.fromkeys(facts[name], score / 2 if name == "wsc" else score),
+                invalid,
+                classes[name],
+            ).items()
         }
-    )
+
+    targets = {name: len({target for _, target in case.asked}) for name, case in cases.items()}
+    assert scores(right, 1) == pytest.approx(expected(100.0, 0.0, targets))
     nothing = {name: np.full_like(rows, 0) for name, rows in right.items()}
-    assert scores(nothing, 2) == dict.fromkeys(facts, 0.0)
+    assert scores(nothing, 2) == expected(0.0, 100.0, dict.fromkeys(names, 1))
 
     def encoded(answers: list[str]) -> np.ndarray:
         rows = np.zeros((len(answers), 512), np.int32)
@@ -167,12 +185,11 @@ def test_scores_are_the_benchmarks_own(suite: str, prepared_folder: Path, tmp_pa
             row[: len(ids)] = ids
         return rows
 
-    by_hand = {name: made_up.CASES[suite, name] for name in names}
-    known = scores({name: encoded(list(case.answers)) for name, case in by_hand.items()}, 3)
+    known = scores({name: encoded(list(case.answers)) for name, case in cases.items()}, 3)
     assert known == pytest.approx(
         {
             f"{name}/{metric}": value
-            for name, case in by_hand.items()
+            for name, case in cases.items()
             for metric, value in case.scores.items()
         }
     )
@@ -226,6 +243,35 @@ def test_what_is_missing_is_said_before_anything_is_read(source: Path, tmp_path:
     assert "c4/en has no C4" in refusal()
     (folder / manifest.VOCABULARY_FILE).unlink()
     assert "put T5's vocabulary there" in refusal()
+
+
+@pytest.mark.parametrize("prepare", [released.prepare, released.prepare_for_t5x])
+def test_a_mixture_too_small_for_a_batch_is_refused_before_anything_is_made(
+    prepare: Callable[..., Path], source: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(source, folder)
+    shutil.rmtree(folder / c4.FOLDER)
+    # Either form of C4 is what one of the two reads.
+    made_c4.write_tfds(folder)
+    (first, second) = sorted((folder / "flan").glob("*.jsonl"))
+    lines = second.read_text().splitlines(keepends=True)
+    second.write_text("".join(lines[1:]))
+    for suite in ("mmlu", "bbh"):
+        wanted = dataclasses.replace(WANTED, suites=(suite,))
+        with pytest.raises(UserError) as caught:
+            prepare(tmp_path / "cache", folder, wanted)
+        assert str(caught.value) == (
+            f"{first}, {second}: 7 rows, and fine-tuning needs at least 8: add lines with inputs "
+            "and targets"
+        )
+    second.write_text("")
+    with pytest.raises(UserError) as caught:
+        prepare(tmp_path / "cache", folder, wanted)
+    assert str(caught.value) == (
+        f"{second}: 0 rows: give it lines with inputs and targets, or remove it"
+    )
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_damaged_line_of_the_mixture_is_named(source: Path, tmp_path: Path) -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spactor.data import finetuning_arrays, host_tensorflow, manifest, suite_tokens, suites
+from spactor import numpy_files
+from spactor.data import (
+    epochs,
+    finetuning_arrays,
+    host_tensorflow,
+    manifest,
+    suite_tokens,
+    suites,
+)
+from spactor.data.digest import batch_digest
+from spactor.data.vocabulary import EOS_ID
 from spactor.errors import UserError
 
 each_suite = pytest.mark.parametrize("suite", suites.SUITES.values(), ids=suites.SUITES)
@@ -38,12 +49,88 @@ def test_arrays_are_what_seqio_feeds_a_model(
     tasks = suite_tokens.read(prepared, suite.name).tasks
     assert set(tasks) <= {task.name for task in suite.tasks} and tasks
     every = [row for task in tasks for row in from_seqio(task, "train")]
-    for name in finetuning_arrays.FEATURES:
-        np.testing.assert_array_equal(getattr(arrays, name), [row[name] for row in every])
+    for name, padded in arrays.training(np.arange(len(arrays))).items():
+        np.testing.assert_array_equal(padded, [row[name] for row in every])
     assert tuple(arrays.validation_inputs) == tasks
     for task in tasks:
         rows = [row["encoder_input_tokens"] for row in from_seqio(task, "validation")]
         np.testing.assert_array_equal(arrays.validation_inputs[task], rows)
+
+
+@each_suite
+def test_batches_are_rows_of_the_whole_suite_padded(prepared: Path, suite: suites.Suite) -> None:
+    arrays = finetuning_arrays.load(prepared, suite.name, input_length=48)
+    tokens = suite_tokens.read(prepared, suite.name)
+    lengths = {"inputs": 48, "targets": arrays.target_length}
+    whole = {}
+    for side, length in lengths.items():
+        rows = []
+        for task in tokens.tasks:
+            ragged = tokens.rows[task, "train", side]
+            for start, end in itertools.pairwise(ragged.offsets.tolist()):
+                cut = [*ragged.tokens[start:end].tolist()[: length - 1], EOS_ID]
+                rows.append([*cut, *[0] * (length - len(cut))])
+        whole[side] = np.array(rows, np.int32)
+    # The last of these steps reads on into the next epoch, so all tasks have their turn.
+    size = 64
+    for step in (0, 1, len(arrays) // size):
+        batch = finetuning_arrays.train_batch(arrays, seed=3, step=step, batch_size=size)
+        rows = epochs.batch_indices(
+            len(arrays), seed=3, step=step, batch_size=size, role="finetuning"
+        )
+        padded = {
+            "encoder_input_tokens": whole["inputs"][rows],
+            "decoder_target_tokens": whole["targets"][rows],
+        }
+        assert batch_digest(batch) == batch_digest(padded)
+        assert {name: array.dtype for name, array in batch.items()} == dict.fromkeys(
+            padded, np.dtype(np.int32)
+        )
+
+
+def test_training_rows_stay_in_the_file(prepared: Path) -> None:
+    arrays = finetuning_arrays.load(prepared, "glue", input_length=48)
+    for side in (arrays.encoder_input_tokens, arrays.decoder_target_tokens):
+        for task in side.tasks:
+            owner = task.tokens
+            while isinstance(owner.base, np.ndarray):
+                owner = owner.base
+            assert isinstance(owner, np.memmap) and not task.tokens.flags.writeable
+
+
+def test_a_mapped_archive_holds_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    written = {
+        "a/train/inputs": np.arange(5, dtype=np.uint16),
+        "a/train/inputs_offsets": np.array([0, 5]),
+        "none": np.zeros(0, np.int32),
+        "target_length": np.array(7),
+        "table": np.arange(6.0).reshape(2, 3),
+    }
+    np.savez(path, **written)
+    found = numpy_files.map_archive(path)
+    assert list(found) == list(written)
+    for name, array in written.items():
+        np.testing.assert_array_equal(found[name], array, strict=True)
+
+
+def test_archives_that_cannot_be_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    for array, fault in (
+        (np.array([{}], dtype=object), "no plain numbers"),
+        (np.asfortranarray(np.ones((2, 3))), "row by row"),
+    ):
+        np.savez(path, a=array)
+        with pytest.raises(ValueError, match=fault):
+            numpy_files.map_archive(path)
+    np.savez_compressed(path, a=np.arange(5))
+    with pytest.raises(ValueError, match="compressed"):
+        numpy_files.map_archive(path)
+    # More numbers announced than there are.
+    np.savez(path, a=np.arange(5))
+    path.write_bytes(path.read_bytes().replace(b"(5,)", b"(9,)"))
+    with pytest.raises(ValueError, match="no arrays"):
+        numpy_files.map_archive(path)
 
 
 def test_padding_by_hand() -> None:
@@ -53,6 +140,7 @@ def test_padding_by_hand() -> None:
     assert rows.padded(3).tolist() == [[7, 8, 1], [1, 0, 0], [5, 1, 0]]
     assert rows.padded(5).tolist() == [[7, 8, 9, 1, 0], [1, 0, 0, 0, 0], [5, 1, 0, 0, 0]]
     assert rows.padded(3).dtype == np.int32
+    assert rows.padded(3, np.array([2, 0, 2])).tolist() == [[5, 1, 0], [7, 8, 1], [5, 1, 0]]
 
 
 def test_token_ids_are_part_of_the_prepared_content(prepared: Path) -> None:

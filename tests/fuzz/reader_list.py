@@ -12,6 +12,7 @@ PARSERS = frozenset(
     {"read_text", "read_bytes", "readlines", "load", "loads", "reader", "DictReader", "safe_open"}
     | {"ParquetFile", "read_table", "FromString", "ParseFromString", "SentencePieceProcessor"}
     | {"PyRecordReader_New", "fromstring", "frombuffer", "read_json", "read_array", "read_archive"}
+    | {"map_archive", "memmap", "read_array_header_1_0"}
     | {"read_node", "read_if_any", "read_or_set_aside"}
 )
 """Calls that take in a file, or the text of one."""

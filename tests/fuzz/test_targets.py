@@ -82,7 +82,11 @@ _BY_WAY_OF = {
         "spactor.strict_json.loads",
     ),
     "repro.records._read_parquet": ("repro.records._require_plain", "repro.subset.read"),
-    "spactor.data.suite_tokens.read": ("spactor.finetuning.finetune",),
+    "spactor.data.suite_tokens.read": (
+        "spactor.finetuning.finetune",
+        "spactor.numpy_files._mapped",
+        "spactor.numpy_files.map_archive",
+    ),
     "spactor.data.arrays.load_arrays": ("spactor.numpy_files.read_array",),
     "spactor.predictions.read": ("spactor.numpy_files._array",),
     "figures.figure1.compute": ("figures.figure1._pieces",),

@@ -23,6 +23,7 @@ from repro.launch.jobs import Job, Launch, of_tree
 from repro.launch.slices import TPU_TYPES, Slice
 from repro.plan import Segment, Tree, build
 from repro.specs import load_profile
+from spactor.data.benchmarks import instructions
 from spactor.errors import UserError
 
 BUCKETS = {
@@ -103,6 +104,7 @@ def test_shards_are_those_of_the_gin_files() -> None:
     ):
         found = re.search(r"^DATA_SHARDS = (\d+)$", (GIN / file).read_text(), re.MULTILINE)
         assert found and int(found[1]) == shards
+    assert instructions.LEAST_ROWS == FINETUNING_SHARDS
 
 
 @pytest.mark.parametrize("name", TPU_TYPES)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from repro import cli, folders, records
+from repro.quantities import DIAGNOSTICS
 from spactor.data import benchmarks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
@@ -20,21 +21,26 @@ pytestmark = pytest.mark.slow
 
 PROFILE = """
 extends = "smoke"
-suites = ["glue", "mmlu"]
+suites = ["glue", "mmlu", "bbh"]
 [data]
 corpus = "c4"
 """
 ROWS = 250
 """Documents of a shard; two hold the tokens of a hundred steps."""
+SUITES = ("glue", "mmlu", "bbh")
 ROOT = "base/s0/sc/0-500K"
-GLUE, MMLU = (f"base/s0/sc/500K/finetune-{suite}/f0" for suite in ("glue", "mmlu"))
+LEAVES = tuple(f"base/s0/sc/500K/finetune-{suite}/f0" for suite in SUITES)
+GLUE = LEAVES[0]
+WANTED = tuple(word for name in (ROOT, *LEAVES) for word in ("--node", name))
+FREE = {"stsb", "dyck_languages", "multistep_arithmetic_two", "object_counting", "word_sorting"}
+"""Tasks whose answers are no fixed labels."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_rows() -> Iterator[None]:
     """Benchmarks that expect as many rows as were made up; of MMLU two subjects."""
     with pytest.MonkeyPatch.context() as patch:
-        made_up.shrink_all(patch, subjects=2)
+        made_up.shrink_all(patch, mmlu=2)
         yield
 
 
@@ -43,18 +49,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the user's data, a profile, and what a run of it left."""
     folder = tmp_path_factory.mktemp("released")
     data = folder / "data"
-    made_up.write_all(data, ("glue", "mmlu"))
+    made_up.write_all(data, SUITES)
     made_c4.write_json(data, rows=ROWS)
     made_c4.write_vocabulary(data)
     made_c4.write_instructions(data)
     (folder / "tiny.toml").write_text(PROFILE)
-    repro(folder, "run", "--node", ROOT, "--node", GLUE, "--node", MMLU)
+    repro(folder, "run", *WANTED)
     return folder
 
 
 def repro(home: Path, command: str, *more: str, code: int = 0) -> None:
     given = ["--profile", str(home / "tiny.toml"), "--runs", str(home / "runs")]
-    if command != "collect":
+    if command not in ("collect", "table"):
         given += ["--data-dir", str(home / "data")]
     with pytest.raises(SystemExit) as caught:
         cli.main([command, *given, *more])
@@ -68,15 +74,25 @@ def node(home: Path, name: str) -> Path:
 def test_scores_of_real_tasks_become_records(home: Path) -> None:
     repro(home, "collect")
     frame = records.read(home / "runs" / "tiny" / "records" / "metrics.parquet")
-    scores = frame[frame["suite"].isin(["glue", "mmlu"]) & (frame["selection"] == "")]
+    scores = frame[frame["suite"].isin(SUITES) & (frame["selection"] == "")]
     found = {(row.suite, row.task, row.metric) for row in scores.itertuples()}
-    assert found == {
+    assert {each for each in found if each[2] not in DIAGNOSTICS} == {
         (suite, task, metric)
-        for suite in ("glue", "mmlu")
+        for suite in SUITES
         for task, metrics in benchmarks.metric_versions(suite).items()
         for metric in metrics
     }
     assert {("glue", "mnli", "accuracy_matched"), ("glue", "mnli", "accuracy_mismatched")} <= found
+    of_labels = {each for each in found if each[2] in DIAGNOSTICS}
+    assert of_labels == {
+        (suite, task, f"{name}{half}")
+        for suite in SUITES
+        for task in benchmarks.metric_versions(suite)
+        if task not in FREE
+        for name in ("invalid_rate", "predicted_classes")
+        for half in (("_matched", "_mismatched") if task == "mnli" else ("",))
+    }
+    assert len({task for suite, task, _ in found if suite == "bbh"}) == 27
     assert sorted(set(scores["step"])) == [2, 4]
     assert scores["value"].between(-100, 100).all()
     losses = frame[frame["metric"] == "validation/sc_loss_clean"]
@@ -86,8 +102,20 @@ def test_scores_of_real_tasks_become_records(home: Path) -> None:
     assert record["metric_versions"] == benchmarks.metric_versions("glue")
 
 
+def test_a_real_classification_that_collapsed_is_in_a_footnote(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After four steps of fine-tuning it says one thing to everything."""
+    repro(home, "collect")
+    capsys.readouterr()
+    repro(home, "table", "2")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Runs that answered a whole validation set with one class" in out
+    assert "BBH in 23 tasks τ = 0 500K: 23" in out
+
+
 def test_a_second_run_has_nothing_to_do(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    repro(home, "run", "--node", ROOT, "--node", GLUE, "--node", MMLU)
+    repro(home, "run", *WANTED)
     assert "0 nodes ran" in capsys.readouterr().out
 
 

@@ -11,7 +11,7 @@ from readers import expected
 
 import tables
 from analysis import compiled
-from repro import published, records
+from repro import published, quantities, records
 from tables import cells
 
 MEASURED = records.combine(synthetic.study(runs=2), synthetic.timing())
@@ -185,6 +185,30 @@ def test_runs_that_collapsed_are_in_a_footnote_and_in_the_numbers() -> None:
         "GLUE mrpc τ = 0 500K: 1; GLUE mrpc τ = 0 1M: 1."
     )
     assert note in tables.get(6).compute(flagged).footnotes
+
+
+def test_runs_that_collapsed_in_many_tasks_are_counted_together() -> None:
+    of_a_run = [
+        row
+        for row in synthetic.scores(runs=2, taus=("0",))
+        if (row["task"], row["checkpoint"]) == ("cola", 500_000)
+    ]
+    subjects = [item.task for item in quantities.paper_tasks() if item.suite == "mmlu"]
+
+    def asked(tasks: list[str], metric: str, value: float) -> list[dict]:
+        own = {"suite": "mmlu", "metric": metric, "value": value}
+        return [row | own | {"task": task} for row in of_a_run for task in tasks]
+
+    rows = asked(subjects, "accuracy", 25.0)
+    plain = tables.get(2).compute(records.from_rows(rows)).footnotes
+    for tasks, said in (
+        (subjects[:1], f"MMLU {subjects[0]} τ = 0 500K: 2."),
+        (subjects[:9], "MMLU in 9 tasks τ = 0 500K: 18."),
+    ):
+        more = asked(tasks, "predicted_classes", 1.0)
+        flagged = tables.get(2).compute(records.from_rows(rows + more)).footnotes
+        (note,) = set(flagged) - set(plain)
+        assert note.endswith(f"like any other: {said}")
 
 
 def test_checkpoints_of_continuous_fine_tuning_are_no_rows() -> None:

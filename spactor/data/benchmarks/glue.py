@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from spactor.data.benchmarks.base import ACCURACY, NOTHING, Benchmark, Release, TfdsTask
+from spactor.data.label_metrics import INVALID_RATE, PREDICTED_CLASSES
 from spactor.data.suites.base import MetricFact
 
 _RELEASE = Release(
@@ -48,7 +49,8 @@ def _mnli(half: str, validation: int) -> TfdsTask:
         validation,
         (MetricFact(f"accuracy_{half}", "1"),),
         recorded_as="mnli",
-        renamed={"accuracy": f"accuracy_{half}"},
+        # Two tasks of T5's and one of the records.
+        renamed={name: f"{name}_{half}" for name in ("accuracy", INVALID_RATE, PREDICTED_CLASSES)},
         splits={"validation": validation},
     )
 

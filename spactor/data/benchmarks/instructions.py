@@ -6,7 +6,7 @@ the user brings a mixture:
     D/flan/*.jsonl        {"inputs": "Is rye a grain?", "targets": "yes", ...}
 
 All lines of all files count, file after file in the order of their names; other fields are left
-alone. They are read into memory, so of a large collection bring a sample.
+alone. They are read into memory, so of a large collection bring a sample; `LEAST_ROWS` are needed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from spactor.errors import UserError
 PATTERN = "flan/*.jsonl"
 TASK = "instructions"
 """Its name, as that of a task of either benchmark."""
+LEAST_ROWS = 8
+"""T5X reads what it fine-tunes on in so many shards, and an empty one has no batch to give."""
 
 
 def paths(folder: Path) -> tuple[Path, ...]:
@@ -31,7 +33,7 @@ def require(folder: Path, suite: str) -> None:
     """Refuses to fine-tune for a suite where there is nothing to do it on.
 
     Raises:
-      UserError: there are no files.
+      UserError: there are no files, or as `examples`.
     """
     if not paths(folder):
         raise UserError(
@@ -39,17 +41,26 @@ def require(folder: Path, suite: str) -> None:
             f"mixture as JSON lines with inputs and targets at {folder / PATTERN}, or leave mmlu "
             "and bbh out of the profile's suites"
         )
+    examples(folder)
 
 
 def examples(folder: Path) -> list[Example]:
     """All examples of the mixture.
 
     Raises:
-      UserError: a line is damaged.
+      UserError: a line is damaged, a file is empty, or there are fewer than `LEAST_ROWS`.
     """
-    found = []
+    found: list[Example] = []
     for path in paths(folder):
+        before = len(found)
         for row, fields in files.json_lines(path):
             sides = (files.text(path, row, fields, side) for side in ("inputs", "targets"))
             found.append(Example(f"{path.name}-{row}", *sides))
+        if len(found) == before:
+            raise UserError(f"{path}: 0 rows: give it lines with inputs and targets, or remove it")
+    if len(found) < LEAST_ROWS:
+        raise UserError(
+            f"{', '.join(map(str, paths(folder)))}: {len(found)} rows, and fine-tuning needs at "
+            f"least {LEAST_ROWS}: add lines with inputs and targets"
+        )
     return found

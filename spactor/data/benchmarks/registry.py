@@ -12,6 +12,7 @@ from typing import Any
 from spactor.data import host_tensorflow, tasks
 from spactor.data.benchmarks import instructions, mixture_name, task_name, tfds_folder
 from spactor.data.benchmarks.base import Benchmark, FileTask, TfdsTask
+from spactor.data.label_metrics import NO_LABEL, label_use
 from spactor.data.suites.base import Example
 from spactor.data.suites.registry import repeatable
 from spactor.errors import UserError
@@ -76,20 +77,57 @@ def _dataset(examples: Sequence[Example]) -> Any:
     )
 
 
+def text_label_use(labels: Sequence[str]) -> Metric:
+    """`label_use` of answers in words.
+
+    What an item is answered with is an answer too: a few of BBH's are answered with a whole name,
+    which is no letter (`bbh`).
+
+    >>> text_label_use(["(A)", "(B)"])(["(A)", "Up, Up"], ["(C)", "Up, Up"])
+    {'invalid_rate': 50.0, 'predicted_classes': 2.0}
+    """
+
+    def measure(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, float]:
+        pairs = zip(targets, predictions, strict=True)
+        classes = [said if said in labels or said == right else NO_LABEL for right, said in pairs]
+        return label_use(targets, classes)
+
+    return measure
+
+
+def t5_label_use(
+    targets: Sequence[Any], predictions: Sequence[int | Mapping[str, int]]
+) -> Mapping[str, float]:
+    """`label_use` of what T5's postprocessors make of a label; MultiRC's is in a dictionary."""
+    classes = [said["value"] if isinstance(said, Mapping) else said for said in predictions]
+    return label_use(targets, classes)
+
+
+def t5_labels(task: Any) -> tuple[str, ...]:
+    """The labels that a task of T5's is trained to answer with; none where answers are free.
+
+    Its preprocessor of classifications is given them. What rates a similarity (STS-B) or names a
+    referent (WSC) is none.
+    """
+    found = (getattr(step, "keywords", {}).get("label_names") for step in task.preprocessors)
+    return next((tuple(labels) for labels in found if labels is not None), ())
+
+
 def scoring(task: FileTask | TfdsTask) -> dict[str, Any]:
-    """How a task's answers are read and scored."""
+    """How a task's answers are read and scored, and what is said of the use of its labels."""
     if isinstance(task, FileTask):
+        accuracy = host_tensorflow.t5_metrics().accuracy
+        metrics = [accuracy, *([text_label_use(task.labels)] if task.labels else [])]
         return {
             "postprocess_fn": stripped,
-            "metric_fns": [recorded(host_tensorflow.t5_metrics().accuracy, {})],
+            "metric_fns": [recorded(metric, {}) for metric in metrics],
         }
     host_tensorflow.t5_tasks()
     ours = host_tensorflow.seqio().TaskRegistry.get(task.t5_name)
+    metrics = [*ours.metric_fns, *([t5_label_use] if t5_labels(ours) else [])]
     return {
         "postprocess_fn": ours.postprocess_fn,
-        "metric_fns": [recorded(metric, task.renamed) for metric in ours.metric_fns]
-        if task.metrics
-        else [],
+        "metric_fns": [recorded(metric, task.renamed) for metric in metrics if task.metrics],
     }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_t5 import TFDS, Case
+from made_up_t5 import TFDS, Case, label_use
 
 from spactor.data import benchmarks, host_tensorflow
 from spactor.data.benchmarks import BENCHMARKS, Benchmark, FileTask, TfdsTask, bbh
@@ -87,7 +87,7 @@ RAINBOW: dict[str, Case] = {
             for first, target in (("She baked.", "(A)"), ("It rained.", "(B)"))
         ],
         [" (A) ", "(A)"],
-        _HALF,
+        _HALF | label_use(0.0, 1),
     ),
     "cosmosqa": Case(
         [_COSMOS, {**_COSMOS, "label": "3"}],
@@ -100,7 +100,7 @@ RAINBOW: dict[str, Case] = {
             for target in ("(A)", "(D)")
         ],
         ["(A)", "A"],
-        _HALF,
+        _HALF | label_use(50.0, 2),
     ),
     "hellaswag": Case(
         [_ENDINGS, {**_ENDINGS, "label": 0}],
@@ -113,7 +113,7 @@ RAINBOW: dict[str, Case] = {
             for target in ("(C)", "(A)")
         ],
         ["(C)", "(C)"],
-        _HALF,
+        _HALF | label_use(0.0, 1),
     ),
     "piqa": Case(
         [(_GOAL, "0"), ({**_GOAL, "sol1": "use a fork"}, "1")],
@@ -125,7 +125,7 @@ RAINBOW: dict[str, Case] = {
             for first, target in (("use a knife", "(A)"), ("use a fork", "(B)"))
         ],
         ["(A)", "use a spoon"],
-        _HALF,
+        _HALF | label_use(50.0, 2),
     ),
     "socialiqa": Case(
         [(_SOCIAL, "2"), ({**_SOCIAL, "question": "How?"}, "3")],
@@ -134,7 +134,7 @@ RAINBOW: dict[str, Case] = {
             for question, target in (("Why?", "(B)"), ("How?", "(C)"))
         ],
         ["(B)", "(B)"],
-        _HALF,
+        _HALF | label_use(0.0, 1),
     ),
     "winogrande": Case(
         [_BLANK, {**_BLANK, "answer": "1"}],
@@ -147,7 +147,7 @@ RAINBOW: dict[str, Case] = {
             for target in ("(B)", "(A)")
         ],
         ["(B)", ""],
-        _HALF,
+        _HALF | label_use(50.0, 2),
     ),
 }
 
@@ -171,7 +171,7 @@ def _mmlu_case(subject: str) -> Case:
             ),
         ],
         ["(A)", "(B)"],
-        _HALF,
+        _HALF | label_use(0.0, 2),
     )
 
 
@@ -193,7 +193,7 @@ def _bbh_case(name: str) -> Case:
         [{"input": question, "target": answer} for question, answer in rows],
         [(f"{instruction}\n\nQ: {question}\nA:", answer) for question, answer in rows],
         [rows[0][1], rows[0][1]],
-        _HALF,
+        _HALF | (label_use(0.0, 1) if labels else {}),
     )
 
 
@@ -203,6 +203,19 @@ CASES: Mapping[tuple[str, str], Case] = {
     **{("mmlu", task.name): _mmlu_case(task.name) for task in BENCHMARKS["mmlu"].tasks},
     **{("bbh", task.name): _bbh_case(task.name) for task in BENCHMARKS["bbh"].tasks},
 }
+
+
+def scored(
+    case: Case, scores: Mapping[str, float], invalid: float, classes: int
+) -> dict[str, float]:
+    """Scores of other answers to a case, and of a classification what these say of its labels."""
+    use = {"invalid_rate": invalid, "predicted_classes": float(classes)}
+    return dict(scores) | {
+        name: value
+        for name in set(case.scores) - set(scores)
+        for kind, value in use.items()
+        if name.startswith(kind)
+    }
 
 
 def shrunk(benchmark: Benchmark) -> Benchmark:
@@ -220,11 +233,11 @@ def shrunk(benchmark: Benchmark) -> Benchmark:
     return dataclasses.replace(benchmark, tasks=tuple(tasks))
 
 
-def shrink_all(patch: pytest.MonkeyPatch, subjects: int) -> None:
-    """Makes every benchmark expect as many rows as were made up, and so many subjects of MMLU."""
+def shrink_all(patch: pytest.MonkeyPatch, **tasks: int) -> None:
+    """Makes every benchmark expect as many rows as were made up, and some have so many tasks."""
     small = {name: shrunk(each) for name, each in BENCHMARKS.items()}
-    mmlu = small["mmlu"]
-    small["mmlu"] = dataclasses.replace(mmlu, tasks=mmlu.tasks[:subjects])
+    for name, count in tasks.items():
+        small[name] = dataclasses.replace(small[name], tasks=small[name].tasks[:count])
     patch.setitem(vars(benchmarks), "BENCHMARKS", small)
 
 

@@ -13,13 +13,18 @@ class Case(NamedTuple):
       rows: as released.
       asked: prompt and target of each example.
       answers: what a model might say.
-      scores: of these answers, by hand.
+      scores: of these answers, by hand, with the use of the labels in a classification.
     """
 
     rows: Sequence[Any]
     asked: Sequence[tuple[str, str]]
     answers: Sequence[str]
     scores: Mapping[str, float]
+
+
+def label_use(invalid: float, classes: int, ending: str = "") -> dict[str, float]:
+    """What is measured of a classification's labels, under the records' names."""
+    return {f"invalid_rate{ending}": invalid, f"predicted_classes{ending}": float(classes)}
 
 
 def _pairs(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -52,7 +57,7 @@ _TWO_BY_TWO = ((1, "yes"), (1, "yes"), (0, "no"), (0, "no"))
 
 # Four answers to labels 1 1 0 0: right, wrong, right, and no label at all, which T5's F1 counts as
 # the other label. One true positive, one false negative, one false positive: F1 is 1/2.
-_F1 = {"f1": 50.0, "accuracy": 50.0}
+_F1 = {"f1": 50.0, "accuracy": 50.0, **label_use(25.0, 3)}
 
 
 def _similar(name: str, first: str, second: str, no: str, yes: str) -> Case:
@@ -87,12 +92,15 @@ TFDS: dict[tuple[str, str], Case] = {
         ],
         ["acceptable", "unacceptable", "unacceptable", "unacceptable"],
         # tp 1, fn 1, tn 2: (1·2 − 0) / √(1·2·2·3).
-        {"matthews_corrcoef": 100 / 3**0.5},
+        {"matthews_corrcoef": 100 / 3**0.5, **label_use(0.0, 2)},
     ),
     ("glue", "mnli"): _MNLI,
-    ("glue", "mnli_matched"): _MNLI._replace(scores={"accuracy_matched": 100 / 3}),
+    ("glue", "mnli_matched"): _MNLI._replace(
+        scores={"accuracy_matched": 100 / 3, **label_use(100 / 3, 3, "_matched")}
+    ),
     ("glue", "mnli_mismatched"): _MNLI._replace(
-        answers=["entailment", "neutral", "x"], scores={"accuracy_mismatched": 200 / 3}
+        answers=["entailment", "neutral", "x"],
+        scores={"accuracy_mismatched": 200 / 3, **label_use(100 / 3, 3, "_mismatched")},
     ),
     ("glue", "mrpc"): _similar("mrpc", "sentence1", "sentence2", "not_equivalent", "equivalent"),
     ("glue", "qnli"): Case(
@@ -105,7 +113,7 @@ TFDS: dict[tuple[str, str], Case] = {
             ("qnli question: Who? sentence: It rained.", "not_entailment"),
         ],
         ["entailment", "entailment"],
-        {"accuracy": 50.0},
+        {"accuracy": 50.0, **label_use(0.0, 1)},
     ),
     ("glue", "qqp"): _similar("qqp", "question1", "question2", "not_duplicate", "duplicate"),
     ("glue", "rte"): Case(
@@ -115,13 +123,13 @@ TFDS: dict[tuple[str, str], Case] = {
             ("rte sentence1: Dough rose. sentence2: It fell.", "not_entailment"),
         ],
         ["not_entailment", "not_entailment"],
-        {"accuracy": 50.0},
+        {"accuracy": 50.0, **label_use(0.0, 1)},
     ),
     ("glue", "sst2"): Case(
         _pairs([("lovely crust", 1), ("stale", 0)], ("sentence", "label")),
         [("sst2 sentence: lovely crust", "positive"), ("sst2 sentence: stale", "negative")],
         ["positive", "good"],
-        {"accuracy": 50.0},
+        {"accuracy": 50.0, **label_use(50.0, 2)},
     ),
     ("glue", "stsb"): Case(
         _pairs(
@@ -145,7 +153,7 @@ TFDS: dict[tuple[str, str], Case] = {
             ("boolq passage: Rye is a grain. question: is rye a fish", "False"),
         ],
         ["True", "true"],
-        {"accuracy": 50.0},
+        {"accuracy": 50.0, **label_use(50.0, 2)},
     ),
     ("superglue", "cb"): Case(
         _entailment("premise", "hypothesis", (0, 2, 1)),
@@ -156,7 +164,11 @@ TFDS: dict[tuple[str, str], Case] = {
         ],
         # Entailment: precision 1/2, recall 1, F1 2/3; contradiction 1; neutral 0.
         ["entailment", "entailment", "contradiction"],
-        {"mean_3class_f1": 100 * (2 / 3 + 1 + 0) / 3, "accuracy": 200 / 3},
+        {
+            "mean_3class_f1": 100 * (2 / 3 + 1 + 0) / 3,
+            "accuracy": 200 / 3,
+            **label_use(0.0, 2),
+        },
     ),
     ("superglue", "copa"): Case(
         _pairs(
@@ -174,7 +186,7 @@ TFDS: dict[tuple[str, str], Case] = {
             ("copa choice1: Cold. choice2: Heat. premise: It burnt. question: cause", "choice2"),
         ],
         ["choice1", "choice1"],
-        {"accuracy": 50.0},
+        {"accuracy": 50.0, **label_use(0.0, 1)},
     ),
     ("superglue", "multirc"): Case(
         [
@@ -202,7 +214,7 @@ TFDS: dict[tuple[str, str], Case] = {
         ],
         # All of question 0 is right, not all of question 1. Two of three found, none wrongly.
         ["True", "False", "True", "False"],
-        {"f1": 80.0, "exact_match": 50.0},
+        {"f1": 80.0, "exact_match": 50.0, **label_use(0.0, 2)},
     ),
     ("superglue", "record"): Case(
         [
@@ -246,7 +258,7 @@ TFDS: dict[tuple[str, str], Case] = {
             ("rte hypothesis: It fell. premise: Dough rose.", "not_entailment"),
         ],
         ["entailment", "not_entailment"],
-        {"accuracy": 100.0},
+        {"accuracy": 100.0, **label_use(0.0, 2)},
     ),
     ("superglue", "wic"): Case(
         [
@@ -268,7 +280,7 @@ TFDS: dict[tuple[str, str], Case] = {
             ("wic sentence1: Roll it. sentence2: Eat a roll. word: roll", "False"),
         ],
         ["False", "False"],
-        {"accuracy": 50.0},
+        {"accuracy": 50.0, **label_use(0.0, 1)},
     ),
     ("superglue", "wsc"): Case(
         [

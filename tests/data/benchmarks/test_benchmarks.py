@@ -11,11 +11,11 @@ from typing import Any
 import made_up
 import pytest
 
-from repro import scorekeeping
-from repro.quantities import paper_tasks
+from repro import records, scorekeeping
+from repro.quantities import DIAGNOSTICS, paper_tasks
 from repro.specs import SUITES
 from spactor.data import benchmarks, host_tensorflow
-from spactor.data.benchmarks import BENCHMARKS, Benchmark, FileTask, TfdsTask
+from spactor.data.benchmarks import BENCHMARKS, Benchmark, FileTask, TfdsTask, registry
 
 TASKS = [(suite, task) for suite in BENCHMARKS.values() for task in suite.tasks]
 IDS = [f"{suite.name}-{task.name}" for suite, task in TASKS]
@@ -93,14 +93,52 @@ def test_scores(suite: Benchmark, task: TfdsTask | FileTask) -> None:
     case = made_up.CASES[suite.name, task.name]
     answers = score(name, case.answers)
     facts = [fact.name for fact in task.metrics]
-    assert set(answers) == set(facts), "what is measured is what the records expect"
+    names = set(answers).difference(DIAGNOSTICS)
+    assert names == set(facts), "what is measured is what the records expect"
     assert answers == pytest.approx(dict(case.scores))
     # One of WSC's two referents is wrong, and naming it is the wrong answer.
     best = 50.0 if task.name == "wsc" else 100.0
-    right = score(name, [target for _, target in case.asked])
-    assert right == pytest.approx(dict.fromkeys(facts, best))
+    targets = [target for _, target in case.asked]
+    right = score(name, targets)
+    known = made_up.scored(case, dict.fromkeys(facts, best), 0.0, len(set(targets)))
+    assert right == pytest.approx(known)
     nothing = score(name, [""] * len(case.asked))
-    assert nothing == dict.fromkeys(facts, 0.0)
+    assert nothing == made_up.scored(case, dict.fromkeys(facts, 0.0), 100.0, 1)
+
+
+FREE = {
+    *("stsb", "record", "wsc", "squad", "cnn_dailymail"),
+    *("dyck_languages", "multistep_arithmetic_two", "object_counting", "word_sorting"),
+}
+"""Tasks whose answers are no fixed labels."""
+
+
+@each_task
+def test_the_use_of_labels_is_measured_where_there_are_labels(
+    suite: Benchmark, task: TfdsTask | FileTask
+) -> None:
+    if not task.metrics:
+        return
+    name = benchmarks.task_name(suite.name, task.name)
+    names = set(score(name, made_up.CASES[suite.name, task.name].answers))
+    half = task.name.removeprefix("mnli") if task.name.startswith("mnli_") else ""
+    use = {f"{name}{half}" for name in ("invalid_rate", "predicted_classes")}
+    assert names.intersection(DIAGNOSTICS) == (set() if task.name in FREE else use)
+
+
+def test_labels_are_those_that_t5_trains_on() -> None:
+    """Every label of T5's preprocessor is one class to its postprocessor, and nothing else is."""
+    host_tensorflow.t5_tasks()
+    for suite, task in TASKS:
+        if not isinstance(task, TfdsTask) or not task.metrics:
+            continue
+        ours = host_tensorflow.seqio().TaskRegistry.get(task.t5_name)
+        if labels := registry.t5_labels(ours):
+            said = [ours.postprocess_fn(answer) for answer in (*labels, "neither")]
+            classes = [each["value"] if isinstance(each, dict) else each for each in said]
+            assert classes == [*range(len(labels)), -1], (suite.name, task.name)
+            asked = made_up.CASES[suite.name, task.name].asked
+            assert {target for _, target in asked} <= set(labels)
 
 
 @pytest.mark.parametrize("suite", ["glue", "rainbow"])
@@ -233,7 +271,18 @@ def test_what_a_run_writes_falls_into_the_cells_of_the_tables() -> None:
         case = made_up.CASES[suite.name, task.name]
         recorded = scorekeeping.task_of(Path(f"{registered}-metrics.jsonl"), suite.name)
         found += [(suite.name, recorded, metric) for metric in score(registered, case.answers)]
-    assert sorted(found) == sorted((item.suite, item.task, item.metric) for item in paper_tasks())
+    assert len(found) == len(set(found)), "MNLI's two sets share a name"
+    scores = [each for each in found if each[2] not in DIAGNOSTICS]
+    assert sorted(scores) == sorted((item.suite, item.task, item.metric) for item in paper_tasks())
+    rows = [
+        {"suite": suite, "task": task, "metric": metric, "value": 50.0}
+        for suite, task, metric in found
+    ]
+    shared = {"source": "measured", "profile": "mini", "size": "base", "tau": "0", "seed": 0}
+    read = records.from_rows([row | shared | {"finetune_seed": 0} for row in rows])
+    of_classes = read["metric"].str.startswith("predicted_classes")
+    assert set(read["unit"][of_classes]) == {"classes"}
+    assert set(read["unit"][~of_classes]) == {"percent"}
 
 
 def test_versions_are_there_for_every_cell() -> None:

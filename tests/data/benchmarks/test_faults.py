@@ -14,7 +14,14 @@ import pytest
 
 from repro import cli
 from spactor.data import benchmarks, host_tensorflow
-from spactor.data.benchmarks import BENCHMARKS, Benchmark, FileTask, checking, tfds_folder
+from spactor.data.benchmarks import (
+    BENCHMARKS,
+    Benchmark,
+    FileTask,
+    checking,
+    instructions,
+    tfds_folder,
+)
 from spactor.errors import UserError
 
 FILE_TASKS = [
@@ -290,6 +297,26 @@ def test_the_command_tells_what_is_missing(
     assert "dev-labels.lst, row 1: the answer is '4', none of 1, 2, 3" in out
     assert out.count(" there\n") == 10
     assert out.count(" missing\n") == out.count(" wrong\n") == 1
+
+
+@pytest.mark.parametrize("suite", ["mmlu", "bbh"])
+def test_the_command_tells_of_a_mixture_too_small(
+    suite: str, rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(benchmarks), "BENCHMARKS", {suite: made_up.shrunk(BENCHMARKS[suite])})
+    mixture = rows / instructions.PATTERN.replace("*", "a")
+    mixture.parent.mkdir()
+    line = '{"inputs": "Is it rye?", "targets": "no"}\n'
+    for count, fault in (
+        (0, "0 rows: give it lines with inputs and targets, or remove it"),
+        (7, "7 rows, and fine-tuning needs at least 8: add lines with inputs and targets"),
+    ):
+        mixture.write_text(count * line)
+        code, out, err = run(capsys, suite, "--data-dir", str(rows))
+        assert (code, err) == (2, f"repro: {mixture}: {fault}\n") and " there\n" in out
+    mixture.write_text(instructions.LEAST_ROWS * line)
+    code, out, err = run(capsys, suite, "--data-dir", str(rows))
+    assert (code, err) == (0, "") and out.endswith(": 8 examples in 1 files\n")
 
 
 def test_the_command_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:

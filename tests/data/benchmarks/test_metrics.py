@@ -15,8 +15,10 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
+from repro.quantities import DIAGNOSTICS
 from spactor.data import benchmarks, host_tensorflow
 from spactor.data.benchmarks import BENCHMARKS
+from spactor.data.benchmarks.base import LETTERS
 
 WORDS = ("the", "a", "rye", "bread", "rises", "slowly", "Ada", "bakes", "it", "oven,", "an")
 
@@ -28,13 +30,19 @@ def registered(data_folder: Path) -> None:
         benchmarks.register(made_up.shrunk(BENCHMARKS[name]), data_folder, vocabulary)
 
 
-def measured(suite: str, task: str, targets: Any, predictions: Any) -> dict[str, float]:
-    """All metrics of a task."""
+def everything(suite: str, task: str, targets: Any, predictions: Any) -> dict[str, float]:
+    """All metrics of a task, and what is said of the use of its labels."""
     registered = host_tensorflow.seqio().get_mixture_or_task(benchmarks.task_name(suite, task))
     found: dict[str, float] = {}
     for metric in registered.metric_fns:
         found |= metric(targets, predictions)
     return found
+
+
+def measured(suite: str, task: str, targets: Any, predictions: Any) -> dict[str, float]:
+    """All metrics of a task."""
+    found = everything(suite, task, targets, predictions)
+    return {name: value for name, value in found.items() if name not in DIAGNOSTICS}
 
 
 def labels(seed: int, classes: int, invalid: bool = True) -> tuple[list[int], list[int]]:
@@ -130,6 +138,32 @@ def test_correlations(seed: int) -> None:
         }
     )
     assert np.corrcoef(*ranks)[0, 1] == pytest.approx(scipy.stats.spearmanr(targets, answers)[0])
+
+
+def check_use_of_labels(found: Mapping[str, float], answers: Sequence[int]) -> None:
+    assert found["invalid_rate"] == pytest.approx(100 * np.mean(np.equal(answers, -1)))
+    assert found["predicted_classes"] == len(np.unique(answers))
+
+
+@SEEDS
+def test_use_of_labels(seed: int) -> None:
+    targets, answers = labels(seed, 3)
+    check_use_of_labels(everything("superglue", "cb", targets, answers), answers)
+    letters = [["(A)", "(B)", "(C)", "none"][label] for label in answers]
+    right = [LETTERS[target] for target in targets]
+    check_use_of_labels(everything("mmlu", "anatomy", right, letters), answers)
+    targets, answers = labels(seed, 2)
+    grouped = [{"value": t, "group": 0} for t in targets], [{"value": a} for a in answers]
+    check_use_of_labels(everything("superglue", "multirc", *grouped), answers)
+
+
+def test_a_whole_name_that_an_item_is_answered_with_is_no_invalid_answer() -> None:
+    """Three items of BBH are, since their names were cut at a comma."""
+    targets, answers = ["(A)", "Up, Up", "(B)"], ["(A)", "Up, Up", "Up, Up"]
+    found = everything("bbh", "ruin_names", targets, answers)
+    assert found == pytest.approx(
+        {"accuracy": 200 / 3, "invalid_rate": 100 / 3, "predicted_classes": 3}
+    )
 
 
 def test_a_collapsed_model_correlates_with_nothing() -> None:
