@@ -156,7 +156,7 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
             f"(no bend: p = {trend.format_p(bend.p_value)})",
         )
     if result.line is not None or result.bend is not None:
-        axes.legend(loc="best", fontsize=7.5)
+        axes.legend(loc="best", fontsize=7.5, frameon=True, framealpha=0.9, edgecolor="none")
     _frame_late(axes, values, late)
     axes.set_ylabel("difference (nats per target token)")
     _label_steps(axes, result)

@@ -35,6 +35,7 @@ NOT_OF_FILES = {
     "repro.code_digests._gin_statements": "gin files of the project and of T5X",
     "repro.code_digests.code_digests": "the project's own code",
     "repro.engines.t5x.T5XEngine._ask_jax": "the project's own child process answers",
+    "repro.cli.rebuilding.rebuild.drawn": "figures that it has just written",
     "repro.report.choices.unsaid": "a page of the project",
     "repro.report.numbers.pair": "published.load",
     "repro.report.page._read": "style sheet and script of the project",
