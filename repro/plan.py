@@ -184,16 +184,16 @@ def build(
     """
     every = profile.specs()
     wanted = every if specs is None else tuple(specs)
-    for spec in wanted:
-        if spec not in every:
-            raise UserError(f"profile {profile.name} has no experiment {spec}")
+    asked = frozenset(wanted)
+    for spec in asked.difference(every):
+        raise UserError(f"profile {profile.name} has no experiment {spec}")
     groups: dict[tuple[str, int], list[_Course]] = defaultdict(list)
     for spec in every:
         groups[spec.size, spec.seed].append(_Course.of(profile, spec))
     nodes: dict[str, Node] = {}
     for courses in groups.values():
         for node in _Group(profile, courses).nodes():
-            served = tuple(spec for spec in node.specs if spec in wanted)
+            served = tuple(spec for spec in node.specs if spec in asked)
             if served and (checkpoints is None or _reaches(node, checkpoints)):
                 nodes[node.name] = dataclasses.replace(node, specs=served)
     return Tree(profile=profile, specs=wanted, nodes=nodes)

@@ -10,7 +10,7 @@ import dataclasses
 import re
 import tomllib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -39,6 +39,10 @@ SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu", "bbh")
 FLAN_SUITES = ("mmlu", "bbh")
 """Suites the paper fine-tunes as FLAN does, with settings of their own (Appendix A.2)."""
 Engine = Literal["local", "t5x"]
+# Forty times the paper's own tree (474), and more than anyone trains, yet planned in seconds: a
+# slip in a number of runs is told, where millions of nodes would fill the memory.
+MOST_NODES = 20_000
+"""Most nodes of a profile's tree, what experiments share counted for each."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -113,6 +117,7 @@ class Profile:
                     f"{config.model.vocab_size} differs from data.vocab_size "
                     f"{self.data.vocab_size}: make them equal"
                 )
+        self._require_a_tree_to_hold()
         for spec in self.specs():
             for paper_steps in (self.hybrid_end(spec), *self.finetuned_at(spec)):
                 self.step_of(paper_steps)
@@ -139,15 +144,42 @@ class Profile:
     def specs(self) -> tuple[ExperimentSpec, ...]:
         """Every experiment of the matrix, size by size, seed by seed, variants last."""
         return tuple(
-            ExperimentSpec(profile=self.name, size=size, tau=tau, seed=seed, variant=variant)
+            spec
             for size, row in self.matrix.items()
             for seed in row.seeds
-            for variant, taus in (
-                ("", row.taus),
-                *((name, of.taus) for name, of in row.variants.items()),
-            )
-            for tau in taus
+            for spec in self._of_seed(size, seed)
         )
+
+    def _of_seed(self, size: str, seed: int) -> Iterator[ExperimentSpec]:
+        row = self.matrix[size]
+        named = ((name, of.taus) for name, of in row.variants.items())
+        for variant, taus in (("", row.taus), *named):
+            for tau in taus:
+                yield ExperimentSpec(
+                    profile=self.name, size=size, tau=tau, seed=seed, variant=variant
+                )
+
+    def most_nodes(self, size: str) -> int:
+        """Nodes of a size, counted without building any: its tree has no more of them.
+
+        What experiments share is counted for each. One ends a segment at every checkpoint, at τ,
+        and where it parts from another.
+        """
+        row = self.matrix[size]
+        leaves = len(self.suites) * row.finetune_runs
+        alone = (2 + len(self.finetuned_at(spec)) * (1 + leaves) for spec in self._of_seed(size, 0))
+        return row.runs * sum(alone)
+
+    def _require_a_tree_to_hold(self) -> None:
+        nodes = {size: self.most_nodes(size) for size in self.matrix}
+        if sum(nodes.values()) > MOST_NODES:
+            size, most = max(nodes.items(), key=lambda item: item[1])
+            row = self.matrix[size]
+            raise UserError(
+                f"profile {self.name}: matrix.{size} makes up to {most:,} nodes with runs = "
+                f"{row.runs} and finetune_runs = {row.finetune_runs}; a tree has {MOST_NODES:,} at "
+                "most: give fewer runs, finetune_runs, τ or checkpoints"
+            )
 
     def checkpoints_of(self, spec: ExperimentSpec) -> tuple[int, ...]:
         """Paper steps of an experiment that tables show; pre-training ends at the last."""

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -129,9 +130,9 @@ def _named(names: Sequence[str], which: ArrayLike) -> pa.Array:
     return pa.DictionaryArray.from_arrays(places, pa.array(names)).cast("string")
 
 
-def _rows(columns: Mapping[str, object]) -> pa.Table:
+def _rows(columns: Mapping[str, Any]) -> pa.Table:
     """A table of the schema: a scalar stands for a whole column, an absent column is empty."""
-    columns = {"source": "measured", "profile": "paper"} | columns
+    columns = {"source": "measured", "profile": "paper", **columns}
     count = len(columns["value"])
     arrays = []
     for field in records.SCHEMA:

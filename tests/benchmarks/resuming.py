@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from repro.specs import load_profile
@@ -68,9 +69,9 @@ def main() -> None:
     folder = Path(sys.argv[1])
     compiling: list[float] = []
 
-    def listen(event: str, seconds: float, **_: object) -> None:
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
         if event.startswith("/jax/core/compile/"):
-            compiling.append(seconds)
+            compiling.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     with closing(Checkpoints(folder, CONFIG, "hybrid")) as checkpoints:
@@ -84,7 +85,7 @@ def main() -> None:
             chunk_tokens=CONFIG.lengths.chunk_tokens,
         )
         update = step.build_train_step(CONFIG, VOCABULARY, "hybrid")
-        jax.block_until_ready(update(begun.state, batch, 0))
+        jax.block_until_ready(update(begun.state, jnp.asarray(batch), jnp.asarray(0)))
     print(json.dumps({"compiling_seconds": sum(compiling)}))
 
 

@@ -57,7 +57,7 @@ class Training:
         self._chunks = jnp.asarray(chunks_for(config, vocabulary))
 
     def __call__(self) -> None:
-        self._state, metrics = self._step(self._state, self._chunks, 0)
+        self._state, metrics = self._step(self._state, self._chunks, jnp.asarray(0))
         jax.block_until_ready((self._state, metrics))
 
 

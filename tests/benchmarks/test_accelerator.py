@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from typing import Any, Literal
 
 import jax
 import paired
@@ -31,7 +32,9 @@ ROUNDS = int(os.environ.get("SPACTOR_BENCH_ROUNDS", "5")) * 4
 SIZES = pytest.mark.parametrize("size", list(BATCHES))
 
 
-def _config(size: str, dropout_rate: float, compute_dtype: str = "bfloat16") -> PretrainConfig:
+def _config(
+    size: str, dropout_rate: float, compute_dtype: Literal["float32", "bfloat16"] = "bfloat16"
+) -> PretrainConfig:
     model = dataclasses.replace(
         PAPER[size].model, compute_dtype=compute_dtype, dropout_rate=dropout_rate
     )
@@ -44,7 +47,7 @@ def _training(config: PretrainConfig, stage: Stage) -> subjects.Training:
     return subjects.Training(config, stage)
 
 
-def _tell_utilisation(benchmark, config: PretrainConfig, stage: Stage) -> None:
+def _tell_utilisation(benchmark: Any, config: PretrainConfig, stage: Stage) -> None:
     if benchmark.stats is not None:
         seconds = benchmark.stats.stats.median
         benchmark.extra_info |= {
@@ -56,7 +59,7 @@ def _tell_utilisation(benchmark, config: PretrainConfig, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("size", "dropout_rate"), [("base", 0.1), ("base", 0.0), ("large", 0.1)])
-def test_first_stage_on_an_accelerator(benchmark, size, dropout_rate) -> None:
+def test_first_stage_on_an_accelerator(benchmark: Any, size: str, dropout_rate: float) -> None:
     """Aimed at: what the FLOPs say; the paper's Base has 1.375 by FLOPs and 1/0.7 by speed."""
     config = _config(size, dropout_rate)
     paired.measure(
@@ -73,7 +76,7 @@ def test_first_stage_on_an_accelerator(benchmark, size, dropout_rate) -> None:
 
 @SIZES
 @pytest.mark.filterwarnings("ignore")
-def test_plain_step_on_an_accelerator_against_hugging_face(benchmark, size) -> None:
+def test_plain_step_on_an_accelerator_against_hugging_face(benchmark: Any, size: str) -> None:
     """PyTorch under autocast to bfloat16, a corrupted batch given; ours corrupts it too."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     pytest.importorskip("transformers", reason="Transformers is not installed")
@@ -92,7 +95,7 @@ def test_plain_step_on_an_accelerator_against_hugging_face(benchmark, size) -> N
     _tell_utilisation(benchmark, config, "span_corruption")
 
 
-def test_half_precision_on_an_accelerator(benchmark) -> None:
+def test_half_precision_on_an_accelerator(benchmark: Any) -> None:
     half, full = _config("base", 0.1), _config("base", 0.1, "float32")
     paired.measure(
         benchmark,

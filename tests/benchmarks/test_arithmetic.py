@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import paired
 import pytest
 import subjects
@@ -20,7 +23,9 @@ class _Fixture:
         self.stats = self
         self.data = seconds
 
-    def pedantic(self, subject, setup, rounds: int) -> None:
+    def pedantic(
+        self, subject: Callable[[], object], setup: Callable[[], object], rounds: int
+    ) -> None:
         for _ in range(rounds):
             setup()
             subject()
@@ -40,7 +45,7 @@ def test_the_control_runs_before_every_round() -> None:
         seconds_aimed_at=5,
     )
     assert calls == ["control", "subject"] * 4, "the first pair compiles"
-    told = fixture.extra_info
+    told: dict[str, Any] = fixture.extra_info
     assert (told["what"], told["against"], told["rounds"], told["at_most"]) == ("a", "b", 3, 2.0)
     assert told["seconds_aimed_at"] == 5 and told["ratio"] > 1
 

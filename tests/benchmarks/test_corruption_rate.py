@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import paired
 import pytest
@@ -24,13 +25,13 @@ EXAMPLES = 8192
 class _Worker:
     """One pinned process; each call has it corrupt ``EXAMPLES`` examples."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, requests: IO[str], answers: IO[str]) -> None:
+        self._requests, self._answers = requests, answers
         self.processor_seconds: list[float] = []
 
     def __call__(self) -> None:
-        print(EXAMPLES, file=self._process.stdin, flush=True)
-        told = json.loads(self._process.stdout.readline())
+        print(EXAMPLES, file=self._requests, flush=True)
+        told = json.loads(self._answers.readline())
         self.processor_seconds.append(told["processor_seconds"])
 
 
@@ -47,15 +48,16 @@ def _worker(engine: str, core: int) -> Iterator[_Worker]:
         cwd=ROOT,
         env=environment,
     ) as process:
+        assert process.stdin and process.stdout
         try:
             assert process.stdout.readline() == "ready\n"
-            yield _Worker(process)
+            yield _Worker(process.stdin, process.stdout)
         finally:
             process.stdin.close()
             process.wait(timeout=60)
 
 
-def test_corruption(benchmark) -> None:
+def test_corruption(benchmark: Any) -> None:
     """Ours masks tokens for the generator too, which T5's pipeline does not."""
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system cannot pin a process to a core")

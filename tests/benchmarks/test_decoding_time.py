@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +50,7 @@ SUBJECTS = (
 
 
 @pytest.fixture(scope="module")
-def params():
+def params() -> Any:
     return step.init_state(CONFIG, 0, "span_corruption").params
 
 
@@ -57,13 +59,15 @@ def inputs() -> np.ndarray:
     return np.random.default_rng(0).integers(3, 32_000, (ROWS, INPUT)).astype(np.int32)
 
 
-def _cached(params, inputs, config=CONFIG, outputs=OUTPUT):
+def _cached(
+    params: Any, inputs: np.ndarray, config: PretrainConfig = CONFIG, outputs: int = OUTPUT
+) -> Callable[[], object]:
     decode = step.build_greedy_decode(config, outputs, NEVER)
     return lambda: jax.block_until_ready(decode(params, inputs))
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.what)
-def test_against_decoding_without_a_cache(benchmark, subject: Subject) -> None:
+def test_against_decoding_without_a_cache(benchmark: Any, subject: Subject) -> None:
     config, rows, outputs = subject.config, subject.rows, subject.outputs
     network = Network(config.model)
     params = step.init_state(config, 0, "span_corruption").params
@@ -71,13 +75,13 @@ def test_against_decoding_without_a_cache(benchmark, subject: Subject) -> None:
     inputs = np.random.default_rng(0).integers(3, 1900, shape).astype(np.int32)
 
     @jax.jit
-    def recomputing(params, inputs):
+    def recomputing(params: Any, inputs: jax.Array) -> jax.Array:
         model = network.bind({"params": params})
         bias = padding_bias(inputs)
         encoded = model.encode(model.embed(inputs), bias)
 
-        def one_more(position, shifted):
-            logits = network.apply(
+        def one_more(position: jax.Array, shifted: jax.Array) -> jax.Array:
+            logits: Any = network.apply(
                 {"params": params}, shifted, encoded, bias, method=Network.decode
             )
             token = jnp.argmax(logits[:, position], axis=-1).astype(jnp.int32)
@@ -97,7 +101,7 @@ def test_against_decoding_without_a_cache(benchmark, subject: Subject) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_against_hugging_face(benchmark, params, inputs) -> None:
+def test_against_hugging_face(benchmark: Any, params: Any, inputs: np.ndarray) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     transformers = pytest.importorskip("transformers", reason="Transformers is not installed")
     if jax.default_backend() != "cpu":

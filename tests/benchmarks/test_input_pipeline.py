@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import paired
 import pytest
@@ -21,7 +24,7 @@ def arrays() -> TokenArrays:
     return TokenArrays(tokens, tokens[:1000], subjects.VOCABULARY, "made-up", 7.5, 1 / 1897)
 
 
-def _fetch(arrays: TokenArrays, batch_size: int, chunk_tokens: int):
+def _fetch(arrays: TokenArrays, batch_size: int, chunk_tokens: int) -> Callable[[], None]:
     step = 0
 
     def fetch() -> None:
@@ -32,7 +35,7 @@ def _fetch(arrays: TokenArrays, batch_size: int, chunk_tokens: int):
     return fetch
 
 
-def test_batch_of_micro(benchmark, arrays) -> None:
+def test_batch_of_micro(benchmark: Any, arrays: TokenArrays) -> None:
     """Against the step that it feeds: the share of time a step would wait."""
     config = specs.load_profile("micro").sizes["base"]
     vocabulary = VocabularyFacts.of_pieces(config.model.vocab_size - 101)
@@ -46,7 +49,7 @@ def test_batch_of_micro(benchmark, arrays) -> None:
     )
 
 
-def test_batch_of_the_paper(benchmark, arrays) -> None:
+def test_batch_of_the_paper(benchmark: Any, arrays: TokenArrays) -> None:
     """2048 chunks of 568 tokens, against copying as many bytes that lie together."""
     lengths = PAPER["base"].lengths
     source = np.zeros((2048, lengths.chunk_tokens), np.uint16)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paired
@@ -51,7 +52,7 @@ def _training(kind: type[Checkpoints], folder: Path) -> Callable[[], None]:
     return run
 
 
-def test_saving(benchmark, tmp_path: Path) -> None:
+def test_saving(benchmark: Any, tmp_path: Path) -> None:
     """Aimed at: 3 % of a run's time, checkpoints being written while it goes on."""
     paired.measure(
         benchmark,
@@ -64,7 +65,7 @@ def test_saving(benchmark, tmp_path: Path) -> None:
     )
 
 
-def test_resuming(benchmark, tmp_path: Path) -> None:
+def test_resuming(benchmark: Any, tmp_path: Path) -> None:
     """Aimed at: 15 seconds from a process's start to its first step, compilation left out."""
     folder = tmp_path / "run"
     with closing(Checkpoints(folder, resuming.CONFIG, "hybrid")) as checkpoints:
@@ -89,7 +90,7 @@ def test_resuming(benchmark, tmp_path: Path) -> None:
     )
 
 
-def test_status_of_a_crowd(benchmark, tmp_path: Path) -> None:
+def test_status_of_a_crowd(benchmark: Any, tmp_path: Path) -> None:
     """Aimed at: 2 seconds for a folder of 10,000 nodes."""
     file = tmp_path / "crowded.toml"
     file.write_text(CROWDED)
@@ -106,7 +107,7 @@ def test_status_of_a_crowd(benchmark, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "repro"]
     of = ["--profile", str(file), "--runs", str(runs)]
 
-    def process(*arguments: str) -> Callable[[], None]:
+    def process(*arguments: str) -> Callable[[], object]:
         return lambda: subprocess.run([*command, *arguments], check=True, stdout=subprocess.DEVNULL)
 
     paired.measure(

@@ -33,7 +33,9 @@ def _flops_ratio(config: PretrainConfig) -> float:
     return step_flops(config, "hybrid") / step_flops(config, "span_corruption")
 
 
-def _stages(benchmark, config: PretrainConfig, what: str, vocabulary: VocabularyFacts, **told):
+def _stages(
+    benchmark: Any, config: PretrainConfig, what: str, vocabulary: VocabularyFacts, **told: Any
+) -> None:
     paired.measure(
         benchmark,
         subjects.Training(config, "hybrid", vocabulary),
@@ -47,7 +49,7 @@ def _stages(benchmark, config: PretrainConfig, what: str, vocabulary: Vocabulary
         benchmark.extra_info["speed_ratio"] = 1 / benchmark.extra_info["ratio"]
 
 
-def test_first_stage_at_base_width(benchmark) -> None:
+def test_first_stage_at_base_width(benchmark: Any) -> None:
     """Aimed at: 0.80 of the baseline's sequences per second; the paper has 0.7."""
     config = subjects.base_width(LAYERS, BATCH)
     _stages(
@@ -61,7 +63,7 @@ def test_first_stage_at_base_width(benchmark) -> None:
     )
 
 
-def test_first_stage_at_micro(benchmark) -> None:
+def test_first_stage_at_micro(benchmark: Any) -> None:
     config = specs.load_profile("micro").sizes["base"]
     vocabulary = VocabularyFacts.of_pieces(config.model.vocab_size - 101)
     _stages(benchmark, config, "micro profile", vocabulary, rounds=10 * ROUNDS)
@@ -76,7 +78,7 @@ def _ours() -> Callable[[], object]:
     return subjects.Training(_plain(), "span_corruption")
 
 
-def _against(benchmark, control: Callable[[], object], name: str) -> None:
+def _against(benchmark: Any, control: Callable[[], object], name: str) -> None:
     config = _plain()
     layers = config.model.num_encoder_layers
     paired.measure(
@@ -91,7 +93,7 @@ def _against(benchmark, control: Callable[[], object], name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # T5X and its kin use what newer JAX has deprecated
-def test_plain_step_against_t5x(benchmark) -> None:
+def test_plain_step_against_t5x(benchmark: Any) -> None:
     """T5X's stock network, loss and Adafactor, compiled as one step whose state is donated."""
     network = pytest.importorskip("t5x.examples.t5.network", reason="T5X is not installed")
     from t5x import adafactor, losses
@@ -144,7 +146,7 @@ def test_plain_step_against_t5x(benchmark) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_plain_step_against_hugging_face(benchmark) -> None:
+def test_plain_step_against_hugging_face(benchmark: Any) -> None:
     """PyTorch's T5 with its library's Adafactor, on the same CPU with all its cores."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     pytest.importorskip("transformers", reason="Transformers is not installed")

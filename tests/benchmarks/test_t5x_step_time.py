@@ -96,7 +96,7 @@ def _compiled(
     return run, sharded
 
 
-def test_chunks_against_the_stock_model(benchmark) -> None:
+def test_chunks_against_the_stock_model(benchmark: Any) -> None:
     """Aimed at: 0.98 to 1.02."""
     pytest.importorskip("t5x", reason="T5X is not installed; see README.md")
     from t5x import adafactor, models

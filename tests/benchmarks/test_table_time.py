@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import paired
 import paper_study
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.benchmark
 ROOT = Path(__file__).parent.parent.parent
 
 
-def _process(*arguments: str):
+def _process(*arguments: str) -> Callable[[], float]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])}
 
     def run() -> float:
@@ -34,7 +36,7 @@ def _process(*arguments: str):
     return run
 
 
-def test_all_tables(benchmark) -> None:
+def test_all_tables(benchmark: Any) -> None:
     """Aimed at: 5 seconds for the paper's 17 tables in 5 formats."""
     number = len(tables.REGISTRY)
     paired.measure(
@@ -48,7 +50,7 @@ def test_all_tables(benchmark) -> None:
     )
 
 
-def test_table_2_of_a_study_as_large_as_the_papers(benchmark, tmp_path) -> None:
+def test_table_2_of_a_study_as_large_as_the_papers(benchmark: Any, tmp_path: Path) -> None:
     """Aimed at: 5 seconds and 2 GB on one core for ten million records."""
     path = tmp_path / "metrics.parquet"
     count = paper_study.write(path)
@@ -68,7 +70,7 @@ def test_table_2_of_a_study_as_large_as_the_papers(benchmark, tmp_path) -> None:
     )
 
 
-def test_everything_from_the_records_in_the_repository(benchmark, tmp_path) -> None:
+def test_everything_from_the_records_in_the_repository(benchmark: Any, tmp_path: Path) -> None:
     """Aimed at: 20 seconds on two cores for all tables, figures, tests and the report."""
     home = ROOT / "results" / "micro"
     of = ("--from", str(home), "--profile", str(home / "study.toml"), "--to", str(tmp_path))

@@ -25,6 +25,9 @@ def test_every_tree_is_sound(name: str) -> None:
                 assert tree.nodes[node.parent].end_step == node.start_step
         else:
             assert tree.nodes[node.parent].end_step == node.checkpoint_step
+    counted = Counter(node.size for node in tree.nodes.values())
+    for size, nodes in counted.items():
+        assert nodes <= tree.profile.most_nodes(size)
     draws = {(node.size, node.draw_seed) for node in tree.finetunings()}
     assert len(draws) == sum(row.runs * row.finetune_runs for row in tree.profile.matrix.values())
     for spec in tree.specs:
@@ -53,6 +56,14 @@ def test_the_papers_tree() -> None:
     assert cost.steps_alone == 5 * 4_500_000 + 3 * 2_000_000 == 28_500_000
     assert cost.steps_saved == pytest.approx(2.15 / 28.5)
     assert (cost.flops, cost.flops_alone) == (cost.steps, cost.steps_alone)
+
+
+def test_the_most_nodes_of_the_paper() -> None:
+    """By hand: the two checkpoints of 0, 120K, 250K and ∞ and the one of 60K, each the end of a
+    segment with seven fine-tunings; of each τ, two segments more."""
+    paper = load_profile("paper")
+    assert paper.most_nodes("base") == 5 * (9 * (1 + 7) + 5 * 2) == 410
+    assert paper.most_nodes("large") == 3 * (4 * (1 + 7) + 2 * 2) == 108
 
 
 def names(tree: Tree) -> list[str]:

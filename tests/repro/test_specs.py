@@ -139,6 +139,13 @@ SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8"
         ('"60K", ', '"120K", ', "different τ"),
         ("runs = 1", "runs = 0", "runs is 0: give 1 to 1000"),
         ("runs = 1", "runs = 1\nfinetune_runs = 0", "finetune_runs is 0: give 1 to 1000"),
+        (
+            "runs = 1",
+            "runs = 1000\nfinetune_runs = 1000",
+            # Seven checkpoints with a segment and seven suites each, and two segments of each τ.
+            "matrix.base makes up to 49,015,000 nodes with runs = 1000 and finetune_runs = 1000; a "
+            "tree has 20,000 at most: give fewer runs",
+        ),
         ("runs = 1", 'runs = 1\nfinetune_at = ["1M", "0"]', "'0': give thousands up to 999K"),
         ("runs = 1", "seeds = 1", "unknown setting 'seeds'"),
         ('60K = ["500K"]', '70K = ["500K"]', "unknown setting '70K'"),
