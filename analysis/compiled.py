@@ -32,8 +32,9 @@ from typing import Any, Literal, get_args
 
 from analysis import flops, hlo, kept, tpu
 from repro import identity
-from spactor.config import PAPER, STAGES, PretrainConfig, Stage, from_mapping, to_mapping
+from spactor.config import PAPER, STAGES, PretrainConfig, Stage
 from spactor.errors import UserError
+from spactor.plain_data import from_mapping, to_mapping
 
 Variant = Literal["paper_faithful", "ours"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)

@@ -23,7 +23,7 @@ from typing import Any
 from repro.code_digests import ROOT, code_digests, gin_digests
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Engine
-from spactor.config import to_mapping
+from spactor.plain_data import to_mapping
 
 FORMAT = 1
 TRAINING_STACK = ("jax", "jaxlib", "flax", "optax", "numpy")

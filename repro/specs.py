@@ -28,9 +28,10 @@ from repro.matrix import (
     step_label,
 )
 from repro.variants import Variant, parse_variants
-from spactor.config import DataConfig, FinetuneConfig, PretrainConfig, from_mapping
+from spactor.config import DataConfig, FinetuneConfig, PretrainConfig
 from spactor.errors import UserError
 from spactor.files import RESERVED_NAMES
+from spactor.plain_data import from_mapping
 
 Size = Literal["base", "large"]
 SIZES: tuple[str, ...] = get_args(Size)

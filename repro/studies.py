@@ -20,8 +20,9 @@ from repro.matrix import PAPER_STEPS, Tau, VariantRow, step_label
 from repro.specs import SUITES as ALL_SUITES
 from repro.specs import Profile
 from repro.variants import Handover, PaperRamp, Shape, Variant
-from spactor.config import PAPER, PretrainConfig, to_mapping
+from spactor.config import PAPER, PretrainConfig
 from spactor.errors import UserError
+from spactor.plain_data import to_mapping
 
 SIZE = "base"
 END = 250_000

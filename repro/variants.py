@@ -32,9 +32,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from spactor.config import PretrainConfig, from_mapping, to_mapping
+from spactor.config import PretrainConfig
 from spactor.errors import UserError
 from spactor.files import RESERVED_NAMES
+from spactor.plain_data import from_mapping, to_mapping
 
 PARTS = ("model", "corruption", "objective", "optimizer")
 """Tables of a size's settings that a variant may change."""

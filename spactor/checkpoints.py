@@ -20,9 +20,10 @@ import orbax.checkpoint as ocp
 
 from spactor import files, optimizer
 from spactor import step as steps
-from spactor.config import PretrainConfig, Stage, to_mapping
+from spactor.config import PretrainConfig, Stage
 from spactor.data.digest import batch_digest
 from spactor.errors import DamagedCheckpoint, UserError
+from spactor.plain_data import to_mapping
 from spactor.step import TrainState
 
 _KEPT = 2

@@ -16,8 +16,9 @@ from typing import Any
 
 from analysis.flops import step_flops
 from repro.progress import duration
-from spactor.config import STAGES, PretrainConfig, from_mapping
+from spactor.config import STAGES, PretrainConfig
 from spactor.errors import UserError
+from spactor.plain_data import from_mapping
 from tables.cells import rounded
 
 UNKNOWN = "unknown"

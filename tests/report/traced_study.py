@@ -5,7 +5,8 @@ from __future__ import annotations
 import synthetic_records as synthetic
 
 from repro import records
-from spactor.config import PAPER, to_mapping
+from spactor.config import PAPER
+from spactor.plain_data import to_mapping
 
 HOSTILE = '</script><img src="x" onerror="alert(1)"><script>alert(2)</script>'
 """A name that a page must show as it is."""

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from repro.matrix import Tau
 from repro.specs import SIZES, ExperimentSpec, load_profile, parse_profile, profile_names
-from spactor.config import PAPER, FinetuneConfig, to_mapping
+from spactor.config import PAPER, FinetuneConfig
 from spactor.errors import UserError
+from spactor.plain_data import to_mapping
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,7 @@ SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8"
         ('"bbh"]', '"glue"]', "named twice"),
         ('"60K", ', '"61", ', "unknown τ '61'"),
         ('"60K", ', '"120K", ', "different τ"),
+        ("input_length = 64", "input_length = 1_000_000_000", "chunks of over 262,144 tokens"),
         ("runs = 1", "runs = 0", "runs is 0: give 1 to 1000"),
         ("runs = 1", "runs = 1\nfinetune_runs = 0", "finetune_runs is 0: give 1 to 1000"),
         (

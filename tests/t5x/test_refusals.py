@@ -73,11 +73,11 @@ def cases(
             "macros": settings | macros,
         }
 
+    # As two processes would have left it.
+    dataset = folder / "two" / tau.name / "dataset"
+    shutil.copytree(tau, folder / "two" / tau.name)
+    (dataset / "process_0-of-2").mkdir()
     for kind in ("json", "index", "data-00000-of-00001"):
-        # As two processes would have left it.
-        shutil.copytree(tau, folder / "two" / tau.name, dirs_exist_ok=True)
-        dataset = folder / "two" / tau.name / "dataset"
-        (dataset / "process_0-of-2").mkdir(exist_ok=True)
         (dataset / f"train_ds-000-of-001.{kind}").rename(
             dataset / "process_0-of-2" / f"train_ds-000-of-002.{kind}"
         )
