@@ -18,12 +18,11 @@ from spactor.config import (
     ObjectiveConfig,
     PretrainConfig,
     Ramp,
-    from_mapping,
-    to_mapping,
 )
 from spactor.curriculum import Weights, restricted, stage_at, value_at, weights_at
 from spactor.errors import UserError
 from spactor.network import Network
+from spactor.plain_data import from_mapping, to_mapping
 
 
 def ramp(start: float, end: float, first: int = 4, last: int = 12, shape: str = "linear") -> Ramp:
