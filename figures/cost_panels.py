@@ -1,12 +1,13 @@
 """Score against pre-training FLOPs, one panel per suite: what Figures 2 and 5 share.
 
-A measured row has the suites that were run; under it stands the paper's own, from Table 2, with
-axes of its own where the profile is scaled, since the two are not comparable. Bars are standard
-deviations over runs.
+A row of panels is Base as measured; under it stands the paper's own, from Table 2, with axes of its
+own, since the two need not be comparable. Large, which the paper's figures leave out, follows in
+the same way, with Table 4, where it was run. Bars are standard deviations over runs.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = "base"
+"""Of the paper's figures."""
+TABLES = {SIZE: 2, "large": 4}
+"""The table that holds a size's published points."""
 _LEGEND_COLUMNS = {1: 2, 2: 3, 3: 5, 4: 5}
 """Entries of the legend that fit side by side, by panels in a row."""
 HEADINGS = dict(
@@ -56,14 +60,15 @@ Line = tuple[str, tuple[Point, ...]]
 
 @dataclass(frozen=True)
 class Panel:
-    """One suite.
+    """One suite at one size.
 
     Attributes:
-      suite: its name.
+      size, suite: their names.
       lines: of the records given; none where they have no such suite.
-      published: of Table 2, beside measured records; empty where the records are the paper's.
+      published: of the paper, beside measured records; empty where the records are the paper's.
     """
 
+    size: str
     suite: str
     lines: tuple[Line, ...]
     published: tuple[Line, ...]
@@ -76,7 +81,7 @@ class Result:
     Attributes:
       number: of the figure.
       source, profile: of the records.
-      panels: one per suite, in print order.
+      panels: one per suite, in print order, Base before Large.
       runs: numbers of runs that the means are over.
     """
 
@@ -94,20 +99,23 @@ def compute(number: int, suites: Sequence[str], records: pd.DataFrame) -> Result
       UserError: the records mix profiles, or a run's scores are incomplete.
     """
     source, profile = sole_profile(records) or ("", "")
-    points = _points(records)
-    paper = _points(published.load(2)) if source != "published" else points.iloc[:0]
-    own = points[points["suite"].isin(suites)]
-    return Result(
-        number=number,
-        source=source,
-        profile=profile,
-        panels=tuple(Panel(suite, _lines(points, suite), _lines(paper, suite)) for suite in suites),
-        runs=tuple(sorted({int(n) for n in own["runs"].dropna()})),
-    )
+    panels: list[Panel] = []
+    runs: set[int] = set()
+    for size, table in TABLES.items():
+        points = _points(records, size)
+        own = points[points["suite"].isin(suites)]
+        if own.empty and size != SIZE:
+            continue
+        runs |= {int(n) for n in own["runs"].dropna()}
+        paper = _points(published.load(table), size) if source != "published" else points.iloc[:0]
+        panels += [
+            Panel(size, suite, _lines(points, suite), _lines(paper, suite)) for suite in suites
+        ]
+    return Result(number, source, profile, tuple(panels), tuple(sorted(runs)))
 
 
-def _points(records: pd.DataFrame) -> pd.DataFrame:
-    records = records[records["size"] == SIZE]
+def _points(records: pd.DataFrame, size: str) -> pd.DataFrame:
+    records = records[records["size"] == size]
     flops = relative_flops(records)[["tau", "checkpoint", "value"]]
     points = summary(records, SELECTIONS[0]).merge(flops, on=["tau", "checkpoint"])
     return points.sort_values("value")
@@ -131,17 +139,23 @@ def draw(result: Result) -> Figure:
     """The figure; a panel that says "not run" where there is nothing."""
     whose = "published" if result.source == "published" else f"{result.profile or 'no'} profile"
     runs = f", n = {'–'.join(map(str, result.runs))}" if result.runs else ""
-    title = f"Figure {result.number} · score against pre-training FLOPs\nBase · {whose}{runs}"
-    panels, beside = result.panels, any(panel.published for panel in result.panels)
-    columns = len(panels)
+    rows: list[list[tuple[str, tuple[Line, ...]]]] = []
+    sizes = dict.fromkeys(panel.size for panel in result.panels)
+    for size in sizes:
+        own = [panel for panel in result.panels if panel.size == size]
+        of = f", {size.capitalize()}" if len(sizes) > 1 else ""
+        rows.append([(HEADINGS[panel.suite] + of, panel.lines) for panel in own])
+        if any(panel.published for panel in own):
+            of += " · published"
+            rows.append([(HEADINGS[panel.suite] + of, panel.published) for panel in own])
+    shown = " and ".join(size.capitalize() for size in sizes)
+    title = f"Figure {result.number} · score against pre-training FLOPs\n{shown} · {whose}{runs}"
+    columns = len(rows[0])
     with drawing.settings():
-        figure, axes = drawing.new_figure(columns * (1 + beside), title, columns)
+        figure, axes = drawing.new_figure(columns * len(rows), title, columns)
         handles: dict[str, Any] = {}
-        for panel, at in zip(panels, axes[:columns], strict=True):
-            _draw_panel(at, panel.suite, panel.lines, handles)
-        for panel, at in zip(panels, axes[columns:], strict=False):
-            _draw_panel(at, panel.suite, panel.published, handles)
-            at.set_title(f"{HEADINGS[panel.suite]} · published")
+        for (name, lines), at in zip(itertools.chain(*rows), axes, strict=True):
+            _draw_panel(at, name, lines, handles)
         order = [tau for tau in TAUS if tau in handles]
         figure.legend(
             [handles[tau] for tau in order],
@@ -152,8 +166,8 @@ def draw(result: Result) -> Figure:
     return figure
 
 
-def _draw_panel(at: Axes, suite: str, lines: tuple[Line, ...], handles: dict[str, Any]) -> None:
-    at.set_title(HEADINGS[suite])
+def _draw_panel(at: Axes, name: str, lines: tuple[Line, ...], handles: dict[str, Any]) -> None:
+    at.set_title(name)
     if not lines:
         drawing.mark_not_run(at, "no scores with costs in the records")
         return

@@ -101,6 +101,23 @@ def test_published_panels_stand_under_ours_and_apart():
     assert axes[1].texts[0].get_text().startswith("not run")
 
 
+def test_large_follows_base_with_table_4_where_it_was_run():
+    base = synthetic.study(runs=2)
+    large = base.assign(size="large", fingerprint="of large")
+    result = figures.get("2").compute(
+        records.combine(base, large[large["tau"].isin(["0", "120K"])])
+    )
+    assert [(panel.size, panel.suite) for panel in result.panels] == [
+        (size, suite) for size in ("base", "large") for suite in ("superglue", "squad", "cnndm")
+    ]
+    points = dict(result.panels[4].published)
+    assert [(point.flops, point.mean) for point in points["120K"]] == [(1.06, 91.36), (2.06, 91.53)]
+    assert [tau for tau, _ in result.panels[5].lines] == ["0", "120K"]
+    titles = [at.get_title() for at in figures.get("2").draw(result).axes]
+    assert titles[0] == "SuperGLUE, Base" and titles[-1] == "CNN/DailyMail, Large · published"
+    assert not any(panel.size == "large" for panel in figures.get("2").compute(base).panels)
+
+
 def test_figure_3_has_a_point_per_checkpoint_and_a_band_over_runs():
     result = figures.get("3").compute(synthetic.study(runs=3))
     assert [panel.suite for panel in result.panels] == ["glue", "cnndm"]
