@@ -43,12 +43,17 @@ def full(disk: Path, left: int = 0) -> Iterator[None]:
 
 @contextlib.contextmanager
 def read_only(disk: Path) -> Iterator[None]:
-    """Nothing can be written, not even by the superuser, whom permissions don't stop."""
-    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    """Nothing can be opened to write, not even by the superuser, whom permissions don't stop.
+
+    A disk with a file open for writing, such as a lock, can't be made read-only, but it can be
+    mounted once more, read-only, in its own place.
+    """
+    subprocess.run(["mount", "--bind", str(disk), str(disk)], check=True)
     try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
         yield
     finally:
-        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @contextlib.contextmanager
