@@ -50,14 +50,17 @@ def host_means(steps: Iterable[Metrics], prefix: str) -> dict[str, float]:
 
 def logged_steps(path: Path) -> list[int]:
     """Steps of the lines of a file of JSON lines that can be read, in their order."""
-    return [json.loads(line)["step"] for line in path.read_bytes().split(b"\n") if _is_entry(line)]
+    steps = map(_step_of, path.read_bytes().split(b"\n"))
+    return [step for step in steps if step is not None]
 
 
-def _is_entry(line: bytes) -> bool:
+def _step_of(line: bytes) -> int | None:
+    """None of a line that can't be read."""
     try:
-        return isinstance(strict_json.loads(line.decode())["step"], int)
+        step = strict_json.loads(line.decode())["step"]
     except (ValueError, TypeError, KeyError):
-        return False
+        return None
+    return step if isinstance(step, int) else None
 
 
 class JsonLines:
@@ -71,11 +74,12 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         if path.exists():
             *lines, torn = path.read_bytes().split(b"\n")
-            strange = sum(not _is_entry(line) for line in lines)
+            entries = [line for line in lines if _step_of(line) is not None]
+            strange = len(lines) - len(entries)
             if strange:
                 files.set_aside(path, f"{strange} lines are no JSON objects")
             if torn or strange:
-                entries = filter(_is_entry, [*lines, torn])
+                entries += [torn] if _step_of(torn) is not None else []
                 files.write_atomically(path, b"".join(line + b"\n" for line in entries))
         self._file = path.open("a", encoding="utf-8")
 

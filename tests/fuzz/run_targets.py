@@ -322,7 +322,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="logged-steps",
-        readers=("spactor.metrics.logged_steps", "spactor.metrics._is_entry"),
+        readers=("spactor.metrics.logged_steps", "spactor.metrics._step_of"),
         kind="json lines",
         seeds=_steps,
         place=alone("metrics.jsonl"),
