@@ -10,7 +10,6 @@ from collecting import BASELINE, FIRST, LEAF, bytes_of, collected, edited, folde
 
 from repro import folders, series, step_lines, t5x_folder
 from repro.plan import Tree
-from spactor.metrics import Events
 
 
 def test_overlapping_attempts_give_one_series_and_the_last_holds(
@@ -189,6 +188,9 @@ class Started:
     """One start of T5X in a folder: its event files, as T5X names them."""
 
     def __init__(self, folder: Path, *, time: int, seed: int = 0) -> None:
+        # Of the tier `train`, as is what writes it.
+        from spactor.metrics import Events
+
         self.train = Events(folder / "train")
         self.evaluation = Events(folder / "training_eval" / "task")
         for events, number in ((self.train, 0), (self.evaluation, 1)):
@@ -223,6 +225,7 @@ class Started:
 @pytest.fixture
 def by_t5x(finished: Path) -> tuple[Path, dict[int, dict[str, float]]]:
     """The baseline's later half as T5X would have left it, without its event files; its numbers."""
+    pytest.importorskip("jax", reason="JAX is missing: install the tier train")
     home = folder_of(finished, BASELINE)
     logged = {
         step: dict(values) for step, values in step_lines.read_steps(home / "metrics.jsonl").items()
@@ -292,7 +295,9 @@ def test_faulty_event_files_are_named(
 
 def test_a_folder_that_t5x_wrote_is_read_as_t5x_writes(tree: Tree, finished: Path) -> None:
     """The segment's numbers as T5X would have left them: event files, no metrics.jsonl."""
-    pytest.importorskip("jax")  # Of the tier `train`, as are the event files.
+    pytest.importorskip("jax", reason="JAX is missing: install the tier train")
+    from spactor.metrics import Events
+
     folder = folder_of(finished, FIRST)
     before = collected(tree, finished).metrics
     logged = step_lines.read_steps(folder / "metrics.jsonl")
