@@ -49,13 +49,14 @@ def main() -> None:
         asked = [*command, *hashes, *about, *options]
         done = subprocess.run(asked, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
         found = entries(done.stdout)
-        known = set().union(*(earlier[name] for name in ("base", "train") if name in earlier))
+        # Entries, not names: a package may be for Windows in one tier, and for all in the next.
+        known = {**earlier.get("base", {}), **earlier.get("train", {})}
         for name in found.keys() - pinned:
             # Windows and browsers need a few packages more; nothing was tested there.
             marker = found.pop(name).partition(";")[2]
             assert re.search("win32|emscripten", marker), f"constraints.txt has no {name}"
         earlier[tier] = found
-        own = "".join(entry for name, entry in found.items() if name not in known)
+        own = "".join(entry for name, entry in found.items() if known.get(name) != entry)
         (ROOT / "requirements" / f"{tier}.txt").write_text(_HEAD.format(name=tier) + own)
 
 
