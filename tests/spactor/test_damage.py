@@ -22,7 +22,7 @@ from spactor import files, trainer
 from spactor import step as steps
 from spactor.checkpoints import Checkpoints, restore_parent
 from spactor.data.digest import batch_digest
-from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged
+from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
 from spactor.metrics import METRICS, RunLog
 from spactor.objective import Metrics, Ratio
 from spactor.step import TrainState
@@ -322,3 +322,23 @@ def test_want_of_file_descriptors_costs_no_number(finished: Path, tmp_path: Path
 def test_a_log_refuses_what_is_no_number(tmp_path: Path) -> None:
     with closing(RunLog(tmp_path)) as log, pytest.raises(ValueError, match="x is nan at step 1"):
         log.write(1, {"x": float("nan")})
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        *("[]", "{}", '"x"', "1", "null", '{"stage": "hybrid"}', '{"stage": 1, "model": {}}'),
+        *('{"stage": "span_corruption", "model": []}', '{"stage": {}, "model": null}'),
+        '{"stage": "span_corruption", "model": {"emb_dim": 1e999}}',
+    ],
+)
+def test_what_a_checkpoint_strangely_says_of_itself_is_one_line(tmp_path: Path, about: str) -> None:
+    with closing(Checkpoints(tmp_path, CONFIG, STAGE)) as checkpoints:
+        checkpoints.save(state_at(4), 4)
+    (tmp_path / "checkpoints" / "4" / "about" / "metadata").write_text(about, "utf-8")
+    with (
+        closing(Checkpoints(tmp_path, CONFIG, STAGE)) as checkpoints,
+        pytest.raises(UserError, match=r"checkpoint .*/4 ") as refused,
+    ):
+        checkpoints.restore(4)
+    assert "\n" not in str(refused.value)
