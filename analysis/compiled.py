@@ -174,13 +174,12 @@ def load(path: Path = ARTIFACT) -> dict[Program, Measured]:
     return kept.load(path, FORMAT, COMMAND, _from_data)
 
 
-def _from_data(data: Mapping[str, Any]) -> tuple[Program, Measured]:
+def _from_data(data: Mapping[str, Any]) -> Measured:
     cost = dict(data["cost"])
     cost["operations"] = hlo.Operations(**cost["operations"])
-    program = Program(**data["program"])
-    known = dict(data) | {"program": program, "cost": Cost(**cost)}
+    known = dict(data) | {"program": Program(**data["program"]), "cost": Cost(**cost)}
     del known["analytic_flops"]
-    return program, Measured(**known)
+    return Measured(**known)
 
 
 def write(measured: Mapping[Program, Measured], path: Path = ARTIFACT) -> None:

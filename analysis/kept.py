@@ -5,28 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from spactor import files, strict_json
 from spactor.errors import UserError
 
 Program = TypeVar("Program", bound=Hashable)
-Measured = TypeVar("Measured")
+
+
+class OfProgram(Protocol):
+    """What every measurement says."""
+
+    @property
+    def program(self) -> Any:
+        """What was measured, by which measurements are told apart."""
+        ...
+
+
+Measured = TypeVar("Measured", bound=OfProgram)
 
 
 def load(
-    path: Path,
-    form: int,
-    command: str,
-    read: Callable[[Mapping[str, Any]], tuple[Program, Measured]],
-) -> dict[Program, Measured]:
+    path: Path, form: int, command: str, read: Callable[[Mapping[str, Any]], Measured]
+) -> dict[Any, Measured]:
     """The measurements of a file by their programs; none if there is no file.
 
     Args:
       path: of JSON, with a list ``programs``.
       form: its format, as it must be.
       command: that writes it anew, to be named in an error.
-      read: makes a program and its measurement of an entry.
+      read: makes a measurement of an entry.
 
     Raises:
       UserError: the file can't be read as such.
@@ -37,7 +45,7 @@ def load(
         data = strict_json.loads(path.read_text("utf-8"))
         if data["format"] != form:
             raise ValueError(f"format {data['format']}")
-        return dict(read(entry) for entry in data["programs"])
+        return {one.program: one for one in map(read, data["programs"])}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: can't be read ({error}); write it anew: {command}") from error
 

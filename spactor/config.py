@@ -20,6 +20,8 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 NUM_SENTINELS = 100
 """Sentinel tokens of a T5 vocabulary, ``<extra_id_0>`` … ``<extra_id_99>``."""
+LONGEST_CHUNK = 2**18
+"""Raw tokens; far beyond any T5, and the longest that are tried one by one stay quick."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -29,10 +31,6 @@ def _require(condition: bool, message: str) -> None:
 
 def _float32(value: float) -> float:
     return float(struct.unpack("f", struct.pack("f", value))[0])
-
-
-LONGEST_CHUNK = 2**18
-"""Raw tokens; far beyond any T5, and the longest that are tried one by one stay quick."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,32 +49,32 @@ def rebuild(
     # Drawing takes half the time, so a process of its own does it. It is not forked: PyArrow has
     # threads.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        drawing = {
-            number: pool.submit(_draw, number, ours.records, folder / "figures")
-            for number in figures.REGISTRY
-        }
 
         def drawn() -> Mapping[str, bytes]:
             return {
-                number: next(path.read_bytes() for path in paths.result() if path.suffix == ".svg")
-                for number, paths in drawing.items()
+                number: next(path.read_bytes() for path in paths if path.suffix == ".svg")
+                for number, paths in drawing.result().items()
             }
 
         outcomes = Outcomes(ours.metrics, ours.timing, drawn)
+        drawing = pool.submit(_draw, tuple(figures.REGISTRY), outcomes.records, folder / "figures")
         for name, text in _texts(outcomes, profile):
             path = folder / name
             files.write_atomically(path, (text.rstrip("\n") + "\n").encode())
             written.append(path)
         page = write_report(outcomes, ours.provenance, folder / "report.html")
-        written += [page, *(path for paths in drawing.values() for path in paths.result())]
+        written += [page, *itertools.chain(*drawing.result().values())]
     print(f"{len(written)} files in {folder}; begin with {page}")
 
 
-def _draw(number: str, frame: pd.DataFrame, folder: Path) -> list[Path]:
+def _draw(numbers: Sequence[str], frame: pd.DataFrame, folder: Path) -> dict[str, list[Path]]:
+    """The files of each figure, in another process than the one that has the records."""
     import figures
 
-    module = figures.get(number)
-    return module.render(module.compute(frame), folder)
+    modules = {number: figures.get(number) for number in numbers}
+    return {
+        number: module.render(module.compute(frame), folder) for number, module in modules.items()
+    }
 
 
 def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:

@@ -31,7 +31,7 @@ def register(folder: Path, suite: str) -> ScoredSuite:
     """Registers a suite of a prepared folder with seqio.
 
     Raises:
-      UserError: an unknown suite, or the folder is missing or damaged.
+      UserError: an unknown suite, or the folder is missing, damaged or without its examples.
     """
     if is_released(folder):
         # Deferred: it imports TensorFlow.
@@ -46,9 +46,9 @@ def register(folder: Path, suite: str) -> ScoredSuite:
                 if task.metrics
             },
         )
-    suites.register_suites(folder)
+    mixture = suites.registered_mixture(folder, suite)
     known = suites.suite_named(suite).tasks
     return ScoredSuite(
-        suites.mixture_name(suite),
+        mixture,
         {suites.task_name(suite, task.name): task.name for task in known},
     )

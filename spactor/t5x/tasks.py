@@ -9,7 +9,6 @@ from typing import Any
 from spactor.data import benchmarks, host_tensorflow, suites, tasks
 from spactor.data.c4 import FOLDER, SPLITS
 from spactor.data.vocabulary import seqio_vocabulary
-from spactor.errors import UserError
 
 # T5's tasks and metrics are gin configurables, which can't be made once gin has read its files.
 host_tensorflow.t5_tasks()
@@ -28,11 +27,7 @@ def embedded_suite(folder: str, suite: str) -> str:
     Raises:
       UserError: no such suite, or the folder has no examples of it.
     """
-    suites.register_suites(Path(folder))
-    name = suites.mixture_name(suite)
-    if name not in host_tensorflow.seqio().MixtureRegistry.names():
-        raise UserError(f"suite {suite!r} lacks examples in {folder}: read more packages")
-    return name
+    return suites.registered_mixture(Path(folder), suite)
 
 
 def embedded_vocabulary(folder: str) -> Any:

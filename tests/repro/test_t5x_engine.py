@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from collecting import collected
 
-from analysis import scores
-from analysis.flops import pretraining_flops, step_flops
-from repro import collect, folders, identity, t5x_folder
+from repro import folders, identity, t5x_folder
 from repro.code_digests import gin_digests
 from repro.engines import ALONE, Hosts, PreparedData, engine_for, t5x, t5x_command, with_engine
 from repro.engines.t5x import T5XEngine
@@ -271,33 +270,23 @@ def golden_runs(runs: Path, golden_tree: Tree) -> Path:
     return runs
 
 
-def collected_of(tree: Tree, runs: Path) -> collect.Collected:
-    return collect.collect(
-        tree,
-        runs,
-        step_flops=step_flops,
-        pretraining_flops=pretraining_flops,
-        select=scores.marked,
-    )
-
-
 def test_the_collector_counts_fine_tuning_from_zero(golden_tree: Tree, golden_runs: Path) -> None:
-    collected = collected_of(golden_tree, golden_runs)
-    assert collected.unfinished == {} and len(collected.provenance) == 3
-    metrics = collected.metrics
+    found = collected(golden_tree, golden_runs)
+    assert found.unfinished == {} and len(found.provenance) == 3
+    metrics = found.metrics
     glue = metrics[metrics["suite"] == "glue"]
     assert set(glue["step"]) == {4, 8} and set(glue["task"]) == {"acceptability", "pair"}
     losses = metrics[metrics["metric"] == "validation/sc_loss_clean"]
     assert list(losses["step"]) == [5, 10, 15, 20]
     # Of each start the first period is not timed: one period is left of each stage.
-    assert list(zip(collected.timing["metric"], collected.timing["step"], strict=True)) == [
+    assert list(zip(found.timing["metric"], found.timing["step"], strict=True)) == [
         ("timing/seqs_per_second/hybrid", 10),
         ("timing/seqs_per_second/span_corruption", 20),
     ]
     scores_file = folders.node_folder(golden_runs, "thirty", LEAF) / "inference_eval"
     path = scores_file / "spactor_glue_pair-metrics.jsonl"
     path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
-    left_out = collected_of(golden_tree, golden_runs).unfinished
+    left_out = collected(golden_tree, golden_runs).unfinished
     assert f"{path}: gap in scores: step 28 missing" in left_out[LEAF]
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "examples_file",
     "mixture_name",
     "register_suites",
+    "registered_mixture",
     "suite_named",
     "task_name",
 ]
@@ -89,3 +90,18 @@ def register_suites(folder: Path) -> None:
     from spactor.data.suites import registry
 
     registry.register(folder, SUITES.values())
+
+
+def registered_mixture(folder: Path, suite: str) -> str:
+    """Registers every suite, and gives the name of one's mixture.
+
+    Raises:
+      UserError: no such suite, or as `register_suites`, or the folder has no examples of it.
+    """
+    from spactor.data import host_tensorflow
+
+    name = mixture_name(suite)
+    register_suites(folder)
+    if name not in host_tensorflow.seqio().MixtureRegistry.names():
+        raise UserError(f"suite {suite!r} lacks examples in {folder}: read more packages")
+    return name
