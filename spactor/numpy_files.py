@@ -6,6 +6,7 @@ import io
 import math
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def read_array(path: Path) -> np.ndarray:
         raise ValueError(f"no array ({error})") from error
 
 
-def read_archive(path: Path) -> dict[str, np.ndarray]:
+def read_archive(path: Path | IO[bytes]) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz`` file by name.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from flax import traverse_util
 
 from spactor.errors import UserError
 from spactor.step import HYBRID_ONLY
-from spactor.t5x import convert
+from spactor.t5x import convert, stream_record
 from spactor.t5x.features import vocabulary_name
 
 
@@ -136,7 +135,7 @@ def _require_same_vocabulary(folder: epath.Path, vocabulary: Any) -> None:
     records = [*folder.glob("dataset/*.json"), *folder.glob("dataset/*/*.json")]
     if vocabulary is None or not records:
         return
-    theirs = json.loads(records[0].read_text())["facts"].get("vocabulary")
+    theirs = stream_record.read(records[0])["facts"].get("vocabulary")
     if theirs != vocabulary_name(vocabulary):
         raise UserError(
             f"{folder} was trained with vocabulary {theirs} and this run has "

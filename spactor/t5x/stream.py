@@ -27,8 +27,10 @@ import numpy as np
 from clu.data import dataset_iterator
 from etils import epath
 
+from spactor import numpy_files
 from spactor.data import host_tensorflow
 from spactor.errors import UserError
+from spactor.t5x import stream_record
 from spactor.t5x.features import vocabulary_name
 
 host_tensorflow.seqio()  # Keeps TensorFlow off accelerators before it is imported by name.
@@ -139,7 +141,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
         """Goes on from a checkpoint of this run, or at τ from its parent's.
 
         Raises:
-          UserError: no data state for this process count, or one of other data.
+          UserError: no data state for this process count, one of other data, or a damaged one.
         """
         path = epath.Path(filename)
         own = self._home in path.parents
@@ -151,7 +153,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
                 f"{path.parent} has no data state for this process of {self._facts['processes']}: "
                 "go on with as many processes as wrote the checkpoint"
             )
-        record = json.loads(about.read_text())
+        record = stream_record.read(about)
         for name, ours in self._facts.items():
             saved = record["facts"].get(name)
             if saved != ours:
@@ -159,14 +161,37 @@ class TrainStream(dataset_iterator.DatasetIterator):
                     f"{path.parent} was read with {name} {saved!r} and this run has {ours!r}: "
                     "set it back, or begin a new run"
                 )
-        self._inner.restore(filename)
+        pending = self._read_early(path) if record["ahead"] else None
+        try:
+            self._inner.restore(filename)
+        except tf.errors.ResourceExhaustedError:
+            raise  # Want of memory or of descriptors is no damage.
+        except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
+            raise stream_record.damaged(path, _first_line(error)) from None
         self._origin = record["origin"]
         self._position = record["step"] - record["origin"]
         self._last = None
-        self._pending = None
-        if record["ahead"]:
-            with _beside(path, ".pending.npz").open("rb") as file:
-                self._pending = dict(np.load(file, allow_pickle=False))
+        self._pending = pending
+
+    def _read_early(self, path: epath.Path) -> dict[str, np.ndarray]:
+        """The batch that a checkpoint's stream is ahead by."""
+        early = _beside(path, ".pending.npz")
+        try:
+            with early.open("rb") as file:
+                batch = numpy_files.read_archive(file)
+        except (ValueError, FileNotFoundError) as error:
+            raise stream_record.damaged(early, error) from None
+        spec = self._inner.element_spec
+        if batch.keys() != spec.keys() or not all(
+            array.dtype == spec[name].dtype and tf.TensorShape(spec[name].shape) == array.shape
+            for name, array in batch.items()
+        ):
+            raise stream_record.damaged(early, "no batch of this run")
+        return batch
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _reason(error: tf.errors.InvalidArgumentError) -> str:

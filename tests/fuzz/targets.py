@@ -11,6 +11,7 @@ import command_line
 import data_targets
 import record_targets
 import run_targets
+import t5x_targets
 from target import Target
 
 TARGETS: tuple[Target, ...] = (
@@ -27,4 +28,5 @@ TARGETS: tuple[Target, ...] = (
     *run_targets.TARGETS,
     *data_targets.TARGETS,
     *benchmark_targets.TARGETS,
+    *t5x_targets.TARGETS,
 )

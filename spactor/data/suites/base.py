@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from spactor import strict_json
 from spactor.data.corpus import Document
@@ -22,6 +22,9 @@ LIMITS: Mapping[str, int] = MappingProxyType({"train": 4000, "validation": 256})
 
 INPUT_PIECES = 63
 """Room of a whole prompt: 64 encoder positions less eos, the least that any profile has."""
+
+MEND = "run 'repro prepare'"
+"""What helps where a file of examples is damaged."""
 
 
 @dataclass(frozen=True)
@@ -66,28 +69,40 @@ class Example:
         return json.dumps(fields)
 
 
+def tables_of(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """The fields of each line of a file of JSON lines, and what to call the line.
+
+    Raises:
+      UserError: the file can't be read, or a line is no table of fields.
+    """
+    try:
+        # Not splitlines: the texts may hold U+2028 and its like.
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}): {MEND}") from None
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        where = f"{path}, line {number}"
+        try:
+            value = strict_json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{where}: damaged ({error}): {MEND}") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{where}: no table of fields: {MEND}")
+        yield value, where
+
+
 def read_lines(path: Path, keys: Sequence[str]) -> list[dict[str, str]]:
     """Some fields of each line of a file of JSON lines, such as of examples.
 
     Raises:
       UserError: the file can't be read, or a line lacks a field or has no text there.
     """
-    mend = "run 'repro prepare'"
     found = []
-    try:
-        # Not splitlines: the texts may hold U+2028 and its like.
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}): {mend}") from None
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            value = strict_json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}, line {number}: damaged ({error}): {mend}") from None
-        if not isinstance(value, dict) or not all(isinstance(value.get(k), str) for k in keys):
-            raise UserError(f"{path}, line {number}: no texts {', '.join(keys)}: {mend}")
+    for value, where in tables_of(path):
+        if not all(isinstance(value.get(key), str) for key in keys):
+            raise UserError(f"{where}: no texts {', '.join(keys)}: {MEND}")
         found.append({key: value[key] for key in keys})
     return found
 
