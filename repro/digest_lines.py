@@ -1,4 +1,4 @@
-"""What a local run says of its inputs, step by step: its name, its seed, its batches and masks.
+"""What a run says of its inputs, step by step: its name, its seed, its batches and masks.
 
 ``digests.jsonl`` lies beside ``metrics.jsonl``; attempts overlap in both. Two runs that read the
 same have the same digests, so `repro verify` can say whether data or arithmetic differed first.
@@ -16,7 +16,7 @@ from spactor.errors import UserError
 
 FILE = "digests.jsonl"
 READ = ("batch", "masks")
-"""What an update read; fine-tuning has no masks."""
+"""What an update read; fine-tuning has no masks, and T5X's are drawn inside its step."""
 _NEEDS = {"step": int, "run": str, "seed": int}
 _KNOWS = dict.fromkeys(READ, str)
 
@@ -27,7 +27,7 @@ class Line:
 
     Attributes:
       step: at the end of the update.
-      run: fingerprint of the node.
+      run: fingerprint of the node; empty of a T5X run, which says whose it is in its configuration.
       seed: that the trainer was given.
       read: digests by name.
     """

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,9 @@ from etils import epath
 
 from spactor import numpy_files
 from spactor.data import host_tensorflow
+from spactor.data.digest import batch_digest
 from spactor.errors import UserError
+from spactor.metrics import DIGESTS, JsonLines
 from spactor.t5x import stream_record
 from spactor.t5x.features import vocabulary_name
 
@@ -51,6 +54,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
       home: the run's own folder.
       elsewhere: what to do with a checkpoint of another folder: ``continue`` its stream (τ), or
         ``start`` at the stream's beginning (fine-tuning).
+      log_period: steps between two of which `DIGESTS` names the batch; None for no such file.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
         numbered: bool,
         home: str,
         elsewhere: Elsewhere,
+        log_period: int | None = None,
     ) -> None:
         self._inner = dataset_iterator.TfDatasetIterator(dataset, checkpoint=True)
         self._facts = dict(facts)
@@ -69,6 +74,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
         self._numbered = numbered
         self._home = epath.Path(home)
         self._elsewhere = elsewhere
+        self._log_period = log_period
         self._position = 0
         self._origin: int | None = 0 if numbered else None
         self._last: dict[str, np.ndarray] | None = None
@@ -97,7 +103,23 @@ class TrainStream(dataset_iterator.DatasetIterator):
                 "row": np.arange(self._first_row, self._first_row + rows, dtype=np.int32),
             }
         self._position += 1
+        if self._origin is not None:
+            self._log(batch)
         return batch
+
+    def _log(self, batch: Mapping[str, np.ndarray]) -> None:
+        """Names the batch of an update that ends at a step which T5X logs."""
+        if self._log_period is None or self._position % self._log_period:
+            return
+        assert self._origin is not None
+        folder = Path(self._home)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Opened for each line, as T5X closes no stream.
+        with closing(JsonLines(folder / DIGESTS)) as lines:
+            lines.write(
+                self._origin + self._position,
+                {"run": "", "seed": self._facts["seed"], "batch": batch_digest(batch)},
+            )
 
     def reset(self) -> None:
         self._inner.reset()
@@ -123,6 +145,8 @@ class TrainStream(dataset_iterator.DatasetIterator):
         if self._origin is None:
             # Fine-tuning counts on from pre-training's steps; its stream begins at the first save.
             self._origin = step
+            if self._last:
+                self._log(self._last)
         ahead = self._origin + self._position - step
         if ahead not in (0, 1) or (ahead and not self._last):
             raise UserError(
@@ -224,6 +248,7 @@ def get_dataset(
     data_shards: int,
     numbered: bool,
     elsewhere: Elsewhere,
+    log_period: int,
 ) -> TrainStream:
     """T5X's ``train.get_dataset_fn`` for training data.
 
@@ -235,6 +260,8 @@ def get_dataset(
       model_dir: the run's folder.
       data_shards: S; a multiple of ``num_shards`` and a divisor of the batch size.
       numbered, elsewhere: see :class:`TrainStream`.
+      log_period: T5X's ``stats_period``. Batches are named where one process reads them whole, into
+        a folder of this machine.
 
     Raises:
       UserError: no seed, or numbers that don't divide each other.
@@ -297,4 +324,5 @@ def get_dataset(
         numbered=numbered,
         home=str(Path(model_dir).absolute()) if "://" not in model_dir else model_dir,
         elsewhere=elsewhere,
+        log_period=log_period if jax.process_count() == 1 and "://" not in model_dir else None,
     )

@@ -234,6 +234,20 @@ def _read_predictions(folder: Path) -> None:
         predictions.tasks(folder, step)
 
 
+def _of_run(
+    name: str, file: str, *readers: str, read: Callable[[Path], object] = _read_run
+) -> Target:
+    """A file of a finished run, the other files beside it whole."""
+    return Target(
+        name=name,
+        readers=readers,
+        kind="json lines" if file.endswith("l") else "json",
+        seeds=_of_runs(file),
+        place=_place_run(file),
+        read=read,
+    )
+
+
 TARGETS: tuple[Target, ...] = (
     Target(
         name="step-lines",
@@ -260,64 +274,28 @@ TARGETS: tuple[Target, ...] = (
         place=alone("task-000010.jsonl"),
         read=_read_answers,
     ),
-    *(
-        Target(
-            name=f"run-{file.partition('.')[0]}",
-            readers=readers,
-            kind="json",
-            seeds=_of_runs(file),
-            place=_place_run(file),
-            read=_read_run,
-        )
-        for file, readers in {
-            "node.json": (
-                *("repro.runner.inspect", "repro.folders.read_node"),
-                *("repro.folders.read_if_any", "repro.folders.read_json"),
-            ),
-            "done.json": ("repro.runner._ended",),
-            "diverged.json": ("repro.runner._ended",),
-            "provenance.json": ("repro.costs.measured_rates", "repro.collect.read_nodes"),
-            "example.json": ("repro.collect._example_rows",),
-        }.items()
+    _of_run(
+        "run-node",
+        "node.json",
+        *("repro.runner.inspect", "repro.folders.read_node"),
+        *("repro.folders.read_if_any", "repro.folders.read_json"),
     ),
-    Target(
-        name="run-scores",
-        readers=("repro.step_lines.whole",),
-        kind="json lines",
-        seeds=_of_runs("spactor_glue_acceptability-metrics.jsonl"),
-        place=_place_run("spactor_glue_acceptability-metrics.jsonl"),
-        read=_read_run,
+    _of_run("run-done", "done.json", "repro.runner._ended"),
+    _of_run("run-diverged", "diverged.json", "repro.runner._ended"),
+    _of_run(
+        "run-provenance",
+        "provenance.json",
+        *("repro.costs.measured_rates", "repro.collect.read_nodes"),
     ),
-    Target(
-        name="run-metrics",
-        readers=("repro.step_lines.whole",),
-        kind="json lines",
-        seeds=_of_runs("metrics.jsonl"),
-        place=_place_run("metrics.jsonl"),
-        read=_read_run,
-    ),
-    Target(
-        name="run-digests",
-        readers=("repro.digest_lines._line",),
-        kind="json lines",
-        seeds=_of_runs("digests.jsonl"),
-        place=_place_run("digests.jsonl"),
-        read=_read_run,
-    ),
-    Target(
-        name="why-node",
-        readers=("repro.why.recorded_files",),
-        kind="json",
-        seeds=_of_runs("node.json"),
-        place=_place_run("node.json"),
-        read=_read_why,
-    ),
-    Target(
-        name="verify-node",
-        readers=("repro.comparison._recorded", "repro.comparison.nodes_in"),
-        kind="json",
-        seeds=_of_runs("node.json"),
-        place=_place_run("node.json"),
+    _of_run("run-example", "example.json", "repro.collect._example_rows"),
+    _of_run("run-scores", "spactor_glue_acceptability-metrics.jsonl", "repro.step_lines.whole"),
+    _of_run("run-metrics", "metrics.jsonl", "repro.step_lines.whole"),
+    _of_run("run-digests", "digests.jsonl", "repro.digest_lines._line"),
+    _of_run("why-node", "node.json", "repro.why.recorded_files", read=_read_why),
+    _of_run(
+        "verify-node",
+        "node.json",
+        *("repro.comparison._recorded", "repro.comparison.nodes_in"),
         read=_read_twice,
     ),
     Target(

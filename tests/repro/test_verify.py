@@ -207,6 +207,23 @@ def test_equal_runs_are_equal_whatever_the_clock_says(pair: tuple[Path, Path], t
     }
 
 
+def test_batches_of_two_t5x_runs_are_compared(tmp_path: Path) -> None:
+    """A line is as `spactor.t5x.stream.TrainStream` writes it."""
+    runs = tmp_path / "first", tmp_path / "second"
+    for run, batches in zip(runs, (("aa", "bb"), ("aa", "cc")), strict=True):
+        shutil.copytree(Path(__file__).parent / "t5x_golden" / "stage1", run)
+        node = {"format": 1, "name": "node", "fingerprint": "1f", "inputs": {}}
+        (run / "node.json").write_text(json.dumps(node))
+        read = enumerate(batches, start=1)
+        lines = [{"step": 5 * n, "run": "", "seed": 0, "batch": batch} for n, batch in read]
+        (run / "digests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = comparison.compare_nodes("node", *runs, nothing)
+    assert [each.line() for each in found.differences] == ["node: step 10: batch differ: bb and cc"]
+    assert [note.partition(": ")[2] for note in found.notes] == [
+        "not compared, as both don't have them: parameters"
+    ]
+
+
 DOCTORED = [
     ("digests.jsonl", FIRST, 5, {"batch": "ff"}, "batch differ: b0-5 and ff"),
     ("digests.jsonl", FIRST, 5, {"masks": "ff"}, "masks differ: m0-5 and ff"),

@@ -11,6 +11,8 @@ import pytest
 import t5x_process
 from t5x_process import assert_same, leaves
 
+from repro import digest_lines
+
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
 
@@ -77,3 +79,6 @@ def test_killed_runs_end_as_if_never_killed(home: Path, run) -> None:
     t5x_process.finish(start(killed), killed.with_suffix(".log"))
     for step in (first + 200, first + 400, first + 600):
         assert_same(leaves(whole / f"checkpoint_{step}"), leaves(killed / f"checkpoint_{step}"))
+    read = digest_lines.last(whole / digest_lines.FILE)
+    assert len(set(map(str, read.values()))) == len(read) >= 6
+    assert read == digest_lines.last(killed / digest_lines.FILE)

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from repro import digest_lines
 from spactor.data import host_tensorflow, tasks
+from spactor.data.digest import batch_digest
 from spactor.errors import UserError
 from spactor.t5x import stream
 from spactor.t5x.features import ChunkFeatureConverter, vocabulary_facts
@@ -95,7 +97,7 @@ def misfit(seqio_vocabulary) -> Iterator[Callable[[int, bool], None]]:
 
 
 def opened(home: Path, host: int = 0, hosts: int = 1, **changes: Any) -> stream.TrainStream:
-    options = {"data_shards": 4, "numbered": True, "elsewhere": "continue"}
+    options = {"data_shards": 4, "numbered": True, "elsewhere": "continue", "log_period": 2}
     for name in options:
         options[name] = changes.pop(name, options[name])
     return stream.get_dataset(
@@ -228,6 +230,39 @@ def test_a_missing_or_misplaced_state_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "checkpoint_9" / "dataset" / "process_1-of-2" / "train_ds-001-of-002"
     with pytest.raises(UserError, match="as many processes as wrote"):
         source.restore(str(other))
+
+
+def digests(home: Path) -> list[tuple[int, dict[str, str]]]:
+    return [(line.step, line.read) for line in digest_lines.read(home / digest_lines.FILE)]
+
+
+def test_batches_of_logged_steps_are_named(tmp_path: Path) -> None:
+    """An update that ends at step n reads batch n - 1; a batch read again is named again."""
+    source = opened(tmp_path)
+    whole = take(source, 4)
+    source.save(checkpoint(tmp_path, 4))
+    whole += take(source, 3)
+    named = [(step, {"batch": batch_digest(whole[step - 1])}) for step in (2, 4, 6)]
+    assert digests(tmp_path) == named
+    again = opened(tmp_path)
+    again.restore(finished(tmp_path, 4))
+    take(again, 2)
+    assert digests(tmp_path) == [*named, named[-1]]
+    take(opened(tmp_path / "other", seed=6), 2)
+    ((step, read),) = digests(tmp_path / "other")
+    assert step == 2 and read != named[0][1]
+
+
+def test_batches_of_fine_tuning_are_named_by_steps_that_count_on(tmp_path: Path) -> None:
+    source = opened(tmp_path, numbered=False, log_period=1)
+    # T5X reads a batch before it saves at the step that fine-tuning begins from.
+    first = next(source)
+    source.save(checkpoint(tmp_path, 1000))
+    second = next(source)
+    assert digests(tmp_path) == [
+        (1001, {"batch": batch_digest(first)}),
+        (1002, {"batch": batch_digest(second)}),
+    ]
 
 
 def test_unseeded_and_indivisible_are_refused(tmp_path: Path) -> None:
