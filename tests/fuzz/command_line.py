@@ -1,7 +1,8 @@
 """The command line as a target: bytes become a command with its real options and odd values.
 
 Commands that train, prepare or compile stop before they do: their engine refuses. Most inputs stop
-at the parse, which is where any text arrives; one in sixteen goes on to the command itself.
+at the parse, which is where any text arrives; one in sixteen goes on to the command itself. Which
+do is a matter of the bytes' checksum, lest a fuzzer that seeks coverage has all of them go on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import functools
 import io
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ def commands() -> dict[tuple[str, ...], tuple[str, ...]]:
 def arguments(data: bytes) -> list[str]:
     """A command line: each byte is a choice, and what is left over at the end is text."""
     names = sorted(commands())
-    choices = iter(data[1:])
+    choices = iter(data)
     chosen = names[next(choices, 0) % len(names)]
     options = (*commands()[chosen], "--colour")
     found = list(chosen)
@@ -101,7 +103,7 @@ def read(folder: Path) -> None:
     data = (folder / "input").read_bytes()
     before = sorted(os.listdir(folder))
     given = arguments(data)
-    only_parsed = data[:1] >= b"\x10" or TOO_LONG_TO_RUN & set(given)
+    only_parsed = zlib.crc32(data) % 16 or TOO_LONG_TO_RUN & set(given)
     out, err = io.StringIO(), io.StringIO()
     home = os.getcwd()
     with contextlib.ExitStack() as stack:
@@ -133,11 +135,20 @@ def _nothing_trains() -> Iterator[None]:
         raise UserError("nothing is trained, prepared or compiled here")
 
     with (
+        mock.patch.object(cli, "app", _built()),
         mock.patch.object(repro.engines, "engine_for", refuses),
         mock.patch.object(compiled, "update", refuses),
         mock.patch.object(compiled_t5x, "update", refuses),
     ):
         yield
+
+
+@functools.cache
+def _built() -> Any:
+    """The commands, which Typer otherwise builds anew for each command line."""
+    import typer
+
+    return typer.main.get_command(cli.app)
 
 
 @contextlib.contextmanager
@@ -162,6 +173,5 @@ def _stubbed() -> Any:
 
 
 def seeds() -> list[bytes]:
-    """One input for each command, parsed and run."""
-    count = len(commands())
-    return [bytes([first, number]) for first in (0, 255) for number in range(count)]
+    """One input for each command."""
+    return [bytes([number]) for number in range(len(commands()))]
