@@ -11,7 +11,7 @@ import pytest
 
 from repro import cli, folders, records
 from repro.cli import training
-from spactor.errors import UserError
+from spactor.errors import LONGEST_MESSAGE, UserError
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -104,6 +104,16 @@ def test_mistakes(
     assert err.startswith("repro: ") and err.count("\n") == 1
     assert message.lower() in err.lower()
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+def test_arguments_of_any_length_and_kind_are_quoted_in_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, err = run(capsys, "plan", *["9" * 30] * 200, "a\x1b[31m\u202eb")
+    assert (code, out) == (2, "")
+    assert err.startswith("repro: Got unexpected extra argument")
+    assert err.endswith("See `repro --help`.\n")
+    assert err[:-1].isprintable() and len(err) < LONGEST_MESSAGE + 20
 
 
 def test_a_folder_of_another_project(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

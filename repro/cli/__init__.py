@@ -107,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _exit(line: str, code: int) -> NoReturn:
-    print(f"repro: {' '.join(line.split())}", file=sys.stderr)
+    # As of a mistake: a line may quote arguments of any length and kind.
+    print(f"repro: {UserError(line)}", file=sys.stderr)
     sys.exit(code)
 
 
