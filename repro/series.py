@@ -228,16 +228,17 @@ def _other_runs(node: Node, folder: Path, fingerprint: str) -> Iterator[str]:
     record = provenance.read(folder / folders.PROVENANCE)
     if record.get("fingerprint", fingerprint) != fingerprint:
         yield f"{folder / folders.PROVENANCE} is of another run ({record['fingerprint'][:12]})"
-    if t5x_folder.is_one(folder):
+    by_t5x = t5x_folder.is_one(folder)
+    if by_t5x:
         yield from t5x_folder.strange_configs(folder)
-        return
     path = folder / digest_lines.FILE
     if not path.is_file():
         return
     seed = node.draw_seed if isinstance(node, Finetuning) else node.seed
     known: dict[int, dict[str, str]] = {}
     for line in digest_lines.read(path):
-        if line.run != fingerprint:
+        # T5X's configuration says whose run it is, and its lines do not.
+        if not by_t5x and line.run != fingerprint:
             yield f"{path}: step {line.step} is of another run ({line.run[:12]})"
             return
         if line.seed != seed:

@@ -1,6 +1,7 @@
 """Collecting what several starts of a run left: one series, the last attempt holds."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -291,6 +292,27 @@ def test_faulty_event_files_are_named(
     start.end()
     reason = collected(tree, finished).unfinished[BASELINE]
     assert said in reason and str(home / "train") in reason
+
+
+def test_attempts_of_t5x_that_read_other_data_are_of_two_runs(
+    tree: Tree, finished: Path, by_t5x
+) -> None:
+    """Lines as `spactor.t5x.stream.TrainStream` writes them."""
+    home, logged = by_t5x
+    start = Started(home, time=5)
+    start.log(logged)
+    start.end()
+
+    def read(*batches: str) -> None:
+        lines = [{"step": 15, "run": "", "seed": 0, "batch": batch} for batch in batches]
+        (home / "digests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    read("aa", "aa")
+    assert collected(tree, finished).unfinished == {}
+    read("aa", "bb")
+    assert "two attempts read different data at step 15" in (
+        collected(tree, finished).unfinished[BASELINE]
+    )
 
 
 def test_a_folder_that_t5x_wrote_is_read_as_t5x_writes(tree: Tree, finished: Path) -> None:
