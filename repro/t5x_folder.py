@@ -21,6 +21,22 @@ CONFIG = "config.gin"
 SPEED = "timing/seqs_per_second"
 
 
+class NotFinite(UserError):
+    """A number that T5X logged is NaN or infinite.
+
+    Attributes:
+      metric: its name.
+      value: that it has.
+      step: at which T5X logged it.
+    """
+
+    def __init__(self, path: Path, metric: str, value: float, step: int) -> None:
+        super().__init__(f"{path}: {metric} is {value} at step {step}")
+        self.metric = metric
+        self.value = value
+        self.step = step
+
+
 def is_one(folder: Path) -> bool:
     """Whether T5X, not the local engine, wrote this folder."""
     return (folder / CONFIG).is_file()
@@ -44,7 +60,8 @@ def read_attempts(folder: Path) -> Series:
     the first batch is awaited, so it is often a tenth of the others.
 
     Raises:
-      UserError: there are no event files, one can't be read, or a value is not finite.
+      NotFinite: a value is not finite.
+      UserError: there are no event files, or one can't be read.
     """
     homes = [overlaid(map(_training, _event_files(folder / "train")))]
     for task in sorted((folder / "training_eval").glob("*")):
@@ -71,7 +88,7 @@ def _training(path: Path) -> dict[int, dict[str, float]]:
                 steps.setdefault(step, {})[tag] = value
             starting = False
         elif not tag.startswith((TIMING, "learning_rate/")):
-            steps.setdefault(step, {})[f"train/{tag}"] = value
+            steps.setdefault(step, {})[f"train/{tag}"] = _finite(path, f"train/{tag}", value, step)
     return steps
 
 
@@ -80,7 +97,8 @@ def _validation(path: Path) -> dict[int, dict[str, float]]:
     for step, tag, value in _scalars(path):
         # T5X's "loss" of an evaluation is that of one of the others.
         if not tag.startswith(TIMING) and tag != "loss":
-            steps.setdefault(step, {})[f"validation/{tag}"] = value
+            name = f"validation/{tag}"
+            steps.setdefault(step, {})[name] = _finite(path, name, value, step)
     return steps
 
 
@@ -207,6 +225,10 @@ def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
                 ) from error
             if math.isnan(number) and value.tag.endswith(("_precision", "_recall")):
                 continue  # Nothing was judged replaced, or was: the local engine logs nothing.
-            if not math.isfinite(number):
-                raise UserError(f"{path}: {value.tag} is {number} at step {event.step}")
             yield event.step, value.tag, number
+
+
+def _finite(path: Path, metric: str, value: float, step: int) -> float:
+    if not math.isfinite(value):
+        raise NotFinite(path, metric, value, step)
+    return value

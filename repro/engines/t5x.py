@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import spactor
-from repro import identity, series, t5x_folder
+from repro import digest_lines, identity, series, t5x_folder
 from repro.engines import t5x_command
 from repro.engines.contract import ALONE, Hosts, Observer
 from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
 from repro.step_lines import read_steps
-from spactor.errors import UserError
+from spactor.errors import Diverged, UserError
 
 LOG, LOCK = "t5x.log", "t5x.lock"
 POLL_SECONDS = 0.5
@@ -170,6 +170,7 @@ class T5XEngine:
         """Trains a node to its end in one process of T5X a host, from its newest whole checkpoint.
 
         Raises:
+          Diverged: T5X logged what is not finite, now or before.
           UserError: T5X failed, in its own words; or another one still trains in the folder.
         """
         first = self._hosts.first
@@ -318,7 +319,7 @@ class _Watch:
         """Reads what is new.
 
         Raises:
-          UserError: a value is not finite.
+          Diverged: a value is not finite.
         """
         size = sum(path.stat().st_size for path in (self._folder / "train").glob("events.*"))
         if size == self._size:
@@ -334,10 +335,26 @@ class _Watch:
 
 
 def _series(folder: Path) -> Mapping[int, Mapping[str, float]]:
-    """What T5X has logged; nothing while it has not begun all of its event files."""
+    """What T5X has logged; nothing while it has not begun all of its event files.
+
+    Raises:
+      Diverged: a value is not finite. T5X logs means over a period, at the period's last step.
+    """
     homes = [folder / "train", *(folder / "training_eval").glob("*")]
     begun = all(any(home.glob("events.*")) for home in homes)
-    return t5x_folder.read_series(folder) if begun else {}
+    try:
+        return t5x_folder.read_series(folder) if begun else {}
+    except t5x_folder.NotFinite as bad:
+        digests = folder / digest_lines.FILE
+        read = digest_lines.last(digests).get(bad.step, {}) if digests.is_file() else {}
+        before = [step for step in _saved(folder) if step < bad.step]
+        raise Diverged(
+            metric=bad.metric,
+            value=str(bad.value),
+            step=bad.step,
+            batch_digest=read.get("batch", "unknown"),
+            checkpoint_step=max(before, default=None),
+        ) from None
 
 
 def _saved(folder: Path) -> list[int]:

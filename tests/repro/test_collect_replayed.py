@@ -310,9 +310,8 @@ def test_attempts_of_t5x_that_read_other_data_are_of_two_runs(
     read("aa", "aa")
     assert collected(tree, finished).unfinished == {}
     read("aa", "bb")
-    assert "two attempts read different data at step 15" in (
-        collected(tree, finished).unfinished[BASELINE]
-    )
+    reason = collected(tree, finished).unfinished[BASELINE]
+    assert "two attempts read different data at step 15" in reason
 
 
 def test_a_folder_that_t5x_wrote_is_read_as_t5x_writes(tree: Tree, finished: Path) -> None:

@@ -1,15 +1,10 @@
-"""The T5X engine where T5X is missing: its command, its refusals, a stand-in for its process."""
+"""The T5X engine where T5X is missing: its command, its refusals, what it makes of a folder."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import textwrap
-import time
 import types
 from pathlib import Path
 from typing import Any
@@ -17,11 +12,11 @@ from typing import Any
 import pytest
 from collecting import collected
 
-from repro import folders, identity, t5x_folder
+from repro import folders, identity
 from repro.code_digests import gin_digests
 from repro.engines import ALONE, Hosts, PreparedData, engine_for, t5x, t5x_command, with_engine
 from repro.engines.t5x import T5XEngine
-from repro.plan import Finetuning, Segment, Tree, build
+from repro.plan import Finetuning, Tree, build
 from repro.runner import Runner
 from repro.specs import Profile, load_profile
 from repro.studies import tree as study_tree
@@ -338,151 +333,3 @@ def test_what_a_kill_kept_from_being_measured_is_trained_again(
     path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
     t5x.forget_unmeasured(profile, nodes[LEAF], leaf)
     assert saved(leaf) == [20, 24]
-
-
-class StandIn:
-    """Runs a script in the place of T5X, in the folder of a pre-training node."""
-
-    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: Segment) -> None:
-        self.folder = tmp_path / "node"
-        self.folder.mkdir()
-        self.script = tmp_path / "train.py"
-        self.seen: list[tuple[int, int]] = []
-        self._node = node
-        monkeypatch.setattr(
-            t5x_command, "arguments", lambda *_, **__: [sys.executable, str(self.script)]
-        )
-        monkeypatch.setattr(t5x, "POLL_SECONDS", 0.05)
-
-    def run(self, script: str, hosts: Hosts = ALONE) -> None:
-        self.script.write_text(textwrap.dedent(script).replace("FOLDER", repr(str(self.folder))))
-        T5XEngine(self.folder.parent / "cache", hosts=hosts).run(
-            thirty(),
-            self._node,
-            data=PreparedData(folder=Path("/data"), manifest={}),
-            folder=self.folder,
-            parent=None,
-            observer=lambda step, end, values, speed: self.seen.append((step, end)),
-        )
-
-
-@pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    node = build(thirty()).nodes[FIRST]
-    assert isinstance(node, Segment)
-    return StandIn(tmp_path, monkeypatch, node)
-
-
-TRAINS = """
-    from pathlib import Path
-    from spactor.metrics import Events
-    folder = Path(FOLDER)
-    train, validation = Events(folder / "train"), Events(folder / "training_eval" / "task")
-    for step in (5, 10, 15):
-        train.write(step, {"loss": LOSS, "timing/seqs_per_second": 9.0})
-        (folder / f"checkpoint_{step}").mkdir()
-        validation.write(step, {"sc_loss_clean": 1.0})
-"""
-
-
-def test_a_process_is_watched_to_its_end(stand_in: StandIn) -> None:
-    stand_in.run(TRAINS.replace("LOSS", "2.0"))
-    assert stand_in.seen == [(5, 15), (10, 15), (15, 15)]
-    assert sorted(path.name for path in (stand_in.folder / "gin").iterdir()) == ["size.gin"]
-    assert (stand_in.folder / t5x.LOG).read_text("utf-8").startswith("$ ")
-    # It ended before its node was marked as finished: nothing is run again.
-    stand_in.run("raise SystemExit('started again')")
-
-
-@pytest.mark.parametrize(
-    ("script", "message"),
-    [
-        (
-            "from spactor.errors import UserError\nraise UserError('a fault: mend it')",
-            "^a fault: mend it$",
-        ),
-        ("raise KeyError('no such thing')", r"T5X failed in base.*KeyError: 'no such thing'.*log"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "ended by signal 15"),
-        (
-            "import os\nprint('F absl::Status: ABORTED: gone\\nRPC', flush=True)\nos.abort()",
-            r"ended by signal 6 in base.* \(ABORTED: gone\): run",
-        ),
-        ("pass", "ended without the last numbers or checkpoint"),
-        (
-            TRAINS.replace("LOSS", "float('nan')") + "    import time; time.sleep(600)",
-            "loss is nan",
-        ),
-    ],
-    ids=["ours", "theirs", "signal", "another-host", "nothing", "nan"],
-)
-def test_a_failure_is_one_line(stand_in: StandIn, script: str, message: str) -> None:
-    with pytest.raises(UserError, match=message) as caught:
-        stand_in.run(script)
-    assert "\n" not in str(caught.value)
-
-
-def test_another_host_writes_a_log_and_a_lock_alone(stand_in: StandIn) -> None:
-    (stand_in.folder / "checkpoint_10").mkdir()
-    stand_in.run("print('trained')", Hosts(count=2, number=1))
-    written = {path.name for path in stand_in.folder.iterdir()}
-    assert written == {"checkpoint_10", "t5x-host1.lock", "t5x-host1.log"}
-    assert (stand_in.folder / "t5x-host1.log").read_text("utf-8").endswith("trained\n")
-    assert stand_in.seen == []
-
-
-def test_a_process_outlives_its_runner_but_not_its_lock(stand_in: StandIn, tmp_path: Path) -> None:
-    """A runner that is killed leaves T5X behind; nobody trains in its folder beside it."""
-    code = f"""
-import subprocess, sys
-from pathlib import Path
-from repro.engines import t5x
-with t5x._alone(Path({str(stand_in.folder)!r}) / t5x.LOCK) as lock:
-    child = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=(lock.fileno(),)
-    )
-    lock.write(str(child.pid))
-    lock.flush()
-    print(child.pid, flush=True)
-    sys.stdin.read()
-"""
-    runner = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=TESTS.parent,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert runner.stdin is not None and runner.stdout is not None
-    left = int(runner.stdout.readline())
-    try:
-        runner.kill()
-        runner.wait()
-        with pytest.raises(UserError, match=rf"still trains .*\(process {left}\)"):
-            stand_in.run("pass")
-    finally:
-        os.kill(left, signal.SIGKILL)
-        runner.stdin.close()
-        runner.stdout.close()
-    for _ in range(100):
-        try:
-            stand_in.run(TRAINS.replace("LOSS", "2.0"))
-            break
-        except UserError:
-            time.sleep(0.05)
-    assert stand_in.seen[-1] == (15, 15)
-
-
-def test_the_first_speed_of_each_start_is_left_out(tmp_path: Path) -> None:
-    events = Events(tmp_path / "train")
-    for step, speed in ((5, 1.0), (10, 80.0), (15, 90.0)):
-        events.write(step, {"loss": 2.0, t5x_folder.SPEED: speed})
-    events.close()
-    events = Events(tmp_path / "train")
-    for step, speed in ((15, 2.0), (20, 85.0)):
-        events.write(step, {"loss": 3.0, t5x_folder.SPEED: speed})
-    events.close()
-    series = t5x_folder.read_series(tmp_path)
-    speeds = {step: values.get(t5x_folder.SPEED) for step, values in series.items()}
-    # Step 15 was timed by the first start; its second is that start's first.
-    assert speeds == {5: None, 10: 80.0, 15: 90.0, 20: 85.0}
-    assert series[15]["train/loss"] == 3.0

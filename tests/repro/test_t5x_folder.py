@@ -127,3 +127,19 @@ def test_a_damaged_answer_names_its_line(tmp_path: Path) -> None:
     path.write_text('{"input": 3}\n', "utf-8")
     with pytest.raises(UserError, match="line 1"):
         t5x_folder.read_answers(path)
+
+
+def test_the_first_speed_of_each_start_is_left_out(tmp_path: Path) -> None:
+    events = Events(tmp_path / "train")
+    for step, speed in ((5, 1.0), (10, 80.0), (15, 90.0)):
+        events.write(step, {"loss": 2.0, t5x_folder.SPEED: speed})
+    events.close()
+    events = Events(tmp_path / "train")
+    for step, speed in ((15, 2.0), (20, 85.0)):
+        events.write(step, {"loss": 3.0, t5x_folder.SPEED: speed})
+    events.close()
+    series = t5x_folder.read_series(tmp_path)
+    speeds = {step: values.get(t5x_folder.SPEED) for step, values in series.items()}
+    # Step 15 was timed by the first start; its second is that start's first.
+    assert speeds == {5: None, 10: 80.0, 15: 90.0, 20: 85.0}
+    assert series[15]["train/loss"] == 3.0

@@ -20,12 +20,12 @@ FIRST, SECOND, LEAF = (
 )
 
 
-def start(command: str, runs: Path, *more: str) -> subprocess.Popen[str]:
+def start(command: str, runs: Path, *more: str, profile: Path = PROFILE) -> subprocess.Popen[str]:
     """Starts a command."""
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "repro", command, *more),
-            *("--profile", str(PROFILE), "--runs", str(runs)),
+            *("--profile", str(profile), "--runs", str(runs)),
         ],
         cwd=ROOT,
         # One device: the tests' own setting would make two.

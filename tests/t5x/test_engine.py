@@ -13,7 +13,7 @@ from flax import traverse_util
 from repro_process import FIRST, LEAF, PROFILE, SECOND, finish, start, untimed
 from t5x_process import assert_same, leaves
 
-from repro import collect, folders, records, t5x_folder
+from repro import collect, digest_lines, folders, records, t5x_folder
 from repro.engines.t5x import LOG, T5XEngine
 from repro.plan import build
 from repro.specs import load_profile
@@ -151,3 +151,21 @@ def test_a_branch_goes_on_as_one_run_would(
     assert told == [5, 10, 15, 20, 25, 30]
     branch = node(runs, "base/s0/hybrid/250K-500K")
     assert_same(leaves(tmp_path / "whole" / "checkpoint_30"), leaves(branch / "checkpoint_30"))
+
+
+def test_a_run_whose_numbers_go_bad_is_ended_and_said_to_be_diverged(tmp_path: Path) -> None:
+    """The learning rate takes the parameters beyond what float32 holds."""
+    profile = tmp_path / "thirty.toml"
+    text = PROFILE.read_text("utf-8")
+    profile.write_text(text.replace("learning_rate_factor = 0.02", "learning_rate_factor = 1e38"))
+    runs = tmp_path / "runs"
+    trained = start("run", runs, "--tau", "250K", profile=profile)
+    _, err = trained.communicate(timeout=1800)
+    folder = node(runs, FIRST)
+    divergence = folders.read_json(folder / folders.DIVERGED)["divergence"]
+    assert trained.returncode == 2 and "Traceback" not in err
+    named = digest_lines.last(folder / digest_lines.FILE)[divergence["step"]]
+    assert named == {"batch": divergence["batch_digest"]}
+    assert divergence["value"] in ("nan", "inf") and divergence["checkpoint_step"] is None
+    status = finish(start("status", runs, profile=profile))
+    assert f"{FIRST}: diverged: {divergence['metric']} became {divergence['value']}" in status

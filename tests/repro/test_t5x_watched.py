@@ -1,0 +1,175 @@
+"""The T5X engine watches a process: a script stands in for T5X."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from repro.engines import ALONE, Hosts, PreparedData, t5x, t5x_command
+from repro.engines.t5x import T5XEngine
+from repro.plan import Segment, build
+from repro.specs import load_profile
+from spactor.errors import Diverged, UserError
+
+TESTS = Path(__file__).parent.parent
+PROFILE = load_profile(str(TESTS / "t5x" / "thirty.toml"))
+
+
+class StandIn:
+    """Runs a script in the place of T5X, in the folder of a pre-training node."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, node: Segment) -> None:
+        self.folder = tmp_path / "node"
+        self.folder.mkdir()
+        self.script = tmp_path / "train.py"
+        self.seen: list[tuple[int, int]] = []
+        self._node = node
+        monkeypatch.setattr(
+            t5x_command, "arguments", lambda *_, **__: [sys.executable, str(self.script)]
+        )
+        monkeypatch.setattr(t5x, "POLL_SECONDS", 0.05)
+
+    def run(self, script: str, hosts: Hosts = ALONE) -> None:
+        self.script.write_text(textwrap.dedent(script).replace("FOLDER", repr(str(self.folder))))
+        T5XEngine(self.folder.parent / "cache", hosts=hosts).run(
+            PROFILE,
+            self._node,
+            data=PreparedData(folder=Path("/data"), manifest={}),
+            folder=self.folder,
+            parent=None,
+            observer=lambda step, end, values, speed: self.seen.append((step, end)),
+        )
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    node = build(PROFILE).nodes["base/s0/hybrid/0-250K"]
+    assert isinstance(node, Segment)
+    return StandIn(tmp_path, monkeypatch, node)
+
+
+TRAINS = """
+    from pathlib import Path
+    from spactor.metrics import Events
+    folder = Path(FOLDER)
+    train, validation = Events(folder / "train"), Events(folder / "training_eval" / "task")
+    for step in (5, 10, 15):
+        train.write(step, {"loss": LOSS, "timing/seqs_per_second": 9.0})
+        (folder / f"checkpoint_{step}").mkdir()
+        validation.write(step, {"sc_loss_clean": 1.0})
+"""
+
+
+def test_a_process_is_watched_to_its_end(stand_in: StandIn) -> None:
+    stand_in.run(TRAINS.replace("LOSS", "2.0"))
+    assert stand_in.seen == [(5, 15), (10, 15), (15, 15)]
+    assert sorted(path.name for path in (stand_in.folder / "gin").iterdir()) == ["size.gin"]
+    assert (stand_in.folder / t5x.LOG).read_text("utf-8").startswith("$ ")
+    # It ended before its node was marked as finished: nothing is run again.
+    stand_in.run("raise SystemExit('started again')")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (
+            "from spactor.errors import UserError\nraise UserError('a fault: mend it')",
+            "^a fault: mend it$",
+        ),
+        ("raise KeyError('no such thing')", r"T5X failed in base.*KeyError: 'no such thing'.*log"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "ended by signal 15"),
+        (
+            "import os\nprint('F absl::Status: ABORTED: gone\\nRPC', flush=True)\nos.abort()",
+            r"ended by signal 6 in base.* \(ABORTED: gone\): run",
+        ),
+        ("pass", "ended without the last numbers or checkpoint"),
+    ],
+    ids=["ours", "theirs", "signal", "another-host", "nothing"],
+)
+def test_a_failure_is_one_line(stand_in: StandIn, script: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        stand_in.run(script)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("digests", "said"),
+    [
+        ('{"step": 5, "run": "", "seed": 0, "batch": "b5"}\n', "unknown"),
+        ('{"step": 10, "run": "", "seed": 0, "batch": "b10"}\n', "b10"),
+        (None, "unknown"),
+    ],
+)
+def test_a_number_that_is_not_finite_ends_t5x(
+    stand_in: StandIn, digests: str | None, said: str
+) -> None:
+    if digests is not None:
+        (stand_in.folder / "digests.jsonl").write_text(digests)
+    loss = "float('-inf') if step > 5 else 2.0"
+    with pytest.raises(Diverged) as caught:
+        stand_in.run(TRAINS.replace("LOSS", loss) + "    import time; time.sleep(600)")
+    told = Diverged("train/loss", "-inf", 10, said, 5)
+    assert dataclasses.asdict(caught.value) == dataclasses.asdict(told)
+    # Killed before that was written down: T5X isn't started again.
+    with pytest.raises(Diverged) as again:
+        stand_in.run("raise SystemExit('started again')")
+    assert dataclasses.asdict(again.value) == dataclasses.asdict(told)
+
+
+def test_another_host_writes_a_log_and_a_lock_alone(stand_in: StandIn) -> None:
+    (stand_in.folder / "checkpoint_10").mkdir()
+    stand_in.run("print('trained')", Hosts(count=2, number=1))
+    written = {path.name for path in stand_in.folder.iterdir()}
+    assert written == {"checkpoint_10", "t5x-host1.lock", "t5x-host1.log"}
+    assert (stand_in.folder / "t5x-host1.log").read_text("utf-8").endswith("trained\n")
+    assert stand_in.seen == []
+
+
+def test_a_process_outlives_its_runner_but_not_its_lock(stand_in: StandIn, tmp_path: Path) -> None:
+    """A runner that is killed leaves T5X behind; nobody trains in its folder beside it."""
+    code = f"""
+import subprocess, sys
+from pathlib import Path
+from repro.engines import t5x
+with t5x._alone(Path({str(stand_in.folder)!r}) / t5x.LOCK) as lock:
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=(lock.fileno(),)
+    )
+    lock.write(str(child.pid))
+    lock.flush()
+    print(child.pid, flush=True)
+    sys.stdin.read()
+"""
+    runner = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=TESTS.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert runner.stdin is not None and runner.stdout is not None
+    left = int(runner.stdout.readline())
+    try:
+        runner.kill()
+        runner.wait()
+        with pytest.raises(UserError, match=rf"still trains .*\(process {left}\)"):
+            stand_in.run("pass")
+    finally:
+        os.kill(left, signal.SIGKILL)
+        runner.stdin.close()
+        runner.stdout.close()
+    for _ in range(100):
+        try:
+            stand_in.run(TRAINS.replace("LOSS", "2.0"))
+            break
+        except UserError:
+            time.sleep(0.05)
+    assert stand_in.seen[-1] == (15, 15)
