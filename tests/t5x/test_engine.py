@@ -166,6 +166,7 @@ def test_a_run_whose_numbers_go_bad_is_ended_and_said_to_be_diverged(tmp_path: P
     assert trained.returncode == 2 and "Traceback" not in err
     named = digest_lines.last(folder / digest_lines.FILE)[divergence["step"]]
     assert named == {"batch": divergence["batch_digest"]}
-    assert divergence["value"] in ("nan", "inf") and divergence["checkpoint_step"] is None
+    # T5X keeps the state it begins with.
+    assert (divergence["value"], divergence["checkpoint_step"]) == ("nan", 0)
     status = finish(start("status", runs, profile=profile))
     assert f"{FIRST}: diverged: {divergence['metric']} became {divergence['value']}" in status
