@@ -154,7 +154,13 @@ class TrainStream(dataset_iterator.DatasetIterator):
                 f"at step {step}: begin from a checkpoint that has its data state"
             )
         self._inner.save(filename)
-        record = {"facts": self._facts, "step": step, "origin": self._origin, "ahead": ahead}
+        record = stream_record.Record(
+            facts=self._facts,
+            step=step,
+            origin=self._origin,
+            ahead=ahead,
+            state=stream_record.state_digest(path),
+        )
         if ahead:
             assert self._last is not None
             with _beside(path, ".pending.npz").open("wb") as file:
@@ -185,6 +191,8 @@ class TrainStream(dataset_iterator.DatasetIterator):
                     f"{path.parent} was read with {name} {saved!r} and this run has {ours!r}: "
                     "set it back, or begin a new run"
                 )
+        if stream_record.state_digest(path) != record["state"]:
+            raise stream_record.damaged(path, "TensorFlow's files are not those that were saved")
         pending = self._read_early(path) if record["ahead"] else None
         try:
             self._inner.restore(filename)

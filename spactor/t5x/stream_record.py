@@ -5,12 +5,15 @@ One JSON file per process, written and read by `stream.TrainStream`, and read by
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, TypedDict
 
 from etils import epath
 
 from spactor import strict_json
 from spactor.errors import UserError
+
+_OURS = (".json", ".npz")
 
 
 class Record(TypedDict):
@@ -21,12 +24,27 @@ class Record(TypedDict):
       step: of the checkpoint.
       origin: at which the stream began.
       ahead: batches that were read beyond the step, 0 or 1.
+      state: digest of TensorFlow's files.
     """
 
     facts: dict[str, Any]
     step: int
     origin: int
     ahead: int
+    state: str
+
+
+def state_digest(path: epath.Path) -> str:
+    """SHA-256 of TensorFlow's state of a stream, whose files' names begin with ``path``.
+
+    TensorFlow reads it without a check of its own, and damage may end the process or worse.
+    """
+    digest = hashlib.sha256()
+    theirs = (part for part in path.parent.glob(f"{path.name}.*") if part.suffix not in _OURS)
+    for part in sorted(theirs):
+        content = part.read_bytes()
+        digest.update(f"{part.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def damaged(path: epath.Path, error: object) -> UserError:
@@ -47,6 +65,8 @@ def read(path: epath.Path) -> Record:
         steps = [record[name] for name in ("step", "origin", "ahead")]
         if not isinstance(record["facts"], dict) or any(type(step) is not int for step in steps):
             raise ValueError("no facts and steps")
+        if not isinstance(record["state"], str):
+            raise ValueError("no digest of the state")
         if not 0 <= record["origin"] <= record["step"] or record["ahead"] not in (0, 1):
             raise ValueError("steps out of order")
     except (ValueError, TypeError, KeyError) as error:

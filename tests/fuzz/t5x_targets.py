@@ -16,7 +16,9 @@ _INDEX, _DATA = f"{_STATE}.index", f"{_STATE}.data-00000-of-00001"
 _FACTS = {"seed": 5, "vocabulary": "410-_Vocabulary", "processes": 1}
 
 
+@functools.cache
 def _stream(folder: Path) -> Any:
+    """One for all inputs, as a restored stream forgets what it was before."""
     from spactor.data import host_tensorflow
     from spactor.t5x import stream
 

@@ -52,6 +52,7 @@ NOT_OF_FILES = {
     "repro.export._vocabulary": "bytes alone; tokenizer_files takes them in",
     "spactor.t5x.compiling": "the project's own child process tells it of a program",
     "spactor.t5x.compiling._digest": "bytes alone, for a digest",
+    "spactor.t5x.stream_record.state_digest": "bytes alone, for a digest",
 }
 """Functions that `reader_list.py` finds and no stranger's file reaches, or alone, each with why."""
 

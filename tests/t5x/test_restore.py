@@ -101,7 +101,7 @@ def test_another_vocabulary_of_the_same_size_is_refused(hybrid, folder, seqio_vo
     keep_discriminator(names(hybrid), full, **arguments)
     record = folder / "checkpoint_0" / "dataset" / "process_0-of-2" / "train_ds-000-of-002.json"
     record.parent.mkdir()
-    steps = {"step": 0, "origin": 0, "ahead": 0}
+    steps = {"step": 0, "origin": 0, "ahead": 0, "state": ""}
     own = {"vocabulary": vocabulary_name(seqio_vocabulary)}
     record.write_text(json.dumps(steps | {"facts": own}))
     keep_discriminator(names(hybrid), full, **arguments)

@@ -232,6 +232,28 @@ def test_a_missing_or_misplaced_state_is_refused(tmp_path: Path) -> None:
         source.restore(str(other))
 
 
+@pytest.mark.parametrize("part", [".index", ".data-00000-of-00001"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
+def test_a_damaged_state_never_reaches_tensorflow(tmp_path: Path, part: str, damage: str) -> None:
+    """TensorFlow checks nothing: some flipped bytes end the process."""
+    source = opened(tmp_path)
+    source.save(checkpoint(tmp_path, 0))
+    state = finished(tmp_path, 0)
+    path = Path(state + part)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(whole[:-1])
+    else:
+        path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    with pytest.raises(UserError, match=r"damaged .*move its checkpoint away, and run again"):
+        opened(tmp_path).restore(state)
+    path.write_bytes(whole)
+    opened(tmp_path).restore(state)
+
+
 def digests(home: Path) -> list[tuple[int, dict[str, str]]]:
     return [(line.step, line.read) for line in digest_lines.read(home / digest_lines.FILE)]
 
