@@ -317,6 +317,19 @@ def locked(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def advisories(session: nox.Session) -> None:
+    """Asks PyPI what is known against the packages of requirements/*.txt: names a tier to ask of it.
+
+    Fails where one has an advisory, and where PyPI itself is out of reach: there is no copy to ask.
+    """
+    python = _environment(session, "advisories", *_group("advisories"))
+    for tier in session.posargs or ("base", "train", "tpu-compile", "dev"):
+        asked = ("--strict", "--disable-pip", "--require-hashes", "--progress-spinner", "off")
+        listed = ("--requirement", str(ROOT / "requirements" / f"{tier}.txt"))
+        session.run(python, "-m", "pip_audit", *asked, *listed, external=True)
+
+
+@nox.session(default=False)
 def lowest(session: nox.Session) -> None:
     """Runs the tests that need neither JAX nor TensorFlow with the lowest versions allowed."""
     uv = Path(_environment(session, "lock", *_group("lock"))).with_name("uv")
