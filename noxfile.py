@@ -318,7 +318,7 @@ def locked(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def advisories(session: nox.Session) -> None:
-    """Asks PyPI what is known against the packages of requirements/*.txt: names a tier to ask of it.
+    """Asks PyPI what is known against the packages of every tier, or of those named.
 
     Fails where one has an advisory, and where PyPI itself is out of reach: there is no copy to ask.
     """

@@ -32,7 +32,8 @@ from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
 from repro.step_lines import read_steps
-from spactor.errors import Diverged, UserError
+from spactor import files
+from spactor.errors import DamagedCheckpoint, Diverged, UserError
 
 LOG, LOCK = "t5x.log", "t5x.lock"
 POLL_SECONDS = 0.5
@@ -170,6 +171,7 @@ class T5XEngine:
         """Trains a node to its end in one process of T5X a host, from its newest whole checkpoint.
 
         Raises:
+          DamagedCheckpoint: the parent's last, on which T5X failed.
           Diverged: T5X logged what is not finite, now or before.
           UserError: T5X failed, in its own words; or another one still trains in the folder.
         """
@@ -179,7 +181,7 @@ class T5XEngine:
             if first:
                 _write_gin(node, folder)
                 forget_unmeasured(profile, node, folder)
-            if _is_whole(profile, node, folder):
+            if _is_whole(profile, node, folder) and not (first and self._set_aside(folder)):
                 return  # Stopped between T5X's end and ours.
             command = t5x_command.arguments(
                 profile,
@@ -191,12 +193,59 @@ class T5XEngine:
                 hosts=self._hosts,
             )
             watch = _Watch(node, folder, observer) if first else None
-            self._train(command, node, folder, lock, watch)
+            while True:
+                try:
+                    self._train(command, node, folder, lock, watch)
+                    break
+                except Diverged:
+                    raise
+                except UserError:
+                    if not first or not self._found_damage(node, folder, parent):
+                        raise
+                    # The others have ended with it, and are started again by whoever started them.
+                    if self._hosts.count > 1:
+                        raise
         if first and not _is_whole(profile, node, folder):
             raise UserError(
                 f"T5X ended without the last numbers or checkpoint of {node.name}: "
                 f"see {folder / LOG}, then run the same command"
             )
+
+    def _found_damage(self, node: Node, folder: Path, parent: Path | None) -> bool:
+        """Whether T5X failed on a damaged checkpoint of its own, which is then set aside.
+
+        Raises:
+          DamagedCheckpoint: on its parent's.
+        """
+        if _saved(folder):
+            return self._set_aside(folder)
+        if parent is not None:
+            path = t5x_command.checkpoint(parent, t5x_command.first_and_last_step(node)[0])
+            if reason := self._damage(path):
+                raise DamagedCheckpoint(
+                    f"checkpoint {path} is damaged ({reason}): move its segment's folder away and "
+                    "run again"
+                )
+        return False
+
+    def _set_aside(self, folder: Path) -> bool:
+        """Sets the newest checkpoint aside if it is damaged; the one before it becomes newest."""
+        path = t5x_command.checkpoint(folder, _saved(folder)[-1])
+        reason = self._damage(path)
+        if reason:
+            files.set_aside(path, reason)
+        return bool(reason)
+
+    def _damage(self, path: Path) -> str | None:
+        asked = subprocess.run(
+            [sys.executable, "-m", "spactor.t5x.damage", str(path)],
+            cwd=ROOT,
+            env=self._environment() | {"JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+        )
+        # Where it fails itself nothing is known, and T5X's own words are said.
+        return None if asked.returncode else json.loads(asked.stdout.splitlines()[-1])
 
     def can_score(self) -> bool:
         """T5X scores while it trains, and keeps no predictions to score later."""

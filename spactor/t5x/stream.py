@@ -191,8 +191,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
                     f"{path.parent} was read with {name} {saved!r} and this run has {ours!r}: "
                     "set it back, or begin a new run"
                 )
-        if stream_record.state_digest(path) != record["state"]:
-            raise stream_record.damaged(path, "TensorFlow's files are not those that were saved")
+        stream_record.require_same_state(path, record)
         pending = self._read_early(path) if record["ahead"] else None
         try:
             self._inner.restore(filename)

@@ -47,6 +47,16 @@ def state_digest(path: epath.Path) -> str:
     return digest.hexdigest()
 
 
+def require_same_state(path: epath.Path, record: Record) -> None:
+    """Compares TensorFlow's files with what was saved.
+
+    Raises:
+      UserError: they are others.
+    """
+    if state_digest(path) != record["state"]:
+        raise damaged(path, "TensorFlow's files are not those that were saved")
+
+
 def damaged(path: epath.Path, error: object) -> UserError:
     """Says what to do about a data state that can't be read."""
     return UserError(

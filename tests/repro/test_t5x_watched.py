@@ -17,7 +17,7 @@ from repro.engines import ALONE, Hosts, PreparedData, t5x, t5x_command
 from repro.engines.t5x import T5XEngine
 from repro.plan import Segment, build
 from repro.specs import load_profile
-from spactor.errors import Diverged, UserError
+from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
 
 TESTS = Path(__file__).parent.parent
 PROFILE = load_profile(str(TESTS / "t5x" / "thirty.toml"))
@@ -36,15 +36,19 @@ class StandIn:
             t5x_command, "arguments", lambda *_, **__: [sys.executable, str(self.script)]
         )
         monkeypatch.setattr(t5x, "POLL_SECONDS", 0.05)
+        self.damaged: set[str] = set()
+        monkeypatch.setattr(
+            T5XEngine, "_damage", lambda _, path: "cut" if path.name in self.damaged else None
+        )
 
-    def run(self, script: str, hosts: Hosts = ALONE) -> None:
+    def run(self, script: str, hosts: Hosts = ALONE, parent: Path | None = None) -> None:
         self.script.write_text(textwrap.dedent(script).replace("FOLDER", repr(str(self.folder))))
         T5XEngine(self.folder.parent / "cache", hosts=hosts).run(
             PROFILE,
             self._node,
             data=PreparedData(folder=Path("/data"), manifest={}),
             folder=self.folder,
-            parent=None,
+            parent=parent,
             observer=lambda step, end, values, speed: self.seen.append((step, end)),
         )
 
@@ -122,6 +126,42 @@ def test_a_number_that_is_not_finite_ends_t5x(
     with pytest.raises(Diverged) as again:
         stand_in.run("raise SystemExit('started again')")
     assert dataclasses.asdict(again.value) == dataclasses.asdict(told)
+
+
+SOON_ENDED = """
+    from pathlib import Path
+    if (Path(FOLDER) / "checkpoint_10").exists():
+        raise SystemExit("words that have nothing to do with it")
+"""
+AGAIN = TRAINS.replace("LOSS", "2.0").replace(".mkdir()", ".mkdir(exist_ok=True)")
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_t5x_started_again(stand_in: StandIn) -> None:
+    stand_in.run(AGAIN)
+    (stand_in.folder / "checkpoint_15").rmdir()
+    stand_in.damaged.add("checkpoint_10")
+    with pytest.warns(DamageWarning, match=r"checkpoint_10: damaged \(cut\); kept as damaged-"):
+        stand_in.run(SOON_ENDED + AGAIN)
+    assert {path.name for path in stand_in.folder.glob("*checkpoint_*")} == {
+        *("checkpoint_5", "checkpoint_10", "checkpoint_15", "damaged-checkpoint_10")
+    }
+
+
+def test_the_parents_damaged_checkpoint_is_named_to_the_runner(stand_in: StandIn) -> None:
+    with pytest.raises(UserError, match=r"T5X failed in base.*: odd"):
+        stand_in.run("raise SystemExit('odd')", parent=Path("parent"))
+    stand_in.damaged.add("checkpoint_0")
+    with pytest.raises(DamagedCheckpoint, match=r"parent/checkpoint_0 is damaged \(cut\)"):
+        stand_in.run("raise SystemExit('odd')", parent=Path("parent"))
+
+
+def test_a_finished_nodes_damaged_last_checkpoint_is_made_again(stand_in: StandIn) -> None:
+    """As the runner asks for, when the run below failed on it."""
+    stand_in.run(AGAIN)
+    stand_in.damaged.add("checkpoint_15")
+    with pytest.warns(DamageWarning, match="checkpoint_15: damaged"):
+        stand_in.run(AGAIN)
+    assert (stand_in.folder / "checkpoint_15").is_dir()
 
 
 def test_another_host_writes_a_log_and_a_lock_alone(stand_in: StandIn) -> None:

@@ -1,0 +1,92 @@
+"""Damaged checkpoints of T5X: found, set aside, and made again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from repro_process import FIRST, LEAF, SECOND, finish, start, untimed
+from t5x_process import assert_same, leaves
+
+from repro import folders
+from spactor.t5x import damage
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
+
+SELECTION = ("--tau", "250K")
+
+
+def node(runs: Path, name: str) -> Path:
+    return folders.node_folder(runs, "thirty", name)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("whole") / "runs"
+    assert "3 nodes ran" in finish(start("run", runs, *SELECTION))
+    return runs
+
+
+def lengths(size: int) -> Iterator[int]:
+    """Every class of length that a file can be cut to."""
+    yield from sorted({0, 1, size // 2, size - 1} & set(range(size)))
+
+
+def test_a_file_cut_short_is_found_or_changes_nothing(finished: Path, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint_30"
+    shutil.copytree(node(finished, SECOND) / "checkpoint_30", path)
+    assert damage.reason(path) is None
+    whole = leaves(path)
+    found = set()
+    for file in sorted(path.rglob("*")):
+        content = file.read_bytes() if file.is_file() else b""
+        for length in lengths(len(content)):
+            file.write_bytes(content[:length])
+            said = damage.reason(path)
+            if said is None:
+                assert_same(leaves(path), whole)
+            else:
+                assert "\n" not in said
+                found.add(file.relative_to(path).parts[0])
+            file.write_bytes(content)
+    assert found >= {"state", "dataset"}
+
+
+def cut_largest(path: Path) -> None:
+    """As a loss of power may leave it."""
+    file = max(path.glob("state/**/d/*"), key=lambda file: file.stat().st_size)
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def test_a_run_goes_on_from_the_checkpoint_before(finished: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(finished, runs)
+    folder = node(runs, SECOND)
+    (folder / folders.DONE).unlink()
+    shutil.rmtree(folder / "checkpoint_30")
+    cut_largest(folder / "checkpoint_25")
+    again = start("run", runs, *SELECTION)
+    out, err = again.communicate(timeout=1800)
+    assert again.returncode == 0 and "1 nodes ran" in out, err
+    assert "checkpoint_25: damaged" in err and "kept as damaged-checkpoint_25" in err
+    assert_same(leaves(node(finished, SECOND) / "checkpoint_30"), leaves(folder / "checkpoint_30"))
+    assert untimed(folder) == untimed(node(finished, SECOND))
+
+
+def test_a_parent_whose_last_checkpoint_is_damaged_makes_it_again(
+    finished: Path, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(finished, runs)
+    for name in (SECOND, LEAF):
+        shutil.rmtree(node(runs, name))
+    cut_largest(node(runs, FIRST) / "checkpoint_15")
+    again = start("run", runs, *SELECTION)
+    out, err = again.communicate(timeout=1800)
+    assert again.returncode == 0 and "3 nodes ran" in out, err
+    assert f"{FIRST} goes on from the checkpoint before its last" in out + err
+    for name, step in ((FIRST, 15), (SECOND, 30), (LEAF, 34)):
+        last = f"checkpoint_{step}"
+        assert_same(leaves(node(finished, name) / last), leaves(node(runs, name) / last))
