@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -174,11 +175,14 @@ def changes_since(known: Identity, node: Node) -> list[str]:
 
 
 def _t5x_code() -> dict[str, str]:
-    """Our models and gin files, and T5X's own trainer, network and gin files; "missing" without."""
-    ours = ROOT / "spactor" / "t5x"
-    digests = gin_digests(ours / "gin")
-    for path in sorted(ours.glob("[a-z]*.py")):
-        digests |= code_digests(f"spactor.t5x.{path.stem}")
+    """Our gin files and what they load, and T5X's own trainer, network and gin files; "missing" without."""
+    gin = ROOT / "spactor" / "t5x" / "gin"
+    digests = gin_digests(gin)
+    # What gin loads trains; other modules convert, compile ahead, or look for damage.
+    texts = "".join(path.read_text("utf-8") for path in gin.rglob("*.gin"))
+    loaded = re.findall(r"^from spactor\.t5x import (\w+)$", texts, re.MULTILINE)
+    for module in {"gin_files", *loaded}:
+        digests |= code_digests(f"spactor.t5x.{module}")
     found = importlib.util.find_spec("t5x")
     if found is None or not found.submodule_search_locations:
         return digests | {"t5x": "missing"}

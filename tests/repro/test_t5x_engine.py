@@ -16,7 +16,7 @@ from repro import folders, identity
 from repro.code_digests import gin_digests
 from repro.engines import ALONE, Hosts, PreparedData, engine_for, t5x, t5x_command, with_engine
 from repro.engines.t5x import T5XEngine
-from repro.plan import Finetuning, Tree, build
+from repro.plan import Finetuning, Segment, Tree, build
 from repro.runner import Runner
 from repro.specs import Profile, load_profile
 from repro.studies import tree as study_tree
@@ -222,6 +222,16 @@ def test_gin_comments_change_no_node(tmp_path: Path) -> None:
     assert gin_digests(tmp_path) == before and list(before) == ["a.gin"]
     path.write_text("A = 2\n")
     assert gin_digests(tmp_path) != before
+
+
+def test_code_of_t5x_that_trains_nothing_changes_no_node() -> None:
+    digests = identity.program(Segment, "t5x")["code"]
+    ours = {name for name in digests if name.startswith("spactor.t5x.")}
+    assert ours >= {
+        f"spactor.t5x.{name}"
+        for name in ("features", "gin_files", "models", "restore", "stream", "tasks")
+    }
+    assert not ours & {"spactor.t5x.compiling", "spactor.t5x.damage"}
 
 
 def test_a_folder_of_runs_keeps_its_engine(tree: Tree, runs: Path, engine, displays: Any) -> None:
