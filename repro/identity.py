@@ -175,7 +175,7 @@ def changes_since(known: Identity, node: Node) -> list[str]:
 
 
 def _t5x_code() -> dict[str, str]:
-    """Our gin files and what they load, and T5X's own trainer, network and gin files; "missing" without."""
+    """Our gin files and what they load, T5X's trainer, network and gin files; "missing" without."""
     gin = ROOT / "spactor" / "t5x" / "gin"
     digests = gin_digests(gin)
     # What gin loads trains; other modules convert, compile ahead, or look for damage.
