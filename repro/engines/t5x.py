@@ -197,13 +197,11 @@ class T5XEngine:
                 try:
                     self._train(command, node, folder, lock, watch)
                     break
-                except Diverged:
-                    raise
-                except UserError:
-                    if not first or not self._found_damage(node, folder, parent):
-                        raise
-                    # The others have ended with it, and are started again by whoever started them.
-                    if self._hosts.count > 1:
+                except UserError as failure:
+                    known = not first or isinstance(failure, Diverged)
+                    mended = not known and self._found_damage(node, folder, parent)
+                    # Other hosts have ended with it: all are started again by who started them.
+                    if not mended or self._hosts.count > 1:
                         raise
         if first and not _is_whole(profile, node, folder):
             raise UserError(
