@@ -73,7 +73,7 @@ def test_ci_runs_what_the_readme_tells() -> None:
     wanted = {"reproduce", "tests", "lint", "types", "table2", "table3", "table4", "figures"}
     wanted |= {"compiled", "compile_flops", "compile_t5x"}
     wanted |= {"bench", "browser", "crosscheck", "launchers", "rebuild", "soak", "study"}
-    wanted |= {"t5x_smoke", "fuzz", "lock", "locked", "lowest", "licences"}
+    wanted |= {"t5x_smoke", "fuzz", "lock", "locked", "lowest", "licences", "advisories"}
     assert wanted | {"trend", "report", "smoke", "tables"} == set(sessions)
     called = re.search(r"nox -s (.*)", script)
     assert called and {"tests", "compiled", "crosscheck", "lint", "smoke"} <= set(called[1].split())
