@@ -22,7 +22,7 @@ from spactor import files, optimizer
 from spactor import step as steps
 from spactor.config import PretrainConfig, Stage
 from spactor.data.digest import batch_digest
-from spactor.errors import DamagedCheckpoint, UserError
+from spactor.errors import DamagedCheckpoint, UserError, first_line
 from spactor.plain_data import to_mapping
 from spactor.step import TrainState
 
@@ -80,7 +80,7 @@ class Checkpoints:
                 try:
                     return Restored(int(step), self.restore(step))
                 except DamagedCheckpoint as error:
-                    reason = _first_line(error.__cause__)
+                    reason = first_line(error.__cause__)
             files.set_aside(self._folder / str(step), reason)
             self._manager.reload()
         return None
@@ -124,7 +124,7 @@ class Checkpoints:
             if files.trouble(error):
                 raise
             raise DamagedCheckpoint(
-                f"checkpoint {self._folder}/{step} is damaged ({_first_line(error)}): move its "
+                f"checkpoint {self._folder}/{step} is damaged ({first_line(error)}): move its "
                 "segment's folder away and run again"
             ) from error
 
@@ -163,11 +163,6 @@ class Checkpoints:
             saved = self._folder / str(step)
             for path in (*saved.rglob("*"), saved, self._folder):
                 files.make_durable(path)
-
-
-def _first_line(error: BaseException | None) -> str:
-    """What an error says, short enough to stand in another's line."""
-    return str(error).strip().partition("\n")[0][:80] or type(error).__name__
 
 
 def _as_mapping(state: TrainState) -> dict[str, Any]:

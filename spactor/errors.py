@@ -33,6 +33,11 @@ def _line(message: str) -> str:
     return line
 
 
+def first_line(error: BaseException | None) -> str:
+    """What an error says, short enough to stand in another's line."""
+    return str(error).strip().partition("\n")[0][:80] or type(error).__name__
+
+
 class Damaged(UserError):
     """Something a run wrote is there and can't be read."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from etils import epath
 
 from spactor import files, numpy_files
-from spactor.errors import UserError
+from spactor.errors import UserError, first_line
 from spactor.t5x import convert, stream_record
 
 
@@ -35,7 +35,7 @@ def reason(path: Path) -> str | None:
     except Exception as error:
         if files.trouble(error):
             raise
-        return str(error if isinstance(error, UserError) else f"{error!r}").splitlines()[0]
+        return str(error) if isinstance(error, UserError) else first_line(error)
     return None
 
 

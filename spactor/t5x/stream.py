@@ -31,7 +31,7 @@ from etils import epath
 from spactor import numpy_files
 from spactor.data import host_tensorflow
 from spactor.data.digest import batch_digest
-from spactor.errors import UserError
+from spactor.errors import UserError, first_line
 from spactor.metrics import DIGESTS, JsonLines
 from spactor.t5x import stream_record
 from spactor.t5x.features import vocabulary_name
@@ -198,7 +198,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
         except tf.errors.ResourceExhaustedError:
             raise  # Want of memory or of descriptors is no damage.
         except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
-            raise stream_record.damaged(path, _first_line(error)) from None
+            raise stream_record.damaged(path, first_line(error)) from None
         self._origin = record["origin"]
         self._position = record["step"] - record["origin"]
         self._last = None
@@ -219,10 +219,6 @@ class TrainStream(dataset_iterator.DatasetIterator):
         ):
             raise stream_record.damaged(early, "no batch of this run")
         return batch
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _reason(error: tf.errors.InvalidArgumentError) -> str:

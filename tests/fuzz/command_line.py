@@ -50,8 +50,6 @@ TOO_LONG_TO_RUN = frozenset(
 @functools.cache
 def commands() -> dict[tuple[str, ...], tuple[str, ...]]:
     """Every command with its options, as Typer has them."""
-    import typer
-
     found = {}
 
     def walk(command: Any, names: tuple[str, ...]) -> None:
@@ -60,7 +58,7 @@ def commands() -> dict[tuple[str, ...], tuple[str, ...]]:
         options = [option for one in command.params for option in one.opts if option[0] == "-"]
         found[names] = tuple(options)
 
-    walk(typer.main.get_command(cli.app), ())
+    walk(_built(), ())
     return found
 
 

@@ -222,26 +222,34 @@ def _read_model(folder: Path) -> object:
     return huggingface.load(folder, _model_config())
 
 
-_KEPT_TYPES = json.dumps(
-    {
-        "inputs": ["int32", 1],
-        "answers": ["string", 1],
-        "idx": ["int64", 0],
-        "weight": ["float32", 0],
-    }
-    | {"spans": ["int32", 2], "is_whole": ["bool", 0], "id": ["string", 0]}
-).encode()
-_KEPT = rows(
-    {"inputs": [822, 1], "answers": ["Ada", "é\u2028"], "idx": 3, "weight": 1, "spans": [[1, 2]]}
-    | {"is_whole": True, "id": "a", "more": None},
-    {"inputs": [], "answers": [], "idx": -1, "weight": 0.5, "spans": [[1], [2]]}
-    | {"is_whole": False, "id": ""},
-)
+_KEPT: Mapping[str, bytes] = {
+    "types.json": json.dumps(
+        {
+            "inputs": ["int32", 1],
+            "answers": ["string", 1],
+            "idx": ["int64", 0],
+            "weight": ["float32", 0],
+        }
+        | {"spans": ["int32", 2], "is_whole": ["bool", 0], "id": ["string", 0]}
+    ).encode(),
+    "validation.jsonl": rows(
+        {
+            "inputs": [822, 1],
+            "answers": ["Ada", "é\u2028"],
+            "idx": 3,
+            "weight": 1,
+            "spans": [[1, 2]],
+        }
+        | {"is_whole": True, "id": "a", "more": None},
+        {"inputs": [], "answers": [], "idx": -1, "weight": 0.5, "spans": [[1], [2]]}
+        | {"is_whole": False, "id": ""},
+    ),
+}
 
 
 def _place_kept(name: str) -> Callable[[bytes, Path], None]:
     def place(data: bytes, folder: Path) -> None:
-        for path, content in {"validation.jsonl": _KEPT, "types.json": _KEPT_TYPES}.items():
+        for path, content in _KEPT.items():
             put(folder / path, data if path == name else content)
 
     return place
@@ -253,6 +261,19 @@ def _read_kept(folder: Path) -> object:
     lines, types = folder / "validation.jsonl", folder / "types.json"
     found = kept.dataset("validation", False, lines=lines, types=types)
     return list(found.as_numpy_iterator())
+
+
+def _of_kept(name: str, file: str, kind: str) -> Target:
+    """A file of a benchmark's kept examples, the other beside it whole."""
+    return Target(
+        name=name,
+        readers=("spactor.data.suites.base.tables_of",),
+        kind=kind,
+        seeds=lambda: [_KEPT[file]],
+        place=_place_kept(file),
+        read=_read_kept,
+        needs=("tensorflow",),
+    )
 
 
 TARGETS: tuple[Target, ...] = (
@@ -288,24 +309,8 @@ TARGETS: tuple[Target, ...] = (
         place=alone("train.jsonl"),
         read=_read_examples,
     ),
-    Target(
-        name="kept-examples",
-        readers=("spactor.data.suites.base.tables_of",),
-        kind="json lines",
-        seeds=lambda: [_KEPT],
-        place=_place_kept("validation.jsonl"),
-        read=_read_kept,
-        needs=("tensorflow",),
-    ),
-    Target(
-        name="kept-types",
-        readers=("spactor.data.suites.base.tables_of",),
-        kind="json",
-        seeds=lambda: [_KEPT_TYPES],
-        place=_place_kept("types.json"),
-        read=_read_kept,
-        needs=("tensorflow",),
-    ),
+    _of_kept("kept-examples", "validation.jsonl", "json lines"),
+    _of_kept("kept-types", "types.json", "json"),
     Target(
         name="prepared-lookup",
         readers=("spactor.data.building.find",),

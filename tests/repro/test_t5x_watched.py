@@ -67,13 +67,14 @@ TRAINS = """
     train, validation = Events(folder / "train"), Events(folder / "training_eval" / "task")
     for step in (5, 10, 15):
         train.write(step, {"loss": LOSS, "timing/seqs_per_second": 9.0})
-        (folder / f"checkpoint_{step}").mkdir()
+        (folder / f"checkpoint_{step}").mkdir(exist_ok=True)
         validation.write(step, {"sc_loss_clean": 1.0})
 """
+TRAINS_WELL = TRAINS.replace("LOSS", "2.0")
 
 
 def test_a_process_is_watched_to_its_end(stand_in: StandIn) -> None:
-    stand_in.run(TRAINS.replace("LOSS", "2.0"))
+    stand_in.run(TRAINS_WELL)
     assert stand_in.seen == [(5, 15), (10, 15), (15, 15)]
     assert sorted(path.name for path in (stand_in.folder / "gin").iterdir()) == ["size.gin"]
     assert (stand_in.folder / t5x.LOG).read_text("utf-8").startswith("$ ")
@@ -133,15 +134,14 @@ SOON_ENDED = """
     if (Path(FOLDER) / "checkpoint_10").exists():
         raise SystemExit("words that have nothing to do with it")
 """
-AGAIN = TRAINS.replace("LOSS", "2.0").replace(".mkdir()", ".mkdir(exist_ok=True)")
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_t5x_started_again(stand_in: StandIn) -> None:
-    stand_in.run(AGAIN)
+    stand_in.run(TRAINS_WELL)
     (stand_in.folder / "checkpoint_15").rmdir()
     stand_in.damaged.add("checkpoint_10")
     with pytest.warns(DamageWarning, match=r"checkpoint_10: damaged \(cut\); kept as damaged-"):
-        stand_in.run(SOON_ENDED + AGAIN)
+        stand_in.run(SOON_ENDED + TRAINS_WELL)
     assert {path.name for path in stand_in.folder.glob("*checkpoint_*")} == {
         *("checkpoint_5", "checkpoint_10", "checkpoint_15", "damaged-checkpoint_10")
     }
@@ -157,10 +157,10 @@ def test_the_parents_damaged_checkpoint_is_named_to_the_runner(stand_in: StandIn
 
 def test_a_finished_nodes_damaged_last_checkpoint_is_made_again(stand_in: StandIn) -> None:
     """As the runner asks for, when the run below failed on it."""
-    stand_in.run(AGAIN)
+    stand_in.run(TRAINS_WELL)
     stand_in.damaged.add("checkpoint_15")
     with pytest.warns(DamageWarning, match="checkpoint_15: damaged"):
-        stand_in.run(AGAIN)
+        stand_in.run(TRAINS_WELL)
     assert (stand_in.folder / "checkpoint_15").is_dir()
 
 
@@ -208,7 +208,7 @@ with t5x._alone(Path({str(stand_in.folder)!r}) / t5x.LOCK) as lock:
         runner.stdout.close()
     for _ in range(100):
         try:
-            stand_in.run(TRAINS.replace("LOSS", "2.0"))
+            stand_in.run(TRAINS_WELL)
             break
         except UserError:
             time.sleep(0.05)

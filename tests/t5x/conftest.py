@@ -16,6 +16,7 @@ from spactor.data import corpus, prepare
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "spactor"))
 sys.path.insert(0, str(Path(__file__).parent))
+import repro_process
 import t5x_process
 from tiny_model import VOCABULARY, tiny_config
 
@@ -34,6 +35,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents and "t5x_installed" in item.fixturenames:
             for mark in needs_t5x:
                 item.add_marker(mark)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both stages and a fine-tuning, by `repro run` on one host; to be copied, not changed."""
+    runs = tmp_path_factory.mktemp("smoke") / "runs"
+    trained = repro_process.start("run", runs, *repro_process.SELECTION)
+    assert "3 nodes ran" in repro_process.finish(trained)
+    return runs
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from repro import t5x_folder
+from repro import folders, t5x_folder
 
 ROOT = Path(__file__).parent.parent.parent
 PROFILE = Path(__file__).parent / "thirty.toml"
@@ -18,6 +18,12 @@ FIRST, SECOND, LEAF = (
     "base/s0/tau250K/250K-500K",
     "base/s0/tau250K/500K/finetune-glue/f0",
 )
+SELECTION = ("--tau", "250K")
+
+
+def node(runs: Path, name: str) -> Path:
+    """The folder of a node of that profile."""
+    return folders.node_folder(runs, "thirty", name)
 
 
 def start(command: str, runs: Path, *more: str, profile: Path = PROFILE) -> subprocess.Popen[str]:

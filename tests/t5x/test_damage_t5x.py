@@ -7,26 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from repro_process import FIRST, LEAF, SECOND, finish, start, untimed
+from repro_process import FIRST, LEAF, SECOND, SELECTION, node, start, untimed
 from t5x_process import assert_same, leaves
 
 from repro import folders
 from spactor.t5x import damage
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
-
-SELECTION = ("--tau", "250K")
-
-
-def node(runs: Path, name: str) -> Path:
-    return folders.node_folder(runs, "thirty", name)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    runs = tmp_path_factory.mktemp("whole") / "runs"
-    assert "3 nodes ran" in finish(start("run", runs, *SELECTION))
-    return runs
 
 
 def lengths(size: int) -> Iterator[int]:

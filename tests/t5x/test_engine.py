@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from flax import traverse_util
-from repro_process import FIRST, LEAF, PROFILE, SECOND, finish, start, untimed
+from repro_process import FIRST, LEAF, PROFILE, SECOND, SELECTION, finish, node, start, untimed
 from t5x_process import assert_same, leaves
 
 from repro import collect, digest_lines, folders, records, t5x_folder
@@ -28,19 +28,8 @@ def repro(command: str, runs: Path, *more: str) -> str:
     return finish(start(command, runs, *more))
 
 
-def node(runs: Path, name: str) -> Path:
-    return folders.node_folder(runs, "thirty", name)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    runs = tmp_path_factory.mktemp("smoke") / "runs"
-    assert "3 nodes ran" in repro("run", runs, "--tau", "250K")
-    repro("collect", runs)
-    return runs
-
-
 def test_both_stages_fine_tuning_and_table_2(finished: Path) -> None:
+    repro("collect", finished)
     printed = repro("table", finished, "2")
     row = next(line for line in printed.splitlines() if line.startswith("250K   500K"))
     flops, glue = row.split()[2:4]
@@ -54,7 +43,7 @@ def test_both_stages_fine_tuning_and_table_2(finished: Path) -> None:
     scores = metrics[metrics["suite"] == "glue"]
     assert set(scores["step"]) == {2, 4}
     assert set(scores["task"]) == {"acceptability", "pair", "relation"}
-    assert "3 were finished already" in repro("run", finished, "--tau", "250K")
+    assert "3 were finished already" in repro("run", finished, *SELECTION)
 
 
 def test_a_finished_node_gives_its_discriminator(finished: Path, tmp_path: Path) -> None:
@@ -87,7 +76,7 @@ def test_killed_between_saving_and_validating_it_loses_no_number(
     while any(step == 25 for step, _, _ in t5x_folder._scalars(events)):
         size += 64
         events.write_bytes(whole[: len(whole) - size])
-    assert "1 nodes ran" in repro("run", runs, "--tau", "250K")
+    assert "1 nodes ran" in repro("run", runs, *SELECTION)
     assert_same(leaves(node(finished, SECOND) / "checkpoint_30"), leaves(folder / "checkpoint_30"))
     assert untimed(node(runs, SECOND)) == untimed(node(finished, SECOND))
     repro("collect", runs)
@@ -98,7 +87,7 @@ def test_killed_with_its_runner_it_ends_as_if_never_killed(finished: Path, tmp_p
     shutil.copytree(finished, runs)
     shutil.rmtree(node(runs, LEAF).parent)
     shutil.rmtree(node(runs, SECOND))
-    runner = start("run", runs, "--tau", "250K")
+    runner = start("run", runs, *SELECTION)
     folder = node(runs, SECOND)
     end = time.monotonic() + 300
     while not (folder / "checkpoint_20").is_dir():
@@ -110,7 +99,7 @@ def test_killed_with_its_runner_it_ends_as_if_never_killed(finished: Path, tmp_p
     os.kill(trainer, signal.SIGKILL)
     runner.communicate()
     assert not (folder / folders.DONE).exists()
-    assert "2 nodes ran" in repro("run", runs, "--tau", "250K")
+    assert "2 nodes ran" in repro("run", runs, *SELECTION)
     assert_same(leaves(node(finished, SECOND) / "checkpoint_30"), leaves(folder / "checkpoint_30"))
     assert_same(
         leaves(node(finished, LEAF) / "checkpoint_34"), leaves(node(runs, LEAF) / "checkpoint_34")
@@ -159,7 +148,7 @@ def test_a_run_whose_numbers_go_bad_is_ended_and_said_to_be_diverged(tmp_path: P
     text = PROFILE.read_text("utf-8")
     profile.write_text(text.replace("learning_rate_factor = 0.02", "learning_rate_factor = 1e38"))
     runs = tmp_path / "runs"
-    trained = start("run", runs, "--tau", "250K", profile=profile)
+    trained = start("run", runs, *SELECTION, profile=profile)
     _, err = trained.communicate(timeout=1800)
     folder = node(runs, FIRST)
     divergence = folders.read_json(folder / folders.DIVERGED)["divergence"]

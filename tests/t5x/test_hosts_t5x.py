@@ -13,18 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from repro_process import FIRST, LEAF, SECOND, finish, kill, start, untimed
+from repro_process import FIRST, LEAF, SECOND, SELECTION, finish, kill, node, start, untimed
 from t5x_process import assert_same, leaves
 
 from repro import collect, digest_lines, folders, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
-
-SELECTION = ("--tau", "250K")
-
-
-def node(runs: Path, name: str) -> Path:
-    return folders.node_folder(runs, "thirty", name)
 
 
 def start_hosts(runs: Path, *more: str) -> list[subprocess.Popen[str]]:
@@ -36,17 +30,10 @@ def start_hosts(runs: Path, *more: str) -> list[subprocess.Popen[str]]:
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    runs = tmp_path_factory.mktemp("one") / "runs"
-    assert "3 nodes ran" in finish(start("run", runs, *SELECTION))
-    return runs
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, one: Path) -> Path:
+def two(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
     runs = folders.open_runs(tmp_path_factory.mktemp("two") / "runs", create=True)
     # The prepared data are the same; making them again proves nothing.
-    shutil.copytree(one / "cache", runs / "cache")
+    shutil.copytree(finished / "cache", runs / "cache")
     for process in start_hosts(runs):
         assert "3 nodes ran" in finish(process)
     return runs
@@ -68,13 +55,13 @@ def metrics(runs: Path) -> pd.DataFrame:
     return records.read(runs / "thirty" / "records" / collect.METRICS)
 
 
-def test_two_hosts_train_what_one_does(one: Path, two: Path) -> None:
-    ours, alone = metrics(two), metrics(one)
+def test_two_hosts_train_what_one_does(finished: Path, two: Path) -> None:
+    ours, alone = metrics(two), metrics(finished)
     assert len(ours) > 50
     pd.testing.assert_frame_equal(ours, alone, rtol=1e-6, atol=0)
     for name in (FIRST, SECOND, LEAF):
         kept, kept_alone = (
-            {path.name for path in node(runs, name).iterdir()} for runs in (two, one)
+            {path.name for path in node(runs, name).iterdir()} for runs in (two, finished)
         )
         # No host reads a whole batch, to name it.
         assert kept == kept_alone - {digest_lines.FILE} | {"t5x-host1.log", "t5x-host1.lock"}
@@ -83,7 +70,7 @@ def test_two_hosts_train_what_one_does(one: Path, two: Path) -> None:
         assert len(list((node(two, name) / "train").iterdir())) == 1, "host 0 alone logs"
     # The mean of five steps each, and so of every step up to the thirtieth.
     for name in (FIRST, SECOND):
-        both, single = untimed(node(two, name)), untimed(node(one, name))
+        both, single = untimed(node(two, name)), untimed(node(finished, name))
         assert list(both) == list(single)
         for step, values in single.items():
             assert both[step] == pytest.approx(values, rel=1e-6), f"{name} at {step}"
