@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from analysis import flops, hlo, kept, tpu
-from repro import identity
+from spactor import numerics, provenance
 from spactor.config import PAPER, STAGES, PretrainConfig, Stage
 from spactor.errors import UserError
 from spactor.plain_data import from_mapping, to_mapping
@@ -228,7 +228,7 @@ def fingerprint(program: Program) -> str:
     step, arguments = _step(dataclasses.replace(config, model=shallow), program.stage)
     lowered = step.trace(*arguments).lower(lowering_platforms=("tpu",)).as_text()
     products = re.findall(r"stablehlo\.(?:dot_general|convolution|while)\b.*", lowered)
-    return identity.fingerprint(
+    return provenance.fingerprint(
         {
             "topology": [TOPOLOGY, tpu.chip_of(TOPOLOGY).config],
             "layers": {name: getattr(model, name) for name in stacks},
@@ -244,7 +244,6 @@ def measure(program: Program) -> Measured:
     Raises:
       UserError: libtpu is missing, or XLA could not do it.
     """
-    from repro import provenance
 
     began = time.monotonic()
     cost = compile_step(program.config, program.stage, TOPOLOGY, program)
@@ -255,7 +254,7 @@ def measure(program: Program) -> Measured:
         date=datetime.now(UTC).date().isoformat(),
         commit=provenance.commit(),
         seconds=round(time.monotonic() - began),
-        versions=identity.versions(PACKAGES),
+        versions=provenance.versions(PACKAGES),
     )
 
 
@@ -342,8 +341,7 @@ def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
 
     from spactor import ahead
 
-    for name, value in identity.NUMERICS.items():
-        jax.config.update(name, value)
+    numerics.apply()
     config = from_mapping(PretrainConfig, request["config"], "config")
     devices = ahead.devices(request["topology"], tpu.chip_of(request["topology"]).config)
     mesh = jax.sharding.Mesh(np.array(devices), ("data",))

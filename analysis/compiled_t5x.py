@@ -25,7 +25,7 @@ from typing import Any
 
 import spactor
 from analysis import compiled, flops, hlo, kept, tpu
-from repro import identity
+from spactor import provenance
 from spactor.config import PAPER, STAGES, PretrainConfig, Stage
 from spactor.errors import UserError
 
@@ -234,7 +234,7 @@ def fingerprint(program: Program) -> str:
         stage=program.stage,
         variant="ours" if program.stage == "hybrid" else "paper_faithful",
     )
-    return identity.fingerprint(
+    return provenance.fingerprint(
         {
             "products": compiled.fingerprint(local),
             "topology": [program.topology, tpu.chip_of(program.topology).config],
@@ -252,7 +252,6 @@ def measure(program: Program) -> Measured:
     Raises:
       UserError: T5X or libtpu is missing, or XLA could not do it: it does not fit, for one.
     """
-    from repro import provenance
 
     began = time.monotonic()
     cost = compile_step(program.files, program.topology, PAPER[program.size], what=program)
@@ -263,7 +262,7 @@ def measure(program: Program) -> Measured:
         date=datetime.now(UTC).date().isoformat(),
         commit=provenance.commit(),
         seconds=round(time.monotonic() - began),
-        versions=identity.versions(PACKAGES),
+        versions=provenance.versions(PACKAGES),
         sources=sources(),
     )
 

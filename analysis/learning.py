@@ -26,8 +26,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from repro.records import SIZES, sole_profile
-from repro.subset import Subset
+from analysis.schema.facts import SIZES
+from analysis.schema.records import sole_profile
+from analysis.schema.subset import Subset
 
 READS = Subset(("validation/", "data/"))
 CLEAR_LOSS_MARGIN = 0.10

@@ -31,10 +31,11 @@ import pandas as pd
 from analysis import compiled, scores
 from analysis.claims.evidence import FULL, SUITE_NAMES, Evidence, Missing, describe, steps
 from analysis.flops import step_flops
+from analysis.schema import published
+from analysis.schema.facts import CHECKPOINTS, SIZES, SUITES, TAUS
+from analysis.schema.records import SELECTIONS
+from analysis.schema.subset import Subset
 from analysis.slopes import LEVEL
-from repro import published
-from repro.records import CHECKPOINTS, SELECTIONS, SIZES, SUITES, TAUS
-from repro.subset import Subset
 from spactor.config import PAPER
 
 DRAWS = 1999

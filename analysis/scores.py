@@ -2,7 +2,7 @@
 
 Order of averaging: the metrics of a task first, then the tasks of a suite; that is the suite's
 score of one run at one fine-tuning step. MNLI's two sets count as two tasks
-(``repro.quantities.DIVIDED_TASKS``). Over runs (every pair of a pre-training and a
+(``analysis.schema.quantities.DIVIDED_TASKS``). Over runs (every pair of a pre-training and a
 fine-tuning seed is one run): mean, and standard deviation with ``DDOF``. A metric of a task, in the
 breakdowns, is the median over runs.
 
@@ -13,7 +13,8 @@ Selection of the fine-tuning step (Section 3.1, Evaluation), per run and suite:
 * ``last``: the last step.
 
 Only steps at which every task of the suite was scored are eligible. Diagnostics of a
-classification (``repro.quantities.DIAGNOSTICS``) are selected with the scores and are in no
+classification (``analysis.schema.quantities.DIAGNOSTICS``)
+are selected with the scores and are in no
 average. A run that answered a whole validation set with one class is *collapsed*: it counts like
 any other, and `collapsed` says which they are.
 """
@@ -28,10 +29,10 @@ from typing import Any
 
 import pandas as pd
 
-from repro.published import RELATIVE_FLOPS
-from repro.quantities import DIAGNOSTICS, DIVIDED_TASKS, PREDICTED_CLASSES, SUITE_AVERAGE
-from repro.records import DIVERGED, SELECTIONS
-from repro.subset import RUN_COLUMNS, Subset
+from analysis.schema.published import RELATIVE_FLOPS
+from analysis.schema.quantities import DIAGNOSTICS, DIVIDED_TASKS, PREDICTED_CLASSES, SUITE_AVERAGE
+from analysis.schema.records import DIVERGED, SELECTIONS
+from analysis.schema.subset import RUN_COLUMNS, Subset
 from spactor.errors import UserError
 
 DDOF = 1

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import scores
+from analysis.schema.facts import SUITES, TAUS
+from analysis.schema.records import SELECTIONS, sole_profile
+from analysis.schema.subset import Subset
 from analysis.statistics import ALPHA, Sample, holm, welch
-from repro.records import SELECTIONS, SUITES, TAUS, sole_profile
-from repro.subset import Subset
 
 BETTER, NOT_SHOWN, NO_SPREAD, NOT_RUN = "better", "not shown", "no spread, not tested", "not run"
 READS = Subset(scores=SELECTIONS[0])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import identity
+from spactor import provenance
 from spactor.errors import UserError
 
 _STEERING = ("ALLOW_MULTIPLE_LIBTPU_LOAD", "JAX_", "LIBTPU_", "TPU_", "XLA_")
@@ -97,7 +97,7 @@ def ask(module: str, request: Mapping[str, Any], topology: str, what: object) ->
     Raises:
       UserError: libtpu is missing, or XLA could not compile it.
     """
-    if identity.versions(("libtpu",))["libtpu"] == "missing":
+    if provenance.versions(("libtpu",))["libtpu"] == "missing":
         raise UserError(
             "compiling for a TPU needs libtpu, which the extra 'tpu-compile' brings: "
             "python -m pip install -c constraints.txt -e '.[train,tpu-compile]' in the checkout"

@@ -24,9 +24,9 @@ import pandas as pd
 
 from analysis import inflection, slopes
 from analysis.inflection import Inflection
+from analysis.schema.records import sole_profile
+from analysis.schema.subset import Subset
 from analysis.slopes import Residuals, Slope
-from repro.records import sole_profile
-from repro.subset import Subset
 
 FIRST_PAPER_STEP = 120_000
 STEPS_PER_UNIT = 1_000

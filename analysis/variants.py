@@ -15,8 +15,8 @@ from typing import Protocol
 import pandas as pd
 
 from analysis import scores
+from analysis.schema.facts import SUITES
 from analysis.trend import CLEAN
-from repro.records import SUITES
 
 MISSING = "not run"
 PUBLISHED = "published settings"

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import pandas as pd
 
 from analysis.required import RequiredRun
+from analysis.schema.subset import Subset
 from figures import appendix_b, figure1, figure2, figure3, figure4, figure5
-from repro.subset import Subset
 from spactor.errors import UserError
 
 

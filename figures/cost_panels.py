@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.required import RequiredRun
+from analysis.schema import published
+from analysis.schema.facts import SUITES, TAUS
+from analysis.schema.records import SELECTIONS, sole_profile
 from analysis.scores import relative_flops, summary
 from figures import drawing
-from repro import published
-from repro.records import SELECTIONS, SUITES, TAUS, sole_profile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

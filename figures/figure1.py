@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.required import RequiredRun
+from analysis.schema.records import EXAMPLE, sole_profile
+from analysis.schema.subset import Subset
 from figures import drawing
-from repro.records import EXAMPLE, sole_profile
-from repro.subset import Subset
 from spactor import strict_json
 from spactor.errors import UserError
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.required import RequiredRun
+from analysis.schema import published
+from analysis.schema.facts import SUITES
+from analysis.schema.records import SELECTIONS, sole_profile
+from analysis.schema.subset import Subset
 from analysis.scores import suite_scores, summary
 from figures import drawing
 from figures.cost_panels import HEADINGS, SIZE
-from repro import published
-from repro.records import SELECTIONS, SUITES, sole_profile
-from repro.subset import Subset
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

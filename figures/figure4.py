@@ -20,8 +20,8 @@ import pandas as pd
 
 from analysis import trend
 from analysis.required import RequiredRun
+from analysis.schema.records import sole_profile
 from figures import drawing
-from repro.records import sole_profile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,11 +18,13 @@ from typing import Any
 
 import pandas as pd
 
-from repro import folders, identity, provenance, records, scorekeeping, series, t5x_folder
+from analysis.schema import records
+from analysis.schema.facts import FLAN_SUITES
+from repro import folders, identity, provenance, scorekeeping, series, t5x_folder
 from repro.costs import StepFlops
 from repro.plan import Finetuning, Segment, Tree
 from repro.runner import inspect
-from repro.specs import FLAN_SUITES, Profile
+from repro.specs import Profile
 from repro.step_lines import read_steps
 from spactor.config import STAGES, FinetuneConfig, PretrainConfig
 from spactor.errors import UserError

@@ -245,7 +245,7 @@ def compare_records(first: Path, second: Path) -> Compared:
     Raises:
       UserError: a file can't be read as records.
     """
-    from repro import records
+    from analysis.schema import records
 
     sides: list[dict[str, dict[str, dict[int, dict[str, Any]]]]] = []
     keys = [name for name in records.KEY_COLUMNS if name not in ("step", "paper_step", "metric")]

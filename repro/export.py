@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from analysis.schema.facts import step_label
 from repro import folders, identity, provenance
 from repro.engines import Engine
-from repro.matrix import step_label
 from repro.plan import Finetuning, Node, Tree
 from repro.runner import inspect
 from spactor.config import ModelConfig

@@ -10,20 +10,18 @@ Code is compared module by module (`repro.code_digests`): a comment or a log lin
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from repro.code_digests import ROOT, code_digests, gin_digests
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Engine
+from spactor import numerics, provenance
 from spactor.plain_data import to_mapping
 
 FORMAT = 1
@@ -35,8 +33,6 @@ SCORING_STACK = (
 T5X_SOURCES = ("t5x", "airio", "jestimator")
 """On no registry, so they have no versions that mean anything: their code is part of a node."""
 _T5X_PROGRAM = ("t5x.train", "t5x.adafactor", "t5x.examples.t5.network")
-NUMERICS: Mapping[str, Any] = {"jax_threefry_partitionable": True}
-"""Settings of JAX that change numbers; the engines apply them."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +48,10 @@ class Identity:
     fingerprint: str
 
 
-def canonical(value: Any) -> str:
-    """JSON text that is the same for equal plain data.
-
-    >>> canonical({"b": 1.0, "a": [True, None]})
-    '{"a":[true,null],"b":1.0}'
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def fingerprint(inputs: Mapping[str, Any]) -> str:
-    """SHA-256 of plain data, in hexadecimal."""
-    return hashlib.sha256(canonical(inputs).encode()).hexdigest()
-
-
 def settings(tree: Tree, node: Node) -> dict[str, Any]:
     """The part of a node's inputs that its profile alone decides."""
-    shared = {"format": FORMAT, "size": node.size, "seed": node.seed, "numerics": dict(NUMERICS)}
+    shared: dict[str, Any] = {"format": FORMAT, "size": node.size, "seed": node.seed}
+    shared["numerics"] = dict(numerics.SETTINGS)
     if isinstance(node, Finetuning):
         return shared | {
             "kind": "finetuning",
@@ -130,7 +113,7 @@ def scoring(node: Finetuning, files: Mapping[str, str]) -> dict[str, Any]:
         "format": FORMAT,
         "data": {path: digest for path, digest in files.items() if path.startswith(prefixes)},
         "code": code_digests("spactor.scoring"),
-        "versions": versions(SCORING_STACK),
+        "versions": provenance.versions(SCORING_STACK),
     }
 
 
@@ -153,7 +136,7 @@ def identities(tree: Tree, files: Mapping[str, str]) -> dict[str, Identity]:
             "parent": result[node.parent].fingerprint if node.parent else None,
             **programs[type(node)],
         }
-        result[name] = Identity(inputs, fingerprint(inputs))
+        result[name] = Identity(inputs, provenance.fingerprint(inputs))
     return result
 
 
@@ -162,10 +145,10 @@ def program(kind: type[Node], engine: Engine) -> dict[str, Any]:
     if engine == "t5x":
         return {
             "code": _t5x_code(),
-            "versions": versions((*TRAINING_STACK, *SCORING_STACK)),
+            "versions": provenance.versions((*TRAINING_STACK, *SCORING_STACK)),
         }
     module = "spactor.finetuning" if kind is Finetuning else "spactor.pretraining"
-    return {"code": code_digests(module), "versions": versions(TRAINING_STACK)}
+    return {"code": code_digests(module), "versions": provenance.versions(TRAINING_STACK)}
 
 
 def changes_since(known: Identity, node: Node) -> list[str]:
@@ -191,18 +174,6 @@ def _t5x_code() -> dict[str, str]:
         digests |= code_digests(name, home.parent)
     theirs = gin_digests(home / "configs" / "runs")
     return digests | {f"t5x/{name}": digest for name, digest in theirs.items()}
-
-
-def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Installed versions; "missing" where there is none."""
-    return {name: _version(name) for name in packages}
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "missing"
 
 
 def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:

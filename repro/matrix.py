@@ -5,74 +5,16 @@ Steps are written as the paper counts them, a million to a pre-training.
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.schema.facts import PAPER_STEPS, Tau, thousands
 from spactor.errors import UserError
-
-PAPER_STEPS = 1_000_000
-"""Pre-training steps of the paper (Section 3), the scale on which every profile writes steps."""
 
 MOST_RUNS = 1000
 """Most pre-training and most fine-tuning runs; seeds of both become one number."""
-
-
-def step_label(paper_steps: int) -> str:
-    """Steps as the paper prints them.
-
-    >>> step_label(0), step_label(60_000), step_label(1_000_000)
-    ('0', '60K', '1M')
-    """
-    if paper_steps == PAPER_STEPS:
-        return "1M"
-    if paper_steps % 1000:
-        raise ValueError(f"{paper_steps} is no whole number of thousands")
-    return f"{paper_steps // 1000}K" if paper_steps else "0"
-
-
-def _thousands(text: object) -> int | None:
-    """Reads ``60K``; None for anything else, 1000K and above included."""
-    match = re.fullmatch(r"([1-9][0-9]{0,2})K", text) if isinstance(text, str) else None
-    return int(match[1]) * 1000 if match else None
-
-
-@dataclass(frozen=True, order=True)
-class Tau:
-    """τ, the step at which pre-training leaves the hybrid objective (Section 2.2).
-
-    Attributes:
-      end: paper steps the hybrid objective holds for; all of them for τ = ∞.
-
-    >>> Tau.parse("60K").end, str(Tau.parse("inf")), str(Tau(0))
-    (60000, 'inf', '0')
-    """
-
-    end: int
-
-    @classmethod
-    def parse(cls, text: str) -> Tau:
-        """Reads the canonical text of a τ.
-
-        Raises:
-          UserError: for anything else; the message gives the forms.
-        """
-        if text == "0":
-            return cls(0)
-        if text == "inf":
-            return cls(PAPER_STEPS)
-        steps = _thousands(text)
-        if steps is None:
-            raise UserError(
-                f"unknown τ {text!r}: give 0, a number of thousands from 1K to 999K "
-                "such as 60K or 250K, or inf"
-            )
-        return cls(steps)
-
-    def __str__(self) -> str:
-        return "inf" if self.end == PAPER_STEPS else step_label(self.end)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +75,7 @@ def known_keys(table: Mapping[str, Any], known: Sequence[str], where: str) -> li
 
 def parse_step(text: object, where: str) -> int:
     """Reads a step of the paper: 0, thousands, or 1M."""
-    step = {"0": 0, "1M": PAPER_STEPS}.get(str(text), _thousands(text))
+    step = {"0": 0, "1M": PAPER_STEPS}.get(str(text), thousands(text))
     if step is None:
         raise UserError(f"{where} is {text!r}: give 0, thousands such as 60K, or 1M")
     return step
@@ -215,7 +157,7 @@ def _checkpoints(items: object, where: str) -> tuple[int, ...]:
         raise UserError(f"{where}: give a list of steps such as 500K or 1M")
     steps = []
     for item in items:
-        step = PAPER_STEPS if item == "1M" else _thousands(item)
+        step = PAPER_STEPS if item == "1M" else thousands(item)
         if step is None:
             raise UserError(f"{where}: {item!r}: give thousands up to 999K, or 1M")
         steps.append(step)

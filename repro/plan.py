@@ -17,7 +17,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from repro.matrix import MOST_RUNS, step_label
+from analysis.schema.facts import step_label
+from repro.matrix import MOST_RUNS
 from repro.specs import ExperimentSpec, Profile
 from spactor.config import FinetuneConfig, PretrainConfig, Stage
 from spactor.curriculum import restricted, stage_at

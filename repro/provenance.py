@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from repro import folders
 from repro.plan import Finetuning, Node
+from spactor.provenance import commit, versions
 
 _PACKAGES = (
     "spactor",
@@ -73,41 +72,10 @@ def now() -> str:
 
 
 @cache
-def commit() -> str:
-    """Commit of the code that runs, with "+changes" behind it where files differ from it.
-
-    "not a checkout" where the package isn't run from its own repository: a repository that
-    merely holds the environment says nothing about this code.
-    """
-    here = Path(__file__).resolve()
-    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
-        return "not a checkout"
-    head = _git(here.parent, "rev-parse", "HEAD")
-    if head is None:
-        return "not a checkout"
-    return head + ("+changes" if _git(here.parent, "status", "--porcelain") else "")
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-@cache
 def packages() -> Mapping[str, str]:
     """Versions of the packages that matter, of those installed."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = versions(_PACKAGES)
+    return {name: version for name, version in found.items() if version != "missing"}
 
 
 def machine() -> str:

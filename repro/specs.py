@@ -15,18 +15,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from repro.matrix import (
-    PAPER_STEPS,
-    SizeMatrix,
-    Tau,
-    known_keys,
-    parse_matrix,
-    parse_step,
-    settings_table,
-    step_label,
-)
+from analysis.schema.facts import FLAN_SUITES, PAPER_STEPS, SIZES, SUITES, Tau, step_label
+from repro.matrix import SizeMatrix, known_keys, parse_matrix, parse_step, settings_table
 from repro.variants import Variant, parse_variants
 from spactor.config import DataConfig, FinetuneConfig, PretrainConfig
 from spactor.errors import UserError
@@ -34,11 +26,6 @@ from spactor.files import RESERVED_NAMES
 from spactor.plain_data import from_mapping
 
 Size = Literal["base", "large"]
-SIZES: tuple[str, ...] = get_args(Size)
-SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu", "bbh")
-"""The columns of Tables 2 and 4, in print order."""
-FLAN_SUITES = ("mmlu", "bbh")
-"""Suites the paper fine-tunes as FLAN does, with settings of their own (Appendix A.2)."""
 Engine = Literal["local", "t5x"]
 # Forty times the paper's own tree (474), and more than anyone trains, yet planned in seconds: a
 # slip in a number of runs is told, where millions of nodes would fill the memory.

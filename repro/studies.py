@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.schema.facts import PAPER_STEPS, Tau, step_label
+from analysis.schema.facts import SUITES as ALL_SUITES
 from repro import plan
-from repro.matrix import PAPER_STEPS, Tau, VariantRow, step_label
-from repro.specs import SUITES as ALL_SUITES
+from repro.matrix import VariantRow
 from repro.specs import Profile
 from repro.variants import Handover, PaperRamp, Shape, Variant
 from spactor.config import PAPER, PretrainConfig

@@ -13,7 +13,7 @@ from typing import Protocol
 import pandas as pd
 
 from analysis.required import RequiredRun
-from repro.subset import Subset
+from analysis.schema.subset import Subset
 from spactor.errors import UserError
 from tables import breakdowns, table1, table2, table3, table4, table5
 from tables.cells import Table

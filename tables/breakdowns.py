@@ -14,10 +14,10 @@ import pandas as pd
 
 from analysis import scores
 from analysis.required import RequiredRun
-from repro import quantities
-from repro.records import DIVERGED as DIVERGED_METRICS
-from repro.records import sole_profile
-from repro.subset import Subset
+from analysis.schema import quantities
+from analysis.schema.records import DIVERGED as DIVERGED_METRICS
+from analysis.schema.records import sole_profile
+from analysis.schema.subset import Subset
 from tables.cells import (
     BLOCK_COLUMNS,
     DIVERGED,

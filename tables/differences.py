@@ -14,9 +14,9 @@ import pandas as pd
 
 import tables
 from analysis import diff
+from analysis.schema import published
+from analysis.schema.records import sole_profile
 from analysis.statistics import ALPHA
-from repro import published
-from repro.records import sole_profile
 from spactor.errors import UserError
 from tables.breakdowns import METRIC_NAMES
 from tables.cells import DIVERGED, ILLEGIBLE, MISSING, Cell, Column, Row, Style, Table, rounded

@@ -15,9 +15,10 @@ import pandas as pd
 
 import tables
 from analysis import compiled, scores
-from repro.published.lines import line_of
-from repro.quantities import DIVIDED_TASKS, SUITE_AVERAGE
-from repro.records import SELECTIONS, SIZES, sole_profile
+from analysis.schema.facts import SIZES
+from analysis.schema.published.lines import line_of
+from analysis.schema.quantities import DIVIDED_TASKS, SUITE_AVERAGE
+from analysis.schema.records import SELECTIONS, sole_profile
 from tables.places import Place, find, setting_records, shown_records, size_of
 from tables.score_table import RULE, describe, format_steps
 

@@ -15,8 +15,8 @@ from typing import Protocol
 import pandas as pd
 
 from analysis.required import RequiredRun
-from repro.published import RELATIVE_FLOPS
-from repro.records import SIZES, SUITES
+from analysis.schema.facts import SIZES, SUITES
+from analysis.schema.published import RELATIVE_FLOPS
 from spactor.errors import UserError
 from tables.cells import Cell, Column, Row, Table
 

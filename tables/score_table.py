@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from analysis.required import RequiredRun
+from analysis.schema.facts import CHECKPOINTS, SUITES, TAUS
+from analysis.schema.records import SELECTIONS, sole_profile
 from analysis.scores import collapsed, diverged, relative_flops, summary
-from repro.records import CHECKPOINTS, SELECTIONS, SUITES, TAUS, sole_profile
 from tables.cells import DIVERGED, MISSING, Cell, Column, Row, Table, notes_on_missing
 
 SUITE_HEADINGS = dict(

@@ -13,9 +13,9 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.required import RequiredRun
-from repro.records import sole_profile
-from repro.specs import FLAN_SUITES
-from repro.subset import Subset
+from analysis.schema.facts import FLAN_SUITES
+from analysis.schema.records import sole_profile
+from analysis.schema.subset import Subset
 from tables.cells import MISSING, Cell, Column, Row, Table, notes_on_cells, notes_on_missing
 from tables.rendering import render
 from tables.score_table import RULE, SUITE_HEADINGS, describe

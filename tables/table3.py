@@ -19,11 +19,12 @@ import pandas as pd
 
 from analysis import compiled
 from analysis.required import RequiredRun
+from analysis.schema import published
+from analysis.schema.facts import SIZES
+from analysis.schema.published import RELATIVE_SPEED
+from analysis.schema.records import sole_profile
+from analysis.schema.subset import Subset
 from analysis.scores import BASELINE_TAU
-from repro import published
-from repro.published import RELATIVE_SPEED
-from repro.records import SIZES, sole_profile
-from repro.subset import Subset
 from spactor.config import Stage
 from tables.cells import MISSING, Cell, Column, Row, Statistic, Table, notes_on_missing
 from tables.rendering import render

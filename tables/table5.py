@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.required import RequiredRun
-from repro.records import SIZES, sole_profile
-from repro.subset import Subset
+from analysis.schema.facts import SIZES
+from analysis.schema.records import sole_profile
+from analysis.schema.subset import Subset
 from tables.cells import MISSING, Cell, Column, Row, Style, Table, notes_on_cells
 from tables.rendering import render
 from tables.score_table import describe

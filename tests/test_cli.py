@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from repro import cli, folders, records
+from analysis.schema import records
+from repro import cli, folders
 from repro.cli import training
 from spactor.errors import LONGEST_MESSAGE, UserError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import records
+from analysis.schema import records
 
 # One suite, so that it is quick.
 PROFILE = "quick.toml"

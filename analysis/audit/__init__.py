@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.audit import averages, costs, counts, patterns, prose, settings
 from analysis.audit.finding import VERDICTS, Audit, Finding, Printed, Suspect, Verdict
 from analysis.audit.showing import FORMATS, render
-from repro.records import sole_profile
+from analysis.schema.records import sole_profile
 from spactor.errors import UserError
 
 
@@ -20,7 +20,7 @@ def run(records: pd.DataFrame) -> Audit:
     """Audits the published records.
 
     Args:
-      records: all of them, ``repro.published.load_all()``.
+      records: all of them, ``analysis.schema.published.load_all()``.
 
     Raises:
       UserError: the records are not the paper's, or numbers that the audit needs are missing.

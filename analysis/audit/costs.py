@@ -17,9 +17,9 @@ from analysis.audit.finding import (
     tuples,
     verdict_of,
 )
+from analysis.schema.facts import step_label
+from analysis.schema.published import RELATIVE_FLOPS, RELATIVE_SPEED
 from analysis.scores import BASELINE_TAU, FLOPS_UNIT_CHECKPOINT
-from repro.matrix import step_label
-from repro.published import RELATIVE_FLOPS, RELATIVE_SPEED
 from spactor.config import PAPER
 
 LARGE = Row("large", "120K", 500_000)

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from repro import quantities
-from repro.matrix import step_label
-from repro.published import RELATIVE_FLOPS
-from repro.quantities import SUITE_AVERAGE
+from analysis.schema import quantities
+from analysis.schema.facts import step_label
+from analysis.schema.published import RELATIVE_FLOPS
+from analysis.schema.quantities import SUITE_AVERAGE
 from spactor.errors import UserError
 
 Verdict = Literal["agrees", "explained", "disagrees", "open"]

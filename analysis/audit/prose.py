@@ -7,9 +7,8 @@ from fractions import Fraction
 
 from analysis.audit.costs import relative, step_ratio
 from analysis.audit.finding import SUITE_NAMES, Finding, Printed, Row, Verdict, shown, verdict_of
+from analysis.schema.facts import PAPER_STEPS, SUITES
 from analysis.scores import BASELINE_TAU
-from repro.matrix import PAPER_STEPS
-from repro.records import SUITES
 
 K500, M1 = 500_000, 1_000_000
 SAID_SAVING = Fraction("0.40")

@@ -21,8 +21,8 @@ from analysis.audit.finding import (
     tuples,
     verdict_of,
 )
+from analysis.schema.facts import PAPER_STEPS
 from analysis.trend import FIRST_PAPER_STEP, PUBLISHED_SLOPE
-from repro.matrix import PAPER_STEPS
 from spactor.config import PAPER
 
 RUNS_PLACES = {

@@ -51,7 +51,7 @@ def judge(records: pd.DataFrame) -> tuple[Judgement, ...]:
     Raises:
       UserError: the records mix profiles, or a run's scores are incomplete.
 
-    >>> from repro import published
+    >>> from analysis.schema import published
     >>> judged = {item.claim.id: item for item in judge(published.load_all())}
     >>> print(judged["efficiency.flops-at-500k"].sentence)
     0.5 · 1.375 + 0.5 = 1.188; stated: 1.2

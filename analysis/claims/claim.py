@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.claims.evidence import Evidence
-from repro.subset import ALL_EVALUATIONS, NO_SCORES, Subset
+from analysis.schema.subset import ALL_EVALUATIONS, NO_SCORES, Subset
 
 
 class Verdict(enum.StrEnum):

@@ -15,8 +15,8 @@ from analysis.claims.comparisons import (
 from analysis.claims.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated
 from analysis.claims.introduction import FIGURE2_SUITES, FLOPS, TWO_TAUS
 from analysis.flops import step_flops, terms
+from analysis.schema.facts import SUITES
 from analysis.statistics import ALPHA
-from repro.records import SUITES
 
 COSTS = Cells((*FLOPS, "cost/step_flops/"), ("base",))
 SETTINGS = Cells(("setting/",), ("base",))

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import scores
+from analysis.schema import published
+from analysis.schema.facts import SUITES
+from analysis.schema.records import sole_profile
 from analysis.statistics import Sample
-from repro import published
-from repro.records import SUITES, sole_profile
 from spactor.config import CorruptionConfig, ModelConfig, PretrainConfig
 
 HALF, FULL = 500_000, 1_000_000

@@ -16,7 +16,7 @@ from analysis.claims.comparisons import (
 from analysis.claims.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated
 from analysis.claims.shapes import generator_parameters, parameters
 from analysis.flops import terms
-from repro.records import SUITES
+from analysis.schema.facts import SUITES
 
 FIGURE2_SUITES = ("superglue", "squad", "cnndm")
 TWO_TAUS = ("250K", "120K")

@@ -18,8 +18,8 @@ from analysis.claims.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing,
 from analysis.claims.introduction import AROUND_PERCENT, FLOPS
 from analysis.claims.shapes import parameters
 from analysis.claims.two_stages import beats_baseline, bold_rule, runs_per_cell
+from analysis.schema.facts import SUITES
 from analysis.statistics import Sample
-from repro.records import SUITES
 
 TAU = "120K"
 MATCHED = ("glue", "superglue", "cnndm")

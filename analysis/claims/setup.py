@@ -11,7 +11,7 @@ from analysis.claims.evidence import (
     Missing,
     stated,
 )
-from repro import published
+from analysis.schema import published
 from spactor.config import NUM_SENTINELS
 
 SETTINGS = Cells(("setting/",))

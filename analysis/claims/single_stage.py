@@ -19,9 +19,9 @@ from analysis.claims.comparisons import (
     superiority,
 )
 from analysis.claims.evidence import FULL, Evidence, Missing, stated, steps
+from analysis.schema.facts import SUITES
 from analysis.statistics import ALPHA, Sample, welch
 from analysis.trend import format_p
-from repro.records import SUITES
 
 SERIES = Cells(("validation/",), ("base",), ("0", "inf"))
 SCORES = Cells(("average",), ("base",), ("0", "inf"))

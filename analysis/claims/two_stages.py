@@ -20,9 +20,9 @@ from analysis.claims.evidence import (
     stated,
     steps,
 )
+from analysis.schema.facts import CHECKPOINTS, SUITES, TAUS
 from analysis.scores import strictly_higher
 from analysis.statistics import Sample
-from repro.records import CHECKPOINTS, SUITES, TAUS
 
 TAUS_AT_HALF = ("250K", "120K", "60K")
 TAUS_AT_FULL = ("250K", "120K")

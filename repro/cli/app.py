@@ -14,8 +14,8 @@ from spactor.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.schema.subset import Subset
     from repro.plan import Tree
-    from repro.subset import Subset
 
 app = typer.Typer(
     name="repro",
@@ -88,7 +88,7 @@ class Measured:
     @property
     def records(self) -> pd.DataFrame:
         """Metrics and timing together."""
-        from repro import records
+        from analysis.schema import records
 
         return self.metrics if self.timing is None else records.combine(self.metrics, self.timing)
 
@@ -99,7 +99,8 @@ def measured(source: str, profile: str, runs: Path, reads: Subset | None = None)
     Args:
       reads: what is wanted of them; all by default.
     """
-    from repro import collect, folders, records
+    from analysis.schema import records
+    from repro import collect, folders
     from repro.specs import load_profile
 
     if source == "published":

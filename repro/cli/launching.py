@@ -114,10 +114,10 @@ def forecast(
     finetune_topology: FinetuneTopology = None,
 ) -> None:
     """Forecasts a launch: chip-hours, days, storage and, at your price, money."""
-    from analysis import forecast as forecasting
     from analysis.flops import step_flops
     from analysis.parameters import checkpoint_bytes
     from repro import costs
+    from repro.launch import forecast as forecasting
     from repro.launch.jobs import Launch
 
     tree = tree_of(profile, size, tau, seed, variant)

@@ -28,7 +28,7 @@ def audit(
 ) -> None:
     """Recomputes what the paper's numbers say of each other; lists what does not agree."""
     from analysis import audit as auditing
-    from repro import published
+    from analysis.schema import published
 
     found = auditing.run(published.load_all())
     print(auditing.render(found, format, everything=everything).rstrip("\n"))
@@ -49,7 +49,7 @@ def explain(
 
     modules.get(table)
     if source == "published":
-        from repro import published
+        from analysis.schema import published
 
         found = origins.explain(table, row, column, published.load(table))
     else:
@@ -75,7 +75,7 @@ def power(
 def power_text(profile: str, frame: pd.DataFrame | None) -> str:
     """What the runs of a profile can decide, by the published spreads and by those of records."""
     from analysis import power as powers
-    from repro import published
+    from analysis.schema import published
     from repro.specs import load_profile
 
     chosen = load_profile(profile)

@@ -35,7 +35,7 @@ def table(
             "file or a folder of runs"
         )
     if source == "published":
-        from repro import published
+        from analysis.schema import published
 
         frame = published.load(number)
     else:
@@ -90,7 +90,7 @@ def savings(
 ) -> None:
     """Says how much pre-training each τ saves until the baseline's final score is reached."""
     from analysis import savings as saving
-    from repro import published
+    from analysis.schema import published
 
     if source == "published":
         frame = published.load_all()
@@ -126,7 +126,7 @@ def claims(
 ) -> None:
     """Judges the paper's claims on its own numbers and, beside them, on ours."""
     from analysis.claims import READS, judge, showing
-    from repro import published
+    from analysis.schema import published
 
     only = showing.verdict_named(verdict) if verdict else None
     # Without any runs the paper's own numbers are still worth a verdict.

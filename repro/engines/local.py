@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from repro import folders, identity
+from analysis.schema.facts import PAPER_STEPS
+from repro import folders
 from repro.engines.contract import Observer
 from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node, Tree
-from repro.specs import PAPER_STEPS, Profile
+from repro.specs import Profile
 
 
 class LocalEngine:
@@ -152,13 +153,14 @@ class LocalEngine:
         import jax
         from absl import logging as absl_logging
 
+        from spactor import numerics
+
         # seqio's advice about sequence lengths, once per evaluation; and, when a checkpoint can't
         # be written, Orbax's threads with one traceback each. The error itself is raised, and the
         # command says it in one line.
         absl_logging.set_verbosity(absl_logging.FATAL)
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-        for name, value in identity.NUMERICS.items():
-            jax.config.update(name, value)
+        numerics.apply()
         # Segments of one size and stage are one program: compiled once, then read from here.
         jax.config.update("jax_compilation_cache_dir", str((self._cache / "xla").absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

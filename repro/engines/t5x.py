@@ -32,7 +32,7 @@ from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
 from repro.step_lines import read_steps
-from spactor import files
+from spactor import files, numerics
 from spactor.errors import DamagedCheckpoint, Diverged, UserError
 
 LOG, LOCK = "t5x.log", "t5x.lock"
@@ -306,7 +306,7 @@ class T5XEngine:
         return (
             {"TF_CPP_MIN_LOG_LEVEL": "2"}
             | os.environ
-            | {name.upper(): str(value) for name, value in identity.NUMERICS.items()}
+            | {name.upper(): str(value) for name, value in numerics.SETTINGS.items()}
             | {
                 "PYTHONPATH": os.pathsep.join(paths),
                 "JAX_COMPILATION_CACHE_DIR": str((self._cache / "xla").absolute()),

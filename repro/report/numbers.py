@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import tables
 from analysis import diff
-from repro import published
+from analysis.schema import published
 from tables import breakdowns, differences
 from tables.cells import MISSING, Cell, Column, Row, Table
 from tables.differences import Compared

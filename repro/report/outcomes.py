@@ -11,9 +11,9 @@ import figures
 import tables
 from analysis import claims, learning, savings, scratch, trend
 from analysis.claims import showing
+from analysis.schema import published
+from analysis.schema import records as record_files
 from figures import drawing
-from repro import published
-from repro import records as record_files
 from tables.cells import Table
 
 

@@ -19,7 +19,7 @@ import figures
 from analysis import claims, diff, power, trend
 from analysis.claims import Verdict, showing
 from analysis.claims.evidence import describe
-from repro import published
+from analysis.schema import published
 from repro.report import choices, drawings, numbers, tree, tree_map
 from repro.report.outcomes import Outcomes
 from repro.report.traces import Traces

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from repro import published
+from analysis.schema import published
 from repro.report.numbers import PairedTable
 from tables import origins
 from tables.origins import ScoredRun

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.schema.facts import SIZES
 from figures.drawing import TAU_STYLES
-from repro.records import SIZES
 from repro.report.tree import Segment
 
 WIDTH = 1000.0

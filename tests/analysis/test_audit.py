@@ -13,7 +13,7 @@ import synthetic_records
 from analysis import audit
 from analysis.audit import averages, counts, patterns
 from analysis.audit.finding import Printed, Row
-from repro import published, records
+from analysis.schema import published, records
 from spactor.errors import UserError
 
 

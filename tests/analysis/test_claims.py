@@ -12,8 +12,9 @@ from analysis import claims
 from analysis.claims import REGISTRY, Verdict, showing
 from analysis.claims.comparisons import Contrast, greater, within
 from analysis.claims.evidence import Evidence, stated
+from analysis.schema import published, records
 from analysis.statistics import Sample
-from repro import cli, published, records
+from repro import cli
 from spactor.errors import UserError
 
 HOLDS, PARTLY, FAILS = Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS

@@ -11,7 +11,7 @@ import synthetic_records as synthetic
 from analysis import claims
 from analysis.claims import REGISTRY, Verdict
 from analysis.claims.evidence import Evidence
-from repro import records
+from analysis.schema import records
 
 HOLDS, PARTLY, FAILS = Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS
 UNTESTABLE = Verdict.NOT_TESTABLE

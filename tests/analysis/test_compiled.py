@@ -14,7 +14,7 @@ from compiled_products import assert_products_are_the_analytic_ones, biases_by_d
 
 from analysis import compiled, flops, hlo, tpu
 from analysis.compiled import PROGRAMS, VARIANTS, Program
-from repro import published
+from analysis.schema import published
 from spactor.config import PAPER, STAGES, ModelConfig, PretrainConfig
 from spactor.errors import UserError
 

@@ -6,7 +6,7 @@ import pytest
 import synthetic_records as synthetic
 
 from analysis import learning
-from repro import records
+from analysis.schema import records
 
 
 def checks(frame):

@@ -7,7 +7,7 @@ import pytest
 import synthetic_records as synthetic
 
 from analysis import compiled, savings
-from repro import published, records
+from analysis.schema import published, records
 
 HALF, FULL = 500_000, 1_000_000
 

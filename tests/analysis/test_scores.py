@@ -8,8 +8,8 @@ import synthetic_records as synthetic
 from analysis import scores
 from analysis.audit import patterns
 from analysis.audit.finding import Printed
-from repro import published, records
-from repro.quantities import DIVIDED_TASKS
+from analysis.schema import published, records
+from analysis.schema.quantities import DIVIDED_TASKS
 from spactor.errors import UserError
 
 

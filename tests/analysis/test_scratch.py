@@ -7,7 +7,7 @@ import scipy.stats
 import synthetic_records as synthetic
 
 from analysis import scratch
-from repro import records
+from analysis.schema import records
 
 
 def score(suite: str, value: float, checkpoint: int, seed: int, **more: object) -> dict:

@@ -8,7 +8,7 @@ import scipy.stats
 import synthetic_records as synthetic
 
 from analysis import slopes, trend
-from repro import records
+from analysis.schema import records
 from spactor.errors import UserError
 
 

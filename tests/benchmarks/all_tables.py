@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tables
-from repro import published
+from analysis.schema import published
 
 
 def main() -> None:

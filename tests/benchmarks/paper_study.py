@@ -3,7 +3,7 @@
 Experiments, checkpoints, tasks and evaluations are those of the profile ``paper``, with continuous
 fine-tuning for the figures: each evaluation is a record, and so is what each rule selects of them.
 Metrics of pre-training are logged as often as it takes to reach the number of records asked for.
-The file is as ``repro.records.write`` would leave it, but made piece by piece.
+The file is as ``analysis.schema.records.write`` would leave it, but made piece by piece.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
-from repro import plan, records
-from repro.quantities import paper_tasks
+from analysis.schema import records
+from analysis.schema.quantities import paper_tasks
+from repro import plan
 from repro.specs import load_profile
 from spactor.data.label_metrics import INVALID_RATE, PREDICTED_CLASSES
 

@@ -8,8 +8,8 @@ import synthetic_records as synthetic
 
 import figures
 from analysis.required import RequiredRun
+from analysis.schema import published, records
 from figures import drawing, figure1
-from repro import published, records
 from spactor.errors import UserError
 
 NUMBERS = sorted(figures.REGISTRY)

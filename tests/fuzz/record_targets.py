@@ -57,7 +57,7 @@ def _parquet() -> list[bytes]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from repro import records
+    from analysis.schema import records
 
     buffer = io.BytesIO()
     table = pa.Table.from_pandas(valid_records(), schema=records.SCHEMA, preserve_index=False)
@@ -67,7 +67,7 @@ def _parquet() -> list[bytes]:
 
 def _read_records(name: str) -> Callable[[Path], object]:
     def read(folder: Path) -> object:
-        from repro import records
+        from analysis.schema import records
 
         return records.read(folder / name)
 
@@ -83,8 +83,8 @@ def _published_csvs() -> list[bytes]:
 
 
 def _read_published(folder: Path) -> None:
-    from repro import published
-    from repro.published import lines
+    from analysis.schema import published
+    from analysis.schema.published import lines
 
     path = folder / "table2.csv"
     frame = published.read(path, "Table 2")
@@ -92,7 +92,7 @@ def _read_published(folder: Path) -> None:
 
 
 def _read_tasks(folder: Path) -> object:
-    from repro import quantities
+    from analysis.schema import quantities
 
     return quantities.read_tasks(folder / "tasks.csv")
 
@@ -127,7 +127,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="records-parquet",
-        readers=("repro.records._read_parquet",),
+        readers=("analysis.schema.records._read_parquet",),
         kind="parquet",
         seeds=_parquet,
         place=alone("metrics.parquet"),
@@ -135,7 +135,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="records-csv",
-        readers=("repro.csv_files.read",),
+        readers=("analysis.schema.csv_files.read",),
         kind="csv",
         seeds=lambda: [valid_records().to_csv(index=False).encode()],
         place=alone("metrics.csv"),
@@ -143,7 +143,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="published-csv",
-        readers=("repro.csv_files.read",),
+        readers=("analysis.schema.csv_files.read",),
         kind="csv",
         seeds=_published_csvs,
         place=alone("table2.csv"),
@@ -151,7 +151,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="published-tasks",
-        readers=("repro.csv_files.read",),
+        readers=("analysis.schema.csv_files.read",),
         kind="csv",
         seeds=lambda: [(ROOT / "repro" / "published" / "tasks.csv").read_bytes()],
         place=alone("tasks.csv"),

@@ -87,7 +87,7 @@ def _run_files() -> Mapping[str, bytes]:
     parent = None
     for name, node in _tree().nodes.items():
         inputs = identity.settings(_tree(), node) | {"parent": parent, "data": {"a": "1f"}}
-        digest = identity.fingerprint(inputs)
+        digest = provenance.fingerprint(inputs)
         own: dict[str, Any] = {
             "node.json": {"format": 1, "name": name, "fingerprint": digest, "inputs": inputs},
             "done.json": {"format": 1, "fingerprint": digest},
@@ -214,8 +214,9 @@ def _read_example(folder: Path) -> None:
     """As `repro collect` passes it on and Figure 1 draws it."""
     import pandas as pd
 
+    from analysis.schema import records
     from figures import figure1
-    from repro import folders, records
+    from repro import folders
 
     found = folders.read_json(folder / "example.json")
     shared = {"source": "measured", "profile": "own", "size": "base", "tau": "inf", "seed": 0}

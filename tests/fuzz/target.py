@@ -66,7 +66,7 @@ def rows(*rows: Mapping[str, Any]) -> bytes:
 
 @functools.cache
 def valid_records() -> Any:
-    from repro import records
+    from analysis.schema import records
 
     shared = {"source": "measured", "profile": "own", "size": "base", "tau": "inf", "seed": 0}
     score = {"suite": "glue", "task": "cola", "metric": "matthews_corrcoef", "value": 55.5}

@@ -66,14 +66,14 @@ _BY_WAY_OF = {
         *("analysis.savings.overheads_of", "tables.table3._beside_compiled"),
         "tables.table3._compiled_footnotes",
     ),
-    "repro.csv_files.read": (
+    "analysis.schema.csv_files.read": (
         *(
             "figures.cost_panels.compute",
             "figures.figure3._published",
             "repro.cli.questions.explain",
             "repro.cli.reading.table",
         ),
-        *("repro.published._everything", "tables.differences.compute"),
+        *("analysis.schema.published._everything", "tables.differences.compute"),
     ),
     "repro.folders.read_json": (
         *("repro.engines.local.LocalEngine.run", "repro.export.export"),
@@ -82,7 +82,10 @@ _BY_WAY_OF = {
         *("repro.scorekeeping.begin", "repro.scorekeeping.complete", "repro.scorekeeping.reasons"),
         "spactor.strict_json.loads",
     ),
-    "repro.records._read_parquet": ("repro.records._require_plain", "repro.subset.read"),
+    "analysis.schema.records._read_parquet": (
+        "analysis.schema.records._require_plain",
+        "analysis.schema.subset.read",
+    ),
     "spactor.data.suite_tokens.read": (
         "spactor.finetuning.finetune",
         "spactor.numpy_files._mapped",

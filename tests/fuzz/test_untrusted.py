@@ -19,7 +19,8 @@ import pytest
 import reader_list
 import targets
 
-from repro import folders, records, specs
+from analysis.schema import records
+from repro import folders, specs
 from spactor import files, predictions
 from spactor.data import building, manifest
 from spactor.errors import UserError

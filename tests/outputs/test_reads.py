@@ -15,8 +15,8 @@ import synthetic_records as synthetic
 import figures
 import tables
 from analysis import claims, learning, power, savings, scores, scratch, trend
-from repro import published, records
-from repro.subset import ALL_EVALUATIONS, Subset
+from analysis.schema import published, records
+from analysis.schema.subset import ALL_EVALUATIONS, Subset
 from spactor.errors import UserError
 
 RULE = records.SELECTIONS[0]

@@ -12,7 +12,8 @@ import synthetic_records as synthetic
 
 import figures
 import tables
-from repro import cli, collect, folders, records
+from analysis.schema import records
+from repro import cli, collect, folders
 from repro.cli.rebuilding import ENDINGS
 
 ROOT = Path(__file__).parents[2]

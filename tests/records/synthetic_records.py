@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from repro import records
+from analysis.schema import records
 
 COMMON = {"source": "measured", "profile": "micro"}
 TAU_STEPS = {"0": 0, "60K": 60, "120K": 120, "250K": 250, "inf": math.inf}

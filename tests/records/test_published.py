@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from analysis.schema import published, quantities, records
 from analysis.scores import strictly_higher
-from repro import published, quantities, records
 from spactor.errors import UserError
 
 FOLDER = Path(published.__file__).parent

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repro import records
+from analysis.schema import records
 from spactor.errors import UserError
 
 ROW = {"source": "measured", "profile": "micro", "size": "base", "tau": "0", "metric": "m"}

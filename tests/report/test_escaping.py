@@ -12,7 +12,8 @@ import pytest
 import synthetic_records as synthetic
 
 import tables
-from repro import published, records, report
+from analysis.schema import published, records
+from repro import report
 from tables import rendering
 from tables.cells import Cell, Column, Row, Table
 

@@ -15,7 +15,8 @@ import traced_study
 
 import tables
 from analysis.flops import step_flops
-from repro import records, report
+from analysis.schema import records
+from repro import report
 from repro.report import choices, numbers, tree, tree_map
 from repro.report.traces import Traces
 from spactor.config import PAPER
@@ -182,7 +183,7 @@ def test_a_cell_is_traced_to_its_runs_and_a_paper_s_to_its_line(study, provenanc
     traces.add(paired)
     cell = traces.data["cells"][paired.ids[("120K", "500K"), "glue"]]
     assert cell["paper"] == [
-        "average: repro/published/table2.csv, line 19; mean and deviation of 5 runs"
+        "average: analysis/schema/published/table2.csv, line 19; mean and deviation of 5 runs"
     ]
     group = traces.data["groups"][cell["group"]]
     first, second = group
@@ -278,7 +279,8 @@ import sys; sys.path.insert(0, {str(ROOT / "tests" / "records")!r})
 import json
 import synthetic_records as synthetic
 from pathlib import Path
-from repro import records, report
+from analysis.schema import records
+from repro import report
 folder = Path({str(tmp_path)!r})
 known = json.loads((folder / "provenance.json").read_text())
 frame = records.read(folder / "m.parquet")
@@ -293,7 +295,7 @@ def test_a_table_from_a_file_loads_nothing_slow(tmp_path):
     records.write(synthetic.study(), tmp_path / "m.parquet")
     code = f"""
 import tables
-from repro import records
+from analysis.schema import records
 table = tables.get(2)
 print(table.render(table.compute(records.read({str(tmp_path / "m.parquet")!r}))))
 for slow in ("matplotlib", "statsmodels", "scipy"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import synthetic_records as synthetic
 
-from repro import records
+from analysis.schema import records
 from spactor.config import PAPER
 from spactor.plain_data import to_mapping
 

@@ -7,7 +7,8 @@ import pytest
 from collecting import FIRST, LEAF, collected, folder_of, rows
 
 import tables
-from repro import collect, folders, published, records, step_lines
+from analysis.schema import published, records
+from repro import collect, folders, step_lines
 from repro.plan import Tree
 from repro.specs import load_profile
 from spactor.errors import UserError

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from repro import cli, folders, records
-from repro.quantities import DIAGNOSTICS
+from analysis.schema import records
+from analysis.schema.quantities import DIAGNOSTICS
+from repro import cli, folders
 from spactor.data import benchmarks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.matrix import Tau
-from repro.specs import SIZES, ExperimentSpec, load_profile, parse_profile, profile_names
+from analysis.schema.facts import SIZES, Tau
+from repro.specs import ExperimentSpec, load_profile, parse_profile, profile_names
 from spactor.config import PAPER, FinetuneConfig
 from spactor.errors import UserError
 from spactor.plain_data import to_mapping

@@ -19,6 +19,7 @@ from repro.plan import Finetuning, Tree, build
 from repro.progress import Display
 from repro.runner import Runner
 from repro.specs import Profile
+from spactor import provenance
 from spactor.errors import UserError
 
 FIRST = "base/s0/hybrid/0-250K"
@@ -118,7 +119,7 @@ def shorten_baseline(world: World) -> None:
     path = folders.node_folder(world.runs, "tiny", "base/s0/sc/500K-1M") / folders.NODE
     recorded = folders.read_json(path)
     recorded["inputs"]["versions"]["jax"] = "0"
-    old = identity.fingerprint(recorded["inputs"])
+    old = provenance.fingerprint(recorded["inputs"])
     folders.write_json(path, recorded | {"fingerprint": old})
     for child in world.tree.children("base/s0/sc/500K-1M"):
         path = folders.node_folder(world.runs, "tiny", child.name) / folders.NODE

@@ -11,7 +11,8 @@ import pytest
 from analysis import scores
 from analysis import variants as results
 from analysis.flops import pretraining_flops, step_flops
-from repro import collect, folders, records, studies
+from analysis.schema import records
+from repro import collect, folders, studies
 from repro.plan import Segment, build
 from repro.runner import Runner
 from repro.specs import Profile, load_profile, parse_profile, profile_names

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro import cli, comparison, folders, identity
+from repro import cli, comparison, folders
 from repro.comparison import STREAMS, Compared
 from repro.plan import Tree
 from repro.progress import Display
 from repro.runner import Runner
+from spactor import provenance
 from spactor.data import manifest
 from spactor.data.arrays import TokenArrays, train_batch
 from spactor.data.digest import batch_digest
@@ -315,7 +316,7 @@ def test_inputs_that_differ_are_told_apart_from_numbers(pair: tuple[Path, Path])
     recorded = folders.read_json(path)
     recorded["inputs"]["versions"]["jax"] = "0.1"
     folders.write_json(path, recorded)
-    installed = identity.versions(("jax",))["jax"]
+    installed = provenance.versions(("jax",))["jax"]
     found = compared(pair)
     assert found.equal
     assert f"{FIRST}: inputs differ: jax was {installed}, is 0.1" in found.notes

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from analysis.schema.facts import Tau
 from repro import folders, plan
 from repro.engines import Observer, PreparedData
-from repro.matrix import SizeMatrix, Tau
+from repro.matrix import SizeMatrix
 from repro.plan import Finetuning, Node
 from repro.progress import Display
 from repro.specs import Profile, load_profile

@@ -13,7 +13,8 @@ from flax import traverse_util
 from repro_process import FIRST, LEAF, PROFILE, SECOND, SELECTION, finish, node, start, untimed
 from t5x_process import assert_same, leaves
 
-from repro import collect, digest_lines, folders, records, t5x_folder
+from analysis.schema import records
+from repro import collect, digest_lines, folders, t5x_folder
 from repro.engines.t5x import LOG, T5XEngine
 from repro.plan import build
 from repro.specs import load_profile

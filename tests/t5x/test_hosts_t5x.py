@@ -16,7 +16,8 @@ import pytest
 from repro_process import FIRST, LEAF, SECOND, SELECTION, finish, kill, node, start, untimed
 from t5x_process import assert_same, leaves
 
-from repro import collect, digest_lines, folders, records
+from analysis.schema import records
+from repro import collect, digest_lines, folders
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 

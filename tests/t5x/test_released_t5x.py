@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from repro import collect, folders, records, t5x_folder
+from analysis.schema import records
+from repro import collect, folders, t5x_folder
 from spactor.data.benchmarks import BENCHMARKS, FileTask
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from repro import published, records
+from analysis.schema import published, records
 
 SPREAD = 0.25
 """Runs lie so far below and above the published median."""

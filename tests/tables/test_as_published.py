@@ -9,7 +9,7 @@ import pytest
 from readers import READERS
 
 import tables
-from repro import published
+from analysis.schema import published
 from tables import breakdowns
 
 TYPED = Path(__file__).parents[1] / "records" / "second_transcription"

@@ -7,7 +7,7 @@ import pytest
 import synthetic_records as synthetic
 
 import tables
-from repro import records
+from analysis.schema import records
 from spactor.errors import UserError
 
 GLUE = ("CoLA", "MNLI", "MRPC", "QNLI", "QQP", "RTE", "SST-2", "STS-B")

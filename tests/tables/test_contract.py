@@ -13,7 +13,7 @@ from readers import READERS, expected
 import tables
 from analysis import diff
 from analysis.required import RequiredRun
-from repro import published, records
+from analysis.schema import published, records
 from spactor.errors import UserError
 from tables import differences, rendering
 

@@ -10,7 +10,7 @@ import synthetic_records as synthetic
 
 import tables
 from analysis import diff
-from repro import published, records
+from analysis.schema import published, records
 from spactor.errors import UserError
 from tables import differences
 

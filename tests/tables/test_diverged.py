@@ -6,7 +6,7 @@ import pandas as pd
 import synthetic_records as synthetic
 
 import tables
-from repro import records
+from analysis.schema import records
 from tables import differences
 
 WHY = "base/s0/hybrid/0-120K: train/loss became nan at step 7"

@@ -10,7 +10,7 @@ import pytest
 import synthetic_records as synthetic
 
 import tables
-from repro import published, records
+from analysis.schema import published, records
 from tables import differences
 
 PREAMBLE = r"""

@@ -5,7 +5,8 @@ import json
 import pytest
 import synthetic_records
 
-from repro import cli, collect, folders, records
+from analysis.schema import records
+from repro import cli, collect, folders
 from repro.cli.app import records_folder
 
 

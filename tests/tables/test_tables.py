@@ -11,7 +11,7 @@ from readers import expected
 
 import tables
 from analysis import compiled
-from repro import published, quantities, records
+from analysis.schema import published, quantities, records
 from tables import cells
 
 MEASURED = records.combine(synthetic.study(runs=2), synthetic.timing())

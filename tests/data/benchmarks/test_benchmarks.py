@@ -11,9 +11,10 @@ from typing import Any
 import made_up
 import pytest
 
-from repro import records, scorekeeping
-from repro.quantities import DIAGNOSTICS, paper_tasks
-from repro.specs import SUITES
+from analysis.schema import records
+from analysis.schema.facts import SUITES
+from analysis.schema.quantities import DIAGNOSTICS, paper_tasks
+from repro import scorekeeping
 from spactor.data import benchmarks, host_tensorflow
 from spactor.data.benchmarks import BENCHMARKS, Benchmark, FileTask, TfdsTask, registry
 

@@ -15,7 +15,7 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from repro.quantities import DIAGNOSTICS
+from analysis.schema.quantities import DIAGNOSTICS
 from spactor.data import benchmarks, host_tensorflow
 from spactor.data.benchmarks import BENCHMARKS
 from spactor.data.benchmarks.base import LETTERS

@@ -43,18 +43,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from repro import csv_files, quantities
-from repro.subset import Subset
-from repro.subset import read as read_rows
+from analysis.schema import csv_files, quantities
+from analysis.schema.facts import SIZES, SUITES, TAUS
+from analysis.schema.subset import Subset
+from analysis.schema.subset import read as read_rows
 from spactor import files
 from spactor.errors import UserError
 
 SOURCES = ("measured", "published")
-SIZES = ("base", "large")
-TAUS = ("0", "60K", "120K", "250K", "inf")
-CHECKPOINTS = (500_000, 1_000_000)
-"""Pre-training steps, on the paper's scale, at which Tables 2 and 4 score a model."""
-SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu", "bbh")
 SELECTIONS = ("best_average", "last")
 EXAMPLE = "example/"
 """How the metrics of a worked example begin."""

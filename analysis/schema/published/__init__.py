@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from repro import csv_files, records
+from analysis.schema import csv_files, records
 from spactor.errors import UserError
 
 TABLES = tuple(range(1, 18))

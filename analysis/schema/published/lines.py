@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from repro import csv_files
+from analysis.schema import csv_files
 from spactor.errors import UserError
 
 _FOLDER = Path(__file__).parent
@@ -24,9 +24,9 @@ def line_of(record: Any) -> tuple[str, int]:
     Raises:
       UserError: no file of the published numbers holds it.
 
-    >>> from repro import published
+    >>> from analysis.schema import published
     >>> line_of(next(published.load(2).itertuples()))
-    ('repro/published/table2.csv', 2)
+    ('analysis/schema/published/table2.csv', 2)
     """
     name = f"{str(record.place).lower().replace(' ', '')}.csv"
     if str(record.place).startswith("Appendix"):
@@ -36,10 +36,11 @@ def line_of(record: Any) -> tuple[str, int]:
     )
     if not (_FOLDER / name).is_file() or key not in _kept(name):
         raise UserError(
-            f"no file in repro/published holds {record.metric} of {record.place or 'no place'}; "
+            f"no file in analysis/schema/published holds {record.metric} of "
+            f"{record.place or 'no place'}; "
             "explain a record that `published.load` gave"
         )
-    return f"repro/published/{name}", _kept(name)[key]
+    return f"analysis/schema/published/{name}", _kept(name)[key]
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from repro import csv_files
+from analysis.schema import csv_files
 from spactor.data.label_metrics import INVALID_RATE, PREDICTED_CLASSES
 from spactor.data.suites import SUITES as EMBEDDED_SUITES
 from spactor.errors import UserError

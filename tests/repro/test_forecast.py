@@ -7,10 +7,10 @@ import dataclasses
 import jax
 import pytest
 
-from analysis import forecast
 from analysis.flops import step_flops
 from analysis.parameters import checkpoint_bytes
 from repro import costs
+from repro.launch import forecast
 from repro.launch.jobs import Launch, of_tree
 from repro.launch.slices import Slice
 from repro.plan import build
