@@ -1,8 +1,13 @@
 """A SentencePiece vocabulary as the files from which `transformers` makes a T5 tokenizer.
 
-Of text that names no special token, such as ``</s>`` or ``<extra_id_0>``, its ids are ours, up to
-the choice between equally likely segmentations, such as "--" "-" and "-" "--": there no two
-implementations of SentencePiece agree always.
+Its ids are seqio's, sentinels included, but for three cases. Two segmentations may be equally
+likely, such as "--" "-" and "-" "--", and implementations of SentencePiece differ in which they
+choose. A sentinel is one in seqio only at the start of a text or after white space: in
+``a<extra_id_0>`` seqio reads plain text where `transformers` reads a sentinel, as for every T5. And
+``</s>``, ``<pad>`` and ``<unk>`` written in a text are plain text in seqio alone.
+
+The class is the generic one: `T5Tokenizer` of `transformers` replaces the steps in `tokenizer.json`
+by its own, which put a space after every sentinel.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from typing import Any
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import (
     AddedToken,
+    Regex,
     Tokenizer,
     decoders,
     models,
@@ -63,8 +69,7 @@ def tokenizer_files(model: bytes, vocab_size: int) -> dict[str, bytes]:
             "give the vocabulary the model was trained with"
         )
     config = {
-        "tokenizer_class": "T5Tokenizer",
-        "extra_ids": NUM_SENTINELS,
+        "tokenizer_class": "PreTrainedTokenizerFast",
         "pad_token": _SPECIAL[PAD_ID],
         "eos_token": _SPECIAL[EOS_ID],
         "unk_token": _SPECIAL[UNK_ID],
@@ -104,19 +109,28 @@ def _serialised_tokenizer(proto: Any) -> str:
     tokenizer = Tokenizer(
         models.Unigram([*pieces, *((text, 0.0) for text in sentinels)], UNK_ID, False)
     )
-    if proto.normalizer_spec.precompiled_charsmap:
-        tokenizer.normalizer = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(_SPACE, "always", True)]
+    charsmap = proto.normalizer_spec.precompiled_charsmap
+    # A run of spaces is one, and those at the end of the text are none. Each part of a text between
+    # two sentinels is normalized by itself: only the first begins with a space of its own.
+    spaces = [normalizers.Replace(Regex(" +"), " "), normalizers.Strip(left=False, right=True)]
+    tokenizer.normalizer = normalizers.Sequence(
+        [*([normalizers.Precompiled(charsmap)] if charsmap else []), *spaces]
     )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(_SPACE, "first", True)
     tokenizer.decoder = decoders.Metaspace(_SPACE, "always", True)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {_SPECIAL[EOS_ID]}",
         pair=f"$A {_SPECIAL[EOS_ID]} $B {_SPECIAL[EOS_ID]}",
         special_tokens=[(_SPECIAL[EOS_ID], EOS_ID)],
     )
-    special = [*_SPECIAL.values(), *reversed(sentinels)]
     tokenizer.add_special_tokens(
-        [AddedToken(text, special=True, normalized=False) for text in special]
+        [
+            *(AddedToken(text, special=True, normalized=False) for text in _SPECIAL.values()),
+            # seqio's sentinel takes the space before it along.
+            *(
+                AddedToken(text, special=True, normalized=False, lstrip=True)
+                for text in reversed(sentinels)
+            ),
+        ]
     )
     return tokenizer.to_str(pretty=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
+import re
 import stat
 from pathlib import Path
 
@@ -368,6 +370,38 @@ def test_the_tokenizer_gives_our_ids(
         np.testing.assert_allclose(scores[found].sum(), scores[expected].sum(), rtol=1e-6)
         assert processor.decode(found) == processor.decode(expected)
     assert ties < 0.05 * len(texts)
+
+
+SENTINEL_PARTS = [
+    *("Return", "a", "s of it", " ", "  ", "\n", "\t\u3000", ".", ",", "(", "é", "日", "\u200b"),
+    *("<extra_id_0>", " <extra_id_1>", " <extra_id_99>"),
+]
+
+
+def test_the_tokenizer_gives_the_ids_of_seqio_around_sentinels(
+    tokenizer, unigram_model: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "sentencepiece.model"
+    path.write_bytes(unigram_model)
+    seqios = host_tensorflow.seqio().SentencePieceVocabulary(str(path), extra_ids=100)
+    draws = random.Random(0)
+    made = ["".join(draws.choices(SENTINEL_PARTS, k=draws.randint(1, 8))) for _ in range(2000)]
+    texts = [
+        *("<extra_id_0>. Hello", "a <extra_id_0>. b", "<extra_id_0>s of it", " <extra_id_0> "),
+        *(text for text in made if not re.search(r"\S<extra_id_", text)),
+    ]
+    assert len(texts) > 1000
+    for text in texts:
+        assert tokenizer(text).input_ids == [*seqios.encode(text), vocabulary.EOS_ID], repr(text)
+
+
+def test_a_sentinel_glued_to_a_word_is_one_for_transformers_alone(
+    tokenizer, unigram_model: bytes
+) -> None:
+    sentinel = VOCABULARY.sentinel_id(1)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=unigram_model)
+    assert sentinel not in processor.encode("a<extra_id_1>")
+    assert tokenizer("a<extra_id_1>").input_ids == [*processor.encode("a"), sentinel, 1]
 
 
 def test_the_tokenizer_knows_the_special_tokens(tokenizer) -> None:
