@@ -13,7 +13,7 @@ import synthetic_records
 from analysis import audit
 from analysis.audit import averages, counts, patterns
 from analysis.audit.finding import Printed, Row
-from analysis.schema import published, records
+from analysis.schema import facts, published
 from spactor.errors import UserError
 
 
@@ -174,7 +174,7 @@ OPEN = {
     "FLOPs/shapes/large",
     "FLOPs/step-absolute",
     "average/base/120K/1M/mmlu",
-    *(f"average/base/60K/500K/{suite}" for suite in records.SUITES),
+    *(f"average/base/60K/500K/{suite}" for suite in facts.SUITES),
     "prose/evaluation-split",
     "prose/medians-of-flan",
     "prose/saving/mmlu",
@@ -207,7 +207,7 @@ def test_the_whole_list(findings):
         for row in ("base/0", "base/250K", "base/120K", "large/0", "large/120K")
         for row in (f"{row}/500K", f"{row}/1M")
     ]
-    compared = {(row, suite) for row in rows for suite in records.SUITES}
+    compared = {(row, suite) for row in rows for suite in facts.SUITES}
     expected = {f"average/{row}/{suite}" for row, suite in compared - EQUAL}
     expected -= {"average/base/0/500K/bbh", "average/base/120K/1M/mmlu"}
     assert ids(findings, "explained") == expected | {"FLOPs/shapes/base", "prose/lengths/input"}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.schema import records
+from analysis.schema.facts import CHECKPOINTS
 
 COMMON = {"source": "measured", "profile": "micro"}
 TAU_STEPS = {"0": 0, "60K": 60, "120K": 120, "250K": 250, "inf": math.inf}
@@ -51,7 +52,7 @@ def scores(
     """GLUE (two tasks, one with two metrics) and CNN/DailyMail at two fine-tuning steps."""
     rows = []
     for rank, tau in enumerate(taus):
-        for checkpoint in records.CHECKPOINTS:
+        for checkpoint in CHECKPOINTS:
             if tau == "60K" and checkpoint == 1_000_000:
                 continue
             for seed in range(runs):
@@ -87,7 +88,7 @@ def costs(size: str = "base") -> list[dict]:
     """A hybrid step costs 120 GFLOPs, a plain one 100."""
     rows = []
     for tau, tau_steps in TAU_STEPS.items():
-        for checkpoint in records.CHECKPOINTS:
+        for checkpoint in CHECKPOINTS:
             steps = checkpoint // 1000
             flops = 1e11 * (steps + 0.2 * min(tau_steps, steps))
             at = {"tau": tau, "checkpoint": checkpoint, "metric": "cost/pretraining_flops"}

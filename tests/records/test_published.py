@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.schema import published, quantities, records
+from analysis.schema import facts, published, quantities
 from analysis.scores import strictly_higher
 from spactor.errors import UserError
 
@@ -39,7 +39,7 @@ def test_suite_averages_equal_the_second_transcription(table, runs, cells):
         at = (size, tau, STEPS[checkpoint])
         decimals = str(len(flops.partition(".")[2]))
         expected.append((*at, "", published.RELATIVE_FLOPS, flops, "", "", decimals, ""))
-        for suite, score in zip(records.SUITES, scores, strict=True):
+        for suite, score in zip(facts.SUITES, scores, strict=True):
             mean, std = score.lstrip("*").split("/")
             bold = str(score.startswith("*")).lower()
             expected.append((*at, suite, "average", mean, std, runs, "2", bold))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.schema import records
+from analysis.schema import facts, records
 from spactor.errors import UserError
 
 ROW = {"source": "measured", "profile": "micro", "size": "base", "tau": "0", "metric": "m"}
@@ -204,7 +204,7 @@ record = st.fixed_dictionaries(
         "source": st.sampled_from(records.SOURCES),
         "profile": st.sampled_from(["micro", "smoke"]),
         "size": st.sampled_from(["base", "large", ""]),
-        "tau": st.sampled_from([*records.TAUS, ""]),
+        "tau": st.sampled_from([*facts.TAUS, ""]),
         "seed": whole,
         "step": whole,
         "metric": st.sampled_from(["m", "my/own"]),

@@ -6,7 +6,7 @@ import pandas as pd
 import synthetic_records as synthetic
 
 import tables
-from analysis.schema import records
+from analysis.schema import facts, records
 from tables import differences
 
 WHY = "base/s0/hybrid/0-120K: train/loss became nan at step 7"
@@ -32,7 +32,7 @@ def without(frame: pd.DataFrame, tau: str, suite: str, run: int) -> pd.DataFrame
 
 def test_cells_whose_every_run_diverged_say_so() -> None:
     whole = without(synthetic.study(runs=1), "120K", "glue", 0)
-    marks = records.from_rows([mark("120K", at, "glue") for at in records.CHECKPOINTS])
+    marks = records.from_rows([mark("120K", at, "glue") for at in facts.CHECKPOINTS])
     frame = records.combine(whole, marks)
     table = tables.get(2).compute(frame)
     cells = {row.labels: [cell.text() for cell in row.cells] for row in table.rows}
@@ -51,7 +51,7 @@ def test_cells_whose_every_run_diverged_say_so() -> None:
 
 def test_held_against_the_paper_it_has_no_verdict_but_that() -> None:
     whole = without(synthetic.study(runs=1), "120K", "glue", 0)
-    marks = records.from_rows([mark("120K", at, "glue") for at in records.CHECKPOINTS])
+    marks = records.from_rows([mark("120K", at, "glue") for at in facts.CHECKPOINTS])
     compared = differences.compute(2, records.combine(whole, marks))
     [row] = [row for row in compared.rows if row.labels == ("120K", "500K", "GLUE")]
     assert [row.cells[0].text(), row.cells[-1].text()] == ["diverged", "diverged"]
@@ -59,7 +59,7 @@ def test_held_against_the_paper_it_has_no_verdict_but_that() -> None:
 
 def test_a_cell_with_one_diverged_run_names_it_below() -> None:
     whole = without(synthetic.study(runs=2), "250K", "glue", 1)
-    marks = records.from_rows([mark("250K", at, "glue", 1) for at in records.CHECKPOINTS])
+    marks = records.from_rows([mark("250K", at, "glue", 1) for at in facts.CHECKPOINTS])
     table = tables.get(2).compute(records.combine(whole, marks))
     cells = {row.labels: row.cells[1] for row in table.rows}
     assert cells["250K", "500K"].runs == 1 and cells["0", "500K"].runs == 2
