@@ -29,6 +29,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.schema.facts import BASELINE_TAU
 from analysis.schema.published import RELATIVE_FLOPS
 from analysis.schema.quantities import DIAGNOSTICS, DIVIDED_TASKS, PREDICTED_CLASSES, SUITE_AVERAGE
 from analysis.schema.records import DIVERGED, SELECTIONS
@@ -37,7 +38,6 @@ from spactor.errors import UserError
 
 DDOF = 1
 """Divisor of the variance over n runs is n - DDOF; one run has no standard deviation."""
-BASELINE_TAU = "0"
 FLOPS_UNIT_CHECKPOINT = 500_000
 """The baseline's FLOPs up to this checkpoint are 1.0 in the FLOPs columns."""
 MEASURED_DECIMALS = 2

@@ -1,4 +1,4 @@
-"""The paper's figures, one module each: ``requires``, a pure ``compute`` and a thin ``render``."""
+"""The paper's figures: each declares ``requires`` and ``reads``, computes and draws."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ import pandas as pd
 
 from analysis.required import RequiredRun
 from analysis.schema.subset import Subset
-from figures import appendix_b, figure1, figure2, figure3, figure4, figure5
+from figures import appendix_b, drawing, figure1, figure3, figure4, score_against_flops
 from spactor.errors import UserError
 
 
 class FigureModule(Protocol):
-    """What every figure's module offers."""
+    """What every figure offers."""
+
+    @property
+    def NUMBER(self) -> str:
+        """As in the paper."""
+        ...
+
+    @property
+    def DOC(self) -> str | None:
+        """What it shows, and what the paper claims by it."""
+        ...
 
     @property
     def requires(self) -> tuple[RequiredRun, ...]:
@@ -36,13 +46,16 @@ class FigureModule(Protocol):
         """The matplotlib figure."""
         ...
 
-    def render(self, result: Any, folder: Path) -> list[Path]:
-        """Writes the figure as SVG, PDF and PNG; returns their paths."""
-        ...
 
-
+_MODULES: tuple[FigureModule, ...] = (
+    figure1,
+    figure3,
+    figure4,
+    appendix_b,
+    *score_against_flops.FIGURES,
+)
 REGISTRY: Mapping[str, FigureModule] = types.MappingProxyType(
-    {"1": figure1, "2": figure2, "3": figure3, "4": figure4, "5": figure5, "B": appendix_b}
+    {module.NUMBER: module for module in sorted(_MODULES, key=lambda module: module.NUMBER)}
 )
 """The paper's figures by number; B, the residuals of Appendix B's regression, is ours."""
 
@@ -58,4 +71,14 @@ def get(name: str) -> FigureModule:
     return REGISTRY[name]
 
 
-__all__ = ["REGISTRY", "FigureModule", "get"]
+def render(number: str, records: pd.DataFrame, folder: Path) -> list[Path]:
+    """Writes a figure as SVG, PDF and PNG into ``folder`` and returns their paths.
+
+    Raises:
+      UserError: as the figure's ``compute``; or a file could not be written.
+    """
+    module = get(number)
+    return drawing.save(module.draw(module.compute(records)), folder, f"figure{number}")
+
+
+__all__ = ["REGISTRY", "FigureModule", "get", "render"]

@@ -7,7 +7,6 @@ against a normal distribution's quantiles.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NUMBER = "B"
+DOC = __doc__
 PANELS = 3
 _STYLE: dict[str, Any] = {"color": "#0072B2", "marker": "o", "markersize": 3.5}
 _GUIDE: dict[str, Any] = {"color": "#D55E00", "linestyle": "--", "linewidth": 1.2}
@@ -89,12 +90,3 @@ def _quantiles(at: Axes, left: Residuals) -> None:
     at.set_title(f"normality: p = {trend.format_p(left.shapiro_p)}")
     at.set_xlabel("normal quantile")
     at.set_ylabel("residual")
-
-
-def render(result: trend.TrendResult, folder: Path) -> list[Path]:
-    """Writes figureB.svg, .pdf and .png into ``folder`` and returns their paths.
-
-    Raises:
-      UserError: the disk refused.
-    """
-    return drawing.save(draw(result), folder, "figureB")

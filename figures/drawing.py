@@ -7,7 +7,7 @@ dashes of its own per curve keep them apart in grey print too. Matplotlib is imp
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,13 +68,23 @@ TAU_STYLES: Mapping[str, Style] = {
 }
 
 
-def tau_label(tau: str) -> str:
-    """What a legend calls a τ.
+def origin_label(source: str, profile: str) -> str:
+    """Whose numbers a figure draws, for its title.
 
-    >>> tau_label("0"), tau_label("250K"), tau_label("inf")
-    ('baseline (τ = 0)', 'SPACTOR(250K)', 'SPACTOR(∞)')
+    >>> origin_label("measured", "micro"), origin_label("", "")
+    ('micro profile', 'no profile')
     """
-    return "baseline (τ = 0)" if tau == "0" else f"SPACTOR({'∞' if tau == 'inf' else tau})"
+    return "published" if source == "published" else f"{profile or 'no'} profile"
+
+
+def count_label(before: str, counts: Iterable[int], after: str = "") -> str:
+    """How many runs or seeds the means are over, for a title; "" where there are none.
+
+    >>> count_label("n = ", [2, 1, 2]), count_label("", [3], " seeds"), count_label("n = ", [])
+    (', n = 1–2', ', 3 seeds', '')
+    """
+    found = sorted(set(counts))
+    return f", {before}{'–'.join(map(str, found))}{after}" if found else ""
 
 
 @contextmanager
@@ -103,7 +113,7 @@ def new_figure(panels: int, title: str, columns: int = 4) -> tuple[Figure, list[
 
 
 def mark_not_run(axes: Axes, reason: str) -> None:
-    """Says in the middle of a panel that there is nothing to draw, and why."""
+    """Writes "not run" and the reason into the middle of an empty panel."""
     axes.text(
         0.5,
         0.5,

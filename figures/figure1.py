@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NUMBER = 1
+NUMBER = "1"
+DOC = __doc__
 SIZE, TAU = "base", "inf"
 COLUMNS = 116
 """Characters to a line."""
@@ -250,12 +250,3 @@ def _patches() -> list[Any]:
     from matplotlib.patches import Patch
 
     return [Patch(label=label, **_look(colour)) for label, colour in LEGEND]
-
-
-def render(result: Result, folder: Path) -> list[Path]:
-    """Writes figure1.svg, .pdf and .png into ``folder`` and returns their paths.
-
-    Raises:
-      UserError: the disk refused.
-    """
-    return drawing.save(draw(result), folder, f"figure{NUMBER}")

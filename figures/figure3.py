@@ -2,33 +2,33 @@
 
 Claims: RTD helps early; the gain vanishes around 250K steps, and SPACTOR(∞) ends below the
 baseline. Lines are means over runs, bands the range from the lowest to the highest run. The paper
-prints no numbers for it but Table 2's of the baseline; they are drawn where the profile is the
-paper's, and told where it is scaled, since the two are not comparable.
+prints no numbers for it but Table 2's of the baseline. They are drawn where the profile is the
+paper's; a scaled profile, which is not comparable, has them in the axis label.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from analysis.required import RequiredRun
 from analysis.schema import published
-from analysis.schema.facts import SUITES
-from analysis.schema.records import SELECTIONS, sole_profile
+from analysis.schema.facts import CHECKPOINTS, SUITE_NAMES, SUITES, model_label
+from analysis.schema.records import REPORTED_SELECTION, sole_profile
 from analysis.schema.subset import Subset
 from analysis.scores import suite_scores, summary
 from figures import drawing
-from figures.cost_panels import HEADINGS, SIZE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NUMBER = 3
+NUMBER = "3"
+DOC = __doc__
+SIZE = "base"
 THOUSAND = 1_000
 CURVES = ("0", "inf")
 NUMBER_OF_TABLE = 2
@@ -36,9 +36,9 @@ NUMBER_OF_TABLE = 2
 PUBLISHED = "baseline, published (bars: ± its standard deviation)"
 
 requires: tuple[RequiredRun, ...] = tuple(
-    RequiredRun(SIZE, tau, checkpoint) for tau in CURVES for checkpoint in (500_000, 1_000_000)
+    RequiredRun(SIZE, tau, checkpoint) for tau in CURVES for checkpoint in CHECKPOINTS
 )
-reads = Subset(scores=SELECTIONS[0])
+reads = Subset(scores=REPORTED_SELECTION)
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,8 @@ def _points(scores: pd.DataFrame) -> tuple[Point, ...]:
 
 def draw(result: Result) -> Figure:
     """The figure; a panel that says "not run" where there is nothing."""
-    counts = sorted(
-        {p.runs for panel in result.panels for line in panel.lines.values() for p in line}
-    )
-    runs = f", n = {'–'.join(map(str, counts))}" if counts else ""
+    counts = {p.runs for panel in result.panels for line in panel.lines.values() for p in line}
+    runs = drawing.count_label("n = ", counts)
     title = (
         "Figure 3 · score along pre-training (bands: lowest to highest run)\n"
         f"Base · {result.profile or 'no'} profile{runs}"
@@ -125,7 +123,7 @@ def draw(result: Result) -> Figure:
             _draw_panel(at, panel, result.profile, handles)
         figure.legend(
             list(handles.values()),
-            [PUBLISHED if name == "published" else drawing.tau_label(name) for name in handles],
+            [PUBLISHED if name == "published" else model_label(name) for name in handles],
             loc="outside lower center",
             ncols=len(handles),
         )
@@ -158,21 +156,12 @@ def _draw_panel(at: Axes, panel: Panel, profile: str, handles: dict[str, Any]) -
             markerfacecolor="white",
             color=drawing.TAU_STYLES["0"].color,
         )
-    at.set_title(HEADINGS[panel.suite])
+    at.set_title(SUITE_NAMES[panel.suite])
     scaled = "" if profile == "paper" else ", on the paper's scale"
     label = f"steps (thousands{scaled})"
     if scaled and panel.published:
-        told = [f"{mean:.2f} at {n // THOUSAND}K" for n, (mean, _) in panel.published.items()]
-        label += f"\npublished baseline: {', '.join(told)}"
+        theirs = [f"{mean:.2f} at {n // THOUSAND}K" for n, (mean, _) in panel.published.items()]
+        label += f"\npublished baseline: {', '.join(theirs)}"
     at.set_xlabel(label)
     at.set_ylabel("suite score (0–100)")
     at.set_xlim(left=0)
-
-
-def render(result: Result, folder: Path) -> list[Path]:
-    """Writes figure3.svg, .pdf and .png into ``folder`` and returns their paths.
-
-    Raises:
-      UserError: the disk refused.
-    """
-    return drawing.save(draw(result), folder, f"figure{NUMBER}")

@@ -12,7 +12,6 @@ The paper's own curves are in no table, so there are no published records to dra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NUMBER = 4
+NUMBER = "4"
+DOC = __doc__
 THOUSAND = 1_000
 STYLES = (
     drawing.TAU_STYLES["0"],
@@ -86,9 +86,9 @@ def compute(records: pd.DataFrame) -> Result:
 
 def draw(result: Result) -> Figure:
     """Panels a and b; each says "not run" where its records are missing."""
-    counts = sorted({count for count in result.seeds if count})
-    seeds = f", {'–'.join(map(str, counts))} seed{'' if counts == [1] else 's'}" if counts else ""
-    whose = "published" if result.source == "published" else f"{result.profile or 'no'} profile"
+    counts = {count for count in result.seeds if count}
+    seeds = drawing.count_label("", counts, " seed" if counts == {1} else " seeds")
+    whose = drawing.origin_label(result.source, result.profile)
     title = f"Figure 4 · span-corruption validation loss\nBase · {whose}{seeds}"
     with drawing.settings():
         figure, (left, right) = drawing.new_figure(2, title)
@@ -187,12 +187,3 @@ def _label_steps(axes: Axes, result: Result) -> None:
     scaled = "" if result.profile == "paper" else ", on the paper's scale"
     axes.set_xlabel(f"pre-training steps (thousands{scaled})")
     axes.set_xlim(left=0)
-
-
-def render(result: Result, folder: Path) -> list[Path]:
-    """Writes figure4.svg, .pdf and .png into ``folder`` and returns their paths.
-
-    Raises:
-      UserError: the disk refused.
-    """
-    return drawing.save(draw(result), folder, f"figure{NUMBER}")

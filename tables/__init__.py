@@ -1,7 +1,8 @@
-"""The paper's tables: ``requires``, a pure ``compute`` and a thin ``render`` each.
+"""The paper's tables: each declares ``requires`` and ``reads`` and has a pure ``compute``.
 
-The same code prints measured and published records. Tables 6 to 17 differ in size and suites
-alone, so they share a module; ``tables.differences`` holds any of them against the paper's.
+The same code prints measured and published records; ``render`` writes any table in one of
+``FORMATS``. Tables 2 and 4, and Tables 6 to 17, are instances of one class each.
+``tables.differences`` compares any table with the paper's.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pandas as pd
 from analysis.required import RequiredRun
 from analysis.schema.subset import Subset
 from spactor.errors import UserError
-from tables import breakdowns, table1, table2, table3, table4, table5
+from tables import breakdowns, score_tables, table1, table3, table5
 from tables.cells import Table
 from tables.rendering import FORMATS, render
 
@@ -47,17 +48,12 @@ class TableModule(Protocol):
         """The table, from records of one source and profile; what is missing is marked so."""
         ...
 
-    def render(self, table: Table, format: str = "text") -> str:
-        """The table as text in one of ``FORMATS``."""
-        ...
-
 
 _MODULES: tuple[TableModule, ...] = (
     table1,
-    table2,
     table3,
-    table4,
     table5,
+    *score_tables.TABLES,
     *breakdowns.TABLES.values(),
 )
 REGISTRY: Mapping[int, TableModule] = types.MappingProxyType(

@@ -1,7 +1,7 @@
 """Tables 6 to 17: every task of every suite, medians over runs.
 
-One frozen instance a table. A measured table has the paper's columns; where none of a suite's
-tasks was run but stand-ins were, it has theirs.
+A measured table has the paper's columns; a suite of which only stand-ins for the paper's tasks were
+run has columns for those instead.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ import pandas as pd
 from analysis import scores
 from analysis.required import RequiredRun
 from analysis.schema import quantities
+from analysis.schema.facts import (
+    SUITE_HEADINGS,
+    metric_label,
+    size_label,
+    step_label,
+    tau_label,
+)
 from analysis.schema.records import DIVERGED as DIVERGED_METRICS
-from analysis.schema.records import sole_profile
+from analysis.schema.records import REPORTED_SELECTION, sole_profile
 from analysis.schema.subset import Subset
+from tables import notes
 from tables.cells import (
     BLOCK_COLUMNS,
     DIVERGED,
@@ -27,45 +35,16 @@ from tables.cells import (
     Column,
     Row,
     Table,
-    notes_on_cells,
-    notes_on_missing,
 )
-from tables.rendering import render
-from tables.score_table import (
-    RULE,
-    SUITE_HEADINGS,
-    describe,
-    format_steps,
-    notes_on_collapse,
-    row_order,
-)
+from tables.score_tables import row_order
 
 LABEL_COLUMNS = (Column("size", "Size"), Column("tau", "τ"), Column("checkpoint", "Ckpt."))
-ROWS: Mapping[str, tuple[tuple[str, int], ...]] = {
-    "base": (
-        ("0", 500_000),
-        ("250K", 500_000),
-        ("120K", 500_000),
-        ("0", 1_000_000),
-        ("250K", 1_000_000),
-        ("120K", 1_000_000),
-    ),
-    "large": (("0", 500_000), ("120K", 500_000), ("0", 1_000_000), ("120K", 1_000_000)),
+CELLS: Mapping[str, tuple[tuple[str, int], ...]] = {
+    "base": tuple((tau, at) for at in (500_000, 1_000_000) for tau in ("0", "250K", "120K")),
+    "large": tuple((tau, at) for at in (500_000, 1_000_000) for tau in ("0", "120K")),
 }
+"""τ and checkpoint of the paper's rows, by size."""
 SUITE_TABLES = {"base": 2, "large": 4}
-METRIC_NAMES = {
-    "matthews_corrcoef": "Matthews correlation",
-    "pearson_corrcoef": "Pearson correlation",
-    "spearman_corrcoef": "Spearman correlation",
-    "accuracy_matched": "matched accuracy",
-    "accuracy_mismatched": "mismatched accuracy",
-    "f1": "F1",
-    "mean_3class_f1": "mean F1 of 3 classes",
-    "em": "exact match",
-    "rouge1": "ROUGE-1",
-    "rouge2": "ROUGE-2",
-    "rougeL": "ROUGE-L",
-}
 FIRST_MMLU_TASKS = 32
 """Tables 14 and 16 hold so many of MMLU's tasks, Tables 15 and 17 the others."""
 
@@ -78,8 +57,6 @@ class TaskColumn:
     task: str
     heading: str
     metrics: tuple[str, ...]
-    ours: bool = False
-    """Whether it stands in for the paper's tasks."""
 
 
 @dataclass(frozen=True)
@@ -102,24 +79,23 @@ class Breakdown:
 
     @property
     def DOC(self) -> str:
-        """What the table shows and claims, as a module's docstring says it."""
-        title = f"{self.title}, SPACTOR-{self.size.capitalize()}(τ)"
-        whole = SUITE_TABLES[self.size]
+        """What the table shows, and what the paper claims by it."""
         headings = ", ".join(SUITE_HEADINGS[suite] for suite in self.suites)
         return (
-            f"Table {self.NUMBER}: {title}.\n\n"
-            f"Claims: nothing of its own; the cells behind Table {whole}, {headings}.\n"
+            f"Table {self.NUMBER}: {self.title}, SPACTOR-{size_label(self.size)}(τ).\n\n"
+            f"Claims: nothing of its own; the cells behind Table {SUITE_TABLES[self.size]}, "
+            f"{headings}.\n"
         )
 
     @property
     def requires(self) -> tuple[RequiredRun, ...]:
         """Runs the table rests on."""
-        return tuple(RequiredRun(self.size, *row) for row in ROWS[self.size])
+        return tuple(RequiredRun(self.size, *cell) for cell in CELLS[self.size])
 
     @property
     def reads(self) -> Subset:
         """Records the table rests on."""
-        return Subset((DIVERGED_METRICS,), scores=RULE)
+        return Subset((DIVERGED_METRICS,), scores=REPORTED_SELECTION)
 
     @property
     def paper_columns(self) -> tuple[TaskColumn, ...]:
@@ -142,8 +118,8 @@ class Breakdown:
         records = records[records["size"] == self.size]
         lost = scores.diverged(records)
         own = records[records["suite"].isin(self.suites)]
-        found = scores.breakdown(own, RULE)
-        tasks, notes = self._columns(found)
+        found = scores.breakdown(own)
+        tasks, notes_on_columns = self._columns(found)
         numbers = {
             (row["tau"], int(row["checkpoint"]), row["suite"], row["task"], row["metric"]): row
             for row in found[found["checkpoint"].notna()].to_dict("records")
@@ -151,71 +127,71 @@ class Breakdown:
         columns = tuple(Column(f"{task.suite}/{task.task}", task.heading) for task in tasks)
         rows = tuple(
             Row(
-                (self.size.capitalize(), "∞" if tau == "inf" else tau, format_steps(checkpoint)),
+                (size_label(self.size), tau_label(tau), step_label(checkpoint)),
                 tuple(_cell(task, numbers, lost, tau, checkpoint) for task in tasks),
-                section=format_steps(checkpoint),
+                section=step_label(checkpoint),
             )
-            for tau, checkpoint in row_order(self.requires, {key[:2] for key in numbers})
+            for tau, checkpoint in row_order(CELLS[self.size], {key[:2] for key in numbers})
         )
-        runs, others = _runs(columns, rows)
-        notes = [*notes_on_cells(columns, rows), *notes, *others]
+        runs = {
+            (column.heading, " ".join(row.labels)): part.runs
+            for row in rows
+            for column, cell in zip(columns, row.cells, strict=True)
+            for part in cell.parts
+            if part.runs is not None
+        }
         return Table(
             number=self.NUMBER,
             source=source,
             profile=profile,
-            caption=f"Table {self.NUMBER} ({describe(source, profile)}). {self.title}, "
-            f"SPACTOR-{self.size.capitalize()}(τ), median over runs.{runs}",
+            caption=f"Table {self.NUMBER} ({notes.origin_label(source, profile)}). {self.title}, "
+            f"SPACTOR-{size_label(self.size)}(τ), median over runs."
+            f"{notes.runs_label(runs.values())}",
             label_columns=LABEL_COLUMNS,
             columns=columns,
             rows=rows,
             footnotes=(
-                *notes,
-                *notes_on_collapse(scores.collapsed(own, RULE)),
+                *notes.notes_on_cells(columns, rows),
+                *notes_on_columns,
+                *_notes_on_runs(runs),
+                *notes.notes_on_collapse(scores.collapsed(own)),
                 *_footnotes(source, tasks, rows),
             ),
             block_columns=BLOCK_COLUMNS,
         )
 
-    def render(self, table: Table, format: str = "text") -> str:
-        """The table as text in one of ``FORMATS``."""
-        return render(table, format)
-
     def _columns(self, found: pd.DataFrame) -> tuple[list[TaskColumn], list[str]]:
-        """The columns to print, and what to say about them."""
-        paper = self.paper_columns
+        """The columns to print, and footnotes on those that are not the paper's."""
         known = {(item.suite, item.task) for item in quantities.paper_tasks()}
         pairs = found[["suite", "task", "metric"]].drop_duplicates().itertuples(index=False)
         ran: dict[tuple[str, str], list[str]] = {}
         for suite, task, metric in pairs:
             ran.setdefault((suite, task), []).append(metric)
         columns: list[TaskColumn] = []
-        notes: list[str] = []
+        written: list[str] = []
         for suite in self.suites:
-            theirs = [column for column in paper if column.suite == suite]
+            theirs = [column for column in self.paper_columns if column.suite == suite]
             ours = [
-                TaskColumn(suite, task, task.replace("_", " "), _ordered(suite, task, of), True)
-                for (of_suite, task), of in ran.items()
+                TaskColumn(suite, task, task.replace("_", " "), _ordered(suite, task, metrics))
+                for (of_suite, task), metrics in ran.items()
                 if of_suite == suite and (suite, task) not in known
             ]
+            listed = ", ".join(column.heading for column in ours)
             heading = SUITE_HEADINGS[suite]
             if ours and not any((column.suite, column.task) in ran for column in theirs):
                 columns += ours
                 none = "the paper's task was not run"
                 if len(theirs) > 1:
                     none = f"none of the paper's {len(theirs)} tasks here was run"
-                notes.append(
+                written.append(
                     f"{heading}: {none} and has no column; instead, made from the embedded "
-                    f"corpus: {_listed(ours)}."
+                    f"corpus: {listed}."
                 )
             else:
                 columns += [*theirs, *ours]
                 if ours:
-                    notes.append(f"{heading}: beyond the paper's tasks: {_listed(ours)}.")
-        return columns, notes
-
-
-def _listed(columns: list[TaskColumn]) -> str:
-    return ", ".join(column.heading for column in columns)
+                    written.append(f"{heading}: beyond the paper's tasks: {listed}.")
+        return columns, written
 
 
 def _ordered(suite: str, task: str, found: list[str]) -> tuple[str, ...]:
@@ -235,11 +211,11 @@ def _cell(
         if row is None:
             parts.append(Cell(name=metric))
             continue
-        lost = pd.isna(row["median"])
+        illegible = pd.isna(row["median"])
         parts.append(
             Cell(
-                value=None if lost else float(row["median"]),
-                words=ILLEGIBLE if lost else "",
+                value=None if illegible else float(row["median"]),
+                words=ILLEGIBLE if illegible else "",
                 std=None if pd.isna(row["std"]) else float(row["std"]),
                 runs=None if pd.isna(row["runs"]) else int(row["runs"]),
                 decimals=int(row["decimals"]),
@@ -253,56 +229,42 @@ def _cell(
     return Cell(words=DIVERGED) if (tau, checkpoint, task.suite) in lost else MISSING
 
 
-def _runs(columns: tuple[Column, ...], rows: tuple[Row, ...]) -> tuple[str, list[str]]:
-    """How many runs, for the caption; and, where they differ, which cells have others."""
-    at = {
-        (column.heading, " ".join(row.labels)): part.runs
-        for row in rows
-        for column, cell in zip(columns, row.cells, strict=True)
-        for part in cell.parts
-        if part.runs is not None
-    }
-    counts = Counter(at.values())
-    if not counts:
-        return "", []
-    least, most = min(counts), max(counts)
-    span = str(least) if least == most else f"{least} to {most}"
-    caption = f" n = {span} {'run' if most == 1 else 'runs'}."
-    if least == most:
-        return caption, []
+def _notes_on_runs(runs: Mapping[tuple[str, str], int]) -> list[str]:
+    """The cells whose number of runs is not the usual one, by heading and row."""
+    counts = Counter(runs.values())
+    if len(counts) < 2:
+        return []
     usual = counts.most_common(1)[0][0]
     groups: dict[tuple[str, int], list[str]] = {}
-    for (heading, row), runs in at.items():
-        if runs != usual:
-            groups.setdefault((row, runs), []).append(heading)
-    others = [f"{row}, {', '.join(tasks)}: {runs}" for (row, runs), tasks in groups.items()]
-    return caption, [f"Runs per cell: {usual}, except {'; '.join(others)}."]
+    for (heading, row), count in runs.items():
+        if count != usual:
+            groups.setdefault((row, count), []).append(heading)
+    others = [f"{row}, {', '.join(tasks)}: {count}" for (row, count), tasks in groups.items()]
+    return [f"Runs per cell: {usual}, except {'; '.join(others)}."]
 
 
-def _footnotes(source: str, tasks: list[TaskColumn], rows: tuple[Row, ...]) -> tuple[str, ...]:
+def _footnotes(source: str, tasks: list[TaskColumn], rows: tuple[Row, ...]) -> list[str]:
     by_metrics: dict[tuple[str, ...], list[str]] = {}
     for task in tasks:
         by_metrics.setdefault(task.metrics, []).append(task.heading)
-    if len(by_metrics) == 1:
-        notes = [f"Every cell: {_metric_names(*by_metrics)}, in per cent."]
+    names = {metrics: " / ".join(map(metric_label, metrics)) for metrics in by_metrics}
+    if len(names) == 1:
+        written = [f"Every cell: {', '.join(names.values())}, in per cent."]
     else:
-        listed = [f"{', '.join(of)}: {_metric_names(m)}" for m, of in by_metrics.items()]
-        notes = [f"In per cent. {'; '.join(listed)}."]
+        listed = [f"{', '.join(of)}: {names[metrics]}" for metrics, of in by_metrics.items()]
+        written = [f"In per cent. {'; '.join(listed)}."]
     if source == "measured":
-        notes.append(
+        written.append(
             "Median over runs of what each scored at its selected fine-tuning step, "
-            f"{RULE} of its suite. Steps are on the paper's scale."
+            f"{REPORTED_SELECTION} of its suite. Steps are on the paper's scale."
         )
-    if any(cell.words == DIVERGED for row in rows for cell in row.cells):
-        notes.append(f"{DIVERGED}: a loss or a gradient of every run was not finite.")
-    notes += notes_on_missing(rows)
-    if any(part.words for row in rows for cell in row.cells for part in cell.parts):
-        notes.append(f"{ILLEGIBLE}: the paper prints a number that its text has lost.")
-    return tuple(notes)
-
-
-def _metric_names(metrics: tuple[str, ...]) -> str:
-    return " / ".join(METRIC_NAMES.get(metric, metric.replace("_", " ")) for metric in metrics)
+    cells = [cell for row in rows for cell in row.cells]
+    if any(cell.words == DIVERGED for cell in cells):
+        written.append(f"{DIVERGED}: a loss or a gradient of every run was not finite.")
+    written += notes.notes_on_missing(rows)
+    if any(part.words for cell in cells for part in cell.parts):
+        written.append(f"{ILLEGIBLE}: the paper prints a number that its text has lost.")
+    return written
 
 
 _SUITES: tuple[tuple[dict[str, int], tuple[str, ...], str, slice], ...] = (

@@ -7,7 +7,7 @@ Rounding: the float that is nearest to the number is rounded correctly to the wa
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
@@ -210,40 +210,3 @@ def rounded(value: float, decimals: int, style: Style = "plain") -> str:
     if not any(digit in "123456789" for digit in text):
         return text.removeprefix("-")
     return f"+{text}" if style == "signed" and value > 0 else text
-
-
-def notes_on_missing(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The footnote that explains "not run", where a cell or a part of one says it."""
-    if any(part.missing for row in rows for cell in row.cells for part in cell.numbers):
-        return (f"{NOT_RUN}: the records hold no such number.",)
-    return ()
-
-
-def notes_on_cells(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
-    """A footnote for every different note, naming the cells it stands for.
-
-    >>> columns = (Column("a", "A"), Column("b", "B"))
-    >>> notes_on_cells(columns, [Row(("0", "1M"), (Cell(1.0, note="odd"), MISSING))])
-    ('A: odd.',)
-    """
-    places: dict[str, list[tuple[int, int]]] = {}
-    for at, row in enumerate(rows):
-        for position, cell in enumerate(row.cells):
-            for note in dict.fromkeys(one.note for one in (cell, *cell.parts) if one.note):
-                places.setdefault(note, []).append((at, position))
-    written = []
-    for note, cells in places.items():
-        of_rows = list(dict.fromkeys(at for at, _ in cells))
-        of_columns = list(dict.fromkeys(position for _, position in cells))
-        whole = len(cells) == len(of_rows) * len(of_columns)
-        groups = [(of_columns, of_rows)] if whole else [([at[1]], [at[0]]) for at in cells]
-        named = []
-        for in_columns, in_rows in groups:
-            name = ", ".join(columns[position].heading for position in in_columns)
-            if len(in_columns) == len(columns) > 1:
-                name = "All columns"
-            if len(in_rows) < len(rows):
-                name += " of " + ", ".join(" ".join(rows[at].labels) for at in in_rows)
-            named.append(name)
-        written.append(f"{'; '.join(named)}: {note.rstrip('.')}.")
-    return tuple(written)

@@ -15,12 +15,12 @@ import pandas as pd
 import tables
 from analysis import diff
 from analysis.schema import published
+from analysis.schema.facts import metric_label
 from analysis.schema.records import sole_profile
 from analysis.statistics import ALPHA
 from spactor.errors import UserError
-from tables.breakdowns import METRIC_NAMES
 from tables.cells import DIVERGED, ILLEGIBLE, MISSING, Cell, Column, Row, Style, Table, rounded
-from tables.score_table import describe
+from tables.notes import origin_label
 
 CELL = Column("cell", "Cell", words=True)
 COLUMNS = (
@@ -110,7 +110,7 @@ def compute(number: int, records: pd.DataFrame) -> Table:
         number=number,
         source=source,
         profile=profile,
-        caption=f"Table {number}, ours ({describe(source, profile)}) beside published. "
+        caption=f"Table {number}, ours ({origin_label(source, profile)}) beside published. "
         f"{len(compared)} numbers: {tally}.",
         label_columns=(*paper.label_columns, CELL),
         columns=COLUMNS,
@@ -149,7 +149,7 @@ def numbers(table: Table) -> Iterator[tuple[Place, Cell]]:
 
 
 def _name(part: Cell) -> str:
-    return METRIC_NAMES.get(part.name, part.name.replace("_", " "))
+    return metric_label(part.name)
 
 
 def _pair(ours: Cell | None, theirs: Cell) -> diff.Pair:

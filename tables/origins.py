@@ -15,12 +15,12 @@ import pandas as pd
 
 import tables
 from analysis import compiled, scores
-from analysis.schema.facts import SIZES
+from analysis.schema.facts import BASELINE_TAU, SIZES, step_label
 from analysis.schema.published.lines import line_of
 from analysis.schema.quantities import DIVIDED_TASKS, SUITE_AVERAGE
-from analysis.schema.records import SELECTIONS, sole_profile
+from analysis.schema.records import REPORTED_SELECTION, SELECTIONS, sole_profile
+from tables.notes import origin_label
 from tables.places import Place, find, setting_records, shown_records, size_of
-from tables.score_table import RULE, describe, format_steps
 
 Provenance = Sequence[Mapping[str, Any]]
 
@@ -29,7 +29,7 @@ _RULES = {
     "equals",
     SELECTIONS[1]: "per run, the last fine-tuning step",
 }
-HOW_SELECTED = f"selection: {RULE}: {_RULES[RULE]}"
+HOW_SELECTED = f"selection: {REPORTED_SELECTION}: {_RULES[REPORTED_SELECTION]}"
 """Which of a run's fine-tuning steps its score is of."""
 
 
@@ -89,7 +89,7 @@ def scored_runs(
     own = records[(records["size"] == size) & (records["suite"] == suite) & (records["task"] != "")]
     if own.empty:
         return {}
-    chosen = scores.select(own, RULE)
+    chosen = scores.select(own, REPORTED_SELECTION)
     keys = ["tau", "checkpoint", "seed", "finetune_seed"]
     steps: dict[tuple[Any, ...], set[int]] = {}
     for *of, step in own[[*keys, "step"]].itertuples(index=False, name=None):
@@ -105,7 +105,7 @@ def scored_runs(
         key = (row.tau, row.checkpoint, row.seed, row.finetune_seed)
         rows.setdefault(key, []).append(row)
     found: dict[tuple[str, int], list[ScoredRun]] = {}
-    for run in _tuples(scores.suite_scores(chosen, RULE).sort_values(keys)):
+    for run in _tuples(scores.suite_scores(chosen, REPORTED_SELECTION).sort_values(keys)):
         key = (run.tau, run.checkpoint, run.seed, run.finetune_seed)
         same = rows[key]
         one = ScoredRun(
@@ -151,7 +151,7 @@ def trace(place: Place, records: pd.DataFrame, provenance: Provenance = ()) -> O
     return Origin(
         title=place.title,
         printed=f"{place.cell.text()}{bold}",
-        source=describe(source, profile),
+        source=origin_label(source, profile),
         lines=tuple(tell(place, records, provenance)),
     )
 
@@ -229,7 +229,7 @@ def _score(place: Place, records: pd.DataFrame, provenance: Provenance) -> Itera
     if not runs:
         yield (
             f"  not run: the records hold no score of {place.suite} for {place.size}, "
-            f"τ = {place.tau}, {format_steps(place.checkpoint)}"
+            f"τ = {place.tau}, {step_label(place.checkpoint)}"
         )
         return
     yield from _how_scored(place, runs)
@@ -263,15 +263,15 @@ def _how_scored(place: Place, runs: Sequence[ScoredRun]) -> Iterable[str]:
 
 
 def _why_bold(place: Place, records: pd.DataFrame) -> Iterable[str]:
-    if place.tau == scores.BASELINE_TAU:
+    if place.tau == BASELINE_TAU:
         return
-    summary = scores.summary(_of(records, place.size), RULE)
+    summary = scores.summary(_of(records, place.size), REPORTED_SELECTION)
     summary = summary[(summary["suite"] == place.suite) & _at(summary, place)]
     means = dict(zip(summary["tau"], summary["mean"], strict=True))
-    if scores.BASELINE_TAU not in means:
+    if BASELINE_TAU not in means:
         yield "not bold: there is no τ = 0 to compare with"
         return
-    ours, baseline = means[place.tau], means[scores.BASELINE_TAU]
+    ours, baseline = means[place.tau], means[BASELINE_TAU]
     sign = ">" if ours > baseline else "not >"
     yield (
         f"{'bold' if place.cell.bold else 'not bold'}: {ours:.4f} {sign} {baseline:.4f} of τ = 0, "
@@ -285,12 +285,12 @@ def _relative_flops(place: Place, records: pd.DataFrame) -> Iterable[str]:
     ]
     for tau, checkpoint in (
         (place.tau, place.checkpoint),
-        (scores.BASELINE_TAU, scores.FLOPS_UNIT_CHECKPOINT),
+        (BASELINE_TAU, scores.FLOPS_UNIT_CHECKPOINT),
     ):
         found = printed[
             (printed["tau"] == tau) & printed["checkpoint"].eq(checkpoint).fillna(False)
         ]
-        at = f"τ = {tau}, {format_steps(checkpoint)}"
+        at = f"τ = {tau}, {step_label(checkpoint)}"
         if found.empty:
             yield f"  not run: the records hold no pre-training FLOPs of {at}"
         else:
@@ -311,7 +311,7 @@ def _stage(place: Place, records: pd.DataFrame, provenance: Provenance) -> Itera
     for stage in dict.fromkeys((place.stage, "span_corruption")):
         rows = own[own["metric"] == f"timing/seqs_per_second/{stage}"]
         if stage == "span_corruption":
-            rows = rows[rows["tau"].isin([scores.BASELINE_TAU, ""])]
+            rows = rows[rows["tau"].isin([BASELINE_TAU, ""])]
         rows = rows.drop_duplicates(["seed", "node", "step", "value"])
         if rows.empty:
             yield f"  not run: the records hold no timing of {stage}"

@@ -4,8 +4,7 @@ Claims: seven datasets of GLUE, eight of SuperGLUE, one each of SQuAD and CNN/Da
 Rainbow and six in FLAN.
 
 Measured: the tasks that the records hold scores of, counted and named. MMLU and BBH are what FLAN
-is evaluated on (Section 3.1). Where the data come from is no measurement, so that column is the
-paper's alone.
+is evaluated on (Section 3.1). References are not measured, so that column is the paper's alone.
 """
 
 from __future__ import annotations
@@ -13,12 +12,11 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.required import RequiredRun
-from analysis.schema.facts import FLAN_SUITES
-from analysis.schema.records import sole_profile
+from analysis.schema.facts import FLAN_SUITES, SUITE_HEADINGS, SUITE_NAMES
+from analysis.schema.records import REPORTED_SELECTION, sole_profile
 from analysis.schema.subset import Subset
-from tables.cells import MISSING, Cell, Column, Row, Table, notes_on_cells, notes_on_missing
-from tables.rendering import render
-from tables.score_table import RULE, SUITE_HEADINGS, describe
+from tables.cells import MISSING, Cell, Column, Row, Table
+from tables.notes import notes_on_cells, notes_on_missing, origin_label
 
 NUMBER = 1
 DOC = __doc__
@@ -27,12 +25,12 @@ DESCRIPTION = Column("description", "Description", words=True, compared=False)
 DATASETS = Column("datasets", "No. Datasets")
 REFERENCE = Column("reference", "Reference", words=True, compared=False)
 BENCHMARKS = ("glue", "superglue", "squad", "cnndm", "rainbow", "flan")
-HEADINGS = {**SUITE_HEADINGS, "cnndm": "CNN/DailyMail", "flan": "FLAN"}
+HEADINGS = {**SUITE_NAMES, "flan": "FLAN"}
 MOST_NAMES = 8
 """More tasks than this are counted in the description, not named."""
 
 requires: tuple[RequiredRun, ...] = (RequiredRun("base", "0", 500_000),)
-reads = Subset(("benchmark/",), scores=RULE)
+reads = Subset(("benchmark/",), scores=REPORTED_SELECTION)
 
 
 def compute(records: pd.DataFrame) -> Table:
@@ -57,7 +55,7 @@ def compute(records: pd.DataFrame) -> Table:
         number=NUMBER,
         source=source,
         profile=profile,
-        caption=f"Table 1 ({describe(source, profile)}). Benchmarks for fine-tuning.",
+        caption=f"Table 1 ({origin_label(source, profile)}). Benchmarks for fine-tuning.",
         label_columns=LABEL_COLUMNS,
         columns=columns,
         rows=tuple(rows),
@@ -93,4 +91,4 @@ def _measured(scored: pd.DataFrame, name: str) -> Row:
     return Row((HEADINGS[name],), (Cell(words=described), number))
 
 
-__all__ = ["DOC", "NUMBER", "compute", "reads", "render", "requires"]
+__all__ = ["DOC", "NUMBER", "compute", "reads", "requires"]

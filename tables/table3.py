@@ -20,15 +20,13 @@ import pandas as pd
 from analysis import compiled
 from analysis.required import RequiredRun
 from analysis.schema import published
-from analysis.schema.facts import SIZES
+from analysis.schema.facts import BASELINE_TAU, SIZES, size_label
 from analysis.schema.published import RELATIVE_SPEED
 from analysis.schema.records import sole_profile
 from analysis.schema.subset import Subset
-from analysis.scores import BASELINE_TAU
 from spactor.config import Stage
-from tables.cells import MISSING, Cell, Column, Row, Statistic, Table, notes_on_missing
-from tables.rendering import render
-from tables.score_table import describe
+from tables.cells import MISSING, Cell, Column, Row, Statistic, Table
+from tables.notes import notes_on_missing, origin_label
 
 NUMBER = 3
 DOC = __doc__
@@ -72,7 +70,7 @@ def compute(records: pd.DataFrame) -> Table:
             }
         else:
             speeds, note = _relative_speeds(own)
-            notes += [f"{size.capitalize()}: {note}"] if note else []
+            notes += [f"{size_label(size)}: {note}"] if note else []
         flops = {stage: _sole(own, f"cost/step_flops/{stage}", "exact") for stage, _ in EXPERIMENTS}
         baseline = flops["span_corruption"].value
         for stage, experiment in EXPERIMENTS:
@@ -84,12 +82,13 @@ def compute(records: pd.DataFrame) -> Table:
                 else MISSING
             )
             cells = (speeds[stage], _gigaflops(count), ratio)[: len(columns)]
-            rows.append(Row((size.capitalize(), experiment), cells, section=size))
+            rows.append(Row((size_label(size), experiment), cells, section=size))
     table = Table(
         number=NUMBER,
         source=source,
         profile=profile,
-        caption=f"Table 3 ({describe(source, profile)}). Cost of the first stage and the baseline.",
+        caption=f"Table 3 ({origin_label(source, profile)}). "
+        "Cost of the first stage and the baseline.",
         label_columns=LABEL_COLUMNS,
         columns=columns,
         rows=tuple(rows),
@@ -100,7 +99,7 @@ def compute(records: pd.DataFrame) -> Table:
 
 def _beside_compiled(table: Table) -> Table:
     """The same table with two columns more for each variant that is compiled."""
-    kept = compiled.load()
+    programs = compiled.load()
     columns = list(table.columns)
     rows = list(table.rows)
     stages = {experiment: stage for stage, experiment in EXPERIMENTS}
@@ -111,7 +110,7 @@ def _beside_compiled(table: Table) -> Table:
         for position, row in enumerate(rows):
             size, stage = row.labels[0].casefold(), stages[row.labels[1]]
             flops = [
-                kept[program].cost.flops if program in kept else None
+                programs[program].cost.flops if program in programs else None
                 for program in (
                     compiled.Program(size=size, stage=stage, variant=variant),
                     compiled.Program(size=size, stage="span_corruption", variant=variant),
@@ -198,4 +197,4 @@ def _footnotes(source: str, notes: list[str], rows: list[Row]) -> tuple[str, ...
     return (*written, *notes_on_missing(rows))
 
 
-__all__ = ["DOC", "NUMBER", "compute", "reads", "render", "requires"]
+__all__ = ["DOC", "NUMBER", "compute", "reads", "requires"]

@@ -12,17 +12,16 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.required import RequiredRun
-from analysis.schema.facts import SIZES
+from analysis.schema.facts import SIZES, size_label
 from analysis.schema.records import sole_profile
 from analysis.schema.subset import Subset
-from tables.cells import MISSING, Cell, Column, Row, Style, Table, notes_on_cells
-from tables.rendering import render
-from tables.score_table import describe
+from tables.cells import MISSING, Cell, Column, Row, Style, Table
+from tables.notes import notes_on_cells, origin_label
 
 NUMBER = 5
 DOC = __doc__
 LABEL_COLUMNS = (Column("parameter", "Parameter"),)
-COLUMNS = tuple(Column(size, f"T5-{size.capitalize()}") for size in SIZES)
+COLUMNS = tuple(Column(size, f"T5-{size_label(size)}") for size in SIZES)
 
 requires: tuple[RequiredRun, ...] = ()
 """None: settings are known before anything runs."""
@@ -96,7 +95,8 @@ def compute(records: pd.DataFrame) -> Table:
         number=NUMBER,
         source=source,
         profile=profile,
-        caption=f"Table 5 ({describe(source, profile)}). Architecture and pre-training settings.",
+        caption=f"Table 5 ({origin_label(source, profile)}). "
+        "Architecture and pre-training settings.",
         label_columns=LABEL_COLUMNS,
         columns=COLUMNS,
         rows=rows,
@@ -128,4 +128,4 @@ def _cell(parameter: Parameter, size: str, found: dict[tuple[str, str], dict]) -
     return Cell(parts=tuple(parts), pattern=parameter.pattern)
 
 
-__all__ = ["DOC", "NUMBER", "compute", "reads", "render", "requires"]
+__all__ = ["DOC", "NUMBER", "compute", "reads", "requires"]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from analysis.schema import quantities
-from analysis.schema.facts import step_label
+from analysis.schema.facts import SUITE_HEADINGS, step_label
 from analysis.schema.published import RELATIVE_FLOPS
 from analysis.schema.quantities import SUITE_AVERAGE
 from spactor.errors import UserError
@@ -21,15 +21,7 @@ VERDICTS: tuple[Verdict, ...] = ("agrees", "explained", "disagrees", "open")
 """``explained``: not equal, but no more apart than the way both were made lets one expect.
 ``open``: what is printed does not decide it."""
 
-SUITE_NAMES = {
-    "glue": "GLUE",
-    "superglue": "SuperGLUE",
-    "squad": "SQuAD",
-    "cnndm": "CNNDM",
-    "rainbow": "Rainbow",
-    "mmlu": "MMLU",
-    "bbh": "BBH",
-}
+SUITE_NAMES = SUITE_HEADINGS
 
 
 @dataclass(frozen=True)

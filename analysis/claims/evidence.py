@@ -13,16 +13,14 @@ import pandas as pd
 
 from analysis import scores
 from analysis.schema import published
-from analysis.schema.facts import SUITES
+from analysis.schema.facts import SUITE_SHORT_NAMES
 from analysis.schema.records import sole_profile
 from analysis.statistics import Sample
 from spactor.config import CorruptionConfig, ModelConfig, PretrainConfig
 
 HALF, FULL = 500_000, 1_000_000
 """The two checkpoints of Tables 2 and 4, in pre-training steps."""
-SUITE_NAMES = dict(
-    zip(SUITES, ("GLUE", "SuperGLUE", "SQuAD", "CNN/DM", "Rainbow", "MMLU", "BBH"), strict=True)
-)
+SUITE_NAMES = SUITE_SHORT_NAMES
 STUDY_MODEL = ("base", "inf", 250_000)
 STUDY_SUITES = ("superglue", "squad")
 """Appendix A.1 chose its settings on these scores of this model."""

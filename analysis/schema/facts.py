@@ -1,4 +1,4 @@
-"""Facts that records, tables, figures and experiments share: steps, τ, sizes and suites.
+"""Facts that records, tables, figures, claims and experiments share, with the labels they print.
 
 Steps are written as the paper counts them, a million to a pre-training.
 """
@@ -6,6 +6,7 @@ Steps are written as the paper counts them, a million to a pre-training.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spactor.errors import UserError
@@ -13,26 +14,90 @@ from spactor.errors import UserError
 PAPER_STEPS = 1_000_000
 """Pre-training steps of the paper (Section 3), the scale on which every profile writes steps."""
 SIZES = ("base", "large")
-SUITES = ("glue", "superglue", "squad", "cnndm", "rainbow", "mmlu", "bbh")
-"""The columns of Tables 2 and 4, in print order."""
-FLAN_SUITES = ("mmlu", "bbh")
-"""Suites the paper fine-tunes as FLAN does, with settings of their own (Appendix A.2)."""
 TAUS = ("0", "60K", "120K", "250K", "inf")
+BASELINE_TAU = "0"
+"""τ of T5 itself: no step is trained on the hybrid objective."""
 CHECKPOINTS = (500_000, 1_000_000)
 """Pre-training steps, on the paper's scale, at which Tables 2 and 4 score a model."""
+SUITE_NAMES: Mapping[str, str] = {
+    "glue": "GLUE",
+    "superglue": "SuperGLUE",
+    "squad": "SQuAD",
+    "cnndm": "CNN/DailyMail",
+    "rainbow": "Rainbow",
+    "mmlu": "MMLU",
+    "bbh": "BBH",
+}
+"""The suites, in the order of the columns of Tables 2 and 4, as figures and Table 1 name them."""
+SUITES = tuple(SUITE_NAMES)
+SUITE_HEADINGS: Mapping[str, str] = {**SUITE_NAMES, "cnndm": "CNNDM"}
+"""As the paper heads the columns of Tables 2 and 4."""
+SUITE_SHORT_NAMES: Mapping[str, str] = {**SUITE_NAMES, "cnndm": "CNN/DM"}
+"""As claims name them in sentences."""
+FLAN_SUITES = ("mmlu", "bbh")
+"""Suites the paper fine-tunes as FLAN does, with settings of their own (Appendix A.2)."""
+METRIC_NAMES: Mapping[str, str] = {
+    "matthews_corrcoef": "Matthews correlation",
+    "pearson_corrcoef": "Pearson correlation",
+    "spearman_corrcoef": "Spearman correlation",
+    "accuracy_matched": "matched accuracy",
+    "accuracy_mismatched": "mismatched accuracy",
+    "f1": "F1",
+    "mean_3class_f1": "mean F1 of 3 classes",
+    "em": "exact match",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+}
+"""Metrics of tasks whose printed name is not that of the records."""
 
 
-def step_label(paper_steps: int) -> str:
+def metric_label(metric: str) -> str:
+    """The printed name of a task's metric.
+
+    >>> metric_label("em"), metric_label("my_own")
+    ('exact match', 'my own')
+    """
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
+
+
+def step_label(steps: int) -> str:
     """Steps as the paper prints them.
 
-    >>> step_label(0), step_label(60_000), step_label(1_000_000)
-    ('0', '60K', '1M')
+    >>> [step_label(steps) for steps in (0, 64, 1_500, 60_000, 1_000_000)]
+    ['0', '64', '1500', '60K', '1M']
     """
-    if paper_steps == PAPER_STEPS:
-        return "1M"
-    if paper_steps % 1000:
-        raise ValueError(f"{paper_steps} is no whole number of thousands")
-    return f"{paper_steps // 1000}K" if paper_steps else "0"
+    for unit, name in ((1_000_000, "M"), (1_000, "K")):
+        if steps >= unit and steps % unit == 0:
+            return f"{steps // unit}{name}"
+    return str(steps)
+
+
+def size_label(size: str) -> str:
+    """The printed name of a size.
+
+    >>> size_label("base")
+    'Base'
+    """
+    return size.capitalize()
+
+
+def tau_label(tau: str) -> str:
+    """A τ as tables print it.
+
+    >>> tau_label("60K"), tau_label("inf")
+    ('60K', '∞')
+    """
+    return tau.replace("inf", "∞")
+
+
+def model_label(tau: str) -> str:
+    """The printed name of the model of a τ, as legends have it.
+
+    >>> model_label("0"), model_label("250K"), model_label("inf")
+    ('baseline (τ = 0)', 'SPACTOR(250K)', 'SPACTOR(∞)')
+    """
+    return "baseline (τ = 0)" if tau == BASELINE_TAU else f"SPACTOR({tau_label(tau)})"
 
 
 def thousands(text: object) -> int | None:

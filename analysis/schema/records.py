@@ -52,6 +52,8 @@ from spactor.errors import UserError
 
 SOURCES = ("measured", "published")
 SELECTIONS = ("best_average", "last")
+REPORTED_SELECTION = SELECTIONS[0]
+"""The rule of the scores that tables and figures print."""
 EXAMPLE = "example/"
 """How the metrics of a worked example begin."""
 DIVERGED = "diverged/"

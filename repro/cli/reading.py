@@ -47,7 +47,7 @@ def table(
         computed = differences.compute(number, frame)
     else:
         computed = module.compute(frame)
-    print(module.render(computed, format).rstrip("\n"))
+    print(tables.render(computed, format).rstrip("\n"))
 
 
 @app.command()
@@ -70,7 +70,7 @@ def figure(
             "in Figures 2 and 5: leave --from out, or name a file"
         )
     ours = measured(source, profile, runs, module.reads)
-    for path in module.render(module.compute(ours.records), ours.output / "figures"):
+    for path in figures.render(name, ours.records, ours.output / "figures"):
         print(path)
 
 

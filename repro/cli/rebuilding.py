@@ -71,10 +71,7 @@ def _draw(numbers: Sequence[str], frame: pd.DataFrame, folder: Path) -> dict[str
     """The files of each figure, in another process than the one that has the records."""
     import figures
 
-    modules = {number: figures.get(number) for number in numbers}
-    return {
-        number: module.render(module.compute(frame), folder) for number, module in modules.items()
-    }
+    return {number: figures.render(number, frame, folder) for number in numbers}
 
 
 def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
@@ -84,10 +81,7 @@ def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
 
     for number, table in outcomes.tables.items():
         for format in tables.FORMATS:
-            yield (
-                f"tables/table{number}.{ENDINGS[format]}",
-                tables.get(number).render(table, format),
-            )
+            yield f"tables/table{number}.{ENDINGS[format]}", tables.render(table, format)
     yield "trend.txt", outcomes.trend.text()
     yield "savings.txt", outcomes.savings.text()
     yield "power.txt", power_text(profile, outcomes.records)

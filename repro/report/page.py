@@ -20,11 +20,11 @@ from analysis import claims, diff, power, trend
 from analysis.claims import Verdict, showing
 from analysis.claims.evidence import describe
 from analysis.schema import published
+from analysis.schema.facts import SUITE_HEADINGS
 from repro.report import choices, drawings, numbers, tree, tree_map
 from repro.report.outcomes import Outcomes
 from repro.report.traces import Traces
 from spactor import files
-from tables.score_table import SUITE_HEADINGS
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _VERDICT_CLASSES = {
@@ -167,7 +167,7 @@ def _hash(text: str) -> str:
 
 
 def _drawing(number: str, svg: bytes) -> Drawing:
-    shows, _, rest = (figures.REGISTRY[number].__doc__ or "").strip().partition("\n\n")
+    shows, _, rest = (figures.get(number).DOC or "").strip().partition("\n\n")
     claimed = rest.partition("\n\n")[0].replace("``", "")
     shows = " ".join(shows.split())
     return Drawing(

@@ -8,7 +8,7 @@ from analysis.schema import published
 
 def main() -> None:
     made = [
-        module.render(module.compute(published.load(number)), format)
+        tables.render(module.compute(published.load(number)), format)
         for number, module in tables.REGISTRY.items()
         for format in tables.FORMATS
     ]

@@ -297,7 +297,7 @@ def test_a_table_from_a_file_loads_nothing_slow(tmp_path):
 import tables
 from analysis.schema import records
 table = tables.get(2)
-print(table.render(table.compute(records.read({str(tmp_path / "m.parquet")!r}))))
+print(tables.render(table.compute(records.read({str(tmp_path / "m.parquet")!r}))))
 for slow in ("matplotlib", "statsmodels", "scipy"):
     assert slow not in sys.modules, slow
 """

@@ -24,7 +24,7 @@ def typed(number):
 
 def printed(number, format):
     table = tables.get(number).compute(published.load(number))
-    return READERS[format](tables.get(number).render(table, format), table)
+    return READERS[format](tables.render(table, format), table)
 
 
 def plain(cells):

@@ -16,7 +16,7 @@ from analysis.schema.published.lines import line_of
 from spactor.errors import UserError
 from tables import origins, places
 
-ROOT = Path(published.__file__).parents[2]
+ROOT = Path(published.__file__).parents[3]
 
 
 def node_of(row):

@@ -1,0 +1,232 @@
+"""Figures 2 and 5: score against pre-training FLOPs, one panel per suite.
+
+A row of panels is Base as measured; the row under it is the paper's, from Table 2, with axes of its
+own, since the two need not be comparable. Where Large was run, which the paper's figures leave out,
+two rows of Large follow, the paper's from Table 4. Bars are standard deviations over runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.required import RequiredRun
+from analysis.schema import published
+from analysis.schema.facts import CHECKPOINTS, SUITE_NAMES, TAUS, model_label, size_label
+from analysis.schema.records import sole_profile
+from analysis.schema.subset import Subset
+from analysis.scores import SUMMARY_READS, relative_flops, summary
+from figures import drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE = "base"
+"""Of the paper's figures."""
+TABLES = {SIZE: 2, "large": 4}
+"""The table that holds a size's published points."""
+_LEGEND_COLUMNS = {1: 2, 2: 3, 3: 5, 4: 5}
+"""Entries of the legend that fit side by side, by panels in a row."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A checkpoint's cost and score; ``std`` is None of one run."""
+
+    flops: float
+    mean: float
+    std: float | None
+
+
+Line = tuple[str, tuple[Point, ...]]
+"""A τ and its points, by FLOPs."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One suite at one size.
+
+    Attributes:
+      size, suite: their names.
+      lines: of the records given; none where they have no such suite.
+      published: of the paper, beside measured records; empty where the records are the paper's.
+    """
+
+    size: str
+    suite: str
+    lines: tuple[Line, ...]
+    published: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A figure's numbers.
+
+    Attributes:
+      source, profile: of the records.
+      panels: one per suite, in print order, Base before Large.
+      runs: numbers of runs that the means are over.
+    """
+
+    source: str
+    profile: str
+    panels: tuple[Panel, ...]
+    runs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CostFigure:
+    """A figure of suite scores against pre-training FLOPs.
+
+    Attributes:
+      NUMBER: as in the paper.
+      suites: a panel each, in print order.
+      DOC: what the figure shows, and what the paper claims by it.
+    """
+
+    NUMBER: str
+    suites: tuple[str, ...]
+    DOC: str
+
+    @property
+    def requires(self) -> tuple[RequiredRun, ...]:
+        """Runs the figure rests on."""
+        return tuple(
+            RequiredRun(SIZE, tau, checkpoint)
+            for tau in ("0", "120K", "250K")
+            for checkpoint in CHECKPOINTS
+        )
+
+    @property
+    def reads(self) -> Subset:
+        """Records the figure rests on."""
+        return SUMMARY_READS
+
+    def compute(self, records: pd.DataFrame) -> Result:
+        """The points from records of one source and profile.
+
+        Raises:
+          UserError: the records mix profiles, or a run's scores are incomplete.
+        """
+        source, profile = sole_profile(records) or ("", "")
+        panels: list[Panel] = []
+        runs: set[int] = set()
+        for size, table in TABLES.items():
+            points = _points(records, size)
+            own = points[points["suite"].isin(self.suites)]
+            if own.empty and size != SIZE:
+                continue
+            runs |= {int(n) for n in own["runs"].dropna()}
+            paper = points.iloc[:0]
+            if source != "published":
+                paper = _points(published.load(table), size)
+            panels += [
+                Panel(size, suite, _lines(points, suite), _lines(paper, suite))
+                for suite in self.suites
+            ]
+        return Result(source, profile, tuple(panels), tuple(sorted(runs)))
+
+    def draw(self, result: Result) -> Figure:
+        """The figure; a panel reads "not run" where the records hold nothing for it."""
+        rows: list[list[tuple[str, tuple[Line, ...]]]] = []
+        sizes = dict.fromkeys(panel.size for panel in result.panels)
+        for size in sizes:
+            own = [panel for panel in result.panels if panel.size == size]
+            of = f", {size_label(size)}" if len(sizes) > 1 else ""
+            rows.append([(SUITE_NAMES[panel.suite] + of, panel.lines) for panel in own])
+            if any(panel.published for panel in own):
+                of += " · published"
+                rows.append([(SUITE_NAMES[panel.suite] + of, panel.published) for panel in own])
+        title = (
+            f"Figure {self.NUMBER} · score against pre-training FLOPs\n"
+            f"{' and '.join(map(size_label, sizes))} · "
+            f"{drawing.origin_label(result.source, result.profile)}"
+            f"{drawing.count_label('n = ', result.runs)}"
+        )
+        columns = len(rows[0])
+        with drawing.settings():
+            figure, axes = drawing.new_figure(columns * len(rows), title, columns)
+            handles: dict[str, Any] = {}
+            for (name, lines), at in zip(itertools.chain(*rows), axes, strict=True):
+                _draw_panel(at, name, lines, handles)
+            order = [tau for tau in TAUS if tau in handles]
+            figure.legend(
+                [handles[tau] for tau in order],
+                list(map(model_label, order)),
+                loc="outside lower center",
+                ncols=min(len(order), _LEGEND_COLUMNS[columns]) or 1,
+            )
+        return figure
+
+
+def _points(records: pd.DataFrame, size: str) -> pd.DataFrame:
+    records = records[records["size"] == size]
+    flops = relative_flops(records)[["tau", "checkpoint", "value"]]
+    points = summary(records).merge(flops, on=["tau", "checkpoint"])
+    return points.sort_values("value")
+
+
+def _lines(points: pd.DataFrame, suite: str) -> tuple[Line, ...]:
+    own = points[points["suite"] == suite]
+    return tuple(
+        (tau, tuple(_point(row) for row in own[own["tau"] == tau].to_dict("records")))
+        for tau in TAUS
+        if (own["tau"] == tau).any()
+    )
+
+
+def _point(row: Mapping[Any, Any]) -> Point:
+    std = row["std"]
+    return Point(float(row["value"]), float(row["mean"]), None if pd.isna(std) else float(std))
+
+
+def _draw_panel(at: Axes, name: str, lines: tuple[Line, ...], handles: dict[str, Any]) -> None:
+    at.set_title(name)
+    if not lines:
+        drawing.mark_not_run(at, "no scores with costs in the records")
+        return
+    for tau, points in lines:
+        # Nothing is drawn where one run has no spread: a bar of zero would be a claim.
+        bars = [point.std if point.std is not None else float("nan") for point in points]
+        handles[tau] = at.errorbar(
+            [point.flops for point in points],
+            [point.mean for point in points],
+            yerr=None if all(point.std is None for point in points) else bars,
+            capsize=2.5,
+            linewidth=1.3,
+            elinewidth=0.8,
+            markersize=5,
+            **drawing.TAU_STYLES[tau].options(),
+        )
+    at.set_xlabel("pre-training FLOPs (baseline at 500K = 1)")
+    at.set_ylabel("suite score (0–100)")
+    at.margins(x=0.08, y=0.14)
+
+
+FIGURES = (
+    CostFigure(
+        NUMBER="2",
+        suites=("superglue", "squad", "cnndm"),
+        DOC="""Figure 2: score against pre-training FLOPs on SuperGLUE, SQuAD and
+CNN/DailyMail, Base.
+
+Claims: SPACTOR(τ) reaches the baseline's final score at about 40 % fewer FLOPs, and scores above it
+over most of the range of budgets.
+""",
+    ),
+    CostFigure(
+        NUMBER="5",
+        suites=("glue", "rainbow", "bbh", "mmlu"),
+        DOC="""Figure 5: score against pre-training FLOPs on GLUE, Rainbow, BBH and
+MMLU, Base (Appendix C).
+
+Claims: substantial savings here too, but for MMLU about 20 %, where SPACTOR(τ) converges to the
+baseline; whether τ = 120K or 250K is better depends on the task.
+""",
+    ),
+)

@@ -1,0 +1,137 @@
+"""Captions and footnotes that several tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from analysis.schema.facts import CHECKPOINTS, SUITE_HEADINGS, step_label
+from tables.cells import NOT_RUN, Column, Row
+
+MOST_NAMED = 8
+"""A footnote names up to so many tasks of a cell one by one."""
+
+
+def origin_label(source: str, profile: str) -> str:
+    """Whose numbers a table holds, for its caption.
+
+    >>> origin_label("published", "paper"), origin_label("", "")
+    ('published', 'no records')
+    """
+    if source == "published":
+        return "published"
+    if not source:
+        return "no records"
+    if profile == "paper":
+        return "measured, paper profile"
+    return f"measured, {profile} profile: not comparable with the paper's cells"
+
+
+def cell_label(suite: str, tau: str, checkpoint: int, task: str = "") -> str:
+    """A cell of a score table, for a footnote.
+
+    >>> cell_label("cnndm", "120K", 500_000)
+    'CNNDM τ = 120K 500K'
+    """
+    parts = (SUITE_HEADINGS[suite], task, f"τ = {tau}", step_label(checkpoint))
+    return " ".join(filter(None, parts))
+
+
+def runs_label(counts: Iterable[int]) -> str:
+    """Numbers of runs, for a caption; "" where there are none.
+
+    >>> runs_label([2, 1, 2]), runs_label([1])
+    (' n = 1 to 2 runs.', ' n = 1 run.')
+    """
+    found = sorted(set(counts))
+    if not found:
+        return ""
+    span = str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+    return f" n = {span} {'run' if found == [1] else 'runs'}."
+
+
+def notes_on_missing(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The footnote that explains "not run", where a cell or a part of one is missing."""
+    if any(part.missing for row in rows for cell in row.cells for part in cell.numbers):
+        return (f"{NOT_RUN}: the records hold no such number.",)
+    return ()
+
+
+def notes_on_cells(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
+    """A footnote for every different note, naming the cells that have it.
+
+    >>> from tables.cells import MISSING, Cell
+    >>> columns = (Column("a", "A"), Column("b", "B"))
+    >>> notes_on_cells(columns, [Row(("0", "1M"), (Cell(1.0, note="odd"), MISSING))])
+    ('A: odd.',)
+    """
+    places: dict[str, list[tuple[int, int]]] = {}
+    for at, row in enumerate(rows):
+        for position, cell in enumerate(row.cells):
+            for note in dict.fromkeys(one.note for one in (cell, *cell.parts) if one.note):
+                places.setdefault(note, []).append((at, position))
+    written = []
+    for note, cells in places.items():
+        of_rows = list(dict.fromkeys(at for at, _ in cells))
+        of_columns = list(dict.fromkeys(position for _, position in cells))
+        whole = len(cells) == len(of_rows) * len(of_columns)
+        groups = [(of_columns, of_rows)] if whole else [([at[1]], [at[0]]) for at in cells]
+        named = []
+        for in_columns, in_rows in groups:
+            name = ", ".join(columns[position].heading for position in in_columns)
+            if len(in_columns) == len(columns) > 1:
+                name = "All columns"
+            if len(in_rows) < len(rows):
+                name += " of " + ", ".join(" ".join(rows[at].labels) for at in in_rows)
+            named.append(name)
+        written.append(f"{'; '.join(named)}: {note.rstrip('.')}.")
+    return tuple(written)
+
+
+def notes_on_collapse(found: pd.DataFrame) -> tuple[str, ...]:
+    """A footnote naming the cells with runs that collapsed; they count like any other run.
+
+    Args:
+      found: as ``analysis.scores.collapsed`` returns it. Where more than ``MOST_NAMED`` tasks of
+        a cell have such runs, such as MMLU's subjects, the footnote counts the tasks.
+    """
+    cells: dict[tuple[str, str, int], dict[str, int]] = {}
+    for row in found.to_dict("records"):
+        if row["checkpoint"] in CHECKPOINTS:
+            place = (row["suite"], row["tau"], int(row["checkpoint"]))
+            cells.setdefault(place, {})[row["task"]] = row["runs"]
+    listed = []
+    for place, runs in cells.items():
+        if len(runs) > MOST_NAMED:
+            runs = {f"in {len(runs)} tasks": sum(runs.values())}
+        listed += [f"{cell_label(*place, task)}: {count}" for task, count in runs.items()]
+    if not listed:
+        return ()
+    return (
+        "Runs that answered a whole validation set with one class, in the numbers like any other: "
+        f"{'; '.join(listed)}.",
+    )
+
+
+def notes_on_divergence(
+    lost: Mapping[tuple[str, int, str], int], runs: Mapping[tuple[str, int, str], int | None]
+) -> tuple[str, ...]:
+    """A footnote naming the cells with runs that diverged, and so are in no number.
+
+    Args:
+      lost: runs that diverged, by τ, checkpoint and suite.
+      runs: runs that have scores, by the same; None or absent where there are none.
+    """
+    listed = [
+        f"{cell_label(suite, tau, checkpoint)}: {count} of "
+        f"{count + (runs.get((tau, checkpoint, suite)) or 0)}"
+        for (tau, checkpoint, suite), count in lost.items()
+        if checkpoint in CHECKPOINTS
+    ]
+    if not listed:
+        return ()
+    return (
+        "Runs that diverged (a loss or gradient was not finite), and are in no number: "
+        f"{'; '.join(listed)}.",
+    )
