@@ -176,7 +176,7 @@ class Runner:
         self._engine = engine
         self._display = display
         self._set_aside: list[str] = []
-        self._start = ""
+        self._run_id = ""
         self._said: set[str] = set()
 
     def run(self, only: Sequence[str] = ()) -> Outcome:
@@ -196,7 +196,7 @@ class Runner:
         for node in pending.values():
             if node.parent is not None and node.parent not in pending:
                 self._require_finished(node.parent, identities[node.parent], node.name)
-        self._start = self._engine.meet(self._display.say)
+        self._run_id = self._engine.barrier(self._display.say)
         return self._walk(
             pending,
             lambda node: self._attempt(node, identities[node.name], data),
@@ -215,7 +215,7 @@ class Runner:
         Raises:
           UserError: for a mistake the user can mend.
         """
-        self._start = self._engine.meet(self._display.say)
+        self._run_id = self._engine.barrier(self._display.say)
         folders.open_runs(self._runs, create=False)
         data, identities = self._prepare()
         return self._walk(
@@ -338,7 +338,7 @@ class Runner:
         """This host's part of a node; False if it was finished, None if host 0 hasn't begun it."""
         folder = self._folder(node.name)
         # Looked at first: what was begun before it was found unfinished is not over.
-        begun = self._start == _holder(folder).get("start")
+        begun = self._run_id == _holder(folder).get("run_id")
         state = inspect(folder, known.inputs)
         if state.condition == "finished":
             self._display.skip(node.name)
@@ -375,7 +375,7 @@ class Runner:
                 "process": os.getpid(),
                 "machine": provenance.machine(),
                 "since": provenance.now(),
-                "start": self._start,
+                "run_id": self._run_id,
             },
         )
         record = provenance.describe(

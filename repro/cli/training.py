@@ -114,7 +114,7 @@ def run(
         str,
         typer.Option(
             "--coordinator",
-            help="HOST:PORT on host 0 where the hosts meet; needless where JAX finds it itself, as "
+            help="HOST:PORT on host 0 where the hosts join; needless where JAX finds it itself, as "
             "on a TPU slice.",
         ),
     ] = "",

@@ -30,7 +30,7 @@ class Hosts:
     Attributes:
       count: how many there are.
       number: of this one; host 0 keeps the books.
-      coordinator: HOST:PORT on host 0 where JAX's processes meet; "" where JAX finds it itself, as
+      coordinator: HOST:PORT on host 0 where JAX's processes join; "" where JAX finds it itself, as
         on a TPU slice.
 
     Raises:
@@ -74,8 +74,8 @@ class Engine(Protocol):
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
         """Builds or finds the data of a profile."""
 
-    def meet(self, report: Callable[[str], None]) -> str:
-        """Waits until every host is here; gives this start a name that all of them know."""
+    def barrier(self, report: Callable[[str], None]) -> str:
+        """Waits until every host has started; returns a run id that all hosts share."""
 
     def device(self) -> str:
         """What it computes on."""

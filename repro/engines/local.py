@@ -34,8 +34,8 @@ class LocalEngine:
         """Builds or finds the profile's data under the cache folder, unless they were named."""
         return self._source.prepare(profile, cache, report)
 
-    def meet(self, report: Callable[[str], None]) -> str:
-        """There is one host."""
+    def barrier(self, report: Callable[[str], None]) -> str:
+        """Returns an empty run id at once, since this engine trains on one host."""
         return ""
 
     def device(self) -> str:

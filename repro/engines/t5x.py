@@ -37,7 +37,7 @@ from spactor.errors import DamagedCheckpoint, Diverged, UserError
 
 LOG, LOCK = "t5x.log", "t5x.lock"
 POLL_SECONDS = 0.5
-MEETING_SECONDS = 600
+BARRIER_SECONDS = 600
 """How long the hosts of a slice wait for each other; host 0 prepares the data first."""
 ROOT = Path(spactor.__file__).parent.parent
 # Of several hosts each runs it; they agree on a number, and so does nobody who started before.
@@ -93,7 +93,7 @@ class T5XEngine:
         self._cache = cache
         self._source = source
         self._hosts = hosts
-        self._met: tuple[str, str] | None = None
+        self._joined: tuple[str, str] | None = None
 
     def check(self, tree: Tree) -> None:
         """Refuses what T5X can't train, and a machine without T5X."""
@@ -105,32 +105,32 @@ class T5XEngine:
         """Builds or finds the profile's data under the cache folder, unless they were named."""
         return self._source.prepare(profile, cache, report)
 
-    def meet(self, report: Callable[[str], None]) -> str:
-        """Waits for the other hosts, as JAX's processes on all of them.
+    def barrier(self, report: Callable[[str], None]) -> str:
+        """Waits until JAX's processes on all hosts have joined; returns their shared run id.
 
         Raises:
-          UserError: they did not come, or are more or fewer than was said.
+          UserError: a host did not join in time, or their number is not ``--hosts``.
         """
         if self._hosts.count == 1:
             return ""
         report(f"host {self._hosts.number} of {self._hosts.count}: waiting for the others")
-        return self._ask_jax()[1]
+        return self._query_jax()[1]
 
     def device(self) -> str:
         """JAX's first device and how many there are, as another process sees them."""
-        return self._ask_jax()[0]
+        return self._query_jax()[0]
 
-    def _ask_jax(self) -> tuple[str, str]:
-        """Devices, and the name of this start."""
-        if self._met:
-            return self._met
+    def _query_jax(self) -> tuple[str, str]:
+        """The devices, and the run id."""
+        if self._joined:
+            return self._joined
         count, number, coordinator = dataclasses.astuple(self._hosts)
-        meeting: dict[str, Any] = {"initialization_timeout": MEETING_SECONDS}
+        options: dict[str, Any] = {"initialization_timeout": BARRIER_SECONDS}
         if coordinator:
-            meeting |= {"coordinator_address": coordinator}
-            meeting |= {"num_processes": count, "process_id": number}
+            options |= {"coordinator_address": coordinator}
+            options |= {"num_processes": count, "process_id": number}
         asked = subprocess.run(
-            [sys.executable, "-c", _DEVICES, *([json.dumps(meeting)] if count > 1 else [])],
+            [sys.executable, "-c", _DEVICES, *([json.dumps(options)] if count > 1 else [])],
             env=self._environment(),
             capture_output=True,
             text=True,
@@ -140,17 +140,17 @@ class T5XEngine:
             raise UserError(
                 f"JAX finds no device: {reason}"
                 if count == 1
-                else f"the {count} hosts did not meet ({reason}): start the same command on all of "
-                f"them, with --host 0 to {count - 1}, within {MEETING_SECONDS} seconds"
+                else f"the {count} hosts did not join ({reason}): start the same command on all of "
+                f"them, with --host 0 to {count - 1}, within {BARRIER_SECONDS} seconds"
             )
-        device, found, start = json.loads(asked.stdout.strip().rpartition("\n")[2])
+        device, found, run_id = json.loads(asked.stdout.strip().rpartition("\n")[2])
         if found != count:
             raise UserError(
                 f"--hosts {count}, and JAX finds {found} processes: give --hosts {found}, and "
                 "--coordinator where JAX does not find the slice itself"
             )
-        self._met = device if count == 1 else f"{device} on {count} hosts", start
-        return self._met
+        self._joined = device if count == 1 else f"{device} on {count} hosts", run_id
+        return self._joined
 
     def metric_versions(self, node: Node) -> Mapping[str, Any]:
         """Versions from the suite's own table."""

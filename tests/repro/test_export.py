@@ -66,7 +66,7 @@ class SavingEngine:
             folder.symlink_to(self.prepared.folder)
         return PreparedData(folder=folder, manifest=self.prepared.manifest)
 
-    def meet(self, report) -> str:
+    def barrier(self, report) -> str:
         return ""
 
     def device(self) -> str:

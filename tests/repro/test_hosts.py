@@ -1,4 +1,4 @@
-"""Hosts that train together: how they are named, meet, and are told apart. T5X is not needed."""
+"""Hosts that train together: how they are named, join, and are told apart. T5X is not needed."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from repro.specs import load_profile
 from spactor.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent
-MEET = """
+BARRIER = """
 import json, sys
 from pathlib import Path
 from repro.engines import Hosts, t5x
 from spactor.errors import UserError
-t5x.MEETING_SECONDS = int(sys.argv[2])
+t5x.BARRIER_SECONDS = int(sys.argv[2])
 engine = t5x.T5XEngine(Path(sys.argv[3]), hosts=Hosts(**json.loads(sys.argv[1])))
 try:
-    print(json.dumps([engine.meet(print), engine.device()]))
+    print(json.dumps([engine.barrier(print), engine.device()]))
 except UserError as error:
     print(json.dumps([str(error)]))
 """
@@ -40,20 +40,20 @@ def address() -> str:
         return f"localhost:{free.getsockname()[1]}"
 
 
-def meet(
+def start(
     *hosts: Mapping[str, object], seconds: int = 60, environment: Mapping[str, str] | None = None
 ) -> list[list[str]]:
     """What hosts that start together answer."""
     with tempfile.TemporaryDirectory() as cache:
-        return _met(hosts, seconds, environment or {}, cache)
+        return _started(hosts, seconds, environment or {}, cache)
 
 
-def _met(
+def _started(
     hosts: Sequence[Mapping[str, object]], seconds: int, environment: Mapping[str, str], cache: str
 ) -> list[list[str]]:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", MEET, json.dumps(host), str(seconds), cache],
+            [sys.executable, "-c", BARRIER, json.dumps(host), str(seconds), cache],
             cwd=ROOT,
             # One device each: the tests' own setting would make two.
             env=os.environ
@@ -79,36 +79,36 @@ def slurm(tasks: int) -> dict[str, str]:
     }
 
 
-def test_hosts_that_meet_agree_on_a_name_of_the_start() -> None:
+def test_hosts_that_join_share_a_run_id() -> None:
     coordinator = address()
     both = [{"count": 2, "number": number, "coordinator": coordinator} for number in (0, 1)]
-    first, second = meet(*both)
+    first, second = start(*both)
     assert first == second
     assert first[0] and first[1] == "2 × cpu cpu on 2 hosts"
 
 
-def test_hosts_meet_where_jax_finds_the_slice_itself() -> None:
+def test_hosts_join_where_jax_finds_the_slice_itself() -> None:
     both = [{"count": 2, "number": number} for number in (0, 1)]
-    first, second = meet(*both, environment=slurm(2))
+    first, second = start(*both, environment=slurm(2))
     assert first == second
     assert first[1] == "2 × cpu cpu on 2 hosts"
 
 
-def test_a_host_that_nobody_meets_is_told_so() -> None:
+def test_a_host_whose_peers_are_missing_times_out() -> None:
     alone = {"count": 2, "number": 1, "coordinator": address()}
-    ((message,),) = meet(alone, seconds=1)
+    ((message,),) = start(alone, seconds=1)
     assert message == (
-        "the 2 hosts did not meet (DEADLINE_EXCEEDED: Deadline Exceeded): start the same command "
+        "the 2 hosts did not join (DEADLINE_EXCEEDED: Deadline Exceeded): start the same command "
         "on all of them, with --host 0 to 1, within 1 seconds"
     )
 
 
 def test_another_number_of_hosts_than_jax_finds_is_refused() -> None:
-    ((message,),) = meet({"count": 2, "number": 0}, environment=slurm(1))
+    ((message,),) = start({"count": 2, "number": 0}, environment=slurm(1))
     assert message.startswith("--hosts 2, and JAX finds 1 processes: give --hosts 1")
 
 
-def test_t5x_is_told_where_its_processes_meet() -> None:
+def test_t5x_gets_the_address_of_its_coordinator() -> None:
     tree = build(load_profile("paper"))
     node = tree.segments()[0]
 

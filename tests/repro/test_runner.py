@@ -257,7 +257,7 @@ def test_other_hosts_train_along_and_write_nothing_of_the_runner(
     with pytest.raises(KeyboardInterrupt):
         Runner(tree, runs, engine, displays(tree)).run(only)
     other, shown, found = type(engine)(), displays(tree), []
-    engine.start = other.start = "started again"
+    engine.run_id = other.run_id = "started again"
     joined = threading.Thread(
         target=lambda: found.append(Runner(tree, runs, other, shown).join(only))
     )

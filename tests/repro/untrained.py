@@ -37,7 +37,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.ran: list[str] = []
-        self.start = "started once"
+        self.run_id = "started once"
         self.before: Callable[[str], None] = lambda name: None
         self.files: dict[str, str] = {
             "tokens_train.npy": "1f",
@@ -58,8 +58,8 @@ class FakeEngine:
         }
         return FakeData(folder=cache / "corpus-ab", manifest=manifest, damaged=self.damaged)
 
-    def meet(self, report: Callable[[str], None]) -> str:
-        return self.start
+    def barrier(self, report: Callable[[str], None]) -> str:
+        return self.run_id
 
     def device(self) -> str:
         return "1 × fake"
