@@ -1,5 +1,5 @@
 """SPACTOR-T5: span corruption plus replaced token detection, in two stages.
 
-This package is the method and its trainer. It knows nothing of experiments; see ``repro``
-for specs, plans and runs. Importing it loads no numerical library.
+This package is the method and its trainer; see ``repro`` for experiments,
+plans and runs. Importing it loads no numerical library.
 """

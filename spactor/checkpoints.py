@@ -1,10 +1,10 @@
 """Saving and restoring with Orbax, and the stage switch at τ.
 
 A checkpoint is a folder ``checkpoints/<step>`` with two items: ``state`` (step, parameters,
-Adafactor slots) and ``about`` (what the arrays are: stage and configuration). Orbax writes it
-under a temporary name and renames it when whole, so a killed writer leaves nothing that
-restores. What a loss of power or a failing disk damages all the same is set aside when a run
-goes on, from the checkpoint before.
+Adafactor slots) and ``about`` (stage and model configuration of the arrays). Orbax writes it under
+a temporary name and renames it when complete, so an interrupted writer leaves no checkpoint that
+can be restored. A checkpoint damaged by a power failure or a failing disk is moved aside when the
+run resumes, and the previous checkpoint is used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from spactor.errors import DamagedCheckpoint, UserError, first_line
 from spactor.plain_data import to_mapping
 from spactor.step import TrainState
 
-_KEPT = 2
+_MAX_TO_KEEP = 2
 
 
 def _about(config: PretrainConfig, stage: Stage) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def _shapes(model: dict[str, Any]) -> dict[str, Any]:
 
 
 class Restored(NamedTuple):
-    """A step and the state saved there."""
+    """A step and the state saved at it."""
 
     step: int
     state: TrainState
@@ -49,8 +49,8 @@ class Checkpoints:
 
     Args:
       folder: of the run; checkpoints lie in its ``checkpoints``.
-      config: the model and optimizer the arrays belong to.
-      stage: what saved states are, and what restored states are to be.
+      config: configuration of model and optimizer.
+      stage: stage of saved states, and the stage for which states are restored.
     """
 
     def __init__(self, folder: Path, config: PretrainConfig, stage: Stage) -> None:
@@ -61,21 +61,21 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=_KEPT, create=True, cleanup_tmp_directories=True
+                max_to_keep=_MAX_TO_KEEP, create=True, cleanup_tmp_directories=True
             ),
         )
 
-    def newest(self, lack: Callable[[int], str | None] = lambda step: None) -> Restored | None:
-        """The newest complete checkpoint; newer ones that are damaged are set aside.
+    def newest(self, reject: Callable[[int], str | None] = lambda step: None) -> Restored | None:
+        """The newest usable checkpoint; newer ones that are damaged are moved aside.
 
         Args:
-          lack: what a run lacks, beside the checkpoint of this step, to go on from it.
+          reject: returns the reason why a run can't resume from the checkpoint of a step, or None.
 
         Raises:
-          UserError: it is of another model, or the stage can't follow it.
+          UserError: it belongs to another model, or to a stage that can't precede this one.
         """
         for step in sorted(self._manager.all_steps(), reverse=True):
-            reason = lack(step)
+            reason = reject(step)
             if reason is None:
                 try:
                     return Restored(int(step), self.restore(step))
@@ -86,7 +86,7 @@ class Checkpoints:
         return None
 
     def latest_step(self) -> int | None:
-        """Step of the newest checkpoint of a run that is going on."""
+        """Step of the newest checkpoint, saved or being saved; None without any."""
         step = self._manager.latest_step()
         return None if step is None else int(step)
 
@@ -102,14 +102,15 @@ class Checkpoints:
         )
 
     def restore(self, step: int) -> TrainState:
-        """State of ``checkpoints/<step>`` as this object's stage needs it.
+        """State of ``checkpoints/<step>`` for the stage of this object.
 
-        A hybrid checkpoint read for span corruption is the switch at τ: generator and RTD
-        head are dropped with their slots, everything else is passed on bit for bit.
+        Reading a hybrid checkpoint for span corruption is the switch at τ: generator and RTD head
+        are dropped with their slots, everything else is unchanged bit for bit.
 
         Raises:
-          DamagedCheckpoint: it is there, and can't be read.
-          UserError: no such checkpoint, another model size, or a stage that can't follow.
+          DamagedCheckpoint: the checkpoint exists and can't be read.
+          UserError: there is no such checkpoint, it has another model size, or its stage can't
+            precede this one.
         """
         if step not in self._manager.all_steps():
             raise UserError(
@@ -119,7 +120,7 @@ class Checkpoints:
             return self._read(step)
         except UserError:
             raise
-        # Orbax, TensorStore and JSON each have errors of their own for a file cut short.
+        # Orbax, TensorStore and JSON raise different errors for a truncated file.
         except Exception as error:
             if files.trouble(error):
                 raise
@@ -155,7 +156,7 @@ class Checkpoints:
         return state if self._stage == saved else steps.without_hybrid_parts(state)
 
     def close(self) -> None:
-        """Waits until what was saved is on disk, and would outlive a loss of power."""
+        """Waits until everything saved is on disk and survives a power failure."""
         self._manager.wait_until_finished()
         step = self._manager.latest_step()
         self._manager.close()
@@ -176,16 +177,19 @@ def _from_mapping(tree: dict[str, Any]) -> TrainState:
 def digests(folder: Path) -> dict[int, dict[str, str]]:
     """Digests of every array in a run's checkpoints, by step and path in the tree.
 
-    They need no configuration, and are the same on any devices.
+    No configuration is needed, and the digests do not depend on the devices.
 
     Args:
-      folder: of the run; without checkpoints there are none.
+      folder: of the run.
+
+    Returns:
+      An empty mapping if there are no checkpoints.
     """
-    home = (folder / "checkpoints").resolve()
-    if not home.is_dir():
+    checkpoints = (folder / "checkpoints").resolve()
+    if not checkpoints.is_dir():
         return {}
     manager = ocp.CheckpointManager(
-        home,
+        checkpoints,
         options=ocp.CheckpointManagerOptions(create=False),
         item_handlers={
             "state": ocp.PyTreeCheckpointHandler(),
@@ -202,14 +206,14 @@ def digests(folder: Path) -> dict[int, dict[str, str]]:
                 args=ocp.args.Composite(state=ocp.args.PyTreeRestore(restore_args=as_arrays)),
             )["state"]
             found[step] = {
-                jax.tree_util.keystr(place, simple=True, separator="/"): batch_digest(array)
-                for place, array in jax.tree_util.tree_leaves_with_path(state)
+                jax.tree_util.keystr(path, simple=True, separator="/"): batch_digest(array)
+                for path, array in jax.tree_util.tree_leaves_with_path(state)
             }
     return dict(sorted(found.items()))
 
 
 def restore_parent(folder: Path, config: PretrainConfig, step: int, stage: Stage) -> TrainState:
-    """State with which a segment starts: its parent's last, as ``stage`` needs it."""
+    """Last state of a parent segment, restored for the stage of its child."""
     if not (folder / "checkpoints").is_dir():
         raise UserError(f"{folder} holds no checkpoints: run the segment that makes them")
     with closing(Checkpoints(folder, config, stage)) as checkpoints:

@@ -1,4 +1,4 @@
-"""Every size and hyper-parameter of SPACTOR, frozen and checked; the paper's values as presets.
+"""Every size and hyper-parameter of SPACTOR, frozen and validated, with the paper's presets.
 
 Nothing here imports a numerical library, so plans, tables and reports can read it anywhere.
 Sources: Table 5 and Appendix A.1 (pre-training), Appendix A.2 (fine-tuning), Sections 2 and 3.1.
@@ -21,7 +21,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 NUM_SENTINELS = 100
 """Sentinel tokens of a T5 vocabulary, ``<extra_id_0>`` … ``<extra_id_99>``."""
 LONGEST_CHUNK = 2**18
-"""Raw tokens; far beyond any T5, and the longest that are tried one by one stay quick."""
+"""Upper limit of raw tokens per chunk, far above any T5; bounds the search for a length."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -51,14 +51,14 @@ class ModelConfig:
         small T5 (Appendix A.1 compares the two).
       rtd_mlp_dim: hidden width of the replaced-token-detection head.
       dropout_rate: probability of dropping, used in training only.
-      compute_dtype: of activations and of the weights they meet; parameters, optimizer slots,
-        logits and losses are float32 either way. T5X's T5.1.0 configuration says bfloat16.
+      compute_dtype: of activations and matrix products; parameters, optimizer slots, logits and
+        losses are float32 in either case. T5X's T5.1.0 configuration has bfloat16.
       one_hot_embedding: looks tokens up by a product with one-hot rows, as T5X does, instead of
-        by a gather; the same values.
-      project_all_positions: sends every position through the generator's projection and softmax
-        instead of the masked ones alone; the same loss.
-      reuse_embedding: the discriminator's input is the generator's with the sampled tokens' rows
-        exchanged; otherwise all of it is looked up again. The same values.
+        by a gather; the values are the same.
+      project_all_positions: projects every position to the vocabulary in the generator, instead of
+        the masked ones alone; the loss is the same.
+      reuse_embedding: the discriminator's input embedding is the generator's with the rows of the
+        sampled tokens replaced; otherwise all tokens are looked up again. The values are the same.
     """
 
     vocab_size: int
@@ -100,7 +100,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CorruptionLengths:
-    """Static lengths of one corrupted example; they depend on the configuration alone.
+    """Static lengths of one corrupted example; they depend only on the configuration.
 
     Attributes:
       chunk_tokens: N, raw tokens of an example.
@@ -120,7 +120,7 @@ class CorruptionLengths:
 
 @dataclass(frozen=True, kw_only=True)
 class CorruptionConfig:
-    """Span corruption, then token masking on what it left (Section 2.1, Table 5).
+    """Span corruption, then token masking of the remaining tokens (Section 2.1, Table 5).
 
     Attributes:
       noise_density: r, fraction of tokens span corruption masks.
@@ -153,20 +153,20 @@ class CorruptionConfig:
         (512, 114)
         """
         _require(chunk_tokens >= 2, f"a chunk of {chunk_tokens} tokens: give at least 2")
-        # At exact halves float32 decides otherwise than Python: 190 × 0.15 = 28.5 masks 29 there.
+        # At exact halves float32 rounds differently from Python: 190 × 0.15 = 28.5 gives 29.
         noise = round(_float32(chunk_tokens * _float32(self.noise_density)))
         noise = min(max(noise, 1), chunk_tokens - 1)
-        kept = chunk_tokens - noise
-        # T5's rule is round(noise / μ), at least one; spans can't outnumber either kind of token.
+        text = chunk_tokens - noise
+        # T5's rule is round(noise / μ), at least one, at most the tokens of either kind.
         spans = round(_float32(noise / _float32(self.mean_noise_span_length)))
-        spans = min(max(spans, 1), noise, kept)
+        spans = min(max(spans, 1), noise, text)
         return CorruptionLengths(
             chunk_tokens=chunk_tokens,
             noise_tokens=noise,
             noise_spans=spans,
-            input_tokens=kept + spans + 1,
+            input_tokens=text + spans + 1,
             target_tokens=noise + spans + 1,
-            masked_tokens=max(round(kept * self.mlm_ratio), 1),
+            masked_tokens=max(round(text * self.mlm_ratio), 1),
         )
 
     def lengths(self, input_length: int) -> CorruptionLengths:
@@ -216,13 +216,13 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Ramp:
-    """A value that leaves one level at one step and reaches another at a later one.
+    """A value that changes from ``start_value`` at one step to ``end_value`` at a later one.
 
     Attributes:
       start_value: held up to and including ``start_step``.
       end_value: held from ``end_step`` on.
-      start_step, end_step: the run's own, counted from 0.
-      shape: straight, or half a cosine, level at both ends.
+      start_step, end_step: steps of the run, counted from 0.
+      shape: linear, or half a cosine with zero slope at both ends.
     """
 
     start_value: float
@@ -239,26 +239,25 @@ class Ramp:
 
     @classmethod
     def level(cls, value: float) -> Ramp:
-        """The ramp that stays where it is."""
+        """A ramp with the same value at every step."""
         return cls(start_value=value, end_value=value, start_step=0, end_step=1)
 
     @property
     def is_level(self) -> bool:
-        """Whether its value never changes."""
+        """Whether the value is the same at every step."""
         return self.start_value == self.end_value
 
 
 @dataclass(frozen=True, kw_only=True)
 class CurriculumConfig:
-    """What varies with the step beside the stage (the paper's future work, Limitations).
+    """Ramps of weights beside the switch of stage at τ (the paper's future work, Limitations).
 
-    τ's step function is the curriculum without ramps. Validation is not varied: it masks
-    ``corruption.mlm_ratio`` of the tokens at every step.
+    Validation has no curriculum: it masks ``corruption.mlm_ratio`` of the tokens at every step.
 
     Attributes:
-      lambda_rtd, lambda_sc: take the place of the objective's λ1 and λ2.
-      mlm_ratio: takes the place of r_MLM in training; shapes are those of its highest value.
-      handover: share of the hybrid objective that is left, from 1 to 0: it multiplies λ1 and the
+      lambda_rtd, lambda_sc: replace the objective's λ1 and λ2.
+      mlm_ratio: replaces r_MLM in training; array shapes are those of its highest value.
+      handover: remaining share of the hybrid objective, from 1 to 0. It multiplies λ1 and the
         number of masked tokens, so at 0 the hybrid loss is λ2·L_SC on the clean input.
     """
 
@@ -293,7 +292,7 @@ class OptimizerConfig:
       learning_rate_factor: 1 in the paper; scaled profiles, with fewer steps, raise or lower it.
       decay_rate: exponent of the second moment's decay, 1 − (n + 1)^−decay_rate.
       clipping_threshold: largest root mean square of an update.
-      min_dim_size_to_factor: matrices below this in either of their dimensions are not factored.
+      min_dim_size_to_factor: smallest dimension of a matrix whose second moment is factored.
     """
 
     warmup_steps: int = 10_000
@@ -336,7 +335,7 @@ class PretrainConfig:
 
     @property
     def training_lengths(self) -> CorruptionLengths:
-        """The same in training, where q is the most that the curriculum ever masks."""
+        """Lengths in training, where q is the largest number that the curriculum masks."""
         ramp = self.curriculum.mlm_ratio
         if ramp is None:
             return self.lengths
@@ -354,7 +353,7 @@ class FinetuneConfig:
       batch_size: sequences per step.
       total_steps, evaluation_period_steps: length, and how often the suite is scored.
       input_length: encoder positions; longer inputs are cut.
-      reset_optimizer: start Adafactor's slots afresh instead of keeping those of pre-training.
+      reset_optimizer: reinitialises Adafactor's slots instead of using those of pre-training.
     """
 
     learning_rate: float = 1e-3
@@ -387,14 +386,14 @@ Corpus = Literal["embedded", "c4"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """What text is read, and the vocabulary over it.
+    """The corpus and its vocabulary.
 
     Attributes:
       corpus: ``embedded`` (docstrings of installed packages) or ``c4``.
       vocab_size: rows of the embedding; for ``embedded`` a vocabulary of
         ``vocab_size - NUM_SENTINELS - 1`` pieces is trained, for ``c4`` it is T5's own.
       packages: ``all`` (standard library and the packages of the ``train`` extra) or
-        ``stdlib``, for quick runs; means nothing for ``c4``.
+        ``stdlib``, for quick runs; ignored for ``c4``.
     """
 
     corpus: Corpus
@@ -441,4 +440,4 @@ PAPER: Mapping[str, PretrainConfig] = types.MappingProxyType(
         ),
     }
 )
-"""Table 5, column by column."""
+"""Configurations of Table 5, by size."""

@@ -2,8 +2,8 @@
 
 The number of noise tokens and spans depends on the chunk's length alone (T5's algorithm), so the
 whole corruption is one jitted function of (token chunks, keys). Spans are drawn as lengths, and
-what stands where follows from their running sums: nothing is sorted and no token is scattered.
-With N = 10, two spans::
+positions follow from cumulative sums of the lengths, so no token is scattered. With N = 10 and
+two spans::
 
     tokens                  a  b    c  d  e  f  g    h  i    j
     spans                   text 2, noise 2, text 4, noise 2        text first, noise last
@@ -36,8 +36,8 @@ class CorruptedBatch(NamedTuple):
       masked_positions: ``[B, q]`` ascending positions of [M].
       decoder_input_tokens: ``[B, t]`` targets shifted right, pad (0) first.
       decoder_target_tokens: ``[B, t]`` T of Equation 7, eos last.
-      is_masked: bool ``[B, q]``, false at masked positions that the curriculum leaves unmasked;
-        they come last. None where all count.
+      is_masked: bool ``[B, q]``, false at positions that the curriculum leaves unmasked; these
+        come last. None where all q positions are masked.
     """
 
     encoder_input_tokens: Array
@@ -49,10 +49,10 @@ class CorruptedBatch(NamedTuple):
 
 
 class Spans(NamedTuple):
-    """Text and noise spans of a chunk in turn, text first.
+    """Lengths of the alternating text and noise spans of a chunk, text first.
 
     Attributes:
-      text, noise: int32 ``[p]``, tokens of each, at least one.
+      text, noise: int32 ``[p]``, number of tokens in each span, at least one.
     """
 
     text: Array
@@ -60,11 +60,11 @@ class Spans(NamedTuple):
 
 
 def draw_without_replacement(key: Array, population: int, count: int) -> Array:
-    """``count`` different numbers below ``population``, every sequence equally likely.
+    """Draws ``count`` different numbers below ``population``, every sequence equally likely.
 
-    The first of them do not depend on how many are drawn. A Fisher-Yates shuffle of which only
-    the cells it touches are kept, and no step waits for another: step i swaps cell i with cell
-    ``r_i``, so what a cell holds is settled by the last earlier step that swapped into it.
+    The first numbers do not depend on how many are drawn. This is a Fisher-Yates shuffle that
+    stores only the touched cells and runs its steps in parallel: step i swaps cell i with cell
+    ``r_i``, so the content of a cell is determined by the last earlier step that swapped into it.
 
     Returns:
       int32 ``[count]``, in the order drawn.
@@ -73,15 +73,15 @@ def draw_without_replacement(key: Array, population: int, count: int) -> Array:
     uniform = jax.random.uniform(key, (count,))
     target = step + (uniform * (population - step)).astype(jnp.int32)
 
-    # Cell i holds i, or what the cell of the last step that swapped into it held: followed to
-    # the end by doubling. A step that swaps a cell with itself changes nothing.
+    # Cell i holds i, or the content of the cell of the last step that swapped into it. Chains of
+    # such steps are followed by pointer doubling. Swapping a cell with itself changes nothing.
     moved = jnp.where(target == step, count, target)
     came_from = jnp.full(count, -1, jnp.int32).at[moved].max(step, mode="drop")
     holds = jnp.where(came_from < 0, step, came_from)
     for _ in range(max(count - 1, 0).bit_length()):
         holds = holds[holds]
 
-    # Sorted by target and step, a step stands behind the last one that swapped into its target.
+    # Sorted by target and step, each step follows the last one that swapped into its target.
     ordered = jnp.sort(target * count + step)
     repeats = ordered[1:] // count == ordered[:-1] // count
     behind = jnp.where(repeats, ordered[:-1] % count, -1)
@@ -99,13 +99,13 @@ def _random_composition(key: Array, items: int, segments: int) -> Array:
 def random_spans(key: Array, lengths: CorruptionLengths) -> Spans:
     """T5's spans: uniform compositions of the noise tokens and of the others (Equation 1).
 
-    The distribution of T5's ``random_spans_noise_mask``, with a random number for each span in
-    place of one for each token.
+    The distribution is that of T5's ``random_spans_noise_mask``; random numbers are drawn per span
+    instead of per token.
     """
     noise_key, text_key = jax.random.split(key)
-    kept = lengths.chunk_tokens - lengths.noise_tokens
+    text_tokens = lengths.chunk_tokens - lengths.noise_tokens
     return Spans(
-        text=_random_composition(text_key, kept, lengths.noise_spans),
+        text=_random_composition(text_key, text_tokens, lengths.noise_spans),
         noise=_random_composition(noise_key, lengths.noise_tokens, lengths.noise_spans),
     )
 
@@ -150,15 +150,15 @@ def _with_sentinels(
     length: int,
     vocabulary: VocabularyFacts,
 ) -> Array:
-    """Tokens with sentinels among them and eos last, gathered: no token is moved twice.
+    """Gathers the tokens outside the skipped spans, with sentinels between them and eos last.
 
     Args:
       tokens: int32 ``[N]``.
       sentinel_positions: int32 ``[p]``, ascending, in the result.
-      skipped: int32 ``[p]``, tokens left out where the sentinel stands.
+      skipped: int32 ``[p]``, number of tokens that each sentinel replaces.
       length: of the result, eos included.
     """
-    # One running sum of both: sentinels passed in the low bits, tokens left out above them.
+    # One cumulative sum of both counts: sentinels in the low bits, skipped tokens above them.
     marks = jnp.zeros(length + 1, jnp.int32)
     marks = marks.at[sentinel_positions + 1].add(skipped * _SENTINEL_LIMIT + 1, mode="drop")
     running = jnp.cumsum(marks)
@@ -178,23 +178,23 @@ def choose_masked_positions(
     """Positions of text in X_c, uniform without replacement, never a sentinel or eos.
 
     Args:
-      key: of this choice.
+      key: PRNG key of this choice.
       spans: of the chunk.
       lengths: q positions are chosen.
-      masked_tokens: scalar: how many of them are to be masked, the same as would be chosen if q
-        were that number; None for all.
+      masked_tokens: scalar, how many of the positions are to be masked: the same ones as if q were
+        that number; None for all.
 
     Returns:
       int32 ``[q]``, ascending, those to be masked first; and bool ``[q]``, true at these, or None.
     """
-    kept = lengths.chunk_tokens - lengths.noise_tokens
-    drawn = draw_without_replacement(key, kept, lengths.masked_tokens)
+    text_tokens = lengths.chunk_tokens - lengths.noise_tokens
+    drawn = draw_without_replacement(key, text_tokens, lengths.masked_tokens)
     masked = None
     if masked_tokens is not None:
         masked = jnp.arange(lengths.masked_tokens) < masked_tokens
-        # Set off by their number, the others come behind.
-        drawn = jnp.where(masked, drawn, drawn + kept)
-    nth_text = jnp.sort(drawn) % kept
+        # An offset sorts the positions that stay unmasked behind the others.
+        drawn = jnp.where(masked, drawn, drawn + text_tokens)
+    nth_text = jnp.sort(drawn) % text_tokens
     sentinels_before = jnp.cumsum(spans.text)[:, None] <= nth_text[None, :]
     return nth_text + jnp.sum(sentinels_before, axis=0, dtype=jnp.int32), masked
 
@@ -229,9 +229,9 @@ def corrupt(
         span_key, mask_key = jax.random.split(key)
         spans = random_spans(span_key, lengths)
         encoder_input, target = corrupt_spans(tokens, spans, lengths, vocabulary)
-        wanted = None if masked_tokens is None else jnp.asarray(masked_tokens)
-        positions, is_masked = choose_masked_positions(mask_key, spans, lengths, wanted)
-        # Beyond the end nothing is masked.
+        count = None if masked_tokens is None else jnp.asarray(masked_tokens)
+        positions, is_masked = choose_masked_positions(mask_key, spans, lengths, count)
+        # Positions beyond the end are dropped by the scatter below.
         beyond = lengths.input_tokens
         where = positions if is_masked is None else jnp.where(is_masked, positions, beyond)
         return CorruptedBatch(
@@ -249,9 +249,9 @@ def corrupt(
 
 
 def content_keys(seed: int, chunks: Array) -> Array:
-    """One key per row that depends on the row's tokens alone: ``[B]`` keys for ``[B, N]``.
+    """One key per row that depends only on the row's tokens: ``[B]`` keys for ``[B, N]``.
 
-    Validation uses them, so an example is corrupted alike in every run, batch size and engine.
+    Validation uses them, so an example is corrupted the same way in every run, batch and engine.
     """
     weights = jax.random.bits(jax.random.key(seed), (chunks.shape[-1],), jnp.uint32)
     digests = jnp.sum(chunks.astype(jnp.uint32) * weights, axis=-1, dtype=jnp.uint32)

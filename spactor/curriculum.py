@@ -1,8 +1,8 @@
-"""Which objective and weights hold at step n: pure functions of the step (Section 2.2).
+"""Objective and weights at step n: pure functions of the step (Section 2.2).
 
-τ is a step function: hybrid below it, span corruption from it on. The paper leaves open whether a
-continuous curriculum does better (Limitations); :class:`spactor.config.CurriculumConfig` has
-ramps of λ1, λ2 and r_MLM, and a hand-over that fades the hybrid objective out around τ.
+The stage is hybrid before step τ and span corruption from then on. The paper leaves open whether a
+continuous curriculum is better (Limitations): :class:`spactor.config.CurriculumConfig` provides
+ramps of λ1, λ2 and r_MLM, and a handover that fades the hybrid objective out around τ.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Number: TypeAlias = "float | jax.Array"
 
 
 class Weights(NamedTuple):
-    """What the objective reads at one step: numbers, or scalars of a traced step.
+    """Weights of the objective at one step: numbers, or scalars of a traced step.
 
     Attributes:
       lambda_rtd, lambda_sc: λ1 and λ2.
-      masked_tokens: how many of the q masked positions count, or None: all.
+      masked_tokens: how many of the q masked positions are masked; None for all.
     """
 
     lambda_rtd: Number
@@ -50,11 +50,11 @@ def stage_at(step: int, tau_steps: float) -> Stage:
 
 
 def _share(ramp: Ramp, step: int | jax.Array) -> Number:
-    """How far a ramp has come, from 0 to 1."""
+    """Fraction of a ramp completed at a step, from 0 to 1."""
     if isinstance(step, int):
-        way = (step - ramp.start_step) / (ramp.end_step - ramp.start_step)
-        way = min(max(way, 0.0), 1.0)
-        return way if ramp.shape == "linear" else (1.0 - math.cos(math.pi * way)) / 2.0
+        share = (step - ramp.start_step) / (ramp.end_step - ramp.start_step)
+        share = min(max(share, 0.0), 1.0)
+        return share if ramp.shape == "linear" else (1.0 - math.cos(math.pi * share)) / 2.0
     import jax.numpy as jnp
 
     traced = (step - ramp.start_step) / (ramp.end_step - ramp.start_step)
@@ -66,7 +66,7 @@ def value_at(ramp: Ramp, step: int | jax.Array) -> Number:
     """Value of a ramp at a step; exact at both ends.
 
     Args:
-      ramp: what to read.
+      ramp: the ramp.
       step: updates already made: a number, or a traced integer scalar.
 
     >>> ramp = Ramp(start_value=10.0, end_value=2.0, start_step=100, end_step=200, shape="cosine")
@@ -81,11 +81,11 @@ def _between(start: float, end: float, share: Number) -> Number:
 
 
 def weights_at(config: PretrainConfig, step: int | jax.Array) -> Weights:
-    """Weights of the update that leads away from ``step``.
+    """Weights of the update from ``step`` to ``step + 1``.
 
-    What no ramp varies is a Python number, so a configuration without ramps compiles to the same
-    program as if there were no curricula. The number of masked tokens is interpolated between the
-    rounded numbers of the ramp's ends, so that these are met exactly.
+    Weights without a ramp are Python numbers, so a configuration without ramps compiles to the
+    same program as if there were no curricula. The number of masked tokens is interpolated between
+    the rounded numbers at both ends of the ramp, so both ends are exact.
 
     >>> from spactor.config import PAPER
     >>> weights_at(PAPER["base"], 0)
@@ -131,10 +131,11 @@ def _rounded(value: Number) -> Number:
 def restricted(
     config: PretrainConfig, stage: Stage, start_step: int, end_step: int
 ) -> PretrainConfig:
-    """What a configuration is on the steps of one segment, ``start_step`` to ``end_step - 1``.
+    """Reduces a configuration to what matters on the steps ``start_step`` to ``end_step - 1``.
 
-    Two experiments do the same there exactly if this is equal. A ramp that has not begun or is
-    over is a level, none if it is the configuration's own constant; span corruption reads λ2 alone.
+    Two experiments train identically on these steps exactly if the results are equal. A ramp that
+    has not begun or is over becomes a constant, or None if it equals the configuration's constant;
+    span corruption depends on λ2 only.
 
     >>> from spactor.config import PAPER
     >>> ramp = Ramp(start_value=10.0, end_value=0.0, start_step=100, end_step=200)
@@ -155,11 +156,11 @@ def restricted(
         "mlm_ratio": config.corruption.mlm_ratio,
         "handover": 1.0,
     }
-    kept: dict[str, Ramp | None] = {}
+    restricted_ramps: dict[str, Ramp | None] = {}
     for name, constant in constants.items():
         ramp = getattr(curriculum, name)
         if ramp is None or (stage == "span_corruption" and name != "lambda_sc"):
-            kept[name] = None
+            restricted_ramps[name] = None
             continue
         if end_step - 1 <= ramp.start_step:
             ramp = Ramp.level(ramp.start_value)
@@ -167,5 +168,5 @@ def restricted(
             ramp = Ramp.level(ramp.end_value)
         elif ramp.is_level:
             ramp = Ramp.level(ramp.start_value)
-        kept[name] = None if ramp == Ramp.level(constant) else ramp
-    return dataclasses.replace(config, curriculum=CurriculumConfig(**kept))
+        restricted_ramps[name] = None if ramp == Ramp.level(constant) else ramp
+    return dataclasses.replace(config, curriculum=CurriculumConfig(**restricted_ramps))

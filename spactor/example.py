@@ -1,4 +1,4 @@
-"""One chunk followed through the first stage: what Figure 1 shows, of a trained model."""
+"""A worked example: one chunk and its versions in the first stage, as in Figure 1."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILE = "example.json"
 
 
 class WorkedExample(NamedTuple):
-    """Tokens of one chunk at each station; int32 but for the last two.
+    """Tokens of one chunk in each version; int32 except for the last two.
 
     Attributes:
       original: ``[N]`` the chunk.
@@ -34,7 +34,7 @@ class WorkedExample(NamedTuple):
       replaced: ``[n]`` X̂_c, sampled from the generator.
       targets: ``[t]`` T of Equation 7.
       is_original: bool ``[n]``, the labels of replaced token detection.
-      judged_original: bool ``[n]``, what the RTD head says.
+      judged_original: bool ``[n]``, predictions of the RTD head.
     """
 
     original: Array
@@ -46,23 +46,23 @@ class WorkedExample(NamedTuple):
     judged_original: Array
 
 
-def follow(
+def trace(
     params: objective.Params,
     chunk: np.ndarray,
     config: PretrainConfig,
     vocabulary: VocabularyFacts,
 ) -> WorkedExample:
-    """Corrupts a chunk as validation does, and has the model restore and judge it.
+    """Corrupts a chunk as in validation, and applies generator and RTD head.
 
     Args:
       params: with generator and RTD head.
       chunk: int32 ``[N]``.
-      config: the model's.
-      vocabulary: the chunk's.
+      config: of the model.
+      vocabulary: of the chunk.
     """
     network = Network(config.model)
 
-    def stations(params: objective.Params, chunks: Array) -> WorkedExample:
+    def versions(params: objective.Params, chunks: Array) -> WorkedExample:
         keys, sample_keys = step.validation_keys(chunks)
         batch = corruption.corrupt(chunks, keys, config.lengths, vocabulary)
         model = network.bind({"params": params})
@@ -81,14 +81,14 @@ def follow(
             judged_original=judged,
         )
 
-    rows = jax.jit(stations)(params, jnp.asarray(chunk)[None])
+    rows = jax.jit(versions)(params, jnp.asarray(chunk)[None])
     return WorkedExample(*(jax.device_get(row[0]) for row in rows))
 
 
 def write(
     folder: Path, config: PretrainConfig, end_step: int, arrays: TokenArrays, data_folder: Path
 ) -> None:
-    """Follows the first validation chunk through a finished hybrid segment; writes ``FILE``.
+    """Traces the first validation chunk through a finished hybrid segment and writes ``FILE``.
 
     The file is a JSON object: ``original`` … ``targets`` are lists of pieces, ``is_original`` and
     ``judged_original`` lists of 0 and 1.
@@ -96,21 +96,21 @@ def write(
     Args:
       folder: of the segment.
       config: its configuration.
-      end_step: where its checkpoint lies.
+      end_step: step of its checkpoint.
       arrays: the prepared tokens.
-      data_folder: that they come from, for the names of the pieces.
+      data_folder: folder of ``arrays``, for the names of the pieces.
 
     Raises:
       UserError: there is no such checkpoint.
     """
     params = restore_parent(folder, config, end_step, "hybrid").params
     [chunk] = validation_chunks(arrays, count=1, chunk_tokens=config.lengths.chunk_tokens)
-    followed = follow(params, chunk, config, arrays.vocabulary)._asdict()
+    traced = trace(params, chunk, config, arrays.vocabulary)._asdict()
     model = (data_folder / manifest.VOCABULARY_FILE).read_bytes()
-    plain = {
+    rows = {
         name: values.astype(int).tolist()
         if values.dtype == bool
         else piece_names(model, arrays.vocabulary, values.tolist())
-        for name, values in followed.items()
+        for name, values in traced.items()
     }
-    files.write_atomically(folder / FILE, json.dumps(plain, ensure_ascii=False).encode())
+    files.write_atomically(folder / FILE, json.dumps(rows, ensure_ascii=False).encode())

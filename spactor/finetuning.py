@@ -1,7 +1,7 @@
 """Fine-tunes a pre-trained discriminator on a suite (Section 3.1, Appendix A.2).
 
-Neither TensorFlow nor seqio is needed: examples are read as token ids, and what the model answers
-is kept as token ids. `spactor.scoring` turns them into scores.
+Neither TensorFlow nor seqio is needed: examples are read as token ids and predictions are stored
+as token ids, which `spactor.scoring` turns into scores. The loop is `spactor.trainer`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from spactor.data.digest import batch_digest
 from spactor.data.vocabulary import EOS_ID
 from spactor.network import Network
 from spactor.objective import Metrics
+from spactor.progress import Observer
 from spactor.step import TrainState
 
 Array = jax.Array
@@ -37,7 +38,7 @@ class FinetuneJob:
 
     Attributes:
       config: hyper-parameters of fine-tuning.
-      pretraining: configuration the checkpoint was made with.
+      pretraining: configuration of the run that saved the checkpoint.
       suite: name of the suite.
       checkpoint_step: pre-training step of the checkpoint; 0 is from scratch.
       pretraining_seed: of the initialisation, from scratch.
@@ -59,7 +60,7 @@ class FinetuneJob:
 
     @property
     def program_config(self) -> PretrainConfig:
-        """What of it a program depends on: equal for every stage, τ and curriculum."""
+        """The settings that the compiled programs read: equal for every stage, τ and curriculum."""
         config = self.model_config
         return PretrainConfig(
             model=config.model,
@@ -69,10 +70,10 @@ class FinetuneJob:
 
 
 def loss_scale(config: PretrainConfig, checkpoint_step: int) -> float:
-    """What pre-training multiplied the mean loss per target token by in its last update.
+    """Factor of the mean loss per target token in the last update of pre-training.
 
-    That is λ2, times the target length where the loss is a sum. With it Adafactor's kept second
-    moments fit the gradients that fine-tuning meets.
+    It is λ2, times the target length where the loss is a sum. With this factor the second moments
+    that Adafactor takes over from pre-training fit the gradients of fine-tuning.
 
     >>> from spactor.config import PAPER
     >>> loss_scale(PAPER["base"], 500_000)
@@ -94,8 +95,8 @@ FinetuneStep = Callable[
 def build_finetune_step(config: PretrainConfig) -> FinetuneStep:
     """Compiled update: ``(state, batch, seed, learning_rate, loss_scale) → (state, metrics)``.
 
-    The state is donated. The mean loss per target token is multiplied by ``loss_scale``. Rate and
-    scale are arguments of the program, so that suites and checkpoints share it.
+    The state is donated. The mean loss per target token is multiplied by ``loss_scale``. Learning
+    rate and scale are arguments of the program, so all suites and checkpoints share one program.
     """
     network = Network(config.model)
 
@@ -139,23 +140,23 @@ def finetune(
     data_folder: Path,
     folder: Path,
     parent: Path | None,
-    observer: trainer.Observer,
+    observer: Observer,
     score: Callable[[int], Mapping[str, float]] = lambda step: {},
-    run: str = "",
+    run_id: str = "",
 ) -> None:
-    """Fine-tunes to the end of the job, going on from what ``folder`` already holds.
+    """Fine-tunes to the end of the job, resuming from the newest checkpoint in ``folder``.
 
-    Each evaluation decodes the validation split and keeps the tokens (`spactor.predictions`).
+    Each evaluation decodes the validation split and stores the tokens (`spactor.predictions`).
     Steps are counted from 0.
 
     Args:
       job: what to fine-tune.
       data_folder: prepared data with the suite's token ids.
       folder: of this node; made if missing.
-      parent: folder of the segment that saved the checkpoint; none from scratch.
-      observer: told of every logged step.
-      score: called when the predictions of a step are kept; its values are logged.
-      run: what ``digests.jsonl`` calls this run.
+      parent: folder of the segment that saved the checkpoint; None from scratch.
+      observer: called after every logged step.
+      score: called with a step once its predictions are stored; returns values to log.
+      run_id: identifies this run in ``digests.jsonl``.
 
     Raises:
       Diverged: a loss or a gradient is no longer finite.
@@ -167,7 +168,7 @@ def finetune(
     scale = loss_scale(config, job.checkpoint_step)
     decode = steps.build_greedy_decode(job.program_config, arrays.target_length, EOS_ID)
 
-    def initial() -> TrainState:
+    def initial_state() -> TrainState:
         if parent is None:
             return steps.init_state(config, job.pretraining_seed, "span_corruption")
         state = restore_parent(parent, config, job.checkpoint_step, "span_corruption")
@@ -176,9 +177,9 @@ def finetune(
             if job.config.reset_optimizer
             else state.slots
         )
-        begun = TrainState(jnp.zeros((), jnp.int32), state.params, slots)
-        # Committed throughout, as after an update: otherwise the two compile separately.
-        return jax.device_put(begun, steps.device_sharding())
+        first = TrainState(jnp.zeros((), jnp.int32), state.params, slots)
+        # Committed to a device, as after an update: otherwise the two compile separately.
+        return jax.device_put(first, steps.device_sharding())
 
     def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
         decoded = predictions.predict(
@@ -187,29 +188,28 @@ def finetune(
         predictions.write(folder, step, decoded)
         return {f"eval/{job.suite}/{name}": value for name, value in score(step).items()}
 
-    log_period = job.config.evaluation_period_steps
+    period_steps = job.config.evaluation_period_steps
+    task = trainer.Task(
+        seed=job.seed,
+        initial_state=initial_state,
+        train_step=lambda state, batch, seed: update(
+            state, batch, seed, job.config.learning_rate, scale
+        ),
+        batch_at=lambda step: finetuning_arrays.train_batch(
+            arrays, seed=job.seed, step=step, batch_size=job.config.batch_size
+        ),
+        evaluate=evaluate,
+        digests=lambda step, batch: {"batch": batch_digest(batch)},
+        batch_size=job.config.batch_size,
+        schedule=trainer.Schedule(
+            start_step=0,
+            end_step=job.config.total_steps,
+            log_period_steps=period_steps,
+            evaluation_period_steps=period_steps,
+            checkpoint_period_steps=period_steps,
+        ),
+    )
     with closing(Checkpoints(folder, config, "span_corruption")) as checkpoints:
         trainer.fit(
-            initial=initial,
-            train_step=lambda state, batch, seed: update(
-                state, batch, seed, job.config.learning_rate, scale
-            ),
-            batch_at=lambda step: finetuning_arrays.train_batch(
-                arrays, seed=job.seed, step=step, batch_size=job.config.batch_size
-            ),
-            evaluate=evaluate,
-            digests=lambda step, batch: {"batch": batch_digest(batch)},
-            run=run,
-            seed=job.seed,
-            checkpoints=checkpoints,
-            schedule=trainer.Schedule(
-                start_step=0,
-                end_step=job.config.total_steps,
-                log_period_steps=log_period,
-                evaluation_period_steps=log_period,
-                checkpoint_period_steps=log_period,
-            ),
-            folder=folder,
-            sequences_per_step=job.config.batch_size,
-            observer=observer,
+            task=task, checkpoints=checkpoints, folder=folder, observer=observer, run_id=run_id
         )

@@ -5,10 +5,10 @@
     spiece.model, tokenizer.json, tokenizer_config.json    the vocabulary
     spactor.json                                           where the model comes from, if known
 
-The numbers are ours bit for bit. Linear layers and position biases are transposed, as PyTorch
-keeps ``[out, in]`` and Flax ``[in, out]``; nothing is scaled: T5.1.0 divides the logits of its
-tied embedding by √d, and ``tie_word_embeddings`` has `transformers` do it too. The generator and
-the replaced-token-detection head are no part of a T5 and are left out.
+The values are equal bit for bit. Linear layers and position biases are transposed, because PyTorch
+stores ``[out, in]`` and Flax ``[in, out]``. Nothing is scaled: T5.1.0 divides the logits of its
+tied embedding by √d, and so does `transformers` with ``tie_word_embeddings``. The generator and
+the replaced-token-detection head are not part of a T5 and are left out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ABOUT_FILE = "spactor.json"
 
 _DTYPE = "F32"
 
-# Of each stack, its sublayers in order: our norm, our block, their block.
+# The sublayers of each stack in order: our norm, our block, block in Hugging Face.
 _SUBLAYERS = {
     "encoder": (
         ("pre_attention_layer_norm", "attention", "SelfAttention"),
@@ -56,14 +56,14 @@ _SUBLAYERS = {
     ),
 }
 
-# Other names of the embedding, which some versions of `transformers` write as well.
+# Other names of the embedding, which some versions of `transformers` write in addition.
 _TIED = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight")
-# In the T5.1.0 that Google published; nothing reads it.
+# Part of the T5.1.0 published by Google, and unused.
 _UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
 
 _SPECIAL_IDS = {"pad_token_id": PAD_ID, "eos_token_id": EOS_ID, "decoder_start_token_id": PAD_ID}
-# What every T5.1.0 has, and `transformers` assumes where config.json leaves it out.
-_ALWAYS: Mapping[str, Any] = {
+# Settings of every T5.1.0, and defaults of `transformers` for keys missing in config.json.
+_FIXED: Mapping[str, Any] = {
     "model_type": "t5",
     "is_encoder_decoder": True,
     "feed_forward_proj": "relu",
@@ -78,7 +78,7 @@ _ALWAYS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class _Tensor:
-    """One tensor: its name and shape there, its path here, whether here is the transpose."""
+    """Name and shape of a tensor in Hugging Face, our path, and whether ours is the transpose."""
 
     name: str
     path: tuple[str, ...]
@@ -87,7 +87,7 @@ class _Tensor:
 
 
 def _tensors(model: ModelConfig) -> Iterator[_Tensor]:
-    """Every tensor of the discriminator; the one list that both directions follow."""
+    """Every tensor of the discriminator; used by both export and import."""
     width, hidden = model.emb_dim, model.mlp_dim
     inner = model.num_heads * model.head_dim
     kernels = {
@@ -133,14 +133,14 @@ def to_tensors(params: Params, model: ModelConfig) -> dict[str, np.ndarray]:
     """The discriminator's parameters under Hugging Face's names.
 
     Args:
-      params: our tree, of either stage; generator and RTD head are left out.
-      model: the sizes it belongs to.
+      params: parameters of either stage; generator and RTD head are left out.
+      model: the sizes of the model.
 
     Returns:
       Contiguous float32 arrays, as `safetensors` needs them.
 
     Raises:
-      UserError: something is missing, unknown, or of another shape or type.
+      UserError: a parameter is missing, unknown, or of another shape or type.
     """
     ours = {
         path: np.asarray(leaf)
@@ -189,7 +189,7 @@ def config_of(model: ModelConfig) -> dict[str, Any]:
     (768, 64, 'relu')
     """
     return {
-        **_ALWAYS,
+        **_FIXED,
         **_sizes(model),
         "architectures": ["T5ForConditionalGeneration"],
         "dropout_rate": model.dropout_rate,
@@ -207,14 +207,14 @@ def save(
     vocabulary: bytes,
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a folder that `transformers` loads, whole or not at all.
+    """Writes a folder that `transformers` loads; the folder appears only when complete.
 
     Args:
-      folder: to make; its parents are made if missing.
-      params: our tree, of either stage.
-      model: the sizes it belongs to.
-      vocabulary: the serialised SentencePiece model it was trained with.
-      about: plain data on where the model comes from.
+      folder: must not exist; parents are created.
+      params: parameters of either stage.
+      model: the sizes of the model.
+      vocabulary: the serialised SentencePiece model that it was trained with.
+      about: provenance of the model, as plain data.
 
     Raises:
       UserError: the folder exists, or parameters, sizes and vocabulary don't fit each other.
@@ -229,28 +229,28 @@ def save(
     if about is not None:
         files[ABOUT_FILE] = _json(about)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-    work.mkdir()
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    temporary.mkdir()
     try:
-        # Some versions of `transformers` load only what is marked as PyTorch's.
-        save_file(tensors, work / WEIGHTS_FILE, metadata={"format": "pt"})
+        # Some versions of `transformers` load only files marked as PyTorch's.
+        save_file(tensors, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
         for name, content in files.items():
-            (work / name).write_bytes(content)
-        # The library writes for the owner's eyes alone; the others are as the user has set it.
-        (work / WEIGHTS_FILE).chmod((work / CONFIG_FILE).stat().st_mode)
-        for path in (*work.iterdir(), work):
+            (temporary / name).write_bytes(content)
+        # safetensors makes its file readable by the owner alone; use the default mode instead.
+        (temporary / WEIGHTS_FILE).chmod((temporary / CONFIG_FILE).stat().st_mode)
+        for path in (*temporary.iterdir(), temporary):
             make_durable(path)
-        # Another process may have made it since.
+        # Another process may have created the folder in the meantime.
         _require_new(folder)
-        work.rename(folder)
+        temporary.rename(folder)
     except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     make_durable(folder.parent)
 
 
 def load(folder: Path, model: ModelConfig) -> Params:
-    """Parameters of a T5.1.0 in the Hugging Face format, as our tree.
+    """Reads the parameters of a T5.1.0 in the Hugging Face format.
 
     Args:
       folder: with ``config.json`` and ``model.safetensors``.
@@ -274,11 +274,11 @@ def load(folder: Path, model: ModelConfig) -> Params:
             f"{path} is missing: save the model again, as safetensors and in one file"
         ) from None
     except SafetensorError as error:
-        raise UserError(f"{path}: damaged ({error}); copy or export it again") from None
+        raise UserError(f"{path} is damaged ({error}): copy or export it again") from None
 
 
 def _params(file: Any, model: ModelConfig, path: Path) -> Params:
-    """Our tree of an open file of tensors."""
+    """Parameter tree of an open file of tensors."""
     names = set(file.keys())
     expected = {tensor.name: tensor for tensor in _tensors(model)}
     if missing := [name for name in expected if name not in names]:
@@ -290,7 +290,7 @@ def _params(file: Any, model: ModelConfig, path: Path) -> Params:
         shape, dtype = tuple(entry.get_shape()), entry.get_dtype()
         if (shape, dtype) != (tensor.shape, _DTYPE):
             raise UserError(
-                f"{path}: tensor {name} is {dtype}{list(shape)}, and this model's is "
+                f"{path}: tensor {name} is {dtype}{list(shape)}, and this model needs "
                 f"{_DTYPE}{list(tensor.shape)}: give a model of this size, saved in float32"
             )
     for name in _TIED:
@@ -312,17 +312,17 @@ def _check_config(path: Path, model: ModelConfig) -> None:
         found = strict_json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}: can't be read ({error}): give a folder in the Hugging Face format"
+            f"{path} can't be read ({error}): give a folder in the Hugging Face format"
         ) from None
     if not isinstance(found, dict):
-        raise UserError(f"{path}: no JSON object: give a folder in the Hugging Face format")
-    # Older files of T5.1.0 give one depth for both stacks.
-    assumed = {**_ALWAYS, "num_decoder_layers": found.get("num_layers")}
-    for key, value in {**_ALWAYS, **_sizes(model)}.items():
-        there = found.get(key, assumed.get(key))
-        if there != value:
+        raise UserError(f"{path} is not a JSON object: give a folder in the Hugging Face format")
+    # Older files of T5.1.0 have one depth for both stacks.
+    assumed = {**_FIXED, "num_decoder_layers": found.get("num_layers")}
+    for key, value in {**_FIXED, **_sizes(model)}.items():
+        actual = found.get(key, assumed.get(key))
+        if actual != value:
             raise UserError(
-                f"{path}: {key} is {there!r}, and this model's is {value!r}: "
+                f"{path}: {key} is {actual!r}, and this model needs {value!r}: "
                 "give a T5.1.0 of this size"
             )
 

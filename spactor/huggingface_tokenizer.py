@@ -35,7 +35,7 @@ SENTENCEPIECE_FILE = "spiece.model"
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
 
-# Its classes are made when it is imported, where no type checker sees them.
+# The classes of this module are created at import, so type checkers do not know them.
 _DEFINITIONS: Any = sentencepiece_model_pb2
 _SPECIAL = {PAD_ID: "<pad>", EOS_ID: "</s>", UNK_ID: "<unk>"}
 _SPACE = "▁"
@@ -46,7 +46,7 @@ def tokenizer_files(model: bytes, vocab_size: int) -> dict[str, bytes]:
 
     Args:
       model: a serialised SentencePiece unigram model with T5's conventions.
-      vocab_size: rows of the embedding; those above the sentinels have no text.
+      vocab_size: rows of the embedding; rows above the sentinels have no text.
 
     Returns:
       Contents by file name.
@@ -59,7 +59,7 @@ def tokenizer_files(model: bytes, vocab_size: int) -> dict[str, bytes]:
         found = proto.pieces[index].piece if index < len(proto.pieces) else None
         if found != text:
             raise UserError(
-                f"the vocabulary's piece {index} is {found!r}, and {text!r} in every T5: "
+                f"piece {index} of the vocabulary is {found!r}, and {text!r} in every T5: "
                 "train the vocabulary with T5's conventions"
             )
     ids = len(proto.pieces) + NUM_SENTINELS
@@ -73,7 +73,7 @@ def tokenizer_files(model: bytes, vocab_size: int) -> dict[str, bytes]:
         "pad_token": _SPECIAL[PAD_ID],
         "eos_token": _SPECIAL[EOS_ID],
         "unk_token": _SPECIAL[UNK_ID],
-        # Relative positions set no limit of their own; otherwise 512 is assumed for a T5.
+        # Relative positions have no limit; without this value 512 is assumed for a T5.
         "model_max_length": 10**30,
     }
     return {
@@ -84,11 +84,11 @@ def tokenizer_files(model: bytes, vocab_size: int) -> dict[str, bytes]:
 
 
 def _parsed(model: bytes) -> Any:
-    """The model's definition, as a message of protocol buffers."""
+    """The model as a protocol buffer message."""
     processor(model)
     proto = _DEFINITIONS.ModelProto.FromString(model)
     if proto.trainer_spec.model_type != _DEFINITIONS.TrainerSpec.UNIGRAM:
-        raise UserError("the vocabulary is no unigram model, and every T5's is: train it as one")
+        raise UserError("the vocabulary is not a unigram model: train it as one, as for every T5")
     return proto
 
 
@@ -96,10 +96,10 @@ def _tokenizer(proto: Any) -> str:
     try:
         return _serialised_tokenizer(proto)
     except Exception as error:
-        # The library has no class of its own for what it refuses.
+        # tokenizers raises plain Exception for invalid models.
         raise UserError(
-            f"the vocabulary can't be made a tokenizer ({error}): give the file the model was "
-            "trained with"
+            f"the vocabulary can't be converted to a tokenizer ({error}): give the file that the "
+            "model was trained with"
         ) from error
 
 

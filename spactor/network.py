@@ -2,10 +2,10 @@
 
 The discriminator's parameters have the paths and shapes of T5X's stock T5 network
 (``token_embedder``, ``encoder``, ``decoder``); what the hybrid stage adds stands beside them
-(``generator``, ``rtd_head``) and is never touched by span corruption alone. T5.1.0: ReLU
+(``generator``, ``rtd_head``) and is not used by span corruption alone. T5.1.0 has ReLU
 feed-forward blocks, no biases, root-mean-square norms before each block, relative position
-biases shared by all layers of a stack, attention logits not divided by √head_dim (the query's
-initialiser carries that), tied embedding whose logits are divided by √d.
+biases shared by all layers of a stack, attention logits not divided by √head_dim (the initial
+values of the query are), tied embedding whose logits are divided by √d.
 
 Letters in shapes: B batch, L and T lengths, D ``emb_dim``, H heads, K ``head_dim``, V vocabulary.
 """
@@ -29,7 +29,7 @@ _MASKED = -1e10  # T5X's value for a forbidden position, finite so that an empty
 NUM_BUCKETS = 32
 """Relative-position buckets of a stack (T5's)."""
 MAX_DISTANCE = 128
-"""Offset in tokens from which all share the last bucket (T5's)."""
+"""Offset in tokens from which all offsets share the last bucket (T5's)."""
 
 _attention_init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 _dense_init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
@@ -39,7 +39,7 @@ _bias_init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")
 def relative_position_buckets(length: int, *, bidirectional: bool) -> np.ndarray:
     """T5's bucket of every offset key − query from −length + 1 to length − 1.
 
-    Exact when near, logarithmic when far.
+    Small distances have a bucket each; larger ones share buckets of logarithmic width.
 
     Returns:
       int32 ``[2 length − 1]``, values in ``[0, 32)``.
@@ -54,7 +54,7 @@ def relative_position_buckets(length: int, *, bidirectional: bool) -> np.ndarray
     ahead = np.where(behind < 0, num_buckets, 0) if bidirectional else 0
     distance = np.abs(behind) if bidirectional else np.maximum(behind, 0)
     exact = num_buckets // 2
-    # float32 as T5X computes it: a wider type would move offsets that sit on a bucket's edge.
+    # float32 as in T5X: a wider type would move offsets at the edge of a bucket.
     far = np.log(
         distance.astype(np.float32) / np.float32(exact) + np.finfo(np.float32).eps
     ) / np.log(MAX_DISTANCE / exact)
@@ -81,11 +81,11 @@ class RelativePositionBias(nn.Module):
         buckets = relative_position_buckets(length, bidirectional=self.bidirectional)
         one_hot = np.equal(np.arange(NUM_BUCKETS)[:, None], buckets).astype(np.float32)
         by_offset = jnp.pad(table @ one_hot, ((0, 0), (0, 1)))
-        # Row q is the same 2·length values turned right by q. Reading copies of them with a
-        # stride one short does that, and its gradient is a sum, not a scatter over all pairs.
-        turned = jnp.tile(by_offset, (1, length))[:, : length * (2 * length - 1)]
-        turned = turned.reshape(self.num_heads, length, 2 * length - 1)
-        return turned[None, :, :, length - 1 :]
+        # Row q holds the same 2·length values rotated right by q. Reshaping repeated copies with
+        # rows one element shorter rotates them; its gradient is a sum, not a scatter over pairs.
+        rotated = jnp.tile(by_offset, (1, length))[:, : length * (2 * length - 1)]
+        rotated = rotated.reshape(self.num_heads, length, 2 * length - 1)
+        return rotated[None, :, :, length - 1 :]
 
 
 class Attention(nn.Module):
@@ -121,13 +121,13 @@ class Attention(nn.Module):
         return self.out(mixed.reshape(*mixed.shape[:-2], -1))
 
     def __call__(self, inputs: Array, memory: Array, bias: Array, deterministic: bool) -> Array:
-        """All positions at once.
+        """Attention of all positions at once.
 
         Args:
           inputs: ``[B, L, D]``, one query each.
           memory: ``[B, M, D]``, keys and values.
           bias: broadcastable to ``[B, H, L, M]``.
-          deterministic: no dropout.
+          deterministic: disables dropout.
 
         Returns:
           ``[B, L, D]``.
@@ -141,7 +141,7 @@ class Attention(nn.Module):
         )
 
     def next_position(self, inputs: Array, bias: Array, position: Array, length: int) -> Array:
-        """Self-attention of one new position over those cached, which it joins.
+        """Self-attention of one new position over the cached ones; adds the new one to the cache.
 
         Args:
           inputs: ``[B, 1, D]``.
@@ -150,17 +150,19 @@ class Attention(nn.Module):
           length: capacity of the cache.
         """
         shape = (inputs.shape[0], length, self.config.num_heads, self.config.head_dim)
-        kept = []
+        key_and_value = []
         for name, projection in (("key", self.key), ("value", self.value)):
             cached = self._cached(f"cached_{name}", lambda: jnp.zeros(shape, self.dtype))
             new = self._heads(projection(inputs))
             cached = jax.lax.dynamic_update_slice_in_dim(cached, new, position, axis=1)
             self.put_variable("cache", f"cached_{name}", cached)
-            kept.append(cached)
-        return self._attend(self._heads(self.query(inputs)), kept[0], kept[1], bias, True)
+            key_and_value.append(cached)
+        return self._attend(
+            self._heads(self.query(inputs)), key_and_value[0], key_and_value[1], bias, True
+        )
 
     def over_memory(self, inputs: Array, memory: Array, bias: Array) -> Array:
-        """Cross-attention of one new position; the memory is projected once and kept."""
+        """Cross-attention of one new position; the projected memory is cached."""
         key = self._cached("memory_key", lambda: self._heads(self.key(memory)))
         value = self._cached("memory_value", lambda: self._heads(self.value(memory)))
         return self._attend(self._heads(self.query(inputs)), key, value, bias, True)
@@ -193,7 +195,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward block, each after a norm and around a residual."""
+    """Self-attention and feed-forward block, each with a norm before it and a residual."""
 
     config: ModelConfig
     mlp_dim: int
@@ -215,7 +217,7 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Bidirectional stack over embedded tokens: the discriminator's encoder, and G's backbone."""
+    """Bidirectional stack over embedded tokens: encoder of the discriminator and of G."""
 
     config: ModelConfig
     num_layers: int
@@ -299,7 +301,7 @@ class Decoder(nn.Module):
     def __call__(
         self, embedded: Array, encoded: Array, padding_bias: Array, deterministic: bool
     ) -> Array:
-        """Vectors ``[B, T, D]``; position t sees embedded positions 0 … t."""
+        """Vectors ``[B, T, D]``; position t attends to positions 0 … t."""
         length = embedded.shape[-2]
         causal = np.where(np.tril(np.ones((length, length), bool)), 0.0, _MASKED)
         bias = self.relpos_bias(length) + jnp.asarray(causal, self.dtype)
@@ -324,8 +326,8 @@ class Decoder(nn.Module):
 class Generator(nn.Module):
     """G: a small bidirectional encoder and its own linear projection to the vocabulary (Eq. 3).
 
-    With decoder layers it is a small T5 over the same n positions: its decoder reads X_c shifted
-    right, so that what it says at an [M] is p(token | X_c^MLM, all that stands before it in X_c).
+    With decoder layers it is a small T5 over the same n positions. Its decoder reads X_c shifted
+    right, so its prediction at an [M] is p(token | X_c^MLM, the tokens before it in X_c).
     """
 
     config: ModelConfig
@@ -341,8 +343,8 @@ class Generator(nn.Module):
     ) -> Array:
         """Logits ``[B, q, V]`` in float32 at ``positions`` ``[B, q]`` of X_c^MLM alone.
 
-        With None for the positions, ``[B, L, V]`` at all of them.
-        ``decoder_embedded`` ``[B, n, D]``, X_c shifted right, is read by a decoder only.
+        With ``positions`` None, ``[B, L, V]`` at all of them. ``decoder_embedded`` ``[B, n, D]``,
+        X_c shifted right, is read only by a generator with a decoder.
         """
         config = self.config
         no_padding = jnp.zeros((), self.dtype)
@@ -418,8 +420,8 @@ class Network(nn.Module):
         if self.config.one_hot_embedding:
             one_hot = jax.nn.one_hot(tokens, self.config.vocab_size, dtype=dtype)
             return one_hot @ self.token_embedder.embedding.astype(dtype)
-        # Rounded after the lookup: a frequent token's gradient is a sum over thousands of
-        # positions, which bfloat16 could not add up.
+        # Rounded after the lookup, because the gradient of a frequent token is a sum over
+        # thousands of positions, which would be inexact in bfloat16.
         return self.token_embedder(tokens).astype(dtype)
 
     def encode(self, embedded: Array, padding_bias: Array, deterministic: bool = True) -> Array:
@@ -462,7 +464,7 @@ class Network(nn.Module):
         deterministic: bool = True,
         shifted_tokens: Array | None = None,
     ) -> Array:
-        """Generator logits ``[B, q, V]`` at masked positions ``[B, q]``; None means at all.
+        """Generator logits ``[B, q, V]`` at masked positions ``[B, q]``; None means all positions.
 
         ``shifted_tokens`` int32 ``[B, n]``, X_c shifted right, is for a generator with a decoder.
         """
@@ -472,7 +474,7 @@ class Network(nn.Module):
         return self.generator(embedded, positions, deterministic, decoder_embedded)
 
     def detect(self, encoded: Array) -> Array:
-        """RTD logits ``[B, L]``: positive means the token is judged original."""
+        """RTD logits ``[B, L]``; a positive logit classifies the token as original."""
         return self.rtd_head(encoded)
 
     def __call__(self, encoder_input_tokens: Array, decoder_input_tokens: Array) -> Array:

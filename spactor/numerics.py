@@ -1,4 +1,4 @@
-"""Settings of JAX that change numbers, in one place: they are part of every node's identity."""
+"""Settings of JAX that change numbers; they are part of every node's identity."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SETTINGS: Mapping[str, Any] = {"jax_threefry_partitionable": True}
-"""By name, as ``jax.config`` knows them."""
+"""Values by the name of the option in ``jax.config``."""
 
 
 def apply() -> None:

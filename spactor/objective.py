@@ -1,8 +1,10 @@
 """L_G, L_RTD, L_SC and their weighted sum (Equations 4, 6, 8 and 9).
 
 Every loss is a sum over positions, averaged over the sequences of the batch, or a mean over
-positions, as the configuration says. Metrics are ``Ratio`` pairs, a sum and the weight it is to
-be divided by, until they reach the host.
+positions, depending on ``ObjectiveConfig.reduction``. Metrics are ``Ratio`` pairs, a sum and its
+weight, until they are divided on the host.
+
+Read next: `corruption` (the inputs), `curriculum` (the weights), `network` (the model).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _SAMPLING_BLOCK = 128
 
 
 class Ratio(NamedTuple):
-    """A mean kept as its numerator and denominator, so that means of parts can be merged."""
+    """A mean as numerator and denominator, so that means of parts of a batch can be merged."""
 
     total: Array
     weight: Array
@@ -63,8 +65,8 @@ def sample_replacements(generator_logits: Array, keys: Array) -> Array:
     """One token per masked position from p_G, with no gradient: int32 ``[B, q]``.
 
     Inverts the cumulative distribution in two stages, a block of tokens and then a token of it,
-    each with a uniform number of its own: two random numbers a position in place of one a token,
-    and no cumulative sum longer than a block or the number of blocks.
+    each with a separate uniform number. This takes two random numbers per position instead of one
+    per token, and no cumulative sum is longer than a block or the number of blocks.
 
     Args:
       generator_logits: ``[B, q, V]``, V a multiple of 128.
@@ -98,7 +100,7 @@ def replace_rows(rows: Array, positions: Array, new: Array) -> Array:
     """
 
     def replaced(row: Array, where: Array, value: Array) -> Array:
-        # Said to be unique, or the gradient works out which of several values won.
+        # Without unique_indices, the gradient computes which of several values was written.
         return row.at[where].set(value, unique_indices=True)
 
     return jax.vmap(replaced)(rows, positions, new)
@@ -121,7 +123,7 @@ def _reduced(values: Array, config: ObjectiveConfig, where: Array | None = None)
 
 
 class _SpanCorruption(NamedTuple):
-    """The decoder's term: the weighted loss, and nats per target token."""
+    """Term of the decoder: the weighted loss, and its mean in nats per target token."""
 
     loss: Array
     ratio: Ratio
@@ -154,7 +156,7 @@ def teacher_forced_logits(
       network, params: parameters may lack generator and RTD head.
       encoder_input_tokens: int32 ``[B, L]``, padded with 0.
       decoder_target_tokens: int32 ``[B, T]``, padded with 0.
-      dropout_key: none means no dropout.
+      dropout_key: None disables dropout.
     """
     deterministic = dropout_key is None
     model = _bind(network, params, dropout_key)
@@ -209,12 +211,12 @@ def target_token_loss(
 
 
 class Generated(NamedTuple):
-    """What the generator makes of the masked positions.
+    """Output of the generator at the masked positions.
 
     Attributes:
       logits: float32 ``[B, q, V]`` at the masked positions.
       nll: nats of the original tokens at the masked positions, ``[B, q]``.
-      tokens: int32 ``[B, q]``, sampled; the original where a curriculum leaves one unmasked.
+      tokens: int32 ``[B, q]``, sampled; the original token where a curriculum leaves it unmasked.
     """
 
     logits: Array
@@ -267,16 +269,16 @@ def hybrid_loss(
     """L = L_G + λ1·L_RTD + λ2·L_SC on the noisy input X̂_c (Equation 9).
 
     Only masked positions go through the generator's projection, and the discriminator's input
-    embedding is the generator's with the sampled tokens' rows exchanged; the model's options
-    undo both, at the same loss. A sampled token equal to the original counts as original; the
-    RTD sum runs over all n positions of X̂_c.
+    embedding is the generator's with the rows of the sampled tokens replaced; options of the model
+    disable both optimizations without changing the loss. A sampled token equal to the original
+    counts as original. The RTD sum runs over all n positions of X̂_c.
 
     Args:
       network, params: with generator and RTD head.
       batch: corrupted examples.
       config: weights and reduction.
       sample_keys: one key per row ``[B]``, for the generator's samples.
-      dropout_key: none means no dropout.
+      dropout_key: None disables dropout.
       weights: those of a curriculum; by default the configuration's.
 
     Returns:

@@ -1,7 +1,7 @@
-"""Adafactor as T5X sets it, from Optax, and the learning-rate schedule (Table 5).
+"""Adafactor with T5X's settings, built from Optax, and the learning-rate schedule (Table 5).
 
-The learning rate is a function of the global step kept outside the transformation, so one set of
-slots runs through the stage switch and into fine-tuning.
+The learning rate is a function of the global step and not part of the optimizer's state, so one
+set of slots is used through the stage switch and into fine-tuning.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _second_moments(config: OptimizerConfig) -> optax.GradientTransformation:
 
 
 def init_slots(params: Any, config: OptimizerConfig) -> Slots:
-    """Fresh second moments; ``count`` is the number of updates they have seen."""
+    """Initial second moments; ``count`` is the number of updates applied to them."""
     return _second_moments(config).init(params)
 
 
@@ -49,7 +49,7 @@ def update(
 
     Args:
       params, grads: trees of the same structure.
-      slots: as :func:`init_slots` made them, or as the previous update returned them.
+      slots: from :func:`init_slots` or from the previous update.
       rate: learning rate, relative to each parameter's root mean square.
 
     Returns:

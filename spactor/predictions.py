@@ -1,15 +1,15 @@
-"""What a model answered on a suite's validation split, as token ids, one file per evaluation.
+"""Predictions on a suite's validation split as token ids, one file per evaluation.
 
 ``predictions/<step>.npz`` holds, for each task, the decoded tokens of every validation example in
-the order of the prepared folder. Scores are a function of these files (`spactor.scoring`), so a
-machine without TensorFlow can train and decode, and another one score.
+the order of the prepared folder. Scores are computed from these files (`spactor.scoring`), so
+training and decoding need no TensorFlow, and scoring may run later or on another machine.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from spactor.errors import UserError
 
 FOLDER = "predictions"
 ROWS = 128
-"""Rows decoded at once; the last batch is filled up, never dropped."""
+"""Rows per decoded batch; the last batch is padded, never dropped."""
 
 Decode = Callable[[np.ndarray], Any]
 """Encoder inputs int32 ``[B, L]`` to decoded tokens int32 ``[B, T]``."""
@@ -39,14 +39,14 @@ def predict(decode: Decode, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nd
     rows = np.concatenate(list(inputs.values()))
     filled = np.zeros((-len(rows) % ROWS, rows.shape[1]), rows.dtype)
     batches = np.split(np.concatenate([rows, filled]), (len(rows) + len(filled)) // ROWS)
-    # A list, so that every batch is on its way before the first result is fetched.
+    # A list, so that every batch is dispatched before the first result is fetched.
     decoded = np.concatenate([np.asarray(tokens) for tokens in [decode(b) for b in batches]])
     ends = np.cumsum([len(array) for array in inputs.values()])
     return dict(zip(inputs, np.split(decoded[: len(rows)], ends[:-1]), strict=True))
 
 
 def write(folder: Path, step: int, predictions: Mapping[str, np.ndarray]) -> None:
-    """Writes the predictions of one step, whole or not at all.
+    """Writes the predictions of one step atomically.
 
     Args:
       folder: of the fine-tuning node.
@@ -76,19 +76,14 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
 
 
 def steps(folder: Path) -> tuple[int, ...]:
-    """Fine-tuning steps whose predictions are kept, in rising order."""
-    return tuple(sorted(_steps(folder)))
+    """Fine-tuning steps that have predictions, in ascending order."""
+    paths = (folder / FOLDER).glob("[0-9]*.npz")
+    return tuple(sorted(int(p.stem) for p in paths if re.fullmatch("[0-9]{1,18}", p.stem)))
 
 
 def tasks(folder: Path, step: int) -> tuple[str, ...]:
     """Names of the tasks that have predictions at a step."""
     return tuple(read(folder, step))
-
-
-def _steps(folder: Path) -> Iterator[int]:
-    for path in (folder / FOLDER).glob("[0-9]*.npz"):
-        if re.fullmatch("[0-9]{1,18}", path.stem):
-            yield int(path.stem)
 
 
 def _path(folder: Path, step: int) -> Path:

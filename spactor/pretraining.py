@@ -1,4 +1,8 @@
-"""Pre-trains one segment: one objective, from step a to step b, from a parent or from scratch."""
+"""Pre-trains one segment: one objective, from step a to step b, from a parent or from scratch.
+
+Reading order of the method: this module, then `trainer` (the loop), `step` (the compiled update),
+`objective`, `corruption`, `curriculum` and `network` (what it computes), `metrics` (what it logs).
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from spactor.data import vocabulary
 from spactor.data.arrays import TokenArrays, train_batch, validation_chunks
 from spactor.data.digest import batch_digest
 from spactor.metrics import host_means
+from spactor.progress import Observer
 from spactor.step import TrainState
 
 
@@ -27,21 +32,15 @@ class PretrainJob:
     Attributes:
       config: sizes and hyper-parameters.
       stage: objective of every step of the segment.
-      start_step, end_step: updates made before and after.
       seed: of initialisation, data order, corruption and sampling.
-      log_period_steps, validation_period_steps, checkpoint_period_steps: see
-        :class:`spactor.trainer.Schedule`.
+      schedule: first and last step, and when to log, validate and save.
       validation_chunks: size of the fixed validation set.
     """
 
     config: PretrainConfig
     stage: Stage
-    start_step: int
-    end_step: int
     seed: int
-    log_period_steps: int
-    validation_period_steps: int
-    checkpoint_period_steps: int
+    schedule: trainer.Schedule
     validation_chunks: int
 
 
@@ -51,19 +50,19 @@ def pretrain(
     arrays: TokenArrays,
     folder: Path,
     parent: Path | None,
-    observer: trainer.Observer,
-    run: str = "",
+    observer: Observer,
+    run_id: str = "",
 ) -> None:
-    """Trains a segment to its end, going on from what ``folder`` already holds.
+    """Trains a segment to its end, resuming from the newest checkpoint in ``folder``.
 
     Args:
       job: the segment.
       arrays: prepared tokens; neither TensorFlow nor seqio is imported to read them.
       folder: of this segment; made if missing.
-      parent: folder of the segment that ended at ``start_step``; none from scratch. A hybrid
+      parent: folder of the segment that ended at ``start_step``; None from scratch. A hybrid
         parent of a span-corruption segment is the switch at τ.
-      observer: told of every logged step.
-      run: what ``digests.jsonl`` calls this run.
+      observer: called after every logged step.
+      run_id: identifies this run in ``digests.jsonl``.
 
     Raises:
       Diverged: a loss or a gradient is no longer finite.
@@ -81,11 +80,12 @@ def pretrain(
     rows = min(config.batch_size, len(held_out))
     batches = [held_out[i : i + rows] for i in range(0, len(held_out) - rows + 1, rows)]
     validation_step = steps.build_validation_step(config, arrays.vocabulary, job.stage)
+    corruption = steps.build_corruption(config, arrays.vocabulary, job.stage)
 
-    def initial() -> TrainState:
+    def initial_state() -> TrainState:
         if parent is None:
             return steps.init_state(config, job.seed, job.stage)
-        return restore_parent(parent, config, job.start_step, job.stage)
+        return restore_parent(parent, config, job.schedule.start_step, job.stage)
 
     def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
         del step
@@ -93,37 +93,28 @@ def pretrain(
             [validation_step(state.params, batch) for batch in batches], "validation/"
         )
 
-    corruption = steps.build_corruption(config, arrays.vocabulary, job.stage)
-
     def digests(step: int, batch: np.ndarray) -> Mapping[str, str]:
         masks = corruption(batch, job.seed, step)._asdict()
-        found = {name: np.asarray(mask) for name, mask in masks.items() if mask is not None}
-        return {"batch": batch_digest(batch), "masks": batch_digest(found)}
+        present = {name: np.asarray(mask) for name, mask in masks.items() if mask is not None}
+        return {"batch": batch_digest(batch), "masks": batch_digest(present)}
 
+    task = trainer.Task(
+        seed=job.seed,
+        initial_state=initial_state,
+        train_step=steps.build_train_step(config, arrays.vocabulary, job.stage),
+        batch_at=lambda step: train_batch(
+            arrays,
+            seed=job.seed,
+            step=step,
+            batch_size=config.batch_size,
+            chunk_tokens=chunk_tokens,
+        ),
+        evaluate=evaluate,
+        digests=digests,
+        batch_size=config.batch_size,
+        schedule=job.schedule,
+    )
     with closing(Checkpoints(folder, config, job.stage)) as checkpoints:
         trainer.fit(
-            initial=initial,
-            train_step=steps.build_train_step(config, arrays.vocabulary, job.stage),
-            batch_at=lambda step: train_batch(
-                arrays,
-                seed=job.seed,
-                step=step,
-                batch_size=config.batch_size,
-                chunk_tokens=chunk_tokens,
-            ),
-            evaluate=evaluate,
-            digests=digests,
-            run=run,
-            seed=job.seed,
-            checkpoints=checkpoints,
-            schedule=trainer.Schedule(
-                start_step=job.start_step,
-                end_step=job.end_step,
-                log_period_steps=job.log_period_steps,
-                evaluation_period_steps=job.validation_period_steps,
-                checkpoint_period_steps=job.checkpoint_period_steps,
-            ),
-            folder=folder,
-            sequences_per_step=config.batch_size,
-            observer=observer,
+            task=task, checkpoints=checkpoints, folder=folder, observer=observer, run_id=run_id
         )

@@ -1,4 +1,4 @@
-"""What numbers are computed with: digests of plain data, versions of packages, the commit."""
+"""Provenance of numbers: digests of plain data, versions of packages, the commit."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
 
 @cache
 def commit() -> str:
-    """Commit of the code that runs, with "+changes" behind it where files differ from it.
+    """Commit of the running code, followed by "+changes" if files differ from it.
 
-    "not a checkout" where the package isn't run from its own repository: a repository that
-    merely holds the environment says nothing about this code.
+    "not a checkout" if the package does not run from its own repository; a repository that only
+    contains the environment is ignored.
     """
     here = Path(__file__).resolve()
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
@@ -53,7 +53,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Installed versions; "missing" where there is none."""
+    """Installed versions of packages; "missing" for those that are not installed."""
     return {name: _version(name) for name in packages}
 
 

@@ -1,7 +1,7 @@
-"""Scores what a model answered, with seqio's Evaluator, and writes what T5X writes.
+"""Scores stored predictions with seqio's Evaluator and writes metric files in T5X's format.
 
-A pure function of predictions and prepared data. The only part of fine-tuning that needs
-TensorFlow, so it may be done later, or on another machine.
+Scores are a pure function of predictions and prepared data. Scoring is the only part of
+fine-tuning that needs TensorFlow, so it may run later or on another machine.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from spactor.data import host_tensorflow, scored_suites
 from spactor.errors import UserError
 
 FOLDER = "inference_eval"
-"""Of a node: ``<task>-metrics.jsonl`` and per-example files, as T5X names them."""
+"""Folder of a node with ``<task>-metrics.jsonl`` and per-example files, named as by T5X."""
 
 
 def available() -> bool:
-    """Whether what scoring needs is installed; nothing is imported."""
+    """Whether TensorFlow, seqio and T5 are installed; nothing is imported."""
     return all(util.find_spec(name) for name in ("tensorflow", "seqio", "t5"))
 
 
@@ -41,13 +41,13 @@ def score(folder: Path, data_folder: Path, suite: str, step: int) -> dict[str, f
       Metrics of all tasks as ``{"<task>/<metric>": value}``, on a scale of 0 to 100.
 
     Raises:
-      UserError: no such predictions, or they are of other examples.
+      UserError: the predictions are missing or belong to other examples.
     """
     return _scorer(data_folder, suite).score(predictions.read(folder, step), step, folder / FOLDER)
 
 
 def score_all(folder: Path, data_folder: Path, suite: str) -> None:
-    """Scores the predictions of every step afresh; see `score`."""
+    """Deletes existing scores and scores the predictions of every step; see `score`."""
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     for step in predictions.steps(folder):
         score(folder, data_folder, suite, step)
@@ -78,10 +78,10 @@ class _Scorer:
     def score(
         self, predicted: Mapping[str, np.ndarray], step: int, output: Path
     ) -> dict[str, float]:
-        """See the function of this name."""
+        """Scores predictions; see the function `score`."""
         named = {id(made): name for name, made in self._evaluator.cached_model_datasets.items()}
 
-        def answers(dataset: Any) -> Sequence[tuple[int, np.ndarray]]:
+        def predict(dataset: Any) -> Sequence[tuple[int, np.ndarray]]:
             task = self._tasks[named[id(dataset)]]
             rows = predicted.get(task)
             if rows is None or len(rows) != len(dataset):
@@ -93,7 +93,7 @@ class _Scorer:
 
         self._output = output
         output.mkdir(parents=True, exist_ok=True)
-        metrics, _ = self._evaluator.evaluate(compute_metrics=True, step=step, predict_fn=answers)
+        metrics, _ = self._evaluator.evaluate(compute_metrics=True, step=step, predict_fn=predict)
         return {
             f"{self._tasks[registered]}/{name}": float(value)
             for registered, values in metrics.result().items()

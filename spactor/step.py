@@ -1,8 +1,10 @@
-"""One compiled function per stage: (state, batch, seed) → (state, metrics); also eval and decode.
+"""Compiled steps: one update per stage, (state, batch, seed) → (state, metrics), and evaluation.
 
-Every random number is a function of (seed, step, role, row), so a killed run continues bit for
-bit and a branch sees what its sibling saw. Builders are cached on their frozen arguments: a
+Every random number is a function of (seed, step, role, row), so an interrupted run resumes bit for
+bit, and branches of one tree read the same data. Builders are cached on their frozen arguments: a
 process that trains many segments of one size compiles each stage once.
+
+Read next: :mod:`spactor.objective`, the losses that a step differentiates.
 """
 
 from __future__ import annotations
@@ -25,14 +27,14 @@ from spactor.objective import Metrics, Params
 Array = jax.Array
 
 HYBRID_ONLY = ("generator", "rtd_head")
-"""Top-level parameters that the hybrid stage adds to T5, and τ drops."""
+"""Top-level parameters that only the hybrid stage has; they are dropped at τ."""
 
 _ROLES = ("corruption", "sample", "dropout")
 _VALIDATION_SEED = 0
 
 
 class TrainState(NamedTuple):
-    """What a checkpoint holds.
+    """State of training, as a checkpoint stores it.
 
     Attributes:
       step: scalar int32, updates made; the global step of the schedule.
@@ -49,7 +51,7 @@ TrainStep = Callable[[TrainState, Array, Array], tuple[TrainState, Metrics]]
 
 
 def device_sharding() -> jax.sharding.Sharding:
-    """Where states live: the first device."""
+    """Sharding of every state: all arrays on the first device."""
     return jax.sharding.SingleDeviceSharding(jax.devices()[0])
 
 
@@ -65,16 +67,18 @@ def row_keys(key: Array, rows: int) -> Array:
 
 
 def without_hybrid_parts(state: TrainState) -> TrainState:
-    """Drops generator and RTD head with their slots; all else is passed on untouched."""
+    """State without generator, RTD head and their slots; everything else is unchanged."""
 
-    def kept(tree: Any) -> Any:
+    def without(tree: Any) -> Any:
         return {name: leaf for name, leaf in tree.items() if name not in HYBRID_ONLY}
 
     return TrainState(
         step=state.step,
-        params=kept(state.params),
+        params=without(state.params),
         slots=state.slots._replace(
-            v_row=kept(state.slots.v_row), v_col=kept(state.slots.v_col), v=kept(state.slots.v)
+            v_row=without(state.slots.v_row),
+            v_col=without(state.slots.v_col),
+            v=without(state.slots.v),
         ),
     )
 
@@ -82,7 +86,7 @@ def without_hybrid_parts(state: TrainState) -> TrainState:
 @functools.cache
 def _build_init(config: PretrainConfig, stage: Stage) -> Callable[[Array], TrainState]:
     network = Network(config.model)
-    # NumPy's, as the builder may first be called, and cached, inside a trace.
+    # A NumPy array, because the builder may first be called, and cached, inside a trace.
     tokens = np.zeros((1, 2), np.int32)
 
     def init(key: Array) -> TrainState:
@@ -108,9 +112,7 @@ def updated(
     return TrainState(state.step + 1, params, slots)
 
 
-def _losses(
-    config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
-) -> Callable[..., tuple[Array, Metrics]]:
+def _losses(config: PretrainConfig, stage: Stage) -> Callable[..., tuple[Array, Metrics]]:
     """``(params, batch, sample key, dropout key, weights) → (loss, metrics)`` of a stage."""
     network = Network(config.model)
     if stage == "hybrid":
@@ -128,8 +130,8 @@ def _losses(
     )
 
 
-def _varied(weights: curriculum.Weights) -> Metrics:
-    """Metrics of the weights that change with the step."""
+def _curriculum_metrics(weights: curriculum.Weights) -> Metrics:
+    """Metrics of the weights that a curriculum varies with the step."""
     return {
         name: objective.Ratio(jnp.asarray(value, jnp.float32), jnp.ones(()))
         for name, value in weights._asdict().items()
@@ -145,7 +147,7 @@ def corrupted(
     key: Array,
     weights: curriculum.Weights,
 ) -> corruption.CorruptedBatch:
-    """What a training step makes of its chunks ``[B, N]`` with its key of the corruption."""
+    """Corrupts chunks ``[B, N]`` as the training step of a stage does, with that step's key."""
     return corruption.corrupt(
         chunks,
         row_keys(key, chunks.shape[0]),
@@ -159,9 +161,9 @@ def corrupted(
 def build_corruption(
     config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
 ) -> Callable[[Array | np.ndarray, int, int], corruption.CorruptedBatch]:
-    """Compiled corruption alone, ``(chunks, seed, step)``: what the update of that step reads.
+    """Compiled ``(chunks, seed, step) → batch``: the corrupted batch that an update reads.
 
-    For logs, so that the step itself is the same program with and without them.
+    Used for digests in the log. The update itself is the same program with and without them.
     """
 
     def corrupt(chunks: Array, seed: Array, step: Array) -> corruption.CorruptedBatch:
@@ -180,7 +182,7 @@ def build_train_step(
 
     The state is donated. Metrics are :class:`objective.Ratio` pairs, read before the update.
     """
-    losses = _losses(config, vocabulary, stage)
+    losses = _losses(config, stage)
 
     def train_step(state: TrainState, chunks: Array, seed: Array) -> tuple[TrainState, Metrics]:
         keys = role_keys(seed, state.step)
@@ -197,7 +199,7 @@ def build_train_step(
             "learning_rate": objective.Ratio(rate, one),
             "grad_norm": objective.Ratio(optax.tree.norm(grads), one),
         }
-        metrics |= _varied(weights)
+        metrics |= _curriculum_metrics(weights)
         return updated(state, grads, rate, config), metrics
 
     return jax.jit(train_step, donate_argnums=0)
@@ -207,7 +209,7 @@ def build_train_step(
 def build_validation_step(
     config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
 ) -> Callable[[Params, Array | np.ndarray], Metrics]:
-    """Compiled validation of chunks ``[B, N]``, corrupted alike whatever the run and the step.
+    """Compiled validation of chunks ``[B, N]``, corrupted the same way in every run and step.
 
     ``sc_loss_clean`` reads X_c; in the hybrid stage ``sc_loss_noisy`` reads X̂_c, and the
     generator and the RTD head are scored on the same replacements. All without dropout.
@@ -234,7 +236,7 @@ def validation_metrics(
     vocabulary: VocabularyFacts,
     stage: Stage,
 ) -> Metrics:
-    """What :func:`build_validation_step` compiles, for a network of any make."""
+    """Metrics of :func:`build_validation_step`, for our network or T5X's stock one."""
     keys, sample_keys = validation_keys(chunks)
     batch = corruption.corrupt(chunks, keys, config.lengths, vocabulary)
     _, clean = objective.span_corruption_loss(network, params, batch, config.objective)
@@ -258,7 +260,7 @@ def build_greedy_decode(
 
     Returns:
       ``(params, encoder_input_tokens int32 [B, L]) → int32 [B, max_length]``; after eos, padding.
-      It stops when every row has ended.
+      Decoding stops when every row has ended.
     """
     network = Network(config.model)
 

@@ -1,9 +1,11 @@
-"""The only file that loops, logs and saves.
+"""The training loop: the only module that loops over steps, logs and saves.
 
-Pre-training and fine-tuning hand :func:`fit` their step, batches and evaluation; it resumes from
-the newest complete checkpoint, logs on fixed steps, and ends with a checkpoint on disk. Because
-steps are pure functions of (state, batch, seed) and windows of averaged metrics begin and end at
-checkpoints, an interrupted run logs and saves what an unbroken one does.
+Pre-training and fine-tuning each describe themselves as a :class:`Task`. :func:`fit` resumes from
+the newest complete checkpoint, logs at fixed steps, and ends with a checkpoint on disk. Steps are
+pure functions of (state, batch, seed), and the windows over which metrics are averaged begin and
+end at checkpoints, so an interrupted run logs and saves the same values as an uninterrupted one.
+
+Read next: :mod:`spactor.step`, the compiled updates.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
@@ -23,28 +25,17 @@ from spactor.data.digest import batch_digest
 from spactor.errors import Diverged, UserError
 from spactor.metrics import METRICS, RunLog, host_means, logged_steps
 from spactor.objective import Metrics
+from spactor.progress import Observer
 from spactor.step import TrainState
-
-
-class Observer(Protocol):
-    """Told of every logged step, for a progress bar."""
-
-    def __call__(
-        self,
-        step: int,
-        end_step: int,
-        values: Mapping[str, float],
-        sequences_per_second: float,
-    ) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """When a run logs, evaluates and saves, in its own steps.
+    """The steps at which a run starts, ends, logs, evaluates and saves.
 
     Attributes:
-      start_step, end_step: updates made before and after.
-      log_period_steps: every logged value is a mean over one period.
+      start_step, end_step: number of updates made before the run and after it.
+      log_period_steps: length of the windows over which metrics are averaged.
       evaluation_period_steps, checkpoint_period_steps: multiples of the log period.
     """
 
@@ -67,17 +58,46 @@ class Schedule:
                 )
 
     def logs_at(self, step: int) -> bool:
-        return step % self.log_period_steps == 0 or step == self.end_step
+        return self._due(step, self.log_period_steps)
 
     def evaluates_at(self, step: int) -> bool:
-        return step % self.evaluation_period_steps == 0 or step == self.end_step
+        return self._due(step, self.evaluation_period_steps)
 
     def saves_at(self, step: int) -> bool:
-        return step % self.checkpoint_period_steps == 0 or step == self.end_step
+        return self._due(step, self.checkpoint_period_steps)
+
+    def _due(self, step: int, period_steps: int) -> bool:
+        return step % period_steps == 0 or step == self.end_step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a run trains, on what data, and how it is evaluated.
+
+    Attributes:
+      seed: passed to every update.
+      initial_state: makes the state at ``schedule.start_step``; not called when resuming.
+      train_step: compiled update ``(state, batch, seed) → (state, metrics)``; the state is donated.
+      batch_at: batch of the update from ``step`` to ``step + 1``.
+      evaluate: values to log beside the training metrics, of a state and its step.
+      digests: digests of the input of the update from ``step`` to ``step + 1``, from the step and
+        its batch.
+      batch_size: sequences per step, for ``timing/seqs_per_second``.
+      schedule: when to log, evaluate and save.
+    """
+
+    seed: int
+    initial_state: Callable[[], TrainState]
+    train_step: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]
+    batch_at: Callable[[int], Any]
+    evaluate: Callable[[TrainState, int], Mapping[str, float]]
+    digests: Callable[[int, Any], Mapping[str, str]]
+    batch_size: int
+    schedule: Schedule
 
 
 class _Clock:
-    """Time and steps of a log period, without compilation, evaluation and saving."""
+    """Speed over a log period, without compilation, evaluation and saving."""
 
     def __init__(self) -> None:
         self.started = False
@@ -92,120 +112,99 @@ class _Clock:
     def count(self) -> None:
         self._steps += 1
 
-    def lap(self) -> float | None:
-        """Steps per second since the start; none if no step was counted."""
-        return self._steps / (time.perf_counter() - self._since) if self._steps else None
+    def steps_per_second(self) -> float:
+        """Mean speed since the start; NaN if no step was counted."""
+        return self._steps / (time.perf_counter() - self._since) if self._steps else math.nan
 
 
 def fit(
-    *,
-    initial: Callable[[], TrainState],
-    train_step: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]],
-    batch_at: Callable[[int], Any],
-    evaluate: Callable[[TrainState, int], Mapping[str, float]],
-    digests: Callable[[int, Any], Mapping[str, str]],
-    run: str,
-    seed: int,
-    checkpoints: Checkpoints,
-    schedule: Schedule,
-    folder: Path,
-    sequences_per_step: int,
-    observer: Observer,
+    *, task: Task, checkpoints: Checkpoints, folder: Path, observer: Observer, run_id: str = ""
 ) -> None:
-    """Trains from the newest checkpoint, or the initial state, to ``schedule.end_step``.
+    """Trains from the newest checkpoint, or the initial state, to the end of the schedule.
 
     Args:
-      initial: makes the state at ``schedule.start_step``; not called when resuming.
-      train_step: compiled update; the state it is given is donated.
-      batch_at: batch of the update that leads away from a step.
-      evaluate: values to log beside the training metrics, at evaluation steps.
-      digests: of what the update that leads away from a step reads, given the step and its batch.
-      run: what ``digests.jsonl`` calls this run.
-      seed: handed to every update.
-      checkpoints: of this run, in its stage.
-      schedule: when to log, evaluate and save.
-      folder: where ``metrics.jsonl``, ``digests.jsonl`` and event files go.
-      sequences_per_step: batch size, for ``timing/seqs_per_second``.
-      observer: told of every logged step.
+      task: what to train.
+      checkpoints: of this run; define the stage of the states.
+      folder: of the run; receives ``metrics.jsonl``, ``digests.jsonl`` and event files.
+      observer: called after every logged step.
+      run_id: identifies this run in ``digests.jsonl``.
 
     Raises:
       Diverged: a logged value is not finite.
     """
-    restored = checkpoints.newest(_lack_of_lines(folder / METRICS, schedule))
+    schedule = task.schedule
+    restored = checkpoints.newest(_missing_lines(folder / METRICS, schedule))
     step = schedule.start_step if restored is None else restored.step
     if step >= schedule.end_step:
         return
-    state = initial() if restored is None else restored.state
+    state = task.initial_state() if restored is None else restored.state
 
-    def require_finite(values: Mapping[str, float], window: Sequence[Metrics], step: int) -> None:
-        if bad := _first_bad(values, window, step):
+    def require_finite(values: Mapping[str, float]) -> None:
+        if bad := _first_not_finite(values, window, step):
             name, value, at = bad
-            digest = batch_digest(batch_at(at - 1))
+            digest = batch_digest(task.batch_at(at - 1))
             raise Diverged(name, value, at, digest, checkpoints.latest_step())
 
     window: list[Metrics] = []
     clock = _Clock()
     with closing(RunLog(folder)) as log:
         while step < schedule.end_step:
-            batch = batch_at(step)
-            state, metrics = train_step(state, batch, seed)
+            batch = task.batch_at(step)
+            state, metrics = task.train_step(state, batch, task.seed)
             step += 1
             window.append(metrics)
             if clock.started:
                 clock.count()
-            else:  # The first step compiles; time runs from the second.
+            else:  # The first step compiles; the clock starts after it.
                 jax.block_until_ready(metrics)
                 clock.start()
             if not schedule.logs_at(step):
                 continue
             values = host_means(window, "train/")
-            steps_per_second = clock.lap()
-            require_finite(values, window, step)
+            sequences_per_second = clock.steps_per_second() * task.batch_size
+            require_finite(values)
             window.clear()
             if schedule.evaluates_at(step):
-                values |= evaluate(state, step)
-                require_finite(values, window, step)
-            rate = math.nan
-            timing = {}
-            if steps_per_second is not None:
-                rate = steps_per_second * sequences_per_step
-                timing["timing/seqs_per_second"] = rate
-            # First, so that no number stands there without them.
-            log.write_digests(step, {"run": run, "seed": seed, **digests(step - 1, batch)})
-            log.write(step, values | timing)
+                values |= task.evaluate(state, step)
+                require_finite(values)
+            # Digests first, so that no logged value lacks them.
+            digests = task.digests(step - 1, batch)
+            log.write_digests(step, {"run": run_id, "seed": task.seed, **digests})
+            timing = {"timing/seqs_per_second": sequences_per_second}
+            log.write(step, values if math.isnan(sequences_per_second) else values | timing)
             if schedule.saves_at(step):
                 checkpoints.save(state, step)
-            observer(step, schedule.end_step, values, rate)
+            observer(step, schedule.end_step, values, sequences_per_second)
             clock.start()
 
 
-def _lack_of_lines(path: Path, schedule: Schedule) -> Callable[[int], str | None]:
-    """Says what a log lacks for a run to go on from the checkpoint of a step, if anything.
+def _missing_lines(path: Path, schedule: Schedule) -> Callable[[int], str | None]:
+    """Returns a function that names the first line missing from a log before a checkpoint's step.
 
     Lines are on disk before a checkpoint is begun, so a log that ends before it was damaged.
-    Without any log the checkpoint was brought here from elsewhere.
+    Without any log file the checkpoint was copied here from elsewhere, and nothing is missing.
     """
     logged = set(logged_steps(path)) if path.exists() else None
 
-    def lack(step: int) -> str | None:
+    def missing(step: int) -> str | None:
         if logged is None:
             return None
         first = min(logged, default=step)
-        missing = [s for s in range(first, step + 1) if schedule.logs_at(s) and s not in logged]
-        return f"{path.name} lacks step {missing[0]}" if missing else None
+        gaps = [s for s in range(first, step + 1) if schedule.logs_at(s) and s not in logged]
+        return f"{path.name} lacks step {gaps[0]}" if gaps else None
 
-    return lack
+    return missing
 
 
-def _first_bad(
+def _first_not_finite(
     values: Mapping[str, float], window: Sequence[Metrics], step: int
 ) -> tuple[str, str, int] | None:
     """Name and value of a number that is not finite, and the first step at which it was so.
 
     Args:
       values: logged at ``step``.
-      window: metrics of the steps up to it, over which ``values`` are means.
-      step: updates made.
+      window: metrics of the steps up to ``step``, over which ``values`` are means.
+      step: number of updates made.
     """
     if all(map(math.isfinite, values.values())):
         return None

@@ -12,15 +12,7 @@ from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
 from spactor.errors import UserError
-
-
-class Observer(Protocol):
-    """Called at every logged step."""
-
-    def __call__(
-        self, step: int, end_step: int, values: Mapping[str, float], sequences_per_second: float
-    ) -> None:
-        """Tells the step, the last step, the values logged and the speed."""
+from spactor.progress import Observer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,30 +85,33 @@ class LocalEngine:
                 score=functools.partial(scoring.score, folder, data.folder, node.suite)
                 if self.can_score()
                 else lambda step: {},
-                run=label,
+                run_id=label,
             )
             return
         from spactor import example
         from spactor.pretraining import PretrainJob, pretrain
+        from spactor.trainer import Schedule
 
         arrays = self._load_arrays(data.folder)
         pretrain(
             PretrainJob(
                 config=node.config,
                 stage=node.stage,
-                start_step=node.start_step,
-                end_step=node.end_step,
                 seed=node.seed,
-                log_period_steps=profile.log_period_steps,
-                validation_period_steps=profile.validation_period_steps,
-                checkpoint_period_steps=profile.checkpoint_period_steps,
+                schedule=Schedule(
+                    start_step=node.start_step,
+                    end_step=node.end_step,
+                    log_period_steps=profile.log_period_steps,
+                    evaluation_period_steps=profile.validation_period_steps,
+                    checkpoint_period_steps=profile.checkpoint_period_steps,
+                ),
                 validation_chunks=profile.validation_chunks,
             ),
             arrays=arrays,
             folder=folder,
             parent=parent,
             observer=observer,
-            run=label,
+            run_id=label,
         )
         if node.stage == "hybrid" and node.end_paper == PAPER_STEPS:
             example.write(folder, node.config, node.end_step, arrays, data.folder)

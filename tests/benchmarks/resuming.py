@@ -37,8 +37,9 @@ def arrays() -> TokenArrays:
 def fit(folder: Path, checkpoints: Checkpoints, *, end_step: int) -> None:
     """Trains to a step, logging and saving as micro does; validation left out."""
     made = arrays()
-    trainer.fit(
-        initial=lambda: step.init_state(CONFIG, 0, "hybrid"),
+    task = trainer.Task(
+        seed=0,
+        initial_state=lambda: step.init_state(CONFIG, 0, "hybrid"),
         train_step=step.build_train_step(CONFIG, VOCABULARY, "hybrid"),
         batch_at=lambda at: train_batch(
             made,
@@ -49,9 +50,7 @@ def fit(folder: Path, checkpoints: Checkpoints, *, end_step: int) -> None:
         ),
         evaluate=lambda state, at: {},
         digests=lambda at, batch: {"batch": batch_digest(batch)},
-        run="benchmark",
-        seed=0,
-        checkpoints=checkpoints,
+        batch_size=CONFIG.batch_size,
         schedule=trainer.Schedule(
             start_step=0,
             end_step=end_step,
@@ -59,10 +58,8 @@ def fit(folder: Path, checkpoints: Checkpoints, *, end_step: int) -> None:
             evaluation_period_steps=PROFILE.log_period_steps,
             checkpoint_period_steps=PROFILE.checkpoint_period_steps,
         ),
-        folder=folder,
-        sequences_per_step=CONFIG.batch_size,
-        observer=lambda *_: None,
     )
+    trainer.fit(task=task, checkpoints=checkpoints, folder=folder, observer=lambda *_: None)
 
 
 def main() -> None:

@@ -1,8 +1,6 @@
-"""Spans as the masks that T5 has, and back."""
+"""Conversion between spans and T5's noise masks."""
 
 from __future__ import annotations
-
-import functools
 
 import jax
 import numpy as np
@@ -19,9 +17,9 @@ def random_masks(keys: jax.Array, lengths: CorruptionLengths) -> np.ndarray:
 
 
 def mask_of(text: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Bool ``[N]`` of spans in turn, text first."""
-    turns = np.stack([np.asarray(text), np.asarray(noise)], axis=1).ravel()
-    return np.repeat(np.arange(len(turns)) % 2 == 1, turns)
+    """Noise mask ``[N]`` of alternating spans, text first."""
+    alternating = np.stack([np.asarray(text), np.asarray(noise)], axis=1).ravel()
+    return np.repeat(np.arange(len(alternating)) % 2 == 1, alternating)
 
 
 def spans_of(mask: np.ndarray, tail: int = 0, spans: int = 0) -> corruption.Spans:
@@ -34,9 +32,3 @@ def spans_of(mask: np.ndarray, tail: int = 0, spans: int = 0) -> corruption.Span
     more = np.zeros((2, max(spans - lengths.shape[1], 0)), np.int32)
     more[0, :1] = tail
     return corruption.Spans(*np.concatenate([lengths, more], axis=1))
-
-
-@functools.cache
-def jitted_corrupt_spans():
-    """One compilation for each set of lengths."""
-    return jax.jit(corruption.corrupt_spans, static_argnums=(2, 3))

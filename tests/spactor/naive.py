@@ -1,4 +1,4 @@
-"""The objective once more, as the paper writes it: every position through every part."""
+"""A second implementation of the objective, as in the paper, without any shortcuts."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def loop_terms(
     rtd_logits, logits = (
         np.asarray(x, np.float64) for x in _discriminator(network, params, batch, noisy)
     )
-    clean, made = np.asarray(batch.encoder_input_tokens), np.asarray(noisy)
+    clean, replaced = np.asarray(batch.encoder_input_tokens), np.asarray(noisy)
     terms = dict.fromkeys(("generator", "rtd", "sc", "sc_z"), 0.0)
     for row in range(len(clean)):
         for position in np.asarray(batch.masked_positions)[row]:
             terms["generator"] -= generator[row, position, clean[row, position]]
         for position, logit in enumerate(rtd_logits[row]):
             p = 1 / (1 + math.exp(-logit))
-            original = made[row, position] == clean[row, position]
+            original = replaced[row, position] == clean[row, position]
             terms["rtd"] -= math.log(p if original else 1 - p)
         nll, z = loop_cross_entropy(logits[row], np.asarray(batch.decoder_target_tokens)[row])
         terms["sc"] += nll + z_loss * z

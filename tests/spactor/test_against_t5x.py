@@ -65,7 +65,7 @@ def test_same_tree_and_same_logits(network) -> None:
     assert jax.tree.map(jnp.shape, made) == jax.tree.map(jnp.shape, params)
     expected = theirs.apply({"params": params}, inputs, shifted, targets, enable_dropout=False)
     logits = Network(config.model).apply({"params": params}, inputs, shifted)
-    # Rows that only padding would see are masked there and not here.
+    # T5X masks rows of padding targets, and we do not; they are not compared.
     present = targets > 0
     np.testing.assert_allclose(
         np.asarray(logits)[present], np.asarray(expected)[present], rtol=0, atol=2e-5
@@ -85,10 +85,10 @@ def test_twenty_adafactor_updates() -> None:
 
 def test_the_recorded_values_are_what_this_t5x_computes() -> None:
     made = adafactor_trial.record()
-    kept = adafactor_trial.recorded()
+    recorded = adafactor_trial.recorded()
     for what in ("learning_rates", "parameters_after_updates"):
         for mine, other in zip(
-            jax.tree.leaves(made[what]), jax.tree.leaves(kept[what]), strict=True
+            jax.tree.leaves(made[what]), jax.tree.leaves(recorded[what]), strict=True
         ):
             assert mine == pytest.approx(other, rel=1e-6, abs=1e-6)
 
@@ -119,7 +119,7 @@ def test_without_a_first_stage_it_is_plain_t5(network, chunks) -> None:
             logits,
             batch.decoder_target_tokens,
             z_loss=config.objective.z_loss,
-            # Their normalising factor says what our mean over sequences and λ2 say.
+            # T5X's normalising factor equals our mean over sequences times λ2.
             loss_normalizing_factor=len(chunks) / config.objective.lambda_sc,
         )
         return loss

@@ -22,8 +22,8 @@ pytestmark = pytest.mark.torch
 
 SHAPES = {
     "tiny": ({}, 40, 12),
-    # Heads that don't fill the width, stacks of different depth, odd sizes.
-    "lopsided": (
+    # Heads narrower than the width, stacks of different depth, odd sizes.
+    "uneven": (
         dict(emb_dim=20, num_heads=3, head_dim=5, num_encoder_layers=3, num_decoder_layers=1),
         33,
         9,
@@ -122,11 +122,11 @@ def test_same_position_buckets(torch, bidirectional: bool) -> None:
     np.testing.assert_array_equal(buckets, expected.numpy())
 
 
-def talkative(params: dict) -> dict:
-    """Scaled so that greedy decoding has much to say.
+def with_varied_output(params: dict) -> dict:
+    """Scales parameters so that greedy decoding emits many different tokens.
 
-    A tied T5 with random weights repeats its last token. With a fainter embedding and feed-forward
-    blocks, and sharper attention, what it says depends on what it reads and said before.
+    A tied T5 with random weights repeats its last token. With a smaller embedding and smaller
+    feed-forward blocks, and larger queries, the output depends on the input and earlier tokens.
     """
 
     def scaled(path: tuple[str, ...], leaf: np.ndarray) -> np.ndarray:
@@ -138,11 +138,11 @@ def talkative(params: dict) -> dict:
     return traverse_util.unflatten_dict({path: scaled(path, leaf) for path, leaf in flat.items()})
 
 
-@pytest.mark.parametrize("name", ["tiny", "lopsided", "deep"])
+@pytest.mark.parametrize("name", ["tiny", "uneven", "deep"])
 def test_same_cached_greedy_decoding(torch, exported, name: str) -> None:
     changes, length, _ = SHAPES[name]
     config = tiny_config(**changes)
-    params = talkative(random_params(config.model, 2))
+    params = with_varied_output(random_params(config.model, 2))
     rows, max_length = 16, 24
     inputs = inputs_with_padding(rows, length, config.model.vocab_size, 3)
     theirs = exported(params, config.model)
@@ -167,18 +167,18 @@ def test_same_cached_greedy_decoding(torch, exported, name: str) -> None:
 
     tokens = decoded(EOS_ID)
     np.testing.assert_array_equal(tokens, generated(EOS_ID))
-    assert len(np.unique(tokens)) > 40, "not the same few tokens over and over"
-    # Random weights seldom say eos; what some rows say, and others don't, ends them as well.
+    assert len(np.unique(tokens)) > 40, "more than a few different tokens"
+    # Random weights seldom emit eos, so a token that only some rows contain is used as eos too.
     in_rows = {token: (tokens == token).any(axis=1).sum() for token in np.unique(tokens[:, 1:])}
     eos_id = max(
         (token for token in in_rows if token > 0 and in_rows[token] < rows), key=in_rows.get
     )
     ended = decoded(int(eos_id))
-    assert 1 < (ended == eos_id).any(axis=1).sum() < rows, "both kinds of row are compared"
+    assert 1 < (ended == eos_id).any(axis=1).sum() < rows, "rows with and without eos are compared"
     np.testing.assert_array_equal(ended, generated(int(eos_id)))
 
 
-def test_what_transformers_writes_is_read(torch, tmp_path: Path) -> None:
+def test_import_from_transformers(torch, tmp_path: Path) -> None:
     from transformers import T5Config, T5ForConditionalGeneration
 
     model = tiny_config(emb_dim=24, num_encoder_layers=1).model
@@ -199,7 +199,7 @@ def test_what_transformers_writes_is_read(torch, tmp_path: Path) -> None:
     assert_same_logits(torch, theirs, params, model, 30, 10)
 
 
-def test_there_and_back_through_transformers(torch, exported, tmp_path: Path) -> None:
+def test_round_trip_through_transformers(torch, exported, tmp_path: Path) -> None:
     model = tiny_config().model
     params = random_params(model, 4)
     exported(params, model).save_pretrained(tmp_path / "again")

@@ -1,8 +1,8 @@
 """Corruption against T5's own preprocessors: tokens, counts, lengths and distributions.
 
-Distributions are held against theory by chi-square tests. Draws of different seeds are
-independent, so of every mask only one span is counted: spans of one mask share a fixed sum.
-A test fails by chance once in a million seeds, and the seeds are fixed.
+Distributions are compared with theory by chi-square tests. Only one span of every mask is counted,
+because spans of one mask have a fixed sum, while draws of different seeds are independent.
+The probability of a false failure is 1e-6 per test, and the seeds are fixed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _span_lengths(masks: np.ndarray, index: np.ndarray | int) -> tuple[np.ndarra
 
 
 def _chi_square_fits(observed: np.ndarray, probabilities: np.ndarray) -> bool:
-    """Do counts fit? Cells in which fewer than 10 are expected are taken together."""
+    """Chi-square test of counts; cells with an expected count below 10 are merged."""
     expected = probabilities / probabilities.sum() * observed.sum()
     rare = expected < 10
     if rare.any():
@@ -70,13 +70,13 @@ def _chi_square_fits(observed: np.ndarray, probabilities: np.ndarray) -> bool:
 
 def _part_probabilities(items: int, parts: int) -> np.ndarray:
     """P(one part of a uniform composition of ``items`` into ``parts`` is 0, 1, …)."""
-    # What is left is any composition into one part fewer: C(items − j − 1, parts − 2) of them.
+    # The rest is a composition into one part fewer: there are C(items − j − 1, parts − 2).
     ways = [0, *(math.comb(items - j - 1, parts - 2) for j in range(1, items))]
     return np.asarray(ways, float) / math.comb(items - 1, parts - 1)
 
 
 def test_three_thousand_random_lengths_given_t5_s_mask(t5) -> None:
-    """A short chunk stands at the front of a long one, whose tail is text, so all share a shape."""
+    """Short chunks are padded with a text span, so that all chunks share one compiled shape."""
     import tensorflow as tf
 
     longest, rows = 600, 3000
@@ -122,7 +122,7 @@ def test_three_thousand_random_lengths_given_t5_s_mask(t5) -> None:
         )
         expected_input += tokens[row, length:].tolist()
         for mine, other in ((inputs[row], expected_input), (targets[row], expected_target)):
-            # Behind them stand the sentinels of spans that only fill the shape.
+            # The sentinels of empty padding spans follow.
             held = mine[: len(other)].tolist()
             assert held == other[: len(mine) - 1], f"row {row} of {length} tokens"
 
@@ -226,7 +226,10 @@ def test_at_the_published_size_only_text_is_masked(size: str) -> None:
     run = jax.jit(corruption.corrupt, static_argnums=(2, 3))
     batch = run(chunks, jax.random.split(jax.random.key(4), 64), lengths, vocabulary)
     inputs, masked = np.asarray(batch.encoder_input_tokens), np.asarray(batch.masked_tokens)
-    assert inputs.shape == (64, 512) and batch.decoder_target_tokens.shape == (64, 114)
+    targets = np.asarray(batch.decoder_target_tokens)
+    assert (batch.decoder_input_tokens[:, 1:] == targets[:, :-1]).all()
+    assert (batch.decoder_input_tokens[:, 0] == 0).all()
+    assert inputs.shape == (64, 512) and targets.shape == (64, 114)
     assert (inputs[:, -1] == EOS_ID).all() and (inputs != 0).all(), "eos last, no padding"
     sentinels = inputs > vocabulary.sentinel_id(28)
     text = (inputs >= 3) & (inputs < 32_000)

@@ -1,4 +1,4 @@
-"""Curricula: ramps against Optax's, the masked q against the fixed one, the hand-over's end."""
+"""Curricula: ramps against Optax's, a varying q against a fixed one, the end of the handover."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ import pytest
 from tiny_model import VOCABULARY, tiny_config
 
 from spactor import corruption, objective, step
-from spactor.config import (
-    CurriculumConfig,
-    ObjectiveConfig,
-    PretrainConfig,
-    Ramp,
-)
+from spactor.config import CurriculumConfig, ObjectiveConfig, PretrainConfig, Ramp
 from spactor.curriculum import Weights, restricted, stage_at, value_at, weights_at
 from spactor.errors import UserError
 from spactor.network import Network
@@ -43,7 +38,7 @@ def by_optax(of: Ramp):
 
 
 @pytest.mark.parametrize("shape", ["linear", "cosine"])
-def test_a_ramp_is_optax_s(shape) -> None:
+def test_ramps_equal_optax(shape) -> None:
     falling = ramp(10.0, 2.0, 100, 260, shape)
     expected = by_optax(falling)
     traced = jax.jit(lambda n: value_at(falling, n))
@@ -64,7 +59,7 @@ def test_both_ends_of_a_ramp_are_exact(shape, ends) -> None:
 
 
 def test_a_curriculum_around_tau() -> None:
-    """τ = 8 in a hand-over from 4 to 12: the weights fade, the stage ends with the window."""
+    """τ = 8 in a handover from 4 to 12: the weights fade, the stage ends with the window."""
     config = with_curriculum(tiny_config(), handover=ramp(1.0, 0.0, shape="cosine"))
     q = config.lengths.masked_tokens
     assert q == 7
@@ -77,12 +72,12 @@ def test_a_curriculum_around_tau() -> None:
     assert [stage_at(n, 12) for n in (11, 12)] == ["hybrid", "span_corruption"]
 
 
-def test_the_number_of_masked_tokens_meets_its_ends() -> None:
+def test_number_of_masked_tokens_along_a_ramp() -> None:
     config = with_curriculum(tiny_config(), mlm_ratio=ramp(0.25, 0.05))
     lengths = config.lengths
     # Of 44 tokens left: 44 · 0.15 = 6.6, 44 · 0.25 = 11 and 44 · 0.05 = 2.2.
-    kept = lengths.chunk_tokens - lengths.noise_tokens
-    assert (kept, lengths.masked_tokens, config.training_lengths.masked_tokens) == (44, 7, 11)
+    text = lengths.chunk_tokens - lengths.noise_tokens
+    assert (text, lengths.masked_tokens, config.training_lengths.masked_tokens) == (44, 7, 11)
     counts = [weights_at(config, n).masked_tokens for n in range(14)]
     assert counts == [11] * 5 + [10, 9, 8, 6, 5, 4, 3, 2, 2]  # 11 − 9·k/8, rounded to even
     traced = jax.jit(lambda n: weights_at(config, n).masked_tokens)
@@ -143,7 +138,7 @@ def test_a_masked_q_equals_the_fixed_one_at_every_number(config, chunks) -> None
 
 
 @pytest.mark.parametrize("reduction", ["sum_per_sequence", "mean_per_token"])
-def test_at_its_end_a_hand_over_is_span_corruption(config, chunks, reduction) -> None:
+def test_the_end_of_a_handover_is_span_corruption(config, chunks, reduction) -> None:
     weights = ObjectiveConfig(reduction=reduction)
     batch = corruption.corrupt(
         jnp.asarray(chunks), step.row_keys(jax.random.key(3), 4), config.lengths, VOCABULARY, 0
@@ -166,7 +161,7 @@ def test_at_its_end_a_hand_over_is_span_corruption(config, chunks, reduction) ->
     assert all(float(jnp.abs(leaf).max()) == 0 for leaf in jax.tree.leaves(grads["generator"]))
 
 
-def test_a_run_through_a_ramp_one_program_or_three(config, chunks) -> None:
+def test_one_program_for_a_ramp_equals_three(config, chunks) -> None:
     """The plain program before the ramp, levels after it, and one program for all of it."""
     varied = with_curriculum(
         config, lambda_rtd=ramp(10.0, 0.0, 2, 6), mlm_ratio=ramp(0.15, 0.05, 2, 6, "cosine")
@@ -185,14 +180,7 @@ def test_a_run_through_a_ramp_one_program_or_three(config, chunks) -> None:
     assert_close(state.params, parts.params, rtol=1e-3)
     assert whole._cache_size() == 1, "one compilation, whatever the step"
     assert [float(logged[n]["lambda_rtd"].total) for n in range(8)] == [
-        10,
-        10,
-        10,
-        7.5,
-        5,
-        2.5,
-        0,
-        0,
+        *(10, 10, 10, 7.5, 5, 2.5, 0, 0)
     ]
     # From 7 to 2 by half a cosine: 7 − 5 · (0.146, 0.5, 0.854), rounded to even.
     masked = [7, 7, 7, 6, 4, 3, 2, 2]
@@ -201,7 +189,7 @@ def test_a_run_through_a_ramp_one_program_or_three(config, chunks) -> None:
     assert "lambda_sc" not in logged[0]
 
 
-def test_validation_masks_alike_whatever_the_curriculum(config, chunks) -> None:
+def test_validation_does_not_depend_on_the_curriculum(config, chunks) -> None:
     params = step.init_state(config, 0, "hybrid").params
     varied = with_curriculum(config, mlm_ratio=ramp(0.25, 0.05))
     plain = step.build_validation_step(config, VOCABULARY, "hybrid")(params, chunks)
@@ -210,7 +198,7 @@ def test_validation_masks_alike_whatever_the_curriculum(config, chunks) -> None:
         np.testing.assert_array_equal(x, y)
 
 
-def test_what_a_curriculum_is_on_a_segment(config) -> None:
+def test_restricted_to_a_segment(config) -> None:
     varied = with_curriculum(
         config, lambda_rtd=ramp(10.0, 2.0), mlm_ratio=ramp(0.15, 0.05), handover=ramp(1.0, 0.0)
     )
@@ -240,12 +228,12 @@ def test_what_a_curriculum_is_on_a_segment(config) -> None:
         ({"mlm_ratio": 0.5}, "expected a table of settings"),
     ],
 )
-def test_a_curriculum_with_a_slip_is_refused(table, message) -> None:
+def test_invalid_curricula_are_rejected(table, message) -> None:
     with pytest.raises(UserError, match=message):
         from_mapping(CurriculumConfig, table, "demo")
 
 
-def test_a_curriculum_survives_a_trip_through_plain_data(config) -> None:
+def test_round_trip_through_plain_data(config) -> None:
     varied = with_curriculum(config, mlm_ratio=ramp(0.25, 0.05, shape="cosine"))
     assert from_mapping(PretrainConfig, to_mapping(varied), "demo") == varied
 

@@ -25,6 +25,7 @@ from spactor.data.digest import batch_digest
 from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
 from spactor.metrics import METRICS, RunLog
 from spactor.objective import Metrics, Ratio
+from spactor.progress import Observer
 from spactor.step import TrainState
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "soak"))
@@ -70,7 +71,7 @@ def train(
     *,
     bad: dict[int, Metrics] | None = None,
     evaluated: float = 1.0,
-    observer: trainer.Observer = lambda *_: None,
+    observer: Observer = lambda *_: None,
 ) -> None:
     """Eight steps that log every second and save every fourth; ``bad`` metrics by step."""
 
@@ -79,26 +80,25 @@ def train(
         end = int(state.step) + 1
         return state_at(end), (bad or {}).get(end, {"loss": Ratio(np.float32(end), ONE)})
 
+    task = trainer.Task(
+        seed=0,
+        initial_state=lambda: state_at(0),
+        train_step=update,
+        batch_at=batch_at,
+        evaluate=lambda state, step: {"validation/x": evaluated},
+        digests=lambda step, batch: {},
+        batch_size=1,
+        schedule=trainer.Schedule(
+            start_step=0,
+            end_step=8,
+            log_period_steps=2,
+            evaluation_period_steps=4,
+            checkpoint_period_steps=4,
+        ),
+    )
     with closing(Checkpoints(folder, CONFIG, STAGE)) as checkpoints:
         trainer.fit(
-            initial=lambda: state_at(0),
-            train_step=update,
-            batch_at=batch_at,
-            evaluate=lambda state, step: {"validation/x": evaluated},
-            digests=lambda step, batch: {},
-            run="ab",
-            seed=0,
-            checkpoints=checkpoints,
-            schedule=trainer.Schedule(
-                start_step=0,
-                end_step=8,
-                log_period_steps=2,
-                evaluation_period_steps=4,
-                checkpoint_period_steps=4,
-            ),
-            folder=folder,
-            sequences_per_step=1,
-            observer=observer,
+            task=task, checkpoints=checkpoints, folder=folder, observer=observer, run_id="ab"
         )
 
 

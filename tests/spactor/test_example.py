@@ -1,4 +1,4 @@
-"""The worked example of Figure 1: every station follows from the one before."""
+"""The worked example of Figure 1: each version of the chunk follows from the one before."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from spactor.data import manifest
 from spactor.data.vocabulary import piece_names
 
 
-def test_stations_fit_together_and_the_labels_are_the_comparison(config, chunks):
+def test_versions_and_labels_are_consistent(config, chunks):
     state = step.init_state(config, 0, "hybrid")
-    found = example.follow(state.params, chunks[0], config, VOCABULARY)
+    found = example.trace(state.params, chunks[0], config, VOCABULARY)
     masked = found.masked == VOCABULARY.mask_token_id
     assert masked.sum() == config.lengths.masked_tokens
     assert np.array_equal(found.masked[~masked], found.span_corrupted[~masked])
@@ -27,23 +27,23 @@ def test_stations_fit_together_and_the_labels_are_the_comparison(config, chunks)
     assert not found.is_original[masked].all() and found.is_original[~masked].all()
     sentinels = range(VOCABULARY.sentencepiece_size, VOCABULARY.mask_token_id)
     text = [t for t in found.span_corrupted if t not in sentinels][:-1]
-    gone = [t for t in found.targets if t not in sentinels][:-1]
-    assert sorted(text + gone) == sorted(found.original)
+    removed = [t for t in found.targets if t not in sentinels][:-1]
+    assert sorted(text + removed) == sorted(found.original)
 
 
-def test_it_is_what_validation_sees(config, chunks):
+def test_the_example_equals_validation(config, chunks):
     state = step.init_state(config, 0, "hybrid")
     metrics = step.build_validation_step(config, VOCABULARY, "hybrid")(state.params, chunks[:1])
-    found = example.follow(state.params, chunks[0], config, VOCABULARY)
-    share = jax.device_get(metrics["replaced_fraction"])
-    assert (~found.is_original).mean() == pytest.approx(share.total / share.weight)
+    found = example.trace(state.params, chunks[0], config, VOCABULARY)
+    replaced = jax.device_get(metrics["replaced_fraction"])
+    assert (~found.is_original).mean() == pytest.approx(replaced.total / replaced.weight)
     right = jax.device_get(metrics["rtd_accuracy"])
     assert (found.judged_original == found.is_original).mean() == pytest.approx(
         right.total / right.weight
     )
 
 
-def test_the_file_has_pieces_and_labels(config, arrays, tmp_path, unigram_model):
+def test_contents_of_the_file(config, arrays, tmp_path, unigram_model):
     state = step.init_state(config, 0, "hybrid")
     checkpoints = Checkpoints(tmp_path, config, "hybrid")
     checkpoints.save(state, 1)

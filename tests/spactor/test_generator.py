@@ -1,4 +1,4 @@
-"""A generator with a decoder: its parameters, what each position reads, and that it trains."""
+"""A generator with a decoder: its parameters, the inputs of each position, and training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def encoder_decoder():
     return tiny_config(generator_num_decoder_layers=2, num_encoder_layers=1, num_decoder_layers=1)
 
 
-def test_its_parameters_are_a_small_t5_s(encoder_decoder) -> None:
+def test_parameters_are_those_of_a_small_t5(encoder_decoder) -> None:
     model = encoder_decoder.model
     params = jax.eval_shape(lambda: step.init_state(encoder_decoder, 0, "hybrid")).params
     assert set(params["generator"]) == {"encoder", "decoder", "projection"}
@@ -37,9 +37,8 @@ def test_its_parameters_are_a_small_t5_s(encoder_decoder) -> None:
     assert set(plain["generator"]) == {"encoder", "projection"}
 
 
-def test_a_position_reads_all_of_the_masked_input_and_only_what_stands_before_it_in_the_clean(
-    encoder_decoder, chunks
-) -> None:
+def test_inputs_of_a_position(encoder_decoder, chunks) -> None:
+    """A position reads the whole masked input, and the clean input before the position."""
     batch = corruption.corrupt(
         jnp.asarray(chunks),
         step.row_keys(jax.random.key(3), 4),
@@ -66,7 +65,7 @@ def test_a_position_reads_all_of_the_masked_input_and_only_what_stands_before_it
     assert (np.abs(masked - before).max(axis=(0, 2)) > 0).all()
 
 
-def test_it_trains_and_is_dropped_at_tau(encoder_decoder, chunks) -> None:
+def test_training_and_the_switch_at_tau(encoder_decoder, chunks) -> None:
     train_step = step.build_train_step(encoder_decoder, VOCABULARY, "hybrid")
     state = step.init_state(encoder_decoder, 0, "hybrid")
     start = jax.device_get(state.params["generator"])

@@ -1,4 +1,4 @@
-"""Gradients: against numerical ones, against the naive objective's, and where they may not go."""
+"""Gradients against numerical ones and the naive objective's, and which parameters they reach."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def _is_zero(tree) -> bool:
     ],
 )
 def test_where_gradients_go(term_gradients, term: str, parts: set[str]) -> None:
-    """Exactly zero elsewhere: what the discriminator reads was sampled."""
+    """Exactly zero elsewhere: no gradient flows through sampled tokens."""
     touched = {name for name, tree in term_gradients[term].items() if not _is_zero(tree)}
     assert touched == parts
 
 
-def test_what_each_term_asks_of_the_embedder(term_gradients, batch, noisy) -> None:
-    """Rows read alone: no one-hot or softmax of the generator's carries L_RTD to other tokens."""
+def test_which_embedding_rows_each_term_changes(term_gradients, batch, noisy) -> None:
+    """Only rows that were looked up: L_RTD does not reach other tokens through the generator."""
     for term, read in (
         ("generator", np.unique(batch.masked_tokens)),
         ("rtd", np.unique(noisy)),
@@ -128,13 +128,13 @@ def test_loss_and_gradient_equal_the_naive_ones(params, batch, naive_terms, abse
     ):
         scale = float(jnp.max(jnp.abs(other)))
         np.testing.assert_allclose(mine, other, rtol=0, atol=2e-5 * scale, err_msg=str(path))
-    # An absent term leaves zeros, not something small: nothing of it is optimised.
+    # The gradient of an absent term is exactly zero.
     assert _is_zero(gradient["rtd_head"]) == (absent == "rtd")
     assert _is_zero(gradient["decoder"]) == (absent == "sc")
 
 
 def test_a_gradient_of_zero_moves_nothing(params) -> None:
-    """So with λ1 = 0 the RTD head stays where it was, bit for bit."""
+    """With λ1 = 0 the RTD head is unchanged, bit for bit."""
     slots = optimizer.init_slots(params, CONFIG.optimizer)
     nothing = jax.tree.map(jnp.zeros_like, params)
     moved, _ = jax.jit(optimizer.update, static_argnums=4)(
@@ -158,34 +158,34 @@ def double(monkeypatch):
 def test_gradient_equals_the_numerical_one(double, monkeypatch, chunks, stage) -> None:
     """Central differences in double precision, every tensor moved by itself.
 
-    In the differences the sampled tokens are held; in the gradient nothing is. So they agree
-    only if no gradient flows through the sampling.
+    The differences hold the sampled tokens fixed and the gradient does not, so they agree only if
+    no gradient flows through the sampling.
     """
-    # Not a value the command line takes, so only here.
+    # float64 is not a valid setting of a profile; it is used only here.
     model = Network(dataclasses.replace(CONFIG.model, compute_dtype="float64"))
     params = jax.tree.map(
         lambda leaf: jnp.asarray(leaf, jnp.float64), step.init_state(CONFIG, 0, stage).params
     )
     batch = _corrupt(jnp.asarray(chunks), SAMPLE_KEYS, CONFIG.lengths, VOCABULARY)
     sample = objective.sample_replacements
-    kept = []
+    sampled = []
 
     def loss(params):
         if stage == "hybrid":
             return objective.hybrid_loss(model, params, batch, CONFIG.objective, SAMPLE_KEYS)[0]
         return objective.span_corruption_loss(model, params, batch, CONFIG.objective)[0]
 
-    def sample_and_tell(*given):
-        made = sample(*given)
-        jax.debug.callback(kept.append, made)
-        return made
+    def sample_and_record(*given):
+        tokens = sample(*given)
+        jax.debug.callback(sampled.append, tokens)
+        return tokens
 
-    monkeypatch.setattr(objective, "sample_replacements", sample_and_tell)
+    monkeypatch.setattr(objective, "sample_replacements", sample_and_record)
     gradient = jax.jit(jax.grad(loss))(params)
     assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {np.dtype("float64")}
     jax.effects_barrier()
-    assert len(kept) == (stage == "hybrid")
-    monkeypatch.setattr(objective, "sample_replacements", lambda *_: kept[0])
+    assert len(sampled) == (stage == "hybrid")
+    monkeypatch.setattr(objective, "sample_replacements", lambda *_: sampled[0])
     held = jax.jit(loss)
     rng = np.random.default_rng(0)
     leaves, structure = jax.tree.flatten(params)

@@ -1,4 +1,4 @@
-"""The Hugging Face format: there and back bit for bit, whole or not at all, and what is refused."""
+"""The Hugging Face format: round trips bit for bit, atomic writes, and rejected input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from spactor import huggingface, step
 from spactor.config import ModelConfig
 from spactor.data import host_tensorflow, vocabulary
 from spactor.errors import UserError
-from spactor.huggingface_tokenizer import tokenizer_files
 
 MODEL = tiny_config(num_encoder_layers=1, emb_dim=20, num_heads=3).model
 
@@ -49,12 +48,13 @@ def folder(tmp_path: Path, params: dict, unigram_model: bytes) -> Path:
         dict(vocab_size=640, mlp_dim=7, num_decoder_layers=12),
     ],
 )
-def test_there_and_back_bit_for_bit(
+def test_round_trip_is_bit_for_bit(
     tmp_path: Path, unigram_model: bytes, changes: dict, hybrid: bool
 ) -> None:
     model = tiny_config(**changes).model
     params = random_params(model, 1, hybrid=hybrid)
-    huggingface.save(tmp_path / "a", params, model, vocabulary=unigram_model)
+    on_device = jax.tree.map(jax.numpy.asarray, params)
+    huggingface.save(tmp_path / "a", on_device, model, vocabulary=unigram_model)
     back = huggingface.load(tmp_path / "a", model)
     expected = {name: leaf for name, leaf in params.items() if name not in step.HYBRID_ONLY}
     assert len(expected) == 3 and set(params) - set(expected) == (
@@ -65,22 +65,13 @@ def test_there_and_back_bit_for_bit(
     for path, leaf in ours.items():
         assert theirs[path].dtype == np.float32
         assert theirs[path].tobytes() == np.ascontiguousarray(leaf).tobytes(), path
-    # And what is made of it is the same files again.
+    # Exporting the result again writes the same files.
     huggingface.save(tmp_path / "b", back, model, vocabulary=unigram_model)
     for name in os.listdir(tmp_path / "a"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_jax_arrays_are_written_too(tmp_path: Path, unigram_model: bytes) -> None:
-    config = tiny_config()
-    state = step.init_state(config, 0, "hybrid")
-    huggingface.save(tmp_path / "a", state.params, config.model, vocabulary=unigram_model)
-    back = huggingface.load(tmp_path / "a", config.model)
-    kept = step.without_hybrid_parts(state).params
-    jax.tree.map(np.testing.assert_array_equal, kept, back)
-
-
-def test_what_a_folder_holds(folder: Path, params: dict, unigram_model: bytes) -> None:
+def test_contents_of_an_exported_folder(folder: Path, params: dict, unigram_model: bytes) -> None:
     assert sorted(os.listdir(folder)) == [
         "config.json",
         "generation_config.json",
@@ -135,19 +126,16 @@ def test_what_a_folder_holds(folder: Path, params: dict, unigram_model: bytes) -
     assert len(modes) == 1, "all files can be read by whoever may read one"
 
 
-def test_where_it_comes_from_is_written(tmp_path: Path, params: dict, unigram_model: bytes) -> None:
+def test_provenance_is_written_and_parents_are_made(
+    tmp_path: Path, params: dict, unigram_model: bytes
+) -> None:
     about = {"node": "base/s0/sc/0-500K"}
-    huggingface.save(tmp_path / "a", params, MODEL, vocabulary=unigram_model, about=about)
-    assert json.loads((tmp_path / "a" / "spactor.json").read_text("utf-8")) == about
-
-
-def test_parents_are_made(tmp_path: Path, params: dict, unigram_model: bytes) -> None:
-    huggingface.save(tmp_path / "a/b/c", params, MODEL, vocabulary=unigram_model)
-    assert (tmp_path / "a/b/c/model.safetensors").is_file()
+    huggingface.save(tmp_path / "a/b/c", params, MODEL, vocabulary=unigram_model, about=about)
+    assert json.loads((tmp_path / "a/b/c/spactor.json").read_text("utf-8")) == about
 
 
 @pytest.mark.parametrize("there", ["empty", "full", "file"])
-def test_what_exists_is_left_alone(
+def test_existing_paths_are_not_overwritten(
     tmp_path: Path, params: dict, unigram_model: bytes, there: str
 ) -> None:
     target = tmp_path / "model"
@@ -158,7 +146,7 @@ def test_what_exists_is_left_alone(
     if there == "full":
         (target / "thesis.tex").write_text("")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(UserError, match="model exists: name another folder"):
+    with pytest.raises(UserError, match="model exists"):
         huggingface.save(target, params, MODEL, vocabulary=unigram_model)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -186,7 +174,7 @@ def _without(tree: dict, *path: str) -> dict:
     return traverse_util.unflatten_dict(flat)
 
 
-def test_parameters_that_are_no_discriminator_of_these_sizes(
+def test_parameters_of_other_sizes_are_rejected(
     tmp_path: Path, params: dict, unigram_model: bytes
 ) -> None:
     def fails(params: dict, model: ModelConfig, message: str) -> None:
@@ -201,7 +189,7 @@ def test_parameters_that_are_no_discriminator_of_these_sizes(
     fails(params, deeper, "no parameter encoder/layers_1/pre_attention_layer_norm/scale")
     fails(random_params(deeper, 0), MODEL, r"parameter encoder/layers_1/\S+ is unknown")
     wider = tiny_config(num_encoder_layers=1, emb_dim=24, num_heads=3).model
-    fails(params, wider, r"embedding is float32\[512, 20\] .* need float32\[512, 24\]")
+    fails(params, wider, r"embedding .*\[512, 20\].*\[512, 24\]")
     half = jax.tree.map(lambda leaf: leaf.astype(np.float16), params)
     fails(half, MODEL, r"embedding is float16\[512, 20\]")
 
@@ -212,31 +200,31 @@ Q = "encoder.block.0.layer.0.SelfAttention.q.weight"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.pop(Q), f"has no tensor {Q}"),
-        (lambda t: t.update(extra=np.zeros(2, np.float32)), "unknown tensor extra"),
-        (lambda t: t.update({Q: t[Q].T.copy()}), r"q.weight is F32\[20, 24\], .* F32\[24, 20\]"),
-        (lambda t: t.update({Q: t[Q].astype(np.float16)}), r"is F16\[24, 20\].* saved in float32"),
+        (lambda t: t.pop(Q), Q),
+        (lambda t: t.update(extra=np.zeros(2, np.float32)), "extra"),
+        (lambda t: t.update({Q: t[Q].T.copy()}), r"q.weight .*\[20, 24\].*\[24, 20\]"),
+        (lambda t: t.update({Q: t[Q].astype(np.float16)}), r"F16\[24, 20\].*float32"),
         (
             lambda t: t.update({"lm_head.weight": t["shared.weight"] * 2}),
-            "lm_head.weight differs from shared.weight",
+            "lm_head.weight .*shared.weight",
         ),
     ],
 )
-def test_tensors_that_are_refused(folder: Path, change, message: str) -> None:
+def test_invalid_tensors_are_rejected(folder: Path, change, message: str) -> None:
     path = folder / "model.safetensors"
     tensors = load_file(path)
     change(tensors)
     save_file(tensors, path)
-    _load_fails(folder, message)
+    _assert_load_fails(folder, message)
 
 
-def _load_fails(folder: Path, message: str) -> None:
+def _assert_load_fails(folder: Path, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         huggingface.load(folder, MODEL)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
 
 
-def test_other_names_of_the_embedding_are_read(folder: Path, params: dict) -> None:
+def test_other_names_of_the_embedding_are_accepted(folder: Path, params: dict) -> None:
     path = folder / "model.safetensors"
     tensors = load_file(path)
     for name in ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"):
@@ -251,23 +239,23 @@ def test_other_names_of_the_embedding_are_read(folder: Path, params: dict) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"d_model": 24}, "d_model is 24, and this model's is 20"),
-        ({"num_decoder_layers": 1}, "num_decoder_layers is 1, and this model's is 2"),
-        ({"num_decoder_layers": None}, "num_decoder_layers is None, and"),
-        ({"feed_forward_proj": "gated-gelu"}, "feed_forward_proj is 'gated-gelu', and"),
-        ({"tie_word_embeddings": False}, "tie_word_embeddings is False, and"),
-        ({"scale_decoder_outputs": False}, "scale_decoder_outputs is False, and"),
-        ({"relative_attention_max_distance": 64}, "relative_attention_max_distance is 64, and"),
-        ({"model_type": "bart"}, "model_type is 'bart', and"),
+        ({"d_model": 24}, "d_model is 24, .* 20"),
+        ({"num_decoder_layers": 1}, "num_decoder_layers is 1, .* 2"),
+        ({"num_decoder_layers": None}, "num_decoder_layers is None"),
+        ({"feed_forward_proj": "gated-gelu"}, "feed_forward_proj is 'gated-gelu'"),
+        ({"tie_word_embeddings": False}, "tie_word_embeddings is False"),
+        ({"scale_decoder_outputs": False}, "scale_decoder_outputs is False"),
+        ({"relative_attention_max_distance": 64}, "relative_attention_max_distance is 64"),
+        ({"model_type": "bart"}, "model_type is 'bart'"),
     ],
 )
-def test_configurations_that_are_refused(folder: Path, change: dict, message: str) -> None:
+def test_invalid_configurations_are_rejected(folder: Path, change: dict, message: str) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | change))
-    _load_fails(folder, message)
+    _assert_load_fails(folder, message)
 
 
-def test_a_configuration_of_an_older_version_is_read(tmp_path: Path, unigram_model: bytes) -> None:
+def test_configuration_of_an_older_version(tmp_path: Path, unigram_model: bytes) -> None:
     model = tiny_config().model
     huggingface.save(tmp_path / "a", random_params(model, 0), model, vocabulary=unigram_model)
     sizes = ("vocab_size", "d_model", "d_kv", "d_ff", "num_heads", "num_layers")
@@ -277,21 +265,21 @@ def test_a_configuration_of_an_older_version_is_read(tmp_path: Path, unigram_mod
     huggingface.load(tmp_path / "a", model)
 
 
-def test_files_that_are_missing_or_damaged(folder: Path) -> None:
+def test_missing_or_damaged_files(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
-    _load_fails(folder, r"model\.safetensors: damaged")
+    _assert_load_fails(folder, r"model\.safetensors is damaged")
     weights.unlink()
-    _load_fails(folder, r"model\.safetensors is missing")
+    _assert_load_fails(folder, r"model\.safetensors is missing")
     (folder / "config.json").write_text("[]")
-    _load_fails(folder, r"config\.json: no JSON object")
+    _assert_load_fails(folder, r"config\.json is not a JSON object")
     (folder / "config.json").write_text("{")
-    _load_fails(folder, r"config\.json: can't be read")
+    _assert_load_fails(folder, r"config\.json can't be read")
     (folder / "config.json").unlink()
-    _load_fails(folder, r"config\.json: can't be read \(.*No such file")
+    _assert_load_fails(folder, r"config\.json .*No such file")
 
 
-def test_vocabularies_that_are_refused(
+def test_invalid_vocabularies_are_rejected(
     tmp_path: Path, params: dict, english: list[str], unigram_model: bytes
 ) -> None:
     def fails(model: bytes, message: str) -> None:
@@ -299,13 +287,13 @@ def test_vocabularies_that_are_refused(
             huggingface.save(tmp_path / "a", params, MODEL, vocabulary=model)
         assert list(tmp_path.iterdir()) == []
 
-    fails(b"thesis", "no SentencePiece model")
-    fails(b"", "piece 0 is None")
-    fails(vocabulary.train(english, 640), "has 639 ids, sentinels included, and the model 512 rows")
+    fails(b"thesis", "SentencePiece")
+    fails(b"", "piece 0 .*None")
+    fails(vocabulary.train(english, 640), "639 ids.* 512 rows")
     processor = sentencepiece.SentencePieceProcessor(model_proto=unigram_model)
     assert processor.get_piece_size() == VOCABULARY.sentencepiece_size
-    fails(_trained(tmp_path, english, pad_id=-1), "piece 0 is '<unk>', and '<pad>' in every T5")
-    fails(_trained(tmp_path, english, model_type="bpe"), "no unigram model")
+    fails(_trained(tmp_path, english, pad_id=-1), "piece 0 .*'<unk>'.*'<pad>'")
+    fails(_trained(tmp_path, english, model_type="bpe"), "unigram")
 
 
 def _trained(tmp_path: Path, texts: list[str], **settings: object) -> bytes:
@@ -318,7 +306,7 @@ def _trained(tmp_path: Path, texts: list[str], **settings: object) -> bytes:
     return model.getvalue()
 
 
-STRANGE = [
+UNUSUAL_TEXTS = [
     "",
     "   leading, trailing  and   double spaces ",
     "tabs\tand\nlines\r\n\n  of code: x = {1: [2, 3]}",
@@ -340,20 +328,20 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory, unigram_model: bytes):
 
 
 def plain(texts: list[str]) -> list[str]:
-    """Texts that name no special token; as text, only Hugging Face gives those an id."""
+    """Texts without names of special tokens, which only Hugging Face maps to ids."""
     names = ("<pad>", "</s>", "<unk>", "<extra_id_")
     return [text for text in texts if not any(name in text for name in names)]
 
 
 @pytest.mark.parametrize("library", ["TensorFlow", "SentencePiece"])
-def test_the_tokenizer_gives_our_ids(
+def test_tokenizer_ids_equal_ours(
     tokenizer, english: list[str], unigram_model: bytes, library: str
 ) -> None:
     processor = sentencepiece.SentencePieceProcessor(model_proto=unigram_model)
-    texts = [*STRANGE, *plain(english)]
+    texts = [*UNUSUAL_TEXTS, *plain(english)]
     assert len(texts) > 500
     if library == "TensorFlow":
-        # What encodes our corpus and our suites.
+        # This tokenizer encodes our corpus and suites.
         _, tf_text = host_tensorflow.tensorflow_text()
         ours = tf_text.SentencepieceTokenizer(model=unigram_model).tokenize(texts).to_list()
     else:
@@ -364,7 +352,7 @@ def test_the_tokenizer_gives_our_ids(
         assert found.pop() == vocabulary.EOS_ID
         if found == expected:
             continue
-        # Equally likely segmentations, such as "--" "-" and "-" "--": each library picks one.
+        # Equally likely segmentations, such as "--" "-" and "-" "--", differ by library.
         ties += 1
         assert len(found) == len(expected), text
         np.testing.assert_allclose(scores[found].sum(), scores[expected].sum(), rtol=1e-6)
@@ -404,7 +392,7 @@ def test_a_sentinel_glued_to_a_word_is_one_for_transformers_alone(
     assert tokenizer("a<extra_id_1>").input_ids == [*processor.encode("a"), sentinel, 1]
 
 
-def test_the_tokenizer_knows_the_special_tokens(tokenizer) -> None:
+def test_special_tokens(tokenizer) -> None:
     assert (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id) == (0, 1, 2)
     names = [f"<extra_id_{index}>" for index in range(100)]
     expected = [VOCABULARY.sentinel_id(index) for index in range(100)]
@@ -415,7 +403,7 @@ def test_the_tokenizer_knows_the_special_tokens(tokenizer) -> None:
     assert ids[-1] == 1
 
 
-def test_the_tokenizer_turns_ids_back_into_text(tokenizer, english: list[str]) -> None:
+def test_decoding_restores_the_text(tokenizer, english: list[str]) -> None:
     known = 0
     for text in filter(str.isascii, plain(english)):
         ids = tokenizer(text).input_ids
@@ -423,7 +411,3 @@ def test_the_tokenizer_turns_ids_back_into_text(tokenizer, english: list[str]) -
             known += 1
             assert tokenizer.decode(ids, skip_special_tokens=True) == " ".join(text.split())
     assert known > 100
-
-
-def test_tokenizer_files_do_not_depend_on_the_run(unigram_model: bytes) -> None:
-    assert tokenizer_files(unigram_model, 512) == tokenizer_files(unigram_model, 512)

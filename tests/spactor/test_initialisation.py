@@ -25,13 +25,13 @@ CONFIG = dataclasses.replace(
     ),
 )
 SIGMAS = 5.0
-"""A bound is passed by chance once in 1.7 million tensors, and the seed is fixed."""
+"""A correct tensor exceeds the bound with probability 1 in 1.7 million; the seed is fixed."""
 
 
 def _truncated(deviation: float) -> stats.rv_continuous:
-    """Normal cut at two of its own deviations, widened so that ``deviation`` is what is left."""
-    cut = stats.truncnorm(-2.0, 2.0)
-    return stats.truncnorm(-2.0, 2.0, scale=deviation / cut.std())
+    """Normal truncated at two deviations, scaled so that ``deviation`` is its deviation."""
+    truncated = stats.truncnorm(-2.0, 2.0)
+    return stats.truncnorm(-2.0, 2.0, scale=deviation / truncated.std())
 
 
 def documented(path: str, model: ModelConfig) -> stats.rv_continuous | None:
@@ -87,7 +87,7 @@ def check(params, model: ModelConfig) -> int:
         low, high = distribution.support()
         assert low - 1e-6 <= values.min() and values.max() <= high + 1e-6, name
         if math.isinf(high) and size > 100_000:
-            assert np.abs(values).max() > 3.5 * deviation, f"{name} is cut"
+            assert np.abs(values).max() > 3.5 * deviation, f"{name} is truncated"
     return len(leaves)
 
 

@@ -71,7 +71,7 @@ def test_hybrid_loss_equals_the_plain_formula(config, params, batch, noisy, weig
     terms = naive.loop_terms(network, params, batch, noisy, weights.z_loss)
     lengths = config.lengths
     positions = (lengths.masked_tokens, lengths.input_tokens, lengths.target_tokens)
-    # Of every row as many: the mean over a batch's tokens is that of a row's.
+    # All rows have equal lengths, so the mean over tokens is a mean over rows.
     q, n, t = positions if weights.reduction == "mean_per_token" else (1, 1, 1)
     expected = (
         terms["generator"] / q
@@ -115,7 +115,7 @@ def test_target_token_loss_equals_the_plain_formula(config, params) -> None:
     assert float(metrics["loss"].weight) == 5
 
 
-def test_means_with_weights_of_their_own_are_the_sums_to_a_factor(config, params, batch) -> None:
+def test_means_are_proportional_to_sums_with_scaled_weights(config, params, batch) -> None:
     """Every row has n, q and t positions, so sums / q are means with λ1·n/q and λ2·t/q."""
     network, lengths = Network(config.model), config.lengths
     sums = ObjectiveConfig()
@@ -129,7 +129,7 @@ def test_means_with_weights_of_their_own_are_the_sums_to_a_factor(config, params
     assert float(by_means) == pytest.approx(float(by_sums) / lengths.masked_tokens, rel=1e-6)
 
 
-def test_mean_per_token_leaves_padding_targets_out(config, params, batch) -> None:
+def test_mean_per_token_ignores_padding_targets(config, params, batch) -> None:
     network = Network(config.model)
     means = ObjectiveConfig(lambda_sc=1.0, z_loss=0.0, reduction="mean_per_token")
     targets = batch.decoder_target_tokens.at[0, 5:].set(0)
@@ -143,7 +143,7 @@ def test_mean_per_token_leaves_padding_targets_out(config, params, batch) -> Non
     )
 
 
-def test_hybrid_metrics_count_what_they_say(config, params, batch) -> None:
+def test_weights_of_the_hybrid_metrics(config, params, batch) -> None:
     network = Network(config.model)
     _, metrics = HYBRID(network, params, batch, config.objective, SAMPLE_KEYS)
     positions = 4 * config.lengths.input_tokens
@@ -164,7 +164,7 @@ def test_span_corruption_needs_no_generator(config, params, batch) -> None:
     assert float(with_all) == float(without)
 
 
-def test_padding_counts_nowhere(config, params) -> None:
+def test_padding_is_ignored(config, params) -> None:
     network = Network(config.model)
     inputs = jnp.asarray([[5, 6, 7, 1]])
     targets = jnp.asarray([[8, 9, 1]])
@@ -197,9 +197,7 @@ PLAIN_OPTIONS = {
 
 
 @pytest.mark.parametrize("name", [*PLAIN_OPTIONS, "all"])
-def test_options_that_cost_more_change_neither_losses_nor_gradients(
-    config, params, batch, name
-) -> None:
+def test_options_change_neither_losses_nor_gradients(config, params, batch, name) -> None:
     """Losses within 1e-6, gradients within 1e-6 of each tensor's norm: sums in another order."""
     options = PLAIN_OPTIONS if name == "all" else {name: PLAIN_OPTIONS[name]}
     fast_model = dataclasses.replace(config.model, dropout_rate=0.1)
@@ -226,10 +224,8 @@ def test_options_that_cost_more_change_neither_losses_nor_gradients(
         assert distance <= 1e-6 * float(jnp.linalg.norm(left.ravel()))
 
 
-def test_bfloat16_activations_keep_float32_parameters_and_nearly_the_loss(
-    config, params, batch
-) -> None:
-    """bfloat16 keeps 8 bits: 2^-8 a rounding, hundreds of them averaging out in each loss."""
+def test_bfloat16_activations(config, params, batch) -> None:
+    """A rounding to bfloat16 errs by up to 2^-8, and each loss averages hundreds of them."""
     model = dataclasses.replace(config.model, compute_dtype="bfloat16")
     exact, _ = SPAN_CORRUPTION(Network(config.model), params, batch, config.objective)
     loss, _ = SPAN_CORRUPTION(Network(model), params, batch, config.objective)

@@ -1,4 +1,4 @@
-"""Tokens drawn from p_G have p_G's distribution, draw by draw independent."""
+"""Sampled tokens are independent draws from p_G."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_counts_follow_the_softmax(scale):
     expected = share * counts.sum()
     rare = expected < 5
     merged = lambda x: np.append(x[~rare], x[rare].sum()) if rare.any() else x  # noqa: E731
-    # The seed is fixed; a right sampler fails one seed in ten thousand.
+    # The seed is fixed; a correct sampler fails with one seed in ten thousand.
     assert stats.chisquare(merged(counts), merged(expected)).pvalue > 1e-4
 
 
@@ -62,7 +62,7 @@ def test_the_largest_uniform_takes_the_last_token_with_weight():
         assert int(objective._invert_cumulative(row, jnp.float32(0.0))) == 0
 
 
-def test_keys_decide_and_rows_do_not_see_each_other():
+def test_draws_depend_on_the_key_of_the_row_alone():
     logits = jnp.zeros(VOCABULARY)
     assert (draws(logits)[:100] == draws(logits, KEYS[:100])).all()
     assert (draws(logits, step.row_keys(jax.random.key(12), ROWS)) != draws(logits)).mean() > 0.9
