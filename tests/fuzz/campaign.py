@@ -1,61 +1,91 @@
-"""Every target under atheris, one after the other, and a table of what came out.
+"""Runs readers under atheris: ``python tests/fuzz/campaign.py --out FOLDER [READER ...]``.
 
-``python tests/fuzz/campaign.py --runs 100000 --seconds 1800 --out runs/fuzz [TARGET ...]``. Exits
-with 1 if an input broke a reader; such inputs lie in the folder, by target.
+Each reader runs in a process of its own, as a hang or a crash of native code ends the process.
+Half of the inputs come from libFuzzer, half from `mutations`. The first input that breaks the
+promise (see `harmless`) ends the reader's run and is stored in the folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
+import random
 import subprocess
 import sys
+import tempfile
+import time
+import traceback
 from pathlib import Path
 
-import targets
+TESTS = Path(__file__).parents[1]
+PACKAGES = ("analysis", "figures", "repro", "spactor", "tables", "tomllib", "csv")
+LIMITS = ("-timeout=10", "-rss_limit_mb=2048", "-max_len=65536", "-verbosity=0")
+"""Seconds, megabytes and bytes of one input, for libFuzzer."""
 
-HERE = Path(__file__).parent
+
+def fuzz(name: str, runs: int, seconds: int, out: Path) -> None:
+    """Fuzzes one reader and ends this process: with code 1 if the reader broke the promise."""
+    import atheris
+
+    with atheris.instrument_imports(include=[*PACKAGES]):
+        import harmless
+        import mutations
+        import readers
+
+    reader = readers.BY_NAME[name]
+    folder, corpus = (Path(tempfile.mkdtemp(prefix="fuzz-")) for _ in range(2))
+    for number, seed in enumerate(reader.seeds()):
+        (corpus / str(number)).write_bytes(seed)
+        harmless.check(reader, seed, folder)
+    began, inputs = time.monotonic(), 0
+
+    def read(data: bytes) -> None:
+        nonlocal inputs
+        inputs += 1
+        code = None
+        try:
+            harmless.check(reader, data, folder)
+        except Exception:
+            code = 1
+            traceback.print_exc()
+            (out / name.replace(" ", "-")).write_bytes(data)
+        if code or inputs >= runs or time.monotonic() - began > seconds:
+            print(f"{name}: {inputs:,} inputs in {time.monotonic() - began:.0f} s", flush=True)
+            # libFuzzer would wait for threads of libraries, some of which never end.
+            os._exit(code or 0)
+
+    def mutate(data: bytes, longest: int, seed: int) -> bytes:
+        if seed % 2:
+            return atheris.Mutate(data, longest)
+        return mutations.mutate(reader.kind, data, random.Random(seed))[:longest]
+
+    arguments = [sys.argv[0], *LIMITS, f"-artifact_prefix={out}/", str(corpus)]
+    atheris.Setup(arguments, read, custom_mutator=mutate)
+    atheris.Fuzz()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("names", nargs="*", metavar="TARGET")
-    parser.add_argument("--runs", type=int, default=100_000, help="inputs of each target")
-    parser.add_argument("--seconds", type=int, default=1800, help="most seconds of each target")
-    parser.add_argument("--out", type=Path, required=True, help="folder for results and findings")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="READER")
+    parser.add_argument("--runs", type=int, default=100_000, help="inputs of each reader")
+    parser.add_argument("--seconds", type=int, default=1800, help="most seconds of each reader")
+    parser.add_argument("--out", type=Path, required=True, help="folder for inputs that break one")
+    parser.add_argument("--here", action="store_true", help="fuzz one reader in this process")
     given = parser.parse_args()
-    known = [target.name for target in targets.TARGETS]
-    if unknown := set(given.names) - set(known):
-        parser.error(f"no target {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     given.out.mkdir(parents=True, exist_ok=True)
-    print(f"{'target':24} {'inputs':>9} {'seconds':>9} {'refused':>9}  findings")
-    broken = 0
-    for name in given.names or known:
-        found = run(name, given.runs, given.seconds, given.out)
-        broken += bool(found["findings"])
-        numbers = (f"{found['inputs']:9,}", f"{found['seconds']:9.1f}", f"{found['refused']:9,}")
-        print(f"{name:24} {' '.join(numbers)}  {len(found['findings'])}", flush=True)
-        for where, message in found["findings"].items():
-            print(f"    {where}: {message}", flush=True)
-    return int(broken > 0)
+    sys.path[:0] = [str(TESTS / "repro"), str(TESTS.parent)]
+    if given.here:
+        fuzz(*given.names, given.runs, given.seconds, given.out)
+    from readers import BY_NAME
 
-
-def run(name: str, runs: int, seconds: int, out: Path) -> dict:
-    """One target in a process of its own, which a hang or a crash of native code may end."""
-    path = out / f"{name}.json"
-    path.unlink(missing_ok=True)
-    bounds = ("--runs", str(runs), "--seconds", str(seconds), "--out", str(out))
-    with (out / f"{name}.log").open("wb") as log:
-        command = (sys.executable, str(HERE / "coverage_guided.py"), name, *bounds)
-        try:
-            code = subprocess.run(command, stdout=log, stderr=log, timeout=seconds + 300).returncode
-        except subprocess.TimeoutExpired:
-            code = -9
-    nothing = {"inputs": 0, "seconds": 0.0, "refused": 0, "findings": {}}
-    found = json.loads(path.read_text("utf-8")) if path.is_file() else nothing
-    if code:
-        found["findings"][f"ended with {code}"] = f"a hang, a crash or too much memory: {log.name}"
-    return found
+    bounds = ("--runs", str(given.runs), "--seconds", str(given.seconds), "--out", str(given.out))
+    failed = [
+        name
+        for name in given.names or BY_NAME
+        if subprocess.run((sys.executable, __file__, "--here", *bounds, name)).returncode
+    ]
+    print(f"readers that broke the promise, hung or crashed: {', '.join(failed) or 'none'}")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

@@ -1,121 +1,97 @@
-"""What every reader promises: any bytes give a result or a `UserError` of one line.
+"""What every reader promises: any bytes give a result or a `UserError` with a one-line message.
 
-No other exception, and no file written, wherever the bytes say that one should go.
+No other exception is raised, nothing is written, no program is started and nothing is unpickled.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from target import Target
+from readers import Reader
 
 from spactor.errors import UserError
 
-LONGEST_LINE = 2200
-_CHANGES = frozenset(
+LONGEST_MESSAGE = 2200
+FORBIDDEN = frozenset(
     {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
     | {"os.chmod", "os.chown", "shutil.rmtree", "shutil.move", "shutil.copyfile", "os.system"}
     | {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.fork", "socket.connect"}
     | {"pickle.find_class"}
 )
-_TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+"""Audit events of the Python runtime, by name, that no reader may cause."""
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class Broken(Exception):
-    """The promise is not kept."""
+    """A reader broke its promise."""
 
 
-class _Watch(threading.local):
-    on = False
-    inside = ""
-    """Where writing is allowed; nowhere if empty."""
+class _Watch:
+    """Whether the audit hook, which can't be removed again, is installed and active."""
+
+    hooked = False
+    active = False
 
 
-_watch = _Watch()
-_hooked = False
-_imported: set[str] = set()
-"""Targets that have read before."""
+_used: set[str] = set()
+"""Names of readers that have read once, so that their libraries are imported."""
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if not _watch.on:
+    if not _Watch.active:
         return
-    if event == "open":
-        path, _, flags = arguments
-        # Python itself may keep what it compiles of a module that is imported late.
-        if flags & _TO_WRITE and "__pycache__" not in str(path) and not _allowed(path):
-            raise Broken(f"opens {path!r} to write")
-    elif event in _CHANGES and not _allowed(arguments[0]):
+    writes = event == "open" and arguments[2] & WRITING and "__pycache__" not in str(arguments[0])
+    if writes or event in FORBIDDEN:
         raise Broken(f"{event} {arguments!r}")
 
 
-def _allowed(path: Any) -> bool:
-    if isinstance(path, bytes | str | os.PathLike):
-        where = os.path.realpath(os.fsdecode(path))
-        return bool(_watch.inside) and where.startswith(_watch.inside)
-    return False
-
-
 @contextmanager
-def nothing_written(inside: str = "") -> Iterator[None]:
-    """Raises `Broken` where Python code writes, but to ``inside``, runs a program or unpickles."""
-    global _hooked
-    if not _hooked:
+def watched() -> Iterator[None]:
+    """Raises `Broken` where Python code writes, starts a program, connects or unpickles."""
+    if not _Watch.hooked:
         sys.addaudithook(_audit)
-        _hooked = True
-    _watch.on, _watch.inside = True, inside
+        _Watch.hooked = True
+    _Watch.active = True
     try:
         yield
     finally:
-        _watch.on = False
+        _Watch.active = False
 
 
-def check(target: Target, data: bytes, folder: Path) -> str:
-    """Puts the bytes where the target reads them and has it read.
-
-    Args:
-      target: what reads.
-      data: of its file.
-      folder: of the target's own, used again for every input.
+def check(reader: Reader, data: bytes, folder: Path) -> str:
+    """Has a reader read these bytes in a folder of its own.
 
     Returns:
-      "" or the message of a `UserError`.
+      The message of the `UserError`; "" if the bytes were accepted.
 
     Raises:
-      Broken: more than one line, or something was written.
-      Exception: whatever else the reader let through.
+      Broken: the message isn't one printable line of bounded length, or something was written.
+      Exception: any other exception that the reader let through.
     """
-    target.place(data, folder)
-    if target.name not in _imported:
-        # Libraries may keep files or ask about the processor when they are first imported.
+    reader.place(data, folder)
+    if reader.name not in _used:
+        # Libraries may write caches or start programs when they are first imported.
         with suppress(Exception):
-            target.read(folder)
-        _imported.add(target.name)
-    before = _listing(folder)
-    message = ""
-    with nothing_written(os.path.realpath(folder) if target.writes else ""):
+            reader.read(folder)
+        _used.add(reader.name)
+    before, message = _listing(folder), ""
+    with watched():
         try:
-            target.read(folder)
+            reader.read(folder)
         except UserError as error:
             message = str(error)
-    if not message.isprintable() or len(message) > LONGEST_LINE:
-        raise Broken(f"no line: {message[:200]!r}, {len(message)} characters")
-    if not target.writes and before != _listing(folder):
+    if not message.isprintable() or len(message) > LONGEST_MESSAGE:
+        raise Broken(f"not one short line: {message[:200]!r}, {len(message)} characters")
+    if before != _listing(folder):
         raise Broken("files changed")
     return message
 
 
 def _listing(folder: Path) -> list[tuple[str, int, int]]:
-    found = []
-    for root, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = os.path.join(root, name)
-            state = os.lstat(path)
-            found.append((path, state.st_size, state.st_mtime_ns))
-    return sorted(found)
+    states = [(str(path), path.lstat()) for path in sorted(folder.rglob("*"))]
+    return [(path, state.st_size, state.st_mtime_ns) for path, state in states]

@@ -1,0 +1,497 @@
+"""Every reader of files in one table, for Hypothesis in the tests and for atheris on demand."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import untrained
+
+from analysis import compiled
+from analysis.schema import published, quantities, records
+from figures import figure1
+from repro import (
+    collect,
+    comparison,
+    costs,
+    folders,
+    plan,
+    runner,
+    show,
+    specs,
+    step_lines,
+    t5x_folder,
+    why,
+)
+from repro.report import traces, tree
+from spactor import predictions
+from spactor.config import ModelConfig
+from spactor.data import arrays, building, c4, corpus, manifest, suite_tokens, vocabulary
+from spactor.data.benchmarks import bbh, glue, kept, mmlu, rainbow, tfds_folder
+from spactor.data.suites import base
+from spactor.errors import Diverged, UserError
+from tables import origins
+
+ROOT = Path(__file__).parents[2]
+PROFILES = sorted((*ROOT.glob("repro/profiles/*.toml"), *ROOT.glob("results/*/*.toml")))
+PUBLISHED = sorted(ROOT.glob("[ar]*/**/published/*.csv"))
+GOLDEN = ROOT / "tests" / "repro" / "t5x_golden"
+EVENTS = sorted(GOLDEN.glob("*/train*/**/events*"))
+ANSWERS = sorted(GOLDEN.glob("finetuning/inference_eval/*-0*.jsonl"))
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader and its files.
+
+    Attributes:
+      name: of the reader.
+      kind: of file, a key of `mutations.KINDS`.
+      path: of the file that is fuzzed.
+      seeds: returns valid contents of it.
+      read: reads it in a folder.
+      beside: returns the other files in the folder, which may depend on the bytes.
+      needs: modules without which it can't run.
+    """
+
+    name: str
+    kind: str
+    path: str
+    seeds: Callable[[], list[bytes]]
+    read: Callable[[Path], object]
+    beside: Callable[[bytes], Files] = lambda data: {}
+    needs: tuple[str, ...] = ()
+
+    def place(self, data: bytes, folder: Path) -> None:
+        """Writes the bytes, and the files beside them, into the folder."""
+        for path, content in ({self.path: data} | self.beside(data)).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+
+
+def _one_of(
+    files: Callable[[], Files],
+    read: Callable[[Path], object],
+    kinds: Mapping[str, str],
+    *needs: str,
+) -> tuple[Reader, ...]:
+    """Readers of single files out of several, by path and kind, with the others beside them."""
+
+    def reader(path: str, kind: str) -> Reader:
+        name = f"{path.rpartition('/')[2]} of {read.__name__.removeprefix('_read_')}"
+        return Reader(
+            *(name, kind, path, lambda: [files()[path]], read),
+            *(lambda data: {**files(), path: data}, needs),
+        )
+
+    return tuple(reader(path, kind) for path, kind in kinds.items())
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _saved(save: Callable[..., object], *values: Any, **named: Any) -> bytes:
+    buffer = io.BytesIO()
+    save(buffer, *values, **named)
+    return buffer.getvalue()
+
+
+def _all(*reads: Callable[[], object]) -> None:
+    """Calls every function, then raises the first `UserError` of any of them."""
+    errors = []
+    for read in reads:
+        try:
+            read()
+        except UserError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+# Profiles, records and stored measurements.
+
+_VARIANTS = b"""
+extends = "smoke"
+variants.fade.curriculum.lambda_rtd = {from = 10, to = 0, start = "60K", end = "250K"}
+variants.soft.curriculum.handover.width = "60K"
+[matrix.base]
+taus = ["0", "60K", "250K", "inf"]
+finetune_runs = 2
+checkpoints = ["500K", "1M"]
+finetune_at = ["0", "60K"]
+variants.fade = {taus = ["inf"], checkpoints = ["500K"]}
+"""
+
+
+def _read_profile(folder: Path) -> None:
+    # Without the cache, which retains every profile.
+    plan.build(specs.load_profile.__wrapped__(str(folder / "own.toml")))
+
+
+def _records() -> Any:
+    cell = {"source": "measured", "profile": "own", "size": "base", "tau": "inf", "seed": 0}
+    score = {"suite": "glue", "task": "cola", "metric": "matthews_corrcoef", "value": 55.5}
+    of = {"finetune_seed": 0, "checkpoint": 500_000, "step": 10}
+    loss = {"step": 4, "paper_step": 40, "metric": "validation/sc_loss", "value": 2.5}
+    return records.from_rows([cell | of | score, cell | loss])
+
+
+def _parquet() -> list[bytes]:
+    table = pa.Table.from_pandas(_records(), schema=records.SCHEMA, preserve_index=False)
+    return [_saved(lambda file: pq.write_table(table, file))]
+
+
+def _csv() -> list[bytes]:
+    return [_records().to_csv(index=False).encode()]
+
+
+def _read_records(folder: Path) -> None:
+    records.read(next(folder.iterdir()))
+
+
+def _compiled() -> list[bytes]:
+    data = json.loads((ROOT / "analysis" / "compiled_flops.json").read_bytes())
+    return [_json(data | {"programs": data["programs"][:1]})]
+
+
+def _read_compiled(folder: Path) -> None:
+    compiled.load(folder / "x.json")
+
+
+# A folder of runs.
+
+LEAF, TRUNK = "tiny/base/s0/sc/500K/finetune-glue/f0", "tiny/base/s0/sc/0-500K"
+DIVERGED = "tiny/base/s0/sc/500K-1M"
+_TEXTS = ("original", "span_corrupted", "masked", "replaced", "targets")
+_EXAMPLE = {name: ["a"] for name in _TEXTS} | {"is_original": [1], "judged_original": [1]}
+
+
+@functools.cache
+def _tree() -> plan.Tree:
+    profile = untrained.tiny_profile()
+    return plan.build(profile, profile.select(["base"], ["0"]))
+
+
+@functools.cache
+def _run_files() -> Files:
+    """Files of a tree run by an engine that trains nothing, with one node that diverged."""
+
+    def fail(name: str) -> None:
+        if f"tiny/{name}" == DIVERGED:
+            raise Diverged("train/loss", "nan", 3, "1f", None)
+
+    engine = untrained.FakeEngine()
+    engine.before = fail
+    with tempfile.TemporaryDirectory() as home:
+        runs = folders.open_runs(Path(home) / "runs", create=True)
+        runner.Runner(_tree(), runs, engine, untrained.make_display(_tree())).run()
+        paths = [path for path in runs.rglob("*") if path.suffix in (".json", ".jsonl")]
+        files = {str(path.relative_to(runs)): path.read_bytes() for path in paths}
+    return {**files, f"{TRUNK}/example.json": _json(_EXAMPLE)}
+
+
+def _collect(folder: Path) -> collect.Collected:
+    return collect.collect(
+        _tree(),
+        folder,
+        step_flops=lambda config, stage: 1.0,
+        pretraining_flops=lambda config, tau, steps: 1.0,
+        select=lambda frame: frame[:0],
+    )
+
+
+def _read_run(folder: Path) -> None:
+    """Reads what ``repro status``, ``plan``, ``collect``, ``why`` and ``verify`` read."""
+    _all(
+        lambda: show.status_lines(_tree(), folder),
+        lambda: costs.measured_rates(_tree(), folder),
+        lambda: figure1.compute(_collect(folder).metrics),
+        lambda: why.explain(_tree(), folder, why.recorded_files(_tree(), folder), _tree().nodes),
+        lambda: comparison.compare_runs(folder / TRUNK, folder / TRUNK, lambda folder: {}),
+    )
+
+
+def _provenance() -> list[bytes]:
+    found = [data for path, data in _run_files().items() if path.endswith("provenance.json")]
+    return [_json({"nodes": [json.loads(data) for data in found]})]
+
+
+def _read_provenance(folder: Path) -> None:
+    nodes = collect.read_provenance(folder / "provenance.json")
+    _all(
+        lambda: tree.grow(nodes),
+        lambda: traces.Traces(_records(), nodes),
+        lambda: [origins.of_node(nodes, name) for name in _tree().nodes],
+    )
+
+
+def _steps() -> list[bytes]:
+    values = {"train/loss": 3.5, "validation/sc_loss_clean": 4.25, "timing/seqs_per_second": 7.0}
+    return [b"".join(_json({"step": step, **values}) + b"\n" for step in (5, 10, 10))]
+
+
+def _read_steps(folder: Path) -> None:
+    step_lines.read_steps(folder / "metrics.jsonl")
+
+
+def _read_logged_steps(folder: Path) -> None:
+    from spactor import metrics
+
+    metrics.logged_steps(folder / "metrics.jsonl")
+
+
+def _read_events(folder: Path) -> None:
+    t5x_folder.read_series(folder)
+    list(t5x_folder.strange_configs(folder))
+
+
+def _read_stream_record(folder: Path) -> None:
+    from etils import epath
+
+    from spactor.t5x import restore
+
+    restore._require_same_vocabulary(epath.Path(folder), SimpleNamespace(vocab_size=410))
+
+
+# Prepared data, vocabularies and models.
+
+_STREAM = {"facts": {"vocabulary": "410-SimpleNamesp"}, "step": 4, "origin": 0, "ahead": 0}
+_FACTS = {"sentencepiece_size": 64, "extra_ids": 100, "mask_token_id": 164, "padded_size": 256}
+_ROWS = {"inputs": np.array([3, 4, 5], np.uint16), "inputs_offsets": np.array([0, 1, 3])}
+_SUITE = {"target_length": np.array(7)} | {f"pair/train/{k}": v for k, v in _ROWS.items()}
+PREPARED: Files = {
+    "tokens_train.npy": _saved(np.save, np.arange(64, dtype=np.uint16)),
+    "tokens_validation.npy": _saved(np.save, np.arange(16, dtype=np.uint16)),
+    "suites/glue/tokens.npz": _saved(np.savez, **_SUITE),
+}
+
+
+def manifest_of(contents: Files) -> dict[str, Any]:
+    """Returns the manifest of a prepared folder that has these files."""
+    facts: dict[str, Any] = {
+        "format": manifest.FORMAT,
+        "corpus": {"documents": 1, "characters": 10, "packages": {"a": "1"}},
+        "vocabulary": _FACTS,
+        "tokens": {"train": 64, "validation": 16},
+        "unigram_entropy_nats": 5.5,
+        "most_frequent_token_rate": 0.05,
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
+    }
+    return facts | {"fingerprint": manifest.fingerprint_of(facts)}
+
+
+def _prepared(name: str) -> Reader:
+    """A reader of one file of a prepared folder, whose manifest has the digest of the bytes."""
+
+    def beside(data: bytes) -> Files:
+        files = {**PREPARED, name: data}
+        return {**files, "manifest.json": _json(manifest_of(files))}
+
+    return Reader(name, name[-3:], name, lambda: [PREPARED[name]], _read_prepared, beside)
+
+
+def _beside_manifest(data: bytes) -> Files:
+    """A prepared folder whose manifest has a correct fingerprint, where it can have one."""
+    try:
+        facts = json.loads(data)
+        data = _json(facts | {"fingerprint": manifest.fingerprint_of(facts)})
+    except Exception:
+        pass  # The bytes remain as they are.
+    return {**PREPARED, "manifest.json": data}
+
+
+def _read_prepared(folder: Path) -> None:
+    facts = manifest.read(folder)
+    _all(
+        lambda: manifest.damage(folder, facts),
+        lambda: arrays.train_batch(
+            arrays.load_arrays(folder), seed=0, step=0, batch_size=2, chunk_tokens=8
+        ),
+        lambda: suite_tokens.read.__wrapped__(folder, "glue"),
+    )
+
+
+@functools.cache
+def _vocabulary() -> bytes:
+    text = (ROOT / "spactor" / "config.py").read_text("utf-8")
+    return vocabulary.train([line for line in text.splitlines() if line.strip()], 300)
+
+
+def _read_vocabulary(folder: Path) -> None:
+    from spactor import huggingface_tokenizer
+
+    model = (folder / "sentencepiece.model").read_bytes()
+    _all(
+        lambda: vocabulary.piece_names(model, vocabulary.VocabularyFacts(**_FACTS), [0, 3, 63]),
+        lambda: huggingface_tokenizer.tokenizer_files(model, 512),
+        lambda: c4._processor(folder),
+    )
+
+
+_MODEL = ModelConfig(
+    **{"vocab_size": 128, "emb_dim": 4, "num_heads": 1, "head_dim": 4, "mlp_dim": 4},
+    **{"num_encoder_layers": 1, "num_decoder_layers": 1, "generator_num_layers": 1},
+    **{"generator_mlp_dim": 4, "rtd_mlp_dim": 4},
+)
+
+
+@functools.cache
+def model_files() -> Files:
+    """Returns the files of a tiny model in Hugging Face's format."""
+    from safetensors.numpy import save
+
+    from spactor import huggingface
+
+    shapes = {tensor.name: tensor.shape for tensor in huggingface._tensors(_MODEL)}
+    weights = save({name: np.ones(shape, np.float32) for name, shape in shapes.items()})
+    return {"config.json": _json(huggingface.config_of(_MODEL)), "model.safetensors": weights}
+
+
+def _read_model(folder: Path) -> None:
+    from spactor import huggingface
+
+    huggingface.load(folder, _MODEL)
+
+
+# Benchmarks.
+
+_TYPES = {"inputs": ["int32", 1], "answers": ["string", 1], "spans": ["int32", 2]}
+_ANSWER = {"inputs": [822], "answers": ["Ada", "é\u2028"], "spans": [[1, 2]]}
+_STORED = {"types.json": _json(_TYPES), "validation.jsonl": _json(_ANSWER) + b"\n"}
+_STORY = dict.fromkeys(("obs1", "obs2", "hyp1", "hyp2"), "Ada baked.") | {"story_id": "s"}
+_RAINBOW = {"rows": (_json(_STORY) + b"\n") * 2, "answers": b"1\n2\n"}
+_QUESTION = {"input": "Which?\nOptions:\n(A) Ada\n(B) Bob, Cy", "target": "(A)"}
+_SPLITS = [{"name": "train", "shardLengths": ["8551"]}]
+_SPLITS += [{"name": "validation", "shardLengths": ["1043"]}]
+_COLA = "glue/cola/1.0.0"
+_DATASET = {
+    f"{_COLA}/dataset_info.json": _json({"name": "glue", "splits": _SPLITS}),
+    f"{_COLA}/features.json": b"{}",
+    **{f"{_COLA}/x-{name}.tfrecord-0-of-1": b"" for name in ("train", "validation")},
+}
+
+
+def _read_stored(folder: Path) -> None:
+    lines, types = folder / "validation.jsonl", folder / "types.json"
+    list(kept.dataset("validation", False, lines=lines, types=types).as_numpy_iterator())
+
+
+def _read_rainbow(folder: Path) -> None:
+    rainbow.BENCHMARK.tasks[0].read(folder / "rows", folder / "answers")
+
+
+def _read_dataset(folder: Path) -> None:
+    tfds_folder.check(folder, glue.BENCHMARK.tasks[0])
+
+
+READERS: tuple[Reader, ...] = (
+    Reader(
+        *("profile", "text", "own.toml"),
+        *(lambda: [*(path.read_bytes() for path in PROFILES), _VARIANTS], _read_profile),
+    ),
+    Reader("records as Parquet", "parquet", "x.parquet", _parquet, _read_records),
+    Reader("records as CSV", "text", "x.csv", _csv, _read_records),
+    Reader(
+        *("published table", "text", "table2.csv"),
+        lambda: [path.read_bytes() for path in PUBLISHED if path.stem in ("table1", "table5")],
+        lambda folder: published.read(folder / "table2.csv", "Table 2"),
+    ),
+    Reader(
+        *("published tasks", "text", "tasks.csv"),
+        lambda: [path.read_bytes() for path in PUBLISHED if path.stem == "tasks"],
+        lambda folder: quantities.read_tasks(folder / "tasks.csv"),
+    ),
+    Reader("compiled FLOPs", "text", "x.json", _compiled, _read_compiled),
+    *_one_of(
+        _run_files,
+        _read_run,
+        {f"{TRUNK}/{name}.json": "text" for name in ("node", "done", "provenance", "example")}
+        | {f"{DIVERGED}/diverged.json": "text"}
+        | {f"{TRUNK}/{name}.jsonl": "text" for name in ("metrics", "digests")}
+        | {f"{LEAF}/inference_eval/spactor_glue_pair-metrics.jsonl": "text"},
+    ),
+    Reader("provenance", "text", "provenance.json", _provenance, _read_provenance),
+    Reader("step lines", "text", "metrics.jsonl", _steps, _read_steps),
+    Reader("logged steps", "text", "metrics.jsonl", _steps, _read_logged_steps, needs=("jax",)),
+    Reader(
+        *("predictions", "npz", "predictions/10.npz"),
+        lambda: [_saved(np.savez, pair=np.arange(6, dtype=np.int32).reshape(2, 3))],
+        lambda folder: predictions.read(folder, 10),
+    ),
+    Reader(
+        *("T5X events", "events", "train/events.out.tfevents.1.host.2.0.v2"),
+        *(lambda: [path.read_bytes() for path in EVENTS], _read_events),
+        *(lambda data: {"config.gin": b""}, ("tensorboard",)),
+    ),
+    Reader(
+        *("seqio answers", "text", "task-000010.jsonl"),
+        lambda: [path.read_bytes() for path in ANSWERS],
+        lambda folder: t5x_folder.read_answers(folder / "task-000010.jsonl"),
+    ),
+    Reader(
+        *("T5X stream record", "text", "dataset/0.json"),
+        *(lambda: [_json(_STREAM | {"state": "1f"})], _read_stream_record),
+        needs=("jax", "clu", "seqio"),
+    ),
+    Reader(
+        *("manifest", "text", "manifest.json", lambda: [_json(manifest_of(PREPARED))]),
+        *(_read_prepared, _beside_manifest),
+    ),
+    _prepared("tokens_train.npy"),
+    _prepared("suites/glue/tokens.npz"),
+    Reader(
+        *("suite examples", "text", "x.jsonl"),
+        lambda: [base.Example("a", "is it?", "é", "words").line().encode() + b"\n"],
+        lambda folder: base.read_lines(folder / "x.jsonl", ("inputs", "targets")),
+    ),
+    Reader(
+        *("prepared lookup", "text", "lookup-k.json", lambda: [_json({"fingerprint": "01ab"})]),
+        lambda folder: building.find(folder, "k", lambda line: None),
+    ),
+    Reader(
+        *("Python module", "bytes", "x.py", lambda: [Path(json.__file__).read_bytes()]),
+        lambda folder: corpus.documents_of_source((folder / "x.py").read_bytes(), "p", "module"),
+    ),
+    Reader(
+        *("C4 documents", "text", "lines", lambda: [_json({"text": "Ada baked."}) + b"\n"]),
+        lambda folder: list(c4._lines(folder / "c4.json.gz")),
+        lambda data: {"c4.json.gz": gzip.compress(data, compresslevel=1)},
+    ),
+    Reader(
+        *("vocabulary", "bytes", "sentencepiece.model", lambda: [_vocabulary()]),
+        *(_read_vocabulary, lambda data: {}, ("sentencepiece", "tokenizers")),
+    ),
+    *_one_of(
+        *(model_files, _read_model, {"model.safetensors": "safetensors", "config.json": "text"}),
+        *("jax", "safetensors"),
+    ),
+    *_one_of(
+        *(lambda: _STORED, _read_stored, {"validation.jsonl": "text", "types.json": "text"}),
+        "tensorflow",
+    ),
+    *_one_of(lambda: _RAINBOW, _read_rainbow, {"rows": "text", "answers": "text"}),
+    *_one_of(lambda: _DATASET, _read_dataset, {f"{_COLA}/dataset_info.json": "text"}),
+    Reader(
+        *("benchmark CSV", "text", "x.csv", lambda: [b'"Is\nit?",a,"b, c",d,e,A\n']),
+        lambda folder: mmlu.read(folder / "x.csv", subject="anatomy"),
+    ),
+    Reader(
+        *("benchmark JSON", "text", "x.json", lambda: [_json({"examples": [_QUESTION] * 2})]),
+        lambda folder: bbh.read(folder / "x.json", name="n", labels=("(A)",), instruction="Say."),
+    ),
+)
+BY_NAME = {reader.name: reader for reader in READERS}
