@@ -69,10 +69,11 @@ def sample_replacements(generator_logits: Array, keys: Array) -> Array:
     per token, and no cumulative sum is longer than a block or the number of blocks.
 
     Args:
-      generator_logits: ``[B, q, V]``, V a multiple of 128.
+      generator_logits: ``[B, q, V]`` of any floating type, V a multiple of 128.
       keys: one per row, ``[B]``.
     """
-    logits = jax.lax.stop_gradient(generator_logits)
+    # In bfloat16 the cumulative sums of a block could not represent the smaller weights.
+    logits = jax.lax.stop_gradient(generator_logits).astype(jnp.float32)
     weights = jnp.exp(logits - jnp.max(logits, axis=-1, keepdims=True))
     blocks = weights.reshape(*weights.shape[:-1], -1, _SAMPLING_BLOCK)
     # Position by position, so that a position's draw does not depend on how many there are.
