@@ -26,7 +26,7 @@ BASE_TESTS = (
     *(
         f"tests/repro/test_{name}.py"
         for name in (
-            *("collect", "collect_replayed", "identity", "plan", "runner", "scorekeeping"),
+            *("collect", "collect_replayed", "identity", "plan", "runner", "scoring"),
             *("specs", "studies", "variants"),
         )
     ),

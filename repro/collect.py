@@ -20,7 +20,7 @@ import pandas as pd
 
 from analysis.schema import records
 from analysis.schema.facts import FLAN_SUITES
-from repro import folders, identity, provenance, scorekeeping, series, t5x_folder
+from repro import folders, identity, provenance, scoring, t5x_folder, validation
 from repro.costs import StepFlops
 from repro.plan import Finetuning, Segment, Tree
 from repro.runner import inspect
@@ -179,15 +179,15 @@ def sort_out(tree: Tree, runs: Path) -> tuple[dict[str, str], dict[str, str], tu
             unfinished[name] = f"its parent {node.parent} does not count"
         elif node.parent and state.recorded["inputs"].get("parent") != finished[node.parent]:
             unfinished[name] = f"its parent {node.parent} ran again since"
-        elif isinstance(node, Finetuning) and scorekeeping.unscored(folder, node):
+        elif isinstance(node, Finetuning) and scoring.unscored(folder, node):
             unfinished[name] = NOT_SCORED
         else:
             fingerprint = state.recorded["fingerprint"]
-            examined = series.examine(tree.profile, node, folder, fingerprint)
-            for remark in examined.remarks:
+            found = validation.validate(tree.profile, node, folder, fingerprint)
+            for remark in found.remarks:
                 remarks.setdefault(remark, []).append(name)
-            if examined.faults:
-                unfinished[name] = f"{'; '.join(examined.faults)}; {_MEND}"
+            if found.faults:
+                unfinished[name] = f"{'; '.join(found.faults)}; {_MEND}"
             else:
                 finished[name] = fingerprint
     return finished, unfinished, tuple(_remark_lines(remarks))
@@ -199,7 +199,7 @@ def _remark_lines(remarks: Mapping[str, list[str]]) -> Iterator[str]:
 
 
 def _series_rows(tree: Tree, node: Segment, folder: Path) -> Iterator[dict[str, Any]]:
-    for step, values in series.read(folder).steps.items():
+    for step, values in validation.read_series(folder).steps.items():
         for metric, value in values.items():
             name = f"{metric}/{node.stage}" if metric.startswith("timing/") else metric
             for spec in node.specs:
@@ -230,8 +230,8 @@ def _example_rows(node: Segment, folder: Path) -> Iterator[dict[str, Any]]:
 def _score_rows(tree: Tree, node: Finetuning, folder: Path) -> Iterator[dict[str, Any]]:
     # T5X's steps count on from pre-training's.
     offset = node.checkpoint_step if t5x_folder.is_one(folder) else 0
-    for path in scorekeeping.score_files(folder):
-        task = scorekeeping.task_of(path, node.suite)
+    for path in scoring.score_files(folder):
+        task = scoring.task_of(path, node.suite)
         for step, values in read_steps(path).items():
             for metric, value in values.items():
                 for spec in node.specs:

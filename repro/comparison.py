@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import digest_lines, folders, identity, scorekeeping, series, step_lines, t5x_folder
+from repro import folders, identity, scoring, step_lines, t5x_folder, validation
 from spactor import predictions
 from spactor.data.digest import batch_digest
 from spactor.errors import UserError
@@ -91,17 +91,17 @@ def streams_of(folder: Path, parameters: Parameters) -> dict[str, Values]:
     def add(stream: str, step: int, name: str, value: Any) -> None:
         found.setdefault(stream, {}).setdefault(step, {})[name] = value
 
-    if (folder / digest_lines.FILE).is_file():
-        for step, read in digest_lines.last(folder / digest_lines.FILE).items():
+    if (folder / step_lines.DIGESTS).is_file():
+        for step, read in step_lines.last_digests(folder / step_lines.DIGESTS).items():
             for name, digest in read.items():
                 add(name, step, name, digest)
-    if t5x_folder.is_one(folder) or (folder / series.METRICS).is_file():
-        for step, values in series.read(folder).steps.items():
+    if t5x_folder.is_one(folder) or (folder / step_lines.METRICS).is_file():
+        for step, values in validation.read_series(folder).steps.items():
             for name, value in values.items():
                 family, _, rest = name.partition("/")
                 if stream := _FAMILIES.get(f"{family}/"):
                     add(stream, step, rest, value)
-    for path in scorekeeping.score_files(folder):
+    for path in scoring.score_files(folder):
         for step, values in step_lines.read_steps(path).items():
             for name, value in values.items():
                 add("scores", step, f"{path.name.split('-')[0]}/{name}", value)

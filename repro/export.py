@@ -7,7 +7,7 @@ from pathlib import Path
 
 from analysis.schema.facts import step_label
 from repro import folders, identity, provenance
-from repro.engines import Engine
+from repro.engines.contract import Engine
 from repro.plan import Finetuning, Node, Tree
 from repro.runner import inspect
 from spactor.config import ModelConfig

@@ -17,8 +17,9 @@ from typing import Any, Literal, TypeGuard
 
 from filelock import FileLock, Timeout
 
-from repro import folders, identity, provenance, scorekeeping
-from repro.engines import Engine, PreparedData
+from repro import folders, identity, provenance, scoring
+from repro.engines.contract import Engine
+from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.progress import Display, duration
 from spactor.errors import Damaged, DamagedCheckpoint, Diverged, UserError
@@ -147,8 +148,8 @@ def score(tree: Tree, runs: Path, engine: Engine, say: Callable[[str], None]) ->
         if inspect(folder, identity.settings(tree, node)).condition != "finished":
             continue
         with FileLock(folders.lock_path(folder)):
-            if scorekeeping.due(folder, node, data.files, engine):
-                scorekeeping.complete(folder, node, data, engine)
+            if scoring.needs_scoring(folder, node, data.files, engine):
+                scoring.score_missing(folder, node, data, engine)
                 say(f"scored {node.name}")
                 done.append(node.name)
     return tuple(done)
@@ -316,7 +317,7 @@ class Runner:
             state = inspect(folder, known.inputs)
             if state.condition == "finished":
                 if self._due(node, data, folder):
-                    scorekeeping.complete(folder, node, data, self._engine)
+                    scoring.score_missing(folder, node, data, self._engine)
                 self._display.skip(node.name)
                 return False
             if state.divergence is not None:
@@ -393,7 +394,7 @@ class Runner:
         attempt: dict[str, Any] = {"started": provenance.now()}
         folders.write_json(path, record | {"attempts": [*attempts, attempt]})
         if isinstance(node, Finetuning) and self._engine.can_score():
-            scorekeeping.begin(folder, node, data.files)
+            scoring.discard_outdated(folder, node, data.files)
         began = time.monotonic()
         try:
             self._train(node, data, folder)
@@ -410,7 +411,7 @@ class Runner:
                 "run the same command again"
             )
         if self._due(node, data, folder):
-            scorekeeping.complete(folder, node, data, self._engine)
+            scoring.score_missing(folder, node, data, self._engine)
         attempt |= {"ended": provenance.now(), "seconds": round(time.monotonic() - began, 3)}
         folders.write_json(path, record | {"attempts": [*attempts, attempt]})
         folders.write_json(folder / folders.DONE, {"format": 1, "fingerprint": known.fingerprint})
@@ -429,7 +430,7 @@ class Runner:
         )
 
     def _due(self, node: Node, data: PreparedData, folder: Path) -> TypeGuard[Finetuning]:
-        return isinstance(node, Finetuning) and scorekeeping.due(
+        return isinstance(node, Finetuning) and scoring.needs_scoring(
             folder, node, data.files, self._engine
         )
 

@@ -1,7 +1,7 @@
-"""Append-only files of JSON lines, one object a step, as the T5X world writes them.
+"""JSON-lines logs of a run, one object per step: metrics, scores, and digests of what was read.
 
-A run that was stopped goes on from its newest checkpoint and logs some steps again: its attempts
-overlap. Of a step logged twice the last attempt's values hold; one line torn by a kill is skipped.
+A run that was interrupted resumes from its newest checkpoint and logs some steps again, so its
+attempts overlap. The last attempt's values count; a line cut short by a kill is skipped.
 """
 
 from __future__ import annotations
@@ -9,16 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spactor import strict_json
 from spactor.errors import UserError
 
+METRICS, DIGESTS = "metrics.jsonl", "digests.jsonl"
+"""Names of the logs in a node's folder."""
 TIMING = "timing/"
+READ = ("batch", "masks")
+"""What an update read. Fine-tuning has no masks, and T5X draws its own inside the step."""
+_ADVICE = "correct the line, or move its folder away and run again"
+
+Steps = Mapping[int, Mapping[str, float]]
+"""Values by step and metric, in the order of the steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """A value that a later attempt of a run logged otherwise: ``name`` at ``step``."""
+    """A value at ``step`` that a later attempt of the run logged differently."""
 
     step: int
     name: str
@@ -28,21 +37,38 @@ class Replayed:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """What a run's attempts logged, as one series.
+    """The attempts of a run merged into one series.
 
     Attributes:
-      steps: values by step, in order of the steps.
-      replayed: what attempts disagree about, clocks apart.
+      steps: values by step.
+      replayed: values on which attempts disagree, timings excepted.
     """
 
-    steps: Mapping[int, Mapping[str, float]]
+    steps: Steps
     replayed: tuple[Replayed, ...]
 
 
-def overlaid(attempts: Iterable[Mapping[int, Mapping[str, float]]]) -> Series:
-    """Lays a run's attempts over each other, the last on top, step by step.
+@dataclass(frozen=True, kw_only=True)
+class Digests:
+    """One line of ``digests.jsonl``.
 
-    The clock of a step stays where a later attempt has none: what was measured was measured.
+    Attributes:
+      step: at the end of the update.
+      run: fingerprint of the node; empty for T5X, whose configuration identifies the run.
+      seed: the trainer's.
+      read: digests of the update's inputs, by the names in `READ`.
+    """
+
+    step: int
+    run: str
+    seed: int
+    read: Mapping[str, str]
+
+
+def overlaid(attempts: Iterable[Steps]) -> Series:
+    """Merges the attempts of a run, later ones over earlier ones, step by step.
+
+    A step's timing stays where a later attempt has none.
 
     >>> overlaid([{1: {"x": 1.0}, 2: {"x": 2.0, "y": 3.0}}, {2: {"x": 2.5}, 3: {"x": 3.0}}]).steps
     {1: {'x': 1.0}, 2: {'x': 2.5}, 3: {'x': 3.0}}
@@ -57,29 +83,41 @@ def overlaid(attempts: Iterable[Mapping[int, Mapping[str, float]]]) -> Series:
                 for name, value in values.items()
                 if not name.startswith(TIMING) and before.get(name, value) != value
             ]
-            clock = {name: value for name, value in before.items() if name.startswith(TIMING)}
-            steps[step] = clock | dict(values)
+            timing = {name: value for name, value in before.items() if name.startswith(TIMING)}
+            steps[step] = timing | dict(values)
     return Series(steps=dict(sorted(steps.items())), replayed=tuple(replayed))
 
 
 def read_series(path: Path) -> Series:
-    """The series of numbers in an append-only file of JSON lines.
-
-    A line cut short by a kill is skipped when it is the last or when the run went on behind it.
+    """Reads a log of numbers, such as ``metrics.jsonl`` or a task's scores.
 
     Raises:
-      UserError: naming file and line, for anything else that can't be read.
+      UserError: the file or a line can't be read; names the file and the line.
     """
-    return overlaid({step: values} for step, values in (_entry(*line) for line in whole(path)))
+    return overlaid({step: values} for step, values in (_numbers(*line) for line in lines(path)))
 
 
-def read_steps(path: Path) -> Mapping[int, Mapping[str, float]]:
-    """Values by step, as `read_series` finds them."""
+def read_steps(path: Path) -> Steps:
+    """Returns the values of `read_series` by step."""
     return read_series(path).steps
 
 
-def whole(path: Path) -> Iterator[tuple[str, str]]:
-    """Lines of a file of JSON lines that no kill tore, each with where it stands.
+def read_digests(path: Path) -> list[Digests]:
+    """Reads every line of ``digests.jsonl``, in the order of writing.
+
+    Raises:
+      UserError: the file or a line can't be read; names the file and the line.
+    """
+    return [_digests(*line) for line in lines(path)]
+
+
+def last_digests(path: Path) -> dict[int, Mapping[str, str]]:
+    """Returns the digests of each step's last attempt, in the order of the steps."""
+    return dict(sorted({line.step: line.read for line in read_digests(path)}.items()))
+
+
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yields each complete line of a log, with the file and line number to name in errors.
 
     Raises:
       UserError: the file is missing or can't be read.
@@ -91,22 +129,40 @@ def whole(path: Path) -> Iterator[tuple[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: can't be read ({error}); move its folder away") from None
     for number, line in enumerate(text.split("\n"), start=1):
-        # A strict prefix of a flat object never ends in a brace; blank where a resumed run
-        # began a new line.
+        # A strict prefix of a flat object never ends in a brace. A line is blank where a resumed
+        # run began a new one.
         if line and not (line.startswith("{") and not line.endswith("}")):
             yield line, f"{path}, line {number}"
 
 
-def _entry(line: str, where: str) -> tuple[int, dict[str, float]]:
-    mend = "mend the line, or move its folder away and run again"
+def _entry(line: str, where: str) -> tuple[int, dict[str, Any]]:
+    """Parses a line into its step and its other values."""
     try:
         values = strict_json.loads(line)
     except ValueError as error:
-        raise UserError(f"{where}: damaged, no JSON object ({error}); {mend}") from None
+        raise UserError(f"{where}: damaged, not a JSON object ({error}); {_ADVICE}") from None
     step = values.pop("step", None) if isinstance(values, dict) else None
-    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-        raise UserError(f"{where}: damaged, no step; {mend}")
+    if type(step) is not int or step < 0:
+        raise UserError(f"{where}: damaged, has no step; {_ADVICE}")
+    return step, values
+
+
+def _numbers(line: str, where: str) -> tuple[int, dict[str, float]]:
+    step, values = _entry(line, where)
     for name, value in values.items():
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise UserError(f"{where}: damaged, {name} is {value!r}, no number; {mend}")
+        if type(value) not in (int, float):
+            raise UserError(f"{where}: damaged, {name} is {value!r}, not a number; {_ADVICE}")
     return step, {name: float(value) for name, value in values.items()}
+
+
+def _digests(line: str, where: str) -> Digests:
+    step, values = _entry(line, where)
+    read = {name: values[name] for name in READ if name in values}
+    for name, value, kind in (
+        ("run", values.get("run"), str),
+        ("seed", values.get("seed"), int),
+        *((name, value, str) for name, value in read.items()),
+    ):
+        if type(value) is not kind:
+            raise UserError(f"{where}: damaged, {name} is {value!r}; {_ADVICE}")
+    return Digests(step=step, run=values["run"], seed=values["seed"], read=read)

@@ -1,20 +1,18 @@
-"""What T5X wrote into a run's folder: series from its event files, scores from seqio's.
+"""Reads the series in a folder that T5X wrote, without T5X or TensorFlow.
 
-T5X writes one event file per start of the run under ``train/`` and ``training_eval/<task>/``,
-scalars as tensors. Its scores are ``inference_eval/<task>-metrics.jsonl``, which the local engine
-writes too (`repro.step_lines.read_steps` reads both), with the answers beside them,
-``<task>-<step>.jsonl``. Neither T5X nor TensorFlow is needed to read them.
+T5X writes one event file per start of the run under ``train/`` and ``training_eval/<task>/``, with
+scalars as tensors. Its scores, ``inference_eval/<task>-metrics.jsonl``, have the local engine's
+format and are read by `repro.step_lines.read_steps`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from repro.step_lines import TIMING, Series, overlaid
-from spactor import strict_json
+from repro.step_lines import TIMING, Replayed, Series, Steps, overlaid
 from spactor.errors import UserError
 
 CONFIG = "config.gin"
@@ -26,7 +24,7 @@ class NotFinite(UserError):
 
     Attributes:
       metric: its name.
-      value: that it has.
+      value: NaN or an infinity.
       step: at which T5X logged it.
     """
 
@@ -38,72 +36,74 @@ class NotFinite(UserError):
 
 
 def is_one(folder: Path) -> bool:
-    """Whether T5X, not the local engine, wrote this folder."""
+    """Whether T5X wrote this folder, rather than the local engine."""
     return (folder / CONFIG).is_file()
 
 
 def config_text(folder: Path) -> str:
-    """The gin configuration the run had, for its provenance.
+    """Returns the run's gin configuration.
 
     Raises:
       UserError: it can't be read.
     """
-    return _text(folder / CONFIG)
+    try:
+        return (folder / CONFIG).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{folder / CONFIG}: can't be read ({error}); move its folder away"
+        ) from None
 
 
 def read_attempts(folder: Path) -> Series:
-    """One series of all starts of the run, named as the local engine names it.
+    """Merges the event files of all starts of the run, under the local engine's metric names.
 
-    ``train/…`` and ``validation/…``, and of T5X's many clocks ``timing/seqs_per_second``. Of a
-    step that several files hold, as after a restart, the newest file's values count. The first
-    speed of each file is left out: the clock of its period also runs while programs are loaded and
-    the first batch is awaited, so it is often a tenth of the others.
+    Names are ``train/…`` and ``validation/…``, and of T5X's timings ``timing/seqs_per_second``.
+    Where several files hold a step, as after a restart, the newest file counts. The first speed of
+    each file is left out: its period includes loading programs and waiting for the first batch.
 
     Raises:
       NotFinite: a value is not finite.
       UserError: there are no event files, or one can't be read.
     """
-    homes = [overlaid(map(_training, _event_files(folder / "train")))]
-    for task in sorted((folder / "training_eval").glob("*")):
-        homes.append(overlaid(map(_validation, _event_files(task))))
+    homes = [(folder / "train", "train/")]
+    homes += [(home, "validation/") for home in sorted((folder / "training_eval").glob("*"))]
     steps: dict[int, dict[str, float]] = {}
-    for home in homes:
-        for step, values in home.steps.items():
+    replayed: list[Replayed] = []
+    for home, prefix in homes:
+        series = overlaid(_attempt(path, prefix) for path in _event_files(home))
+        replayed += series.replayed
+        for step, values in series.steps.items():
             steps.setdefault(step, {}).update(values)
-    replayed = tuple(each for home in homes for each in home.replayed)
-    return Series(steps=dict(sorted(steps.items())), replayed=replayed)
+    return Series(steps=dict(sorted(steps.items())), replayed=tuple(replayed))
 
 
-def read_series(folder: Path) -> Mapping[int, Mapping[str, float]]:
-    """Values by step, as `read_attempts` finds them."""
+def read_series(folder: Path) -> Steps:
+    """Returns the values of `read_attempts` by step."""
     return read_attempts(folder).steps
 
 
-def _training(path: Path) -> dict[int, dict[str, float]]:
+def _attempt(path: Path, prefix: str) -> dict[int, dict[str, float]]:
+    """Returns the values in one event file, by step and our name."""
     steps: dict[int, dict[str, float]] = {}
-    starting = True
+    first_speed = True
     for step, tag, value in _scalars(path):
-        if tag == SPEED:
-            if not starting:
-                steps.setdefault(step, {})[tag] = value
-            starting = False
-        elif not tag.startswith((TIMING, "learning_rate/")):
-            steps.setdefault(step, {})[f"train/{tag}"] = _finite(path, f"train/{tag}", value, step)
+        name = prefix + tag
+        if tag == SPEED and prefix == "train/":
+            if first_speed:
+                first_speed = False
+                continue
+            name = tag
+        # T5X's "loss" of an evaluation repeats one of the other metrics.
+        elif tag.startswith((TIMING, "learning_rate/")) or name == "validation/loss":
+            continue
+        elif not math.isfinite(value):
+            raise NotFinite(path, name, value, step)
+        steps.setdefault(step, {})[name] = value
     return steps
 
 
-def _validation(path: Path) -> dict[int, dict[str, float]]:
-    steps: dict[int, dict[str, float]] = {}
-    for step, tag, value in _scalars(path):
-        # T5X's "loss" of an evaluation is that of one of the others.
-        if not tag.startswith(TIMING) and tag != "loss":
-            name = f"validation/{tag}"
-            steps.setdefault(step, {})[name] = _finite(path, name, value, step)
-    return steps
-
-
-def strange_configs(folder: Path) -> Iterator[str]:
-    """Event files whose run had another configuration than this folder's, one line each.
+def foreign_configs(folder: Path) -> Iterator[str]:
+    """Describes event files whose run had another configuration than this folder's.
 
     T5X writes its configuration at every start, into `CONFIG` and as text into the event file.
     Paths may change between two starts of one run.
@@ -126,7 +126,7 @@ def strange_configs(folder: Path) -> Iterator[str]:
 
 
 def _settings(text: str) -> dict[str, str]:
-    """Bindings of a gin configuration, paths apart.
+    """Parses the bindings of a gin configuration, without paths.
 
     >>> _settings("RANDOM_SEED = 0\\nMODEL_DIR = '/tmp/x'\\n# Macros:")
     {'RANDOM_SEED': '0'}
@@ -135,39 +135,8 @@ def _settings(text: str) -> dict[str, str]:
     return {name: value for name, value in pairs if "/" not in value}
 
 
-def read_answers(path: Path) -> list[dict[str, Any]]:
-    """Question, target and prediction of each example, from seqio's ``<task>-<step>.jsonl``.
-
-    Raises:
-      UserError: naming file and line.
-    """
-    answers = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        try:
-            record = strict_json.loads(line)
-            answers.append(
-                {
-                    "inputs": record["input"]["inputs_pretokenized"],
-                    "target": record["target"],
-                    "prediction": record["prediction"],
-                }
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}, line {number}: no answer of seqio's ({error}); move the file away"
-            ) from None
-    return answers
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read ({error}); move its folder away") from None
-
-
 def _event_files(folder: Path) -> list[Path]:
-    # The time of the start, in seconds, is in the name: oldest first, whatever the host's name.
+    # A name holds the start's time in seconds: oldest first, whatever the host's name.
     found = sorted(
         folder.glob("events.out.tfevents.[0-9]*"), key=lambda path: int(path.name.split(".")[3])
     )
@@ -177,8 +146,8 @@ def _event_files(folder: Path) -> list[Path]:
 
 
 def _events(path: Path) -> Iterator[Any]:
+    # TensorBoard's own loader stops at damage without an error, so records are read one by one.
     try:
-        from google.protobuf.message import DecodeError
         from tensorboard.compat.proto import event_pb2
         from tensorboard.compat.tensorflow_stub import errors
         from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
@@ -190,19 +159,14 @@ def _events(path: Path) -> Iterator[Any]:
     while True:
         try:
             reader.GetNext()
+            event = event_pb2.Event.FromString(reader.record())
         except errors.OutOfRangeError:
             return
-        except errors.DataLossError as error:
-            # What a kill left half-written is the file's last record; T5X goes on in another file.
-            if "truncated" in str(error).lower():
-                return
-            raise UserError(f"{path}: damaged ({error}); move the folder away") from error
         except Exception as error:
-            # A length that no file has, which the reader takes at its word.
-            raise UserError(f"{path}: damaged ({error}); move the folder away") from error
-        try:
-            event = event_pb2.Event.FromString(reader.record())
-        except DecodeError as error:
+            # A kill may cut the file's last record short; T5X continues in another file.
+            if isinstance(error, errors.DataLossError) and "truncated" in str(error).lower():
+                return
+            # Any other: the reader trusts a record's length, which may be one that no file has.
             raise UserError(f"{path}: damaged ({error}); move the folder away") from error
         yield event
 
@@ -220,15 +184,9 @@ def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
                 number = float(tensor_util.make_ndarray(value.tensor))
             except (ValueError, KeyError, TypeError) as error:
                 raise UserError(
-                    f"{path}: {value.tag} at step {event.step} is no number ({error}); move the "
-                    "folder away"
+                    f"{path}: {value.tag} at step {event.step} is not a number ({error}); move "
+                    "the folder away"
                 ) from error
             if math.isnan(number) and value.tag.endswith(("_precision", "_recall")):
-                continue  # Nothing was judged replaced, or was: the local engine logs nothing.
+                continue  # Without positives these are undefined; the local engine logs nothing.
             yield event.step, value.tag, number
-
-
-def _finite(path: Path, metric: str, value: float, step: int) -> float:
-    if not math.isfinite(value):
-        raise NotFinite(path, metric, value, step)
-    return value

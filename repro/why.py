@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import folders, identity, scorekeeping
+from repro import folders, identity, scoring
 from repro.identity import Identity
 from repro.plan import Finetuning, Node, Tree
 from repro.runner import inspect
@@ -80,7 +80,7 @@ class _Question:
             return Answer(node=node.name, verdict="diverged", reasons=state.reasons)
         if state.condition == "finished":
             scores = (
-                scorekeeping.reasons(folder, node, self.files)
+                scoring.reasons_to_score(folder, node, self.files)
                 if isinstance(node, Finetuning)
                 else ()
             )

@@ -160,7 +160,7 @@ def tree_of(
     """The tree of a profile's experiments, or of those chosen, or of a study."""
     from repro import plan as planning
     from repro import studies
-    from repro.engines import with_engine
+    from repro.engines.factory import with_engine
     from repro.specs import load_profile
 
     chosen = load_profile(profile)

@@ -17,7 +17,7 @@ app.add_typer(data)
 def describe(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
     """Prints sizes and label balance of the embedded suites; prepares them if need be."""
     from repro import folders
-    from repro.engines import engine_for
+    from repro.engines.factory import engine_for
     from repro.specs import load_profile
     from spactor.data.suites import description
 

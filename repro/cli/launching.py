@@ -73,7 +73,7 @@ def launch(
 ) -> None:
     """Writes the job files of a launcher; starts nothing."""
     from repro import launch as launching
-    from repro.engines import DataSource
+    from repro.engines.data import DataSource
     from repro.launch.jobs import Launch
 
     tree = tree_of(profile, size, tau, seed, variant)

@@ -70,7 +70,8 @@ def prepare(
 ) -> None:
     """Prepares the corpus, the vocabulary and the suites; quick when they are there."""
     from repro import folders
-    from repro.engines import DataSource, engine_for
+    from repro.engines.data import DataSource
+    from repro.engines.factory import engine_for
 
     chosen = tree_of(profile, engine=engine).profile
     cache = folders.cache_folder(runs)
@@ -126,7 +127,8 @@ def run(
 
     from analysis.flops import step_flops
     from repro import costs, folders
-    from repro.engines import Hosts, engine_for
+    from repro.engines.contract import Hosts
+    from repro.engines.factory import engine_for
     from repro.progress import Display, duration
     from repro.runner import Runner
 
@@ -167,7 +169,7 @@ def score(
 ) -> None:
     """Scores what finished runs predicted on a machine that could not score."""
     from repro import folders
-    from repro.engines import engine_for
+    from repro.engines.factory import engine_for
     from repro.runner import score as score_nodes
 
     tree = tree_of(profile, study=study)
@@ -233,7 +235,7 @@ def export(
     """Writes a finished model in the Hugging Face format."""
     from repro import export as exporting
     from repro import folders
-    from repro.engines import engine_for
+    from repro.engines.factory import engine_for
     from repro.specs import load_profile
 
     name = load_profile(profile).name

@@ -1,14 +1,15 @@
-"""What an engine is: it turns a node of the tree into files that the collector reads."""
+"""The interface of an engine, which turns a node of the tree into files that are collected."""
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from repro.engines.data import PreparedData
+from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
 from spactor.errors import UserError
@@ -17,16 +18,16 @@ from spactor.progress import Observer
 
 @dataclass(frozen=True, kw_only=True)
 class Hosts:
-    """The machines that train a node together, and which of them this is.
+    """The machines that train a node together, and which of them this one is.
 
     Attributes:
-      count: how many there are.
-      number: of this one; host 0 keeps the books.
-      coordinator: HOST:PORT on host 0 where JAX's processes join; "" where JAX finds it itself, as
-        on a TPU slice.
+      count: number of hosts.
+      number: this host's, from 0; host 0 writes the node's files.
+      coordinator: HOST:PORT on host 0 where JAX's processes connect; "" where JAX finds it itself,
+        as on a TPU slice.
 
     Raises:
-      UserError: no such host, or no such address.
+      UserError: the number or the address is invalid.
 
     >>> Hosts(count=2, number=1).first
     False
@@ -50,31 +51,51 @@ class Hosts:
 
     @property
     def first(self) -> bool:
-        """Whether this one keeps the books."""
+        """Whether this is host 0."""
         return self.number == 0
 
 
 ALONE = Hosts()
 
 
-class Engine(Protocol):
-    """Prepares data and runs nodes; stops and resumes without losing a number."""
+class Engine(ABC):
+    """Prepares data and trains nodes; resumes an interrupted node without changing a number.
+
+    Args:
+      cache: folder for prepared data and compiled programs, so that nodes of one size and stage
+        compile once.
+      source: of the data.
+    """
+
+    def __init__(self, cache: Path, source: DataSource = EMBEDDED) -> None:
+        self._cache = cache
+        self._source = source
 
     def check(self, tree: Tree) -> None:
-        """Refuses, before anything is written, a tree that it can't run."""
+        """Refuses, before anything is written, a tree that the engine can't train.
+
+        Raises:
+          UserError: the profile's data are not named, or more than that is missing.
+        """
+        self._source.require_here(tree.profile)
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
-        """Builds or finds the data of a profile."""
-
-    def barrier(self, report: Callable[[str], None]) -> str:
-        """Waits until every host has started; returns a run id that all hosts share."""
-
-    def device(self) -> str:
-        """What it computes on."""
+        """Finds or builds the profile's data, under the cache folder unless they were named."""
+        return self._source.prepare(profile, cache, report)
 
     def metric_versions(self, node: Node) -> Mapping[str, Any]:
-        """Versions of the scores a node gives, by task."""
+        """Returns the versions of a fine-tuning's metrics by task; nothing for a segment."""
+        return self._source.metric_versions(node.suite) if isinstance(node, Finetuning) else {}
 
+    def barrier(self, report: Callable[[str], None]) -> str:
+        """Waits for all hosts; returns an id of this run that they agree on, "" for one host."""
+        return ""
+
+    @abstractmethod
+    def device(self) -> str:
+        """Describes the devices that train, such as "1 × cpu cpu"."""
+
+    @abstractmethod
     def run(
         self,
         profile: Profile,
@@ -85,13 +106,25 @@ class Engine(Protocol):
         parent: Path | None,
         observer: Observer,
     ) -> None:
-        """Trains one node to its end, going on from what its folder holds."""
+        """Trains a node to its end, resuming from what its folder holds.
+
+        Args:
+          profile: the node's.
+          node: a segment or a fine-tuning.
+          data: what `prepare` returned.
+          folder: of the node.
+          parent: folder of the node that it starts from.
+          observer: called at every logged step.
+        """
+
+    @abstractmethod
+    def restore(self, node: Node, folder: Path) -> Any:
+        """Returns the discriminator's parameters at the end of a finished node."""
 
     def can_score(self) -> bool:
-        """Whether it can turn predictions that a node's folder keeps into scores."""
+        """Whether `score` works: the engine writes predictions, and this machine can score them."""
+        return False
 
     def score(self, node: Finetuning, *, data: PreparedData, folder: Path, step: int) -> None:
-        """Scores the predictions that a node's folder keeps of one step."""
-
-    def restore(self, node: Node, folder: Path) -> Any:
-        """The discriminator's parameters at the end of a finished node."""
+        """Scores the predictions of one step in a node's folder."""
+        raise NotImplementedError(f"the engine of {node.name} scores while it trains")

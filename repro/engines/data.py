@@ -1,4 +1,4 @@
-"""Where a profile's data come from: packages installed here, the user's folder, or prepared."""
+"""Sources of a profile's data: installed packages, the user's folder, or a prepared folder."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class PreparedData:
 
     @property
     def files(self) -> Mapping[str, str]:
-        """Digest of each file, by its path in the folder; of the user's that T5X reads, too."""
+        """Digests of the prepared files and of the user's that T5X reads, by path."""
         return {**self.manifest["files"], **self.manifest.get("sources", {})}
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What provenance and the records say about the data."""
+        """Facts about the data for provenance and records."""
         return {name: self.manifest[name] for name in _FACTS if name in self.manifest}
 
     def damage(self, names: Iterable[str]) -> str | None:
-        """Says which of these prepared files is not what the manifest says, or None.
+        """Returns what is wrong with the first of these files that differs from the manifest.
 
-        The user's own files, which T5X reads, are not read through again.
+        None if all agree. The user's own files, which T5X reads, are not checked again.
         """
         from spactor.data import manifest
 
@@ -49,12 +49,12 @@ class PreparedData:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """What the user said of the data of a profile.
+    """The data that the user chose for a profile.
 
     Attributes:
       corpus: the profile's.
       prepared: a prepared data folder to read, instead of preparing one.
-      released: the user's folder with C4 and the benchmarks; never for the embedded corpus.
+      released: the user's folder with C4 and the benchmarks; None for the embedded corpus.
     """
 
     corpus: str = "embedded"
@@ -63,17 +63,17 @@ class DataSource:
 
     @classmethod
     def of(cls, profile: Profile, data: Path | None, data_dir: Path | None) -> DataSource:
-        """What the options ``--data`` and ``--data-dir`` say for a profile."""
+        """Returns the source that ``--data`` and ``--data-dir`` choose for a profile."""
         corpus = profile.data.corpus
         return cls(
             corpus=corpus, prepared=data, released=None if corpus == "embedded" else data_dir
         )
 
     def require(self, profile: Profile) -> None:
-        """Refuses a profile whose data nobody named.
+        """Checks that the options name the data that the profile needs.
 
         Raises:
-          UserError: a folder is missing, or one too many.
+          UserError: a folder is not named, or one too many is.
         """
         if self.corpus == "embedded":
             return
@@ -92,10 +92,10 @@ class DataSource:
             )
 
     def require_here(self, profile: Profile) -> None:
-        """The same on the machine that runs it.
+        """Checks the same as `require`, and that the folder is on this machine.
 
         Raises:
-          UserError: the folder named is not there, too.
+          UserError: it is not, or as `require`.
         """
         self.require(profile)
         if self.released is not None and not self.released.is_dir():
@@ -104,10 +104,10 @@ class DataSource:
             )
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
-        """Finds or builds what an engine reads of it.
+        """Finds or builds the data that the profile's engine reads.
 
         Args:
-          profile: what is run.
+          profile: names corpus, engine and suites.
           cache: folder for prepared data.
           report: called with one line per stage.
 
@@ -129,7 +129,10 @@ class DataSource:
         return PreparedData(folder=folder, manifest=manifest.read(folder))
 
     def find(self, profile: Profile, cache: Path) -> PreparedData | None:
-        """What `prepare` would find, where it need build nothing; looks for the embedded corpus."""
+        """Returns prepared data without building any; None if there are none.
+
+        Without ``prepared`` it looks for the embedded corpus.
+        """
         from spactor.data import manifest, prepare
 
         if self.prepared is not None:
@@ -146,14 +149,14 @@ class DataSource:
         if wrong := manifest.damage(self.prepared, dict(facts)):
             raise UserError(f"{wrong}: copy the prepared data again")
         where = f"{self.prepared} has"
-        mend = "name data prepared for this profile"
+        advice = "name data prepared for this profile"
         if facts["vocabulary"]["padded_size"] != profile.data.vocab_size:
             raise UserError(
                 f"{where} a vocabulary of {facts['vocabulary']['padded_size']} and profile "
-                f"{profile.name} one of {profile.data.vocab_size}: {mend}"
+                f"{profile.name} one of {profile.data.vocab_size}: {advice}"
             )
         if ("packages" in facts["corpus"]) != (self.corpus == "embedded"):
-            raise UserError(f"{where} another corpus than profile {profile.name}: {mend}")
+            raise UserError(f"{where} another corpus than profile {profile.name}: {advice}")
         if self.corpus != "embedded":
             needed = wanted(profile)
             found = facts.get("tokens", {"train": 0, "validation": 0})
@@ -164,11 +167,11 @@ class DataSource:
                 raise UserError(
                     f"{where} {found['train']:,} training and {found['validation']:,} validation "
                     f"tokens and profile {profile.name} reads {needed.train_tokens:,} and "
-                    f"{needed.validation_tokens:,}: {mend}"
+                    f"{needed.validation_tokens:,}: {advice}"
                 )
 
     def metric_versions(self, suite: str) -> dict[str, Any]:
-        """Versions of a suite's metrics by the records' tasks, from its own table."""
+        """Returns the versions of a suite's metrics, by the task's name in the records."""
         if self.corpus != "embedded":
             from spactor.data import benchmarks
 
@@ -182,14 +185,14 @@ class DataSource:
 
 
 EMBEDDED = DataSource()
-"""The docstrings of this machine's packages."""
+"""The docstrings of the packages installed on this machine."""
 
 
 def wanted(profile: Profile) -> Wanted:
-    """What a profile reads of C4 and the benchmarks.
+    """Returns how much of C4 and which benchmarks a profile reads.
 
-    As many tokens as its longest pre-training, so that no chunk is read twice, and the validation
-    set; the largest of all sizes.
+    Enough training tokens that its longest pre-training reads no chunk twice, and the validation
+    set; the largest over all sizes.
     """
     from spactor.data.released import Wanted
 

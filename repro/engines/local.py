@@ -5,52 +5,33 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from analysis.schema.facts import PAPER_STEPS
 from repro import folders
-from repro.engines.contract import Observer
+from repro.engines.contract import Engine
 from repro.engines.data import EMBEDDED, DataSource, PreparedData
-from repro.plan import Finetuning, Node, Tree
+from repro.plan import Finetuning, Node
 from repro.specs import Profile
+from spactor.progress import Observer
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """The trainer of ``spactor``, on this machine's devices."""
 
     def __init__(self, cache: Path, source: DataSource = EMBEDDED) -> None:
-        self._cache = cache
-        self._source = source
+        super().__init__(cache, source)
         self._arrays: tuple[Path, Any] | None = None
-        self._ready = False
-
-    def check(self, tree: Tree) -> None:
-        """Refuses a profile whose data are not named."""
-        self._source.require_here(tree.profile)
-
-    def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
-        """Builds or finds the profile's data under the cache folder, unless they were named."""
-        return self._source.prepare(profile, cache, report)
-
-    def barrier(self, report: Callable[[str], None]) -> str:
-        """Returns an empty run id at once, since this engine trains on one host."""
-        return ""
+        self._is_set_up = False
 
     def device(self) -> str:
-        """JAX's first device, and how many there are."""
+        """Returns the number and kind of JAX's devices."""
         self._set_up()
         import jax
 
         devices = jax.devices()
         return f"{len(devices)} × {devices[0].platform} {devices[0].device_kind}"
-
-    def metric_versions(self, node: Node) -> Mapping[str, Any]:
-        """Versions from the suite's own table."""
-        if not isinstance(node, Finetuning):
-            return {}
-        return self._source.metric_versions(node.suite)
 
     def run(
         self,
@@ -116,21 +97,8 @@ class LocalEngine:
         if node.stage == "hybrid" and node.end_paper == PAPER_STEPS:
             example.write(folder, node.config, node.end_step, arrays, data.folder)
 
-    def can_score(self) -> bool:
-        """Whether TensorFlow, seqio and T5 are installed."""
-        from spactor import scoring
-
-        return scoring.available()
-
-    def score(self, node: Finetuning, *, data: PreparedData, folder: Path, step: int) -> None:
-        """Through seqio's Evaluator."""
-        from spactor import scoring
-
-        self._set_up()
-        scoring.score(folder, data.folder, node.suite, step)
-
     def restore(self, node: Node, folder: Path) -> Any:
-        """From the node's last checkpoint, without generator and RTD head."""
+        """Reads the node's last checkpoint, without generator and RTD head."""
         self._set_up()
         from spactor.checkpoints import restore_parent
 
@@ -140,6 +108,19 @@ class LocalEngine:
             config, step = node.config, node.end_step
         return restore_parent(folder, config, step, "span_corruption").params
 
+    def can_score(self) -> bool:
+        """Whether TensorFlow, seqio and T5 are installed."""
+        from spactor import scoring
+
+        return scoring.available()
+
+    def score(self, node: Finetuning, *, data: PreparedData, folder: Path, step: int) -> None:
+        """Scores one step's predictions with seqio's Evaluator."""
+        from spactor import scoring
+
+        self._set_up()
+        scoring.score(folder, data.folder, node.suite, step)
+
     def _load_arrays(self, folder: Path) -> Any:
         if self._arrays is None or self._arrays[0] != folder:
             from spactor.data.arrays import load_arrays
@@ -148,26 +129,25 @@ class LocalEngine:
         return self._arrays[1]
 
     def _set_up(self) -> None:
-        """Sets JAX up, once; the only place that does."""
-        if self._ready:
+        """Sets JAX up, once; nothing else in this process does."""
+        if self._is_set_up:
             return
-        # TensorFlow, where fine-tuning reads with it, greets on stderr otherwise.
+        # Without it TensorFlow, which reads fine-tuning's data, prints on stderr at its import.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import jax
         from absl import logging as absl_logging
 
         from spactor import numerics
 
-        # seqio's advice about sequence lengths, once per evaluation; and, when a checkpoint can't
-        # be written, Orbax's threads with one traceback each. The error itself is raised, and the
-        # command says it in one line.
+        # Silences seqio's advice about sequence lengths at each evaluation, and the tracebacks of
+        # Orbax's threads when a checkpoint can't be written: that error is raised as well.
         absl_logging.set_verbosity(absl_logging.FATAL)
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         numerics.apply()
         # Segments of one size and stage are one program: compiled once, then read from here.
         jax.config.update("jax_compilation_cache_dir", str((self._cache / "xla").absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-        # A cache of GPU kernels beside it would make the folder's path part of every program's key,
-        # and a folder of runs that was moved or copied would compile again.
+        # XLA's own caches would make the folder's path part of every program's key, and a folder
+        # of runs that was moved or copied would compile again.
         jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
-        self._ready = True
+        self._is_set_up = True

@@ -1,16 +1,17 @@
 """The T5X engine: one process of stock ``python -m t5x.train`` per node, watched from here.
 
 The process trains, validates and, in fine-tuning, scores through seqio's Evaluator, all in one
-start, which is what costs. It writes into the node's folder; `repro.t5x_folder` reads that.
+start, since starting is slow. It writes into the node's folder, which `repro.t5x_folder` reads.
 This process never starts JAX, which would take the accelerator away from T5X.
 
-On several hosts each runs its process of T5X, with a log and a lock of its own. The first writes
-the gin files, removes checkpoints and reads what T5X logs; T5X begins when all are there.
+On several hosts each runs its process of T5X, with a log and a lock of its own. Host 0 writes the
+gin files, removes checkpoints and reads what T5X logs; T5X begins when all hosts are there.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import importlib.util
 import json
 import os
@@ -19,44 +20,45 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import spactor
-from repro import digest_lines, identity, series, t5x_folder
+from repro import identity, scoring, step_lines, t5x_folder, validation
 from repro.engines import t5x_command
-from repro.engines.contract import ALONE, Hosts, Observer
+from repro.engines.contract import ALONE, Engine, Hosts
 from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
-from repro.step_lines import read_steps
+from repro.step_lines import Steps
 from spactor import files, numerics
 from spactor.errors import DamagedCheckpoint, Diverged, UserError
+from spactor.progress import Observer
 
 LOG, LOCK = "t5x.log", "t5x.lock"
 POLL_SECONDS = 0.5
 BARRIER_SECONDS = 600
 """How long the hosts of a slice wait for each other; host 0 prepares the data first."""
 ROOT = Path(spactor.__file__).parent.parent
-# Of several hosts each runs it; they agree on a number, and so does nobody who started before.
+# Every host runs it, and they agree on a random number, which hosts of an earlier start don't have.
 _DEVICES = """
 import json, secrets, sys
 import jax, numpy
 from jax.experimental import multihost_utils
-start = secrets.randbits(31)
+run_id = secrets.randbits(31)
 if len(sys.argv) > 1:
     jax.distributed.initialize(**json.loads(sys.argv[1]))
-    start = multihost_utils.broadcast_one_to_all(numpy.uint32(start))
+    run_id = multihost_utils.broadcast_one_to_all(numpy.uint32(run_id))
 first = jax.devices()[0]
 device = f"{len(jax.devices())} × {first.platform} {first.device_kind}"
-print(json.dumps([device, jax.process_count(), f"{start:08x}"]))
+print(json.dumps([device, jax.process_count(), f"{run_id:08x}"]))
 """
 
 
 def require_installed() -> None:
-    """Refuses to go on without T5X and the two libraries that come with it.
+    """Checks that T5X and the two libraries it comes with are installed.
 
     Raises:
       UserError: one is missing.
@@ -64,14 +66,14 @@ def require_installed() -> None:
     missing = [name for name in identity.T5X_SOURCES if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
-            f"{' and '.join(missing)} not installed, which --engine t5x runs: on no registry; with "
+            f"--engine t5x needs {' and '.join(missing)}, not installed and on no registry: with "
             "access to the sources, python -m pip install --no-deps -r t5x-sources.txt "
             '(README.md, "Installation in tiers")'
         )
 
 
 def _own(name: str, hosts: Hosts) -> str:
-    """A file's name that no other host uses.
+    """Returns a file name that no other host uses.
 
     >>> _own("t5x.log", Hosts()), _own("t5x.log", Hosts(count=16, number=3))
     ('t5x.log', 't5x-host3.log')
@@ -80,83 +82,66 @@ def _own(name: str, hosts: Hosts) -> str:
     return name if hosts.first else f"{stem}-host{hosts.number}.{ending}"
 
 
-class T5XEngine:
+class T5XEngine(Engine):
     """Stock T5X on the devices of this machine, or of the slice it is a host of.
 
     Args:
-      cache: where compiled programs are kept, so that nodes of one size and stage compile once.
-      source: where the data come from.
+      cache: folder for prepared data and compiled programs.
+      source: of the data.
       hosts: of the slice.
     """
 
     def __init__(self, cache: Path, source: DataSource = EMBEDDED, hosts: Hosts = ALONE) -> None:
-        self._cache = cache
-        self._source = source
+        super().__init__(cache, source)
         self._hosts = hosts
-        self._joined: tuple[str, str] | None = None
+        self._found: tuple[str, str] | None = None
 
     def check(self, tree: Tree) -> None:
-        """Refuses what T5X can't train, and a machine without T5X."""
+        """Refuses a tree that T5X can't train, and a machine without T5X."""
         t5x_command.require_runnable(tree)
-        self._source.require_here(tree.profile)
+        super().check(tree)
         require_installed()
 
-    def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
-        """Builds or finds the profile's data under the cache folder, unless they were named."""
-        return self._source.prepare(profile, cache, report)
-
     def barrier(self, report: Callable[[str], None]) -> str:
-        """Waits until JAX's processes on all hosts have joined; returns their shared run id.
+        """Waits for the other hosts: a process of JAX on each connects to the others.
 
         Raises:
-          UserError: a host did not join in time, or their number is not ``--hosts``.
+          UserError: not all hosts came in time, or there are more or fewer than ``--hosts``.
         """
         if self._hosts.count == 1:
             return ""
         report(f"host {self._hosts.number} of {self._hosts.count}: waiting for the others")
-        return self._query_jax()[1]
+        return self._device_and_run_id()[1]
 
     def device(self) -> str:
-        """JAX's first device and how many there are, as another process sees them."""
-        return self._query_jax()[0]
+        """Returns the number and kind of JAX's devices, as another process finds them."""
+        return self._device_and_run_id()[0]
 
-    def _query_jax(self) -> tuple[str, str]:
-        """The devices, and the run id."""
-        if self._joined:
-            return self._joined
+    def _device_and_run_id(self) -> tuple[str, str]:
+        if self._found:
+            return self._found
         count, number, coordinator = dataclasses.astuple(self._hosts)
-        options: dict[str, Any] = {"initialization_timeout": BARRIER_SECONDS}
+        arguments: dict[str, Any] = {"initialization_timeout": BARRIER_SECONDS}
         if coordinator:
-            options |= {"coordinator_address": coordinator}
-            options |= {"num_processes": count, "process_id": number}
-        asked = subprocess.run(
-            [sys.executable, "-c", _DEVICES, *([json.dumps(options)] if count > 1 else [])],
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-        )
-        if asked.returncode:
-            reason = _reason(asked.stderr.splitlines())
+            arguments |= {"coordinator_address": coordinator}
+            arguments |= {"num_processes": count, "process_id": number}
+        done = self._python("-c", _DEVICES, *([json.dumps(arguments)] if count > 1 else []))
+        if done.returncode:
+            reason = _reason(done.stderr.splitlines())
             raise UserError(
                 f"JAX finds no device: {reason}"
                 if count == 1
-                else f"the {count} hosts did not join ({reason}): start the same command on all of "
-                f"them, with --host 0 to {count - 1}, within {BARRIER_SECONDS} seconds"
+                else f"the {count} hosts did not connect ({reason}): start the same command on all "
+                f"of them, with --host 0 to {count - 1}, within {BARRIER_SECONDS} seconds"
             )
-        device, found, run_id = json.loads(asked.stdout.strip().rpartition("\n")[2])
+        device, found, run_id = json.loads(done.stdout.strip().rpartition("\n")[2])
         if found != count:
             raise UserError(
                 f"--hosts {count}, and JAX finds {found} processes: give --hosts {found}, and "
                 "--coordinator where JAX does not find the slice itself"
             )
-        self._joined = device if count == 1 else f"{device} on {count} hosts", run_id
-        return self._joined
-
-    def metric_versions(self, node: Node) -> Mapping[str, Any]:
-        """Versions from the suite's own table."""
-        if not isinstance(node, Finetuning):
-            return {}
-        return self._source.metric_versions(node.suite)
+        self._found = device if count == 1 else f"{device} on {count} hosts", run_id
+        return self._found
 
     def run(
         self,
@@ -168,21 +153,21 @@ class T5XEngine:
         parent: Path | None,
         observer: Observer,
     ) -> None:
-        """Trains a node to its end in one process of T5X a host, from its newest whole checkpoint.
+        """Trains a node in one process of T5X per host, from its newest undamaged checkpoint.
 
         Raises:
-          DamagedCheckpoint: the parent's last, on which T5X failed.
-          Diverged: T5X logged what is not finite, now or before.
-          UserError: T5X failed, in its own words; or another one still trains in the folder.
+          DamagedCheckpoint: T5X failed, and the parent's last checkpoint is damaged.
+          Diverged: T5X logged a value that is not finite, now or in an earlier start.
+          UserError: T5X failed, or still trains in the folder for another runner.
         """
         first = self._hosts.first
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder / _own(LOCK, self._hosts)) as lock:
+        with _exclusive(folder / _own(LOCK, self._hosts)) as lock:
             if first:
                 _write_gin(node, folder)
-                forget_unmeasured(profile, node, folder)
-            if _is_whole(profile, node, folder) and not (first and self._set_aside(folder)):
-                return  # Stopped between T5X's end and ours.
+                remove_unmeasured(profile, node, folder)
+            if _is_complete(profile, node, folder) and not (first and self._set_aside(folder)):
+                return  # T5X had ended when an earlier run of this command was stopped.
             command = t5x_command.arguments(
                 profile,
                 node,
@@ -197,23 +182,24 @@ class T5XEngine:
                 try:
                     self._train(command, node, folder, lock, watch)
                     break
-                except UserError as failure:
-                    known = not first or isinstance(failure, Diverged)
-                    mended = not known and self._found_damage(node, folder, parent)
-                    # Other hosts have ended with it: all are started again by who started them.
-                    if not mended or self._hosts.count > 1:
+                except Diverged:
+                    raise
+                except UserError:
+                    # On several hosts the others have failed too, and each needs a new start.
+                    may_restart = first and self._find_damage(node, folder, parent)
+                    if not may_restart or self._hosts.count > 1:
                         raise
-        if first and not _is_whole(profile, node, folder):
+        if first and not _is_complete(profile, node, folder):
             raise UserError(
                 f"T5X ended without the last numbers or checkpoint of {node.name}: "
                 f"see {folder / LOG}, then run the same command"
             )
 
-    def _found_damage(self, node: Node, folder: Path, parent: Path | None) -> bool:
-        """Whether T5X failed on a damaged checkpoint of its own, which is then set aside.
+    def _find_damage(self, node: Node, folder: Path, parent: Path | None) -> bool:
+        """Sets a damaged newest checkpoint aside; returns whether there was one.
 
         Raises:
-          DamagedCheckpoint: on its parent's.
+          DamagedCheckpoint: the node has none yet, and its parent's last is damaged.
         """
         if _saved(folder):
             return self._set_aside(folder)
@@ -227,7 +213,6 @@ class T5XEngine:
         return False
 
     def _set_aside(self, folder: Path) -> bool:
-        """Sets the newest checkpoint aside if it is damaged; the one before it becomes newest."""
         path = t5x_command.checkpoint(folder, _saved(folder)[-1])
         reason = self._damage(path)
         if reason:
@@ -235,32 +220,18 @@ class T5XEngine:
         return bool(reason)
 
     def _damage(self, path: Path) -> str | None:
-        asked = subprocess.run(
-            [sys.executable, "-m", "spactor.t5x.damage", str(path)],
-            cwd=ROOT,
-            env=self._environment() | {"JAX_PLATFORMS": "cpu"},
-            capture_output=True,
-            text=True,
-        )
-        # Where it fails itself nothing is known, and T5X's own words are said.
-        return None if asked.returncode else json.loads(asked.stdout.splitlines()[-1])
-
-    def can_score(self) -> bool:
-        """T5X scores while it trains, and keeps no predictions to score later."""
-        return False
-
-    def score(self, node: Finetuning, *, data: PreparedData, folder: Path, step: int) -> None:
-        """Never asked of it."""
-        raise NotImplementedError(f"T5X has scored {node.name} itself")
+        """Returns why a checkpoint can't be read; None if it can, or if the check itself fails."""
+        done = self._python("-m", "spactor.t5x.damage", str(path), JAX_PLATFORMS="cpu")
+        return None if done.returncode else json.loads(done.stdout.splitlines()[-1])
 
     def restore(self, node: Node, folder: Path) -> Any:
-        """From the node's last checkpoint, without generator and RTD head."""
+        """Reads the node's last checkpoint, without generator and RTD head."""
         from absl import logging as absl_logging
 
         from spactor.step import HYBRID_ONLY
         from spactor.t5x import convert
 
-        # Orbax misses a file that T5X's manager doesn't write, and says so.
+        # Orbax warns of a file that T5X's manager doesn't write.
         absl_logging.set_verbosity(absl_logging.ERROR)
         _, last = t5x_command.first_and_last_step(node)
         target = convert.read(t5x_command.checkpoint(folder, last))["target"]
@@ -281,25 +252,37 @@ class T5XEngine:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # It holds the lock as well, so long as it lives.
+                # T5X holds the lock as well, as long as it lives.
                 pass_fds=(lock.fileno(),),
             )
         lock.truncate(0)
         lock.write(str(process.pid))
         lock.flush()
         try:
-            while True:
-                ended = _wait(process)
+            ended = False
+            while not ended:
+                try:
+                    process.wait(POLL_SECONDS)
+                    ended = True
+                except subprocess.TimeoutExpired:
+                    pass
                 if watch:
-                    watch.look()
-                if ended:
-                    break
+                    watch.poll()
         finally:
-            # Whatever it was doing: a run that was killed goes on bit for bit.
+            # At whatever step: a killed run resumes bit for bit.
             process.kill()
             process.wait()
         if process.returncode:
             raise _failure(node, path, began, process.returncode, self._hosts)
+
+    def _python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self._environment() | variables,
+            capture_output=True,
+            text=True,
+        )
 
     def _environment(self) -> dict[str, str]:
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -315,14 +298,6 @@ class T5XEngine:
         )
 
 
-def _wait(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(POLL_SECONDS)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
 def _write_gin(node: Node, folder: Path) -> None:
     home = folder / "gin"
     home.mkdir(parents=True, exist_ok=True)
@@ -331,14 +306,12 @@ def _write_gin(node: Node, folder: Path) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[IO[str]]:
-    """Holds a lock that T5X inherits: it outlives this process if T5X does.
+def _exclusive(path: Path) -> Iterator[IO[str]]:
+    """Holds a lock that T5X inherits, so that it outlives this process if T5X does.
 
     Raises:
-      UserError: T5X still trains here, left by a runner that was killed.
+      UserError: T5X still trains in the folder; a killed runner left it behind.
     """
-    import fcntl
-
     with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -352,18 +325,20 @@ def _alone(path: Path) -> Iterator[IO[str]]:
 
 
 class _Watch:
-    """Tells the observer of every step that T5X has logged."""
+    """Calls the observer for every step that T5X logs from now on."""
 
     def __init__(self, node: Node, folder: Path, observer: Observer) -> None:
-        self._node = node
         self._folder = folder
         self._observer = observer
         self._size = -1
-        # What earlier starts logged was told then.
-        self._told = max(_series(folder), default=-1)
+        self._newest = max(_series(folder), default=-1)
+        first, last = t5x_command.first_and_last_step(node)
+        # Fine-tuning is shown from step 0; T5X counts on from pre-training's.
+        self._offset = first if isinstance(node, Finetuning) else 0
+        self._end = last - self._offset
 
-    def look(self) -> None:
-        """Reads what is new.
+    def poll(self) -> None:
+        """Reads new steps.
 
         Raises:
           Diverged: a value is not finite.
@@ -372,63 +347,60 @@ class _Watch:
         if size == self._size:
             return
         self._size = size
-        first, last = t5x_command.first_and_last_step(self._node)
-        offset = first if isinstance(self._node, Finetuning) else 0
         for step, values in _series(self._folder).items():
-            if step > self._told and "train/loss" in values:
-                self._told = step
+            if step > self._newest and "train/loss" in values:
+                self._newest = step
                 speed = values.get(t5x_folder.SPEED, float("nan"))
-                self._observer(step - offset, last - offset, values, speed)
+                self._observer(step - self._offset, self._end, values, speed)
 
 
-def _series(folder: Path) -> Mapping[int, Mapping[str, float]]:
-    """What T5X has logged; nothing while it has not begun all of its event files.
+def _series(folder: Path) -> Steps:
+    """Returns what T5X has logged; nothing until all of its event files exist.
 
     Raises:
       Diverged: a value is not finite. T5X logs means over a period, at the period's last step.
     """
     homes = [folder / "train", *(folder / "training_eval").glob("*")]
-    begun = all(any(home.glob("events.*")) for home in homes)
     try:
-        return t5x_folder.read_series(folder) if begun else {}
+        if all(any(home.glob("events.*")) for home in homes):
+            return t5x_folder.read_series(folder)
     except t5x_folder.NotFinite as bad:
-        digests = folder / digest_lines.FILE
-        read = digest_lines.last(digests).get(bad.step, {}) if digests.is_file() else {}
-        before = [step for step in _saved(folder) if step < bad.step]
+        path = folder / step_lines.DIGESTS
+        read = step_lines.last_digests(path).get(bad.step, {}) if path.is_file() else {}
         raise Diverged(
             metric=bad.metric,
             value=str(bad.value),
             step=bad.step,
             batch_digest=read.get("batch", "unknown"),
-            checkpoint_step=max(before, default=None),
+            checkpoint_step=max((step for step in _saved(folder) if step < bad.step), default=None),
         ) from None
+    return {}
 
 
 def _saved(folder: Path) -> list[int]:
+    """Returns the steps of a folder's checkpoints, in order."""
     found = (re.fullmatch(r"checkpoint_(\d+)", path.name) for path in folder.glob("checkpoint_*"))
     return sorted(int(match[1]) for match in found if match)
 
 
 def first_unmeasured(profile: Profile, node: Node, folder: Path) -> int | None:
-    """First step of T5X's whose numbers are due and not in the folder; None if all are there."""
-    first, last = t5x_command.first_and_last_step(node)
+    """Returns T5X's first step whose numbers are due and missing; None if all are there."""
     if isinstance(node, Finetuning):
-        home, period = folder / "inference_eval", node.config.evaluation_period_steps
-        paths = [
-            home / f"{name}-metrics.jsonl"
-            for name in t5x_command.scored_tasks(profile.data.corpus, node.suite)
-        ]
-        scored = [set(read_steps(path)) if path.is_file() else set() for path in paths]
-        due = [*range(first + period, last, period), last]
-        return next((step for step in due if not all(step in steps for steps in scored)), None)
-    absent = series.missing(profile, node, _series(folder), by_name=True)
-    return min((step for each in absent for step in each.steps), default=None)
+        names = t5x_command.scored_tasks(profile.data.corpus, node.suite)
+        paths = [scoring.score_file(folder, name) for name in names]
+        scored = {
+            path.name: step_lines.read_steps(path) if path.is_file() else {} for path in paths
+        }
+        gaps = validation.find_gaps(scored, validation.score_steps(node, node.checkpoint_step))
+    else:
+        gaps = validation.segment_gaps(profile, node, _series(folder), by_metric=True)
+    return min((step for gap in gaps for step in gap.steps), default=None)
 
 
-def forget_unmeasured(profile: Profile, node: Node, folder: Path) -> None:
-    """Removes checkpoints that would make T5X skip an evaluation it was killed before.
+def remove_unmeasured(profile: Profile, node: Node, folder: Path) -> None:
+    """Removes checkpoints from which T5X would resume past an evaluation that a kill prevented.
 
-    T5X's ``train.py`` at cc342d4 saves first, then evaluates, and goes on behind the newest
+    T5X's ``train.py`` at cc342d4 saves first, then evaluates, and resumes from the newest
     checkpoint. From an older one it makes the same steps again, bit for bit.
     """
     first, _ = t5x_command.first_and_last_step(node)
@@ -438,12 +410,13 @@ def forget_unmeasured(profile: Profile, node: Node, folder: Path) -> None:
             shutil.rmtree(t5x_command.checkpoint(folder, step))
 
 
-def _is_whole(profile: Profile, node: Node, folder: Path) -> bool:
+def _is_complete(profile: Profile, node: Node, folder: Path) -> bool:
     _, last = t5x_command.first_and_last_step(node)
     return last in _saved(folder) and first_unmeasured(profile, node, folder) is None
 
 
 def _failure(node: Node, path: Path, began: int, code: int, hosts: Hosts) -> UserError:
+    """Returns the error for a process of T5X that failed, from its part of the log."""
     with path.open("rb") as file:
         file.seek(began)
         lines = file.read().decode("utf-8", errors="replace").splitlines()
@@ -452,19 +425,19 @@ def _failure(node: Node, path: Path, began: int, code: int, hosts: Hosts) -> Use
         if ours:
             return UserError(ours[1])
     if code < 0:
-        said = f" ({_reason(lines)})" if code == -signal.SIGABRT else ""
+        reason = f" ({_reason(lines)})" if code == -signal.SIGABRT else ""
         where = " on every host" if hosts.count > 1 else ""
         return UserError(
-            f"T5X was ended by signal {-code} in {node.name}{said}: run the same command{where} to "
-            "go on"
+            f"T5X was ended by signal {-code} in {node.name}{reason}: run the same command{where} "
+            "to go on"
         )
-    return UserError(f"T5X failed in {node.name}: {_reason(lines)} (all of it in {path})")
+    return UserError(f"T5X failed in {node.name}: {_reason(lines)} (full log in {path})")
 
 
 def _reason(lines: Sequence[str]) -> str:
-    """What a process said last, before a stack trace of JAX's that ends it."""
+    """Returns a process's last line of output, or JAX's error if a stack trace follows it."""
     for line in reversed(lines):
         fatal = re.search(r"absl::Status: (.*)", line)
         if fatal:
             return fatal[1]
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

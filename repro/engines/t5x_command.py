@@ -1,7 +1,8 @@
-"""What stock T5X is told to do for a node: gin files, settings, a command line. Needs no T5X.
+"""Writes the command line, settings and gin files with which stock T5X trains a node.
 
 Sizes and hyper-parameters are written into the node's own folder, ``gin/size.gin`` and, for
-fine-tuning, ``gin/finetune.gin``; everything else is a file of `spactor.t5x` or a macro.
+fine-tuning, ``gin/finetune.gin``; everything else is a gin file of `spactor.t5x` or a macro. T5X
+need not be installed.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from spactor.errors import UserError
 from spactor.t5x import gin_files
 
 SHIPPED = "spactor/t5x/gin"
-"""Where T5X looks for the files that come with the package, from the folder it runs in."""
+"""Folder of the package's gin files, from the folder that T5X runs in."""
 PRETRAINING_SHARDS, FINETUNING_SHARDS = 64, 8
-"""Virtual shards of the data stream where the batch allows so many; they are part of a node's
+"""Virtual shards of the data stream, or fewer where the batch is smaller. They change a node's
 numbers, so they depend on the configuration alone."""
 
 
 def require_runnable(tree: Tree) -> None:
-    """Refuses a tree that T5X can't train as the profile says.
+    """Refuses a tree that T5X can't train as the profile specifies.
 
-    T5X counts its periods from a segment's first step. Only from a multiple of them does it
-    validate and save on the steps on which every other segment does.
+    T5X counts its periods from a segment's first step, so that must be a multiple of them for all
+    segments to validate and save on the same steps.
 
     Raises:
       UserError: a period, a segment, a curriculum or a fine-tuning that does not fit.
@@ -43,12 +44,12 @@ def require_runnable(tree: Tree) -> None:
     for node in tree.nodes.values():
         if _pretraining_of(node).curriculum != CurriculumConfig():
             raise UserError(
-                f"{node.name} has a curriculum, which T5X's steps do not follow: "
+                f"{node.name} has a curriculum, which T5X does not support: "
                 "train it with --engine local"
             )
         if isinstance(node, Finetuning) and node.parent is None:
             raise UserError(
-                f"{node.name} begins from scratch, and T5X's fine-tuning from a checkpoint: "
+                f"{node.name} begins from scratch, and T5X fine-tunes from a checkpoint only: "
                 "train it with --engine local"
             )
     if (
@@ -73,7 +74,7 @@ def require_runnable(tree: Tree) -> None:
         if profile.validation_chunks < segment.config.batch_size:
             raise UserError(
                 f"{where}: T5X validates in whole batches of {segment.config.batch_size}, and "
-                f"validation_chunks is {profile.validation_chunks}: make it as many"
+                f"validation_chunks is {profile.validation_chunks}: raise it to that"
             )
 
 
@@ -82,14 +83,14 @@ def _pretraining_of(node: Node) -> PretrainConfig:
 
 
 def first_and_last_step(node: Node) -> tuple[int, int]:
-    """T5X's steps of a node: fine-tuning counts on from pre-training's."""
+    """Returns a node's first and last step in T5X, where fine-tuning continues pre-training's."""
     if isinstance(node, Finetuning):
         return node.checkpoint_step, node.checkpoint_step + node.config.total_steps
     return node.start_step, node.end_step
 
 
 def gin_texts(node: Node) -> dict[str, str]:
-    """The node's own gin files, by name."""
+    """Returns the node's own gin files, by name."""
     head = f"{{}} of {node.name}. Written by `repro run`."
     files = {"size.gin": gin_files.size_text(_pretraining_of(node), head.format("Size"))}
     if isinstance(node, Finetuning):
@@ -107,16 +108,16 @@ def arguments(
     parent: Path | None,
     hosts: Hosts,
 ) -> list[str]:
-    """The command that trains a node, or goes on with it.
+    """Returns the command that trains a node, or resumes it.
 
     Args:
       profile: the node's.
-      node: of a tree that `require_runnable` lets pass.
+      node: of a tree that passes `require_runnable`.
       data: prepared.
       released: the user's folder with C4 and the benchmarks; None for the embedded corpus.
       folder: of the node, with its gin files in ``gin/``.
       parent: folder of the node it starts from.
-      hosts: that train it together.
+      hosts: the hosts that train it together.
     """
     own = [str(folder.absolute() / "gin" / name) for name in gin_texts(node)]
     _, last = first_and_last_step(node)
@@ -144,14 +145,14 @@ def arguments(
     files = [*own, *(f"{SHIPPED}/{name}.gin" for name in shipped)]
     return [
         *(sys.executable, "-m", "t5x.train"),
-        *_meeting(hosts),
+        *_distributed(hosts),
         *(f"--gin_file={name}" for name in files),
         *(f"--gin.{name}={value!r}" for name, value in settings.items()),
     ]
 
 
-def _meeting(hosts: Hosts) -> list[str]:
-    """T5X's flags for ``jax.distributed.initialize``: named after GPUs, and good for any device."""
+def _distributed(hosts: Hosts) -> list[str]:
+    """Returns T5X's flags for ``jax.distributed.initialize``; despite their name for any device."""
     if hosts.count == 1:
         return []
     known = {
@@ -164,7 +165,7 @@ def _meeting(hosts: Hosts) -> list[str]:
 
 
 def checkpoint(folder: Path, step: int) -> Path:
-    """Where T5X saves a step."""
+    """Returns the folder in which T5X saves a step."""
     return folder / f"checkpoint_{step}"
 
 
@@ -180,7 +181,7 @@ def _pretraining_settings(profile: Profile, node: Segment) -> Mapping[str, objec
 
 
 def scored_tasks(corpus: str, suite: str) -> list[str]:
-    """Names, in seqio's registry, of the tasks of a suite that T5X scores."""
+    """Returns the names in seqio's registry of the tasks of a suite that T5X scores."""
     from spactor.data import benchmarks, suites
 
     if corpus == "embedded":

@@ -49,7 +49,6 @@ PROFILES = sorted((*ROOT.glob("repro/profiles/*.toml"), *ROOT.glob("results/*/*.
 PUBLISHED = sorted(ROOT.glob("[ar]*/**/published/*.csv"))
 GOLDEN = ROOT / "tests" / "repro" / "t5x_golden"
 EVENTS = sorted(GOLDEN.glob("*/train*/**/events*"))
-ANSWERS = sorted(GOLDEN.glob("finetuning/inference_eval/*-0*.jsonl"))
 Files = Mapping[str, bytes]
 
 
@@ -256,7 +255,7 @@ def _read_logged_steps(folder: Path) -> None:
 
 def _read_events(folder: Path) -> None:
     t5x_folder.read_series(folder)
-    list(t5x_folder.strange_configs(folder))
+    list(t5x_folder.foreign_configs(folder))
 
 
 def _read_stream_record(folder: Path) -> None:
@@ -436,11 +435,6 @@ READERS: tuple[Reader, ...] = (
         *("T5X events", "events", "train/events.out.tfevents.1.host.2.0.v2"),
         *(lambda: [path.read_bytes() for path in EVENTS], _read_events),
         *(lambda data: {"config.gin": b""}, ("tensorboard",)),
-    ),
-    Reader(
-        *("seqio answers", "text", "task-000010.jsonl"),
-        lambda: [path.read_bytes() for path in ANSWERS],
-        lambda folder: t5x_folder.read_answers(folder / "task-000010.jsonl"),
     ),
     Reader(
         *("T5X stream record", "text", "dataset/0.json"),

@@ -10,12 +10,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from untrained import FakeEngine, make_display, tiny_profile
 
 from repro import folders, plan, runner
-from repro.engines import Observer, PreparedData
+from repro.engines.data import PreparedData
 from repro.plan import Node
 from repro.specs import Profile
 
@@ -38,7 +39,7 @@ class JournalEngine(FakeEngine):
         data: PreparedData,
         folder: Path,
         parent: Path | None,
-        observer: Observer,
+        observer: Callable[..., None],
     ) -> None:
         journal = folder / JOURNAL
         first = not journal.exists()

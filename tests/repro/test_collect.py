@@ -130,16 +130,16 @@ def test_the_last_line_of_a_step_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("rubbish", "no JSON object"),
-        ("[1]", "no step"),
-        ('{"x": 1}', "no step"),
-        ('{"step": "2", "x": 1}', "no step"),
-        ('{"step": true, "x": 1}', "no step"),
-        ('{"step": -1, "x": 1}', "no step"),
-        ('{"step": 2, "x": "high"}', "x is 'high', no number"),
-        ('{"step": 2, "x": NaN}', "no JSON object"),
+        ("rubbish", "not a JSON object"),
+        ("[1]", "has no step"),
+        ('{"x": 1}', "has no step"),
+        ('{"step": "2", "x": 1}', "has no step"),
+        ('{"step": true, "x": 1}', "has no step"),
+        ('{"step": -1, "x": 1}', "has no step"),
+        ('{"step": 2, "x": "high"}', "x is 'high', not a number"),
+        ('{"step": 2, "x": NaN}', "not a JSON object"),
         ('{"step": 2, "x": 1e999}', "1e999 is no finite number"),
-        ('{"step": 2, "x": 1}}', "no JSON object"),
+        ('{"step": 2, "x": 1}}', "not a JSON object"),
     ],
 )
 def test_a_damaged_line_is_named(tmp_path: Path, line: str, message: str) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from collecting import BASELINE, FIRST, LEAF, bytes_of, collected, edited, folder_of, rows
 
-from repro import folders, series, step_lines, t5x_folder
+from repro import folders, step_lines, t5x_folder, validation
 from repro.plan import Tree
 
 
@@ -25,7 +25,7 @@ def test_overlapping_attempts_give_one_series_and_the_last_holds(
     result = collected(tree, finished)
     assert result.remarks == (
         f"{BASELINE}: {home / 'metrics.jsonl'}: two attempts logged step 20 differently "
-        "(train/loss 80 and 1): the last one holds",
+        "(train/loss 80 and 1): the last one counts",
     )
     assert bytes_of(tree, finished, tmp_path / "b") == before
     assert bytes_of(tree, finished, tmp_path / "c") == before, "collecting changes nothing"
@@ -72,17 +72,17 @@ FAULTS = {
     "behind the end": (
         "metrics.jsonl",
         lambda lines: [*lines, lines[-1] | {"step": 25}],
-        "step 25 is none that this run logs (15 to 20 in its periods)",
+        "step 25 is not one that this run logs (15 to 20 in its periods)",
     ),
     "before the start": (
         "metrics.jsonl",
         lambda lines: [lines[0] | {"step": 5}, *lines],
-        "step 5 is none that this run logs",
+        "step 5 is not one that this run logs",
     ),
     "another period": (
         "metrics.jsonl",
         lambda lines: [*lines, lines[0] | {"step": 12}],
-        "step 12 is none that this run logs",
+        "step 12 is not one that this run logs",
     ),
     "another fingerprint": (
         "digests.jsonl",
@@ -127,9 +127,9 @@ def test_a_series_with_many_holes_is_called_sampled(tree: Tree) -> None:
     node = next(node for node in tree.segments() if node.name == BASELINE)
     logged = {step: {"train/loss": 1.0} for step in (12, 13, 16, 20)}
     logged[20] |= {"validation/sc_loss_clean": 1.0}
-    absent = series.missing(profile, node, logged, by_name=False)
+    absent = validation.segment_gaps(profile, node, logged, by_metric=False)
     path = Path("metrics.jsonl")
-    assert list(series._gaps(path, absent)) == [
+    assert list(validation._gap_lines(path, absent)) == [
         "metrics.jsonl: train/: sampled, 4 of 10 points are there"
     ]
 
@@ -137,14 +137,14 @@ def test_a_series_with_many_holes_is_called_sampled(tree: Tree) -> None:
 def test_the_provenance_of_another_run_is_named(tree: Tree, finished: Path) -> None:
     path = folder_of(finished, BASELINE) / folders.PROVENANCE
     folders.write_json(path, folders.read_json(path) | {"fingerprint": "0123456789abcdef"})
-    said = collected(tree, finished).unfinished[BASELINE]
-    assert said.startswith(f"{path} is of another run (0123456789ab)")
+    reason = collected(tree, finished).unfinished[BASELINE]
+    assert reason.startswith(f"{path} is of another run (0123456789ab)")
 
 
 def test_folders_without_digests_are_remarked_together(tree: Tree, finished: Path) -> None:
     for name in (FIRST, LEAF):
         (folder_of(finished, name) / "digests.jsonl").unlink()
-    assert collected(tree, finished).remarks == (f"{FIRST} and 1 more: {series.NO_DIGESTS}",)
+    assert collected(tree, finished).remarks == (f"{FIRST} and 1 more: {validation.NO_DIGESTS}",)
 
 
 def test_steps_without_digests_are_remarked(tree: Tree, finished: Path) -> None:
@@ -164,7 +164,7 @@ def test_steps_without_digests_are_remarked(tree: Tree, finished: Path) -> None:
     [
         (without(4), "gap in scores: step 4 missing"),
         (without(2), "gap in scores: step 2 missing"),
-        (lambda lines: [*lines, lines[0] | {"step": 3}], "step 3 is none that this run logs"),
+        (lambda lines: [*lines, lines[0] | {"step": 3}], "step 3 is not one that this run logs"),
     ],
 )
 def test_faulty_scores_are_left_out(tree: Tree, finished: Path, edit, said: str) -> None:
@@ -172,7 +172,7 @@ def test_faulty_scores_are_left_out(tree: Tree, finished: Path, edit, said: str)
     edited(path, edit)
     assert f"{path}: {said}" in collected(tree, finished).unfinished[LEAF]
     path.unlink()
-    assert "no scores are there" in collected(tree, finished).unfinished[LEAF]
+    assert "holds no scores" in collected(tree, finished).unfinished[LEAF]
 
 
 def test_scores_of_a_run_that_went_on_are_counted_once(
@@ -257,7 +257,7 @@ def test_overlapping_event_files_give_one_series_and_the_last_holds(
     pd.testing.assert_frame_equal(twice.metrics, once.metrics)
     assert twice.remarks == (
         f"{BASELINE}: {home / 'train'}: two attempts logged step 15 differently "
-        "(train/loss 85 and 1): the last one holds",
+        "(train/loss 85 and 1): the last one counts",
     )
     assert bytes_of(tree, finished, tmp_path / "b") == bytes_of(tree, finished, tmp_path / "c")
 
@@ -277,7 +277,7 @@ def test_of_a_replayed_step_nothing_of_the_earlier_attempt_stays(by_t5x) -> None
     [
         ((20,), "", 0, "gap in train/grad_norm, train/loss and 1 more: step 15 missing"),
         ((15, 20), "train/grad_norm", 0, "gap in train/grad_norm: step 20 missing"),
-        ((15, 20, 18), "", 0, "step 18 is none that this run logs"),
+        ((15, 20, 18), "", 0, "step 18 is not one that this run logs"),
         ((15, 20), "", 1, "is of another run: its RANDOM_SEED is 1, and this run's 0"),
     ],
 )

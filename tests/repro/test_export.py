@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from repro import cli, export, folders, plan
-from repro.engines import PreparedData
+from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Tree
 from repro.progress import Display
 from repro.runner import Runner

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from repro import folders, runner
-from repro.engines import engine_for
+from repro.engines.factory import engine_for
 from repro.plan import Tree, build
 from repro.progress import Display
 from repro.runner import Runner

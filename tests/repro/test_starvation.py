@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from repro import cli, engines, folders
+from repro import cli, folders
+from repro.engines import factory
 from repro.plan import build
 from repro.runner import inspect
 from repro.specs import load_profile
@@ -34,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def command(engine, monkeypatch, capsys) -> Callable[[Path], tuple[int, list[str]]]:
     """The command with the engine that trains nothing: its exit code and lines of complaint."""
     engine.check = lambda tree: None
-    monkeypatch.setattr(engines, "engine_for", lambda *_, **__: engine)
+    monkeypatch.setattr(factory, "engine_for", lambda *_, **__: engine)
 
     def run(runs: Path) -> tuple[int, list[str]]:
         with pytest.raises(SystemExit) as ended:

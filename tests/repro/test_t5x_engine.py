@@ -14,7 +14,10 @@ from collecting import collected
 
 from repro import folders, identity
 from repro.code_digests import gin_digests
-from repro.engines import ALONE, Hosts, PreparedData, engine_for, t5x, t5x_command, with_engine
+from repro.engines import t5x, t5x_command
+from repro.engines.contract import ALONE, Hosts
+from repro.engines.data import PreparedData
+from repro.engines.factory import engine_for, with_engine
 from repro.engines.t5x import T5XEngine
 from repro.plan import Finetuning, Segment, Tree, build
 from repro.runner import Runner
@@ -183,7 +186,7 @@ def test_a_curriculum_names_the_local_engine() -> None:
 
 def test_without_t5x_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(t5x.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"t5x and airio and jestimator .*t5x-sources\.txt"):
+    with pytest.raises(UserError, match=r"t5x and airio and jestimator.*t5x-sources\.txt"):
         T5XEngine(Path("cache")).check(build(thirty()))
 
 
@@ -312,7 +315,7 @@ def test_what_a_kill_kept_from_being_measured_is_trained_again(
     folder = tmp_path / "second"
     shutil.copytree(GOLDEN / "stage2", folder)
     with_checkpoints(folder, 10, 15, 20)
-    t5x.forget_unmeasured(profile, nodes[SECOND], folder)
+    t5x.remove_unmeasured(profile, nodes[SECOND], folder)
     assert saved(folder) == [10, 15, 20]
     evaluation = folder / "training_eval" / "spactor_docstrings"
     shutil.rmtree(evaluation)
@@ -321,12 +324,12 @@ def test_what_a_kill_kept_from_being_measured_is_trained_again(
     losses.close()
     # Killed behind the save of step 20, before its evaluation.
     assert t5x.first_unmeasured(profile, nodes[SECOND], folder) == 20
-    t5x.forget_unmeasured(profile, nodes[SECOND], folder)
+    t5x.remove_unmeasured(profile, nodes[SECOND], folder)
     assert saved(folder) == [10, 15]
     # Killed before an event file was begun.
     shutil.rmtree(evaluation)
     evaluation.mkdir()
-    t5x.forget_unmeasured(profile, nodes[SECOND], folder)
+    t5x.remove_unmeasured(profile, nodes[SECOND], folder)
     assert saved(folder) == [10], "the parent's last state is no work of this node"
 
     leaf = tmp_path / "leaf"
@@ -337,9 +340,9 @@ def test_what_a_kill_kept_from_being_measured_is_trained_again(
         home / "spactor_glue_pair-metrics.jsonl", home / "spactor_glue_relation-metrics.jsonl"
     )
     with_checkpoints(leaf, 20, 24, 28)
-    t5x.forget_unmeasured(profile, nodes[LEAF], leaf)
+    t5x.remove_unmeasured(profile, nodes[LEAF], leaf)
     assert saved(leaf) == [20, 24, 28]
     path = home / "spactor_glue_pair-metrics.jsonl"
     path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
-    t5x.forget_unmeasured(profile, nodes[LEAF], leaf)
+    t5x.remove_unmeasured(profile, nodes[LEAF], leaf)
     assert saved(leaf) == [20, 24]

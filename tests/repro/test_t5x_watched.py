@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from repro.engines import ALONE, Hosts, PreparedData, t5x, t5x_command
+from repro.engines import t5x, t5x_command
+from repro.engines.contract import ALONE, Hosts
+from repro.engines.data import PreparedData
 from repro.engines.t5x import T5XEngine
 from repro.plan import Segment, build
 from repro.specs import load_profile
@@ -179,7 +181,7 @@ def test_a_process_outlives_its_runner_but_not_its_lock(stand_in: StandIn, tmp_p
 import subprocess, sys
 from pathlib import Path
 from repro.engines import t5x
-with t5x._alone(Path({str(stand_in.folder)!r}) / t5x.LOCK) as lock:
+with t5x._exclusive(Path({str(stand_in.folder)!r}) / t5x.LOCK) as lock:
     child = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=(lock.fileno(),)
     )

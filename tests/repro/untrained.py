@@ -14,7 +14,7 @@ from rich.console import Console
 
 from analysis.schema.facts import Tau
 from repro import folders, plan
-from repro.engines import Observer, PreparedData
+from repro.engines.data import PreparedData
 from repro.matrix import SizeMatrix
 from repro.plan import Finetuning, Node
 from repro.progress import Display
@@ -75,7 +75,7 @@ class FakeEngine:
         data: PreparedData,
         folder: Path,
         parent: Path | None,
-        observer: Observer,
+        observer: Callable[..., None],
     ) -> None:
         assert parent is None or (parent / folders.DONE).is_file()
         self.before(node.name)

@@ -14,7 +14,7 @@ from repro_process import FIRST, LEAF, PROFILE, SECOND, SELECTION, finish, node,
 from t5x_process import assert_same, leaves
 
 from analysis.schema import records
-from repro import collect, digest_lines, folders, t5x_folder
+from repro import collect, folders, step_lines, t5x_folder
 from repro.engines.t5x import LOG, T5XEngine
 from repro.plan import build
 from repro.specs import load_profile
@@ -154,7 +154,7 @@ def test_a_run_whose_numbers_go_bad_is_ended_and_said_to_be_diverged(tmp_path: P
     folder = node(runs, FIRST)
     divergence = folders.read_json(folder / folders.DIVERGED)["divergence"]
     assert trained.returncode == 2 and "Traceback" not in err
-    named = digest_lines.last(folder / digest_lines.FILE)[divergence["step"]]
+    named = step_lines.last_digests(folder / step_lines.DIGESTS)[divergence["step"]]
     assert named == {"batch": divergence["batch_digest"]}
     # T5X keeps the state it begins with.
     assert (divergence["value"], divergence["checkpoint_step"]) == ("nan", 0)

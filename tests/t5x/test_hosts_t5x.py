@@ -17,7 +17,7 @@ from repro_process import FIRST, LEAF, SECOND, SELECTION, finish, kill, node, st
 from t5x_process import assert_same, leaves
 
 from analysis.schema import records
-from repro import collect, digest_lines, folders
+from repro import collect, folders, step_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
@@ -65,7 +65,7 @@ def test_two_hosts_train_what_one_does(finished: Path, two: Path) -> None:
             {path.name for path in node(runs, name).iterdir()} for runs in (two, finished)
         )
         # No host reads a whole batch, to name it.
-        assert kept == kept_alone - {digest_lines.FILE} | {"t5x-host1.log", "t5x-host1.lock"}
+        assert kept == kept_alone - {step_lines.DIGESTS} | {"t5x-host1.log", "t5x-host1.lock"}
         record = folders.read_json(node(two, name) / folders.PROVENANCE)
         assert record["device"] == "2 × cpu cpu on 2 hosts"
         assert len(list((node(two, name) / "train").iterdir())) == 1, "host 0 alone logs"

@@ -11,7 +11,7 @@ import pytest
 import t5x_process
 from t5x_process import assert_same, leaves
 
-from repro import digest_lines
+from repro import step_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
@@ -79,6 +79,6 @@ def test_killed_runs_end_as_if_never_killed(home: Path, run) -> None:
     t5x_process.finish(start(killed), killed.with_suffix(".log"))
     for step in (first + 200, first + 400, first + 600):
         assert_same(leaves(whole / f"checkpoint_{step}"), leaves(killed / f"checkpoint_{step}"))
-    read = digest_lines.last(whole / digest_lines.FILE)
+    read = step_lines.last_digests(whole / step_lines.DIGESTS)
     assert len(set(map(str, read.values()))) == len(read) >= 6
-    assert read == digest_lines.last(killed / digest_lines.FILE)
+    assert read == step_lines.last_digests(killed / step_lines.DIGESTS)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import digest_lines
+from repro import step_lines
 from spactor.data import host_tensorflow, tasks
 from spactor.data.digest import batch_digest
 from spactor.errors import UserError
@@ -255,7 +255,7 @@ def test_a_damaged_state_never_reaches_tensorflow(tmp_path: Path, part: str, dam
 
 
 def digests(home: Path) -> list[tuple[int, dict[str, str]]]:
-    return [(line.step, line.read) for line in digest_lines.read(home / digest_lines.FILE)]
+    return [(line.step, line.read) for line in step_lines.read_digests(home / step_lines.DIGESTS)]
 
 
 def test_batches_of_logged_steps_are_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from analysis.schema import records
 from analysis.schema.facts import SUITES
 from analysis.schema.quantities import DIAGNOSTICS, paper_tasks
-from repro import scorekeeping
+from repro import scoring
 from spactor.data import benchmarks, host_tensorflow
 from spactor.data.benchmarks import BENCHMARKS, Benchmark, FileTask, TfdsTask, registry
 
@@ -270,7 +270,7 @@ def test_what_a_run_writes_falls_into_the_cells_of_the_tables() -> None:
             continue
         registered = benchmarks.task_name(suite.name, task.name)
         case = made_up.CASES[suite.name, task.name]
-        recorded = scorekeeping.task_of(Path(f"{registered}-metrics.jsonl"), suite.name)
+        recorded = scoring.task_of(Path(f"{registered}-metrics.jsonl"), suite.name)
         found += [(suite.name, recorded, metric) for metric in score(registered, case.answers)]
     assert len(found) == len(set(found)), "MNLI's two sets share a name"
     scores = [each for each in found if each[2] not in DIAGNOSTICS]

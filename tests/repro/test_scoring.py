@@ -7,7 +7,7 @@ import pytest
 
 from analysis import scores
 from repro import collect, folders, identity
-from repro.engines import DataSource
+from repro.engines.data import DataSource
 from repro.engines.local import LocalEngine
 from repro.plan import Tree
 from repro.progress import Display

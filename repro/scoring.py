@@ -1,8 +1,8 @@
-"""Whether what a fine-tuning run predicted is scored, and with what.
+"""Scores of fine-tuning runs: their files, whether they are up to date, and scoring again.
 
-Scores are a function of predictions and prepared data; they have an identity of their own, beside
-the node's. Another metric or another TensorFlow means scoring again, never training again. A
-folder without predictions was scored by the engine that wrote it, as T5X does.
+Scores are a function of predictions and prepared data, with an identity beside the node's. Another
+metric or another TensorFlow means scoring again, not training again. A folder without predictions
+was scored by the engine that trained it, as T5X does.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from repro import folders, identity
-from repro.engines import Engine, PreparedData
+from repro import folders, identity, t5x_folder
+from repro.engines.contract import Engine
+from repro.engines.data import PreparedData
 from repro.plan import Finetuning
 from repro.step_lines import read_steps
 from spactor import predictions
@@ -27,7 +28,7 @@ _ENDING = "-metrics.jsonl"
 
 
 def task_of(path: Path, suite: str) -> str:
-    """A task's name in the records from that of its file of scores.
+    """Returns the task in the records whose scores a file holds.
 
     >>> task_of(Path("spactor_glue_pair-metrics.jsonl"), "glue")
     'pair'
@@ -41,28 +42,41 @@ def task_of(path: Path, suite: str) -> str:
 
 
 def score_files(folder: Path) -> list[Path]:
-    """Files of scores in a node's folder, one per task."""
+    """Returns the files of scores in a node's folder, one per task."""
     return sorted((folder / SCORES).glob(f"*{_ENDING}"))
 
 
+def score_file(folder: Path, registered: str) -> Path:
+    """Returns the file of a task's scores, by the task's name in seqio's registry."""
+    return folder / SCORES / f"{registered}{_ENDING}"
+
+
+def first_step(folder: Path, node: Finetuning) -> int:
+    """Returns the step of the scores' files that is fine-tuning's step 0.
+
+    T5X's fine-tuning steps continue pre-training's; the local engine counts from 0.
+    """
+    return node.checkpoint_step if t5x_folder.is_one(folder) else 0
+
+
 def unscored(folder: Path, node: Finetuning) -> tuple[int, ...]:
-    """Steps whose predictions are kept and not scored for every task."""
-    kept = predictions.steps(folder)
-    if not kept:
+    """Returns the steps that have predictions, and not the scores of every task."""
+    predicted = predictions.steps(folder)
+    if not predicted:
         return ()
     scored = {path.name.removesuffix(_ENDING): read_steps(path) for path in score_files(folder)}
 
     def is_scored(task: str, step: int) -> bool:
-        # Two tasks may be one in the records, so files are asked for by their own names.
+        # Two tasks may share a name in the records, so files are found by their own names.
         names = (f"spactor_{node.suite}_{task}", benchmarks.task_name(node.suite, task))
         return any(step in scored.get(name, ()) for name in names)
 
-    tasks = predictions.tasks(folder, kept[-1])
-    return tuple(step for step in kept if not all(is_scored(task, step) for task in tasks))
+    tasks = predictions.tasks(folder, predicted[-1])
+    return tuple(step for step in predicted if not all(is_scored(task, step) for task in tasks))
 
 
-def begin(folder: Path, node: Finetuning, files: Mapping[str, str]) -> None:
-    """Throws away scores that depend on something else than scores made now would.
+def discard_outdated(folder: Path, node: Finetuning, files: Mapping[str, str]) -> None:
+    """Removes scores that depend on something else than scores made now would.
 
     Args:
       folder: of the node.
@@ -77,8 +91,8 @@ def begin(folder: Path, node: Finetuning, files: Mapping[str, str]) -> None:
     folders.write_json(path, basis)
 
 
-def reasons(folder: Path, node: Finetuning, files: Mapping[str, str]) -> tuple[str, ...]:
-    """Why a folder's predictions are to be scored, line by line; nothing where they are."""
+def reasons_to_score(folder: Path, node: Finetuning, files: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns why a folder's predictions need scoring, line by line; nothing if they don't."""
     if not predictions.steps(folder):
         return ()
     path = folder / BASIS
@@ -92,13 +106,13 @@ def reasons(folder: Path, node: Finetuning, files: Mapping[str, str]) -> tuple[s
     return tuple(changed)
 
 
-def due(folder: Path, node: Finetuning, files: Mapping[str, str], engine: Engine) -> bool:
-    """Whether a folder's predictions are to be scored, and this machine can."""
-    return engine.can_score() and bool(reasons(folder, node, files))
+def needs_scoring(folder: Path, node: Finetuning, files: Mapping[str, str], engine: Engine) -> bool:
+    """Whether a folder's predictions need scoring and this machine can score."""
+    return engine.can_score() and bool(reasons_to_score(folder, node, files))
 
 
-def complete(folder: Path, node: Finetuning, data: PreparedData, engine: Engine) -> None:
-    """Scores what a node's folder holds unscored, or scored otherwise than now.
+def score_missing(folder: Path, node: Finetuning, data: PreparedData, engine: Engine) -> None:
+    """Scores the steps of a node that have no scores, or outdated ones.
 
     Raises:
       UserError: the node was trained on other data.
@@ -110,6 +124,6 @@ def complete(folder: Path, node: Finetuning, data: PreparedData, engine: Engine)
             f"{folder} was trained on other examples than those of {data.folder}: name the "
             "prepared data it was trained on with --data"
         )
-    begin(folder, node, data.files)
+    discard_outdated(folder, node, data.files)
     for step in unscored(folder, node):
         engine.score(node, data=data, folder=folder, step=step)
