@@ -1,22 +1,27 @@
-"""Did the runs learn anything? Final values held against what knowing nothing would give.
+"""Did the runs learn? Their values against trivial predictors, and against no pre-training.
 
-Each check compares one number of a run with the number a trivial predictor reaches on the same
-held-out text, and says plainly on which side it fell:
+:func:`run` compares numbers of a run with those of a predictor without knowledge on the same
+held-out text:
 
 * ``text``: the baseline's validation loss per target token against the entropy of the training
   corpus's token frequencies;
 * ``text and format``: the same against that entropy times the share of decoder targets that are
   text, since sentinels and eos come in a fixed order and cost a format-aware model almost nothing
   (Section 2.1, Equation 7);
-* ``generator``: its accuracy on [M] against always saying the most frequent token;
-* ``detection loss``: the RTD loss per position against −p ln p − (1−p) ln(1−p), what a
-  head reaches that knows only the fraction p of replaced tokens;
+* ``generator``: its accuracy on [M] against always predicting the most frequent token;
+* ``detection loss``: the RTD loss per position against −p ln p − (1−p) ln(1−p), the loss of a
+  head that knows only the fraction p of replaced tokens;
 * ``detection recall`` and ``detection precision``: against a head that never flags (recall 0) and
   one that flags at random (precision p).
 
 "Well" means a loss at least a tenth below the reference, or a rate at least twice the reference
 (one in ten where the reference is 0). The hybrid's values are those at the end of its longest first
 stage: τ = ∞ where it was run, else the largest τ.
+
+:func:`compare_with_scratch` compares, per size, τ and suite, fine-tuned models at the last
+checkpoint with the same model fine-tuned from freshly initialised weights: Welch's test over runs,
+one-sided (pre-trained is better), p-values adjusted by Holm over the suites of one size and τ. A
+run is a pair of a pre-training and a fine-tuning seed.
 """
 
 from __future__ import annotations
@@ -26,25 +31,30 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.schema.facts import SIZES
-from analysis.schema.records import sole_profile
+from analysis import scores
+from analysis.schema.facts import SIZES, SUITES, TAUS
+from analysis.schema.records import SELECTIONS, sole_profile
 from analysis.schema.subset import Subset
+from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, holm, welch
 
-READS = Subset(("validation/", "data/"))
+READS = Subset(("validation/", "data/"), scores=SELECTIONS[0])
 CLEAR_LOSS_MARGIN = 0.10
 CLEAR_RATE_MARGIN = 1.0
 CLEAR_RATE_OVER_NONE = 0.10
 MEAN_SPAN_LENGTH = 3.0
 
-CLEARLY, BARELY, NOT, UNKNOWN = "yes, well", "yes, barely", "no", "not run"
+CLEARLY, BARELY, NOT, UNKNOWN = "yes, well", "yes, barely", "no", NOT_RUN
+BETTER, NOT_SHOWN = "better", "not shown"
+FROM_SCRATCH = 0
+"""The checkpoint of a model that was not pre-trained."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison.
+    """One comparison with a trivial predictor.
 
     Attributes:
-      size, name: what was looked at.
+      size, name: of the model, and which check.
       measured, reference: the run's number and the trivial predictor's; NaN where not run.
       unit: of both.
       verdict: "yes, well", "yes, barely", "no" or "not run".
@@ -78,7 +88,7 @@ class LearningResult:
         return bool(self.checks) and all(check.passed for check in self.checks)
 
     def text(self) -> str:
-        """One aligned line a check, for the terminal."""
+        """One aligned line per check, for the terminal."""
         lines = [f"Did it learn? {self.profile or 'no'} profile; final validation values"]
         for check in self.checks:
             lines.append(f"{check.size:5}  {check.name:20} {check.verdict:12} {check.sentence}")
@@ -86,16 +96,18 @@ class LearningResult:
 
 
 def binary_entropy(p: float) -> float:
-    """Entropy, in nats, of an event of probability p.
+    """Entropy, in nats, of an event of probability p; NaN for NaN.
 
     >>> round(binary_entropy(0.5), 4), binary_entropy(0.0)
     (0.6931, 0.0)
     """
+    if math.isnan(p):
+        return math.nan
     return sum(-x * math.log(x) for x in (p, 1.0 - p) if x > 0.0)
 
 
 def run(records: pd.DataFrame) -> LearningResult:
-    """The checks of every size that has a validation series; Base always, if only as "not run".
+    """The checks of every size that has a validation series, and of Base in any case.
 
     Raises:
       UserError: the records mix profiles.
@@ -109,72 +121,49 @@ def run(records: pd.DataFrame) -> LearningResult:
 
 def _checks(records: pd.DataFrame, series: pd.DataFrame, size: str) -> list[Check]:
     plain = _final(series, size, "0")
-    hybrid_tau = _longest_hybrid(series, size)
-    hybrid = _final(series, size, hybrid_tau) if hybrid_tau else {}
+    hybrid = _final(series, size, _longest_hybrid(series, size))
+    loss, replaced = plain.get("sc_loss_clean", math.nan), hybrid.get("replaced_fraction", math.nan)
     entropy = _fact(records, "data/unigram_entropy_nats", size)
     share = _fact(records, "data/target_text_fraction", size)
-    # Without the exact share, the limit of long inputs: a span costs its tokens and a sentinel.
-    share = MEAN_SPAN_LENGTH / (MEAN_SPAN_LENGTH + 1.0) if math.isnan(share) else share
-    loss = plain.get("sc_loss_clean", math.nan)
-    replaced = hybrid.get("replaced_fraction", math.nan)
-    chance = math.nan if math.isnan(replaced) else binary_entropy(replaced)
+    if math.isnan(share):
+        # The limit of long inputs: a span costs its tokens and a sentinel.
+        share = MEAN_SPAN_LENGTH / (MEAN_SPAN_LENGTH + 1.0)
 
-    def check(
-        name: str, measured: float, reference: float, unit: str, what: str, *, lower: bool = False
-    ) -> Check:
-        return _compare(size, name, measured, reference, unit, what, lower)
+    def loss_check(name: str, measured: float, reference: float, what: str) -> Check:
+        return _check(size, name, measured, reference, "nats", what, lower=True)
+
+    def rate_check(name: str, metric: str, reference: float, unit: str, what: str) -> Check:
+        measured = hybrid.get(metric, math.nan)
+        return _check(size, name, measured, reference, unit, what, lower=False)
 
     return [
-        check(
-            "text",
-            loss,
-            entropy,
-            "nats",
-            "baseline's loss per target token; unigram entropy",
-            lower=True,
-        ),
-        check(
-            "text and format",
-            loss,
-            entropy * share,
-            "nats",
+        loss_check("text", loss, entropy, "baseline's loss per target token; unigram entropy"),
+        loss_check(
+            *("text and format", loss, entropy * share),
             f"the same; unigram entropy on the {share:.1%} of targets that are text",
-            lower=True,
         ),
-        check(
-            "generator",
-            hybrid.get("mlm_accuracy", math.nan),
-            _fact(records, "data/most_frequent_token_rate", size),
-            "accuracy",
+        rate_check(
+            *("generator", "mlm_accuracy"),
+            *(_fact(records, "data/most_frequent_token_rate", size), "accuracy"),
             "generator's accuracy on [M]; most frequent token's rate",
         ),
-        check(
-            "detection loss",
-            hybrid.get("rtd_loss", math.nan),
-            chance,
-            "nats",
+        loss_check(
+            *("detection loss", hybrid.get("rtd_loss", math.nan), binary_entropy(replaced)),
             f"RTD loss per position; entropy of the replaced fraction {replaced:.4f}",
-            lower=True,
         ),
-        check(
-            "detection recall",
-            hybrid.get("rtd_recall", math.nan),
-            0.0,
-            "recall",
+        rate_check(
+            *("detection recall", "rtd_recall", 0.0, "recall"),
             "replaced tokens that were flagged; never flagging",
         ),
-        check(
-            "detection precision",
-            hybrid.get("rtd_precision", math.nan),
-            replaced,
-            "precision",
+        rate_check(
+            *("detection precision", "rtd_precision", replaced, "precision"),
             "flagged tokens that were replaced; flagging at random",
         ),
     ]
 
 
-def _compare(
-    size: str, name: str, measured: float, reference: float, unit: str, what: str, lower: bool
+def _check(
+    size: str, name: str, measured: float, reference: float, unit: str, what: str, *, lower: bool
 ) -> Check:
     if math.isnan(measured) or math.isnan(reference):
         absent = "the run's value" if math.isnan(measured) else "the reference"
@@ -186,13 +175,13 @@ def _compare(
     else:
         floor = CLEAR_RATE_MARGIN * reference or CLEAR_RATE_OVER_NONE
     verdict = NOT if margin <= 0 else CLEARLY if margin >= floor else BARELY
-    side = "equals" if measured == reference else "below" if measured < reference else "above"
-    wanted = "" if margin > 0 else f"; it should be {'below' if lower else 'above'}"
+    side = "below" if measured < reference else "above"
     relation = (
-        f"{side} {reference:.4f}"
-        if side == "equals"
+        f"equals {reference:.4f}"
+        if measured == reference
         else f"is {abs(margin):.4f} {side} {reference:.4f}"
     )
+    wanted = "" if margin > 0 else f"; it should be {'below' if lower else 'above'}"
     sentence = f"{measured:.4f} {relation} {unit}{wanted} ({what})"
     return Check(size, name, measured, reference, unit, verdict, sentence)
 
@@ -208,10 +197,8 @@ def _final(series: pd.DataFrame, size: str, tau: str) -> dict[str, float]:
 def _longest_hybrid(series: pd.DataFrame, size: str) -> str:
     """The τ whose hybrid stage was validated last; ∞ wins a tie, "" where there is none."""
     rows = series[(series["size"] == size) & (series["metric"] == "validation/rtd_loss")]
-    if rows.empty:
-        return ""
     last = rows.groupby("tau")["step"].max()
-    return max(last.index, key=lambda tau: (last[tau], tau == "inf"))
+    return max(last.index, key=lambda tau: (last[tau], tau == "inf"), default="")
 
 
 def _fact(records: pd.DataFrame, metric: str, size: str) -> float:
@@ -219,3 +206,114 @@ def _fact(records: pd.DataFrame, metric: str, size: str) -> float:
     own = rows[rows["size"] == size]
     values = own if len(own) else rows
     return float(values["value"].iloc[0]) if len(values) else math.nan
+
+
+@dataclass(frozen=True)
+class ScratchComparison:
+    """Pre-trained models against models from scratch on one suite, at one size and τ.
+
+    Attributes:
+      checkpoint: of the pre-trained model, on the paper's scale; 0 where there is none.
+      pretrained, scratch: suite scores over runs; a sample of 0 runs where not run.
+      p_holm: NaN without a test.
+      verdict: "better", "not shown", "no spread, not tested" or "not run".
+    """
+
+    size: str
+    tau: str
+    suite: str
+    checkpoint: int
+    pretrained: Sample
+    scratch: Sample
+    p_holm: float
+
+    @property
+    def verdict(self) -> str:
+        """Whether pre-training is shown to be better."""
+        if not (self.pretrained.runs and self.scratch.runs):
+            return NOT_RUN
+        if math.isnan(self.p_holm):
+            return UNTESTED
+        return BETTER if self.p_holm < ALPHA else NOT_SHOWN
+
+    @property
+    def difference(self) -> float:
+        """Pre-trained minus from scratch, in points; NaN where one was not run."""
+        return self.pretrained.mean - self.scratch.mean
+
+
+@dataclass(frozen=True)
+class ScratchResult:
+    """All comparisons with models from scratch of one profile."""
+
+    profile: str
+    comparisons: tuple[ScratchComparison, ...]
+
+    def better(self, size: str, tau: str) -> int:
+        """Number of suites on which pre-training is shown to be better."""
+        return sum(
+            (one.size, one.tau, one.verdict) == (size, tau, BETTER) for one in self.comparisons
+        )
+
+    def text(self) -> str:
+        """One aligned line per suite, for the terminal."""
+        head = f"Against from scratch? {self.profile or 'no'} profile; "
+        if not self.comparisons:
+            return f"{head}{NOT_RUN}: `repro run --study scratch` does that"
+        lines = [f"{head}one-sided Welch tests, Holm over suites, ± with ddof = {scores.DDOF}"]
+        for one in self.comparisons:
+            p = "" if math.isnan(one.p_holm) else f", p = {one.p_holm:.2g}"
+            lines.append(
+                f"{one.size:5}  τ = {one.tau:4}  {one.suite:9}  {one.verdict:21}  "
+                f"{_sample_text(one.pretrained)} pre-trained, "
+                f"{_sample_text(one.scratch)} from scratch{p}"
+            )
+        for size, tau in dict.fromkeys((one.size, one.tau) for one in self.comparisons):
+            lines.append(f"{size}, τ = {tau}: better on {self.better(size, tau)} of {len(SUITES)}")
+        return "\n".join(lines)
+
+
+def compare_with_scratch(records: pd.DataFrame) -> ScratchResult:
+    """The comparisons for every size and τ that was fine-tuned from scratch.
+
+    Args:
+      records: measured, of one profile.
+
+    Raises:
+      UserError: the records mix profiles, or a run's scores are incomplete.
+    """
+    pair = sole_profile(records)
+    found = scores.suite_scores(records[records["variant"] == ""])
+    of_scratch = found.loc[found["checkpoint"] == FROM_SCRATCH, ["size", "tau"]].drop_duplicates()
+    cells = sorted(
+        of_scratch.itertuples(index=False, name=None),
+        key=lambda cell: (cell[0], TAUS.index(cell[1])),
+    )
+    compared = [one for size, tau in cells for one in _over_suites(found, size, tau)]
+    return ScratchResult(profile=pair[1] if pair else "", comparisons=tuple(compared))
+
+
+def _over_suites(found: pd.DataFrame, size: str, tau: str) -> list[ScratchComparison]:
+    own = found[(found["size"] == size) & (found["tau"] == tau)]
+    last = int(own["checkpoint"].max())
+    pretrained = own if last != FROM_SCRATCH else own.iloc[:0]
+    samples = [
+        (_sample(pretrained, suite, last), _sample(own, suite, FROM_SCRATCH)) for suite in SUITES
+    ]
+    p_values = holm([welch(*pair, alternative="greater") for pair in samples])
+    return [
+        ScratchComparison(size, tau, suite, last, *pair, p_holm)
+        for suite, pair, p_holm in zip(SUITES, samples, p_values, strict=True)
+    ]
+
+
+def _sample(own: pd.DataFrame, suite: str, checkpoint: int) -> Sample:
+    values = own.loc[(own["suite"] == suite) & (own["checkpoint"] == checkpoint), "score"]
+    return Sample(float(values.mean()), float(values.std(ddof=scores.DDOF)), len(values))
+
+
+def _sample_text(sample: Sample) -> str:
+    if not sample.runs:
+        return NOT_RUN
+    spread = "" if math.isnan(sample.std) else f" ± {sample.std:.2f}"
+    return f"{sample.mean:.2f}{spread} (n = {sample.runs})"

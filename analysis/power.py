@@ -23,7 +23,7 @@ import scipy.stats
 from analysis.claims import REGISTRY, Evidence, Missing
 from analysis.claims.claim import Claim
 from analysis.claims.comparisons import Contrast, Kind, Question, questions_asked
-from analysis.statistics import ALPHA
+from analysis.tests import ALPHA
 
 POWER = 0.8
 MOST_RUNS = 1000
@@ -153,7 +153,7 @@ def runs_needed(kind: Kind, contrast: Contrast, level: float) -> float:
 def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
     """Probability that a test succeeds with so many runs per cell.
 
-    >>> from analysis.statistics import Sample
+    >>> from analysis.tests import Sample
     >>> contrast = Contrast("", Sample(86.46, 0.17, 5), Sample(85.89, 0.17, 5))
     >>> round(power("higher", contrast, 0.05, 3), 3)
     0.953

@@ -35,7 +35,7 @@ from analysis.schema import published
 from analysis.schema.facts import CHECKPOINTS, SIZES, SUITES, TAUS
 from analysis.schema.records import SELECTIONS
 from analysis.schema.subset import Subset
-from analysis.slopes import LEVEL
+from analysis.tests import CONFIDENCE
 from spactor.config import PAPER
 
 DRAWS = 1999
@@ -286,7 +286,8 @@ def _saving(
 
 def _estimate(spent_share: np.ndarray, at: np.ndarray, first: int, single: bool) -> Estimate:
     saved = 1.0 - spent_share  # minus infinity where the score is never reached
-    low, high = np.quantile(saved[1:], [0.5 - LEVEL / 2, 0.5 + LEVEL / 2], method="nearest")
+    ends = [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2]
+    low, high = np.quantile(saved[1:], ends, method="nearest")
     value = float(saved[0])
     return Estimate(
         value=value if math.isfinite(value) else math.nan,

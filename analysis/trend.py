@@ -1,16 +1,17 @@
-"""Appendix B: is the validation-loss difference trending after 120K steps?
+"""Appendix B: does the difference in validation loss have a trend after 120K steps?
 
 Ordinary least squares of y = β0·x + β1, with H0: β0 = 0, where x is the pre-training step on the
-paper's scale, in thousands, from 120K on. The paper describes y twice, differently; both readings
-are computed:
+paper's scale, in thousands, from 120K on. The paper defines y twice, differently, so there are two
+readings:
 
 * ``across``: Figure 4b's caption: baseline(X_c) minus SPACTOR(∞)(X_c);
 * ``within``: Appendix B's prose: SPACTOR(∞) on X_c minus the same model on X̂_c.
 
-Seeds are averaged first, step by step, over the seeds that have both curves; then one line is
-fitted, so n is the number of validated steps. Residuals of one training run are autocorrelated,
-which ordinary least squares ignores: its p-values are then too small. ``slopes`` has methods that
-allow for it, and ``inflection`` estimates where the difference turns (Section 3.2.2).
+The difference is first averaged over the seeds that have both curves, step by step; then one line
+is fitted, so n is the number of validated steps. The residuals of one training run are
+autocorrelated, which ordinary least squares ignores: its p-values are too small.
+``analysis.regression`` has methods that allow for autocorrelation, and estimates where the
+difference bends (Section 3.2.2).
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 
-from analysis import inflection, slopes
-from analysis.inflection import Inflection
+from analysis import regression
+from analysis.regression import Inflection, Residuals, Slope
 from analysis.schema.records import sole_profile
 from analysis.schema.subset import Subset
-from analysis.slopes import Residuals, Slope
+from analysis.tests import ALPHA, format_p
 
 FIRST_PAPER_STEP = 120_000
 STEPS_PER_UNIT = 1_000
-ALPHA = 1.0 - slopes.LEVEL
+FIRST_PAPER_STEP_OF_BEND = 60_000
+"""The paper's smallest τ, when warm-up is long over."""
 SIZE = "base"
 CLEAN, NOISY = "validation/sc_loss_clean", "validation/sc_loss_noisy"
 READS = Subset((CLEAN, NOISY))
@@ -44,7 +47,7 @@ PUBLISHED_REMARK = (
 
 @dataclass(frozen=True)
 class Curve:
-    """One validation curve: the τ it belongs to, its metric, and what to call it."""
+    """One validation curve: its τ, its metric, and its label in outputs."""
 
     tau: str
     metric: str
@@ -64,8 +67,8 @@ class Line:
     Attributes:
       slope: nats per 1,000 paper-scale steps; ``stderr`` in the same unit.
       intercept: nats at step 0.
-      p_value: two-sided, of slope 0; NaN where the points leave no residual to judge by.
-      n: points.
+      p_value: two-sided, of slope 0; NaN where all points are on the line.
+      n: number of points.
     """
 
     slope: float
@@ -84,12 +87,12 @@ class Reading:
     """One of the two readings of Appendix B, with its line or the reason there is none.
 
     Attributes:
-      name, source, difference: which reading, where the paper has it, and what is subtracted.
-      line: through the mean over seeds; what Appendix B reports.
-      by_seed: the same line of each seed alone.
-      slopes: the mean's slope by every method of ``slopes``; none of too few points.
-      residuals: of the line; None of too few points.
-      inflection: where the mean difference bends; None of too few points.
+      name, source, difference: name, place in the paper, and the two curves subtracted.
+      line: through the mean over seeds, as in Appendix B.
+      by_seed: the same line for each seed alone.
+      slopes: slope of the mean by every method of ``regression``; empty for too few points.
+      residuals: of the line; None for too few points.
+      inflection: where the mean difference bends; None for too few points.
       reason: why there is no line.
     """
 
@@ -105,18 +108,18 @@ class Reading:
 
     @property
     def seeds(self) -> int:
-        """How many seeds the mean is over."""
+        """Number of seeds averaged."""
         return len(self.by_seed)
 
     @property
     def misleads(self) -> bool:
-        """Whether least squares calls a trend what autocorrelation alone explains."""
+        """Whether least squares finds a trend that autocorrelation alone explains."""
         p_values = {slope.method: slope.p_value for slope in self.slopes}
-        least_squares = p_values.get(slopes.LEAST_SQUARES, math.nan)
-        return least_squares < ALPHA <= p_values.get(slopes.AUTOREGRESSIVE, math.nan)
+        least_squares = p_values.get(regression.LEAST_SQUARES, math.nan)
+        return least_squares < ALPHA <= p_values.get(regression.AUTOREGRESSIVE, math.nan)
 
     def text(self) -> str:
-        """Some lines for the terminal."""
+        """The reading as printed in a terminal."""
         head = f"{self.name} ({self.source}): {self.difference}"
         if self.line is None:
             return f"{head}\n  not run: {self.reason}"
@@ -128,7 +131,7 @@ class Reading:
             f"steps, p = {format_p(line.p_value)}, n = {line.n} steps, {seeds}",
         ]
         if not self.slopes:
-            lines.append(f"  too few steps for more: other methods need {slopes.FEWEST_POINTS}")
+            lines.append(f"  too few steps for more: other methods need {regression.FEWEST_POINTS}")
         for slope in self.slopes:
             lines.append(
                 f"    {slope.method:22}  {slope.value:+.2e} "
@@ -138,9 +141,9 @@ class Reading:
             each = ", ".join(f"{seed}: {one.slope:+.2e}" for seed, one in self.by_seed.items())
             lines.append(f"    seed by seed            {each}")
         if self.residuals is not None:
-            lines.append(f"    {_described(self.residuals)}")
+            lines.append(f"    {_residuals_text(self.residuals)}")
         if self.inflection is not None:
-            lines.append(f"    {_bend(self.inflection)}")
+            lines.append(f"    {_inflection_text(self.inflection)}")
         if self.misleads:
             lines.append(
                 "  Ordinary least squares alone would mislead here: neighbouring residuals are "
@@ -149,7 +152,7 @@ class Reading:
         return "\n".join(lines)
 
 
-def _described(left: Residuals) -> str:
+def _residuals_text(left: Residuals) -> str:
     return (
         f"residuals               autocorrelation {left.rho:+.2f}; independent up to lag "
         f"{left.lags}: p = {format_p(left.ljung_box_p)} (Ljung–Box); "
@@ -157,7 +160,7 @@ def _described(left: Residuals) -> str:
     )
 
 
-def _bend(bend: Inflection) -> str:
+def _inflection_text(bend: Inflection) -> str:
     return (
         f"inflection              at {bend.at:.0f}K [{bend.low:.0f}K, {bend.high:.0f}K], slope "
         f"{bend.before:+.2e} before and {bend.after:+.2e} after; "
@@ -167,13 +170,13 @@ def _bend(bend: Inflection) -> str:
 
 @dataclass(frozen=True)
 class TrendResult:
-    """Both readings, for one profile."""
+    """Both readings of the records of one profile."""
 
     profile: str
     readings: tuple[Reading, ...]
 
     def text(self) -> str:
-        """The whole answer for the terminal, the published one last."""
+        """Both readings as printed in a terminal, followed by the published values."""
         return "\n".join(
             [
                 f"Trend of the validation-loss difference, {SIZE}, {self.profile or 'no'} profile",
@@ -248,47 +251,33 @@ def fit(steps: np.ndarray, values: np.ndarray) -> Line:
     >>> [round(x, 3) for x in (line.slope, line.intercept, line.stderr, line.p_value)]
     [1.5, 0.833, 0.289, 0.121]
     """
-    # Imported here: it takes a second, which tables and plans should not wait for.
-    from statsmodels.regression.linear_model import OLS
-
-    x = np.column_stack([np.ones(len(steps)), np.asarray(steps) / STEPS_PER_UNIT])
+    x, y = np.asarray(steps) / STEPS_PER_UNIT, np.asarray(values, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        result = OLS(np.asarray(values, dtype=float), x).fit()
-        p_value = float(result.pvalues[1])
-    exact = result.ssr <= 1e-24 * max(result.centered_tss, np.finfo(float).tiny)
+        found = scipy.stats.linregress(x, y)
+    squares = float(((y - found.intercept - found.slope * x) ** 2).sum())
+    exact = squares <= 1e-24 * max(float(((y - y.mean()) ** 2).sum()), np.finfo(float).tiny)
     return Line(
-        slope=float(result.params[1]),
-        intercept=float(result.params[0]),
-        stderr=float(result.bse[1]),
-        p_value=math.nan if exact else p_value,
-        n=len(steps),
+        slope=float(found.slope),
+        intercept=float(found.intercept),
+        stderr=float(found.stderr),
+        p_value=math.nan if exact else float(found.pvalue),
+        n=len(y),
     )
 
 
-def format_p(p_value: float) -> str:
-    """A p-value as printed.
-
-    >>> format_p(0.0123), format_p(3e-7), format_p(math.nan)
-    ('0.012', '3.0e-07', 'undefined')
-    """
-    if math.isnan(p_value):
-        return "undefined"
-    return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1e}"
-
-
 def fit_late(gaps: pd.Series) -> Line | None:
-    """The line through the differences from ``FIRST_PAPER_STEP`` on; ``None`` of under 3 points."""
+    """The line through the differences from ``FIRST_PAPER_STEP`` on; None below 3 points."""
     late = gaps[gaps.index >= FIRST_PAPER_STEP]
     return fit(late.index.to_numpy(dtype=float), late.to_numpy()) if len(late) >= 3 else None
 
 
 def bend(gaps: pd.Series) -> Inflection | None:
-    """Where the differences bend; ``None`` of too few points, or of a line without residuals."""
-    wide = gaps[gaps.index >= inflection.FIRST_PAPER_STEP]
+    """Where the differences bend; None for too few points, or a line without residuals."""
+    wide = gaps[gaps.index >= FIRST_PAPER_STEP_OF_BEND]
     line = fit_late(gaps)
-    if line is None or math.isnan(line.p_value) or len(wide) < inflection.FEWEST_POINTS:
+    if line is None or math.isnan(line.p_value) or len(wide) < regression.FEWEST_POINTS_OF_BEND:
         return None
-    return inflection.estimate(wide.index.to_numpy() / STEPS_PER_UNIT, wide.to_numpy())
+    return regression.estimate_inflection(wide.index.to_numpy() / STEPS_PER_UNIT, wide.to_numpy())
 
 
 def _reading(records: pd.DataFrame, name: str, source: str, first: Curve, second: Curve) -> Reading:
@@ -307,15 +296,15 @@ def _reading(records: pd.DataFrame, name: str, source: str, first: Curve, second
         return Reading(*about, line=None, by_seed={}, reason=reason)
     lines = {int(str(seed)): fit_late(by_seed[seed]) for seed in by_seed}
     known = {seed: one for seed, one in lines.items() if one is not None}
-    if len(late) < slopes.FEWEST_POINTS or math.isnan(line.p_value):
+    if len(late) < regression.FEWEST_POINTS or math.isnan(line.p_value):
         return Reading(*about, line=line, by_seed=known)
     thousands, values = late.index.to_numpy() / STEPS_PER_UNIT, late.to_numpy()
-    pooled = slopes.over_seeds([one.slope for one in known.values()])
+    pooled = regression.over_seeds([one.slope for one in known.values()])
     return Reading(
         *about,
         line=line,
         by_seed=known,
-        slopes=(*slopes.estimate(thousands, values), *([pooled] if pooled else [])),
-        residuals=slopes.residuals(thousands, values),
+        slopes=(*regression.estimate_slopes(thousands, values), *([pooled] if pooled else [])),
+        residuals=regression.residuals(thousands, values),
         inflection=bend(gaps),
     )

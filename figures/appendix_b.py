@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import trend
+from analysis.regression import Residuals
 from analysis.required import RequiredRun
 from analysis.schema.records import sole_profile
-from analysis.slopes import Residuals
 from figures import drawing
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 import tables
-from analysis import diff
+from analysis import tests
 from analysis.schema import published
 from analysis.schema.facts import metric_label
 from analysis.schema.records import sole_profile
-from analysis.statistics import ALPHA
+from analysis.tests import ALPHA
 from spactor.errors import UserError
 from tables.cells import DIVERGED, ILLEGIBLE, MISSING, Cell, Column, Row, Style, Table, rounded
 from tables.notes import origin_label
@@ -68,8 +68,8 @@ class Compared:
     place: Place
     ours: Cell | None
     published: Cell
-    pair: diff.Pair
-    found: diff.Verdict
+    pair: tests.Pair
+    found: tests.Comparison
 
     @property
     def diverged(self) -> bool:
@@ -105,7 +105,7 @@ def compute(number: int, records: pd.DataFrame) -> Table:
     ours, paper = module.compute(records), module.compute(published.load(number))
     compared = judge(ours, paper)
     counts = Counter(one.found.verdict for one in compared)
-    tally = ", ".join(f"{counts[words]} {words}" for words in diff.VERDICTS if counts[words])
+    tally = ", ".join(f"{counts[words]} {words}" for words in tests.VERDICTS if counts[words])
     return Table(
         number=number,
         source=source,
@@ -129,7 +129,7 @@ def judge(ours: Table, paper: Table) -> tuple[Compared, ...]:
     own = dict(numbers(ours))
     legible = [pair for pair in numbers(paper) if pair[1].words != ILLEGIBLE]
     pairs = [_pair(own.get(place), cell) for place, cell in legible]
-    verdicts = diff.judge(pairs, comparable=ours.profile in (PAPER_PROFILE, ""))
+    verdicts = tests.compare_with_published(pairs, comparable=ours.profile in (PAPER_PROFILE, ""))
     return tuple(
         Compared(place, own.get(place), cell, pair, found)
         for (place, cell), pair, found in zip(legible, pairs, verdicts, strict=True)
@@ -152,18 +152,18 @@ def _name(part: Cell) -> str:
     return metric_label(part.name)
 
 
-def _pair(ours: Cell | None, theirs: Cell) -> diff.Pair:
+def _pair(ours: Cell | None, theirs: Cell) -> tests.Pair:
     if ours is None or ours.missing or ours.words == DIVERGED:
-        return diff.Pair(_number(theirs), None, equal=False, kind=theirs.statistic)
+        return tests.Pair(_number(theirs), None, equal=False, kind=theirs.statistic)
     if ours.value is None or theirs.value is None:
         # A setting that is a word on either side.
-        return diff.Pair(_number(theirs), _number(ours), ours.text() == theirs.text(), "exact")
+        return tests.Pair(_number(theirs), _number(ours), ours.text() == theirs.text(), "exact")
     same = rounded(ours.value, theirs.decimals, theirs.style) == theirs.mean_text
-    return diff.Pair(_number(theirs), _number(ours), same, theirs.statistic)
+    return tests.Pair(_number(theirs), _number(ours), same, theirs.statistic)
 
 
-def _number(cell: Cell) -> diff.Number:
-    return diff.Number(cell.value, cell.std, cell.runs)
+def _number(cell: Cell) -> tests.Number:
+    return tests.Number(cell.value, cell.std, cell.runs)
 
 
 def _row(one: Compared) -> tuple[Cell, ...]:
@@ -182,24 +182,24 @@ def _row(one: Compared) -> tuple[Cell, ...]:
 
 def notes(compared: Sequence[Compared], ours: Table, paper: Table) -> tuple[str, ...]:
     """The test and its family; what was compared without one; what is not in the diff."""
-    tests = Counter(one.found.test for one in compared if one.found.test)
+    counts = Counter(one.found.test for one in compared if one.found.test)
     found = {one.found.verdict for one in compared}
     told = []
-    if tests:
+    if counts:
         told.append(
-            f"Tests: two-sided, α = {ALPHA:g}, p adjusted by Holm over the {sum(tests.values())} "
-            f"numbers of this table that can be tested; {diff.DIFFERS}: p (Holm) < {ALPHA:g}."
+            f"Tests: two-sided, α = {ALPHA:g}, p adjusted by Holm over the {sum(counts.values())} "
+            f"numbers of this table that can be tested; {tests.DIFFERS}: p (Holm) < {ALPHA:g}."
         )
     else:
         told.append(
             f"No number of this table was tested. Where one can be: Welch's test, two-sided, "
             f"α = {ALPHA:g}, p adjusted by Holm over the numbers of the table that can be tested."
         )
-    if tests["Welch"]:
-        told.append(f"Welch ({tests['Welch']}): on mean, standard deviation and runs of each.")
-    if tests["borrowed spread"]:
+    if counts["Welch"]:
+        told.append(f"Welch ({counts['Welch']}): on mean, standard deviation and runs of each.")
+    if counts["borrowed spread"]:
         told.append(
-            f"Borrowed spread ({tests['borrowed spread']}): only one side has a spread over runs; "
+            f"Borrowed spread ({counts['borrowed spread']}): only one side has a spread over runs; "
             "the other is taken to vary as much, with the degrees of freedom of the one."
         )
     if any(one.pair.kind == "median" and one.found.test for one in compared):
@@ -209,17 +209,19 @@ def notes(compared: Sequence[Compared], ours: Table, paper: Table) -> tuple[str,
         )
     if any(one.pair.kind == "exact" for one in compared):
         told.append("Counted numbers and settings are equal or differ without a test.")
-    if diff.WITHIN_NOISE in found:
-        told.append(f"{diff.WITHIN_NOISE}: no difference was found, which does not prove equality.")
-    if diff.UNTESTED in found:
-        told.append(f"{diff.UNTESTED}: neither side has a spread over runs.")
-    if diff.SCALED in found:
+    if tests.WITHIN_NOISE in found:
         told.append(
-            f"{diff.SCALED}: no number of a scaled profile stands for one of the paper's; "
+            f"{tests.WITHIN_NOISE}: no difference was found, which does not prove equality."
+        )
+    if tests.UNTESTED in found:
+        told.append(f"{tests.UNTESTED}: neither side has a spread over runs.")
+    if tests.SCALED in found:
+        told.append(
+            f"{tests.SCALED}: no number of a scaled profile stands for one of the paper's; "
             "differences are for orientation and nothing is tested."
         )
-    if diff.NOT_RUN in found:
-        told.append(f"{diff.NOT_RUN}: the records hold no such number.")
+    if tests.NOT_RUN in found:
+        told.append(f"{tests.NOT_RUN}: the records hold no such number.")
     theirs = dict(numbers(paper))
     if len(theirs) > len(compared):
         told.append(f"Left out: {len(theirs) - len(compared)} published, illegible.")

@@ -2,7 +2,7 @@
 
 The same function judges the published numbers and measured ones of any profile; checkpoints and τ
 are on the paper's scale in both. Tests, their level and their correction are those of
-``analysis.statistics``; ``analysis.claims.comparisons`` says which test fits which statement.
+``analysis.tests``; ``analysis.claims.comparisons`` says which test fits which statement.
 """
 
 from __future__ import annotations

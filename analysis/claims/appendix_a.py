@@ -10,7 +10,7 @@ from analysis.claims.comparisons import Contrast, Family, non_inferiority
 from analysis.claims.evidence import STUDY_MODEL, STUDY_SUITES, Evidence, Missing, stated
 from analysis.claims.shapes import encoder_parameters, generator_parameters
 from analysis.schema import published
-from analysis.statistics import Sample, welch
+from analysis.tests import Sample, welch
 from analysis.trend import format_p
 
 SETTINGS = Cells(("setting/",))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from analysis.claims.comparisons import mixed
 from analysis.claims.evidence import FULL, HALF, Evidence, Missing, describe
-from analysis.statistics import Sample
+from analysis.tests import Sample
 
 
 def baseline_at(evidence: Evidence, size: str, suite: str, budget: float) -> Sample:

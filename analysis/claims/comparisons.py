@@ -22,7 +22,7 @@ from typing import Literal
 
 from analysis.claims.claim import Finding, Verdict, graded
 from analysis.claims.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, describe, steps
-from analysis.statistics import ALPHA, Sample, holm, welch
+from analysis.tests import ALPHA, Sample, holm, welch
 from analysis.trend import format_p
 
 RETAINED = 0.5

@@ -16,7 +16,7 @@ from analysis.claims.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing,
 from analysis.claims.introduction import FIGURE2_SUITES, FLOPS, TWO_TAUS
 from analysis.flops import step_flops, terms
 from analysis.schema.facts import SUITES
-from analysis.statistics import ALPHA
+from analysis.tests import ALPHA
 
 COSTS = Cells((*FLOPS, "cost/step_flops/"), ("base",))
 SETTINGS = Cells(("setting/",), ("base",))

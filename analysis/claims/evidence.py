@@ -15,7 +15,7 @@ from analysis import scores
 from analysis.schema import published
 from analysis.schema.facts import SUITE_SHORT_NAMES
 from analysis.schema.records import sole_profile
-from analysis.statistics import Sample
+from analysis.tests import Sample
 from spactor.config import CorruptionConfig, ModelConfig, PretrainConfig
 
 HALF, FULL = 500_000, 1_000_000

@@ -19,7 +19,7 @@ from analysis.claims.introduction import AROUND_PERCENT, FLOPS
 from analysis.claims.shapes import parameters
 from analysis.claims.two_stages import beats_baseline, bold_rule, runs_per_cell
 from analysis.schema.facts import SUITES
-from analysis.statistics import Sample
+from analysis.tests import Sample
 
 TAU = "120K"
 MATCHED = ("glue", "superglue", "cnndm")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.claims.claim import Claim, Judgement, Verdict
-from analysis.statistics import ALPHA
+from analysis.tests import ALPHA
 from spactor.errors import UserError
 
 FORMATS = ("text", "markdown", "json")

@@ -20,7 +20,7 @@ from analysis.claims.comparisons import (
 )
 from analysis.claims.evidence import FULL, Evidence, Missing, stated, steps
 from analysis.schema.facts import SUITES
-from analysis.statistics import ALPHA, Sample, welch
+from analysis.tests import ALPHA, Sample, welch
 from analysis.trend import format_p
 
 SERIES = Cells(("validation/",), ("base",), ("0", "inf"))

@@ -22,7 +22,7 @@ from analysis.claims.evidence import (
 )
 from analysis.schema.facts import CHECKPOINTS, SUITES, TAUS
 from analysis.scores import strictly_higher
-from analysis.statistics import Sample
+from analysis.tests import Sample
 
 TAUS_AT_HALF = ("250K", "120K", "60K")
 TAUS_AT_FULL = ("250K", "120K")

@@ -104,11 +104,11 @@ def learned(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
     """Holds what the models learned against predictors that know nothing."""
-    from analysis import learning, scratch
+    from analysis import learning
 
-    ours = measured(source, profile, runs, learning.READS | scratch.READS)
+    ours = measured(source, profile, runs, learning.READS)
     print(learning.run(ours.records).text())
-    print(scratch.run(ours.metrics).text())
+    print(learning.compare_with_scratch(ours.metrics).text())
 
 
 @app.command()

@@ -211,12 +211,12 @@ def collect(
         f"(of {len(tree.nodes)}) in {paths[0]}"
     )
     if study:
-        from analysis import scratch, variants
+        from analysis import learning, variants
         from repro.studies import end_of
 
         print(variants.run(collected.metrics, tree.specs, end_of(study)).text())
         if any(node.parent is None for node in tree.finetunings()):
-            print(scratch.run(collected.metrics).text())
+            print(learning.compare_with_scratch(collected.metrics).text())
 
 
 @app.command()

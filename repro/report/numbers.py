@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass
 
 import tables
-from analysis import diff
+from analysis import tests
 from analysis.schema import published
 from tables import breakdowns, differences
 from tables.cells import MISSING, Cell, Column, Row, Table
@@ -22,12 +22,12 @@ NOT_PRINTED = "–"
 BEYOND = "not in the paper"
 """Verdict on a number of ours that the paper does not print."""
 SIGNS = {
-    diff.EQUAL: "=",
-    diff.WITHIN_NOISE: "≈",
-    diff.DIFFERS: "≠",
-    diff.UNTESTED: "?",
-    diff.SCALED: "",
-    diff.NOT_RUN: "",
+    tests.EQUAL: "=",
+    tests.WITHIN_NOISE: "≈",
+    tests.DIFFERS: "≠",
+    tests.UNTESTED: "?",
+    tests.SCALED: "",
+    tests.NOT_RUN: "",
     BEYOND: "",
 }
 """What stands beside a difference for its verdict; a scaled profile has none to give."""
@@ -80,7 +80,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Number:
-    """One number on both sides, for the list; ``verdict`` is of ``diff.VERDICTS`` or ``BEYOND``."""
+    """One number on both sides, for the list; ``verdict``: of ``tests.VERDICTS`` or ``BEYOND``."""
 
     cell: str
     labels: str

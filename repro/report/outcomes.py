@@ -9,8 +9,9 @@ import pandas as pd
 
 import figures
 import tables
-from analysis import claims, learning, savings, scratch, trend
+from analysis import claims, learning, savings, trend
 from analysis.claims import showing
+from analysis.learning import ScratchResult
 from analysis.schema import published
 from analysis.schema import records as record_files
 from figures import drawing
@@ -74,5 +75,5 @@ class Outcomes:
         return learning.run(self.records)
 
     @functools.cached_property
-    def scratch(self) -> scratch.ScratchResult:
-        return scratch.run(self.records)
+    def scratch(self) -> ScratchResult:
+        return learning.compare_with_scratch(self.records)

@@ -16,7 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 
 import figures
-from analysis import claims, diff, power, trend
+from analysis import claims, power, tests, trend
 from analysis.claims import Verdict, showing
 from analysis.claims.evidence import describe
 from analysis.schema import published
@@ -139,7 +139,7 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         "NOT_PRINTED": numbers.NOT_PRINTED,
         "SIGNS": numbers.SIGNS,
-        "VERDICTS": (*diff.VERDICTS, numbers.BEYOND),
+        "VERDICTS": (*tests.VERDICTS, numbers.BEYOND),
         "describe_model": describe,
         "claim_class": _VERDICT_CLASSES,
         "claim_sign": _VERDICT_SIGNS,

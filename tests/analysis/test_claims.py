@@ -13,7 +13,7 @@ from analysis.claims import REGISTRY, Verdict, showing
 from analysis.claims.comparisons import Contrast, greater, within
 from analysis.claims.evidence import Evidence, stated
 from analysis.schema import published, records
-from analysis.statistics import Sample
+from analysis.tests import Sample
 from repro import cli
 from spactor.errors import UserError
 

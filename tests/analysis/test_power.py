@@ -10,7 +10,7 @@ from statsmodels.stats.power import TTestIndPower
 from analysis import power
 from analysis.claims.comparisons import Contrast
 from analysis.schema import published, records
-from analysis.statistics import Sample
+from analysis.tests import Sample
 
 EQUAL = Contrast("", Sample(51.0, 2.0, 5), Sample(50.0, 2.0, 5))
 

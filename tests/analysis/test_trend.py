@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import synthetic_records as synthetic
 
-from analysis import slopes, trend
+from analysis import regression, trend
 from analysis.schema import records
 from spactor.errors import UserError
 
@@ -95,7 +95,7 @@ def test_least_squares_that_misleads_is_called_out():
             rows.append({**at, **point})
     [across, within] = trend.run(records.from_rows(rows)).readings
     p_values = {slope.method: slope.p_value for slope in across.slopes}
-    assert p_values[slopes.LEAST_SQUARES] < 0.05 <= p_values[slopes.AUTOREGRESSIVE]
+    assert p_values[regression.LEAST_SQUARES] < 0.05 <= p_values[regression.AUTOREGRESSIVE]
     assert across.misleads and "alone would mislead" in across.text()
     assert within.line is None and not within.misleads
 
@@ -103,7 +103,7 @@ def test_least_squares_that_misleads_is_called_out():
 def test_seeds_stand_apart_and_pooled():
     across = trend.run(synthetic.study(seeds=3)).readings[0]
     assert list(across.by_seed) == [0, 1, 2]
-    pooled = {slope.method: slope for slope in across.slopes}[slopes.OVER_SEEDS]
+    pooled = {slope.method: slope for slope in across.slopes}[regression.OVER_SEEDS]
     each = [line.slope for line in across.by_seed.values()]
     assert pooled.value == pytest.approx(np.mean(each))
     assert pooled.p_value == pytest.approx(scipy.stats.ttest_1samp(each, 0.0).pvalue)

@@ -14,7 +14,7 @@ import synthetic_records as synthetic
 
 import figures
 import tables
-from analysis import claims, learning, power, savings, scores, scratch, trend
+from analysis import claims, learning, power, savings, scores, trend
 from analysis.schema import published, records
 from analysis.schema.subset import ALL_EVALUATIONS, Subset
 from spactor.errors import UserError
@@ -27,7 +27,7 @@ OUTPUTS = {
     "trend": (trend.READS, trend.run),
     "savings": (savings.READS, lambda frame: savings.run(frame, draws=99)),
     "learned": (learning.READS, learning.run),
-    "scratch": (scratch.READS, scratch.run),
+    "scratch": (learning.READS, learning.compare_with_scratch),
     "claims": (claims.READS, claims.judge),
     "power": (claims.READS, lambda frame: power.run(frame, {"base": 5, "large": 3})),
 }

@@ -9,7 +9,7 @@ import pytest
 import synthetic_records as synthetic
 
 import tables
-from analysis import diff
+from analysis import tests
 from analysis.schema import published, records
 from spactor.errors import UserError
 from tables import differences
@@ -29,7 +29,7 @@ def row_of(table, *labels):
 def test_the_outcome_of_the_paper_is_equal_to_itself():
     table = differences.compute(6, FULL)
     # 12 metrics of 8 tasks in 6 rows.
-    assert verdicts(table) == {diff.EQUAL: 72}
+    assert verdicts(table) == {tests.EQUAL: 72}
     assert table.caption == (
         "Table 6, ours (measured, paper profile) beside published. "
         "72 numbers: 72 equal at printed precision."
@@ -49,15 +49,15 @@ def test_the_outcome_of_the_paper_is_equal_to_itself():
 
 
 def test_a_little_off_is_noise_and_far_off_differs():
-    assert verdicts(differences.compute(6, imitation.study(shift=0.1))) == {diff.WITHIN_NOISE: 72}
+    assert verdicts(differences.compute(6, imitation.study(shift=0.1))) == {tests.WITHIN_NOISE: 72}
     far = verdicts(differences.compute(6, imitation.study(runs=9, shift=-20.0)))
-    assert far == {diff.DIFFERS: 72}
+    assert far == {tests.DIFFERS: 72}
 
 
 def test_one_run_against_a_median_has_no_spread():
     table = differences.compute(7, imitation.study(runs=1, shift=0.1))
-    assert verdicts(table) == {diff.UNTESTED: 48}
-    assert f"{diff.UNTESTED}: neither side has a spread over runs." in table.footnotes
+    assert verdicts(table) == {tests.UNTESTED: 48}
+    assert f"{tests.UNTESTED}: neither side has a spread over runs." in table.footnotes
 
 
 def test_averages_are_tested_by_welch():
@@ -72,7 +72,7 @@ def test_averages_are_tested_by_welch():
 def test_a_scaled_profile_is_never_compared():
     table = differences.compute(2, records.combine(synthetic.study(), synthetic.timing()))
     # 7 FLOPs, GLUE and CNNDM of 7 rows; five suites of 7 rows were not run.
-    assert verdicts(table) == {diff.SCALED: 21, diff.NOT_RUN: 35}
+    assert verdicts(table) == {tests.SCALED: 21, tests.NOT_RUN: 35}
     assert "No number of this table was tested." in table.footnotes[0]
     assert "Left out: 6 of ours that the paper does not print." in table.footnotes
     assert not any(cell.bold for row in table.rows for cell in row.cells)
@@ -87,13 +87,13 @@ def test_settings_and_costs_are_equal_or_differ_without_a_test():
             row["text"] = "ReLU"
     table = differences.compute(5, records.from_rows(rows))
     # 17 settings of both sizes.
-    assert verdicts(table) == {diff.EQUAL: 32, diff.DIFFERS: 2}
+    assert verdicts(table) == {tests.EQUAL: 32, tests.DIFFERS: 2}
     found = row_of(table, "Batch Size", "T5-Large")
     assert (found["ours"], found["difference"], found["verdict"]) == ("1024", "-1024", "differs")
     found = row_of(table, "RTD Head MLP Activation", "T5-Base")
     assert (found["ours"], found["difference"], found["verdict"]) == ("ReLU", "–", "differs")
     table = differences.compute(3, FULL)
-    assert verdicts(table) == {diff.EQUAL: 2, diff.NOT_RUN: 2}
+    assert verdicts(table) == {tests.EQUAL: 2, tests.NOT_RUN: 2}
     assert "Counted numbers and settings are equal or differ without a test." in table.footnotes
 
 
@@ -107,7 +107,7 @@ def test_datasets_are_compared_and_words_are_not():
         (("Rainbow", "No. Datasets"), "6", "6"),
         (("FLAN", "No. Datasets"), "84", "6"),
     ]
-    assert verdicts(table) == {diff.EQUAL: 4, diff.DIFFERS: 2}
+    assert verdicts(table) == {tests.EQUAL: 4, tests.DIFFERS: 2}
 
 
 def test_an_illegible_cell_is_left_out_and_said():

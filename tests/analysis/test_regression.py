@@ -1,4 +1,4 @@
-"""Slopes of autocorrelated series: against other implementations, and size and power simulated."""
+"""Slopes and bends of autocorrelated series: other implementations, and simulated properties."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.tsa.arima.model import ARIMA
 from synthetic_records import autoregressive
 
-from analysis import slopes
+from analysis import regression
+from analysis.regression import estimate_inflection, estimate_slopes
 
 STEPS = np.arange(120.0, 1001.0, 10.0)
 RUNS = 200
+WIDE = np.arange(60.0, 1001.0, 20.0)
+BENT_RUNS, DRAWS = 80, 99
 
 
-def by_method(values: np.ndarray, steps: np.ndarray = STEPS) -> dict[str, slopes.Slope]:
-    return {slope.method: slope for slope in slopes.estimate(steps, values)}
+def by_method(values: np.ndarray, steps: np.ndarray = STEPS) -> dict[str, regression.Slope]:
+    return {slope.method: slope for slope in estimate_slopes(steps, values)}
 
 
 def test_least_squares_equals_scipys():
     values = 0.3 - 2e-4 * STEPS + np.random.default_rng(0).normal(0, 0.01, len(STEPS))
-    ours = by_method(values)[slopes.LEAST_SQUARES]
+    ours = by_method(values)[regression.LEAST_SQUARES]
     theirs = scipy.stats.linregress(STEPS, values)
     assert (ours.value, ours.p_value) == pytest.approx((theirs.slope, theirs.pvalue))
     wide = scipy.stats.t.ppf(0.975, len(STEPS) - 2) * theirs.stderr
@@ -33,7 +36,7 @@ def test_least_squares_equals_scipys():
 
 def test_newey_west_equals_the_formula():
     values = autoregressive(np.random.default_rng(1), len(STEPS), 0.6)
-    ours = by_method(values)[slopes.NEWEY_WEST]
+    ours = by_method(values)[regression.NEWEY_WEST]
     x = np.column_stack([np.ones_like(STEPS), STEPS])
     inverse = np.linalg.inv(x.T @ x)
     scores = x * (values - x @ (inverse @ x.T @ values))[:, None]
@@ -50,7 +53,7 @@ def test_newey_west_equals_the_formula():
 
 def test_autocorrelation_approaches_maximum_likelihood():
     values = autoregressive(np.random.default_rng(2), 2000, 0.7)
-    rho = slopes.autocorrelation(np.arange(2000.0), values)
+    rho = regression.autocorrelation(np.arange(2000.0), values)
     theirs = ARIMA(values, order=(1, 0, 0), trend="c").fit()
     assert rho == pytest.approx(theirs.params[1], abs=0.003)
     assert rho == pytest.approx(0.7, abs=4 * math.sqrt((1 - 0.7**2) / 2000))
@@ -59,13 +62,13 @@ def test_autocorrelation_approaches_maximum_likelihood():
 def test_autoregressive_slope_equals_exact_maximum_likelihood():
     steps = np.arange(400.0)
     values = 0.01 * steps + autoregressive(np.random.default_rng(3), 400, 0.5)
-    ours = by_method(values, steps)[slopes.AUTOREGRESSIVE]
+    ours = by_method(values, steps)[regression.AUTOREGRESSIVE]
     # In units near 1, for its optimizer's sake.
     theirs = ARIMA(values, exog=steps / 400 - 0.5, order=(1, 0, 0), trend="c").fit()
     error = theirs.bse[1] / 400
     assert ours.value == pytest.approx(theirs.params[1] / 400, abs=0.01 * error)
     # Theirs is a sandwich estimate; ours has the wider t of fewer degrees of freedom besides.
-    rho = slopes.autocorrelation(steps, values)
+    rho = regression.autocorrelation(steps, values)
     half = scipy.stats.t.ppf(0.975, 398 * (1 - rho) / (1 + rho)) * error
     assert ours.high - ours.value == pytest.approx(half, rel=0.1)
 
@@ -73,7 +76,7 @@ def test_autoregressive_slope_equals_exact_maximum_likelihood():
 def test_theil_sen_is_the_median_of_pairwise_slopes_and_its_test_is_kendalls():
     rng = np.random.default_rng(4)
     values = rng.permutation(STEPS) + 0.4 * STEPS
-    ours = by_method(values)[slopes.THEIL_SEN]
+    ours = by_method(values)[regression.THEIL_SEN]
     pairs = [
         (values[j] - values[i]) / (STEPS[j] - STEPS[i])
         for i in range(len(STEPS))
@@ -88,11 +91,11 @@ def test_theil_sen_is_the_median_of_pairwise_slopes_and_its_test_is_kendalls():
 def test_over_seeds_is_a_t_test():
     given = [1e-4, 3e-4, 2.5e-4]
     theirs = scipy.stats.ttest_1samp(given, 0.0)
-    ours = slopes.over_seeds(given)
+    ours = regression.over_seeds(given)
     interval = theirs.confidence_interval(0.95)
     assert (ours.value, ours.p_value) == pytest.approx((np.mean(given), theirs.pvalue))
     assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
-    assert slopes.over_seeds([1e-4]) is None
+    assert regression.over_seeds([1e-4]) is None
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.7])
@@ -101,7 +104,7 @@ def rejections(request) -> tuple[float, dict[str, float]]:
     rng = np.random.default_rng(5)
     counts: dict[str, int] = {}
     for _ in range(RUNS):
-        for slope in slopes.estimate(STEPS, autoregressive(rng, len(STEPS), request.param)):
+        for slope in estimate_slopes(STEPS, autoregressive(rng, len(STEPS), request.param)):
             counts[slope.method] = counts.get(slope.method, 0) + (slope.p_value < 0.05)
     return request.param, {method: count / RUNS for method, count in counts.items()}
 
@@ -110,14 +113,14 @@ def test_size_is_kept_with_ar1_errors_and_lost_without(rejections):
     rho, found = rejections
     # Four standard deviations of a binomial of 5 %.
     most = 0.05 + 4 * math.sqrt(0.05 * 0.95 / RUNS)
-    assert found[slopes.AUTOREGRESSIVE] <= most
+    assert found[regression.AUTOREGRESSIVE] <= most
     if rho:
         # Least squares understates the slope's variance by (1 + ρ)/(1 − ρ) = 5.7, so it rejects
         # where |z| > 1.96/2.38: 41 %; Newey–West helps, though not enough.
-        assert found[slopes.LEAST_SQUARES] >= 0.41 - 4 * math.sqrt(0.41 * 0.59 / RUNS)
-        assert most < found[slopes.NEWEY_WEST] < found[slopes.LEAST_SQUARES]
+        assert found[regression.LEAST_SQUARES] >= 0.41 - 4 * math.sqrt(0.41 * 0.59 / RUNS)
+        assert most < found[regression.NEWEY_WEST] < found[regression.LEAST_SQUARES]
     else:
-        assert found[slopes.LEAST_SQUARES] <= most
+        assert found[regression.LEAST_SQUARES] <= most
 
 
 def test_power_is_that_of_the_noncentral_t():
@@ -132,7 +135,7 @@ def test_power_is_that_of_the_noncentral_t():
     power = float(scipy.stats.nct.sf(bound, degrees, 3.0))
     hits = covered = 0
     for _ in range(RUNS):
-        slope = by_method(true * STEPS + autoregressive(rng, n, rho))[slopes.AUTOREGRESSIVE]
+        slope = by_method(true * STEPS + autoregressive(rng, n, rho))[regression.AUTOREGRESSIVE]
         hits += slope.p_value < 0.05
         covered += slope.low <= true <= slope.high
     # Four binomial deviations, and 0.03 for ρ being estimated.
@@ -142,10 +145,62 @@ def test_power_is_that_of_the_noncentral_t():
 
 def test_residuals_tell_independent_from_alike():
     rng = np.random.default_rng(7)
-    alike = slopes.residuals(STEPS, 1e-3 * STEPS + autoregressive(rng, len(STEPS), 0.8))
+    alike = regression.residuals(STEPS, 1e-3 * STEPS + autoregressive(rng, len(STEPS), 0.8))
     assert alike.ljung_box_p < 1e-4 and alike.rho > 0.6
     assert alike.values.sum() == pytest.approx(0.0, abs=1e-9)
-    independent = slopes.residuals(STEPS, rng.normal(size=len(STEPS)))
+    independent = regression.residuals(STEPS, rng.normal(size=len(STEPS)))
     assert independent.ljung_box_p > 0.01 and abs(independent.rho) < 0.4
-    heavy = slopes.residuals(STEPS, rng.standard_t(1.5, size=len(STEPS)))
+    heavy = regression.residuals(STEPS, rng.standard_t(1.5, size=len(STEPS)))
     assert heavy.shapiro_p < 1e-4 < independent.shapiro_p
+
+
+def bent(at: float, before: float, after: float) -> np.ndarray:
+    return before * np.minimum(WIDE, at) + after * np.maximum(WIDE - at, 0.0)
+
+
+def test_an_exact_bend_is_found_with_its_slopes():
+    wiggle = 1e-4 * np.sin(WIDE)
+    found = estimate_inflection(WIDE, bent(300.0, 3e-4, -2e-4) + wiggle)
+    assert (found.at, found.points) == (300.0, len(WIDE))
+    assert (found.before, found.after) == pytest.approx((3e-4, -2e-4), rel=0.01)
+    assert found.low <= 300.0 <= found.high and found.high - found.low <= 40.0
+    assert found.reverses and found.p_value == pytest.approx(0.001)
+
+
+def test_the_search_equals_brute_force():
+    rng = np.random.default_rng(0)
+    values = bent(400.0, 2e-4, -1e-4) + 0.02 * autoregressive(rng, len(WIDE), 0.4)
+    found = estimate_inflection(WIDE, values, draws=9)
+
+    def squares(kappa: float) -> float:
+        design = np.column_stack([np.ones_like(WIDE), WIDE, np.maximum(WIDE - kappa, 0)])
+        return float(np.linalg.lstsq(design, values, rcond=None)[1][0])
+
+    edge = 5  # A tenth of the 48 points at each end, rounded up.
+    assert found.at == min(WIDE[edge:-edge], key=squares)
+
+
+def test_the_interval_covers_and_the_test_keeps_its_size():
+    rng = np.random.default_rng(1)
+    covered = false_alarms = 0
+    for _ in range(BENT_RUNS):
+        noise = 0.01 * autoregressive(rng, len(WIDE), 0.5)
+        found = estimate_inflection(WIDE, bent(400.0, 4e-4, -2e-4) + noise, draws=DRAWS)
+        covered += found.low <= 400.0 <= found.high
+        false_alarms += estimate_inflection(WIDE, 1e-4 * WIDE + noise, draws=DRAWS).p_value < 0.05
+    # 0.95 less, 0.05 plus, four binomial deviations and 0.05 for the bootstrap's estimated errors.
+    slack = 0.05 + 4 * math.sqrt(0.05 * 0.95 / BENT_RUNS)
+    assert covered / BENT_RUNS >= 0.95 - slack
+    assert false_alarms / BENT_RUNS <= 0.05 + slack
+
+
+def test_the_same_seed_gives_the_same_interval():
+    values = bent(300.0, 3e-4, 1e-4) + 0.02 * np.sin(WIDE**2)
+    one, two = (estimate_inflection(WIDE, values, draws=49) for _ in range(2))
+    other = estimate_inflection(WIDE, values, draws=49, seed=1)
+    assert one == two
+    assert one.at == other.at and (one.low, one.high, one.p_value) != (
+        other.low,
+        other.high,
+        other.p_value,
+    )

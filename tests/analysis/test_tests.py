@@ -1,0 +1,155 @@
+"""Statistical tests against SciPy and statsmodels on raw samples, and verdicts on pairs by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats import weightstats
+from statsmodels.stats.multitest import multipletests
+
+from analysis import tests
+from analysis.tests import (
+    Number,
+    Pair,
+    Sample,
+    borrowed_spread,
+    compare_with_published,
+    holm,
+    welch,
+)
+from spactor.errors import UserError
+
+FIRST, SECOND = [1.0, 2.0, 4.0, 4.5], [2.5, 2.0, 6.0]
+OURS, THEIRS, FAR = [80.1, 80.4, 80.9], [80.0, 80.6, 80.2, 80.8, 80.3], [85.0, 85.3, 85.1, 85.4]
+
+
+def sample(values):
+    return Sample(float(np.mean(values)), float(np.std(values, ddof=1)), len(values))
+
+
+def number(values):
+    return Number(*(getattr(sample(values), name) for name in ("mean", "std", "runs")))
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+@pytest.mark.parametrize("shift", [0.0, 1.5])
+def test_welch_from_moments_equals_welch_on_the_values(alternative, shift):
+    moved = [value + shift for value in FIRST]
+    expected = stats.ttest_ind(moved, SECOND, equal_var=False, alternative=alternative).pvalue
+    found = welch(sample(FIRST), sample(SECOND), shift=shift, alternative=alternative)
+    assert found == pytest.approx(expected, rel=1e-12)
+    # A second implementation, on the values.
+    words = {"two-sided": "two-sided", "greater": "larger", "less": "smaller"}
+    other = weightstats.ttest_ind(
+        np.array(moved), np.array(SECOND), usevar="unequal", alternative=words[alternative]
+    )
+    assert found == pytest.approx(other[1], rel=1e-12)
+
+
+def test_without_a_spread_there_is_no_welch():
+    assert math.isnan(welch(Sample(1.0, math.nan, 1), sample(SECOND)))
+    assert math.isnan(welch(Sample(1.0, 0.1, 1), sample(SECOND)))
+
+
+def test_no_spread_at_all_is_certain():
+    one, other = Sample(1.0, 0.0, 3), Sample(2.0, 0.0, 3)
+    assert welch(one, other) == 0.0 and welch(one, one) == 1.0
+    assert welch(one, other, alternative="less") == 0.0
+    assert welch(one, other, alternative="greater") == 1.0
+    assert welch(one, other, shift=1.5, alternative="greater") == 0.0
+    assert borrowed_spread(Sample(1.0, math.nan, 1), other) == 0.0
+
+
+def test_a_borrowed_spread_is_the_pooled_test_of_equal_variances():
+    # One new value against n: the classical prediction interval. t = (7 - 3.5) / (s √(1 + 1/3)).
+    known, new = sample(SECOND), Sample(7.0, math.nan, 1)
+    t = (7.0 - known.mean) / (known.std * math.sqrt(4 / 3))
+    assert borrowed_spread(new, known) == pytest.approx(2 * stats.t.sf(t, 2))
+    assert borrowed_spread(known, new) == borrowed_spread(new, known)
+    assert math.isnan(borrowed_spread(known, known)) and math.isnan(borrowed_spread(new, new))
+
+
+def test_holm_by_hand_and_by_statsmodels():
+    # Sorted 0.01·3, 0.02·2, 0.2·1, each at least the one before.
+    assert holm([0.2, 0.01, 0.02]) == pytest.approx([0.2, 0.03, 0.04])
+    assert holm([0.04, 0.03]) == pytest.approx([0.06, 0.06])
+    assert holm([]) == [] and math.isnan(holm([math.nan])[0])
+    p_values = np.random.default_rng(0).uniform(0.0, 0.1, 50)
+    assert holm(p_values) == multipletests(p_values, method="holm")[1].tolist()
+    with pytest.raises(UserError, match="give numbers from 0 to 1"):
+        holm([1.5])
+
+
+def test_two_spreads_are_tested_by_welch():
+    pairs = [Pair(number(THEIRS), number(OURS), False), Pair(number(FAR), number(OURS), False)]
+    near, far = compare_with_published(pairs, comparable=True)
+    assert (near.test, near.verdict) == ("Welch", tests.WITHIN_NOISE)
+    assert (far.test, far.verdict) == ("Welch", tests.DIFFERS)
+    for found, values in ((near, THEIRS), (far, FAR)):
+        assert found.p == pytest.approx(stats.ttest_ind(OURS, values, equal_var=False).pvalue)
+    # Holm on two: the smaller is doubled, the greater stays.
+    assert far.p_holm == pytest.approx(2 * far.p) and near.p_holm == pytest.approx(near.p)
+    assert far.difference == pytest.approx(np.mean(OURS) - np.mean(FAR))
+
+
+@pytest.mark.parametrize(
+    ("published", "ours", "kind", "error"),
+    [
+        # Δ = 1, s = 0.5 over 4 runs, so 3 degrees of freedom.
+        (Number(79.0, 0.5, 4), Number(80.0, None, 1), "mean", 0.5 * math.sqrt(1 / 4 + 1)),
+        (Number(79.0, None, 1), Number(80.0, 0.5, 4), "mean", 0.5 * math.sqrt(1 / 4 + 1)),
+        (
+            *(Number(79.0, None, 5), Number(80.0, 0.5, 4), "median"),
+            0.5 * math.sqrt(math.pi / 2) * math.sqrt(1 / 5 + 1 / 4),
+        ),
+    ],
+)
+def test_one_spread_is_borrowed_and_that_of_a_median_is_greater(published, ours, kind, error):
+    (found,) = compare_with_published([Pair(published, ours, False, kind)], comparable=True)
+    assert (found.test, found.verdict) == ("borrowed spread", tests.WITHIN_NOISE)
+    assert found.p == pytest.approx(2 * stats.t.sf(1 / error, 3))
+
+
+def test_the_factor_is_the_most_a_normal_median_errs():
+    # Standard error of the median of n = 3 and 5 standard normal values over that of the mean,
+    # from tables of order statistics (Sarhan and Greenberg 1962): variances 0.44867 and 0.28683.
+    ratios = [math.sqrt(3 * 0.44867), math.sqrt(5 * 0.28683)]
+    assert 1.0 < ratios[0] < ratios[1] < tests.MEDIAN_FACTOR == pytest.approx(1.2533, abs=1e-4)
+
+
+def test_without_a_spread_nothing_is_tested():
+    pair = Pair(Number(79.0, None, 5), Number(80.0, None, 1), False, "median")
+    (found,) = compare_with_published([pair], comparable=True)
+    assert found == tests.Comparison(1.0, "", None, None, tests.UNTESTED)
+    assert compare_with_published([], comparable=True) == ()
+
+
+def test_the_order_of_the_verdicts():
+    far = number(FAR)
+    pairs = [
+        Pair(far, None, False),
+        Pair(far, number(FAR), True),
+        Pair(Number(2.0), Number(2.1), False, "exact"),
+        Pair(Number(2.0), Number(2.0), True, "exact"),
+        Pair(Number(None), Number(None), False, "exact"),
+    ]
+    verdicts = [found.verdict for found in compare_with_published(pairs, comparable=True)]
+    assert verdicts == [tests.NOT_RUN, *2 * [tests.EQUAL, tests.DIFFERS]]
+    scaled = compare_with_published(pairs, comparable=False)
+    assert [found.verdict for found in scaled] == [tests.NOT_RUN, *4 * [tests.SCALED]]
+    assert all(found.p is None for found in scaled)
+
+
+def test_equal_cells_stay_in_the_family():
+    # p of about 0.03 alone; with two more that can be tested Holm multiplies it by three.
+    base, other = Number(80.0, 0.5, 4), Number(81.05, 0.5, 4)
+    close = Pair(base, other, False)
+    (alone,) = compare_with_published([close], comparable=True)
+    assert 0.02 < alone.p < 0.04 and alone.verdict == tests.DIFFERS
+    family = [close, Pair(base, base, True), Pair(base, base, True)]
+    three = compare_with_published(family, comparable=True)
+    assert three[0].p_holm == pytest.approx(3 * alone.p)
+    assert three[0].verdict == tests.WITHIN_NOISE
