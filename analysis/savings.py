@@ -28,8 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import compiled, scores
+from analysis import scores
 from analysis.claims.evidence import FULL, SUITE_NAMES, Evidence, Missing, describe, steps
+from analysis.compiled import local_step
 from analysis.flops import step_flops
 from analysis.schema import published
 from analysis.schema.facts import CHECKPOINTS, SIZES, SUITES, TAUS
@@ -217,7 +218,7 @@ def overheads_of(evidence: Evidence, size: str) -> dict[str, float] | None:
     else:
         with contextlib.suppress(Missing):
             found["analytic"] = 1.0 + evidence.step_overhead(size)
-    by_xla = compiled.ratio(compiled.load(), size, "ours")
+    by_xla = local_step.ratio(local_step.load(), size, "ours")
     if by_xla is not None:
         found["compiled"] = by_xla
     with contextlib.suppress(Missing):

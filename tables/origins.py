@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 import tables
-from analysis import compiled, scores
+from analysis import scores
+from analysis.compiled import local_step as compiled
 from analysis.schema.facts import BASELINE_TAU, SIZES, step_label
 from analysis.schema.published.lines import line_of
 from analysis.schema.quantities import DIVIDED_TASKS, SUITE_AVERAGE
@@ -221,7 +222,7 @@ def _compiled(place: Place) -> Iterable[str]:
             versions = ", ".join(f"{name} {version}" for name, version in one.versions.items())
             yield f"  {program.stage}: {one.cost.flops:.6e} FLOPs of one chip of {one.cost.chips}"
             yield f"    {one.date}, commit {one.commit}, {versions}"
-    yield f"  {compiled.ARTIFACT.name}, by `{compiled.COMMAND}`"
+    yield f"  {compiled.ARTIFACT.path.name}, by `{compiled.ARTIFACT.command}`"
 
 
 def _score(place: Place, records: pd.DataFrame, provenance: Provenance) -> Iterable[str]:

@@ -8,7 +8,7 @@ the baseline's; FLOPs are the analytic ones of ``analysis.flops``, of a whole ba
 a column of ours.
 
 Beside them stand the FLOPs of the paper's own models, compiled for 64 TPU v4 chips
-(``analysis.compiled``): as T5X would run them, and as this repository does.
+(``analysis.compiled.local_step``): as T5X would run them, and as this repository does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import dataclasses
 
 import pandas as pd
 
-from analysis import compiled
+from analysis.compiled import local_step as compiled
 from analysis.required import RequiredRun
 from analysis.schema import published
 from analysis.schema.facts import BASELINE_TAU, SIZES, size_label
@@ -138,8 +138,8 @@ def _compiled_footnotes() -> tuple[str, ...]:
     ratio = f", {hybrid.value / plain.value:.3f} to 1" if hybrid.value and plain.value else ""
     return (
         "Compiled: the paper's models, one chip's share of 64 TPU v4 chips, by "
-        f"`{compiled.COMMAND}`; paper-faithful with one-hot lookups and every position through "
-        "the generator's projection.",
+        f"`{compiled.ARTIFACT.command}`; paper-faithful with one-hot lookups and every position "
+        "through the generator's projection.",
         f"The paper prints {plain.text()} and {hybrid.text()} GFLOPs for Base{ratio}.",
     )
 

@@ -1,4 +1,4 @@
-"""The compiled FLOPs: the kept numbers, and a shrunk model compiled again for a TPU slice."""
+"""Measurements of compiled programs: the stored files, and a shrunk step compiled again."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from pathlib import Path
 import pytest
 from compiled_products import assert_products_are_the_analytic_ones, biases_by_distance
 
-from analysis import compiled, flops, hlo, tpu
-from analysis.compiled import PROGRAMS, VARIANTS, Program
+from analysis import flops
+from analysis.compiled import hlo, local_step, measurements, slices, t5x_step
+from analysis.compiled.local_step import VARIANTS, Program
 from analysis.schema import published
 from spactor.config import PAPER, STAGES, ModelConfig, PretrainConfig
 from spactor.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-KEPT = compiled.load()
-RERUN = f"run `{compiled.COMMAND}` and commit {compiled.ARTIFACT.name}"
+PROGRAMS = local_step.ARTIFACT.programs
+STORED = local_step.load()
+MODULES = (local_step, t5x_step)
+each_artifact = pytest.mark.parametrize("module", MODULES, ids=["local", "t5x"])
 
 SHRUNK = PretrainConfig(
     model=ModelConfig(
@@ -41,29 +44,94 @@ SHRUNK = PretrainConfig(
 )
 
 
-def program_id(program):
-    return str(program).replace(", ", "-")
+def rerun(artifact):
+    return f"run `{artifact.command}` and commit {artifact.path.name}"
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=program_id)
-def test_the_kept_numbers_are_of_the_present_step(program):
-    assert program in KEPT, RERUN
-    reason = compiled.outdated(KEPT).get(program)
-    assert reason is None, f"{reason}: {RERUN}"
+@pytest.mark.parametrize(
+    ("module", "program"),
+    [(module, program) for module in MODULES for program in module.ARTIFACT.programs],
+    ids=str,
+)
+def test_the_stored_numbers_are_of_the_present_step(module, program):
+    artifact = module.ARTIFACT
+    stored = artifact.load()
+    assert program in stored, rerun(artifact)
+    reason = dataclasses.replace(artifact, programs=(program,)).outdated(stored).get(program)
+    assert reason is None, f"{reason}: {rerun(artifact)}"
 
 
-def test_the_kept_numbers_are_of_the_pinned_versions():
+@each_artifact
+def test_the_stored_numbers_are_of_the_pinned_versions(module):
     text = (ROOT / "constraints.txt").read_text("utf-8")
     pins = dict(re.findall(r"^([\w-]+)==(\S+)", text, re.MULTILINE))
-    for program, one in KEPT.items():
-        expected = {name: pins[name] for name in compiled.PACKAGES}
-        assert one.versions == expected, f"{program}: {RERUN}"
+    expected = {name: pins[name] for name in module.ARTIFACT.packages}
+    for program, one in module.ARTIFACT.load().items():
+        assert one.versions == expected, f"{program}: {rerun(module.ARTIFACT)}"
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=program_id)
-def test_kept_products_are_the_analytic_count_term_by_term(program):
+@each_artifact
+def test_the_documentation_has_the_stored_numbers(module):
+    page = {local_step: "flops.md", t5x_step: "t5x.md"}[module]
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    expected = module.summary(module.ARTIFACT.load())
+    assert expected in text, f"put the table that `{module.ARTIFACT.command}` prints there"
+
+
+@each_artifact
+def test_a_program_is_identified_by_all_that_its_cost_depends_on(module):
+    programs = module.ARTIFACT.programs
+    assert len({program.fingerprint() for program in programs}) == len(programs)
+
+
+@each_artifact
+def test_a_file_survives_writing_and_nonsense_is_refused(module, tmp_path):
+    artifact = dataclasses.replace(module.ARTIFACT, path=tmp_path / "stored.json")
+    stored = module.ARTIFACT.load()
+    assert artifact.load() == {}
+    artifact.write(stored)
+    assert artifact.load() == stored
+    assert artifact.path.read_text("utf-8") == module.ARTIFACT.path.read_text("utf-8")
+    data = json.loads(artifact.path.read_text("utf-8"))
+    data["programs"][0]["program"]["size"] = {}
+    for text in (
+        *("{", json.dumps({"format": 0, "programs": []}), '{"format": 1, "programs": [{}]}'),
+        json.dumps(data),
+    ):
+        artifact.path.write_text(text, "utf-8")
+        with pytest.raises(UserError) as caught:
+            artifact.load()
+        assert str(artifact.path) in str(caught.value) and artifact.command in str(caught.value)
+
+
+def test_only_what_is_out_of_date_is_measured_and_stored_at_once(tmp_path, monkeypatch):
+    artifact = dataclasses.replace(local_step.ARTIFACT, path=tmp_path / "stored.json")
+    stale, missing, broken = PROGRAMS[0], PROGRAMS[3], PROGRAMS[5]
+    before = dict(STORED)
+    before[stale] = dataclasses.replace(STORED[stale], fingerprint="of another step")
+    del before[missing], before[broken]
+    artifact.write(before)
+    measured = []
+
+    def measure(self, program):
+        measured.append(program)
+        if program == broken:
+            raise UserError("no")
+        return STORED[program]
+
+    monkeypatch.setattr(measurements.Artifact, "measure", measure)
+    lines = []
+    with pytest.raises(UserError, match="no"):
+        artifact.update(report=lines.append)
+    assert measured == [stale, missing, broken]
+    assert artifact.out_of_date in lines[0] and "not measured yet" in lines[2]
+    assert artifact.load() == {p: one for p, one in STORED.items() if p != broken}
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+def test_stored_products_are_the_analytic_count_term_by_term(program):
     """Exactly: nothing is computed twice, no gather has become a product, nothing is missing."""
-    cost = KEPT[program].cost
+    cost = STORED[program].cost
     biases = biases_by_distance(program.config, program.stage)
     assert_products_are_the_analytic_ones(cost, program.config, program.stage, biases)
     assert cost.chips == 64
@@ -73,37 +141,32 @@ def test_the_paper_faithful_step_costs_what_the_paper_prints():
     """1.6e4 and 2.2e4 GFLOPs, to the printed digits."""
     printed = published.load(3).set_index("metric")["value"]
     for stage in STAGES:
-        one = KEPT[Program(size="base", stage=stage, variant="paper_faithful")]
+        one = STORED[Program(size="base", stage=stage, variant="paper_faithful")]
         assert float(f"{one.cost.flops:.1e}") == printed[f"cost/step_flops/{stage}"]
 
 
 @pytest.mark.parametrize(("size", "target"), [("base", 1.19), ("large", 1.16)])
 def test_the_first_stage_costs_half_the_papers_extra(size, target):
     """The paper's are 1.375 (Table 3) and 1.25 (by Table 4)."""
-    ours, faithful = (compiled.ratio(KEPT, size, variant) for variant in reversed(VARIANTS))
+    ours, faithful = (local_step.ratio(STORED, size, variant) for variant in reversed(VARIANTS))
     assert ours <= target < faithful
 
 
 def test_a_chip_holds_the_step():
     """32 GiB of memory on a v4 chip."""
-    for program, one in KEPT.items():
+    for program, one in STORED.items():
         assert one.cost.memory_bytes["peak"] < 32 * 2**30, program
-
-
-def test_the_documentation_has_the_kept_numbers():
-    text = (ROOT / "docs" / "flops.md").read_text("utf-8")
-    assert compiled.summary(KEPT) in text, "put the table that `repro compile-flops` prints there"
 
 
 def test_a_ratio_needs_both_stages():
     hybrid = Program(size="base", stage="hybrid", variant="ours")
-    assert compiled.ratio({hybrid: KEPT[hybrid]}, "base", "ours") is None
+    assert local_step.ratio({hybrid: STORED[hybrid]}, "base", "ours") is None
 
 
 @pytest.mark.parametrize("value", [None, -1.0, math.nan, 0.0])
 def test_unknown_flops_are_an_error(value):
-    with pytest.raises(UserError, match="XLA does not know the FLOPs of the step"):
-        compiled.flops_of(value, "the step")
+    with pytest.raises(UserError, match="FLOPs for the step"):
+        measurements.known_flops(value, "the step")
 
 
 def test_a_loop_is_an_error():
@@ -132,58 +195,10 @@ lhs_dilate=4x2}}, dim_labels=01fb_0i1o->01bf, metadata={{op_name="{path}/dot_gen
     assert (counted.elementwise, counted.random_bits) == (1024 + 1024 - 64, 6)
 
 
-def test_kept_numbers_survive_writing_and_nonsense_is_refused(tmp_path):
-    path = tmp_path / "kept.json"
-    assert compiled.load(path) == {}
-    compiled.write(KEPT, path)
-    assert compiled.load(path) == KEPT
-    assert path.read_text("utf-8") == compiled.ARTIFACT.read_text("utf-8")
-    for text in ("{", json.dumps({"format": 0, "programs": []}), '{"format": 1, "programs": [{}]}'):
-        path.write_text(text, "utf-8")
-        with pytest.raises(UserError, match=r"kept\.json: can't be read .* compile-flops"):
-            compiled.load(path)
-    data = json.loads(compiled.ARTIFACT.read_text("utf-8"))
-    data["programs"][0]["program"]["size"] = {}
-    path.write_text(json.dumps(data), "utf-8")
-    with pytest.raises(UserError, match="unhashable"):
-        compiled.load(path)
-
-
-def test_only_what_is_out_of_date_is_measured_and_kept_at_once(tmp_path, monkeypatch):
-    path = tmp_path / "kept.json"
-    stale, missing, broken = PROGRAMS[0], PROGRAMS[3], PROGRAMS[5]
-    before = dict(KEPT)
-    before[stale] = dataclasses.replace(KEPT[stale], fingerprint="of another step")
-    del before[missing], before[broken]
-    compiled.write(before, path)
-    measured = []
-
-    def measure(program):
-        measured.append(program)
-        if program == broken:
-            raise UserError("no")
-        return KEPT[program]
-
-    monkeypatch.setattr(compiled, "measure", measure)
-    said = []
-    with pytest.raises(UserError, match="no"):
-        compiled.update(path=path, report=said.append)
-    assert measured == [stale, missing, broken]
-    assert "the step's matrix products changed" in said[0] and "not measured yet" in said[2]
-    assert compiled.load(path) == {p: one for p, one in KEPT.items() if p != broken}
-
-
-def test_an_identity_is_of_the_products_alone():
-    first = Program(size="base", stage="hybrid", variant="ours")
-    assert len({compiled.fingerprint(program) for program in PROGRAMS}) == len(PROGRAMS)
-    again = compiled.fingerprint.__wrapped__(first)
-    assert again == compiled.fingerprint(first)
-
-
 def test_the_compiling_process_inherits_nothing_that_steers_xla(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_something")
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
-    environment = tpu.environment("v4:2x2x1")
+    environment = slices.environment("v4:2x2x1")
     assert environment["TPU_ACCELERATOR_TYPE"] == "v4-8"  # 4 chips of 2 cores
     assert "XLA_FLAGS" not in environment and "JAX_ENABLE_X64" not in environment
 
@@ -204,9 +219,9 @@ def needs_libtpu(test):
 )
 def test_a_shrunk_step_compiles_to_the_analytic_count(stage, variant):
     """The products exactly; the rest, at such sizes, is a tenth and not a hundredth."""
-    model = dataclasses.replace(SHRUNK.model, **compiled._OPTIONS[variant])
+    model = dataclasses.replace(SHRUNK.model, **local_step._OPTIONS[variant])
     config = dataclasses.replace(SHRUNK, model=model)
-    cost = compiled.compile_step(config, stage, "v4:2x2x1")
+    cost = local_step.compile_step(config, stage, "v4:2x2x1")
     assert cost.chips == 4
     biases = biases_by_distance(config, stage)
     assert_products_are_the_analytic_ones(cost, config, stage, biases)
@@ -220,11 +235,13 @@ def test_a_shrunk_step_compiles_to_the_analytic_count(stage, variant):
 def test_what_does_not_compile_is_one_line():
     odd = dataclasses.replace(SHRUNK, batch_size=30)
     with pytest.raises(UserError, match=r"the step did not compile: .*divisible") as caught:
-        compiled.compile_step(odd, "span_corruption", "v4:2x2x1")
+        local_step.compile_step(odd, "span_corruption", "v4:2x2x1")
     assert "\n" not in str(caught.value)
 
 
 def test_without_libtpu_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr(tpu.identity, "versions", lambda names: dict.fromkeys(names, "missing"))
-    with pytest.raises(UserError, match="the extra 'tpu-compile' brings"):
-        compiled.compile_step(PAPER["base"], "hybrid", compiled.TOPOLOGY)
+    monkeypatch.setattr(
+        slices.provenance, "versions", lambda names: dict.fromkeys(names, "missing")
+    )
+    with pytest.raises(UserError, match="the extra 'tpu-compile'"):
+        local_step.compile_step(PAPER["base"], "hybrid", "v4:4x4x4")

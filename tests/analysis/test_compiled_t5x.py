@@ -1,11 +1,9 @@
-"""T5X's step on TPU slices: kept numbers against hand counts, a tiny step compiled again."""
+"""T5X's step on TPU slices: stored numbers against hand counts, a tiny step compiled again."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import json
-import re
 from pathlib import Path
 
 import pytest
@@ -15,22 +13,19 @@ from compiled_products import (
     stock_biases,
 )
 
-from analysis import compiled, compiled_t5x, hlo, tpu
-from analysis.compiled_t5x import PROGRAMS, Program
+from analysis.compiled import hlo, local_step, slices, t5x_step
+from analysis.compiled.t5x_step import Program
 from spactor.errors import UserError
 from spactor.t5x import gin_files
 
 ROOT = Path(__file__).parents[2]
-KEPT = compiled_t5x.load()
-RERUN = f"run `{compiled_t5x.COMMAND}` and commit {compiled_t5x.ARTIFACT.name}"
-
-
-def program_id(program):
-    return str(program).replace(", ", "-")
+PROGRAMS = t5x_step.ARTIFACT.programs
+STORED = t5x_step.ARTIFACT.load()
+RERUN = f"run `{t5x_step.ARTIFACT.command}` and commit {t5x_step.ARTIFACT.path.name}"
 
 
 # One test says what is missing, the others look at what is there.
-each_kept = pytest.mark.parametrize("program", KEPT, ids=program_id)
+each_stored = pytest.mark.parametrize("program", STORED, ids=str)
 
 
 def shapes(config, stage):
@@ -60,35 +55,24 @@ def size(shape):
     return shape[0] * (shape[1] if len(shape) > 1 else 1)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=program_id)
-def test_the_kept_numbers_are_of_the_present_step(program):
-    assert program in KEPT, RERUN
-    reason = compiled_t5x.outdated(KEPT).get(program)
-    assert reason is None, f"{reason}: {RERUN}"
+def test_all_measurements_are_of_one_pinned_t5x():
+    for one in STORED.values():
+        assert one.sources == t5x_step.sources() and len(one.sources) == 3
+    assert len({one.cost.t5x_digest for one in STORED.values()}) == 1
 
 
-@each_kept
-def test_the_kept_numbers_are_of_the_pinned_versions(program):
-    text = (ROOT / "constraints.txt").read_text("utf-8")
-    pins = dict(re.findall(r"^([\w-]+)==(\S+)", text, re.MULTILINE))
-    one = KEPT[program]
-    assert one.versions == {name: pins[name] for name in compiled_t5x.PACKAGES}, RERUN
-    assert one.sources == compiled_t5x.sources() and len(one.sources) == 3
-    assert len({other.cost.t5x_digest for other in KEPT.values()}) == 1
-
-
-@each_kept
+@each_stored
 def test_a_chip_holds_the_step(program):
-    cost = KEPT[program].cost
+    cost = STORED[program].cost
     memory = cost.memory_bytes
     limit = {"v4": 32 * 2**30, "v5e": 16 * 2**30}[program.topology.partition(":")[0]]
     assert memory["peak"] + memory["generated_code"] < limit
-    assert cost.microbatches == (compiled_t5x.macro(program, "NUM_MICROBATCHES") or 1)
+    assert cost.microbatches == (t5x_step.macro(program, "NUM_MICROBATCHES") or 1)
 
 
-@each_kept
+@each_stored
 def test_a_chip_holds_the_state_and_its_share_of_the_batch(program):
-    cost, config = KEPT[program].cost, program.config
+    cost, config = STORED[program].cost, program.config
     counted = shapes(config, program.stage)
     assert cost.chips == 64 and cost.mesh == {"data": 64, "model": 1}
     assert cost.parameter_bytes == 4 * sum(map(size, counted))
@@ -106,9 +90,9 @@ def test_a_chip_holds_the_state_and_its_share_of_the_batch(program):
     assert cost.memory_bytes["alias"] >= cost.state_bytes
 
 
-@each_kept
-def test_kept_products_are_the_analytic_count_term_by_term(program):
-    one = KEPT[program]
+@each_stored
+def test_stored_products_are_the_analytic_count_term_by_term(program):
+    one = STORED[program]
     config, stage = program.config, program.stage
     biases = biases_by_distance(config, stage) if stage == "hybrid" else stock_biases(config)
     if one.cost.microbatches > 1:
@@ -124,10 +108,10 @@ def test_kept_products_are_the_analytic_count_term_by_term(program):
     assert 1.01 < one.cost.flops / one.analytic_flops < 1.02
 
 
-@each_kept
+@each_stored
 def test_the_step_sums_gradients_and_gathers_nothing_but_microbatches(program):
     """A badly split top-k or scatter would gather activations, logits or the vocabulary."""
-    cost, model = KEPT[program].cost, program.config.model
+    cost, model = STORED[program].cost, program.config.model
     sums = cost.collectives["all-reduce"]
     assert sums.largest_bytes == 4 * model.vocab_size * model.emb_dim  # The embedding's gradient.
     assert set(sums.bytes_by_type) - {"s32", "u32"} == {"bf16", "f32"}
@@ -157,49 +141,32 @@ def test_the_step_sums_gradients_and_gathers_nothing_but_microbatches(program):
         assert integers <= cost.microbatches * tokens
 
 
-@each_kept
+@each_stored
 def test_random_numbers_are_jax_defaults(program):
-    flags = KEPT[program].cost.flags
+    flags = STORED[program].cost.flags
     assert flags["jax_default_prng_impl"] == "threefry2x32"
     assert flags["jax_threefry_partitionable"] is True
     assert flags["jax_enable_x64"] is False
 
 
-def test_the_documentation_has_the_kept_numbers():
-    text = (ROOT / "docs" / "t5x.md").read_text("utf-8")
-    assert compiled_t5x.summary(KEPT) in text, "put the table that `repro compile-t5x` prints there"
-
-
 def test_slices_and_files_of_a_program():
     program = Program(size="large", stage="hybrid", topology="v5e:8x8")
     assert program.files == ("large", "pretrain", "hybrid", "large_v5e")
-    assert compiled_t5x.macro(program, "NUM_MICROBATCHES") == 8
-    assert tpu.environment("v5e:8x8")["TPU_ACCELERATOR_TYPE"] == "v5litepod-64"
-    assert tpu.environment("v4:4x4x4")["TPU_ACCELERATOR_TYPE"] == "v4-128"  # 64 of 2 cores
+    assert t5x_step.macro(program, "NUM_MICROBATCHES") == 8
+    assert slices.environment("v5e:8x8")["TPU_ACCELERATOR_TYPE"] == "v5litepod-64"
+    assert slices.environment("v4:4x4x4")["TPU_ACCELERATOR_TYPE"] == "v4-128"  # 64 of 2 cores
     with pytest.raises(UserError, match="unknown slice 'v9:2x2': give one of v4, v5e"):
-        tpu.chip_of("v9:2x2")
+        slices.chip_of("v9:2x2")
 
 
 def test_an_identity_is_of_step_slice_microbatches_and_sources(monkeypatch):
     program = PROGRAMS[0]
-    assert len({compiled_t5x.fingerprint(one) for one in PROGRAMS}) == len(PROGRAMS)
-    before = compiled_t5x.fingerprint(program)
-    assert compiled_t5x.fingerprint(program) == before
-    monkeypatch.setattr(compiled_t5x, "sources", lambda: {"t5x": "another commit"})
-    assert compiled_t5x.fingerprint(program) != before
-    kept = next(iter(KEPT))
-    assert compiled_t5x.outdated(KEPT)[kept] == "the step, its gin or the pinned T5X changed"
-
-
-def test_kept_numbers_survive_writing(tmp_path):
-    path = tmp_path / "kept.json"
-    assert compiled_t5x.load(path) == {}
-    compiled_t5x.write(KEPT, path)
-    assert compiled_t5x.load(path) == KEPT
-    assert path.read_text("utf-8") == compiled_t5x.ARTIFACT.read_text("utf-8")
-    path.write_text(json.dumps({"format": 0, "programs": []}), "utf-8")
-    with pytest.raises(UserError, match=r"kept\.json: can't be read .* compile-t5x"):
-        compiled_t5x.load(path)
+    before = program.fingerprint()
+    assert program.fingerprint() == before
+    monkeypatch.setattr(t5x_step, "sources", lambda: {"t5x": "another commit"})
+    assert program.fingerprint() != before
+    stored = next(iter(STORED))
+    assert t5x_step.ARTIFACT.outdated(STORED)[stored] == t5x_step.ARTIFACT.out_of_date
 
 
 LOOPED = """
@@ -233,19 +200,21 @@ def test_what_a_loop_calls_is_counted_as_often_as_it_runs():
     assert found["all-gather"].count == 1
     with pytest.raises(UserError, match="has a loop"):
         hlo.collectives(LOOPED)
-    with pytest.raises(UserError, match="has 0 loops, where microbatches make one"):
+    with pytest.raises(UserError, match="0 loops"):
         hlo.operations("", 4)
 
 
 def test_without_t5x_or_libtpu_what_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr(compiled_t5x.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(t5x_step.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="T5X is not installed"):
-        compiled_t5x.measure(PROGRAMS[0])
+        PROGRAMS[0].compile()
     monkeypatch.undo()
-    monkeypatch.setattr(compiled_t5x.importlib.util, "find_spec", lambda name: "there")
-    monkeypatch.setattr(tpu.identity, "versions", lambda names: dict.fromkeys(names, "missing"))
-    with pytest.raises(UserError, match="the extra 'tpu-compile' brings"):
-        compiled_t5x.measure(PROGRAMS[0])
+    monkeypatch.setattr(t5x_step.importlib.util, "find_spec", lambda name: "there")
+    monkeypatch.setattr(
+        slices.provenance, "versions", lambda names: dict.fromkeys(names, "missing")
+    )
+    with pytest.raises(UserError, match="the extra 'tpu-compile'"):
+        PROGRAMS[0].compile()
 
 
 missing = [name for name in ("t5x", "libtpu") if importlib.util.find_spec(name) is None]
@@ -262,9 +231,9 @@ missing = [name for name in ("t5x", "libtpu") if importlib.util.find_spec(name) 
     [("hybrid", "v5e:2x2", 2), ("span_corruption", "v4:2x2x1", None)],
 )
 def test_a_tiny_step_of_t5x_compiles_to_the_analytic_count(stage, topology, microbatches):
-    tiny = compiled_t5x.as_computed(gin_files.TINY, stage)
+    tiny = t5x_step.as_computed(gin_files.TINY, stage)
     config = dataclasses.replace(tiny, batch_size=64)
-    cost = compiled_t5x.compile_step(
+    cost = t5x_step.compile_step(
         ("tiny", "pretrain", stage),
         topology,
         config,
@@ -280,14 +249,14 @@ def test_a_tiny_step_of_t5x_compiles_to_the_analytic_count(stage, topology, micr
     assert set(cost.collectives) == (
         {"all-reduce", "all-gather"} if microbatches else {"all-reduce"}
     )
-    assert {cost.t5x_digest} == {one.cost.t5x_digest for one in KEPT.values()}, RERUN
+    assert {cost.t5x_digest} == {one.cost.t5x_digest for one in STORED.values()}, RERUN
 
 
 def test_the_local_artifact_has_the_same_sizes():
     """Ours and T5X's step hold the same parameters, so their arguments differ by slots alone."""
-    for program, one in KEPT.items():
-        local = compiled.load()[
-            compiled.Program(size=program.size, stage=program.stage, variant="ours")
+    for program, one in STORED.items():
+        local = local_step.load()[
+            local_step.Program(size=program.size, stage=program.stage, variant="ours")
         ]
         ours, theirs = (found.cost.memory_bytes["argument"] for found in (local, one))
         assert ours == pytest.approx(theirs, rel=0.005)

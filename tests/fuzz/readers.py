@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gzip
 import hashlib
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import untrained
 
-from analysis import compiled
+from analysis.compiled import local_step
 from analysis.schema import published, quantities, records
 from figures import figure1
 from repro import (
@@ -163,12 +164,12 @@ def _read_records(folder: Path) -> None:
 
 
 def _compiled() -> list[bytes]:
-    data = json.loads((ROOT / "analysis" / "compiled_flops.json").read_bytes())
+    data = json.loads(local_step.ARTIFACT.path.read_bytes())
     return [_json(data | {"programs": data["programs"][:1]})]
 
 
 def _read_compiled(folder: Path) -> None:
-    compiled.load(folder / "x.json")
+    dataclasses.replace(local_step.ARTIFACT, path=folder / "x.json").load()
 
 
 # A folder of runs.

@@ -10,7 +10,7 @@ import pytest
 import synthetic_records
 
 import tables
-from analysis import compiled
+from analysis.compiled import local_step as compiled
 from analysis.schema import published, records
 from analysis.schema.published.lines import line_of
 from spactor.errors import UserError
@@ -211,7 +211,7 @@ def test_compiled_flops_say_what_they_were_compiled_with(study):
     kept = compiled.load()[compiled.Program(size="base", stage="span_corruption", variant="ours")]
     assert f"span_corruption: {kept.cost.flops:.6e} FLOPs of one chip of 64" in text
     assert f"commit {kept.commit}, jax {kept.versions['jax']}" in text
-    assert "paper_faithful" not in text and "compiled_flops.json" in text
+    assert "paper_faithful" not in text and "local_step.json" in text
 
 
 def test_measured_flops_and_speed(study):

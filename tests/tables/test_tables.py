@@ -10,7 +10,7 @@ import synthetic_records as synthetic
 from readers import expected
 
 import tables
-from analysis import compiled
+from analysis.compiled import local_step as compiled
 from analysis.schema import published, quantities, records
 from tables import cells
 

@@ -1,9 +1,9 @@
-"""What a compiled program computes and sends, read from XLA's text of it after optimisation.
+"""Operations and collectives of a compiled program, read from its optimised HLO text.
 
-XLA's cost analysis gives one sum. This splits it: matrix products by the part of the network they
-come from, and everything else by kind. Products are exact; the others are counted as XLA counts
-them, an operation per element written, which comes within 5 % of the rest of XLA's sum. What the
-devices send one another is counted by kind of collective.
+XLA's cost analysis gives one sum of FLOPs. Here matrix products are split by the part of the
+network they come from, and everything else by kind. Products are exact; other operations are
+counted as XLA counts them, one per element written, which comes within 5 % of the rest of its sum.
+Collectives are counted by kind and by the bytes of their results.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _OTHER = {
     *("compare", "select", "clamp", "not", "is-finite", "floor", "remainder"),
 }
 
-# The path of an operation is that of the modules it was traced in, outermost first.
+# An operation's path names the modules it was traced in, outermost first.
 _PARTS = (
     ("relpos_bias", "position_biases"),
     ("Network.embed", "embedding"),
     ("Network.generate", "generator"),
     ("Network.detect", "rtd_head"),
-    # The stock network looks tokens up inside its stacks.
+    # T5X's own network looks tokens up inside its stacks.
     ("/token_embedder/", "embedding"),
     ("Network.encode", "encoder"),
     ("Network.decode", "decoder"),
@@ -67,11 +67,11 @@ class Operations:
     """FLOPs of a program on one device.
 
     Attributes:
-      products: of matrix products, by term as ``analysis.flops`` names it; lookups of all parts
-        are together in ``embedding``, biases by distance in ``position_biases``.
+      products: of matrix products, by the terms of ``analysis.flops``; the lookups of all parts are
+        one term ``embedding``, the biases by distance one term ``position_biases``.
       conversions: between float32 and bfloat16, one per element.
-      random_bits: shifts and logical operations, nearly all of them dropout's generator.
-      elementwise: everything else, the reductions' additions included.
+      random_bits: shifts and logical operations, nearly all of them of dropout's random numbers.
+      elementwise: everything else, including the additions of reductions.
     """
 
     products: dict[str, float]
@@ -81,7 +81,7 @@ class Operations:
 
     @property
     def total(self) -> float:
-        """All of them."""
+        """Sum of all kinds."""
         others = self.conversions + self.random_bits + self.elementwise
         return sum(self.products.values()) + others
 
@@ -91,7 +91,7 @@ def _elements(shape: str) -> int:
 
 
 def _instructions(text: str, runs: int) -> Iterator[tuple[re.Match[str], str, int]]:
-    """Instructions, their lines, and how often they run."""
+    """Instructions, their lines, and how often each runs."""
     for line, times in _lines(text, runs):
         match = _INSTRUCTION.match(line)
         if match:
@@ -99,23 +99,23 @@ def _instructions(text: str, runs: int) -> Iterator[tuple[re.Match[str], str, in
 
 
 def _lines(text: str, runs: int) -> Iterator[tuple[str, int]]:
-    """Lines of a program, and how often they run where its loop runs ``runs`` times.
+    """Lines of a program, and how often each runs if the program's loop runs ``runs`` times.
 
     Raises:
-      UserError: loops other than one whose runs are known.
+      UserError: the program has no loop but ``runs`` is given, or a loop but it is not, or several.
     """
     bodies = [match[1] for match in _LOOP_BODY.finditer(text)]
     if bodies and not runs:
         raise UserError(
-            "the compiled program has a loop, whose body XLA counts once: unroll it before "
-            "its FLOPs are read"
+            "the compiled program has a loop, whose body XLA counts once: unroll it, or give the "
+            "number of its runs"
         )
     if runs and len(bodies) != 1:
         raise UserError(
-            f"the compiled program has {len(bodies)} loops, where microbatches make one: "
-            "its FLOPs can't be read"
+            f"the compiled program has {len(bodies)} loops, but microbatches make exactly one: "
+            "its FLOPs can't be counted"
         )
-    inside = _reached(text, bodies)
+    inside = _reachable(text, bodies)
     computation = ""
     for line in text.splitlines():
         header = _COMPUTATION.match(line)
@@ -124,8 +124,8 @@ def _lines(text: str, runs: int) -> Iterator[tuple[str, int]]:
         yield line, runs if computation in inside else 1
 
 
-def _reached(text: str, first: list[str]) -> set[str]:
-    """Names of computations that these call, themselves among them."""
+def _reachable(text: str, first: list[str]) -> set[str]:
+    """Names of the given computations and of all that they call."""
     if not first:
         return set()
     calls: dict[str, set[str]] = {}
@@ -148,7 +148,10 @@ def _reached(text: str, first: list[str]) -> set[str]:
 
 
 def term_of(path: str) -> str:
-    """The analytic term that a matrix product belongs to, by where it was traced.
+    """The analytic term that a matrix product belongs to.
+
+    Args:
+      path: of the operation, as in its ``op_name``.
 
     >>> term_of("jit(train_step)/jvp(Network.encode)/encoder/layers_3/mlp/wi/dot_general")
     'encoder/mlp'
@@ -171,18 +174,18 @@ def term_of(path: str) -> str:
 
 
 def operations(text: str, runs: int = 0) -> Operations:
-    """Counts the operations of an optimised program.
+    """Counts the operations of an optimised program by kind.
 
     A product of b matrices m × k and k × n has operands of bmk and bkn and a result of bmn
     elements, so 2·bmnk is 2·√(product of the three ÷ b). TPUs run products as convolutions;
     b is then the size of the dilated window.
 
     Args:
-      text: HLO as ``compiled.as_text()`` gives it.
-      runs: of the program's one loop, over microbatches; 0 if it has none. XLA counts one run.
+      text: HLO as returned by ``compiled.as_text()``.
+      runs: how often the program's only loop, over microbatches, runs; 0 for a program without one.
 
     Raises:
-      UserError: the program has a loop, and ``runs`` does not say so.
+      UserError: the program's loops do not agree with ``runs``.
 
     >>> operations(
     ...     '''
@@ -225,12 +228,12 @@ def operations(text: str, runs: int = 0) -> Operations:
 
 @dataclass(kw_only=True)
 class Collective:
-    """What a device sends and receives in one way.
+    """The collective operations of one kind.
 
     Attributes:
-      count: of such operations, a loop's as often as it runs.
-      bytes_by_type: of their results, by the type of number, counted likewise.
-      largest_bytes: of the largest array among them.
+      count: of operations; those in a loop count as often as it runs.
+      bytes_by_type: bytes of their results by element type, counted likewise.
+      largest_bytes: of the largest array among the results.
     """
 
     count: int = 0
@@ -239,18 +242,18 @@ class Collective:
 
     @property
     def total_bytes(self) -> int:
-        """Of all types."""
+        """Bytes of all element types."""
         return sum(self.bytes_by_type.values())
 
 
 def collectives(text: str, runs: int = 0) -> dict[str, Collective]:
-    """What a device sends and receives in a run of an optimised program, by kind.
+    """The collective operations of an optimised program by kind, for one device and step.
 
     Args:
-      text, runs: as :func:`operations` takes them.
+      text, runs: as for :func:`operations`.
 
     Raises:
-      UserError: as :func:`operations` does.
+      UserError: as :func:`operations`.
 
     >>> found = collectives(
     ...     '''
@@ -270,7 +273,7 @@ def collectives(text: str, runs: int = 0) -> dict[str, Collective]:
         if not match:
             continue
         arrays = _ARRAY.findall(match["shape"])
-        # Begun apart from its end, a gather or permutation shows its operands first.
+        # The start of an asynchronous gather or permutation lists its operands before its results.
         if match["start"] and match["kind"] != "all-reduce":
             arrays = arrays[len(arrays) // 2 :]
         one = found.setdefault(match["kind"], Collective())
@@ -284,4 +287,4 @@ def collectives(text: str, runs: int = 0) -> dict[str, Collective]:
 
 def _item_bytes(kind: str) -> int:
     bits = re.match(r"[a-z]+(\d+)", kind)
-    return int(bits[1]) // 8 if bits else 1  # A predicate has no bits in its name.
+    return int(bits[1]) // 8 if bits else 1  # Type names such as "pred" have no number of bits.

@@ -1,9 +1,9 @@
-"""Compiles the training step that gin describes for a TPU slice, on a host without TPUs.
+"""Compiles the training step that gin configures for a TPU slice, on a host without TPUs.
 
-``python -m spactor.t5x.compiling`` takes the place of ``python -m t5x.train``: gin's ``train`` is
-the one below, which compiles the step of T5X's ``Trainer``, with the shardings of T5X's
-partitioner, instead of running it. It reads a request from its standard input and answers with a
-line of JSON; ``analysis/compiled_t5x.py`` asks. Needs T5X and libtpu.
+``python -m analysis.compiled.t5x_process`` takes the place of ``python -m t5x.train``: gin's
+``train`` is the function below, which compiles the step of T5X's ``Trainer``, with the shardings of
+T5X's partitioner, instead of running it. It reads a request in JSON from its standard input and
+prints the answer as one line of JSON for ``t5x_step``. Needs T5X and libtpu.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from analysis.compiled import slices
+from analysis.compiled.t5x_step import GIN
 from spactor.config import NUM_SENTINELS
-from spactor.t5x import gin_files
 
 _FLAGS = (
     "jax_default_prng_impl",
@@ -29,14 +30,14 @@ _FLAGS = (
     "jax_default_matmul_precision",
     "jax_use_shardy_partitioner",
 )
-"""Settings of JAX that decide random bits and numbers of a step; T5X leaves them alone."""
+"""JAX's settings that decide random bits and numbers of a step; T5X leaves them as they are."""
 
 
 def vocabulary(pieces: int) -> Any:
-    """A vocabulary with as many pieces as the run's, and T5's sentinels, that reads no file.
+    """A vocabulary of the run's size, with T5's sentinels, that reads no file.
 
     Args:
-      pieces: of SentencePiece, sentinels not among them.
+      pieces: number of SentencePiece's pieces, without sentinels.
     """
     from spactor.data import host_tensorflow
 
@@ -57,7 +58,7 @@ def train(
     """Compiles what ``t5x.train`` would run with the same bindings.
 
     Args:
-      model, train_dataset_cfg, partitioner, trainer_cls, random_seed: as ``t5x.train`` has them.
+      model, train_dataset_cfg, partitioner, trainer_cls, random_seed: as for ``t5x.train``.
       others: its further arguments; the step does not depend on them.
 
     Returns:
@@ -70,7 +71,7 @@ def train(
     del others
     rows = train_dataset_cfg.batch_size
     length = train_dataset_cfg.task_feature_lengths["targets"]
-    # What spactor.t5x.stream gives, numbered.
+    # The features of spactor.t5x.stream, and each row's position.
     shapes = {"tokens": (rows, length), "step": (rows,), "row": (rows,)}
     initializer = utils.TrainStateInitializer(
         optimizer_def=model.optimizer_def,
@@ -96,8 +97,8 @@ def train(
 
 
 @contextmanager
-def _shown(devices: Sequence[Any]) -> Iterator[None]:
-    """Shows T5X, which asks JAX for its devices, those of a slice that is not there."""
+def _jax_with(devices: Sequence[Any]) -> Iterator[None]:
+    """Makes JAX give T5X the devices of a slice that is not there."""
     import jax
 
     local = [device for device in devices if device.process_index == 0]
@@ -108,15 +109,13 @@ def _shown(devices: Sequence[Any]) -> Iterator[None]:
         yield
 
 
-def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Compiles for a slice what gin says; the program's text is written to ``request["text"]``."""
+def _compile(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Compiles the step for a slice, and writes the program's text to ``request["text"]``."""
     import gin
     import jax
     from t5x import gin_utils
 
-    from spactor import ahead
-
-    devices = ahead.devices(request["topology"], request["chip_config"])
+    devices = slices.devices(request["topology"])
     bindings = [
         "from __gin__ import dynamic_registration",
         "import __main__ as train_script",
@@ -125,12 +124,12 @@ def _serve(request: Mapping[str, Any]) -> dict[str, Any]:
         *(f"{name} = {value!r}" for name, value in request["bindings"].items()),
     ]
     t5x = Path(sys.modules["t5x"].__path__[0])
-    files = [str(gin_files.FOLDER / f"{name}.gin") for name in request["files"]]
-    gin_utils.parse_gin_flags([str(gin_files.FOLDER.parents[2]), str(t5x.parent)], files, bindings)
-    with _shown(devices):
+    files = [str(GIN / f"{name}.gin") for name in request["files"]]
+    gin_utils.parse_gin_flags([str(GIN.parents[2]), str(t5x.parent)], files, bindings)
+    with _jax_with(devices):
         program, partitioner, trainer = gin.get_configurable(sys.modules["__main__"].train)()
     Path(request["text"]).write_text(program.as_text(), encoding="utf-8")
-    return ahead.costs(program) | {
+    return slices.costs(program) | {
         "chips": len(devices),
         "mesh": dict(partitioner.mesh.shape),
         "microbatches": trainer._num_microbatches or 1,
@@ -158,4 +157,4 @@ def _digest() -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_serve(json.load(sys.stdin))))
+    print(json.dumps(_compile(json.load(sys.stdin))))

@@ -1,0 +1,266 @@
+"""Stored measurements of compiled programs: read, renewed one by one, and written."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from analysis import flops
+from analysis.compiled import hlo, slices
+from spactor import files, provenance, strict_json
+from spactor.config import PretrainConfig, Stage
+from spactor.errors import UserError
+
+FORMAT = 1
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "libtpu")
+"""Packages whose versions decide what XLA compiles for both programs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """XLA's analysis of one chip's share of a step.
+
+    Attributes:
+      chips: number of chips that share the batch.
+      flops: products and all other operations; a multiply-add is 2. The body of the loop over
+        microbatches counts as often as it runs.
+      transcendentals: exponentials, logarithms, roots; not part of the FLOPs. A loop's body counts
+        once.
+      bytes_accessed: read and written, in all memories. A loop's body counts once.
+      operations: the FLOPs by kind, read from the program's text.
+      memory_bytes: peak of arguments, results and temporaries, and its parts.
+    """
+
+    chips: int
+    flops: float
+    transcendentals: float
+    bytes_accessed: float
+    operations: hlo.Operations
+    memory_bytes: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program(abc.ABC):
+    """A program to compile: a training step of one model size and stage, for one TPU slice."""
+
+    size: str
+    stage: Stage
+    topology: str
+
+    @property
+    @abc.abstractmethod
+    def config(self) -> PretrainConfig:
+        """Table 5's column as the program computes it."""
+
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """Digest of everything that a measurement of the program depends on. Needs JAX."""
+
+    @abc.abstractmethod
+    def compile(self) -> Cost:
+        """Compiles the program in a process of its own: minutes, and some GB of memory.
+
+        Raises:
+          UserError: libtpu (or T5X) is missing, or XLA could not compile the program.
+        """
+
+
+AnyProgram = TypeVar("AnyProgram", bound=Program)
+AnyCost = TypeVar("AnyCost", bound=Cost)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement(Generic[AnyProgram, AnyCost]):
+    """The cost of a program, and what it was compiled from and with.
+
+    Attributes:
+      program, cost: what was compiled, and XLA's analysis of it.
+      fingerprint: of the program when it was compiled.
+      date, commit: when, and at which commit of this repository.
+      seconds: duration.
+      versions: of packages.
+      sources: commits of packages that are installed from their repositories.
+    """
+
+    program: AnyProgram
+    cost: AnyCost
+    fingerprint: str
+    date: str
+    commit: str
+    seconds: float
+    versions: dict[str, str]
+    sources: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def analytic_flops(self) -> float:
+        """``analysis.flops``'s count of the same program, for one chip."""
+        return flops.step_flops(self.program.config, self.program.stage) / self.cost.chips
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact(Generic[AnyProgram, AnyCost]):
+    """A JSON file of measurements.
+
+    Attributes:
+      path: of the file.
+      command: that renews it.
+      programs: every program that it should hold, in order.
+      cost_type: of the measurements.
+      packages: whose versions are recorded.
+      sources: commits to record.
+      out_of_date: reason given when a program's fingerprint has changed.
+    """
+
+    path: Path
+    command: str
+    programs: tuple[AnyProgram, ...]
+    cost_type: type[AnyCost]
+    packages: tuple[str, ...]
+    sources: Callable[[], dict[str, str]] = dict
+    out_of_date: str
+
+    def load(self) -> dict[AnyProgram, Measurement[AnyProgram, AnyCost]]:
+        """The stored measurements by program; empty if there is no file.
+
+        Raises:
+          UserError: the file is not a valid artifact of this format.
+        """
+        if not self.path.is_file():
+            return {}
+        try:
+            data = strict_json.loads(self.path.read_text("utf-8"))
+            if data["format"] != FORMAT:
+                raise ValueError(f"format {data['format']}")
+            return {one.program: one for one in map(self._measurement, data["programs"])}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.path} can't be read ({error}): write it anew with `{self.command}`"
+            ) from error
+
+    def _measurement(self, data: Mapping[str, Any]) -> Measurement[AnyProgram, AnyCost]:
+        cost = dict(data["cost"])
+        cost["operations"] = hlo.Operations(**cost["operations"])
+        if "collectives" in cost:
+            found = cost["collectives"].items()
+            cost["collectives"] = {kind: hlo.Collective(**one) for kind, one in found}
+        values = dict(data) | {
+            "program": type(self.programs[0])(**data["program"]),
+            "cost": self.cost_type(**cost),
+        }
+        del values["analytic_flops"]
+        return Measurement(**values)
+
+    def write(self, measured: Mapping[AnyProgram, Measurement[AnyProgram, AnyCost]]) -> None:
+        """Replaces the file; measurements stand in the order of ``programs``."""
+        topologies = dict.fromkeys(program.topology for program in self.programs)
+        stored = [measured[program] for program in self.programs if program in measured]
+        data = {
+            "format": FORMAT,
+            "command": self.command,
+            "chip_configs": {name: slices.chip_of(name).config for name in topologies},
+            "environments": {name: slices.xla_environment(name) for name in topologies},
+            "programs": [
+                dataclasses.asdict(one) | {"analytic_flops": one.analytic_flops} for one in stored
+            ],
+        }
+        files.write_atomically(self.path, (json.dumps(data, indent=1) + "\n").encode())
+
+    def outdated(
+        self, measured: Mapping[AnyProgram, Measurement[AnyProgram, AnyCost]]
+    ) -> dict[AnyProgram, str]:
+        """Programs that have to be compiled, and why. Needs JAX, but neither libtpu nor T5X."""
+        reasons = {}
+        for program in self.programs:
+            one = measured.get(program)
+            if one is None:
+                reasons[program] = "not measured yet"
+            elif one.fingerprint != program.fingerprint():
+                reasons[program] = self.out_of_date
+        return reasons
+
+    def measure(self, program: AnyProgram) -> Measurement[AnyProgram, AnyCost]:
+        """Compiles a program.
+
+        Raises:
+          UserError: as :meth:`Program.compile`.
+        """
+        start = time.monotonic()
+        cost = program.compile()
+        return Measurement(
+            program=program,
+            cost=cost,  # type: ignore[arg-type]
+            fingerprint=program.fingerprint(),
+            date=datetime.now(UTC).date().isoformat(),
+            commit=provenance.commit(),
+            seconds=round(time.monotonic() - start),
+            versions=provenance.versions(self.packages),
+            sources=self.sources(),
+        )
+
+    def update(
+        self, *, everything: bool = False, report: Callable[[str], None] = print
+    ) -> dict[AnyProgram, Measurement[AnyProgram, AnyCost]]:
+        """Compiles what is missing or out of date, and writes the file after each program.
+
+        Args:
+          everything: compiles all programs again.
+          report: called with one line per event.
+
+        Raises:
+          UserError: as :meth:`measure`; what was measured before is in the file.
+        """
+        measured = {
+            program: one for program, one in self.load().items() if program in self.programs
+        }
+        due = dict.fromkeys(self.programs, "requested") if everything else self.outdated(measured)
+        for program, reason in due.items():
+            report(f"{program}: {reason}; compiling")
+            measured[program] = one = self.measure(program)
+            self.write(measured)
+            report(
+                f"{program}: {one.cost.flops / 1e9:,.0f} GFLOPs and "
+                f"{one.cost.memory_bytes['peak'] / 2**30:.1f} GiB a chip, {one.seconds:.0f} s"
+            )
+        return measured
+
+
+def known_flops(value: object, name: object) -> float:
+    """FLOPs by XLA's cost analysis, which gives None or −1 where it does not know them.
+
+    Args:
+      value: XLA's number.
+      name: of the program, for the error.
+
+    Raises:
+      UserError: XLA does not know the FLOPs.
+
+    >>> known_flops(3e12, "a program")
+    3000000000000.0
+    """
+    if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise UserError(
+            f"XLA gives {value} FLOPs for {name}: "
+            "use the versions of jax and libtpu in constraints.txt"
+        )
+    return float(value)
+
+
+def markdown_table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown, its first column aligned left and the others right.
+
+    >>> print(markdown_table(["", "a"], [["x", "1"]]))
+    |  | a |
+    | --- | ---: |
+    | x | 1 |
+    """
+    headings = list(headings)
+    lines = [f"| {' | '.join(headings)} |", f"| --- |{' ---: |' * (len(headings) - 1)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

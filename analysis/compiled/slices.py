@@ -1,0 +1,164 @@
+"""TPU slices that need not be there, and the process that compiles for one on a host without TPUs.
+
+Chips and names of slices are those of Cloud TPU's documentation.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spactor import provenance
+from spactor.errors import UserError
+
+_XLA_PREFIXES = ("ALLOW_MULTIPLE_LIBTPU_LOAD", "JAX_", "LIBTPU_", "TPU_", "XLA_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """A generation of TPUs.
+
+    Attributes:
+      memory_bytes: of a chip.
+      cores: of a chip; Cloud TPU names slices by their number of cores.
+      slice_prefix: first part of those names.
+      config: libtpu's name for how a chip appears to JAX; None where there is one way only.
+    """
+
+    memory_bytes: int
+    cores: int
+    slice_prefix: str
+    config: str | None
+
+
+CHIPS: Mapping[str, Chip] = {
+    # Both cores of a v4 are one device, as when JAX runs on one.
+    "v4": Chip(memory_bytes=32 * 2**30, cores=2, slice_prefix="v4", config="megacore"),
+    "v5e": Chip(memory_bytes=16 * 2**30, cores=1, slice_prefix="v5litepod", config=None),
+}
+
+
+def chip_of(topology: str) -> Chip:
+    """The chips of a slice.
+
+    Args:
+      topology: such as ``v4:4x4x4``.
+
+    Raises:
+      UserError: an unknown generation of TPUs.
+
+    >>> chip_of("v5e:8x8").memory_bytes // 2**30
+    16
+    """
+    generation = topology.partition(":")[0]
+    if generation not in CHIPS:
+        raise UserError(f"unknown slice {topology!r}: give one of {', '.join(CHIPS)}, as v4:4x4x4")
+    return CHIPS[generation]
+
+
+def environment(topology: str) -> dict[str, str]:
+    """Variables of the compiling process: this process's, with fixed values of what XLA reads.
+
+    The same program is compiled whatever the shell's variables.
+    """
+    chip = chip_of(topology)
+    chips = math.prod(map(int, topology.partition(":")[2].split("x")))
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    others = {
+        name: value for name, value in os.environ.items() if not name.startswith(_XLA_PREFIXES)
+    }
+    return others | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "JAX_PLATFORMS": "cpu",
+        "JAX_TRACEBACK_FILTERING": "off",
+        # Without these libtpu asks a cloud's metadata server what machine it is on.
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_ACCELERATOR_TYPE": f"{chip.slice_prefix}-{chip.cores * chips}",
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "TPU_WORKER_ID": "0",
+        # No TPU is used, so two processes may compile at a time; libtpu's lock forbids it.
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    }
+
+
+def xla_environment(topology: str) -> dict[str, str]:
+    """The variables of :func:`environment` that XLA reads, to be recorded with measurements."""
+    found = {
+        name: value
+        for name, value in environment(topology).items()
+        if name.startswith(_XLA_PREFIXES)
+    }
+    return found | {"LIBTPU_INIT_ARGS": "", "XLA_FLAGS": ""}
+
+
+def compile_in_process(
+    module: str, request: Mapping[str, Any], topology: str, name: object
+) -> dict[str, Any]:
+    """Has a module compile a program in a process of its own.
+
+    Args:
+      module: run with ``python -m``; reads a request in JSON from its standard input and prints the
+        answer in JSON as its last line.
+      request: for the module.
+      topology: slice to compile for.
+      name: of the program, for errors.
+
+    Raises:
+      UserError: libtpu is missing, or XLA could not compile the program.
+    """
+    if provenance.versions(("libtpu",))["libtpu"] == "missing":
+        raise UserError(
+            "compiling for a TPU needs libtpu, which the extra 'tpu-compile' installs: "
+            "python -m pip install -c constraints.txt -e '.[train,tpu-compile]' in the checkout"
+        )
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        env=environment(topology),
+    )
+    if done.returncode:
+        errors = re.findall(r"^[A-Za-z_][\w.]*: .*", done.stderr, re.MULTILINE)
+        raise UserError(f"{name} did not compile: {errors[-1] if errors else done.returncode}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def devices(topology: str) -> list[Any]:
+    """JAX devices of a slice, to compile for. Needs libtpu, but no TPU."""
+    from jax.experimental import topologies
+
+    config = chip_of(topology).config
+    options = {"chip_config_name": config} if config else {}
+    description = topologies.get_topology_desc(platform="tpu", topology_name=topology, **options)
+    return list(description.devices)
+
+
+def costs(program: Any) -> dict[str, Any]:
+    """XLA's analysis of a compiled program, for one device.
+
+    Returns:
+      ``flops``, as XLA gives them; ``transcendentals``; ``bytes_accessed``; and ``memory_bytes``:
+      the peak of arguments, results and temporaries, its parts, and the program itself.
+    """
+    analysis = program.cost_analysis() or {}
+    memory = program.memory_analysis()
+    parts = {
+        name: int(getattr(memory, f"{name}_size_in_bytes"))
+        for name in ("argument", "output", "alias", "temp", "generated_code")
+    }
+    peak = parts["argument"] + parts["output"] - parts["alias"] + parts["temp"]
+    return {
+        "flops": analysis.get("flops"),
+        "transcendentals": analysis.get("transcendentals", 0.0),
+        "bytes_accessed": analysis.get("bytes accessed", 0.0),
+        "memory_bytes": {"peak": peak} | parts,
+    }

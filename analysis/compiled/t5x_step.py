@@ -1,0 +1,216 @@
+"""T5X's training step compiled for TPU slices: memory, FLOPs and collectives of one chip.
+
+The program that gin configures from ``spactor/t5x/gin/``: T5X's trainer, its partitioner's
+shardings, its Adafactor, our models, in both stages, at the paper's batch and lengths. Both slices
+have 64 chips, so each chip has 32 sequences; a v4 chip has 32 GiB for them, a v5e chip 16.
+
+Compiling needs T5X and libtpu; ``t5x_process`` does it.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.util
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import spactor
+from analysis.compiled import hlo, local_step, measurements, slices
+from analysis.compiled.measurements import Artifact, Cost, Measurement
+from spactor import provenance
+from spactor.config import PAPER, STAGES, PretrainConfig, Stage
+from spactor.errors import UserError
+
+GIN = Path(spactor.__file__).parent / "t5x" / "gin"
+SOURCES = Path(__file__).parents[2] / "t5x-sources.txt"
+TOPOLOGIES = ("v4:4x4x4", "v5e:8x8")
+_SLICE_FILES: Mapping[tuple[str, str], tuple[str, ...]] = {("large", "v5e:8x8"): ("large_v5e",)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class T5XCost(Cost):
+    """XLA's analysis of one chip's share of T5X's step.
+
+    Attributes:
+      mesh: devices along T5X's two axes.
+      microbatches: into which T5X cuts the batch.
+      collectives: what chips send one another, by kind.
+      parameter_bytes, state_bytes: of the parameters, and of T5X's whole train state.
+      flags: JAX's settings for random numbers and precision.
+      t5x_digest: of the source of T5X's modules.
+    """
+
+    mesh: dict[str, int]
+    microbatches: int
+    collectives: dict[str, hlo.Collective]
+    parameter_bytes: int
+    state_bytes: int
+    flags: dict[str, Any]
+    t5x_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program(measurements.Program):
+    """T5X's step of one size and stage, for one slice."""
+
+    def __str__(self) -> str:
+        return f"{self.size}, {self.stage}, {self.topology}"
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the run's gin files in order, those of data and of the switch left out."""
+        last = _SLICE_FILES.get((self.size, self.topology), ())
+        return (self.size, "pretrain", self.stage, *last)
+
+    @property
+    def config(self) -> PretrainConfig:
+        """Table 5's column as the program computes it."""
+        return as_computed(PAPER[self.size], self.stage)
+
+    def fingerprint(self) -> str:
+        """Digest of matrix products, slice, layout and T5X's commits.
+
+        The models pass the losses of ``spactor`` to T5X, so the products are those of the local
+        step; the products of T5X's own network are the local ones with one-hot lookups.
+        """
+        local = local_step.Program(
+            size=self.size,
+            stage=self.stage,
+            variant="ours" if self.stage == "hybrid" else "paper_faithful",
+        )
+        return provenance.fingerprint(
+            {
+                "products": local.fingerprint(),
+                "topology": [self.topology, slices.chip_of(self.topology).config],
+                "batch_size": macro(self, "PRETRAIN_BATCH_SIZE"),
+                "microbatches": macro(self, "NUM_MICROBATCHES"),
+                "model_parallel_submesh": list(macro(self, "MODEL_PARALLEL_SUBMESH")),
+                "sources": sources(),
+            }
+        )
+
+    def compile(self) -> T5XCost:
+        """Compiles the step at full size in a process of its own."""
+        return compile_step(self.files, self.topology, PAPER[self.size], name=self)
+
+
+def sources() -> dict[str, str]:
+    """Commits that ``t5x-sources.txt`` pins, by package."""
+    pins = re.findall(r"^(\w+) @ \S+@([0-9a-f]{40})$", SOURCES.read_text("utf-8"), re.MULTILINE)
+    return dict(pins)
+
+
+ARTIFACT: Artifact[Program, T5XCost] = Artifact(
+    path=Path(__file__).with_name("t5x_step.json"),
+    command="python -m repro compile-t5x",
+    programs=tuple(
+        Program(size=size, stage=stage, topology=topology)
+        for topology in TOPOLOGIES
+        for size in PAPER
+        for stage in reversed(STAGES)
+    ),
+    cost_type=T5XCost,
+    packages=(*measurements.PACKAGES, "numpy", "clu", "gin-config"),
+    sources=sources,
+    out_of_date="the step, its gin files or the pinned T5X changed",
+)
+
+
+def as_computed(config: PretrainConfig, stage: Stage) -> PretrainConfig:
+    """A configuration as T5X computes it: its own network looks tokens up by one-hot products."""
+    model = dataclasses.replace(
+        config.model, compute_dtype="bfloat16", one_hot_embedding=stage != "hybrid"
+    )
+    return dataclasses.replace(config, model=model)
+
+
+def macro(program: Program, name: str) -> Any:
+    """The value that a program's gin files bind to a macro.
+
+    >>> macro(Program(size="base", stage="hybrid", topology="v4:4x4x4"), "PRETRAIN_BATCH_SIZE")
+    2048
+    """
+    texts = [(GIN / f"{file}.gin").read_text("utf-8") for file in program.files]
+    return ast.literal_eval(re.findall(rf"^{name} = (.*)$", "\n".join(texts), re.MULTILINE)[-1])
+
+
+def summary(measured: Mapping[Program, Measurement[Program, T5XCost]]) -> str:
+    """A Markdown table of the memory, FLOPs and collectives of one chip."""
+    rows = []
+    for program in filter(measured.__contains__, ARTIFACT.programs):
+        one = measured[program]
+        cost = one.cost
+        sent = {kind: found.total_bytes / 1e9 for kind, found in cost.collectives.items()}
+        rows.append(
+            [
+                str(program),
+                str(cost.microbatches),
+                f"{cost.memory_bytes['peak'] / 2**30:.1f}",
+                f"{slices.chip_of(program.topology).memory_bytes // 2**30}",
+                f"{cost.memory_bytes['argument'] / 2**30:.1f}",
+                f"{cost.flops / 1e9:,.0f}",
+                f"{cost.flops / one.analytic_flops:.4f}",
+                f"{sent.pop('all-reduce', 0.0):.2f}",
+                f"{sum(sent.values()):.2f}",
+            ]
+        )
+    headings = ("", "microbatches", "GiB", "of", "state", "GFLOPs", "over analytic")
+    return measurements.markdown_table((*headings, "all-reduced GB", "sent otherwise"), rows)
+
+
+def compile_step(
+    files: tuple[str, ...],
+    topology: str,
+    config: PretrainConfig,
+    name: object = "T5X's step",
+    **macros: object,
+) -> T5XCost:
+    """Compiles the training step of gin files for a slice in a process of its own.
+
+    Args:
+      files: names of files of ``spactor/t5x/gin`` in order, those of data and switch left out.
+      topology: such as ``v5e:8x8``.
+      config: the sizes that the files bind.
+      name: of the program, for errors.
+      macros: bound after the files.
+
+    Raises:
+      UserError: T5X or libtpu is missing, XLA could not compile the step, or gives no FLOPs.
+    """
+    if importlib.util.find_spec("t5x") is None:
+        raise UserError(
+            "T5X is not installed, and is on no registry: see 'Installation in tiers' in README.md"
+        )
+    # T5X's gin files require these; nothing is read or written there.
+    required = {"MODEL_DIR": "", "TRAIN_STEPS": 1, "RANDOM_SEED": 0, "MIXTURE_OR_TASK_NAME": ""}
+    with tempfile.TemporaryDirectory(prefix="spactor-") as folder:
+        path = Path(folder) / "program.txt"
+        request = {
+            "files": files,
+            "bindings": required | macros,
+            "topology": topology,
+            # The rows of sentinels and [M] are the last of T5's vocabulary, whatever its size.
+            "pieces": config.model.vocab_size - 128,
+            "text": str(path),
+        }
+        answer = slices.compile_in_process("analysis.compiled.t5x_process", request, topology, name)
+        return cost_of(answer, path.read_text("utf-8"), name)
+
+
+def cost_of(answer: Mapping[str, Any], text: str, name: object) -> T5XCost:
+    """The cost by the answer of ``t5x_process`` and the text of the compiled program.
+
+    XLA counts the body of the loop over microbatches once; its other runs are added.
+    """
+    runs = answer["microbatches"] if answer["microbatches"] > 1 else 0
+    operations = hlo.operations(text, runs)
+    counted = measurements.known_flops(answer["flops"], name)
+    if runs:
+        counted += operations.total - hlo.operations(text, 1).total
+    read = {"operations": operations, "collectives": hlo.collectives(text, runs)}
+    return T5XCost(**dict(answer) | {"flops": counted} | read)
