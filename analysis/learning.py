@@ -33,11 +33,11 @@ import pandas as pd
 
 from analysis import scores
 from analysis.schema.facts import SIZES, SUITES, TAUS
-from analysis.schema.records import SELECTIONS, sole_profile
-from analysis.schema.subset import Subset
+from analysis.schema.records import sole_profile
+from analysis.schema.rows import SCORES, of_metrics
 from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, holm, welch
 
-READS = Subset(("validation/", "data/"), scores=SELECTIONS[0])
+READS = of_metrics("validation/", "data/") | SCORES
 CLEAR_LOSS_MARGIN = 0.10
 CLEAR_RATE_MARGIN = 1.0
 CLEAR_RATE_OVER_NONE = 0.10

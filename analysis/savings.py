@@ -32,17 +32,15 @@ from analysis import scores
 from analysis.claims.evidence import FULL, SUITE_NAMES, Evidence, Missing, describe, steps
 from analysis.compiled import local_step
 from analysis.flops import step_flops
-from analysis.schema import published
+from analysis.schema import published, rows
 from analysis.schema.facts import CHECKPOINTS, SIZES, SUITES, TAUS
-from analysis.schema.records import SELECTIONS
-from analysis.schema.subset import Subset
 from analysis.tests import CONFIDENCE
 from spactor.config import PAPER
 
 DRAWS = 1999
 SEED = 0
 _TABLE_4_TAU = 120_000
-READS = Subset(("cost/", "timing/"), scores=SELECTIONS[0])
+READS = rows.of_metrics("cost/", "timing/") | rows.SCORES
 CONVENTIONS = ("paper", "analytic", "compiled", "wall clock")
 
 Curve = Mapping[int, np.ndarray]

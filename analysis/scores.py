@@ -33,7 +33,7 @@ from analysis.schema.facts import BASELINE_TAU
 from analysis.schema.published import RELATIVE_FLOPS
 from analysis.schema.quantities import DIAGNOSTICS, DIVIDED_TASKS, PREDICTED_CLASSES, SUITE_AVERAGE
 from analysis.schema.records import DIVERGED, SELECTIONS
-from analysis.schema.subset import RUN_COLUMNS, Subset
+from analysis.schema.rows import RUN_COLUMNS, SCORES, of_metrics
 from spactor.errors import UserError
 
 DDOF = 1
@@ -44,7 +44,7 @@ MEASURED_DECIMALS = 2
 
 _CELL = ["size", "tau", "checkpoint", "suite"]
 _RUN = [*RUN_COLUMNS]
-SUMMARY_READS = Subset((RELATIVE_FLOPS, "cost/pretraining_flops", DIVERGED), scores=SELECTIONS[0])
+SUMMARY_READS = of_metrics(RELATIVE_FLOPS, "cost/pretraining_flops", DIVERGED) | SCORES
 """What ``summary`` and ``relative_flops`` rest on."""
 SUMMARY_COLUMNS = [*_CELL, "mean", "std", "runs", "decimals", "bold"]
 _TASK_CELL = [*_CELL, "task", "metric"]

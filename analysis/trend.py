@@ -27,7 +27,7 @@ import scipy.stats
 from analysis import regression
 from analysis.regression import Inflection, Residuals, Slope
 from analysis.schema.records import sole_profile
-from analysis.schema.subset import Subset
+from analysis.schema.rows import of_metrics
 from analysis.tests import ALPHA, format_p
 
 FIRST_PAPER_STEP = 120_000
@@ -36,7 +36,7 @@ FIRST_PAPER_STEP_OF_BEND = 60_000
 """The paper's smallest τ, when warm-up is long over."""
 SIZE = "base"
 CLEAN, NOISY = "validation/sc_loss_clean", "validation/sc_loss_noisy"
-READS = Subset((CLEAN, NOISY))
+READS = of_metrics(CLEAN, NOISY)
 PUBLISHED_SLOPE = -6.90e-5
 PUBLISHED_P_VALUE = 0.01
 PUBLISHED_REMARK = (

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from analysis.required import RequiredRun
-from analysis.schema.subset import Subset
 from figures import appendix_b, drawing, figure1, figure3, figure4, score_against_flops
 from spactor.errors import UserError
 
@@ -34,7 +34,7 @@ class FigureModule(Protocol):
         ...
 
     @property
-    def reads(self) -> Subset:
+    def reads(self) -> pc.Expression:
         """Records the figure rests on."""
         ...
 

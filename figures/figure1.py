@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.required import RequiredRun
 from analysis.schema.records import EXAMPLE, sole_profile
-from analysis.schema.subset import Subset
+from analysis.schema.rows import of_metrics
 from figures import drawing
 from spactor import strict_json
 from spactor.errors import UserError
@@ -49,7 +49,7 @@ LEGEND = (
 )
 
 requires: tuple[RequiredRun, ...] = (RequiredRun(SIZE, TAU, 1_000_000),)
-reads = Subset((EXAMPLE,))
+reads = of_metrics(EXAMPLE)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import pandas as pd
 from analysis.required import RequiredRun
 from analysis.schema import published
 from analysis.schema.facts import CHECKPOINTS, SUITE_NAMES, SUITES, model_label
-from analysis.schema.records import REPORTED_SELECTION, sole_profile
-from analysis.schema.subset import Subset
+from analysis.schema.records import sole_profile
+from analysis.schema.rows import SCORES
 from analysis.scores import suite_scores, summary
 from figures import drawing
 
@@ -38,7 +38,7 @@ PUBLISHED = "baseline, published (bars: ± its standard deviation)"
 requires: tuple[RequiredRun, ...] = tuple(
     RequiredRun(SIZE, tau, checkpoint) for tau in CURVES for checkpoint in CHECKPOINTS
 )
-reads = Subset(scores=REPORTED_SELECTION)
+reads = SCORES
 
 
 @dataclass(frozen=True)

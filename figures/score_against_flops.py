@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from analysis.required import RequiredRun
 from analysis.schema import published
 from analysis.schema.facts import CHECKPOINTS, SUITE_NAMES, TAUS, model_label, size_label
 from analysis.schema.records import sole_profile
-from analysis.schema.subset import Subset
 from analysis.scores import SUMMARY_READS, relative_flops, summary
 from figures import drawing
 
@@ -103,7 +103,7 @@ class CostFigure:
         )
 
     @property
-    def reads(self) -> Subset:
+    def reads(self) -> pc.Expression:
         """Records the figure rests on."""
         return SUMMARY_READS
 

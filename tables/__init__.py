@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from analysis.required import RequiredRun
-from analysis.schema.subset import Subset
 from spactor.errors import UserError
 from tables import breakdowns, score_tables, table1, table3, table5
 from tables.cells import Table
@@ -40,7 +40,7 @@ class TableModule(Protocol):
         ...
 
     @property
-    def reads(self) -> Subset:
+    def reads(self) -> pc.Expression:
         """Records the table rests on."""
         ...
 

@@ -11,11 +11,13 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from analysis import scores
 from analysis.required import RequiredRun
 from analysis.schema import quantities
 from analysis.schema.facts import (
+    REPORTED_SELECTION,
     SUITE_HEADINGS,
     metric_label,
     size_label,
@@ -23,8 +25,8 @@ from analysis.schema.facts import (
     tau_label,
 )
 from analysis.schema.records import DIVERGED as DIVERGED_METRICS
-from analysis.schema.records import REPORTED_SELECTION, sole_profile
-from analysis.schema.subset import Subset
+from analysis.schema.records import sole_profile
+from analysis.schema.rows import SCORES, of_metrics
 from tables import notes
 from tables.cells import (
     BLOCK_COLUMNS,
@@ -93,9 +95,9 @@ class Breakdown:
         return tuple(RequiredRun(self.size, *cell) for cell in CELLS[self.size])
 
     @property
-    def reads(self) -> Subset:
+    def reads(self) -> pc.Expression:
         """Records the table rests on."""
-        return Subset((DIVERGED_METRICS,), scores=REPORTED_SELECTION)
+        return of_metrics(DIVERGED_METRICS) | SCORES
 
     @property
     def paper_columns(self) -> tuple[TaskColumn, ...]:

@@ -16,21 +16,23 @@ import pandas as pd
 import tables
 from analysis import scores
 from analysis.compiled import local_step as compiled
-from analysis.schema.facts import BASELINE_TAU, SIZES, step_label
+from analysis.schema.facts import (
+    BASELINE_TAU,
+    REPORTED_SELECTION,
+    SELECTION_RULES,
+    SELECTIONS,
+    SIZES,
+    step_label,
+)
 from analysis.schema.published.lines import line_of
 from analysis.schema.quantities import DIVIDED_TASKS, SUITE_AVERAGE
-from analysis.schema.records import REPORTED_SELECTION, SELECTIONS, sole_profile
+from analysis.schema.records import sole_profile
 from tables.notes import origin_label
 from tables.places import Place, find, setting_records, shown_records, size_of
 
 Provenance = Sequence[Mapping[str, Any]]
 
-_RULES = {
-    SELECTIONS[0]: "per run, the fine-tuning step with the highest suite score; the earliest of "
-    "equals",
-    SELECTIONS[1]: "per run, the last fine-tuning step",
-}
-HOW_SELECTED = f"selection: {REPORTED_SELECTION}: {_RULES[REPORTED_SELECTION]}"
+HOW_SELECTED = f"selection: {REPORTED_SELECTION}: {SELECTION_RULES[REPORTED_SELECTION]}"
 """Which of a run's fine-tuning steps its score is of."""
 
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from analysis.required import RequiredRun
 from analysis.schema.facts import (
     CHECKPOINTS,
+    REPORTED_SELECTION,
     SUITE_HEADINGS,
     SUITES,
     TAUS,
@@ -18,8 +20,7 @@ from analysis.schema.facts import (
     step_label,
     tau_label,
 )
-from analysis.schema.records import REPORTED_SELECTION, sole_profile
-from analysis.schema.subset import Subset
+from analysis.schema.records import sole_profile
 from analysis.scores import SUMMARY_READS, collapsed, diverged, relative_flops, summary
 from tables import notes
 from tables.cells import DIVERGED, MISSING, Cell, Column, Row, Table
@@ -53,7 +54,7 @@ class ScoreTable:
         return tuple(RequiredRun(self.size, *cell) for cell in self.cells)
 
     @property
-    def reads(self) -> Subset:
+    def reads(self) -> pc.Expression:
         """Records the table rests on."""
         return SUMMARY_READS
 

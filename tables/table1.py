@@ -13,8 +13,8 @@ import pandas as pd
 
 from analysis.required import RequiredRun
 from analysis.schema.facts import FLAN_SUITES, SUITE_HEADINGS, SUITE_NAMES
-from analysis.schema.records import REPORTED_SELECTION, sole_profile
-from analysis.schema.subset import Subset
+from analysis.schema.records import sole_profile
+from analysis.schema.rows import SCORES, of_metrics
 from tables.cells import MISSING, Cell, Column, Row, Table
 from tables.notes import notes_on_cells, notes_on_missing, origin_label
 
@@ -30,7 +30,7 @@ MOST_NAMES = 8
 """More tasks than this are counted in the description, not named."""
 
 requires: tuple[RequiredRun, ...] = (RequiredRun("base", "0", 500_000),)
-reads = Subset(("benchmark/",), scores=REPORTED_SELECTION)
+reads = of_metrics("benchmark/") | SCORES
 
 
 def compute(records: pd.DataFrame) -> Table:

@@ -23,7 +23,7 @@ from analysis.schema import published
 from analysis.schema.facts import BASELINE_TAU, SIZES, size_label
 from analysis.schema.published import RELATIVE_SPEED
 from analysis.schema.records import sole_profile
-from analysis.schema.subset import Subset
+from analysis.schema.rows import of_metrics
 from spactor.config import Stage
 from tables.cells import MISSING, Cell, Column, Row, Statistic, Table
 from tables.notes import notes_on_missing, origin_label
@@ -46,7 +46,7 @@ requires: tuple[RequiredRun, ...] = (
     RequiredRun("base", "0", 500_000),
     RequiredRun("base", "60K", 500_000),
 )
-reads = Subset(("cost/step_flops/", "timing/"))
+reads = of_metrics("cost/step_flops/", "timing/")
 
 
 def compute(records: pd.DataFrame) -> Table:

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.required import RequiredRun
 from analysis.schema.facts import SIZES, size_label
 from analysis.schema.records import sole_profile
-from analysis.schema.subset import Subset
+from analysis.schema.rows import of_metrics
 from tables.cells import MISSING, Cell, Column, Row, Style, Table
 from tables.notes import notes_on_cells, origin_label
 
@@ -25,7 +25,7 @@ COLUMNS = tuple(Column(size, f"T5-{size_label(size)}") for size in SIZES)
 
 requires: tuple[RequiredRun, ...] = ()
 """None: settings are known before anything runs."""
-reads = Subset(("setting/",))
+reads = of_metrics("setting/")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ REGISTRY: tuple[Claim, ...] = tuple(claim for part in PARTS.values() for claim i
 """Every claim, in the order of the paper's parts."""
 
 READS = functools.reduce(
-    operator.or_, (cells.subset for claim in REGISTRY for cells in claim.rests_on)
+    operator.or_, (cells.row_filter for claim in REGISTRY for cells in claim.rests_on)
 )
 """Every record that some claim rests on."""
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from analysis.claims.evidence import Evidence
-from analysis.schema.subset import ALL_EVALUATIONS, NO_SCORES, Subset
+from analysis.schema.rows import SCORES, of_metrics
 
 
 class Verdict(enum.StrEnum):
@@ -73,13 +74,11 @@ class Cells:
         return chosen.astype(bool)
 
     @property
-    def subset(self) -> Subset:
-        """The same, in so far as it is needed to read them from a file."""
+    def row_filter(self) -> pc.Expression:
+        """Selects at least these records of a file."""
         suites = {"average", "task"}
-        return Subset(
-            tuple(metric for metric in self.metrics if metric not in suites),
-            ALL_EVALUATIONS if suites & set(self.metrics) else NO_SCORES,
-        )
+        named = of_metrics(*(metric for metric in self.metrics if metric not in suites))
+        return named | SCORES if suites & set(self.metrics) else named
 
     def __str__(self) -> str:
         parts = [", ".join(self.metrics), *map(", ".join, (self.sizes, self.suites))]

@@ -34,6 +34,15 @@ SUITE_HEADINGS: Mapping[str, str] = {**SUITE_NAMES, "cnndm": "CNNDM"}
 """As the paper heads the columns of Tables 2 and 4."""
 SUITE_SHORT_NAMES: Mapping[str, str] = {**SUITE_NAMES, "cnndm": "CNN/DM"}
 """As claims name them in sentences."""
+SELECTION_RULES: Mapping[str, str] = {
+    "best_average": "per run, the fine-tuning step with the highest suite score; the earliest of "
+    "equals",
+    "last": "per run, the last fine-tuning step",
+}
+"""How the fine-tuning step that a score is reported at is selected; see ``analysis.scores``."""
+SELECTIONS = tuple(SELECTION_RULES)
+REPORTED_SELECTION = "best_average"
+"""The rule of the scores that tables and figures print."""
 FLAN_SUITES = ("mmlu", "bbh")
 """Suites the paper fine-tunes as FLAN does, with settings of their own (Appendix A.2)."""
 METRIC_NAMES: Mapping[str, str] = {

@@ -41,19 +41,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.schema import csv_files, quantities
-from analysis.schema.facts import SIZES, SUITES, TAUS
-from analysis.schema.subset import Subset
-from analysis.schema.subset import read as read_rows
+from analysis.schema import csv_files, quantities, rows
+from analysis.schema.facts import SELECTIONS, SIZES, SUITES, TAUS
 from spactor import files
 from spactor.errors import UserError
 
 SOURCES = ("measured", "published")
-SELECTIONS = ("best_average", "last")
-REPORTED_SELECTION = SELECTIONS[0]
-"""The rule of the scores that tables and figures print."""
 EXAMPLE = "example/"
 """How the metrics of a worked example begin."""
 DIVERGED = "diverged/"
@@ -157,11 +153,7 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     Raises:
       UserError: one line naming ``where``, the row (counted from 1) and the column.
     """
-    return _validated(frame.reset_index(drop=True), where)
-
-
-def _validated(frame: pd.DataFrame, where: str) -> pd.DataFrame:
-    """As ``validate``; the index says which row of the file, counted from 0, each record is."""
+    frame = frame.reset_index(drop=True)
     unknown = [str(name) for name in frame.columns if name not in COLUMNS]
     if unknown:
         raise UserError(f"{where}: unknown column {unknown[0]!r}; known: {', '.join(COLUMNS)}")
@@ -212,14 +204,14 @@ def sole_profile(frame: pd.DataFrame) -> tuple[str, str] | None:
     return pairs[0] if pairs else None
 
 
-def read(path: Path | str, subset: Subset | None = None) -> pd.DataFrame:
+def read(path: Path | str, wanted: pc.Expression | None = None) -> pd.DataFrame:
     """Records of a Parquet or CSV file, validated.
 
     Args:
       path: the file.
-      subset: those that are wanted; None for all. Of a Parquet file the others are not read, and
-        so neither checked nor returned, but for the first of every source and profile that no
-        wanted record has. A CSV file is read and checked whole.
+      wanted: a row filter, see ``analysis.schema.rows``; None for all records. Other records of a
+        Parquet file are not read, and so neither validated nor returned, except one of every source
+        and profile that no wanted record has. A CSV file is read and validated whole.
 
     Raises:
       UserError: the file is missing, damaged, of another kind, or what is read is not valid.
@@ -228,12 +220,18 @@ def read(path: Path | str, subset: Subset | None = None) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: no such file; `repro collect` writes it")
     if path.suffix == ".parquet":
-        frame = _read_parquet(path, subset)
+        frame = _read_parquet(path, wanted)
     elif path.suffix == ".csv":
         frame = _read_csv(path)
     else:
         raise UserError(f"{path}: records are kept in .parquet or .csv; rename or convert the file")
-    return _validated(frame, str(path)).reset_index(drop=True)
+    try:
+        return validate(frame, str(path))
+    except UserError:
+        if path.suffix == ".parquet" and wanted is not None:
+            # The whole file's rows are numbered, those of a part are not.
+            validate(_read_parquet(path, None), str(path))
+        raise
 
 
 def write(frame: pd.DataFrame, path: Path | str) -> None:
@@ -253,13 +251,12 @@ def write(frame: pd.DataFrame, path: Path | str) -> None:
     files.write_atomically(path, buffer.getvalue())
 
 
-def _read_parquet(path: Path, subset: Subset | None) -> pd.DataFrame:
-    """A file's rows; the index says where in the file each is."""
+def _read_parquet(path: Path, wanted: pc.Expression | None) -> pd.DataFrame:
     try:
         _require_plain(path)
-        table, rows = read_rows(path, subset)
         nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        return table.to_pandas(types_mapper=nullable.get, ignore_metadata=True).set_axis(rows)
+        table = rows.read(path, wanted)
+        return table.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
     except (pa.ArrowException, OSError, ValueError, UnicodeError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise UserError(

@@ -13,8 +13,8 @@ from spactor.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow.compute as pc
 
-    from analysis.schema.subset import Subset
     from repro.plan import Tree
 
 app = typer.Typer(
@@ -93,11 +93,11 @@ class Measured:
         return self.metrics if self.timing is None else records.combine(self.metrics, self.timing)
 
 
-def measured(source: str, profile: str, runs: Path, reads: Subset | None = None) -> Measured:
+def measured(source: str, profile: str, runs: Path, reads: pc.Expression | None = None) -> Measured:
     """Records of our runs: of a folder of runs, or of records, with what lies beside them.
 
     Args:
-      reads: what is wanted of them; all by default.
+      reads: a row filter, see ``analysis.schema.rows``; all records by default.
     """
     from analysis.schema import records
     from repro import collect, folders

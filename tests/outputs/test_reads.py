@@ -16,10 +16,9 @@ import figures
 import tables
 from analysis import claims, learning, power, savings, scores, trend
 from analysis.schema import published, records
-from analysis.schema.subset import ALL_EVALUATIONS, Subset
+from analysis.schema.rows import SCORES, of_metrics
 from spactor.errors import UserError
 
-RULE = records.SELECTIONS[0]
 GROUP_ROWS = 300
 OUTPUTS = {
     **{f"table {n}": (module.reads, module.compute) for n, module in tables.REGISTRY.items()},
@@ -101,24 +100,15 @@ def test_a_part_gives_what_the_whole_gives(files, output):
 
 def test_a_part_has_just_the_records_meant(files):
     frame = FRAMES["small"]
-    part = records.read(files / "small.parquet", Subset(("data/", "train/loss"), scores=RULE))
+    part = records.read(files / "small.parquet", of_metrics("data/", "train/loss") | SCORES)
     found = frame["metric"].str.startswith("data/") | (frame["metric"] == "train/loss")
-    # The first fine-tuning seed's runs were collected, the others can still be selected from.
-    score = (frame["suite"] != "") & (frame["checkpoint"] > 0)
-    collected = score & (frame["finetune_seed"] == 0)
-    chosen = (collected & (frame["selection"] == RULE)) | (score & ~collected)
-    chosen |= frame["checkpoint"].eq(0).fillna(False)
+    score = frame["suite"] != ""
+    # The first fine-tuning seed's runs have what each rule selected; the others' evaluations are
+    # all needed, since the rules have yet to select from them.
+    selected = (frame["finetune_seed"] == 0) & (frame["checkpoint"] > 0)
+    chosen = score & ((frame["selection"] != "") | ~selected.fillna(False))
     expected = frame[found | chosen].sort_values(list(records.KEY_COLUMNS), ignore_index=True)
     pd.testing.assert_frame_equal(part, expected)
-    every = records.read(files / "small.parquet", Subset(scores=ALL_EVALUATIONS))
-    assert len(every) == (frame["suite"] != "").sum()
-
-
-def test_what_two_subsets_have_together():
-    one, other = Subset(("a/", "b"), scores=RULE), Subset(("b", "c"))
-    assert one | other == Subset(("a/", "b", "c"), scores=RULE)
-    assert (one | Subset(scores="last")).scores == ALL_EVALUATIONS
-    assert Subset() | Subset() == Subset()
 
 
 def test_faults_are_found_in_what_is_read_and_named_by_their_row_in_the_file(tmp_path):
@@ -127,27 +117,24 @@ def test_faults_are_found_in_what_is_read_and_named_by_their_row_in_the_file(tmp
     frame = pq.read_table(path).to_pandas()
     row = int(frame.index[frame["metric"] == "cost/pretraining_flops"][3])
     frame.loc[row, "value"] = -1.0
-    frame.loc[row - 100, "tau"] = "30K"
     frame.to_parquet(path, row_group_size=GROUP_ROWS)
-    with pytest.raises(UserError, match=f"row {row + 1}, cost/pretraining_flops is -1"):
-        records.read(path, Subset(("cost/",)))
-    with pytest.raises(UserError, match=f"row {row - 99}, column 'tau' is '30K'"):
-        records.read(path)
-    assert len(records.read(path, Subset(("data/",)))) == 3
+    for wanted in (of_metrics("cost/"), None):
+        with pytest.raises(UserError, match=f"row {row + 1}, cost/pretraining_flops is -1"):
+            records.read(path, wanted)
+    assert len(records.read(path, of_metrics("data/"))) == 3
 
 
-def test_a_part_still_tells_of_mixed_profiles_and_of_damaged_columns(tmp_path):
+def test_a_part_shows_mixed_profiles_and_damaged_columns(tmp_path):
     path = tmp_path / "metrics.parquet"
     other = records.from_rows({**row, "profile": "smoke"} for row in TRAIN)
     records.write(records.combine(FRAMES["small"], other), path)
-    part = records.read(path, Subset(("data/",)))
+    part = records.read(path, of_metrics("data/"))
     assert part["profile"].tolist() == ["micro"] * 3 + ["smoke"]
     with pytest.raises(UserError, match="several profiles"):
-        trend.run(records.read(path, Subset(("train/",))).assign(metric=trend.CLEAN))
-    frame = FRAMES["small"].drop(columns="suite")
-    frame.to_parquet(path)
-    with pytest.raises(UserError, match="column 'suite' is missing; add it"):
-        records.read(path, Subset(("data/",)))
+        trend.run(records.read(path, of_metrics("train/")).assign(metric=trend.CLEAN))
+    FRAMES["small"].drop(columns="suite").to_parquet(path)
+    with pytest.raises(UserError, match="column 'suite' is missing"):
+        records.read(path, of_metrics("data/"))
     FRAMES["small"].assign(metric=1).to_parquet(path)
-    with pytest.raises(UserError, match="row 1, column 'metric' is 1: give text"):
-        records.read(path, Subset(("data/",)))
+    with pytest.raises(UserError, match="row 1, column 'metric' is 1"):
+        records.read(path, of_metrics("data/"))

@@ -1,0 +1,98 @@
+"""Row filters: the records of a Parquet file that an output rests on.
+
+A study of the paper's size has ten million records, and a table rests on some ten thousand of them:
+what the selection rules chose of each fine-tuning run, and the costs. Tables, figures and analyses
+declare a PyArrow expression as ``reads``, made of ``of_metrics`` and ``SCORES``.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from analysis.schema.facts import SELECTIONS
+
+RUN_COLUMNS = ("size", "tau", "checkpoint", "suite", "variant", "seed", "finetune_seed")
+"""Columns that identify a fine-tuning run."""
+SCORES: pc.Expression = pc.field("suite") > ""
+"""Scores of suites, without the evaluations of runs that every rule has selected from."""
+_ORIGIN = ("source", "profile")
+_TEXTS = (*_ORIGIN, "suite", "metric")
+_FILTERED = (*RUN_COLUMNS, *_TEXTS, "selection")
+"""Columns that a file must have to be read in part."""
+_AFTER_SLASH = chr(ord("/") + 1)
+
+
+def of_metrics(*names: str) -> pc.Expression:
+    """True of records of some metrics, in comparisons that Parquet's statistics can answer.
+
+    Args:
+      names: exact names, or beginnings that end in "/".
+    """
+    metric = pc.field("metric")
+    return _any(
+        (metric >= name) & (metric < name[:-1] + _AFTER_SLASH)
+        if name.endswith("/")
+        else metric == name
+        for name in names
+    )
+
+
+def read(path: Path, wanted: pc.Expression | None) -> pa.Table:
+    """Rows of a Parquet file, texts as dictionaries.
+
+    Beside the wanted rows there is one of every further source and profile of the file, so that an
+    output can name whose numbers are missing, and refuse profiles that are mixed.
+
+    Args:
+      path: the file.
+      wanted: None for all rows. A file that lacks a column to filter by is read whole, too.
+    """
+    schema = ds.dataset(path, format="parquet").schema
+    texts = [field.name for field in schema if _is_text(field.type)]
+    options = ds.ParquetReadOptions(dictionary_columns=texts)
+    rows = ds.dataset(path, format=ds.ParquetFileFormat(read_options=options))
+    if wanted is None or not (set(_FILTERED) <= set(schema.names) and set(_TEXTS) <= set(texts)):
+        return rows.to_table()
+    table = rows.to_table(filter=wanted)
+    table = table.filter(pa.array(~_superseded(table)))
+    while len(other := rows.head(1, filter=~_of_same_origin(table))):
+        table = pa.concat_tables([table, other])
+    return table
+
+
+def _superseded(table: pa.Table) -> np.ndarray:
+    """Which rows are evaluations of runs from which every rule has selected a step."""
+    frame = table.select([*RUN_COLUMNS, "selection"]).to_pandas()
+    run = frame.groupby([*RUN_COLUMNS], dropna=False, observed=True, sort=False).ngroup()
+    superseded = _is_empty(frame["selection"]) & ~_is_empty(frame["suite"])
+    for rule in SELECTIONS:
+        superseded &= run.isin(run[frame["selection"] == rule])
+    return superseded.to_numpy(dtype=bool)
+
+
+def _of_same_origin(table: pa.Table) -> pc.Expression:
+    pairs = table.select(_ORIGIN).to_pandas().drop_duplicates().itertuples(index=False)
+    source, profile = map(pc.field, _ORIGIN)
+    return _any((source == pair[0]) & (profile == pair[1]) for pair in pairs)
+
+
+def _any(terms: Iterable[pc.Expression]) -> pc.Expression:
+    return functools.reduce(operator.or_, terms, pc.scalar(False))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_empty(texts: pd.Series) -> pd.Series:
+    return texts.isna() | (texts == "")
