@@ -246,13 +246,3 @@ def corrupt(
         )
 
     return jax.vmap(one)(chunks.astype(jnp.int32), keys)
-
-
-def content_keys(seed: int, chunks: Array) -> Array:
-    """One key per row that depends only on the row's tokens: ``[B]`` keys for ``[B, N]``.
-
-    Validation uses them, so an example is corrupted the same way in every run, batch and engine.
-    """
-    weights = jax.random.bits(jax.random.key(seed), (chunks.shape[-1],), jnp.uint32)
-    digests = jnp.sum(chunks.astype(jnp.uint32) * weights, axis=-1, dtype=jnp.uint32)
-    return jax.vmap(lambda digest: jax.random.fold_in(jax.random.key(seed), digest))(digests)

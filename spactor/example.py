@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from spactor import corruption, files, objective, step
+from spactor import corruption, files, objective
 from spactor.checkpoints import restore_parent
 from spactor.config import PretrainConfig
 from spactor.data import manifest
 from spactor.data.arrays import TokenArrays, validation_chunks
 from spactor.data.vocabulary import VocabularyFacts, piece_names
+from spactor.keys import Role, validation_keys
 from spactor.network import Network, padding_bias
 
 Array = jax.Array
@@ -63,7 +64,8 @@ def trace(
     network = Network(config.model)
 
     def versions(params: objective.Params, chunks: Array) -> WorkedExample:
-        keys, sample_keys = step.validation_keys(chunks)
+        keys = validation_keys(Role.VALIDATION_CORRUPTION, chunks)
+        sample_keys = validation_keys(Role.VALIDATION_SAMPLING, chunks)
         batch = corruption.corrupt(chunks, keys, config.lengths, vocabulary)
         model = network.bind({"params": params})
         embedded = model.embed(batch.masked_tokens)

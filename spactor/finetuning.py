@@ -24,6 +24,7 @@ from spactor.config import FinetuneConfig, ObjectiveConfig, PretrainConfig
 from spactor.data import finetuning_arrays
 from spactor.data.digest import batch_digest
 from spactor.data.vocabulary import EOS_ID
+from spactor.keys import Role, role_key
 from spactor.network import Network
 from spactor.objective import Metrics
 from spactor.progress import Observer
@@ -123,8 +124,9 @@ def build_finetune_step(config: PretrainConfig) -> FinetuneStep:
         learning_rate: Array,
         loss_scale: Array,
     ) -> tuple[TrainState, Metrics]:
-        dropout = steps.role_keys(seed, state.step)["dropout"]
-        dropout_key = dropout if config.model.dropout_rate > 0.0 else None
+        dropout_key = None
+        if config.model.dropout_rate > 0.0:
+            dropout_key = role_key(Role.FINETUNING_DROPOUT, seed, state.step)
         grads, metrics = jax.grad(loss_of, has_aux=True)(
             state.params, batch, dropout_key, loss_scale
         )

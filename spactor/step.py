@@ -21,6 +21,7 @@ import optax
 from spactor import corruption, curriculum, objective, optimizer
 from spactor.config import PretrainConfig, Stage
 from spactor.data.vocabulary import VocabularyFacts
+from spactor.keys import Role, role_key, row_keys, validation_keys
 from spactor.network import Network
 from spactor.objective import Metrics, Params
 
@@ -28,9 +29,6 @@ Array = jax.Array
 
 HYBRID_ONLY = ("generator", "rtd_head")
 """Top-level parameters that only the hybrid stage has; they are dropped at τ."""
-
-_ROLES = ("corruption", "sample", "dropout")
-_VALIDATION_SEED = 0
 
 
 class TrainState(NamedTuple):
@@ -53,17 +51,6 @@ TrainStep = Callable[[TrainState, Array, Array], tuple[TrainState, Metrics]]
 def device_sharding() -> jax.sharding.Sharding:
     """Sharding of every state: all arrays on the first device."""
     return jax.sharding.SingleDeviceSharding(jax.devices()[0])
-
-
-def role_keys(seed: Array | int, step: Array | int) -> dict[str, Array]:
-    """Independent keys for the roles of one step."""
-    key = jax.random.fold_in(jax.random.key(seed), step)
-    return {role: jax.random.fold_in(key, index) for index, role in enumerate(_ROLES)}
-
-
-def row_keys(key: Array, rows: int) -> Array:
-    """One key per row of a batch ``[rows]``; row i's does not depend on the number of rows."""
-    return jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.arange(rows))
 
 
 def without_hybrid_parts(state: TrainState) -> TrainState:
@@ -101,7 +88,7 @@ def _build_init(config: PretrainConfig, stage: Stage) -> Callable[[Array], Train
 
 def init_state(config: PretrainConfig, seed: int, stage: Stage) -> TrainState:
     """Fresh state at step 0; the discriminator's values do not depend on the stage."""
-    return _build_init(config, stage)(jax.random.key(seed))
+    return _build_init(config, stage)(role_key(Role.INITIALISATION, seed))
 
 
 def updated(
@@ -167,7 +154,7 @@ def build_corruption(
     """
 
     def corrupt(chunks: Array, seed: Array, step: Array) -> corruption.CorruptedBatch:
-        key = role_keys(seed, step)["corruption"]
+        key = role_key(Role.CORRUPTION, seed, step)
         weights = curriculum.weights_at(config, step)
         return corrupted(config, vocabulary, stage, chunks, key, weights)
 
@@ -185,12 +172,18 @@ def build_train_step(
     losses = _losses(config, stage)
 
     def train_step(state: TrainState, chunks: Array, seed: Array) -> tuple[TrainState, Metrics]:
-        keys = role_keys(seed, state.step)
+        corruption_key, sample_key, dropout_key = (
+            role_key(role, seed, state.step)
+            for role in (Role.CORRUPTION, Role.GENERATOR_SAMPLING, Role.DROPOUT)
+        )
         weights = curriculum.weights_at(config, state.step)
-        batch = corrupted(config, vocabulary, stage, chunks, keys["corruption"], weights)
-        dropout_key = keys["dropout"] if config.model.dropout_rate > 0.0 else None
+        batch = corrupted(config, vocabulary, stage, chunks, corruption_key, weights)
         (loss, metrics), grads = jax.value_and_grad(losses, has_aux=True)(
-            state.params, batch, keys["sample"], dropout_key, weights
+            state.params,
+            batch,
+            sample_key,
+            dropout_key if config.model.dropout_rate > 0.0 else None,
+            weights,
         )
         rate = optimizer.learning_rate(state.step, config.optimizer)
         one = jnp.ones(())
@@ -222,12 +215,6 @@ def build_validation_step(
     )
 
 
-def validation_keys(chunks: Array) -> tuple[Array, Array]:
-    """Keys ``[B]`` that corrupt chunks ``[B, N]`` in validation, and those that sample."""
-    keys = corruption.content_keys(_VALIDATION_SEED, chunks)
-    return keys, jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
-
-
 def validation_metrics(
     network: Network,
     params: Params,
@@ -237,11 +224,12 @@ def validation_metrics(
     stage: Stage,
 ) -> Metrics:
     """Metrics of :func:`build_validation_step`, for our network or T5X's stock one."""
-    keys, sample_keys = validation_keys(chunks)
+    keys = validation_keys(Role.VALIDATION_CORRUPTION, chunks)
     batch = corruption.corrupt(chunks, keys, config.lengths, vocabulary)
     _, clean = objective.span_corruption_loss(network, params, batch, config.objective)
     metrics = {"sc_loss_clean": clean["sc_loss"]}
     if stage == "hybrid":
+        sample_keys = validation_keys(Role.VALIDATION_SAMPLING, chunks)
         _, hybrid = objective.hybrid_loss(network, params, batch, config.objective, sample_keys)
         renamed = {
             "sc_loss": "sc_loss_noisy",

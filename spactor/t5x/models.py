@@ -30,6 +30,7 @@ from spactor.config import CurriculumConfig, ModelConfig, PretrainConfig, Stage
 from spactor.data import vocabulary
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
+from spactor.keys import Role, role_key
 from spactor.network import Network
 from spactor.t5x.features import ChunkFeatureConverter, vocabulary_facts
 
@@ -234,16 +235,16 @@ class _ChunkModel(models.EncoderDecoderModel):
           dropout_rng: T5X's key of the step and microbatch.
         """
 
-        def keys(role: str) -> Array:
-            return jax.vmap(
-                lambda step, row: jax.random.fold_in(steps.role_keys(self.seed, step)[role], row)
-            )(batch["step"], batch["row"])
+        def keys(role: Role) -> Array:
+            return jax.vmap(functools.partial(role_key, role, self.seed))(
+                batch["step"], batch["row"]
+            )
 
         corrupted = corruption.corrupt(
-            batch["tokens"], keys("corruption"), self.config.lengths, self.facts
+            batch["tokens"], keys(Role.CORRUPTION), self.config.lengths, self.facts
         )
         dropout = dropout_rng if self.config.model.dropout_rate > 0.0 else None
-        mean, ratios = self._loss(params, corrupted, keys("sample"), dropout)
+        mean, ratios = self._loss(params, corrupted, keys(Role.GENERATOR_SAMPLING), dropout)
         loss = mean * (batch["tokens"].shape[0] / self.config.batch_size)
         return loss, _logged(ratios, loss, batch["tokens"].shape[0])
 

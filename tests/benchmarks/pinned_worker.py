@@ -20,16 +20,17 @@ def _ours() -> Callable[[], object]:
     import jax
     import numpy as np
 
-    from spactor import corruption, step
+    from spactor import corruption
     from spactor.config import PAPER
     from spactor.data.vocabulary import VocabularyFacts
+    from spactor.keys import row_keys
 
     vocabulary = VocabularyFacts.of_pieces(32_000)
     tokens = np.random.default_rng(0).integers(3, 32_000, (BATCH, CHUNK_TOKENS)).astype(np.int32)
 
     @jax.jit
     def corrupt(tokens: jax.Array, count: jax.Array) -> object:
-        keys = step.row_keys(jax.random.fold_in(jax.random.key(0), count), BATCH)
+        keys = row_keys(jax.random.fold_in(jax.random.key(0), count), BATCH)
         return corruption.corrupt(tokens, keys, PAPER["base"].lengths, vocabulary)
 
     count = 0

@@ -12,6 +12,7 @@ import numpy as np
 from spactor import corruption, step
 from spactor.config import PAPER, PretrainConfig, Stage
 from spactor.data.vocabulary import VocabularyFacts
+from spactor.keys import row_keys
 
 VOCABULARY = VocabularyFacts.of_pieces(32_000)
 
@@ -63,7 +64,7 @@ class Training:
 
 def corrupted(config: PretrainConfig) -> corruption.CorruptedBatch:
     """The batch of :func:`chunks_for`, corrupted: what other implementations are given."""
-    keys = step.row_keys(jax.random.key(0), config.batch_size)
+    keys = row_keys(jax.random.key(0), config.batch_size)
     return jax.jit(corruption.corrupt, static_argnums=(2, 3))(
         chunks_for(config), keys, config.lengths, VOCABULARY
     )

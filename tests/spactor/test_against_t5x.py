@@ -12,6 +12,7 @@ import pytest
 from tiny_model import VOCABULARY, tiny_config
 
 from spactor import corruption, optimizer, step
+from spactor.keys import Role, role_key, row_keys
 from spactor.network import Network
 
 pytestmark = [
@@ -125,7 +126,7 @@ def test_without_a_first_stage_it_is_plain_t5(network, chunks) -> None:
         return loss
 
     for n in range(3):
-        keys = step.row_keys(step.role_keys(0, n)["corruption"], len(chunks))
+        keys = row_keys(role_key(Role.CORRUPTION, 0, n), len(chunks))
         grads = gradient(params, corrupt(jnp.asarray(chunks), keys, config.lengths, VOCABULARY))
         hyper = dataclasses.replace(
             rule.hyper_params, learning_rate=optimizer.learning_rate(n, config.optimizer)

@@ -58,15 +58,6 @@ def test_drawing_without_replacement_is_a_shuffle(population: int, count: int) -
         assert draw(key, population, count // 2).tolist() == drawn[: count // 2]
 
 
-def test_content_keys_depend_on_the_row_alone(chunks: np.ndarray) -> None:
-    together = jax.random.key_data(corruption.content_keys(0, jnp.asarray(chunks)))
-    alone = jax.random.key_data(corruption.content_keys(0, jnp.asarray(chunks[2:3])))
-    other_seed = jax.random.key_data(corruption.content_keys(1, jnp.asarray(chunks)))
-    assert (together[2] == alone[0]).all()
-    assert len({tuple(row.tolist()) for row in together}) == 4
-    assert (together != other_seed).any()
-
-
 def test_a_chunk_of_another_length_is_rejected(config) -> None:
     with pytest.raises(ValueError, match="7 tokens"):
         corruption.corrupt(

@@ -16,6 +16,7 @@ from spactor import corruption, objective, step
 from spactor.config import CurriculumConfig, ObjectiveConfig, PretrainConfig, Ramp
 from spactor.curriculum import Weights, restricted, stage_at, value_at, weights_at
 from spactor.errors import UserError
+from spactor.keys import row_keys
 from spactor.network import Network
 from spactor.plain_data import from_mapping, to_mapping
 
@@ -111,8 +112,8 @@ def assert_close(one, other, rtol: float = 1e-5) -> None:
 def test_a_masked_q_equals_the_fixed_one_at_every_number(config, chunks) -> None:
     """Room for 11 masks of which k count, against a program with room for k alone."""
     widest = with_curriculum(config, mlm_ratio=ramp(0.25, 0.05)).training_lengths
-    keys = step.row_keys(jax.random.key(3), 4)
-    sample_keys = step.row_keys(jax.random.key(5), 4)
+    keys = row_keys(jax.random.key(3), 4)
+    sample_keys = row_keys(jax.random.key(5), 4)
     params = step.init_state(config, 0, "hybrid").params
     network = Network(config.model)
     loss = jax.jit(
@@ -141,12 +142,12 @@ def test_a_masked_q_equals_the_fixed_one_at_every_number(config, chunks) -> None
 def test_the_end_of_a_handover_is_span_corruption(config, chunks, reduction) -> None:
     weights = ObjectiveConfig(reduction=reduction)
     batch = corruption.corrupt(
-        jnp.asarray(chunks), step.row_keys(jax.random.key(3), 4), config.lengths, VOCABULARY, 0
+        jnp.asarray(chunks), row_keys(jax.random.key(3), 4), config.lengths, VOCABULARY, 0
     )
     np.testing.assert_array_equal(batch.masked_tokens, batch.encoder_input_tokens)
     params = step.init_state(config, 0, "hybrid").params
     network = Network(config.model)
-    keys = step.row_keys(jax.random.key(5), 4)
+    keys = row_keys(jax.random.key(5), 4)
     over = Weights(0.0, weights.lambda_sc)
     hybrid, grads = jax.jit(
         jax.value_and_grad(

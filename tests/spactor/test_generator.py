@@ -10,6 +10,7 @@ from tiny_model import VOCABULARY, tiny_config
 
 from spactor import corruption, step
 from spactor.corruption import shift_right
+from spactor.keys import row_keys
 from spactor.network import Network
 
 
@@ -41,7 +42,7 @@ def test_inputs_of_a_position(encoder_decoder, chunks) -> None:
     """A position reads the whole masked input, and the clean input before the position."""
     batch = corruption.corrupt(
         jnp.asarray(chunks),
-        step.row_keys(jax.random.key(3), 4),
+        row_keys(jax.random.key(3), 4),
         encoder_decoder.lengths,
         VOCABULARY,
     )

@@ -14,13 +14,14 @@ from tiny_model import VOCABULARY
 
 from spactor import corruption, objective, step
 from spactor.config import ObjectiveConfig
+from spactor.keys import row_keys
 from spactor.network import Network
 
 
 @pytest.fixture(scope="module")
 def batch(config, chunks):
     return jax.jit(corruption.corrupt, static_argnums=(2, 3))(
-        jnp.asarray(chunks), step.row_keys(jax.random.key(3), 4), config.lengths, VOCABULARY
+        jnp.asarray(chunks), row_keys(jax.random.key(3), 4), config.lengths, VOCABULARY
     )
 
 
@@ -34,7 +35,7 @@ HYBRID = jax.jit(objective.hybrid_loss, static_argnums=(0, 3))
 SPAN_CORRUPTION = jax.jit(objective.span_corruption_loss, static_argnums=(0, 3))
 TARGET_TOKEN = jax.jit(objective.target_token_loss, static_argnums=(0, 4))
 APPLY = jax.jit(Network.apply, static_argnums=0)
-SAMPLE_KEYS = step.row_keys(jax.random.key(5), 4)
+SAMPLE_KEYS = row_keys(jax.random.key(5), 4)
 
 
 def test_token_cross_entropy_by_hand() -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from spactor import objective, step
+from spactor import objective
+from spactor.keys import row_keys
 
 ROWS, POSITIONS, VOCABULARY = 250, 64, 384
-KEYS = step.row_keys(jax.random.key(11), ROWS)
+KEYS = row_keys(jax.random.key(11), ROWS)
 SAMPLE = jax.jit(objective.sample_replacements)
 
 
@@ -65,7 +66,7 @@ def test_the_largest_uniform_takes_the_last_token_with_weight():
 def test_draws_depend_on_the_key_of_the_row_alone():
     logits = jnp.zeros(VOCABULARY)
     assert (draws(logits)[:100] == draws(logits, KEYS[:100])).all()
-    assert (draws(logits, step.row_keys(jax.random.key(12), ROWS)) != draws(logits)).mean() > 0.9
+    assert (draws(logits, row_keys(jax.random.key(12), ROWS)) != draws(logits)).mean() > 0.9
 
 
 def test_bfloat16_logits_are_sampled_in_float32():

@@ -12,6 +12,7 @@ from tiny_model import VOCABULARY, tiny_config
 
 from spactor import corruption, optimizer, step
 from spactor.data.vocabulary import EOS_ID
+from spactor.keys import Role, role_key, row_keys
 from spactor.network import Network
 
 
@@ -81,7 +82,7 @@ def test_without_a_first_stage_it_is_plain_t5(config, chunks) -> None:
     slots = optimizer.init_slots(params, config.optimizer)
     update = jax.jit(optimizer.update, static_argnums=4)
     for n in range(3):
-        keys = step.row_keys(step.role_keys(0, n)["corruption"], len(chunks))
+        keys = row_keys(role_key(Role.CORRUPTION, 0, n), len(chunks))
         grads = gradient(params, corrupt(jnp.asarray(chunks), keys, config.lengths, VOCABULARY))
         rate = optimizer.learning_rate(n, config.optimizer)
         params, slots = update(params, grads, slots, rate, config.optimizer)
@@ -102,8 +103,8 @@ def test_learning_rate_of_the_first_update(config, chunks) -> None:
 
 
 def test_corruption_of_a_row_does_not_depend_on_the_batch(config, chunks) -> None:
-    keys = jax.random.key_data(step.row_keys(jax.random.key(0), 4))
-    fewer = jax.random.key_data(step.row_keys(jax.random.key(0), 2))
+    keys = jax.random.key_data(row_keys(jax.random.key(0), 4))
+    fewer = jax.random.key_data(row_keys(jax.random.key(0), 2))
     assert (keys[:2] == fewer).all()
     validate = step.build_validation_step(config, VOCABULARY, "hybrid")
     params = step.init_state(config, 0, "hybrid").params

@@ -19,6 +19,7 @@ from spactor.checkpoints import Checkpoints, restore_parent
 from spactor.data.arrays import train_batch
 from spactor.data.digest import batch_digest
 from spactor.errors import UserError
+from spactor.keys import Role, role_key, row_keys
 from spactor.pretraining import PretrainJob, pretrain
 from spactor.step import HYBRID_ONLY
 from spactor.trainer import Schedule
@@ -104,9 +105,9 @@ def test_digests_are_of_the_batch_and_masks_of_the_step(config, arrays, run_fold
             batch_size=config.batch_size,
             chunk_tokens=chunk_tokens,
         )
-        key = step.role_keys(3, step_number)["corruption"]
+        key = role_key(Role.CORRUPTION, 3, step_number)
         masks = corruption.corrupt(
-            batch, step.row_keys(key, len(batch)), config.training_lengths, VOCABULARY
+            batch, row_keys(key, len(batch)), config.training_lengths, VOCABULARY
         )
         assert line["batch"] == batch_digest(batch)
         assert line["masks"] == batch_digest(
