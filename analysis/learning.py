@@ -259,7 +259,7 @@ class ScratchResult:
         """One aligned line per suite, for the terminal."""
         head = f"Against from scratch? {self.profile or 'no'} profile; "
         if not self.comparisons:
-            return f"{head}{NOT_RUN}: `repro run --study scratch` does that"
+            return f"{head}{NOT_RUN}: `repro run --profile scratch` does that"
         lines = [f"{head}one-sided Welch tests, Holm over suites, ± with ddof = {scores.DDOF}"]
         for one in self.comparisons:
             p = "" if math.isnan(one.p_holm) else f", p = {one.p_holm:.2g}"

@@ -22,8 +22,8 @@ from analysis.schema import records
 from analysis.schema.facts import FLAN_SUITES
 from repro import folders, identity, provenance, scoring, t5x_folder, validation
 from repro.costs import StepFlops
+from repro.node_state import inspect
 from repro.plan import Finetuning, Segment, Tree
-from repro.runner import inspect
 from repro.specs import Profile
 from repro.step_lines import read_steps
 from spactor.config import STAGES, FinetuneConfig, PretrainConfig
@@ -148,8 +148,7 @@ def read_provenance(path: Path) -> list[dict[str, Any]]:
     Raises:
       UserError: the file is damaged.
     """
-    known = {f"nodes[].{key}": kind for key, kind in provenance.KINDS.items()}
-    return folders.read_json(path, {"nodes": list}, {"nodes[]": dict, **known})["nodes"]
+    return folders.read_json(path, provenance.CollectedFile)["nodes"]
 
 
 def write(collected: Collected, folder: Path) -> tuple[Path, ...]:

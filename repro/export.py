@@ -8,10 +8,10 @@ from pathlib import Path
 from analysis.schema.facts import step_label
 from repro import folders, identity, provenance
 from repro.engines.contract import Engine
+from repro.node_state import inspect
 from repro.plan import Finetuning, Node, Tree
-from repro.runner import inspect
 from spactor.config import ModelConfig
-from spactor.errors import UserError
+from spactor.errors import Damaged, UserError
 
 # Of the record of a run, what says where a model comes from, and nothing of who ran it.
 _ABOUT = (
@@ -87,9 +87,9 @@ def export(tree: Tree, node: Node, runs: Path, engine: Engine, target: Path) -> 
     if state.condition != "finished":
         begun = "not finished" if state.condition == "partial" else "not begun"
         raise UserError(f"{node.name} is {begun}: `repro run` trains it")
-    record = folders.read_json(
-        folder / folders.PROVENANCE, {"data.fingerprint": str}, provenance.KINDS
-    )
+    record = provenance.read(folder / folders.PROVENANCE)
+    if "fingerprint" not in record.get("data", {}):
+        raise Damaged(f"{folder / folders.PROVENANCE}: no data.fingerprint; run the node again")
     vocabulary = _vocabulary(folders.cache_folder(runs), record["data"]["fingerprint"])
     params = engine.restore(node, folder)
     about = {name: record[name] for name in _ABOUT if name in record}

@@ -1,48 +1,62 @@
-"""Where runs are kept: ``<runs>/<profile>/<node>/``, and files that are never half-written.
+"""The folder of runs, ``<runs>/<profile>/<node>/``, and its JSON files.
 
 Layout::
 
-    <runs>/spactor-runs.json                     marks the folder as ours
+    <runs>/spactor-runs.json                     marks a folder of runs
     <runs>/cache/                                prepared data, compiled programs
     <runs>/<profile>/engine.json                 the engine whose nodes lie here
     <runs>/<profile>/<node>/node.json            inputs and fingerprint, written first
     <runs>/<profile>/<node>/provenance.json      where and when it ran
     <runs>/<profile>/<node>/done.json            written last
-    <runs>/<profile>/<node>/diverged.json        in its place, where a number was not finite
+    <runs>/<profile>/<node>/diverged.json        instead of done.json where a number was not finite
     <runs>/<profile>/<node>.lock                 held while a process works on the node
-    <runs>/<profile>/stale/<node>@<fingerprint>  set aside, because an input changed
+    <runs>/<profile>/stale/<node>@<fingerprint>  moved here because an input changed
     <runs>/<profile>/records/, output/           what `repro collect` and the outputs write
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NotRequired
 
 from filelock import FileLock
+from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
 from spactor import files, strict_json
 from spactor.errors import Damaged, UserError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 MARKER = "spactor-runs.json"
 _MARK = {"project": "spactor", "format": 1}
 NODE, PROVENANCE, DONE, HOLDER = "node.json", "provenance.json", "done.json", "holder.json"
 DIVERGED = "diverged.json"
 ENGINE = "engine.json"
-Kinds = Mapping[str, type | types.UnionType]
-"""Types by the path to a value, such as ``{"inputs.seed": int}``."""
-NOTHING: Kinds = types.MappingProxyType({})
-_NODE_NEEDS: Kinds = {"fingerprint": str}
-_NODE_KNOWS: Kinds = {
-    **dict.fromkeys(("inputs", "inputs.data"), dict),
-    **dict.fromkeys(("inputs.start_step", "inputs.checkpoint_step"), int),
-    "inputs.parent": str | None,
-}
-"""What ``node.json`` must hold, and may."""
+
+
+class NodeInputs(TypedDict, total=False):
+    """What other modules read of a node's inputs."""
+
+    data: dict[str, Any]
+    start_step: int
+    checkpoint_step: int
+    parent: str | None
+
+
+class NodeFile(TypedDict):
+    """``node.json``."""
+
+    fingerprint: str
+    inputs: NotRequired[NodeInputs]
+
+
+class _EngineFile(TypedDict):
+    engine: str
 
 
 def open_runs(runs: Path, *, create: bool) -> Path:
@@ -87,13 +101,13 @@ def profile_folder(runs: Path, profile: str) -> Path:
 
 
 def claim(runs: Path, profile: str, engine: str) -> None:
-    """Gives a profile's folder to an engine, for good.
+    """Records which engine owns a profile's folder; it stays the only one.
 
-    The engines read the data in another order and begin from other values, so tables never mix
-    them; and neither sets the other's nodes aside.
+    The two engines read the data in different orders and start from different values, so a table
+    must not mix their numbers, and neither may move the other's nodes away.
 
     Raises:
-      UserError: it belongs to the other one.
+      UserError: the folder belongs to the other engine.
     """
     home = profile_folder(runs, profile)
     home.mkdir(exist_ok=True)
@@ -112,7 +126,7 @@ def claim(runs: Path, profile: str, engine: str) -> None:
 def engine_of(runs: Path, profile: str) -> str | None:
     """The engine whose nodes lie in a profile's folder; None before the first run."""
     path = profile_folder(runs, profile) / ENGINE
-    return str(read_json(path, {"engine": str})["engine"]) if path.is_file() else None
+    return str(read_json(path, _EngineFile)["engine"]) if path.is_file() else None
 
 
 def node_folder(runs: Path, profile: str, node: str) -> Path:
@@ -121,10 +135,10 @@ def node_folder(runs: Path, profile: str, node: str) -> Path:
 
 
 def require_own(runs: Path, folder: Path) -> None:
-    """Checks that a node's folder, and what lies in it, is where it says.
+    """Checks that no link in a node's folder, nor the folder itself, leads out of the runs folder.
 
     Raises:
-      UserError: a link leads out of the folder of runs, where nothing is to be written.
+      UserError: one does; nothing is written outside the runs folder.
     """
     home = runs.resolve()
     for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
@@ -138,16 +152,16 @@ def lock_path(folder: Path) -> Path:
 
 
 def stale_folder(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
-    """Where a node of that fingerprint is kept when it is set aside; "-2" and so on for more.
+    """Where `set_aside` moves a node of a fingerprint; "-2" and so on is added where it exists.
 
-    The fingerprint comes from a file, so of its signs only those of a digest make the name.
+    The fingerprint comes from a file, so only characters of a digest go into the path.
     """
     digest = re.sub("[^0-9a-z]", "", fingerprint)[:12]
     return profile_folder(runs, profile) / "stale" / f"{node}@{digest}"
 
 
 def set_aside(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
-    """Moves a stale node's folder out of the tree, keeping it; returns where it is."""
+    """Moves a stale node's folder out of the tree, under ``stale/``; returns its new path."""
     home = stale_folder(runs, profile, node, fingerprint)
     target, count = home, 1
     while target.exists():
@@ -168,14 +182,12 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     files.write_atomically(path, text.encode())
 
 
-def read_json(path: Path, needed: Kinds = NOTHING, known: Kinds = NOTHING) -> dict[str, Any]:
+def read_json(path: Path, schema: type = dict) -> dict[str, Any]:
     """Reads a JSON object.
 
     Args:
       path: of the file.
-      needed: what must be in it and of which type, such as ``{"inputs.seed": int}``; of every
-        item of a list, ``{"attempts[].seconds": float}``.
-      known: what must be of a type if it is there.
+      schema: a TypedDict with the types of its values; other keys are not checked.
 
     Raises:
       Damaged: naming the file, when it can't be read as such.
@@ -183,9 +195,9 @@ def read_json(path: Path, needed: Kinds = NOTHING, known: Kinds = NOTHING) -> di
     """
     try:
         value = strict_json.loads(path.read_bytes().decode())
-        require(value, needed, known)
+        require(value, schema)
     except (OSError, ValueError) as error:
-        # What a file's own text says of the machine is no fault of the machine's.
+        # Only an OSError of this read is a fault of the machine, not a message quoted from a file.
         if isinstance(error, OSError) and files.trouble(error):
             raise
         raise Damaged(
@@ -194,58 +206,63 @@ def read_json(path: Path, needed: Kinds = NOTHING, known: Kinds = NOTHING) -> di
     return value
 
 
-def read_if_any(path: Path, needed: Kinds = NOTHING, known: Kinds = NOTHING) -> dict[str, Any]:
+def read_if_any(path: Path, schema: type = dict) -> dict[str, Any]:
     """A JSON object, an empty one where there is no file; arguments and errors as ``read_json``."""
     try:
-        return read_json(path, needed, known)
+        return read_json(path, schema)
     except Damaged:
-        # Asked afterwards, since nearly always there is one: a folder has thousands.
+        # Checked after the error, since a tree has thousands of files and nearly all exist.
         if path.exists():
             raise
         return {}
 
 
 def read_node(folder: Path) -> dict[str, Any]:
-    """What a node's folder says of its inputs; empty where nothing; errors as ``read_json``."""
-    return read_if_any(folder / NODE, _NODE_NEEDS, _NODE_KNOWS)
+    """Content of a node's ``node.json``, empty if it has none; errors as ``read_json``."""
+    return read_if_any(folder / NODE, NodeFile)
 
 
-def read_or_set_aside(path: Path, known: Kinds = NOTHING) -> dict[str, Any]:
-    """A JSON object that is written anew where there is none; a damaged one is set aside."""
+def read_or_set_aside(path: Path, schema: type = dict) -> dict[str, Any]:
+    """A JSON object, empty if there is none; a damaged file is renamed, and made again later."""
     try:
-        return read_if_any(path, known=known)
+        return read_if_any(path, schema)
     except Damaged:
         files.set_aside(path, "no JSON object")
         return {}
 
 
-def require(value: object, needed: Kinds = NOTHING, known: Kinds = NOTHING) -> None:
-    """Checks the types in plain data, as `read_json` does.
+def require(value: object, schema: type) -> None:
+    """Checks the types in plain data.
+
+    Args:
+      value: as JSON holds it.
+      schema: a TypedDict; keys that it does not name are not checked.
 
     Raises:
       ValueError: naming what is missing or of another type.
 
-    >>> require({"a": {"b": [{"c": 1}, {}]}}, {"a": dict}, {"a.b": list, "a.b[].c": float})
-    >>> require({"a": {"b": "x"}}, known={"a.b": list})
+    >>> require({"fingerprint": "9f", "inputs": {"start_step": "x"}}, NodeFile)
     Traceback (most recent call last):
-    ValueError: a.b is 'x'
+    ValueError: inputs.start_step is 'x': give a valid integer
     """
+    # Imported here, since pydantic is needed only where files are read.
+    from pydantic import ValidationError
+
     if not isinstance(value, dict):
         raise ValueError("no JSON object")
-    for path, kind in {**needed, **known}.items():
-        found: list[Any] = [value]
-        for key in path.split("."):
-            name = key.removesuffix("[]")
-            if not all(isinstance(item, dict) for item in found):
-                raise ValueError(f"no {path}")
-            if path in needed and not all(name in item for item in found):
-                raise ValueError(f"no {path}")
-            found = [item[name] for item in found if name in item]
-            if key != name:
-                if not all(isinstance(item, list) for item in found):
-                    raise ValueError(f"no list {name}")
-                found = [inner for item in found for inner in item]
-        for item in found:
-            wanted = (int, float) if kind is float else kind
-            if not isinstance(item, wanted) or isinstance(item, bool) is not (kind is bool):
-                raise ValueError(f"{path} is {item!r}")
+    try:
+        _adapter(schema).validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise ValueError(f"no {path}") from None
+        expected = first["msg"].replace("Input should be", "give")
+        raise ValueError(f"{path} is {first['input']!r}: {expected}") from None
+
+
+@functools.cache
+def _adapter(schema: type) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(schema)

@@ -18,8 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.schema.facts import step_label
-from repro.matrix import MOST_RUNS
-from repro.specs import ExperimentSpec, Profile
+from repro.specs import MOST_RUNS, ExperimentSpec, Profile
 from spactor.config import FinetuneConfig, PretrainConfig, Stage
 from spactor.curriculum import restricted, stage_at
 from spactor.errors import UserError
@@ -115,13 +114,11 @@ class Tree:
       profile: what it was built from.
       specs: experiments it serves.
       nodes: segments and fine-tuning runs.
-      notes: what a plan says of it, line by line.
     """
 
     profile: Profile
     specs: tuple[ExperimentSpec, ...]
     nodes: Mapping[str, Node]
-    notes: tuple[str, ...] = ()
 
     def checkpoints_of(self, spec: ExperimentSpec) -> tuple[int, ...]:
         """Paper steps at which this tree fine-tunes an experiment's models."""

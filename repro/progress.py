@@ -91,7 +91,7 @@ class Display:
         """Seconds since it was made."""
         return time.monotonic() - self._opened
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Prints one line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -144,7 +144,7 @@ class Display:
             facts.append(f"{self._tokens_per_second:,.0f} tokens/s")
         if self._left and any(self._rates.values()):
             facts.append(f"about {duration(self._tree_left())} left")
-        self.say(f"{place} {node.name}: {', '.join(facts)}")
+        self.print(f"{place} {node.name}: {', '.join(facts)}")
 
     def _place(self) -> str:
         total = len(self._tree.nodes)

@@ -1,4 +1,4 @@
-"""Where a node's numbers come from: code, packages, device, data, seeds, command and clock."""
+"""Provenance of a node's numbers: code, packages, device, data, seeds, command and clock."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
 from repro import folders
 from repro.plan import Finetuning, Node
@@ -34,27 +36,65 @@ _PACKAGES = (
     "scipy",
 )
 
-_LENGTHS = ("total_steps", "batch_size", "input_length")
 
-KINDS: folders.Kinds = {
-    **dict.fromkeys(("node", "fingerprint", "commit", "python", "machine", "device"), str),
-    **dict.fromkeys(("command", "config_gin"), str),
-    **dict.fromkeys(("packages", "seeds", "inputs", "inputs.config", "data", "data.tokens"), dict),
-    **dict.fromkeys(("seeds.pretraining", "seeds.finetuning"), int),
-    **dict.fromkeys(("inputs.start_step", "inputs.end_step", "inputs.checkpoint_step"), int),
-    "inputs.parent": str | None,
-    **dict.fromkeys([f"inputs.config.{name}" for name in _LENGTHS], int),
-    "experiments": list,
-    "experiments[]": dict,
-    "data.fingerprint": str,
-    "data.tokens.train": int,
-    **dict.fromkeys(("data.unigram_entropy_nats", "data.most_frequent_token_rate"), float),
-    "attempts": list,
-    "attempts[]": dict,
-    "attempts[].started": str,
-    "attempts[].seconds": float,
-}
-"""Types of what is read back from a record, where it is there."""
+class _Seeds(TypedDict, total=False):
+    pretraining: int
+    finetuning: int
+
+
+class _Lengths(TypedDict, total=False):
+    total_steps: int
+    batch_size: int
+    input_length: int
+
+
+class _Inputs(TypedDict, total=False):
+    config: _Lengths
+    start_step: int
+    end_step: int
+    checkpoint_step: int
+    parent: str | None
+
+
+class _Tokens(TypedDict, total=False):
+    train: int
+
+
+class _Data(TypedDict, total=False):
+    fingerprint: str
+    tokens: _Tokens
+    unigram_entropy_nats: float
+    most_frequent_token_rate: float
+
+
+class _Attempt(TypedDict, total=False):
+    started: str
+    seconds: float
+
+
+class Record(TypedDict, total=False):
+    """``provenance.json``: types of what is read back; a record has more."""
+
+    node: str
+    fingerprint: str
+    commit: str
+    python: str
+    machine: str
+    device: str
+    command: str
+    config_gin: str
+    packages: dict[str, Any]
+    seeds: _Seeds
+    inputs: _Inputs
+    experiments: list[dict[str, Any]]
+    data: _Data
+    attempts: list[_Attempt]
+
+
+class CollectedFile(TypedDict):
+    """``provenance.json`` beside collected records: the records of all nodes."""
+
+    nodes: list[Record]
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -63,7 +103,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
       UserError: the file is missing or damaged.
     """
-    return folders.read_json(path, known=KINDS)
+    return folders.read_json(path, Record)
 
 
 def now() -> str:
@@ -73,13 +113,13 @@ def now() -> str:
 
 @cache
 def packages() -> Mapping[str, str]:
-    """Versions of the packages that matter, of those installed."""
+    """Versions of the installed packages that numbers depend on."""
     found = versions(_PACKAGES)
     return {name: version for name, version in found.items() if version != "missing"}
 
 
 def machine() -> str:
-    """Names this machine, so that its timings aren't taken for another's."""
+    """A description of this machine, which its timings are recorded with."""
     return f"{platform.node()} {platform.machine()} {os.cpu_count()} cores"
 
 
@@ -93,7 +133,7 @@ def describe(
     metric_versions: Mapping[str, Any],
     inputs: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The record of a node's run, attempts and clock apart.
+    """The record of a node's run, without attempts and clock.
 
     Args:
       node: of the tree.

@@ -117,8 +117,8 @@ def score_missing(folder: Path, node: Finetuning, data: PreparedData, engine: En
     Raises:
       UserError: the node was trained on other data.
     """
-    recorded = folders.read_json(folder / folders.NODE, {"inputs.data": dict})
-    trained_on = recorded["inputs"]["data"]
+    recorded = folders.read_node(folder)
+    trained_on = recorded.get("inputs", {}).get("data")
     if trained_on != identity.data_of(node, data.files):
         raise UserError(
             f"{folder} was trained on other examples than those of {data.folder}: name the "

@@ -10,9 +10,9 @@ from rich.tree import Tree as Branches
 
 from repro import folders, identity
 from repro.costs import Estimate
+from repro.node_state import inspect
 from repro.plan import Finetuning, Node, Segment, Tree, totals
 from repro.progress import duration
-from repro.runner import inspect
 from repro.step_lines import read_steps
 
 
@@ -93,7 +93,6 @@ def plan_summary(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> 
     segments, leaves = tree.segments(), tree.finetunings()
     leaf_flops = sum(flops[node.name] for node in leaves)
     return [
-        *tree.notes,
         f"experiments: {len(tree.specs)}; nodes: {len(tree.nodes)} "
         f"({len(segments)} pre-training, {len(leaves)} fine-tuning)",
         f"pre-training: {number(pretraining.steps)} steps, {number(pretraining.flops)} FLOPs; "
@@ -112,7 +111,6 @@ def plan_data(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> dic
     return {
         "profile": tree.profile.name,
         "total_steps": tree.profile.total_steps,
-        "notes": list(tree.notes),
         "experiments": [spec.plain_data() for spec in tree.specs],
         "nodes": [
             _node_data(node) | {"flops": flops[name], "estimated_seconds": estimate.seconds[name]}

@@ -1,36 +1,53 @@
-"""What a person asks for: a size, a τ, a seed and perhaps a variant of a profile; and profiles.
+"""Profiles and experiments: what a person writes to say which models are trained.
 
-A profile is a TOML file that fixes everything but those. A profile with fewer steps than the
-paper keeps every fraction of the paper's million.
+An experiment (`ExperimentSpec`) is a size, a τ, a seed and perhaps a variant. A profile is a TOML
+file with everything else: model sizes, steps, data, fine-tuning, and the matrix of experiments. A
+profile with fewer steps than the paper keeps every fraction of the paper's million.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import tomllib
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator
 
 from analysis.schema.facts import FLAN_SUITES, PAPER_STEPS, SIZES, SUITES, Tau, step_label
-from repro.matrix import SizeMatrix, known_keys, parse_matrix, parse_step, settings_table
-from repro.variants import Variant, parse_variants
+from repro.variants import PaperStep, Variant, require_names
 from spactor.config import DataConfig, FinetuneConfig, PretrainConfig
 from spactor.errors import UserError
-from spactor.files import RESERVED_NAMES
 from spactor.plain_data import from_mapping
 
-Size = Literal["base", "large"]
 Engine = Literal["local", "t5x"]
-# Forty times the paper's own tree (474), and more than anyone trains, yet planned in seconds: a
-# slip in a number of runs is told, where millions of nodes would fill the memory.
+SCALES = ("smoke", "micro", "mini", "paper")
+"""Profiles of the paper's whole study that come with the package, from quickest to dearest."""
+STUDIES = ("lambda", "mlm", "generator", "means", "curriculum", "scratch")
+"""Profiles of further studies that come with the package: variants, or models from scratch."""
+MOST_RUNS = 1000
+"""Most pre-training runs and most fine-tuning runs; seeds of both are combined in one number."""
 MOST_NODES = 20_000
-"""Most nodes of a profile's tree, what experiments share counted for each."""
+"""Most nodes of a profile's tree, shared ones counted for each experiment.
+
+Forty times the paper's own tree (474). A slip in a number of runs is then an error message, where
+millions of nodes would fill the memory.
+"""
+
+
+def _tau(text: object) -> Tau:
+    try:
+        return Tau.parse(text if isinstance(text, str) else repr(text))
+    except UserError as error:
+        raise ValueError(str(error)) from None
+
+
+_Tau = Annotated[Tau, PlainValidator(_tau)]
+_Runs = Annotated[int, Field(ge=1, le=MOST_RUNS)]
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -53,9 +70,84 @@ class ExperimentSpec:
             raise UserError(f"seed {self.seed}: give 0 or more")
 
     def plain_data(self) -> dict[str, Any]:
-        """What a plan and a provenance say of it."""
+        """The experiment as a plan and a provenance record list it."""
         named = {"variant": self.variant} if self.variant else {}
         return {"size": self.size, "tau": str(self.tau), "seed": self.seed} | named
+
+
+def _require_different(items: Sequence[object], what: str) -> None:
+    if not items or len(set(items)) != len(items):
+        found = ", ".join(map(str, items)) or "none"
+        raise ValueError(f"{what} are {found}: give at least one, each once")
+
+
+def _require_rising(steps: Sequence[int]) -> None:
+    if not steps or sorted(set(steps)) != list(steps) or not steps[0]:
+        found = ", ".join(map(step_label, steps)) or "none"
+        raise ValueError(f"checkpoints are {found}: give steps such as 500K or 1M in rising order")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantRow:
+    """The experiments of one variant: its τ, and their checkpoints, by default the size's."""
+
+    taus: tuple[_Tau, ...]
+    checkpoints: tuple[PaperStep, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _require_different(self.taus, "τ")
+        if self.checkpoints is not None:
+            _require_rising(self.checkpoints)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeMatrix:
+    """The experiments of one size. Steps are the paper's.
+
+    Attributes:
+      taus: every τ, in print order.
+      runs: pre-training runs; their seeds are 0 … runs - 1.
+      checkpoints: steps at which models are fine-tuned; pre-training ends at the last of them.
+      checkpoints_of: other checkpoints, for some τ.
+      finetune_runs: fine-tuning runs of each suite at each checkpoint; their seeds count from 0.
+      finetune_at: further steps at which models are fine-tuned, as far as their pre-training goes
+        (continuous fine-tuning); 0 means from scratch.
+      variants: experiments beside these, by variant.
+    """
+
+    taus: tuple[_Tau, ...]
+    runs: _Runs
+    checkpoints: tuple[PaperStep, ...]
+    checkpoints_of: Mapping[_Tau, tuple[PaperStep, ...]] = field(default_factory=dict)
+    finetune_runs: _Runs = 1
+    finetune_at: tuple[PaperStep, ...] = ()
+    variants: Mapping[str, VariantRow] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_different(self.taus, "τ")
+        for steps in (self.checkpoints, *self.checkpoints_of.values()):
+            _require_rising(steps)
+        if further := self.finetune_at[1 if self.finetune_at[:1] == (0,) else 0 :]:
+            _require_rising(further)
+        for tau in self.checkpoints_of:
+            if tau not in self.taus:
+                raise ValueError(f"checkpoints_of has τ = {tau}, which is not among taus: add it")
+
+    @property
+    def seeds(self) -> range:
+        """Seeds of pre-training."""
+        return range(self.runs)
+
+    @property
+    def finetune_seeds(self) -> range:
+        """Seeds of fine-tuning."""
+        return range(self.finetune_runs)
+
+    def checkpoints_at(self, tau: Tau, variant: str = "") -> tuple[int, ...]:
+        """Checkpoints of one experiment."""
+        if variant:
+            return self.variants[variant].checkpoints or self.checkpoints
+        return self.checkpoints_of.get(tau, self.checkpoints)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +156,7 @@ class Profile:
 
     Attributes:
       name: also the name of its folder of runs.
-      purpose: one line for people.
+      purpose: one line for a person.
       engine: the trainer it is written for.
       total_steps: pre-training steps that stand for the paper's million.
       log_period_steps, validation_period_steps, checkpoint_period_steps: in steps of its own.
@@ -93,6 +185,17 @@ class Profile:
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for suite in self.suites:
+            if suite not in SUITES:
+                raise ValueError(
+                    f"unknown suite {suite!r} in suites: known are {', '.join(SUITES)}"
+                )
+        _require_different(self.suites, "suites")
+        for key, known in (("sizes", SIZES), ("matrix", self.sizes)):
+            _require_known(getattr(self, key), known, key)
+        require_names(self.variants)
+        for size, row in self.matrix.items():
+            _require_known(row.variants, self.variants, f"matrix.{size}.variants", some=False)
         for name in ("total_steps", "validation_chunks", *_PERIODS):
             if getattr(self, name) <= 0:
                 raise UserError(
@@ -105,7 +208,7 @@ class Profile:
                     f"{config.model.vocab_size} differs from data.vocab_size "
                     f"{self.data.vocab_size}: make them equal"
                 )
-        self._require_a_tree_to_hold()
+        self._require_tree_fits()
         for spec in self.specs():
             for paper_steps in (self.hybrid_end(spec), *self.finetuned_at(spec)):
                 self.step_of(paper_steps)
@@ -140,25 +243,25 @@ class Profile:
 
     def _of_seed(self, size: str, seed: int) -> Iterator[ExperimentSpec]:
         row = self.matrix[size]
-        named = ((name, of.taus) for name, of in row.variants.items())
-        for variant, taus in (("", row.taus), *named):
+        named = {name: of.taus for name, of in row.variants.items()}
+        for variant, taus in ({"": row.taus} | named).items():
             for tau in taus:
                 yield ExperimentSpec(
                     profile=self.name, size=size, tau=tau, seed=seed, variant=variant
                 )
 
     def most_nodes(self, size: str) -> int:
-        """Nodes of a size, counted without building any: its tree has no more of them.
+        """An upper bound on the nodes of a size, computed without building any.
 
-        What experiments share is counted for each. One ends a segment at every checkpoint, at τ,
-        and where it parts from another.
+        Shared nodes are counted for each experiment. Of an experiment a segment ends at every
+        checkpoint, at τ, and where it begins to differ from another experiment.
         """
         row = self.matrix[size]
         leaves = len(self.suites) * row.finetune_runs
         alone = (2 + len(self.finetuned_at(spec)) * (1 + leaves) for spec in self._of_seed(size, 0))
         return row.runs * sum(alone)
 
-    def _require_a_tree_to_hold(self) -> None:
+    def _require_tree_fits(self) -> None:
         nodes = {size: self.most_nodes(size) for size in self.matrix}
         if sum(nodes.values()) > MOST_NODES:
             size, most = max(nodes.items(), key=lambda item: item[1])
@@ -171,8 +274,7 @@ class Profile:
 
     def checkpoints_of(self, spec: ExperimentSpec) -> tuple[int, ...]:
         """Paper steps of an experiment that tables show; pre-training ends at the last."""
-        row = self.matrix[spec.size]
-        return (row.variants[spec.variant] if spec.variant else row).checkpoints[spec.tau]
+        return self.matrix[spec.size].checkpoints_at(spec.tau, spec.variant)
 
     def finetuned_at(self, spec: ExperimentSpec) -> tuple[int, ...]:
         """Paper steps at which an experiment's models are fine-tuned; 0 is from scratch."""
@@ -184,14 +286,18 @@ class Profile:
         """Paper step at which an experiment leaves the hybrid stage."""
         if not spec.variant:
             return spec.tau.end
-        return self.variants[spec.variant].hybrid_end(spec.tau.end, PAPER_STEPS)
+        try:
+            return self.variants[spec.variant].hybrid_end(spec.tau.end)
+        except UserError as error:
+            raise UserError(f"profile {self.name}: variant {spec.variant}: {error}") from None
 
     def config_of(self, spec: ExperimentSpec) -> PretrainConfig:
         """Pre-training of an experiment over its whole length."""
         config = self.sizes[spec.size]
         if not spec.variant:
             return config
-        return self.variants[spec.variant].applied(config, spec.tau.end, self.step_of)
+        variant = self.variants[spec.variant]
+        return variant.applied(spec.variant, config, spec.tau.end, self.step_of)
 
     def select(
         self,
@@ -200,10 +306,10 @@ class Profile:
         seeds: Sequence[int] = (),
         variants: Sequence[str] = (),
     ) -> tuple[ExperimentSpec, ...]:
-        """Experiments with the sizes, τ, seeds and variants named; all of them where none is.
+        """The experiments with some sizes, τ, seeds and variants; an empty list selects all.
 
         Raises:
-          UserError: for one of these that the profile has nowhere, or no such combination.
+          UserError: the profile has no experiment with one of these, or with all of them.
         """
         wanted_taus = [Tau.parse(text) for text in taus]
         every = self.specs()
@@ -234,6 +340,16 @@ _PERIODS = ("log_period_steps", "validation_period_steps", "checkpoint_period_st
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
+def _require_known(
+    table: Mapping[str, Any], known: Sequence[str] | Mapping[str, Any], key: str, some: bool = True
+) -> None:
+    for name in table:
+        if name not in known:
+            raise ValueError(f"unknown setting {name!r} in {key}; known: {', '.join(known)}")
+    if some and not table:
+        raise ValueError(f"{key}: this table of settings is empty; add one")
+
+
 def _known(what: str, wanted: Sequence[Any], known: Mapping[Any, None], profile: str) -> None:
     for item in wanted:
         if item not in known:
@@ -244,8 +360,8 @@ def _known(what: str, wanted: Sequence[Any], known: Mapping[Any, None], profile:
 
 
 def profile_names() -> tuple[str, ...]:
-    """Profiles that come with the package, from quickest to dearest."""
-    return ("smoke", "micro", "mini", "paper")
+    """Profiles that come with the package."""
+    return SCALES + STUDIES
 
 
 @cache
@@ -253,11 +369,10 @@ def load_profile(name: str) -> Profile:
     """Reads a profile by its name, or from a ``.toml`` file of the user's own.
 
     Raises:
-      UserError: for an unknown name, an unreadable file or any setting out of place.
+      UserError: for an unknown name, an unreadable file or an invalid setting.
     """
     if name in profile_names():
-        text = (resources.files("repro") / "profiles" / f"{name}.toml").read_text("utf-8")
-        return parse_profile(name, text, f"profile {name}")
+        return parse_profile(name, _packaged(name), f"profile {name}")
     if not name.endswith(".toml"):
         raise UserError(
             f"unknown profile {name!r}: give one of {', '.join(profile_names())}, "
@@ -265,10 +380,10 @@ def load_profile(name: str) -> Profile:
         )
     path = Path(name)
     taken = (*profile_names(), "cache")
-    if not _NAME.fullmatch(path.stem) or path.stem in RESERVED_NAMES.union(taken):
+    if not _NAME.fullmatch(path.stem) or path.stem in taken:
         raise UserError(
             f"{name}: a profile's file name names its folder of runs: use small letters, digits, "
-            f"- and _, and neither a device of Windows nor one of {', '.join(taken)}"
+            f"- and _, and none of {', '.join(taken)}"
         )
     try:
         text = path.read_text("utf-8")
@@ -280,7 +395,8 @@ def load_profile(name: str) -> Profile:
 def parse_profile(name: str, text: str, where: str) -> Profile:
     """Builds a profile from TOML text; unknown keys are errors.
 
-    ``extends = "micro"`` takes that profile's settings wherever the text has none of its own.
+    ``extends = "micro"`` takes that profile's settings wherever the text has none of its own;
+    ``without = ["matrix.large"]`` leaves some of them out, tables or single settings.
 
     Args:
       name: of the profile.
@@ -288,50 +404,52 @@ def parse_profile(name: str, text: str, where: str) -> Profile:
       where: what to call the source in an error.
     """
     values = _read(text, where)
-    if "extends" in values:
-        values = _over(_extended(values.pop("extends"), where), values)
-    plain = from_mapping(
-        _PlainSettings, {key: values[key] for key in values if key not in _TABLES}, where
-    )
-    tables = {key: settings_table(values.get(key), f"{where}: {key}") for key in _TABLES[:-1]}
-    variants = parse_variants(values.get("variants", {}), f"{where}: variants", parse_step)
-    suites = _checked_list(plain.suites, SUITES, f"{where}: suites")
-    sizes = {
-        size: from_mapping(PretrainConfig, tables["sizes"][size], f"{where}: sizes.{size}")
-        for size in known_keys(tables["sizes"], SIZES, f"{where}: sizes")
-    }
-    matrix = {
-        size: parse_matrix(tables["matrix"][size], f"{where}: matrix.{size}", tuple(variants))
-        for size in known_keys(tables["matrix"], tuple(sizes), f"{where}: matrix")
-    }
-    return Profile(
-        name=name,
-        **dataclasses.asdict(plain) | {"suites": suites},
-        data=from_mapping(DataConfig, tables["data"], f"{where}: data"),
-        sizes=types.MappingProxyType(sizes),
-        finetuning=_finetuning(tables["finetuning"], suites, f"{where}: finetuning"),
-        matrix=types.MappingProxyType(matrix),
-        variants=variants,
-    )
+    suites = values.get("suites")
+    if isinstance(suites, list):
+        tables = _finetuning(values.get("finetuning"), suites, f"{where}: finetuning")
+        values["finetuning"] = tables
+    if "name" in values:
+        raise UserError(f"{where}: unknown setting 'name': the file's name is the profile's")
+    return from_mapping(Profile, {"name": name, **values}, where)
+
+
+def _packaged(name: str) -> str:
+    return (resources.files("repro") / "profiles" / f"{name}.toml").read_text("utf-8")
 
 
 def _read(text: str, where: str) -> dict[str, Any]:
+    """The settings of a profile, over those of the profile it extends."""
     try:
-        return tomllib.loads(text)
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{where}: not valid TOML ({error}): mend the file") from None
-
-
-def _extended(name: object, where: str) -> dict[str, Any]:
-    """Settings of the profile that another one extends."""
+        raise UserError(f"{where}: not valid TOML ({error}): fix the file") from None
+    without = values.pop("without", [])
+    if "extends" not in values:
+        if without:
+            raise UserError(f"{where}: without = {without!r} needs extends: add it")
+        return values
+    name = values.pop("extends")
     if name not in profile_names():
         raise UserError(f"{where}: extends {name!r}: give one of {', '.join(profile_names())}")
-    path = resources.files("repro") / "profiles" / f"{name}.toml"
-    return _read(path.read_text("utf-8"), f"profile {name}")
+    base = _read(_packaged(name), f"profile {name}")
+    for key in without if isinstance(without, list) else [without]:
+        _remove(base, key, f"{where}: without: profile {name}")
+    return _over(base, values)
+
+
+def _remove(values: dict[str, Any], key: object, where: str) -> None:
+    """Removes a setting or a table by its path, such as ``matrix.large``."""
+    *path, last = str(key).split(".")
+    table: Any = values
+    for part in path:
+        table = table.get(part) if isinstance(table, dict) else None
+    if not isinstance(table, dict) or last not in table:
+        raise UserError(f"{where} has no setting {key!r}: check the name")
+    del table[last]
 
 
 def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """One table over another: what both have is the second's, tables again one over another."""
+    """One table over another, and so their inner tables; ``own`` decides where both have a key."""
     both = {key: _over(base[key], own[key]) for key in own if _are_tables(base.get(key), own[key])}
     return {**base, **own, **both}
 
@@ -340,41 +458,16 @@ def _are_tables(*values: object) -> bool:
     return all(isinstance(value, dict) for value in values)
 
 
+def _finetuning(tables: object, suites: Sequence[object], where: str) -> dict[str, Any]:
+    """Settings of each suite, from those of all and the further ones of FLAN's suites."""
+    groups = from_mapping(_FinetuningTables, tables, where)  # type: ignore[arg-type]
+    return {
+        str(suite): {**groups.default, **(groups.flan if suite in FLAN_SUITES else {})}
+        for suite in suites
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
-class _PlainSettings:
-    purpose: str
-    engine: Engine
-    total_steps: int
-    log_period_steps: int
-    validation_period_steps: int
-    checkpoint_period_steps: int
-    validation_chunks: int
-    suites: list
-
-
-_TABLES = ("data", "sizes", "finetuning", "matrix", "variants")  # the last may be missing
-
-
-def _checked_list(items: object, known: Sequence[str], where: str) -> tuple[str, ...]:
-    if not isinstance(items, list) or not items:
-        raise UserError(f"{where}: give a list of at least one of {', '.join(known)}")
-    for item in items:
-        if item not in known:
-            raise UserError(f"{where}: unknown {item!r}; known: {', '.join(known)}")
-    if len(set(items)) != len(items):
-        raise UserError(f"{where}: something is named twice; name it once")
-    return tuple(items)
-
-
-def _finetuning(
-    table: Mapping[str, Any], suites: Sequence[str], where: str
-) -> Mapping[str, FinetuneConfig]:
-    known_keys(table, ("default", "flan"), where)
-    default = settings_table(table.get("default"), f"{where}.default")
-    flan = table.get("flan", {})
-    configs = {}
-    for suite in suites:
-        group = "flan" if suite in FLAN_SUITES else "default"
-        values = default | flan if group == "flan" else default
-        configs[suite] = from_mapping(FinetuneConfig, values, f"{where}.{group}")
-    return types.MappingProxyType(configs)
+class _FinetuningTables:
+    default: Mapping[str, Any]
+    flan: Mapping[str, Any] = field(default_factory=dict)

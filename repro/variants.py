@@ -1,4 +1,4 @@
-"""Named changes to a profile's pre-training: other settings, and curricula.
+"""Variants: named changes to a profile's pre-training, by other settings or a curriculum.
 
 In a profile, with steps written as the paper counts them::
 
@@ -7,7 +7,7 @@ In a profile, with steps written as the paper counts them::
     to = 0
     start = "60K"
     end = "250K"
-    shape = "cosine"                           # or "linear", which it is by default
+    shape = "cosine"                           # or "linear", the default
 
     [variants.soft.curriculum.handover]        # fades from τ - 30K to τ + 30K
     width = "60K"
@@ -15,36 +15,53 @@ In a profile, with steps written as the paper counts them::
     [variants.light.objective]                 # or of model, corruption, optimizer
     lambda_rtd = 1.0
 
-    [matrix.base.variants.fade]                # runs it
+    [matrix.base.variants.fade]                # adds its experiments to the matrix
     taus = ["inf"]
-    checkpoints = ["500K"]                     # those of the size by default
+    checkpoints = ["500K"]                     # by default those of the size
 
-An experiment without a variant is the published one, and a variant shares its steps for as long
-as it does the same.
+An experiment without a variant has the published settings. Experiments with and without a variant
+share their training steps up to the first step at which they differ.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
-import sys
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field, PlainValidator
+
+from analysis.schema.facts import PAPER_STEPS, thousands
 from spactor.config import PretrainConfig
 from spactor.errors import UserError
-from spactor.files import RESERVED_NAMES
 from spactor.plain_data import from_mapping, to_mapping
 
-PARTS = ("model", "corruption", "objective", "optimizer")
-"""Tables of a size's settings that a variant may change."""
-RAMPS = ("lambda_rtd", "lambda_sc", "mlm_ratio")
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_RESERVED = re.compile(r"hybrid|sc|tau.*")
-"""First parts of the names of plain nodes."""
-
 Shape = Literal["linear", "cosine"]
+RAMPS = ("lambda_rtd", "lambda_sc", "mlm_ratio")
+_NAME = re.compile(r"(?!(hybrid|sc|tau.*)$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
+"""Names of variants; plain nodes have names that begin with hybrid, sc or tau."""
+
+
+def parse_step(text: object) -> int:
+    """Reads a step of the paper: 0, thousands, or 1M.
+
+    Raises:
+      ValueError: for anything else.
+
+    >>> parse_step("60K")
+    60000
+    """
+    step = {"0": 0, "1M": PAPER_STEPS}.get(text) if isinstance(text, str) else None
+    step = thousands(text) if step is None else step
+    if step is None:
+        raise ValueError("give 0, thousands from 1K to 999K such as 60K, or 1M")
+    return step
+
+
+PaperStep = Annotated[int, PlainValidator(parse_step)]
+"""A step on the paper's scale, written such as "60K"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,23 +69,33 @@ class PaperRamp:
     """A ramp between two steps of the paper.
 
     Attributes:
-      start_value, end_value: its levels.
+      start_value, end_value: its levels, written as ``from`` and ``to``.
       start, end: paper steps.
     """
 
-    start_value: float
-    end_value: float
-    start: int
-    end: int
+    start_value: Annotated[float, Field(alias="from")]
+    end_value: Annotated[float, Field(alias="to")]
+    start: PaperStep
+    end: PaperStep
     shape: Shape = "linear"
+
+    def __post_init__(self) -> None:
+        if self.start >= self.end:
+            raise ValueError(
+                f"a ramp from step {self.start} to {self.end}: the end must come later"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Handover:
     """The hybrid objective fades out over ``width`` paper steps, half of them before τ."""
 
-    width: int
+    width: PaperStep
     shape: Shape = "linear"
+
+    def __post_init__(self) -> None:
+        if not self.width or self.width % 2000:
+            raise ValueError(f"width is {self.width} steps: give an even number of thousands")
 
     def around(self, tau: int) -> tuple[int, int]:
         """Paper steps at which it begins and ends."""
@@ -76,171 +103,93 @@ class Handover:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variant:
-    """A named change to a size's pre-training.
+class PaperCurriculum:
+    """What a variant varies with the step; names as in ``spactor.config.CurriculumConfig``."""
 
-    Attributes:
-      name: small letters, digits and single dashes; part of the names of its nodes.
-      settings: by part of the configuration, what differs.
-      ramps: by the name of what they vary.
-      handover: around τ, if any.
-    """
-
-    name: str
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    ramps: Mapping[str, PaperRamp] = field(default_factory=dict)
+    lambda_rtd: PaperRamp | None = None
+    lambda_sc: PaperRamp | None = None
+    mlm_ratio: PaperRamp | None = None
     handover: Handover | None = None
 
-    def __post_init__(self) -> None:
-        taken = _RESERVED.fullmatch(self.name) or self.name in RESERVED_NAMES
-        if not _NAME.fullmatch(self.name) or taken or len(self.name) > 40:
-            raise UserError(
-                f"variant {self.name!r}: a name has small letters, digits and single dashes, and "
-                "is neither hybrid nor sc nor a device of Windows, and does not begin with tau"
-            )
+    @property
+    def ramps(self) -> dict[str, PaperRamp]:
+        """The ramps that are set, by name."""
+        found = {name: getattr(self, name) for name in RAMPS}
+        return {name: ramp for name, ramp in found.items() if ramp is not None}
 
-    def hybrid_end(self, tau: int, last: int) -> int:
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A change to a size's pre-training: settings that differ, by table, and a curriculum."""
+
+    model: Mapping[str, Any] = field(default_factory=dict)
+    corruption: Mapping[str, Any] = field(default_factory=dict)
+    objective: Mapping[str, Any] = field(default_factory=dict)
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+    curriculum: PaperCurriculum = PaperCurriculum()
+
+    def hybrid_end(self, tau: int) -> int:
         """Paper step at which the hybrid stage ends: τ, or the end of the hand-over around it.
 
-        Args:
-          tau: in paper steps.
-          last: that stands for τ = ∞.
-
         Raises:
-          UserError: a hand-over that does not fit around τ.
+          UserError: the hand-over does not fit around τ.
         """
-        if self.handover is None:
+        handover = self.curriculum.handover
+        if handover is None:
             return tau
-        start, end = self.handover.around(tau)
-        if not 0 <= start < end <= last or tau in (0, last):
+        start, end = handover.around(tau)
+        if not 0 <= start < end <= PAPER_STEPS or tau in (0, PAPER_STEPS):
             raise UserError(
-                f"variant {self.name}: its hand-over of {self.handover.width // 1000}K steps does "
-                f"not fit around a τ of {tau // 1000}K: give it other τ or a smaller width"
+                f"a hand-over of {handover.width // 1000}K steps does not fit around a τ of "
+                f"{tau // 1000}K: give another τ or a smaller width"
             )
         return end
 
     def breaks(self, tau: int) -> set[int]:
-        """Paper steps at which it begins to differ from what has no such ramp."""
-        starts = {ramp.start for ramp in self.ramps.values()}
-        return starts | ({self.handover.around(tau)[0]} if self.handover else set())
+        """Paper steps at which training begins to differ from training without the variant."""
+        handover = self.curriculum.handover
+        starts = {ramp.start for ramp in self.curriculum.ramps.values()}
+        return starts | ({handover.around(tau)[0]} if handover else set())
 
     def applied(
-        self, config: PretrainConfig, tau: int, step_of: Callable[[int], int]
+        self, name: str, config: PretrainConfig, tau: int, step_of: Callable[[int], int]
     ) -> PretrainConfig:
-        """The configuration of its runs.
+        """The configuration of the variant's runs.
 
         Args:
+          name: of the variant, for an error message.
           config: of the size.
           tau: in paper steps.
-          step_of: from paper steps to the profile's own.
+          step_of: converts paper steps to the profile's own.
 
         Raises:
-          UserError: a setting that does not exist or is out of range.
+          UserError: a setting does not exist or is out of range.
         """
 
-        def own(start: float, end: float, first: int, last: int, shape: Shape) -> dict[str, Any]:
-            return {
-                "start_value": start,
-                "end_value": end,
-                "start_step": step_of(first),
-                "end_step": step_of(last),
-                "shape": shape,
-            }
+        def ramp(start: float, end: float, first: int, last: int, shape: Shape) -> dict[str, Any]:
+            levels = {"start_value": start, "end_value": end, "shape": shape}
+            return levels | {"start_step": step_of(first), "end_step": step_of(last)}
 
         values = to_mapping(config)
-        for part, changes in self.settings.items():
-            values[part] = values[part] | dict(changes)
-        for name, ramp in self.ramps.items():
-            values["curriculum"][name] = own(
-                ramp.start_value, ramp.end_value, ramp.start, ramp.end, ramp.shape
-            )
-        if self.handover is not None:
-            values["curriculum"]["handover"] = own(
-                1.0, 0.0, *self.handover.around(tau), self.handover.shape
-            )
-        return from_mapping(PretrainConfig, values, f"variant {self.name}")
+        for table in ("model", "corruption", "objective", "optimizer"):
+            values[table] |= getattr(self, table)
+        for key, own in self.curriculum.ramps.items():
+            values["curriculum"][key] = ramp(*dataclasses.astuple(own))
+        if handover := self.curriculum.handover:
+            own_ramp = ramp(1.0, 0.0, *handover.around(tau), handover.shape)
+            values["curriculum"]["handover"] = own_ramp
+        return from_mapping(PretrainConfig, values, f"variant {name}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _RampTable:
-    to: float
-    start: str
-    end: str
-    shape: Shape = "linear"
+def require_names(variants: Mapping[str, Variant]) -> None:
+    """Checks that each name of a variant can stand in the name of a node.
 
-
-@dataclass(frozen=True, kw_only=True)
-class _HandoverTable:
-    width: str
-    shape: Shape = "linear"
-
-
-def parse_variants(
-    table: object, where: str, steps: Callable[[object, str], int]
-) -> Mapping[str, Variant]:
-    """Reads the ``[variants]`` of a profile; unknown keys are errors.
-
-    Args:
-      table: plain data.
-      where: what to call it in an error.
-      steps: reads a step such as "60K"; its second argument is what to call it.
+    Raises:
+      UserError: naming the first one that cannot.
     """
-    variants = {}
-    for name, values in _mapping(table, where).items():
-        here = f"{where}.{name}"
-        parts = _mapping(values, here)
-        _known(parts, (*PARTS, "curriculum"), here)
-        curriculum = _mapping(parts.get("curriculum", {}), f"{here}.curriculum")
-        _known(curriculum, (*RAMPS, "handover"), f"{here}.curriculum")
-        variants[name] = Variant(
-            name=name,
-            settings={
-                part: _mapping(parts[part], f"{here}.{part}") for part in PARTS if part in parts
-            },
-            ramps={
-                ramp: _ramp(curriculum[ramp], f"{here}.curriculum.{ramp}", steps)
-                for ramp in RAMPS
-                if ramp in curriculum
-            },
-            handover=_handover(curriculum["handover"], f"{here}.curriculum.handover", steps)
-            if "handover" in curriculum
-            else None,
-        )
-    return types.MappingProxyType(variants)
-
-
-def _mapping(value: object, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise UserError(f"{where}: expected a table of settings, found {value!r}")
-    return value
-
-
-def _known(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise UserError(f"{where}: unknown setting {key!r}; known: {', '.join(known)}")
-
-
-def _ramp(table: object, where: str, steps: Callable[[object, str], int]) -> PaperRamp:
-    values = dict(_mapping(table, where))
-    # "from" is no name for a Python attribute.
-    start_value = values.pop("from", None)
-    if not isinstance(start_value, (int, float)) or isinstance(start_value, bool):
-        raise UserError(f"{where}.from is {start_value!r}: give a number")
-    if not abs(start_value) <= sys.float_info.max:
-        raise UserError(f"{where}.from is not finite, or has over 300 digits: give a number")
-    plain = from_mapping(_RampTable, values, where)
-    start, end = steps(plain.start, f"{where}.start"), steps(plain.end, f"{where}.end")
-    if start >= end:
-        raise UserError(f"{where}: it ends at {plain.end}, not after {plain.start}: mend that")
-    return PaperRamp(
-        start_value=float(start_value), end_value=plain.to, start=start, end=end, shape=plain.shape
-    )
-
-
-def _handover(table: object, where: str, steps: Callable[[object, str], int]) -> Handover:
-    plain = from_mapping(_HandoverTable, _mapping(table, where), where)
-    width = steps(plain.width, f"{where}.width")
-    if not width or width % 2000:
-        raise UserError(f"{where}.width is {plain.width!r}: give an even number of thousands")
-    return Handover(width=width, shape=plain.shape)
+    for name in variants:
+        if not _NAME.fullmatch(name) or len(name) > 40:
+            raise UserError(
+                f"variant {name!r}: a name has at most 40 small letters, digits and single dashes, "
+                "is neither hybrid nor sc, and does not begin with tau"
+            )

@@ -9,8 +9,8 @@ from typing import Any
 
 from repro import folders, identity, scoring
 from repro.identity import Identity
+from repro.node_state import inspect
 from repro.plan import Finetuning, Node, Tree
-from repro.runner import inspect
 
 DATA_UNKNOWN = (
     "the data is not prepared here (`repro prepare` does that): taken as what each node recorded"

@@ -1,16 +1,24 @@
-"""Configurations from and to plain data, as TOML and JSON hold it."""
+"""Configurations from and to plain data, as TOML and JSON hold it. Validation is pydantic's."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
+import re
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from spactor.errors import UserError
 
+if typing.TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
 _Config = TypeVar("_Config")
+_UNKNOWN = "unexpected_keyword_argument"
 
 
 def from_mapping(cls: type[_Config], values: Mapping[str, Any], where: str) -> _Config:
@@ -19,7 +27,7 @@ def from_mapping(cls: type[_Config], values: Mapping[str, Any], where: str) -> _
     Args:
       cls: a frozen dataclass, whose fields are plain or such dataclasses.
       values: plain data as read from TOML or JSON.
-      where: what to call the source in an error.
+      where: name of the source, such as a path, for the error message.
 
     Raises:
       UserError: naming the key, the value and what was expected.
@@ -28,45 +36,80 @@ def from_mapping(cls: type[_Config], values: Mapping[str, Any], where: str) -> _
     >>> from_mapping(CorruptionConfig, {"mlm_ratio": 0.2}, "demo").mlm_ratio
     0.2
     """
-    if not isinstance(values, Mapping):
-        raise UserError(f"{where}: expected a table of settings, found {values!r}")
-    hints = typing.get_type_hints(cls)
-    specs = {spec.name: spec for spec in dataclasses.fields(typing.cast(Any, cls))}
-    unknown = sorted(set(values) - set(specs))
-    if unknown:
-        raise UserError(f"{where}: unknown setting {unknown[0]!r}; known: {', '.join(specs)}")
-    required = (dataclasses.MISSING, dataclasses.MISSING)
-    missing = [
-        name
-        for name, spec in specs.items()
-        if name not in values and (spec.default, spec.default_factory) == required
-    ]
-    if missing:
-        raise UserError(f"{where}: setting {missing[0]!r} is missing; add it")
-    return cls(
-        **{name: _checked(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+    # Imported here so that `repro --help` does not load it.
+    from pydantic import ValidationError
+
+    # Strict validation builds dataclasses and tuples from JSON alone, not from Python's objects.
+    text = json.dumps({"value": values}, default=lambda item: _refuse(item, where))
+    try:
+        validated: Any = _model(typing.cast(Any, cls)).model_validate_json(text)
+        return typing.cast(_Config, validated.value)
+    except ValidationError as error:
+        # A misspelt name is an unknown setting and a missing one; the first explains both.
+        first = min(error.errors(), key=lambda one: one["type"] != _UNKNOWN)
+        raise UserError(_line(cls, first, where)) from None
+
+
+@functools.cache
+def _model(cls: Any) -> type[BaseModel]:
+    from pydantic import ConfigDict, create_model
+
+    # The dataclasses inside inherit these settings.
+    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    return create_model(cls.__name__, __config__=config, value=(cls, ...))
+
+
+def _refuse(item: object, where: str) -> None:
+    raise UserError(
+        f"{where}: {item} is a {type(item).__name__}: give a number, text, list or table"
     )
 
 
-def _checked(hint: Any, value: Any, where: str) -> Any:
-    if get_origin(hint) is types.UnionType:  # a table of settings, or none
-        if value is None:
-            return None
-        (hint,) = (choice for choice in get_args(hint) if choice is not type(None))
-    if dataclasses.is_dataclass(hint):
-        return from_mapping(typing.cast(type, hint), value, where)
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise UserError(f"{where} is {value!r}: give one of {', '.join(get_args(hint))}")
-        return value
-    # bool is an int to Python, never to a person writing a configuration.
-    fits = isinstance(value, bool) is (hint is bool)
-    if not fits or not isinstance(value, (int, float) if hint is float else hint):
-        raise UserError(f"{where} is {value!r}: give a value of type {hint.__name__}")
-    try:
-        return float(value) if hint is float else value
-    except OverflowError:
-        raise UserError(f"{where} has over 300 digits: give a value of type float") from None
+def _line(cls: type, error: ErrorDetails, where: str) -> str:
+    """One of pydantic's errors as a line: source, key, value and what is expected."""
+    path = [part for part in error["loc"][1:] if part != "[key]"]
+    key = ".".join(map(str, path))
+    place = f"{where}: {key}" if key else where
+    if error["type"] == _UNKNOWN:
+        table = _dataclass_at(cls, path[:-1])
+        known = f"; known: {', '.join(_keys(table))}" if table else ""
+        table_path = ".".join(map(str, path[:-1]))
+        inside = f"{where}: {table_path}" if table_path else where
+        return f"{inside}: unknown setting {path[-1]!r}{known}"
+    if error["type"] == "missing":
+        return f"{place}: this setting is missing; add it"
+    if error["type"] == "value_error":
+        expected = str(error["ctx"]["error"])
+    else:
+        expected = re.sub("^Input should be (?=greater|less)", "give a number ", error["msg"])
+        expected = expected.replace("Input should be", "give")
+    value = "" if isinstance(error["input"], dict) else f" is {error['input']!r}"
+    return f"{place}{value}: {expected}"
+
+
+def _dataclass_at(cls: type, path: list[int | str]) -> type | None:
+    """The dataclass that a path of keys leads to; None where it cannot be found."""
+    hint: Any = cls
+    for part in path:
+        if dataclasses.is_dataclass(hint):
+            hint = typing.get_type_hints(hint).get(str(part))
+        else:  # a mapping or a list: what it holds
+            hint = get_args(hint)[-1] if get_args(hint) else None
+        if get_origin(hint) is types.UnionType:  # a table of settings, or none
+            hint = next((one for one in get_args(hint) if dataclasses.is_dataclass(one)), None)
+    return hint if dataclasses.is_dataclass(hint) and isinstance(hint, type) else None
+
+
+def _keys(table: type) -> list[str]:
+    """Names of a dataclass's settings as a person writes them."""
+    hints = typing.get_type_hints(table, include_extras=True)
+    names = {
+        name: [getattr(part, "alias", None) for part in get_args(hints[name])] for name in hints
+    }
+    return [
+        next(filter(None, names[field.name]), field.name)
+        for field in dataclasses.fields(typing.cast(Any, table))
+    ]
 
 
 def to_mapping(config: Any) -> dict[str, Any]:

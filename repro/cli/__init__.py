@@ -20,6 +20,7 @@ from repro.cli import (  # noqa: F401
     questions,
     reading,
     rebuilding,
+    run,
     training,
 )
 from repro.cli.app import app

@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="repro",
-    help="Reproduces SPACTOR-T5: plan, run, collect, and print what came out.",
+    help="Reproduces SPACTOR-T5: plan, run, collect, and print the results.",
+    # Rich would take longer to import than everything else that `repro --help` needs.
+    rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 Profile = Annotated[
-    str, typer.Option("--profile", help="smoke, micro, mini, paper, or a .toml file of yours.")
+    str,
+    typer.Option(
+        "--profile",
+        help="smoke, micro, mini or paper; a study: lambda, mlm, generator, means, curriculum or "
+        "scratch; or a .toml file of yours.",
+    ),
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs, caches and outputs.")]
 Sizes = Annotated[list[str] | None, typer.Option("--size", help="Only this size; may be repeated.")]
@@ -37,12 +44,6 @@ Variants = Annotated[
 ]
 Engine = Annotated[
     str, typer.Option("--engine", help="local or t5x; by default the profile's own.")
-]
-Study = Annotated[
-    str,
-    typer.Option(
-        "--study", help="A study instead: lambda, mlm, generator, means, curriculum or scratch."
-    ),
 ]
 Source = Annotated[
     str,
@@ -154,38 +155,29 @@ def tree_of(
     taus: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     variants: Sequence[str] | None = None,
-    study: str = "",
     engine: str = "",
 ) -> Tree:
-    """The tree of a profile's experiments, or of those chosen, or of a study."""
+    """The tree of a profile's experiments, or of some of them."""
     from repro import plan as planning
-    from repro import studies
     from repro.engines.factory import with_engine
     from repro.specs import load_profile
 
     chosen = load_profile(profile)
     if engine:
         chosen = with_engine(chosen, engine)
-    if study:
-        if sizes or taus:
-            raise UserError(f"study {study} fixes size and τ: leave --size and --tau out")
-        return studies.tree(chosen, study, seeds or (), variants or ())
     specs = chosen.select(sizes or (), taus or (), seeds or (), variants or ())
     return planning.build(chosen, specs)
 
 
-def records_folder(runs: Path, profile: str, study: str = "") -> Path:
-    """Where collected records of a profile, or of a study at it, lie."""
+def records_folder(runs: Path, profile: str) -> Path:
+    """The folder of a profile's collected records."""
     from repro import folders
 
-    home = folders.profile_folder(runs, profile) / "records"
-    return home / f"study-{study}" if study else home
+    return folders.profile_folder(runs, profile) / "records"
 
 
-def options(profile: str, runs: Path, study: str = "") -> str:
-    """Options that repeat a choice of profile, folder and study on another command line."""
-    return (
-        (f" --profile {profile}" if profile != DEFAULT_PROFILE else "")
-        + (f" --runs {runs}" if runs != DEFAULT_RUNS else "")
-        + (f" --study {study}" if study else "")
+def options(profile: str, runs: Path) -> str:
+    """Options that repeat a choice of profile and runs folder on another command line."""
+    return (f" --profile {profile}" if profile != DEFAULT_PROFILE else "") + (
+        f" --runs {runs}" if runs != DEFAULT_RUNS else ""
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Data, Profile, Runs, Study, app, tree_of
+from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Data, Profile, Runs, app, tree_of
 
 if TYPE_CHECKING:
     from repro.comparison import Compared
@@ -22,7 +22,6 @@ def why(
     ] = None,
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
-    study: Study = "",
     data: Data = None,
 ) -> None:
     """Says what the next run does with a node, and which input is the reason."""
@@ -33,7 +32,7 @@ def why(
 
     folders.open_runs(runs, create=False)
     engine = folders.engine_of(runs, load_profile(profile).name) or ""
-    tree = tree_of(profile, study=study, engine=engine)
+    tree = tree_of(profile, engine=engine)
     names = tree.named(node) if node else tuple(tree.nodes)
     source = DataSource.of(tree.profile, data, None)
     found = source.find(tree.profile, folders.cache_folder(runs))

@@ -1,8 +1,7 @@
-"""Commands that plan, train and collect. Heavy libraries are imported where they are needed."""
+"""Commands around a run: plan, prepare, score, collect, export, status."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -20,15 +19,12 @@ from repro.cli.app import (
     Runs,
     Seeds,
     Sizes,
-    Study,
     Taus,
     Variants,
     app,
-    options,
     records_folder,
     tree_of,
 )
-from spactor.errors import UserError
 
 
 @app.command()
@@ -39,14 +35,13 @@ def plan(
     tau: Taus = None,
     seed: Seeds = None,
     variant: Variants = None,
-    study: Study = "",
     as_json: Annotated[bool, typer.Option("--json", help="Plain data, node by node.")] = False,
 ) -> None:
     """Shows what would run, what is shared, and what it costs."""
     from analysis.flops import step_flops
     from repro import costs, show
 
-    tree = tree_of(profile, size, tau, seed, variant, study)
+    tree = tree_of(profile, size, tau, seed, variant)
     flops = costs.tree_flops(tree, step_flops)
     estimate = costs.estimate(tree, flops, runs)
     if as_json:
@@ -83,112 +78,32 @@ def prepare(
 
 
 @app.command()
-def run(
-    profile: Profile = DEFAULT_PROFILE,
-    runs: Runs = DEFAULT_RUNS,
-    size: Sizes = None,
-    tau: Taus = None,
-    seed: Seeds = None,
-    variant: Variants = None,
-    study: Study = "",
-    engine: Engine = "",
-    node: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--node",
-            help="Only this node, its parent being finished, or those that a pattern such as "
-            "'base/s0/sc/1M/*' fits; may be repeated.",
-        ),
-    ] = None,
-    host: Annotated[
-        int,
-        typer.Option(
-            "--host",
-            min=0,
-            envvar="TPU_WORKER_ID",
-            help="Number of this host in a slice whose hosts all run this command; 0 keeps the "
-            "books.",
-        ),
-    ] = 0,
-    hosts: Annotated[int, typer.Option("--hosts", min=1, help="How many hosts the slice has.")] = 1,
-    coordinator: Annotated[
-        str,
-        typer.Option(
-            "--coordinator",
-            help="HOST:PORT on host 0 where the hosts join; needless where JAX finds it itself, as "
-            "on a TPU slice.",
-        ),
-    ] = "",
-    data: Data = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Trains what is not trained yet; goes on where it was stopped."""
-    from rich.console import Console
-
-    from analysis.flops import step_flops
-    from repro import costs, folders
-    from repro.engines.contract import Hosts
-    from repro.engines.factory import engine_for
-    from repro.progress import Display, duration
-    from repro.runner import Runner
-
-    tree = tree_of(profile, size, tau, seed, variant, study, engine)
-    only = tree.named(node) if node else tuple(tree.nodes)
-    slice_hosts = Hosts(count=hosts, number=host, coordinator=coordinator)
-    trainer = engine_for(
-        tree.profile, folders.cache_folder(runs), data, data_dir, hosts=slice_hosts
-    )
-    trainer.check(tree)
-    if slice_hosts.first:
-        folders.open_runs(runs, create=True)
-    flops = {name: costs.node_flops(tree.nodes[name], step_flops) for name in only}
-    shown = dataclasses.replace(tree, nodes={name: tree.nodes[name] for name in only})
-    with Display(shown, flops, Console(highlight=False)) as display:
-        runner = Runner(tree, runs, trainer, display)
-        outcome = runner.run(only) if slice_hosts.first else runner.join(only)
-        display.say(
-            f"{len(outcome.ran)} nodes ran in {duration(display.elapsed)}, "
-            f"{len(outcome.skipped)} were finished already; "
-            f"next: repro collect{options(profile, runs, study)}"
-        )
-    if host == 0 and outcome.diverged:
-        raise UserError(
-            f"{len(outcome.diverged)} nodes diverged ({', '.join(outcome.diverged)}), and "
-            f"{len(outcome.blocked)} below them did not run: they run again when their settings "
-            "change, or their folders are moved away"
-        )
-
-
-@app.command()
 def score(
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
-    study: Study = "",
     data: Data = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Scores what finished runs predicted on a machine that could not score."""
+    """Scores predictions that finished runs made on a machine that could not score."""
     from repro import folders
     from repro.engines.factory import engine_for
-    from repro.runner import score as score_nodes
+    from repro.rescoring import score as score_nodes
 
-    tree = tree_of(profile, study=study)
+    tree = tree_of(profile)
     engine = engine_for(tree.profile, folders.cache_folder(runs), data, data_dir)
     folders.open_runs(runs, create=False)
     print(f"{len(score_nodes(tree, runs, engine, print))} nodes scored")
 
 
 @app.command()
-def collect(
-    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, study: Study = ""
-) -> None:
-    """Turns what the finished runs wrote into files of records; prints a study's results."""
+def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
+    """Turns what finished runs wrote into files of records; prints the results of variants."""
     from analysis import scores
     from analysis.flops import pretraining_flops, step_flops
     from repro import collect as collecting
     from repro import folders
 
-    tree = tree_of(profile, study=study)
+    tree = tree_of(profile)
     folders.open_runs(runs, create=False)
     collected = collecting.collect(
         tree,
@@ -197,7 +112,7 @@ def collect(
         pretraining_flops=pretraining_flops,
         select=scores.marked,
     )
-    paths = collecting.write(collected, records_folder(runs, tree.profile.name, study))
+    paths = collecting.write(collected, records_folder(runs, tree.profile.name))
     waiting = [name for name, reason in collected.unfinished.items() if reason == "not run"]
     for name, reason in collected.unfinished.items():
         if name not in waiting:
@@ -210,13 +125,15 @@ def collect(
         f"{len(collected.metrics):,} numbers of {len(collected.provenance)} finished nodes "
         f"(of {len(tree.nodes)}) in {paths[0]}"
     )
-    if study:
-        from analysis import learning, variants
-        from repro.studies import end_of
+    if tree.profile.variants:
+        from analysis import variants
 
-        print(variants.run(collected.metrics, tree.specs, end_of(study)).text())
-        if any(node.parent is None for node in tree.finetunings()):
-            print(learning.compare_with_scratch(collected.metrics).text())
+        end = min(tree.profile.checkpoints_of(spec)[-1] for spec in tree.specs)
+        print(variants.run(collected.metrics, tree.specs, end).text())
+    if any(node.parent is None for node in tree.finetunings()):
+        from analysis import learning
+
+        print(learning.compare_with_scratch(collected.metrics).text())
 
 
 @app.command()
@@ -248,13 +165,11 @@ def export(
 
 
 @app.command()
-def status(
-    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, study: Study = ""
-) -> None:
-    """Says what is finished, begun, stale or to come."""
+def status(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
+    """Prints which nodes are finished, begun, stale or not begun."""
     from repro import folders, show
 
-    tree = tree_of(profile, study=study)
+    tree = tree_of(profile)
     folders.open_runs(runs, create=False)
     for line in show.status_lines(tree, runs):
         print(line)

@@ -157,4 +157,4 @@ def test_one_run_of_each_is_not_tested() -> None:
 
 def test_without_runs_from_scratch_it_says_how_to_make_them() -> None:
     text = learning.compare_with_scratch(synthetic.study()).text()
-    assert text.count("\n") == 0 and "not run: `repro run --study scratch`" in text
+    assert text.count("\n") == 0 and "not run: `repro run --profile scratch`" in text

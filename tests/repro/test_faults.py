@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from repro import collect, folders, show
+from repro.node_state import inspect
 from repro.plan import Tree
 from repro.progress import Display
-from repro.runner import Runner, inspect
+from repro.runner import Runner
 from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
 
 FIRST = "base/s0/hybrid/0-250K"

@@ -26,7 +26,9 @@ def one_installation(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     installed |= {"jax": "1", "t5": "1"}
     monkeypatch.setattr(identity, "code_digests", lambda module: {module: installed[module]})
     monkeypatch.setattr(
-        identity, "versions", lambda names: {name: installed.get(name, "0") for name in names}
+        identity.provenance,
+        "versions",
+        lambda names: {name: installed.get(name, "0") for name in names},
     )
     return installed
 

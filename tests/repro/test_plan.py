@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from repro.plan import Finetuning, Segment, Tree, build, totals
-from repro.specs import load_profile, profile_names
+from repro.specs import SCALES, load_profile
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", SCALES)
 def test_every_tree_is_sound(name: str) -> None:
     tree = build(load_profile(name))
     seen: set[str] = set()
@@ -32,7 +32,7 @@ def test_every_tree_is_sound(name: str) -> None:
     assert len(draws) == sum(row.runs * row.finetune_runs for row in tree.profile.matrix.values())
     for spec in tree.specs:
         path = tree.path(spec)
-        last = tree.profile.matrix[spec.size].checkpoints[spec.tau][-1]
+        last = tree.profile.checkpoints_of(spec)[-1]
         assert [node.start_paper for node in path] == [0, *(node.end_paper for node in path[:-1])]
         assert path[-1].end_paper == last
         for node in path:
@@ -112,7 +112,7 @@ def test_a_part_of_the_matrix_keeps_the_nodes_of_the_whole() -> None:
 
 def test_checkpoints_inside_the_shared_hybrid_steps_are_fine_tuned_once(tiny) -> None:
     row = tiny.matrix["base"]
-    early = dataclasses.replace(row, checkpoints={tau: (200_000, 1_000_000) for tau in row.taus})
+    early = dataclasses.replace(row, checkpoints=(200_000, 1_000_000))
     tree = build(dataclasses.replace(tiny, matrix=types.MappingProxyType({"base": early})))
     leaf = tree.nodes["base/s0/hybrid/200K/finetune-glue/f0"]
     assert isinstance(leaf, Finetuning)

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from repro import folders, runner
+from repro import folders, runner, slice_runner
 from repro.engines.factory import engine_for
 from repro.plan import Tree, build
 from repro.progress import Display
 from repro.runner import Runner
+from repro.slice_runner import SliceRunner
 from repro.specs import Profile, load_profile
 from spactor.errors import UserError
 
@@ -98,9 +99,8 @@ def test_a_changed_input_sets_aside_and_runs_again_what_is_below(
     home = runs / "tiny" / "stale" / f"{FIRST}@{old[:12]}"
     assert (home / folders.DONE).is_file() and (home / "metrics.jsonl").is_file()
     line = printed(display)[0]
-    assert line == (
-        f"{FIRST} runs again, because config.batch_size was 4, is 8; the old one is kept in {home}"
-    )
+    reason = "because config.batch_size was 4, is 8"
+    assert line == f"{FIRST} runs again, {reason}; the old run was moved to {home}"
     # The branch's configuration changed as well as its parent; the setting is what is said.
     assert "its parent changed" not in "\n".join(printed(display))
 
@@ -247,7 +247,7 @@ def test_other_hosts_train_along_and_write_nothing_of_the_runner(
     What an earlier start of host 0 began, and was killed in, it doesn't take for begun.
     """
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(runner, "TELL_SECONDS", 0.05)
+    monkeypatch.setattr(slice_runner, "REPORT_SECONDS", 0.05)
     only = tree.named(["base/s0/sc/*"])
 
     def stop(name: str) -> None:
@@ -259,7 +259,7 @@ def test_other_hosts_train_along_and_write_nothing_of_the_runner(
     other, shown, found = type(engine)(), displays(tree), []
     engine.run_id = other.run_id = "started again"
     joined = threading.Thread(
-        target=lambda: found.append(Runner(tree, runs, other, shown).join(only))
+        target=lambda: found.append(SliceRunner(tree, runs, other, shown).run(only))
     )
     # Host 0 ends no node before host 1 has had its part, as the collectives of a slice have it.
     began = threading.Semaphore(0)
@@ -267,7 +267,7 @@ def test_other_hosts_train_along_and_write_nothing_of_the_runner(
     engine.before = lambda name: began.acquire(timeout=20) or pytest.fail("host 1 is not there")
     joined.start()
     end = time.monotonic() + 20
-    while not any("see whether host 0 still runs" in line for line in printed(shown)):
+    while not any("check whether host 0 still runs" in line for line in printed(shown)):
         assert time.monotonic() < end, printed(shown)
         time.sleep(0.01)
     assert other.ran == []
@@ -281,7 +281,7 @@ def test_other_hosts_train_along_and_write_nothing_of_the_runner(
         for name in only
     ]
     assert [len(each) for each in attempts] == [2] + [1] * (len(only) - 1)
-    again = Runner(tree, runs, other, displays(tree)).join(only)
+    again = SliceRunner(tree, runs, other, displays(tree)).run(only)
     assert again.ran == () and again.skipped == only
 
 
@@ -290,7 +290,7 @@ def test_a_host_with_other_data_is_refused(
 ) -> None:
     other = type(engine)()
     other.files = engine.files | {"tokens_train.npy": "other"}
-    engine.before = lambda name: Runner(tree, runs, other, displays(tree)).join([FIRST])
+    engine.before = lambda name: SliceRunner(tree, runs, other, displays(tree)).run([FIRST])
     with pytest.raises(UserError, match=f"{FIRST} is another node on this host, because .*tokens"):
         Runner(tree, runs, engine, displays(tree)).run([FIRST])
     assert other.ran == []

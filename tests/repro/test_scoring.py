@@ -11,7 +11,8 @@ from repro.engines.data import DataSource
 from repro.engines.local import LocalEngine
 from repro.plan import Tree
 from repro.progress import Display
-from repro.runner import Runner, score
+from repro.rescoring import score
+from repro.runner import Runner
 from repro.specs import load_profile
 from spactor.errors import UserError
 

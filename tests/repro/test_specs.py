@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.schema.facts import SIZES, Tau
-from repro.specs import ExperimentSpec, load_profile, parse_profile, profile_names
+from repro.specs import SCALES, ExperimentSpec, load_profile, parse_profile
 from spactor.config import PAPER, FinetuneConfig
 from spactor.errors import UserError
 from spactor.plain_data import to_mapping
@@ -49,7 +49,7 @@ def test_a_spec_needs_its_seed() -> None:
         ExperimentSpec(profile="micro", size="huge", tau=Tau(0), seed=0)
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", SCALES)
 def test_every_profile_keeps_what_makes_it_the_papers_study(name: str) -> None:
     profile = load_profile(name)
     for size, config in profile.sizes.items():
@@ -72,9 +72,9 @@ def test_the_studies_have_the_whole_matrix(name: str) -> None:
         "large": ["0", "120K"],
     }
     for row in matrix.values():
-        for tau, checkpoints in row.checkpoints.items():
-            end_only = (500_000,) if str(tau) == "60K" else (500_000, 1_000_000)
-            assert checkpoints == end_only
+        for tau in row.taus:
+            expected = (500_000,) if str(tau) == "60K" else (500_000, 1_000_000)
+            assert row.checkpoints_at(tau) == expected
 
 
 def test_the_paper_profile_is_the_paper() -> None:
@@ -126,21 +126,37 @@ SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8"
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("total_steps = 100", "steps = 100", "unknown setting 'steps'"),
-        ("total_steps = 100", "", "'total_steps' is missing"),
-        ("total_steps = 100", 'total_steps = "100"', "give a value of type int"),
+        (
+            "total_steps = 100",
+            "steps = 100",
+            "demo.toml: unknown setting 'steps'; known: name, purpose, engine, total_steps",
+        ),
+        ("total_steps = 100", "", "demo.toml: total_steps: this setting is missing"),
+        ("total_steps = 100", 'total_steps = "100"', "total_steps is '100': give a valid integer"),
         ("total_steps = 100", "total_steps = 0", "total_steps is 0: give 1 or more"),
         ("total_steps = 100", "total_steps = ", "not valid TOML"),
-        ('engine = "local"', 'engine = "torch"', "give one of local, t5x"),
-        ("emb_dim = 32", "emb_dims = 32", "unknown setting 'emb_dims'"),
-        ("[sizes.large]", "[sizes.huge]", "unknown setting 'huge'; known: base, large"),
-        ('"bbh"]', '"imdb"]', "suites: unknown 'imdb'"),
-        ('"bbh"]', '"glue"]', "named twice"),
-        ('"60K", ', '"61", ', "unknown τ '61'"),
-        ('"60K", ', '"120K", ', "different τ"),
+        ('engine = "local"', 'engine = "torch"', "engine is 'torch': give 'local' or 't5x'"),
+        (
+            "emb_dim = 32",
+            "emb_dims = 32",
+            "demo.toml: sizes.base.model: unknown setting 'emb_dims'; known: vocab_size, emb_dim",
+        ),
+        ("[sizes.large]", "[sizes.huge]", "sizes.huge"),
+        ('"bbh"]', '"imdb"]', "unknown suite 'imdb' in suites"),
+        (
+            '"bbh"]',
+            '"glue"]',
+            "suites are glue, superglue, squad, cnndm, rainbow, mmlu, glue: give",
+        ),
+        ('"60K", ', '"61", ', "matrix.base.taus.1 is '61': unknown τ '61'"),
+        ('"60K", ', '"120K", ', "matrix.base: τ are 0, 120K, 120K"),
         ("input_length = 64", "input_length = 1_000_000_000", "chunks of over 262,144 tokens"),
-        ("runs = 1", "runs = 0", "runs is 0: give 1 to 1000"),
-        ("runs = 1", "runs = 1\nfinetune_runs = 0", "finetune_runs is 0: give 1 to 1000"),
+        ("runs = 1", "runs = 0", "matrix.base.runs is 0: give a number greater than or equal to 1"),
+        (
+            "runs = 1",
+            "runs = 1\nfinetune_runs = 0",
+            "finetune_runs is 0: give a number greater than or equal to 1",
+        ),
         (
             "runs = 1",
             "runs = 1000\nfinetune_runs = 1000",
@@ -148,11 +164,27 @@ SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8"
             "matrix.base makes up to 49,015,000 nodes with runs = 1000 and finetune_runs = 1000; a "
             "tree has 20,000 at most: give fewer runs",
         ),
-        ("runs = 1", 'runs = 1\nfinetune_at = ["1M", "0"]', "'0': give thousands up to 999K"),
-        ("runs = 1", "seeds = 1", "unknown setting 'seeds'"),
-        ('60K = ["500K"]', '70K = ["500K"]', "unknown setting '70K'"),
-        ('60K = ["500K"]', '60K = ["2M"]', "'2M': give thousands up to 999K, or 1M"),
-        ('60K = ["500K"]', '60K = ["500K", "120K"]', "in rising order"),
+        ("runs = 1", 'runs = 1\nfinetune_at = ["1M", "0"]', "matrix.base: checkpoints are 1M, 0"),
+        (
+            "runs = 1",
+            "seeds = 1",
+            "demo.toml: matrix.base: unknown setting 'seeds'; known: taus, runs",
+        ),
+        (
+            '60K = ["500K"]',
+            '70K = ["500K"]',
+            "matrix.base: checkpoints_of has τ = 70K, which is not among taus",
+        ),
+        (
+            '60K = ["500K"]',
+            '60K = ["2M"]',
+            "matrix.base.checkpoints_of.60K.0 is '2M': give 0, thousands",
+        ),
+        (
+            '60K = ["500K"]',
+            '60K = ["500K", "120K"]',
+            "checkpoints are 500K, 120K: give steps such as 500K or 1M in rising order",
+        ),
         ("[finetuning.default]", "[finetuning.usual]", "unknown setting 'usual'"),
         ("vocab_size = 512\npackages", "vocab_size = 640\npackages", "make them equal"),
         ("[data]", "[date]", "unknown setting 'date'"),
@@ -189,7 +221,7 @@ def test_selecting_experiments() -> None:
         micro.select(sizes=["large"], taus=["60K"])
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", SCALES)
 def test_flan_suites_differ_as_in_the_paper(name: str) -> None:
     text = (resources.files("repro") / "profiles" / f"{name}.toml").read_text("utf-8")
     table = tomllib.loads(text)["finetuning"]
@@ -214,9 +246,30 @@ def test_a_profile_that_extends_another(tmp_path) -> None:
     )
 
 
-def test_a_profile_that_extends_nothing_known() -> None:
-    with pytest.raises(UserError, match="mine: extends 'giant': give one of smoke, micro"):
-        parse_profile("mine", 'extends = "giant"', "mine")
+def test_a_profile_takes_settings_away_from_the_one_it_extends() -> None:
+    micro = load_profile("micro")
+    text = 'extends = "micro"\nwithout = ["sizes.large", "matrix.large", '
+    text += '"matrix.base.checkpoints_of"]\n[matrix.base]\nruns = 2\n'
+    less = parse_profile("less", text, "less.toml")
+    assert less.sizes == {"base": micro.sizes["base"]}
+    base = dataclasses.replace(micro.matrix["base"], runs=2, checkpoints_of={})
+    assert less.matrix == {"base": base}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('extends = "giant"', "mine: extends 'giant': give one of smoke, micro"),
+        ('without = ["data"]', "needs extends"),
+        ('extends = "micro"\nwithout = ["sizes.huge"]', "micro has no setting 'sizes.huge'"),
+        ('extends = "micro"\nwithout = ["data"]', "mine: data: this setting is missing"),
+        ('extends = "micro"\nname = "other"', "unknown setting 'name'"),
+        ('extends = "micro"\npurpose = 2026-11-29', "2026-11-29 is a date"),
+    ],
+)
+def test_a_profile_that_extends_wrongly(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        parse_profile("mine", text, "mine")
 
 
 def test_the_micro_study_is_micro_with_the_papers_runs() -> None:

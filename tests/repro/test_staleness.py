@@ -85,7 +85,9 @@ def world(
 ) -> World:
     installed: dict[str, str] = {}
     monkeypatch.setattr(
-        identity, "versions", lambda names: {name: installed.get(name, "1") for name in names}
+        identity.provenance,
+        "versions",
+        lambda names: {name: installed.get(name, "1") for name in names},
     )
     Runner(tree, runs, engine, displays(tree)).run()
     world = World(tiny, runs, code, engine, installed)
@@ -328,7 +330,7 @@ def test_what_changed_on_disk_while_a_node_trained_does_not_count(
         Runner(world.tree, world.runs, engine, displays(world.tree)).run()
     kept = next((world.runs / "tiny" / "stale").rglob(folders.NODE)).parent
     assert str(caught.value) == (
-        f"{BRANCH} does not count: while it ran, {said}; it is kept in {kept}; "
+        f"{BRANCH} does not count: while it ran, {said}; it was moved to {kept}; "
         "run the same command again"
     )
     assert engine.ran[ran:] == [BRANCH], "nothing runs on code or data that nobody recorded"

@@ -12,8 +12,8 @@ import pytest
 
 from repro import cli, folders
 from repro.engines import factory
+from repro.node_state import inspect
 from repro.plan import build
-from repro.runner import inspect
 from repro.specs import load_profile
 from spactor import files
 from spactor.errors import UserError

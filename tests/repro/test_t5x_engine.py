@@ -22,7 +22,6 @@ from repro.engines.t5x import T5XEngine
 from repro.plan import Finetuning, Segment, Tree, build
 from repro.runner import Runner
 from repro.specs import Profile, load_profile
-from repro.studies import tree as study_tree
 from spactor.config import PAPER
 from spactor.errors import UserError
 from spactor.metrics import Events
@@ -176,7 +175,8 @@ def test_steps_that_t5x_would_not_keep_are_refused(settings: dict[str, int], mes
 
 
 def test_a_curriculum_names_the_local_engine() -> None:
-    tree = study_tree(thirty(total_steps=100), "curriculum", variants=("rtd-linear",))
+    curriculum = load_profile("curriculum")
+    tree = build(with_engine(curriculum, "t5x"), curriculum.select(variants=["rtd-linear"]))
     with pytest.raises(UserError, match=r"rtd-linear/.*curriculum.*--engine local"):
         t5x_command.require_runnable(tree)
     faded = next(node for node in tree.segments() if "rtd-linear" in node.name)

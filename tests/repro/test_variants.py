@@ -188,7 +188,7 @@ def test_fingerprints_tell_curricula_apart_and_know_the_same_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(identity, "code_digests", lambda module: {module: module})
-    monkeypatch.setattr(identity, "versions", lambda packages: {})
+    monkeypatch.setattr(identity.provenance, "versions", lambda packages: {})
 
     def prints(text: str) -> dict[str, str]:
         found = identity.identities(build(profile(text)), {})
@@ -216,22 +216,38 @@ def test_fingerprints_tell_curricula_apart_and_know_the_same_again(
     [
         ("variants.fade.curriculum", "variants.fade.curricula", "unknown setting 'curricula'"),
         ("curriculum.lambda_rtd", "curriculum.lambda_g", "unknown setting 'lambda_g'"),
-        ("from = 10", "", "from is None: give a number"),
-        ("from = 10", 'from = "10"', "from is '10': give a number"),
-        ("from = 10", f"from = 1{'0' * 400}", "from is not finite, or has over 300 digits"),
-        ("to = 0.0", f"to = 1{'0' * 400}", "to has over 300 digits: give a value of type float"),
+        ("from = 10", "", "variants.fade.curriculum.lambda_rtd.from: this setting is missing"),
+        (
+            "from = 10",
+            'from = "10"',
+            "variants.fade.curriculum.lambda_rtd.from is '10': give a valid number",
+        ),
+        ("from = 10", f"from = 1{'0' * 400}", "variants.fade.curriculum.lambda_rtd.from is 1"),
+        ("to = 0.0", f"to = 1{'0' * 400}", "variants.fade.curriculum.lambda_rtd.to is 1"),
         ("to = 0.0", "to = -1.0", "reaches -1.0: give 0 or more"),
-        ("to = 0.0", "till = 0.0", "unknown setting 'till'"),
-        ('start = "120K"', "start = 12", "give a value of type str"),
-        ('start = "120K"', 'start = "120k"', "give 0, thousands such as 60K, or 1M"),
+        (
+            "to = 0.0",
+            "till = 0.0",
+            "lambda_rtd: unknown setting 'till'; known: from, to, start, end, shape",
+        ),
+        (
+            'start = "120K"',
+            "start = 12",
+            "variants.fade.curriculum.lambda_rtd.start is 12: give 0, thousands",
+        ),
+        (
+            'start = "120K"',
+            'start = "120k"',
+            "variants.fade.curriculum.lambda_rtd.start is '120k': give 0, thousands from 1K",
+        ),
         ('start = "120K"', 'start = "125K"', "no whole step of 100"),
-        ('end = "250K"', 'end = "120K"', "ends at 120K, not after 120K"),
-        ('"cosine"', '"step"', "give one of linear, cosine"),
+        ('end = "250K"', 'end = "120K"', "from step 120000 to 120000: the end must come later"),
+        ('"cosine"', '"step"', "shape is 'step': give 'linear' or 'cosine'"),
         ("[variants.fade.", "[variants.Fade.", "small letters, digits and single dashes"),
         ("[variants.fade.", "[variants.hybrid.", "is neither hybrid nor sc"),
         ("[matrix.base.variants.fade]", "[matrix.base.variants.fad]", "unknown setting 'fad'"),
-        ('taus = ["inf"]', 'taus = ["inf", "inf"]', "different τ"),
-        ('taus = ["inf"]', "", "variants.fade.taus: give a list of different τ"),
+        ('taus = ["inf"]', 'taus = ["inf", "inf"]', "matrix.base.variants.fade: τ are inf, inf"),
+        ('taus = ["inf"]', "", "matrix.base.variants.fade.taus: this setting is missing"),
     ],
 )
 def test_a_variant_with_a_slip_is_refused(old: str, new: str, message: str) -> None:
@@ -250,5 +266,5 @@ def test_a_hand_over_needs_room_around_tau(taus: str) -> None:
 
 def test_settings_are_checked_where_they_are_written() -> None:
     text = "[variants.wide.model]\nemb_dims = 3\n[matrix.base.variants.wide]\ntaus = ['inf']\n"
-    with pytest.raises(UserError, match=r"variant wide\.model: unknown setting 'emb_dims'"):
+    with pytest.raises(UserError, match=r"variant wide: model: unknown setting 'emb_dims'"):
         profile(text)

@@ -15,10 +15,9 @@ from rich.console import Console
 from analysis.schema.facts import Tau
 from repro import folders, plan
 from repro.engines.data import PreparedData
-from repro.matrix import SizeMatrix
 from repro.plan import Finetuning, Node
 from repro.progress import Display
-from repro.specs import Profile, load_profile
+from repro.specs import Profile, SizeMatrix, load_profile
 from spactor import predictions
 
 
@@ -135,7 +134,7 @@ def tiny_profile() -> Profile:
     """20 steps for the paper's million; τ = 0, 250K and ∞ of Base; one suite."""
     smoke = load_profile("smoke")
     taus = (Tau.parse("0"), Tau.parse("250K"), Tau.parse("inf"))
-    row = SizeMatrix(taus=taus, runs=1, checkpoints={tau: (500_000, 1_000_000) for tau in taus})
+    row = SizeMatrix(taus=taus, runs=1, checkpoints=(500_000, 1_000_000))
     return dataclasses.replace(
         smoke,
         name="tiny",

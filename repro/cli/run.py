@@ -1,0 +1,113 @@
+"""``repro run``: trains a profile's experiments.
+
+The path of a number, in reading order: `repro.specs` (what to train), `repro.plan` (the tree of
+nodes), `repro.runner` (which node next, and the files about it), `repro.engines.local` (one node),
+`spactor.pretraining` and `spactor.trainer` (one loop), `spactor.step` (one step).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from repro.cli.app import (
+    DEFAULT_PROFILE,
+    DEFAULT_RUNS,
+    Data,
+    DataDir,
+    Engine,
+    Profile,
+    Runs,
+    Seeds,
+    Sizes,
+    Taus,
+    Variants,
+    app,
+    options,
+    tree_of,
+)
+from spactor.errors import UserError
+
+Nodes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--node",
+        help="Only this node, if its parent is finished, or the nodes that match a pattern such as "
+        "'base/s0/sc/1M/*'; may be repeated.",
+    ),
+]
+Host = Annotated[
+    int,
+    typer.Option(
+        "--host",
+        min=0,
+        envvar="TPU_WORKER_ID",
+        help="Number of this host in a slice whose hosts all run this command; host 0 writes the "
+        "files about each node.",
+    ),
+]
+HostCount = Annotated[int, typer.Option("--hosts", min=1, help="Number of hosts of the slice.")]
+Coordinator = Annotated[
+    str,
+    typer.Option(
+        "--coordinator",
+        help="HOST:PORT on host 0 where the hosts join; not needed where JAX finds it itself, as "
+        "on a TPU slice.",
+    ),
+]
+
+
+@app.command()
+def run(
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    size: Sizes = None,
+    tau: Taus = None,
+    seed: Seeds = None,
+    variant: Variants = None,
+    engine: Engine = "",
+    node: Nodes = None,
+    host: Host = 0,
+    hosts: HostCount = 1,
+    coordinator: Coordinator = "",
+    data: Data = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Trains the nodes that are not finished; continues where it was stopped."""
+    from rich.console import Console
+
+    from analysis.flops import step_flops
+    from repro import costs, folders
+    from repro.engines.contract import Hosts
+    from repro.engines.factory import engine_for
+    from repro.progress import Display, duration
+    from repro.runner import Runner
+    from repro.slice_runner import SliceRunner
+
+    tree = tree_of(profile, size, tau, seed, variant, engine)
+    only = tree.named(node) if node else tuple(tree.nodes)
+    slice_hosts = Hosts(count=hosts, number=host, coordinator=coordinator)
+    trainer = engine_for(
+        tree.profile, folders.cache_folder(runs), data, data_dir, hosts=slice_hosts
+    )
+    trainer.check(tree)
+    if slice_hosts.first:
+        folders.open_runs(runs, create=True)
+    flops = {name: costs.node_flops(tree.nodes[name], step_flops) for name in only}
+    shown = dataclasses.replace(tree, nodes={name: tree.nodes[name] for name in only})
+    with Display(shown, flops, Console(highlight=False)) as display:
+        runner = (Runner if slice_hosts.first else SliceRunner)(tree, runs, trainer, display)
+        outcome = runner.run(only)
+        display.print(
+            f"{len(outcome.ran)} nodes ran in {duration(display.elapsed)}, "
+            f"{len(outcome.skipped)} were finished already; "
+            f"next: repro collect{options(profile, runs)}"
+        )
+    if slice_hosts.first and outcome.diverged:
+        raise UserError(
+            f"{len(outcome.diverged)} nodes diverged ({', '.join(outcome.diverged)}), and "
+            f"{len(outcome.blocked)} below them did not run: they run again when their settings "
+            "change, or their folders are moved away"
+        )

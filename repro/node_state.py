@@ -1,0 +1,96 @@
+"""The state of a node, read from its folder: new, partial, finished, diverged or stale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
+
+from repro import folders, identity
+from spactor.errors import Damaged, Diverged
+
+Condition = Literal["new", "partial", "finished", "diverged", "stale"]
+DESCRIPTIONS: Mapping[Condition, str] = {
+    "new": "not begun",
+    "partial": "not finished",
+    "finished": "finished",
+    "diverged": "diverged",
+    "stale": "stale",
+}
+"""Each condition in the words of a message."""
+
+
+class _Divergence(TypedDict):
+    metric: str
+    value: str
+    step: int
+    batch_digest: str
+    checkpoint_step: int | None
+
+
+class _DivergedFile(TypedDict):
+    divergence: _Divergence
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeState:
+    """The state of a node's folder.
+
+    Attributes:
+      condition: "new" before the first step, "partial" when training can continue, "finished",
+        "diverged" where a number was not finite, "stale" where an input changed.
+      reasons: for a stale node, the inputs that changed; for a diverged one, where it diverged.
+      recorded: content of ``node.json``; None where there is none.
+      divergence: of a diverged node.
+    """
+
+    condition: Condition
+    reasons: tuple[str, ...] = ()
+    recorded: Mapping[str, Any] | None = None
+    divergence: Diverged | None = None
+
+
+def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
+    """Compares a node's folder with the inputs that the node has now.
+
+    Args:
+      folder: of the node.
+      inputs: all or some of the node's inputs; only those given are compared.
+    """
+    try:
+        recorded = folders.read_node(folder)
+    except Damaged:
+        return NodeState(condition="stale", reasons=(f"its {folders.NODE} is damaged",))
+    if not recorded:
+        # A run writes node.json first, so any other file without it is not of a run.
+        if folder.is_dir() and any(folder.iterdir()):
+            return NodeState(condition="stale", reasons=(f"its {folders.NODE} is gone",))
+        return NodeState(condition="new")
+    known = recorded.get("inputs", {})
+    reasons = identity.differences({key: known.get(key) for key in inputs}, inputs)
+    if reasons:
+        return NodeState(condition="stale", reasons=tuple(reasons), recorded=recorded)
+    if _read_end(folder / folders.DONE, recorded):
+        return NodeState(condition="finished", recorded=recorded)
+    if found := _read_end(folder / folders.DIVERGED, recorded, _DivergedFile):
+        values = found["divergence"]
+        divergence = Diverged(**{field.name: values[field.name] for field in fields(Diverged)})
+        reason = f"diverged: {divergence}"
+        return NodeState(
+            condition="diverged", reasons=(reason,), recorded=recorded, divergence=divergence
+        )
+    return NodeState(condition="partial", recorded=recorded)
+
+
+def _read_end(
+    path: Path, recorded: Mapping[str, Any], schema: type = dict
+) -> Mapping[str, Any] | None:
+    """The file that ended a run with the recorded fingerprint; None if damaged or of another."""
+    try:
+        found = folders.read_if_any(path, schema)
+    except Damaged:
+        return None
+    return found if found.get("fingerprint") == recorded.get("fingerprint") else None

@@ -1,0 +1,75 @@
+"""Runs a tree on the other hosts of a slice, where several hosts train each node together.
+
+Host 0 runs ``repro.runner``: it opens the folder, prepares the data, holds the locks and writes the
+files about each node. Every other host waits until host 0 begins a node, then gives the engine its
+part of the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from repro import folders, identity
+from repro.engines.data import PreparedData
+from repro.node_state import inspect
+from repro.plan import Node
+from repro.progress import duration
+from repro.runner import Outcome, Runner, read_holder
+from spactor.errors import UserError
+
+REPORT_SECONDS = 600.0
+"""Period of the reminder that host 0 has not begun a node."""
+
+
+class SliceRunner(Runner):
+    """Runs a tree on a host other than host 0; arguments as for ``Runner``."""
+
+    def run(self, only: Sequence[str] = ()) -> Outcome:
+        """Takes part in every node that host 0 runs; returns when the whole tree is finished.
+
+        Args:
+          only: names of nodes; the same as on host 0.
+
+        Raises:
+          UserError: a mistake of the user, or other data or versions than on host 0.
+        """
+        self._run_id = self._engine.barrier(self._display.print)
+        folders.open_runs(self._runs, create=False)
+        data, identities = self._prepare()
+        return self._walk(
+            {name: self._tree.nodes[name] for name in only or self._tree.nodes},
+            lambda node: self._follow(node, identities[node.name], data),
+            self._report_host_0,
+        )
+
+    def _follow(self, node: Node, known: identity.Identity, data: PreparedData) -> bool | None:
+        """This host's part of a node; False if it was finished, None if host 0 hasn't begun it."""
+        folder = self._folder(node.name)
+        # Read before the state: a node that had begun, and then was not finished, still runs.
+        begun = self._run_id == read_holder(folder).get("run_id")
+        state = inspect(folder, known.inputs)
+        if state.condition == "finished":
+            self._display.skip(node.name)
+            return False
+        if state.divergence is not None:
+            raise state.divergence
+        if not begun:
+            return None
+        if state.condition == "stale":
+            raise UserError(
+                f"{node.name} is another node on this host, because {state.reasons[0]}: give all "
+                "hosts the same versions, and one folder of data with --data"
+            )
+        self._train(node, data, folder)
+        self._display.finish(node)
+        return True
+
+    def _report_host_0(self, waiting: list[str], seconds: float) -> None:
+        """Prints which node host 0 has not begun, and from time to time what to check."""
+        line, times = f"waiting for host 0 to begin {waiting[0]}", int(seconds / REPORT_SECONDS)
+        if times:
+            line += (
+                f", for {duration(times * REPORT_SECONDS)} now: check whether host 0 still runs, "
+                "with the same --runs; if not, start all hosts again"
+            )
+        self._print_once(line)
