@@ -260,11 +260,9 @@ def browser(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def launchers(session: nox.Session) -> None:
-    """Has SkyPilot and XManager read the job files; installs each in an environment of its own."""
+    """Has SkyPilot read the job files; installs it in an environment of its own."""
     python = _python(session)
-    pythons = {}
-    for name in ("skypilot", "xmanager"):
-        pythons[f"SPACTOR_{name.upper()}_PYTHON"] = _environment(session, name, *_group(name))
+    pythons = {"SPACTOR_SKYPILOT_PYTHON": _environment(session, "skypilot", *_group("skypilot"))}
     session.run(
         *(python, "-m", "pytest", "-m", "launchers", "tests/repro/test_launch.py"),
         *session.posargs,

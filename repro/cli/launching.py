@@ -1,4 +1,4 @@
-"""Commands for a TPU pod: what a launch would cost, and its job files."""
+"""Commands for a TPU pod: the cost of a launch, and its job files."""
 
 from __future__ import annotations
 
@@ -44,11 +44,13 @@ def _jobs(
 
 @app.command()
 def launch(
-    to: Annotated[str, typer.Option("--to", help="skypilot, slurm or xmanager.")],
+    to: Annotated[str, typer.Option("--to", help="skypilot or slurm.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of job files to make.")],
     bucket: Annotated[
         str,
-        typer.Option("--bucket", help="Where runs are kept: gs://NAME; for slurm a shared folder."),
+        typer.Option(
+            "--bucket", help="Where runs are stored: gs://NAME; for slurm a shared folder."
+        ),
     ] = "",
     data_dir: Annotated[
         str,
@@ -67,31 +69,28 @@ def launch(
     topology: Topology = None,
     finetune_topology: FinetuneTopology = None,
     spot: Annotated[
-        bool, typer.Option("--spot", help="Ask SkyPilot for machines that may be taken away.")
+        bool, typer.Option("--spot", help="Request preemptible machines of SkyPilot.")
     ] = False,
-    image: Annotated[str, typer.Option("--image", help="Container for xmanager.")] = "",
 ) -> None:
     """Writes the job files of a launcher; starts nothing."""
-    from repro import launch as launching
     from repro.engines.data import DataSource
+    from repro.launch import job_files
     from repro.launch.jobs import Launch
 
     tree = tree_of(profile, size, tau, seed, variant)
     jobs = tuple(_jobs(tree, tpu, topology, finetune_topology))
-    planned = Launch(
-        profile=profile, jobs=jobs, bucket=bucket, spot=spot, image=image, data_dir=data_dir
-    )
-    launching.write(launching.files(to, planned), out)
+    planned = Launch(profile=profile, jobs=jobs, bucket=bucket, spot=spot, data_dir=data_dir)
+    job_files.write(job_files.files(to, planned), out)
     source = DataSource.of(tree.profile, None, Path(data_dir) if data_dir else None)
     try:
         source.require(tree.profile)
     except UserError as error:
-        print(f"beware, these jobs would stop at once: {error}", file=sys.stderr)
+        print(f"warning: these jobs would fail at once: {error}", file=sys.stderr)
     segments = len(tree.segments())
     print(
         f"{len(jobs)} jobs ({segments} pre-training, {len(jobs) - segments} fine-tuning) from "
         f"{len(planned.families())} roots: {out}\n"
-        f"nothing is started; that does {out / launching.LAUNCHERS[to].START}"
+        f"nothing was started: {out / job_files.START} submits them"
     )
 
 
@@ -113,7 +112,7 @@ def forecast(
     topology: Topology = None,
     finetune_topology: FinetuneTopology = None,
 ) -> None:
-    """Forecasts a launch: chip-hours, days, storage and, at your price, money."""
+    """Forecasts the cost of a launch: chip-hours, storage and, at your price, money."""
     from analysis.flops import step_flops
     from analysis.parameters import checkpoint_bytes
     from repro import costs

@@ -1,7 +1,7 @@
 """The tree as jobs: one per segment, and one per checkpoint for all fine-tuning from it.
 
-Fine-tuning runs of one checkpoint are a job together: each takes hours on a small slice, several
-are one compiled program, and a job that goes on after a preemption skips what is finished.
+The fine-tuning runs of one checkpoint share a job: each takes hours on a small slice, several are
+one compiled program, and a job that continues after a preemption skips what is finished.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from repro.launch.slices import Slice
 from repro.plan import Finetuning, Segment, Tree
 from spactor.errors import UserError
 
-_LONGEST_NAME = 63  # of a job in Kubernetes, the strictest of the launchers
+_LONGEST_NAME = 63  # of a job, so that every launcher accepts it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What one slice does between being given and given back.
+    """Nodes that one slice trains, one after another.
 
     Attributes:
-      name: of small letters, digits and hyphens.
-      nodes: of the tree, in order.
-      pattern: fits the names of these nodes and no other's.
-      parent: name of the job that must have ended well; None where there is none.
-      slice: what it runs on.
+      name: of lower-case letters, digits and hyphens.
+      nodes: names of the tree's nodes, in order.
+      pattern: matches the names of these nodes and no others.
+      parent: name of the job that must have succeeded before; None where there is none.
+      slice: to run on.
     """
 
     name: str
@@ -42,22 +42,20 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """Jobs, and what launchers must know beside.
+    """Jobs, and where their runs and data are.
 
     Attributes:
-      profile: as the user named it.
+      profile: name or path given by the user.
       jobs: every parent before its children.
-      bucket: where runs are kept: ``gs://NAME``, or a folder that all hosts share.
-      spot: ask for machines that may be taken away.
-      image: of the container; "" where the launcher runs none.
-      data_dir: where C4 and the benchmarks are, as ``bucket``; "" for the embedded corpus.
+      bucket: of the runs: ``gs://NAME``, or a folder that all hosts share.
+      spot: whether to request preemptible machines.
+      data_dir: of C4 and the benchmarks, in the form of ``bucket``; "" for the embedded corpus.
     """
 
     profile: str
     jobs: tuple[Job, ...]
     bucket: str
     spot: bool = False
-    image: str = ""
     data_dir: str = ""
 
     def families(self) -> Mapping[str, tuple[Job, ...]]:
@@ -70,14 +68,14 @@ class Launch:
             for name in dict.fromkeys(root.values())
         }
 
-    def options(self, job: Job, runs: str, data: str) -> dict[str, str]:
-        """Options of ``repro run`` for a job, but for the number of the host.
+    def command(self, job: Job, runs: str, data: str) -> str:
+        """The shell command ``repro run`` of a job, without the option ``--host``.
 
-        The engine is the profile's own, which `of_tree` has seen to be T5X.
+        It names no engine: `of_tree` accepts only profiles that T5X trains.
 
         Args:
           job: of this launch.
-          runs, data: folders of runs and of C4 and the benchmarks, as the job's hosts see them.
+          runs, data: folders of runs and of C4 and the benchmarks on the job's hosts.
         """
         options = {
             "profile": self.profile,
@@ -85,14 +83,9 @@ class Launch:
             "node": job.pattern,
             "hosts": str(job.slice.hosts),
         }
-        return options | {"data-dir": data} if self.data_dir else options
-
-    def command(self, job: Job, runs: str, data: str) -> str:
-        """The same as a line for a shell, without the number of the host."""
-        options = (
-            f"--{name} {shlex.quote(v)}" for name, v in self.options(job, runs, data).items()
-        )
-        return f"python -m repro run {' '.join(options)}"
+        options |= {"data-dir": data} if self.data_dir else {}
+        words = (f"--{name} {shlex.quote(value)}" for name, value in options.items())
+        return f"python -m repro run {' '.join(words)}"
 
 
 def of_tree(tree: Tree, pretraining: Slice, finetuning: Slice) -> tuple[Job, ...]:
@@ -143,12 +136,14 @@ def of_tree(tree: Tree, pretraining: Slice, finetuning: Slice) -> tuple[Job, ...
         elif isinstance(node, Finetuning) and known.pattern == pattern:
             jobs[name] = dataclasses.replace(known, nodes=(*known.nodes, node.name))
         else:
-            raise UserError(f"{node.name} and {known.nodes[0]} give jobs of one name: rename one")
+            raise UserError(
+                f"{node.name} and {known.nodes[0]} make jobs of the same name: rename one"
+            )
     return tuple(jobs.values())
 
 
 def _slug(name: str) -> str:
-    """A node's name, or a pattern's, in letters that every launcher takes."""
+    """The name of a node or pattern in characters that every launcher accepts."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if len(slug) > _LONGEST_NAME:
         raise UserError(f"{name} makes a job's name of over {_LONGEST_NAME} letters: shorten it")
@@ -159,6 +154,6 @@ def _require_shared(name: str, batch: int, where: Slice, most_shards: int) -> No
     shards = math.gcd(most_shards, batch)
     if batch % where.chips or shards % where.hosts:
         raise UserError(
-            f"{where} has {where.chips} chips and {where.hosts} hosts, and {name} has a batch of "
-            f"{batch} in {shards} shards of data, which they can't share: choose a smaller topology"
+            f"{where} has {where.chips} chips and {where.hosts} hosts, which can't share the batch "
+            f"of {batch} in {shards} data shards of {name}: choose a smaller topology"
         )

@@ -1,4 +1,4 @@
-"""TPU slices: types, topologies, hosts, and the names launchers know them by.
+"""TPU slices: types, topologies, hosts and Cloud TPU's names.
 
 Source: Google's pages on Cloud TPU versions and their configurations.
 """
@@ -20,11 +20,11 @@ class TpuType:
 
     Attributes:
       peak_flops: dense bfloat16 FLOPs per second of one chip.
-      cloud_name: what Cloud TPU's name of a slice begins with.
-      counted: the number in that name counts cores, two to a chip, or chips.
-      runtime: Cloud TPU's software for JAX.
+      cloud_name: first part of Cloud TPU's names of slices.
+      counted: per chip in the number that follows: 2 where the name counts cores, else 1.
+      runtime: Cloud TPU's software version for JAX.
       topologies: of slices, from the smallest.
-      largest_host: chips of the largest slice that is one host; larger ones have 4 to a host.
+      largest_host: chips of the largest slice with one host; larger slices have 4 chips per host.
     """
 
     peak_flops: float
@@ -74,7 +74,7 @@ _CHIPS_PER_HOST = 4
 
 @dataclass(frozen=True)
 class Slice:
-    """Some connected chips of one type, in a topology.
+    """Connected chips of one type, in a topology.
 
     >>> pod = Slice.of("v4", "4x4x4")
     >>> pod.chips, pod.hosts, pod.chips_per_host, pod.cloud_name, str(pod)
@@ -89,10 +89,10 @@ class Slice:
 
     @classmethod
     def of(cls, tpu: str, topology: str) -> Slice:
-        """A slice that exists.
+        """The slice of a type and topology.
 
         Raises:
-          UserError: an unknown type, or a topology that the type does not have.
+          UserError: an unknown type, or a topology that Cloud TPU does not offer for it.
         """
         if tpu not in TPU_TYPES:
             raise UserError(f"unknown TPU type {tpu!r}: give one of {', '.join(TPU_TYPES)}")
@@ -103,7 +103,7 @@ class Slice:
 
     @classmethod
     def with_chips(cls, tpu: str, chips: int) -> Slice:
-        """The slice of a type with so many chips; every type has those of 8 and of 64.
+        """The slice of a type with a number of chips; every type has slices of 8 and of 64.
 
         >>> str(Slice.with_chips("v6e", 64)), str(Slice.with_chips("v5p", 8))
         ('v6e:8x8', 'v5p:2x2x2')
@@ -114,7 +114,7 @@ class Slice:
 
     @property
     def type(self) -> TpuType:
-        """Its generation."""
+        """Its type of TPU."""
         return TPU_TYPES[self.tpu]
 
     @property
@@ -124,7 +124,7 @@ class Slice:
 
     @property
     def hosts(self) -> int:
-        """Machines that have the chips; each runs the job's command."""
+        """Number of machines; each runs the job's command."""
         return 1 if self.chips <= self.type.largest_host else self.chips // _CHIPS_PER_HOST
 
     @property

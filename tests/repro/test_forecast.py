@@ -7,9 +7,7 @@ import dataclasses
 import jax
 import pytest
 
-from analysis.flops import step_flops
 from analysis.parameters import checkpoint_bytes
-from repro import costs
 from repro.launch import forecast
 from repro.launch.jobs import Launch, of_tree
 from repro.launch.slices import Slice
@@ -73,59 +71,22 @@ def test_hours_chips_and_bytes_by_hand() -> None:
     # The one it starts from and 32 evaluations, MMLU and BBH included.
     assert finetuning.checkpoints == 7 * 33
     assert (total.jobs, total.nodes, total.steps) == (3, 9, 500_000 + 7 * 262_144)
-    # 10 + 30 hours, then 7 runs of 2, in one chain whatever the launcher.
-    for way in (found.as_soon, found.pipelines, found.alone):
-        assert (way.hours, way.chips) == (pytest.approx(54), 64)
-        assert way.last == "base-s0-tau60k-500k-finetune"
     text = found.text()
     assert "training reaches 50% of 275 TFLOP/s per chip" in text
     assert text.splitlines()[5].split()[-1] == "8,016", "2,672 chip-hours at 3"
 
 
-def test_no_price_no_money() -> None:
+def test_without_a_price_there_is_no_column_for_it() -> None:
     assert "price" not in small().text()
 
 
 @pytest.mark.parametrize("mfu", [0.0, -0.1, 1.01, float("nan")])
-def test_a_share_that_can_not_be(mfu: float) -> None:
-    with pytest.raises(UserError, match="is no share of the peak"):
+def test_a_share_out_of_range(mfu: float) -> None:
+    with pytest.raises(UserError, match="--mfu"):
         small(mfu=mfu)
 
 
 @pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
-def test_a_price_that_can_not_be(price: float) -> None:
+def test_a_price_out_of_range(price: float) -> None:
     with pytest.raises(UserError, match="--price-per-chip-hour"):
         small(price=price)
-
-
-def test_branches_run_side_by_side_where_the_launcher_can() -> None:
-    """Base, one seed: what waits for nothing but its parent, and what stands in line."""
-    paper = load_profile("paper")
-    tree = build(paper, paper.select(["base"], (), [0]))
-    jobs = of_tree(tree, Slice.of("v4", "4x4x4"), Slice.of("v4", "2x2x2"))
-    flops = costs.tree_flops(tree, step_flops)
-    found = forecast.run(
-        Launch(profile="paper", jobs=jobs, bucket=""),
-        tree,
-        flops,
-        checkpoint_bytes=checkpoint_bytes,
-        mfu=0.5,
-    )
-    hours = {
-        job.name: sum(flops[name] for name in job.nodes) / (TPU_HOUR * job.slice.chips)
-        for job in jobs
-    }
-    chain = [job for job in jobs if job.name.startswith("base-s0-hybrid") and job.slice.chips == 64]
-    last = "base-s0-hybrid-1m-finetune"
-    assert found.as_soon.last == last
-    assert found.as_soon.hours == pytest.approx(sum(hours[job.name] for job in chain) + hours[last])
-    # τ = 0 beside the one line of everything that begins with the hybrid steps.
-    hybrid = [job.name for job in jobs if not job.name.startswith("base-s0-sc")]
-    assert found.pipelines.hours == pytest.approx(sum(hours[name] for name in hybrid))
-    assert found.pipelines.chips == 128
-    assert found.alone.hours == pytest.approx(sum(hours.values())) and found.alone.chips == 64
-    assert found.as_soon.hours < found.pipelines.hours < found.alone.hours
-    # Chip-hours don't depend on who waits for whom.
-    assert found.rows[-1].chip_hours == pytest.approx(
-        sum(hours[job.name] * job.slice.chips for job in jobs)
-    )

@@ -1,0 +1,140 @@
+"""Job files for SkyPilot and Slurm, rendered from templates and written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from repro.launch.jobs import Launch
+from spactor.errors import UserError
+
+START = "submit.sh"
+"""The file of a folder of job files that starts all jobs."""
+RUNS = "/runs"
+"""Where SkyPilot mounts the bucket of runs."""
+DATA = "/data"
+"""Where SkyPilot mounts the bucket of C4 and the benchmarks."""
+MAX_RESTARTS_ON_ERRORS = 3
+"""SkyPilot's restarts after errors of the job itself; it always recovers from preemption."""
+_BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+
+
+def files(launcher: str, launch: Launch) -> Mapping[str, str]:
+    """Texts of the job files by their path in the folder; ``START`` is one of them.
+
+    Args:
+      launcher: a key of ``LAUNCHERS``.
+      launch: the jobs, and where their runs and data are.
+
+    Raises:
+      UserError: an unknown launcher, or an option that it lacks or can't use.
+    """
+    if launcher not in LAUNCHERS:
+        raise UserError(f"unknown launcher {launcher!r}: give one of {', '.join(LAUNCHERS)}")
+    if launcher == "slurm":
+        if launch.spot:
+            raise UserError("--spot: slurm's queue decides that; leave it out")
+        known, what = re.compile("/.*"), "an absolute path that all hosts share, such as /shared"
+    else:
+        known, what = _BUCKET, "a bucket for the jobs to mount, as gs://NAME"
+    if not known.fullmatch(launch.bucket):
+        given = f" {launch.bucket}" if launch.bucket else " is missing"
+        raise UserError(f"--bucket{given}: give {what}")
+    if launch.data_dir and not known.fullmatch(launch.data_dir):
+        raise UserError(f"--data-dir {launch.data_dir}: give {what}")
+    return LAUNCHERS[launcher](launch)
+
+
+def _skypilot(launch: Launch) -> Mapping[str, str]:
+    """One managed-job pipeline per root of the tree.
+
+    A pipeline is a chain of tasks, each on machines of its own; a task starts when the one before
+    has succeeded. SkyPilot has no other dependences, so a root's descendants form one chain with
+    parents first; different roots run side by side.
+    """
+    pipelines = {
+        f"{name}.yaml": _render(
+            "skypilot.yaml.j2",
+            name=name,
+            launch=launch,
+            jobs=jobs,
+            runs=RUNS,
+            data=DATA,
+            restarts=MAX_RESTARTS_ON_ERRORS,
+        )
+        for name, jobs in launch.families().items()
+    }
+    return pipelines | {START: _render("skypilot_submit.sh.j2", pipelines=list(pipelines))}
+
+
+def _slurm(launch: Launch) -> Mapping[str, str]:
+    """A batch script per job, and a script that submits them with their dependences."""
+    scripts = {
+        f"jobs/{job.name}.sbatch": _render("slurm.sbatch.j2", launch=launch, job=job)
+        for job in launch.jobs
+    }
+    numbers = {job.name: number for number, job in enumerate(launch.jobs)}
+    return scripts | {START: _render("slurm_submit.sh.j2", jobs=launch.jobs, numbers=numbers)}
+
+
+LAUNCHERS: Mapping[str, Callable[[Launch], Mapping[str, str]]] = {
+    "skypilot": _skypilot,
+    "slurm": _slurm,
+}
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        # The files are shell scripts and YAML; the templates quote the values.
+        autoescape=False,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _render(template: str, **values: Any) -> str:
+    return _templates().get_template(template).render(values)
+
+
+def write(texts: Mapping[str, str], folder: Path) -> None:
+    """Writes a new folder of files, whole or not at all.
+
+    Args:
+      texts: by path in the folder; shell scripts are made executable.
+      folder: to make.
+
+    Raises:
+      UserError: the folder exists or can't be made.
+    """
+    if folder.exists():
+        raise UserError(f"{folder} exists already: name a new folder with --out")
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        temporary.chmod(0o755)
+        for name, text in texts.items():
+            path = temporary / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            if path.suffix == ".sh":
+                path.chmod(0o755)
+        os.rename(temporary, folder)
+    except OSError as error:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise UserError(
+            f"can't write {folder} ({error.strerror}): name another folder with --out"
+        ) from None
