@@ -1,6 +1,6 @@
 """Power before spending: how many runs a claim needs to be decided.
 
-For every claim that compares scores, the test it would be put to (``analysis.claims``) is taken
+For every claim that compares scores, the test it would be put to (``analysis.paper``) is taken
 with the means and spreads that are known, published or measured, and the number of runs per cell is
 looked for at which it succeeds with a probability of 80 %. That is the power of Welch's t-test, by
 the noncentral t, at α over the number of cells: Holm's first step, and so a bound for the others.
@@ -20,9 +20,8 @@ import pandas as pd
 import scipy.special
 import scipy.stats
 
-from analysis.claims import REGISTRY, Evidence, Missing
-from analysis.claims.claim import Claim
-from analysis.claims.comparisons import Contrast, Kind, Question, questions_asked
+from analysis.paper import CLAIMS, Evidence, Statement
+from analysis.paper.contrasts import Contrast, Kind, Question
 from analysis.tests import ALPHA
 
 POWER = 0.8
@@ -42,7 +41,7 @@ class Need:
       decides: whether the profile has as many runs as ``every`` asks for.
     """
 
-    claim: Claim
+    claim: Statement
     cells: int
     some: float
     half: float
@@ -99,28 +98,23 @@ def run(records: pd.DataFrame, runs: Mapping[str, int]) -> PowerResult:
     """
     evidence = Evidence.of(records)
     needs = []
-    for claim in REGISTRY:
-        with questions_asked() as asked:
-            try:
-                claim.judge(evidence)
-            except Missing:
-                continue
-        if asked:
-            # What else a claim asks of the same cells only words its verdict.
-            needs.append(_need(claim, asked[0], runs))
+    for claim in CLAIMS:
+        question = claim.judged(evidence).finding.question
+        if question is not None:
+            needs.append(_need(claim, question, runs))
     return PowerResult(
-        evidence.source, evidence.profile, runs, tuple(needs), len(REGISTRY) - len(needs)
+        evidence.source, evidence.profile, runs, tuple(needs), len(CLAIMS) - len(needs)
     )
 
 
-def _need(claim: Claim, question: Question, runs: Mapping[str, int]) -> Need:
+def _need(claim: Statement, question: Question, runs: Mapping[str, int]) -> Need:
     level = ALPHA / len(question.contrasts)
     counts = [runs_needed(question.kind, contrast, level) for contrast in question.contrasts]
     if any(map(math.isnan, counts)):
         some = half = every = math.nan
     else:
         some, half, every = min(counts), sorted(counts)[(len(counts) - 1) // 2], max(counts)
-    sizes = {size for cells in claim.rests_on for size in cells.sizes} or set(runs)
+    sizes = {size for cells in claim.reads for size in cells.sizes} or set(runs)
     has = min((runs[size] for size in sizes if size in runs), default=0)
     return Need(claim, len(counts), some, half, every, every <= has)
 

@@ -29,9 +29,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import scores
-from analysis.claims.evidence import FULL, SUITE_NAMES, Evidence, Missing, describe, steps
 from analysis.compiled import local_step
 from analysis.flops import step_flops
+from analysis.paper.evidence import FULL, SUITE_NAMES, Evidence, Missing, describe, steps
 from analysis.schema import published, rows
 from analysis.schema.facts import CHECKPOINTS, SIZES, SUITES, TAUS
 from analysis.tests import CONFIDENCE

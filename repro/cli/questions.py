@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @app.command()
 def audit(
-    format: Annotated[str, typer.Option("--format", help="text, markdown or json.")] = "text",
-    everything: Annotated[bool, typer.Option("--all", help="The checks that agree, too.")] = False,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    everything: Annotated[bool, typer.Option("--all", help="The checks that hold, too.")] = False,
 ) -> None:
-    """Recomputes what the paper's numbers say of each other; lists what does not agree."""
-    from analysis import audit as auditing
+    """Recomputes the paper's numbers from each other; lists what is not consistent."""
+    from analysis import paper
+    from analysis.paper import audit_view
     from analysis.schema import published
 
-    found = auditing.run(published.load_all())
-    print(auditing.render(found, format, everything=everything).rstrip("\n"))
+    print(audit_view.render(paper.audit(published.load_all()), format, everything=everything))
 
 
 @app.command()
@@ -63,7 +63,7 @@ def power(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
     """Says how many runs each claim needs to be decided, and whether a profile has them."""
-    from analysis.claims import READS
+    from analysis.paper import READS
     from repro.specs import load_profile
 
     frame = None

@@ -125,17 +125,17 @@ def claims(
     format: Annotated[str, typer.Option("--format", help="text, markdown or json.")] = "text",
 ) -> None:
     """Judges the paper's claims on its own numbers and, beside them, on ours."""
-    from analysis.claims import READS, judge, showing
+    from analysis.paper import READS, claims_view, judge
     from analysis.schema import published
 
-    only = showing.verdict_named(verdict) if verdict else None
+    only = claims_view.verdict_named(verdict) if verdict else None
     # Without any runs the paper's own numbers are still worth a verdict.
     nothing_ran = not source and runs == DEFAULT_RUNS and not runs.exists()
     ours = None
     if source != "published" and not nothing_ran:
         ours = judge(measured(source, profile, runs, READS).records)
-    rows = showing.beside(judge(published.load_all()), ours)
-    print(showing.render(rows if only is None else showing.of_verdict(rows, only), format))
+    rows = claims_view.beside(judge(published.load_all()), ours)
+    print(claims_view.render(rows if only is None else claims_view.of_verdict(rows, only), format))
 
 
 @app.command()

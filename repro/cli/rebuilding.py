@@ -77,7 +77,7 @@ def _draw(numbers: Sequence[str], frame: pd.DataFrame, folder: Path) -> dict[str
 def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
     """Name and content of every file but the figures and the report."""
     import tables
-    from analysis.claims import showing
+    from analysis.paper import claims_view
 
     for number, table in outcomes.tables.items():
         for format in tables.FORMATS:
@@ -86,5 +86,5 @@ def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
     yield "savings.txt", outcomes.savings.text()
     yield "power.txt", power_text(profile, outcomes.records)
     yield "learned.txt", f"{outcomes.learning.text()}\n{outcomes.scratch.text()}"
-    for format in showing.FORMATS:
-        yield f"claims.{ENDINGS[format]}", showing.render(outcomes.judged, format)
+    for format in claims_view.FORMATS:
+        yield f"claims.{ENDINGS[format]}", claims_view.render(outcomes.judged, format)

@@ -9,9 +9,9 @@ import pandas as pd
 
 import figures
 import tables
-from analysis import claims, learning, savings, trend
-from analysis.claims import showing
+from analysis import learning, paper, savings, trend
 from analysis.learning import ScratchResult
+from analysis.paper import claims_view
 from analysis.schema import published
 from analysis.schema import records as record_files
 from figures import drawing
@@ -58,9 +58,9 @@ class Outcomes:
         }
 
     @functools.cached_property
-    def judged(self) -> Sequence[showing.Row]:
+    def judged(self) -> Sequence[claims_view.Row]:
         """Every claim on the paper's numbers and on ours."""
-        return showing.beside(claims.judge(published.load_all()), claims.judge(self.records))
+        return claims_view.beside(paper.judge(published.load_all()), paper.judge(self.records))
 
     @functools.cached_property
     def trend(self) -> trend.TrendResult:

@@ -16,9 +16,9 @@ import pandas as pd
 from markupsafe import Markup
 
 import figures
-from analysis import claims, power, tests, trend
-from analysis.claims import Verdict, showing
-from analysis.claims.evidence import describe
+from analysis import paper, power, tests, trend
+from analysis.paper import CLAIM_VERDICTS, Verdict, claims_view
+from analysis.paper.evidence import describe
 from analysis.schema import published
 from analysis.schema.facts import SUITE_HEADINGS
 from repro.report import choices, drawings, numbers, tree, tree_map
@@ -34,7 +34,7 @@ _VERDICT_CLASSES = {
     Verdict.INCONSISTENT: "bad",
     Verdict.NOT_TESTABLE: "none",
 }
-_VERDICT_SIGNS = dict(zip(Verdict, "●◐○✕–", strict=True))
+_VERDICT_SIGNS = dict(zip(CLAIM_VERDICTS, "●◐○✕–", strict=True))
 
 
 @dataclass(frozen=True)
@@ -143,11 +143,11 @@ def _environment() -> jinja2.Environment:
         "describe_model": describe,
         "claim_class": _VERDICT_CLASSES,
         "claim_sign": _VERDICT_SIGNS,
-        "claim_verdicts": tuple(Verdict),
+        "claim_verdicts": CLAIM_VERDICTS,
         "flops_text": tree.flops_text,
         "power_level": power.POWER,
         "seconds_text": tree.seconds_text,
-        "showing": showing,
+        "claims_note": claims_view.NOTE,
         "map_width": tree_map.WIDTH,
         "trend_module": trend,
         "shown_count": power.shown_count,
@@ -178,13 +178,13 @@ def _drawing(number: str, svg: bytes) -> Drawing:
     )
 
 
-def _parts(judged: Sequence[showing.Row]) -> dict[str, list[showing.Row]]:
+def _parts(judged: Sequence[claims_view.Row]) -> dict[str, list[claims_view.Row]]:
     """The claims by part of the paper."""
-    rows = {row.claim.id: row for row in judged}
-    return {heading: [rows[claim.id] for claim in part] for heading, part in claims.PARTS.items()}
+    rows = {row.statement.id: row for row in judged}
+    return {heading: [rows[one.id] for one in part] for heading, part in paper.PARTS.items()}
 
 
-def _tally(judged: Sequence[showing.Row]) -> dict[str, dict[Verdict, int]]:
+def _tally(judged: Sequence[claims_view.Row]) -> dict[str, dict[Verdict, int]]:
     """How many claims have which verdict, on the paper's numbers and on ours."""
     counts = {
         "the paper's own numbers": Counter(row.published.verdict for row in judged),

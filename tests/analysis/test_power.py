@@ -8,7 +8,7 @@ import scipy.stats
 from statsmodels.stats.power import TTestIndPower
 
 from analysis import power
-from analysis.claims.comparisons import Contrast
+from analysis.paper.contrasts import Contrast
 from analysis.schema import published, records
 from analysis.tests import Sample
 

@@ -94,7 +94,7 @@ def test_the_published_numbers():
 
 def test_the_parametric_bootstrap_has_the_spread_of_a_mean_of_n_runs():
     frame = published.load_all()
-    from analysis.claims.evidence import Evidence
+    from analysis.paper.evidence import Evidence
 
     curves = savings._published_curves(Evidence.of(frame), 20_000, np.random.default_rng(0))
     draws = curves["base", "0", "glue"][HALF]

@@ -6,8 +6,8 @@ import pytest
 import synthetic_records as synthetic
 
 from analysis import scores
-from analysis.audit import patterns
-from analysis.audit.finding import Printed
+from analysis.paper import patterns
+from analysis.paper.breakdown import Breakdown
 from analysis.schema import published, records
 from analysis.schema.quantities import DIVIDED_TASKS
 from spactor.errors import UserError
@@ -36,7 +36,7 @@ def test_the_two_sets_of_mnli_count_as_two_tasks():
 
 
 def test_what_is_divided_is_what_the_published_averages_divide():
-    found = patterns.divided_tasks(Printed(published.load_all()))
+    found = patterns.divided_tasks(Breakdown(published.load_all()))
     divided = {(suite, task) for suite, tasks in found.items() for task in tasks}
     assert divided == DIVIDED_TASKS
 

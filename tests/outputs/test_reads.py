@@ -14,7 +14,7 @@ import synthetic_records as synthetic
 
 import figures
 import tables
-from analysis import claims, learning, power, savings, scores, trend
+from analysis import learning, paper, power, savings, scores, trend
 from analysis.schema import published, records
 from analysis.schema.rows import SCORES, of_metrics
 from spactor.errors import UserError
@@ -27,8 +27,8 @@ OUTPUTS = {
     "savings": (savings.READS, lambda frame: savings.run(frame, draws=99)),
     "learned": (learning.READS, learning.run),
     "scratch": (learning.READS, learning.compare_with_scratch),
-    "claims": (claims.READS, claims.judge),
-    "power": (claims.READS, lambda frame: power.run(frame, {"base": 5, "large": 3})),
+    "claims": (paper.READS, paper.judge),
+    "power": (paper.READS, lambda frame: power.run(frame, {"base": 5, "large": 3})),
 }
 TRAIN = [{**row, "metric": "train/loss", "value": 1.0} for row in synthetic.series()[::8]]
 

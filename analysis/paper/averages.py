@@ -1,4 +1,4 @@
-"""Suite averages of Tables 2 and 4 against the breakdowns of Tables 6 to 17, and their bold.
+"""Suite averages of Tables 2 and 4 against the breakdowns of Tables 6 to 17.
 
 An average is a mean over runs of the mean over tasks; a breakdown cell is a median over runs
 (captions of Tables 6 to 11). The mean over tasks of medians is therefore not quite the average:
@@ -15,30 +15,18 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-import pandas as pd
-
-from analysis.audit import suspects
-from analysis.audit.finding import (
-    SUITE_NAMES,
-    Finding,
-    Printed,
-    Row,
-    Verdict,
-    exact,
-    examples,
-    headings,
-    shown,
-    verdict_of,
-)
-from analysis.audit.patterns import divided_tasks, rounding, terms_of
-from analysis.scores import BASELINE_TAU, strictly_higher
+from analysis.paper import suspects
+from analysis.paper.breakdown import Breakdown, Row, exact, examples, headings, judged, shown
+from analysis.paper.patterns import divided_tasks, rounding, terms_of
+from analysis.paper.statement import Judgement, Verdict
+from analysis.schema.facts import SUITE_HEADINGS
 
 WRITTEN_OUT = 9
 """Sums of more terms are abbreviated."""
 
 
-def check(printed: Printed) -> list[Finding]:
-    """A finding per average."""
+def check(printed: Breakdown) -> list[Judgement]:
+    """A judgement per average."""
     divided = divided_tasks(printed)
     return [
         _check_average(printed, row, suite, record, divided[suite])
@@ -46,44 +34,20 @@ def check(printed: Printed) -> list[Finding]:
     ]
 
 
-def check_bold(printed: Printed) -> list[Finding]:
-    """Every cell's bold against the rule: strictly higher mean than the baseline beside it."""
-    findings = []
-    for row, suite, record in printed.averages():
-        baseline = printed.average(Row(row.size, BASELINE_TAU, row.checkpoint), suite)
-        expected = strictly_higher(record.value, baseline.value)
-        bold = False if pd.isna(record.bold) else bool(record.bold)
-        if row.tau == BASELINE_TAU:
-            arithmetic = "the baseline itself is never higher"
-        else:
-            sign = ">" if expected else "not >"
-            arithmetic = f"{record.value:.2f} {sign} {baseline.value:.2f}"
-        findings.append(
-            Finding(
-                id=f"bold/{row.id}/{suite}",
-                kind="bold",
-                where=f"{record.place}, {row.text}, {SUITE_NAMES[suite]}",
-                said="bold" if bold else "not bold",
-                arithmetic=arithmetic,
-                verdict=verdict_of(bold == expected),
-            )
-        )
-    return findings
-
-
 def _check_average(
-    printed: Printed, row: Row, suite: str, record: Any, divided: frozenset[str]
-) -> Finding:
+    printed: Breakdown, row: Row, suite: str, record: Any, divided: frozenset[str]
+) -> Judgement:
     cells = printed.cells(row, suite)
     common: dict[str, Any] = {
         "id": f"average/{row.id}/{suite}",
-        "kind": "average",
-        "where": f"{record.place}, {row.text}, {SUITE_NAMES[suite]}",
-        "said": f"{record.value:.2f} ± {record.std:.2f}",
+        "place": f"{record.place}, {row.text}, {SUITE_HEADINGS[suite]}",
+        "text": f"{record.value:.2f} ± {record.std:.2f}",
     }
     if not cells:
         remark = "the appendix breaks this row down nowhere"
-        return Finding(**common, arithmetic="no breakdown", verdict="open", remark=remark)
+        return judged(
+            **common, verdict=Verdict.NOT_TESTABLE, sentence="no breakdown", remark=remark
+        )
     target = exact(record.value, record.decimals)
     std = exact(record.std, record.decimals)
     lost = {str(cell.task) for cell in cells if math.isnan(cell.value)}
@@ -91,29 +55,29 @@ def _check_average(
         return _implied(common, cells, lost, target, std)
     usual, other = terms_of(cells), terms_of(cells, divided)
     gap = target - _mean(usual)
-    arithmetic = f"{_division(cells, usual)}; {_difference(target, _mean(usual), std)}"
+    sentence = f"{_division(cells, usual)}; {_difference(target, _mean(usual), std)}"
     limit = rounding(record)
-    verdict: Verdict = "disagrees"
+    verdict = Verdict.INCONSISTENT
     remark, suspect = "more than medians for means explain", None
     if abs(gap) <= limit:
-        verdict, remark = "agrees", ""
+        verdict, remark = Verdict.HOLDS, ""
     elif abs(gap) <= std:
-        verdict, remark = "explained", "a mean over runs against medians over runs"
+        verdict, remark = Verdict.EXPLAINED, "a mean over runs against medians over runs"
     if divided:
         names = ", ".join(headings()[suite, task] for task in sorted(divided))
-        arithmetic += (
+        sentence += (
             f". With every metric of {names} as a task: {_division(cells, other)}; "
             f"{_difference(target, _mean(other), std)}"
         )
         left = abs(target - _mean(other))
         if left <= limit:
-            verdict, remark = "explained", f"equal, since the averages divide {names}"
+            verdict, remark = Verdict.EXPLAINED, f"equal, since the averages divide {names}"
         elif left <= std:
-            verdict = "explained"
+            verdict = Verdict.EXPLAINED
             remark = f"the averages divide {names}; what is left, medians for means explain"
-    if verdict == "disagrees":
+    if verdict is Verdict.INCONSISTENT:
         suspect = suspects.find(printed, row, suite, cells, gap, std)
-    return Finding(**common, arithmetic=arithmetic, verdict=verdict, remark=remark, suspect=suspect)
+    return judged(**common, verdict=verdict, sentence=sentence, remark=remark, suspect=suspect)
 
 
 def _mean(terms: Mapping[tuple[str, str], Fraction]) -> Fraction:
@@ -143,27 +107,27 @@ def _implied(
     lost: set[str],
     target: Fraction,
     std: Fraction,
-) -> Finding:
-    """What the average says of the one task whose cell was lost."""
+) -> Judgement:
+    """Value that the average implies for the one task whose cell was lost."""
     names = headings()
     gone = [cell for cell in cells if cell.task in lost]
     if len(gone) > 1:
         named = ", ".join(f"{names[cell.suite, cell.task]} ({cell.metric})" for cell in gone)
-        return Finding(**common, arithmetic=f"cells lost: {named}", verdict="open")
+        return judged(**common, verdict=Verdict.NOT_TESTABLE, sentence=f"cells lost: {named}")
     cell = gone[0]
     means = terms_of(cells)
     count = len(means) + 1
     total = sum(means.values(), Fraction(0))
     implied = target * count - total
     n = examples().get((cell.suite, cell.task, cell.metric))
-    arithmetic = (
+    sentence = (
         f"{count} × {shown(target, 2)} − {shown(total, 2)} (the other {len(means)}) "
         f"= {shown(implied, 2)} for {names[cell.suite, cell.task]}"
     )
     remark = f"the cell is missing in the text: {cell.note}"
     if n:
         k = min(range(n + 1), key=lambda k: abs(Fraction(100 * k, n) - implied))
-        arithmetic += f", nearest {k}/{n} = {shown(Fraction(100 * k, n), 2)}"
+        sentence += f", nearest {k}/{n} = {shown(Fraction(100 * k, n), 2)}"
         low, high = implied - std * count, implied + std * count
         fits = [k for k in range(n + 1) if low <= Fraction(100 * k, n) <= high]
         if fits:
@@ -171,4 +135,4 @@ def _implied(
                 f"; within one standard deviation of the average {fits[0]}/{n} to {fits[-1]}/{n} "
                 "fit, so it can't be filled in"
             )
-    return Finding(**common, arithmetic=arithmetic, verdict="open", remark=remark)
+    return judged(**common, verdict=Verdict.NOT_TESTABLE, sentence=sentence, remark=remark)

@@ -1,4 +1,4 @@
-"""Judgements for people and programs: published and measured side by side."""
+"""The view of ``repro claims``: statements judged on published and measured numbers."""
 
 from __future__ import annotations
 
@@ -7,35 +7,33 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.claims.claim import Claim, Judgement, Verdict
+from analysis.paper.statement import CLAIM_VERDICTS, Judgement, Passage, Verdict
 from analysis.tests import ALPHA
 from spactor.errors import UserError
 
 FORMATS = ("text", "markdown", "json")
-SHORT = {verdict: verdict.value for verdict in Verdict} | {Verdict.NOT_TESTABLE: "not testable"}
-"""Verdicts as they are headed and asked for."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One claim, judged on the published numbers and, where there are any, on ours."""
+    """A statement judged on the published numbers and, where there are any, on measured ones."""
 
-    claim: Claim
+    statement: Passage
     published: Judgement
     measured: Judgement | None
 
     @property
     def judgements(self) -> tuple[Judgement, ...]:
-        """One or two."""
+        """The published one, then the measured one if any."""
         return (self.published,) if self.measured is None else (self.published, self.measured)
 
 
 def beside(
     published: Sequence[Judgement], measured: Sequence[Judgement] | None = None
 ) -> tuple[Row, ...]:
-    """Rows of both, claim by claim."""
+    """Rows of both, statement by statement."""
     ours: Sequence[Judgement | None] = measured or [None] * len(published)
-    return tuple(Row(p.claim, p, m) for p, m in zip(published, ours, strict=True))
+    return tuple(Row(p.statement, p, m) for p, m in zip(published, ours, strict=True))
 
 
 def verdict_named(name: str) -> Verdict:
@@ -47,20 +45,16 @@ def verdict_named(name: str) -> Verdict:
     >>> verdict_named("not testable")
     <Verdict.NOT_TESTABLE: 'not testable with this data'>
     """
-    for verdict, short in SHORT.items():
-        if name in (short, short.replace(" ", "-"), verdict.value):
+    for verdict in CLAIM_VERDICTS:
+        if name in (verdict.short, verdict.short.replace(" ", "-"), verdict.value):
             return verdict
-    raise UserError(f"unknown verdict {name!r}: give one of {', '.join(SHORT.values())}")
+    listed = ", ".join(verdict.short for verdict in CLAIM_VERDICTS)
+    raise UserError(f"unknown verdict {name!r}: give one of {listed}")
 
 
 def of_verdict(rows: Sequence[Row], verdict: Verdict) -> tuple[Row, ...]:
     """Rows with that verdict in either column."""
     return tuple(row for row in rows if any(j.verdict is verdict for j in row.judgements))
-
-
-def name_of(judgement: Judgement) -> str:
-    """Where a judgement's numbers come from: "published" or the profile."""
-    return "published" if judgement.source == "published" else judgement.profile or "no records"
 
 
 def counts(judgements: Sequence[Judgement]) -> str:
@@ -70,15 +64,15 @@ def counts(judgements: Sequence[Judgement]) -> str:
     'none'
     """
     found = Counter(judgement.verdict for judgement in judgements)
-    return ", ".join(f"{found[v]} {SHORT[v]}" for v in Verdict if found[v]) or "none"
+    return ", ".join(f"{found[v]} {v.short}" for v in Verdict if found[v]) or "none"
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
-    """A line on the published numbers, and one on ours."""
+    """Verdicts counted: a line on the published numbers, and one on the measured ones."""
     lines = [f"{len(rows)} claims; published: {counts([row.published for row in rows])}"]
     ours = [row.measured for row in rows if row.measured is not None]
     if ours:
-        lines.append(f"{name_of(ours[0])} profile, measured: {counts(ours)}")
+        lines.append(f"{ours[0].origin} profile, measured: {counts(ours)}")
     return lines
 
 
@@ -89,7 +83,7 @@ NOTE = (
 
 
 def render(rows: Sequence[Row], format: str = "text") -> str:
-    """The claims in one of ``FORMATS``.
+    """The statements in one of ``FORMATS``.
 
     Raises:
       UserError: an unknown format.
@@ -102,24 +96,27 @@ def render(rows: Sequence[Row], format: str = "text") -> str:
 def _text(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
-        lines += [f"{row.claim.id} ({row.claim.place})", f"  {row.claim.says}"]
+        lines += [f"{row.statement.id} ({row.statement.place})", f"  {row.statement.text}"]
         for judgement in row.judgements:
-            short = SHORT[judgement.verdict]
-            lines.append(f"  {name_of(judgement):9}  {short:12}  {judgement.sentence}")
-        lines += [f"  {'test':9}  {row.claim.test}", ""]
+            lines.append(
+                f"  {judgement.origin:9}  {judgement.verdict.short:12}  {judgement.sentence}"
+            )
+        lines += [f"  {'test':9}  {row.statement.test}", ""]
     return "\n".join([*lines, NOTE, *summary(rows)])
 
 
 def _markdown(rows: Sequence[Row]) -> str:
     ours = [row.measured for row in rows if row.measured is not None]
-    headings = ["claim", "place", "says", "published"]
-    headings += [name_of(ours[0])] if ours else []
+    headings = ["claim", "place", "statement", "published"]
+    headings += [ours[0].origin] if ours else []
     headings += ["numbers"]
     lines = [_line(headings), _line(["---"] * len(headings))]
     for row in rows:
-        numbers = "<br>".join(f"{name_of(j)}: {j.sentence}" for j in row.judgements)
-        verdicts = [SHORT[judgement.verdict] for judgement in row.judgements]
-        lines.append(_line([row.claim.id, row.claim.place, row.claim.says, *verdicts, numbers]))
+        numbers = "<br>".join(f"{j.origin}: {j.sentence}" for j in row.judgements)
+        verdicts = [judgement.verdict.short for judgement in row.judgements]
+        lines.append(
+            _line([row.statement.id, row.statement.place, row.statement.text, *verdicts, numbers])
+        )
     return "\n".join([*lines, "", NOTE, "", *(f"{line}  " for line in summary(rows))])
 
 
@@ -140,11 +137,11 @@ def _json(rows: Sequence[Row]) -> str:
 
     data = [
         {
-            "id": row.claim.id,
-            "place": row.claim.place,
-            "says": row.claim.says,
-            "test": row.claim.test,
-            "rests_on": [str(cells) for cells in row.claim.rests_on],
+            "id": row.statement.id,
+            "place": row.statement.place,
+            "statement": row.statement.text,
+            "test": row.statement.test,
+            "reads": [str(cells) for cells in row.statement.reads],
             "published": judged(row.published),
             "measured": judged(row.measured),
         }

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from analysis.audit.finding import Printed, Row, Suspect, exact, examples, headings, shown
+from analysis.paper.breakdown import Breakdown, Row, exact, examples, headings, shown
+from analysis.paper.statement import Suspect
 
 OUTLIER = 3
 """A cell stands out when it is this many spreads of its column's other cells from the nearest."""
 
 
 def find(
-    printed: Printed, row: Row, suite: str, cells: list[Any], gap: Fraction, std: Fraction
+    printed: Breakdown, row: Row, suite: str, cells: list[Any], gap: Fraction, std: Fraction
 ) -> Suspect | None:
-    """The only cell that stands out of its column and, mended, mends the average; or none."""
+    """The only outlier of its column whose correction corrects the average; None of several."""
     per_task: dict[str, int] = {}
     for cell in cells:
         per_task[cell.task] = per_task.get(cell.task, 0) + 1
@@ -24,20 +25,20 @@ def find(
     for cell in cells:
         others = [
             exact(other.value, other.decimals)
-            for other_row, other_suite, records in printed.breakdown()
+            for other_row, other_suite, records in printed.groups()
             if other_row.size == row.size and other_suite == suite and other_row != row
             for other in records
             if (other.task, other.metric) == (cell.task, cell.metric)
             and not math.isnan(other.value)
         ]
         weight = len(per_task) * per_task[cell.task]
-        suspect = _mended(cell, row, others, gap * weight, std * weight, gap)
+        suspect = _corrected(cell, row, others, gap * weight, std * weight, gap)
         if suspect is not None:
             found.append(suspect)
     return found[0] if len(found) == 1 else None
 
 
-def _mended(
+def _corrected(
     cell: Any, row: Row, others: list[Fraction], lacking: Fraction, slack: Fraction, gap: Fraction
 ) -> Suspect | None:
     if len(others) < 2:

@@ -1,4 +1,4 @@
-"""Made-up measured records that make a claim hold, and others that make it fail."""
+"""Made-up measured records that make a statement hold, and others that make it fail."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import pandas as pd
 import pytest
 import synthetic_records as synthetic
 
-from analysis import claims
-from analysis.claims import REGISTRY, Verdict
-from analysis.claims.evidence import Evidence
+from analysis.paper import CLAIMS, Evidence, Verdict
 from analysis.schema import records
 
 HOLDS, PARTLY, FAILS = Verdict.HOLDS, Verdict.PARTLY, Verdict.FAILS
 UNTESTABLE = Verdict.NOT_TESTABLE
-BY_ID = {claim.id: claim for claim in REGISTRY}
+BY_ID = {statement.id: statement for statement in CLAIMS}
 
 TASKS = {
     "glue": ("rte", "accuracy"),
@@ -85,7 +83,7 @@ def curves(late_slope, noisy=0.2, turn=200):
 
 def verdict(identity, rows):
     frame = rows if isinstance(rows, pd.DataFrame) else records.from_rows(rows)
-    return claims._judged(BY_ID[identity], Evidence.of(frame)).verdict
+    return BY_ID[identity].judged(Evidence.of(frame)).verdict
 
 
 GOOD, BAD, EVEN = 61.0, 59.0, 60.0
@@ -176,7 +174,7 @@ OURS_EARLY, OURS_LATE = ("base", "250K", 500_000), ("base", "250K", 1_000_000)
         ("table4.runs", {("large", "0", 500_000): EVEN}, FAILS),
     ],
 )
-def test_scores_flip_a_claim(identity, means, expected):
+def test_scores_decide_a_statement(identity, means, expected):
     assert verdict(identity, scored(means)) is expected
 
 
@@ -186,7 +184,7 @@ def test_one_run_a_cell_is_no_evidence():
         assert verdict(identity, scored(means, runs=1)) is UNTESTABLE
 
 
-def test_costs_flip_a_claim():
+def test_costs_decide_a_statement():
     assert verdict("efficiency.step-overhead", costs()) is HOLDS
     assert verdict("efficiency.step-overhead", costs(1.5)) is FAILS
     assert verdict("efficiency.at-least-forty", costs(1.5)) is FAILS  # 1 − 1.25 / 2 = 37.5 %
@@ -197,7 +195,7 @@ def test_costs_flip_a_claim():
     assert verdict("large.extra-flops", costs(1.375, "large")) is FAILS
 
 
-def test_equal_budgets_flip_a_claim():
+def test_equal_budgets_decide_a_statement():
     # The baseline's line from (1, 59) to (2, 61) has 59.375 at 1.1875.
     base = {BASE_EARLY: BAD, BASE_LATE: GOOD}
     above = scored({**base, OURS_EARLY: 59.8, OURS_LATE: 62.0}) + costs()
@@ -225,7 +223,7 @@ def test_equal_budgets_flip_a_claim():
         ("appendix-b.slope", curves(-6.9e-2), FAILS),
     ],
 )
-def test_curves_flip_a_claim(identity, rows, expected):
+def test_curves_decide_a_statement(identity, rows, expected):
     assert verdict(identity, rows) is expected
 
 

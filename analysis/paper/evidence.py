@@ -1,4 +1,4 @@
-"""Typed access to the numbers that claims rest on; what is not there raises ``Missing``.
+"""Typed access to the numbers that statements are judged on; a missing one raises ``Missing``.
 
 Every lookup serves published and measured records alike: a published suite average and the runs
 behind a measured one are both a ``Sample``.
@@ -30,7 +30,7 @@ VOCABULARY_ROWS = 32_128
 
 
 class Missing(Exception):
-    """The records can't tell; the message says what they lack, without a full stop."""
+    """The records do not decide; the message names what they lack, without a full stop."""
 
 
 def describe(size: str, tau: str, checkpoint: int | None = None) -> str:
@@ -54,7 +54,7 @@ def steps(count: int) -> str:
 
 
 def stated(metric: str, size: str = "", tau: str = "", checkpoint: int | None = None) -> float:
-    """A number of the paper's prose: what a claim claims, whatever it is held against."""
+    """A number that the paper's text states, from ``prose.csv``."""
     return _prose()[metric, size, tau, checkpoint]
 
 
@@ -73,7 +73,7 @@ def _prose() -> dict[tuple[str, str, str, int | None], float]:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Records of one source and profile, looked up by what they are.
+    """Lookups in the records of one source and profile.
 
     Attributes:
       records: of the published experiments.
@@ -88,7 +88,7 @@ class Evidence:
 
     @staticmethod
     def of(records: pd.DataFrame) -> Evidence:
-        """Evidence of any records, none included.
+        """Wraps records, which may be empty.
 
         Raises:
           UserError: the records mix profiles, or a run's scores are incomplete.
@@ -118,7 +118,7 @@ class Evidence:
         return found
 
     def spread_score(self, size: str, tau: str, checkpoint: int, suite: str) -> Sample:
-        """The same where it has a spread: a mean of one run bears no statement about scores."""
+        """A suite's score that has a spread over runs; one run alone raises ``Missing``."""
         found = self.score(size, tau, checkpoint, suite)
         if not found.testable:
             raise Missing(
@@ -148,7 +148,7 @@ class Evidence:
         return self.printed_flops(size, tau, checkpoint)[0]
 
     def printed_flops(self, size: str, tau: str, checkpoint: int) -> tuple[float, int]:
-        """The same with the decimals it is printed with."""
+        """Relative FLOPs and the decimals they are printed with."""
         found = self._flops.get((size, tau, checkpoint))
         if found is None:
             raise Missing(f"no FLOPs of {describe(size, tau, checkpoint)}")
@@ -198,7 +198,7 @@ class Evidence:
     def last_hybrid_step(self, size: str, tau: str) -> int:
         """Last step, on the paper's scale, at which the hybrid objective was trained.
 
-        Measured: the last validation of the RTD loss. The paper says it by the model's name.
+        Measured: the last validation of the RTD loss. Published: τ in the model's name.
         """
         if self.source == "published":
             if not self.checkpoints(size, tau):
@@ -214,11 +214,11 @@ class Evidence:
         return int(rows.max())
 
     def setting(self, name: str, size: str) -> float:
-        """A number of Table 5's kind."""
+        """A pre-training setting, as Table 5 lists them."""
         return self.number(f"setting/{name}", size)
 
     def config(self, size: str) -> PretrainConfig:
-        """The configuration that the settings spell out."""
+        """The configuration with these settings."""
         heads = int(self.setting("discriminator_heads", size))
         width = int(self.setting("discriminator_emb_dim", size))
         layers = int(self.setting("discriminator_layers", size))
@@ -245,7 +245,7 @@ class Evidence:
         )
 
     def tasks(self, suite: str) -> list[str]:
-        """Names of a suite's tasks, where they are the paper's and no stand-ins."""
+        """Names of a suite's tasks; stand-ins for the paper's tasks raise ``Missing``."""
         self.require(REAL_TASK_PROFILES, "its tasks are stand-ins")
         rows = self.records[(self.records["suite"] == suite) & (self.records["task"] != "")]
         if rows.empty:
@@ -253,7 +253,7 @@ class Evidence:
         return sorted(set(rows["task"]))
 
     def require(self, profiles: tuple[str, ...], reason: str) -> None:
-        """Refuses records of other profiles for what only these can tell."""
+        """Raises ``Missing`` for records of other profiles."""
         if self.profile and self.profile not in profiles:
             raise Missing(f"this is the {self.profile} profile: {reason}")
 

@@ -1,6 +1,6 @@
 """What the differences between averages and breakdowns have in common, over all rows of a suite.
 
-Under the usual rule a task's metrics are averaged first, then the tasks. Three questions:
+Under the usual rule a task's metrics are averaged first, then the tasks. Three checks:
 
 * grouping: would another rule, some task's metrics counting as tasks of their own, fit better?
 * signs: are the averages as often above their breakdowns as below?
@@ -9,6 +9,7 @@ Under the usual rule a task's metrics are averaged first, then the tasks. Three 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping
@@ -16,22 +17,25 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from analysis.audit.finding import (
-    SUITE_NAMES,
-    Finding,
-    Printed,
+import numpy as np
+from scipy import stats
+
+from analysis.paper.breakdown import (
+    Breakdown,
     Row,
+    consistent,
     exact,
     half_unit,
     headings,
-    verdict_of,
+    judged,
 )
+from analysis.paper.statement import Judgement
+from analysis.schema.facts import FLAN_SUITES, SIZES, SUITE_HEADINGS
+from analysis.tests import ALPHA
 
 USUAL_GAP = {5: 0.295, 3: 0.340}
 """Standard deviation of mean − median over so many normal runs, in standard deviations of a run:
 √(0.2868 − 1/5) and √(0.4487 − 1/3)."""
-SIGNIFICANT = 0.05
-FLAN = ("mmlu", "bbh")
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def terms_of(
     return {key: sum(parts, Fraction(0)) / len(parts) for key, parts in values.items()}
 
 
-def gaps(printed: Printed, suite: str, divided: frozenset[str] = frozenset()) -> list[Gap]:
+def gaps(printed: Breakdown, suite: str, divided: frozenset[str] = frozenset()) -> list[Gap]:
     """The gaps of a suite, of the rows whose breakdown is there and whole."""
     found = []
     for row, of, record in printed.averages():
@@ -101,24 +105,24 @@ def rounding(record: Any) -> Fraction:
     return 2 * half_unit(record.decimals)
 
 
-def divided_tasks(printed: Printed) -> dict[str, frozenset[str]]:
+def divided_tasks(printed: Breakdown) -> dict[str, frozenset[str]]:
     """Of every suite, the tasks whose metrics the averages count as tasks of their own.
 
-    No task, unless the gaps speak for another rule decisively: 1/``SIGNIFICANT`` times as likely
+    No task, unless the gaps support another rule decisively: 1/``ALPHA`` times as likely
     as under the usual one, for each of the rules there are to choose from.
     """
-    return {suite: _best(printed, suite)[0] for suite in SUITE_NAMES}
+    return {suite: _best(printed, suite)[0] for suite in SUITE_HEADINGS}
 
 
-def check(printed: Printed) -> list[Finding]:
-    """Findings on groupings, signs and equal cells."""
+def check(printed: Breakdown) -> list[Judgement]:
+    """Judgements on groupings, signs and equal cells."""
     return [*_check_groupings(printed), *_check_signs(printed), *_check_equal(printed)]
 
 
-def _rules(printed: Printed, suite: str) -> list[frozenset[str]]:
+def _rules(printed: Breakdown, suite: str) -> list[frozenset[str]]:
     """Every set of tasks that could be divided."""
     metrics: dict[str, set[str]] = {}
-    for _, of, cells in printed.breakdown():
+    for _, of, cells in printed.groups():
         if of == suite:
             for cell in cells:
                 metrics.setdefault(cell.task, set()).add(cell.metric)
@@ -137,25 +141,25 @@ def _misfit(found: list[Gap]) -> float:
     return math.fsum((float(gap.value) / gap.usual) ** 2 for gap in found if gap.usual)
 
 
-def _best(printed: Printed, suite: str) -> tuple[frozenset[str], float, float, int]:
+def _best(printed: Breakdown, suite: str) -> tuple[frozenset[str], float, float, int]:
     """The rule to take, its misfit, that of the usual rule, and how many rules there are."""
     misfits = {rule: _misfit(gaps(printed, suite, rule)) for rule in _rules(printed, suite)}
     usual = misfits[frozenset()]
     best = min(misfits, key=lambda rule: misfits[rule])
-    decisive = 2 * math.log(len(misfits) / SIGNIFICANT)
+    decisive = 2 * math.log(len(misfits) / ALPHA)
     if usual - misfits[best] <= decisive:
         best = frozenset()
     return best, misfits[best], usual, len(misfits)
 
 
-def _check_groupings(printed: Printed) -> list[Finding]:
-    findings = []
-    for suite, name in SUITE_NAMES.items():
+def _check_groupings(printed: Breakdown) -> list[Judgement]:
+    judgements = []
+    for suite, name in SUITE_HEADINGS.items():
         rule, misfit, usual, rules = _best(printed, suite)
         if rules == 1:
             continue
         count = len(gaps(printed, suite))
-        arithmetic = (
+        sentence = (
             f"sum of (gap / usual gap)² over {count} rows: {usual:.1f} with metrics averaged "
             "within each task first"
         )
@@ -163,60 +167,58 @@ def _check_groupings(printed: Printed) -> list[Finding]:
         if rule:
             tasks = ", ".join(headings()[suite, task] for task in sorted(rule))
             terms = len(gaps(printed, suite, rule)[0].terms)
-            arithmetic += f", {misfit:.1f} with every metric of {tasks} as a task ({terms} terms)"
+            sentence += f", {misfit:.1f} with every metric of {tasks} as a task ({terms} terms)"
             remark = f"the averages divide {tasks}, which Tables 6 and 7 print as one column"
             remark = remark if suite == "glue" else f"the averages divide {tasks}"
         else:
-            arithmetic += f"; none of {rules - 1} other rules is decisively better"
-        findings.append(
-            Finding(
-                id=f"average/grouping/{suite}",
-                kind="average",
-                where=f"Tables 2 and 4, column {name}",
-                said="one column per task in the breakdown",
-                arithmetic=arithmetic,
-                verdict=verdict_of(not rule),
-                remark=remark,
+            sentence += f"; none of {rules - 1} other rules is decisively better"
+        judgements.append(
+            judged(
+                f"average/grouping/{suite}",
+                f"Tables 2 and 4, column {name}",
+                "one column per task in the breakdown",
+                consistent(not rule),
+                sentence,
+                remark,
             )
         )
-    return findings
+    return judgements
 
 
-def _check_signs(printed: Printed) -> list[Finding]:
+def _check_signs(printed: Breakdown) -> list[Judgement]:
     """Exact sign test on the usual rule's gaps, Bonferroni over suites."""
-    findings = []
-    for suite, name in SUITE_NAMES.items():
+    judgements = []
+    for suite, name in SUITE_HEADINGS.items():
         values = [gap.value for gap in gaps(printed, suite)]
         above, below = sum(gap > 0 for gap in values), sum(gap < 0 for gap in values)
         n = above + below
         tail = sum(math.comb(n, k) for k in range(max(above, below), n + 1))
-        p = min(1.0, 2 * tail / 2**n * len(SUITE_NAMES))
-        findings.append(
-            Finding(
-                id=f"average/sign/{suite}",
-                kind="average",
-                where=f"Tables 2 and 4, column {name}",
-                said=f"{above} averages above the mean of their tasks, {below} below",
-                arithmetic=f"sign test: 2 × {tail}/{2**n} × {len(SUITE_NAMES)} suites, p = {p:.2g}",
-                verdict=verdict_of(p >= SIGNIFICANT),
-                remark="" if p >= SIGNIFICANT else "one-sided, so no matter of medians",
+        p = min(1.0, float(stats.binomtest(above, n).pvalue) * len(SUITE_HEADINGS)) if n else 1.0
+        judgements.append(
+            judged(
+                f"average/sign/{suite}",
+                f"Tables 2 and 4, column {name}",
+                f"{above} averages above the mean of their tasks, {below} below",
+                consistent(p >= ALPHA),
+                f"sign test: 2 × {tail}/{2**n} × {len(SUITE_HEADINGS)} suites, p = {p:.2g}",
+                "" if p >= ALPHA else "all on one side, which medians do not explain",
             )
         )
-    return findings
+    return judgements
 
 
-def _check_equal(printed: Printed) -> list[Finding]:
+def _check_equal(printed: Breakdown) -> list[Judgement]:
     """How many averages equal their breakdown, against how many would by chance."""
     groups = [
         (size, kind, suites)
-        for size in ("base", "large")
+        for size in SIZES
         for kind, suites in (
-            ("other", tuple(suite for suite in SUITE_NAMES if suite not in FLAN)),
-            ("FLAN", FLAN),
+            ("other", tuple(suite for suite in SUITE_HEADINGS if suite not in FLAN_SUITES)),
+            ("FLAN", FLAN_SUITES),
         )
     ]
     divided = divided_tasks(printed)
-    findings = []
+    judgements = []
     for size, kind, suites in groups:
         chances, equal = [], []
         for suite in suites:
@@ -225,24 +227,23 @@ def _check_equal(printed: Printed) -> list[Finding]:
                 if gap.row.size == size and gap.usual:
                     chances.append(math.erf(float(limit) / gap.usual / math.sqrt(2)))
                     if abs(gap.value) <= limit:
-                        equal.append(f"{SUITE_NAMES[suite]} {gap.row.text}")
+                        equal.append(f"{SUITE_HEADINGS[suite]} {gap.row.text}")
         p = min(1.0, _at_least(len(equal), chances) * len(groups))
-        findings.append(
-            Finding(
-                id=f"average/equal/{size}-{kind.lower()}",
-                kind="average",
-                where=f"Table {2 if size == 'base' else 4}, "
-                + ", ".join(SUITE_NAMES[suite] for suite in suites),
-                said=f"{len(equal)} of {len(chances)} averages equal the mean of the breakdown",
-                arithmetic=f"expected of means against medians: {math.fsum(chances):.1f}; "
-                f"{len(equal)} or more by chance: p = {p:.2g} (× {len(groups)} groups)",
-                verdict=verdict_of(p >= SIGNIFICANT),
-                remark=""
-                if p >= SIGNIFICANT
+        judgements.append(
+            judged(
+                f"average/equal/{size}-{kind.lower()}",
+                f"Table {2 if size == 'base' else 4}, "
+                + ", ".join(SUITE_HEADINGS[suite] for suite in suites),
+                f"{len(equal)} of {len(chances)} averages equal the mean of the breakdown",
+                consistent(p >= ALPHA),
+                f"expected of means against medians: {math.fsum(chances):.1f}; {len(equal)} or "
+                f"more by chance: p = {p:.2g} (× {len(groups)} groups)",
+                ""
+                if p >= ALPHA
                 else f"some are averages of the very cells printed: {'; '.join(equal)}",
             )
         )
-    return findings
+    return judgements
 
 
 def _at_least(count: int, chances: list[float]) -> float:
@@ -251,10 +252,5 @@ def _at_least(count: int, chances: list[float]) -> float:
     >>> _at_least(2, [0.5, 0.5]), _at_least(0, [])
     (0.25, 1.0)
     """
-    ways = [1.0]
-    for chance in chances:
-        ways = [
-            before * (1 - chance) + after * chance
-            for before, after in zip([*ways, 0.0], [0.0, *ways], strict=True)
-        ]
-    return math.fsum(ways[count:])
+    trials = [np.array([1.0 - chance, chance]) for chance in chances]
+    return float(functools.reduce(np.convolve, trials, np.ones(1))[count:].sum())

@@ -6,8 +6,8 @@ a little; the paper's Figures 2 and 5 draw the same line.
 
 from __future__ import annotations
 
-from analysis.claims.comparisons import mixed
-from analysis.claims.evidence import FULL, HALF, Evidence, Missing, describe
+from analysis.paper.contrasts import mixed
+from analysis.paper.evidence import FULL, HALF, Evidence, Missing, describe
 from analysis.tests import Sample
 
 

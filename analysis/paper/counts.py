@@ -1,7 +1,7 @@
 """Accuracies as counts: each is k of the n examples of its public evaluation set, for a whole k.
 
 A median over an odd number of runs is the score of one of them, so it must be k/n too; a mean over
-runs need not. So the check also tells which of the two a table prints.
+runs need not. So the check also shows which of the two a table prints.
 """
 
 from __future__ import annotations
@@ -10,37 +10,38 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from analysis.audit.finding import (
-    Finding,
-    Printed,
+from analysis.paper.breakdown import (
+    Breakdown,
     Row,
+    consistent,
     exact,
     examples,
     half_unit,
     headings,
+    judged,
     shown,
-    verdict_of,
 )
-from analysis.audit.suspects import one_digit_away
+from analysis.paper.statement import Judgement
+from analysis.paper.suspects import one_digit_away
 
 
-def check(printed: Printed) -> list[Finding]:
-    """A finding per accuracy with a known evaluation set, then one on the rounding of halves."""
-    findings = []
+def check(printed: Breakdown) -> list[Judgement]:
+    """A judgement per accuracy with a known evaluation set, then one on the rounding of halves."""
+    judgements = []
     halves: list[tuple[str, Fraction, Fraction]] = []
-    for row, suite, cells in printed.breakdown():
+    for row, suite, cells in printed.groups():
         for cell in cells:
             n = examples().get((suite, cell.task, cell.metric))
             if n is None or math.isnan(cell.value):
                 continue
-            findings.append(_check_count(cell, row, n))
+            judgements.append(_check_count(cell, row, n))
             value = exact(cell.value, cell.decimals)
             half = half_unit(cell.decimals)
             for k in counts(value, n, half):
                 if abs(Fraction(100 * k, n) - value) == half:
                     name = headings()[suite, cell.task]
                     halves.append((f"{cell.place} {name}", Fraction(100 * k, n), value))
-    return [*findings, _check_halves(halves)]
+    return [*judgements, _check_halves(halves)]
 
 
 def counts(value: Fraction, n: int, half: Fraction) -> list[int]:
@@ -55,27 +56,26 @@ def counts(value: Fraction, n: int, half: Fraction) -> list[int]:
     return list(range(lowest, highest + 1))
 
 
-def _check_count(cell: Any, row: Row, n: int) -> Finding:
+def _check_count(cell: Any, row: Row, n: int) -> Judgement:
     value = exact(cell.value, cell.decimals)
     half = half_unit(cell.decimals)
     fits = counts(value, n, half)
     remark = ""
     if fits:
-        arithmetic = f"{fits[0]}/{n} = {shown(Fraction(100 * fits[0], n))}"
+        sentence = f"{fits[0]}/{n} = {shown(Fraction(100 * fits[0], n))}"
     else:
         below = math.floor(value * n / 100)
         near = [f"{k}/{n} = {shown(Fraction(100 * k, n))}" for k in (below, below + 1) if k <= n]
-        arithmetic = f"no k/{n} rounds to it: {', '.join(near)}"
+        sentence = f"no k/{n} rounds to it: {', '.join(near)}"
         remark = _how_else(cell, n, half)
     name = headings()[cell.suite, cell.task]
-    return Finding(
-        id=f"k-of-n/{row.id}/{cell.suite}/{cell.task}/{cell.metric}",
-        kind="k of n",
-        where=f"{cell.place}, {row.text}, {name} ({cell.metric})",
-        said=f"{cell.value:.2f}",
-        arithmetic=arithmetic,
-        verdict=verdict_of(bool(fits)),
-        remark=remark,
+    return judged(
+        f"k-of-n/{row.id}/{cell.suite}/{cell.task}/{cell.metric}",
+        f"{cell.place}, {row.text}, {name} ({cell.metric})",
+        f"{cell.value:.2f}",
+        consistent(bool(fits)),
+        sentence,
+        remark,
     )
 
 
@@ -103,20 +103,19 @@ def _how_else(cell: Any, n: int, half: Fraction) -> str:
     return "; ".join(ways)
 
 
-def _check_halves(halves: list[tuple[str, Fraction, Fraction]]) -> Finding:
+def _check_halves(halves: list[tuple[str, Fraction, Fraction]]) -> Judgement:
     up = [half for half in halves if half[2] > half[1]]
     even = [half for half in halves if int(half[2] * 100) % 2 == 0]
-    telling = [half for half in halves if half not in even]
+    odd = [half for half in halves if half not in even]
     written = [f"{place}: {shown(at)} → {shown(value, 2)}" for place, at, value in halves]
-    return Finding(
-        id="k-of-n/halves",
-        kind="k of n",
-        where="Tables 6 to 17",
-        said=f"{len(halves)} cells are exact halves at the printed precision",
-        arithmetic=f"{'; '.join(dict.fromkeys(written)) or 'none'}; rounded up: {len(up)}, "
-        f"to the even digit: {len(even)}",
-        verdict=verdict_of(len(up) == len(halves) or len(even) == len(halves)),
-        remark=f"halves go up, as {telling[0][0]} tells; formatting a float rounds to even"
-        if telling and len(up) == len(halves)
+    return judged(
+        "k-of-n/halves",
+        "Tables 6 to 17",
+        f"{len(halves)} cells are exact halves at the printed precision",
+        consistent(len(up) == len(halves) or len(even) == len(halves)),
+        f"{'; '.join(dict.fromkeys(written)) or 'none'}; rounded up: {len(up)}, to the even digit: "
+        f"{len(even)}",
+        f"halves are rounded up, as {odd[0][0]} shows; formatting a float rounds to even"
+        if odd and len(up) == len(halves)
         else "",
     )

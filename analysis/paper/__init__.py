@@ -1,0 +1,134 @@
+"""The paper's statements, each judged once: by arithmetic, or by a test of scores over runs.
+
+Every section's module lists its statements; the same judge is applied to published numbers and to
+measured records of any profile, with checkpoints and τ on the paper's scale. What the paper states
+in numbers is read from ``analysis/schema/published/prose.csv``. Two views list the results:
+
+* ``judge`` and ``claims_view`` (``repro claims``): statements that runs can bear on, by the
+  published and by measured numbers;
+* ``audit`` and ``audit_view`` (``repro audit``): the published numbers recomputed from each other,
+  cell by cell, and the statements that arithmetic on them decides.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Mapping
+
+import pandas as pd
+
+from analysis.paper import (
+    appendix_a,
+    appendix_d,
+    averages,
+    counts,
+    efficiency,
+    introduction,
+    large,
+    patterns,
+    setup,
+    single_stage,
+    two_stages,
+)
+from analysis.paper.breakdown import Breakdown
+from analysis.paper.evidence import Evidence, Missing
+from analysis.paper.statement import (
+    CLAIM_VERDICTS,
+    Finding,
+    Judgement,
+    Passage,
+    Statement,
+    Suspect,
+    Verdict,
+)
+from spactor.errors import UserError
+
+_SECTIONS = (
+    introduction.PART,
+    setup.PART,
+    single_stage.PART,
+    two_stages.PART,
+    efficiency.PART,
+    large.PART,
+    appendix_a.PART,
+    appendix_d.PART,
+)
+REGISTRY: tuple[Statement, ...] = tuple(
+    statement for section in _SECTIONS for statement in section.statements
+)
+"""Every statement, in the order of the paper's parts."""
+
+CLAIMS: tuple[Statement, ...] = tuple(statement for statement in REGISTRY if statement.claimed)
+"""Statements that measured records can bear on."""
+
+PARTS: Mapping[str, tuple[Statement, ...]] = {
+    section.heading: listed
+    for section in _SECTIONS
+    if (listed := tuple(statement for statement in section.statements if statement.claimed))
+}
+"""``CLAIMS`` by part of the paper."""
+
+READS = functools.reduce(
+    operator.or_, (cells.row_filter for statement in CLAIMS for cells in statement.reads)
+)
+"""Every record that one of ``CLAIMS`` is judged on."""
+
+
+def judge(records: pd.DataFrame) -> tuple[Judgement, ...]:
+    """Judges ``CLAIMS`` on records of one source and profile; of no records none is testable.
+
+    Raises:
+      UserError: the records mix profiles, or a run's scores are incomplete.
+
+    >>> from analysis.schema import published
+    >>> judged = {item.statement.id: item for item in judge(published.load_all())}
+    >>> print(judged["efficiency.flops-at-500k"].sentence)
+    0.5 · 1.375 + 0.5 = 1.188; stated: 1.2
+    """
+    evidence = Evidence.of(records)
+    return tuple(statement.judged(evidence) for statement in CLAIMS)
+
+
+def audit(records: pd.DataFrame) -> tuple[Judgement, ...]:
+    """Recomputes the published numbers from each other.
+
+    Args:
+      records: all of them, ``analysis.schema.published.load_all()``.
+
+    Returns:
+      Judgements of suite averages and their patterns, of accuracies as counts, and of the
+      statements that arithmetic decides.
+
+    Raises:
+      UserError: the records are not the paper's, or numbers that the audit needs are missing.
+    """
+    evidence = Evidence.of(records)
+    if evidence.source != "published":
+        raise UserError("the audit is of the paper's numbers: give the published records")
+    printed = Breakdown(records)
+    return (
+        *averages.check(printed),
+        *patterns.check(printed),
+        *counts.check(printed),
+        *(statement.judged(evidence) for statement in REGISTRY if statement.audited),
+    )
+
+
+__all__ = [
+    "CLAIMS",
+    "CLAIM_VERDICTS",
+    "PARTS",
+    "READS",
+    "REGISTRY",
+    "Evidence",
+    "Finding",
+    "Judgement",
+    "Missing",
+    "Passage",
+    "Statement",
+    "Suspect",
+    "Verdict",
+    "audit",
+    "judge",
+]

@@ -1,0 +1,266 @@
+"""Statements of Appendix A: how the settings were found, and those of fine-tuning."""
+
+from __future__ import annotations
+
+import math
+
+from analysis import scores
+from analysis.paper.comparisons import non_inferiority
+from analysis.paper.contrasts import Contrast, Family
+from analysis.paper.evidence import STUDY_MODEL, STUDY_SUITES, Evidence, Missing, stated
+from analysis.paper.shapes import encoder_parameters, generator_parameters
+from analysis.paper.statement import (
+    SETTINGS,
+    Basis,
+    Cells,
+    Finding,
+    Section,
+    arithmetic,
+    contradiction,
+    graded,
+)
+from analysis.schema import published
+from analysis.schema.facts import SIZES
+from analysis.tests import Sample, welch
+from analysis.trend import format_p
+
+FINETUNING = Cells(("finetuning/",))
+REUSED: tuple[str, ...] = (
+    *("lambda_rtd", "lambda_sc", "noise_density", "mean_noise_span_length"),
+    *("input_length", "batch_size", "warmup_steps"),
+)
+STUDY = Cells(("average",), (STUDY_MODEL[0],), (STUDY_MODEL[1],), (STUDY_MODEL[2],), STUDY_SUITES)
+STUDY_MARGIN = 0.5
+"""Points of a suite score; about the spread of SuperGLUE over runs in Table 2."""
+
+
+PART = Section("Appendix A")
+
+
+def grid_values(name: str) -> list[float]:
+    """Values searched, in the order of print.
+
+    >>> grid_values("generator_layers_grid")
+    [3.0, 4.0, 6.0]
+    """
+    prose = published.load_prose()
+    return list(prose.loc[prose["metric"].str.startswith(f"prose/{name}/"), "value"])
+
+
+def best_of(study: str, best: str) -> None:
+    """Adds: one setting of a study scores higher than all others."""
+    names = {
+        "mlm": ("a masking ratio of 15 %", "best-mlm-ratio"),
+        "lambda": ("λ1 = λ2 = 10", "best-lambda"),
+        "generator": ("a generator of 4 layers, 1/3 of the encoder,", "best-generator"),
+    }
+
+    def judge(evidence: Evidence) -> Finding:
+        found = evidence.study(study, best)
+        if best not in found:
+            raise Missing(f"the {study} study has no scores over several runs of {best}")
+        averages = {setting: _average(suites) for setting, suites in found.items()}
+        ours = averages.pop(best)
+        lower = {name: other for name, other in averages.items() if other.mean < ours.mean}
+        p_values = [welch(ours, other, alternative="greater") for other in averages.values()]
+        least = max(p_values, default=math.nan)
+        numbers = ", ".join(f"{name} {other.mean:.2f}" for name, other in averages.items())
+        return Finding(
+            graded(len(lower), len(averages)),
+            f"{best} scores {ours.mean:.2f}; {numbers}; the mean is higher than {len(lower)} of "
+            f"{len(averages)} others (largest one-sided p {format_p(least)})",
+        )
+
+    PART.add(
+        f"appendix-a.{names[study][1]}",
+        "Appendix A.1",
+        f"Of what was tried, {names[study][0]} works best.",
+        "highest mean over SuperGLUE and SQuAD in the study",
+        (STUDY,),
+        judge,
+        Basis.RUNS,
+    )
+
+
+def _average(suites: dict[str, Sample]) -> Sample:
+    count = len(suites)
+    return Sample(
+        sum(sample.mean for sample in suites.values()) / count,
+        math.hypot(*(sample.std for sample in suites.values())) / count,
+        min(sample.runs for sample in suites.values()),
+    )
+
+
+@PART.judged_by(
+    "appendix-a.generator-share",
+    "Appendix A.1",
+    "The generator is best at 1/4 to 1/3 of the discriminator's encoder.",
+    "whether Table 5's generators are: layers, MLP width and parameters",
+    SETTINGS,
+)
+def generator_share(evidence: Evidence) -> Finding:
+    least = stated("prose/generator_over_encoder_least")
+    most = stated("prose/generator_over_encoder_most")
+    parts, passed, total = [], 0, 0
+    for size in SIZES:
+        model = evidence.config(size).model
+        ratios = {
+            "layers": model.generator_num_layers / model.num_encoder_layers,
+            "MLP": model.generator_mlp_dim / model.mlp_dim,
+            "parameters": generator_parameters(model) / encoder_parameters(model),
+        }
+        passed += sum(
+            round(least, 3) <= round(ratio, 3) <= round(most, 3) for ratio in ratios.values()
+        )
+        total += len(ratios)
+        numbers = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
+        parts.append(f"{size.capitalize()} {numbers}")
+    return Finding(
+        graded(passed, total, none=contradiction(evidence)),
+        f"generator over the discriminator's encoder: {'; '.join(parts)}; stated: 1/4 to 1/3",
+    )
+
+
+@PART.judged_by(
+    "appendix-a.choices-in-search",
+    "Appendix A.1",
+    "Base's settings come out of the grids that were searched.",
+    "membership of Table 5's values in the grids",
+    SETTINGS,
+)
+def choices_in_search(evidence: Evidence) -> Finding:
+    wrong, parts = [], []
+    for name, grid, scale in (
+        ("lambda_rtd", "lambda_grid", 1.0),
+        ("lambda_sc", "lambda_grid", 1.0),
+        ("mlm_ratio", "mlm_ratio_grid", 100.0),
+        ("generator_layers", "generator_layers_grid", 1.0),
+    ):
+        values = grid_values(grid)
+        chosen = scale * evidence.setting(name, "base")
+        listed = ", ".join(f"{value:g}" for value in values)
+        parts.append(f"{name} {chosen:g} of {listed}")
+        if not any(math.isclose(chosen, value) for value in values):
+            wrong.append(name)
+    return Finding(arithmetic(evidence, not wrong), "; ".join(parts))
+
+
+best_of("mlm", f"{stated('prose/best_mlm_ratio_percent', 'base'):g}")
+best_of("lambda", "10-10")
+best_of("generator", "4")
+
+
+@PART.judged_by(
+    "appendix-a.encoder-only",
+    "Appendix A.1",
+    "A generator without a decoder is as good as one with it.",
+    "non-inferiority by suite, margin half a point, Holm",
+    STUDY,
+    basis=Basis.RUNS,
+)
+def encoder_only(evidence: Evidence) -> Finding:
+    found = evidence.study("architecture", "encoder")
+    if not {"encoder", "encoder-decoder"} <= set(found):
+        raise Missing("the architecture study has no scores over several runs of both generators")
+    contrasts = [
+        Contrast(suite, sample, found["encoder-decoder"][suite], STUDY_MARGIN)
+        for suite, sample in found["encoder"].items()
+        if suite in found["encoder-decoder"]
+    ]
+    return non_inferiority("encoder-only minus encoder-decoder generator", Family(tuple(contrasts)))
+
+
+@PART.judged_by(
+    "appendix-a.large-reuses",
+    "Section 3.2.4, Appendix A.1",
+    "Large takes over Base's settings, but for its generator and a higher MLM ratio.",
+    "Table 5, column against column",
+    SETTINGS,
+)
+def large_reuses(evidence: Evidence) -> Finding:
+    pairs = {name: [evidence.setting(name, size) for size in SIZES] for name in REUSED}
+    changed = [name for name, (base, large) in pairs.items() if base != large]
+    base, large = (100.0 * evidence.setting("mlm_ratio", size) for size in SIZES)
+    claimed = stated("prose/mlm_ratio_percent", "large")
+    fits = not changed and math.isclose(large, claimed) and large > base
+    return Finding(
+        arithmetic(evidence, fits),
+        f"{len(REUSED) - len(changed)} of {len(REUSED)} settings of corruption, loss, batch and "
+        f"schedule are Base's; the MLM ratio goes from {base:g} % to {large:g} %, stated "
+        f"{claimed:g} %",
+    )
+
+
+@PART.judged_by(
+    "table5.head-width",
+    "Table 5",
+    "The RTD head is as wide as the discriminator's MLP.",
+    "Table 5, row against row",
+    SETTINGS,
+)
+def head_as_wide(evidence: Evidence) -> Finding:
+    pairs = {
+        size: [evidence.setting(f"{part}_mlp_dim", size) for part in ("rtd", "discriminator")]
+        for size in SIZES
+    }
+    equal = all(head == body for head, body in pairs.values())
+    numbers = ", ".join(
+        f"{size.capitalize()} {head:g} and {body:g}" for size, (head, body) in pairs.items()
+    )
+    return Finding(arithmetic(evidence, equal), numbers)
+
+
+@PART.judged_by(
+    "appendix-a.flan-halves",
+    "Appendix A.2",
+    "FLAN is tuned with half the learning rate, dropout and batch of the others.",
+    "arithmetic on the fine-tuning settings",
+    FINETUNING,
+)
+def flan_halves(evidence: Evidence) -> Finding:
+    parts, wrong = [], 0
+    for name in ("learning_rate", "dropout_rate", "batch_size"):
+        flan, other = (evidence.number(f"finetuning/{kind}/{name}") for kind in ("flan", "default"))
+        wrong += not math.isclose(flan, other / 2.0)
+        parts.append(f"{name.replace('_', ' ')} {flan:g} and {other:g}")
+    return Finding(arithmetic(evidence, not wrong), ", ".join(parts))
+
+
+@PART.judged_by(
+    "appendix-a.finetuning-length",
+    "Appendix A.2",
+    "Fine-tuning takes 250K to 300K steps.",
+    "last step of every measured fine-tuning run",
+    Cells(("average",)),
+    basis=Basis.RUNS,
+)
+def finetuning_length(evidence: Evidence) -> Finding:
+    evidence.require(("paper",), "its fine-tuning is shorter by design")
+    last = scores.suite_scores(evidence.records, "last")["step"]
+    if last.empty:
+        raise Missing("no fine-tuning run with its steps; the paper prints none")
+    settings = published.load_finetuning().set_index("metric")["value"]
+    least, most = (settings[f"finetuning/default/{end}_steps"] for end in ("least", "most"))
+    passed = int(last.between(least, most).sum())
+    return Finding(
+        graded(passed, len(last)),
+        f"{passed} of {len(last)} fine-tuning runs end between {least / 1000:.0f}K and "
+        f"{most / 1000:.0f}K steps",
+    )
+
+
+@PART.judged_by(
+    "appendix-a.tuning-batch",
+    "Appendix A.1, Table 5",
+    "Settings were chosen with the batch that the study trains with.",
+    "the batch of the search against Table 5's",
+    SETTINGS,
+    basis=Basis.PRINT,
+)
+def tuning_batch(evidence: Evidence) -> Finding:
+    searched = stated("prose/tuning_batch_size", "base")
+    trained = evidence.setting("batch_size", "base")
+    return Finding(
+        arithmetic(evidence, searched == trained),
+        f"{searched:g} in the search, {trained:g} in Table 5",
+    )

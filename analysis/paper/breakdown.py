@@ -1,0 +1,133 @@
+"""Printed suite averages and task cells, as exact decimal fractions.
+
+Tables 2 and 4 print averages, Tables 6 to 17 the task cells they break down into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import pandas as pd
+
+from analysis.paper.statement import Finding, Judgement, Passage, Suspect, Verdict
+from analysis.schema import quantities
+from analysis.schema.facts import step_label
+from analysis.schema.quantities import SUITE_AVERAGE
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the paper's tables: a pre-trained model at a checkpoint."""
+
+    size: str
+    tau: str
+    checkpoint: int
+
+    @property
+    def id(self) -> str:
+        """As part of a judgement's id."""
+        return f"{self.size}/{self.tau}/{step_label(self.checkpoint)}"
+
+    @property
+    def text(self) -> str:
+        """As printed."""
+        return f"{self.size.capitalize()}, τ = {self.tau}, {step_label(self.checkpoint)}"
+
+
+class Breakdown:
+    """Averages and task cells of the published records.
+
+    A record is a named tuple of the records' columns.
+    """
+
+    def __init__(self, records: pd.DataFrame) -> None:
+        averages = records[(records["metric"] == SUITE_AVERAGE) & (records["task"] == "")]
+        self._averages = {
+            (_row_of(record), str(record.suite)): record for record in _tuples(averages)
+        }
+        self._cells: dict[tuple[Row, str], list[Any]] = {}
+        for record in _tuples(records[records["task"] != ""]):
+            self._cells.setdefault((_row_of(record), str(record.suite)), []).append(record)
+
+    def averages(self) -> list[tuple[Row, str, Any]]:
+        """Row, suite and record of every suite average, in the tables' order."""
+        return [(row, suite, record) for (row, suite), record in self._averages.items()]
+
+    def cells(self, row: Row, suite: str) -> list[Any]:
+        """Task records of a suite in a row of the breakdown tables; none where it has none."""
+        return self._cells.get((row, suite), [])
+
+    def groups(self) -> list[tuple[Row, str, list[Any]]]:
+        """Row, suite and task records of everything that the breakdown tables print."""
+        return [(row, suite, records) for (row, suite), records in self._cells.items()]
+
+
+def _row_of(record: Any) -> Row:
+    return Row(record.size, record.tau, int(record.checkpoint))
+
+
+def _tuples(records: pd.DataFrame) -> Iterable[Any]:
+    return records.itertuples()
+
+
+def judged(
+    id: str,
+    place: str,
+    text: str,
+    verdict: Verdict,
+    sentence: str,
+    remark: str = "",
+    suspect: Suspect | None = None,
+) -> Judgement:
+    """A judgement of what a table prints."""
+    return Judgement(Passage(id, place, text), Finding(verdict, sentence, remark, suspect))
+
+
+def consistent(fits: bool) -> Verdict:
+    """Verdict of a check of printed numbers that either agrees or does not."""
+    return Verdict.HOLDS if fits else Verdict.INCONSISTENT
+
+
+def exact(value: float, decimals: object) -> Fraction:
+    """A number as the decimal fraction that was printed.
+
+    >>> exact(85.89, 2)
+    Fraction(8589, 100)
+    """
+    return Fraction(f"{value:.{int(str(decimals))}f}")
+
+
+def half_unit(decimals: object) -> Fraction:
+    """Largest change of a number by rounding to so many decimals.
+
+    >>> half_unit(2)
+    Fraction(1, 200)
+    """
+    return Fraction(1, 2 * 10 ** int(str(decimals)))
+
+
+def shown(value: Fraction | float, decimals: int = 3) -> str:
+    """A computed number, without trailing zeros.
+
+    >>> shown(Fraction(1, 3)), shown(40.5), shown(Fraction(-1, 8))
+    ('0.333', '40.5', '-0.125')
+    """
+    text = f"{float(value):.{decimals}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def headings() -> dict[tuple[str, str], str]:
+    """Column heading of every (suite, task) of the breakdown tables."""
+    return {(item.suite, item.task): item.heading for item in quantities.paper_tasks()}
+
+
+def examples() -> dict[tuple[str, str, str], int]:
+    """Size of the evaluation set of every (suite, task, metric) that is a count over one."""
+    return {
+        (item.suite, item.task, item.metric): item.examples
+        for item in quantities.paper_tasks()
+        if item.examples
+    }

@@ -1,0 +1,391 @@
+"""Statements of Section 3.2.3 with Table 3, and of Appendix C."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from analysis.flops import step_flops, terms
+from analysis.paper.budgets import saved, saved_at_equal_score, share_of_budgets_above
+from analysis.paper.comparisons import equivalence, non_inferiority
+from analysis.paper.contrasts import Question, against, family, not_run, outcomes_of
+from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated
+from analysis.paper.introduction import TWO_TAUS
+from analysis.paper.statement import (
+    FIGURE2_SUITES,
+    FLOPS,
+    Basis,
+    Cells,
+    Finding,
+    Section,
+    Verdict,
+    arithmetic,
+    contradiction,
+    graded,
+)
+from analysis.schema.facts import SUITES
+from spactor.config import PretrainConfig
+
+COSTS = Cells((*FLOPS, "cost/step_flops/"), ("base",))
+SETTINGS = Cells(("setting/",), ("base",))
+SPEED_ROUNDING = 0.05
+"""Table 3 gives the relative speed to one decimal."""
+ABSOLUTE_FACTOR = 2.0
+"""Conventions of counting (backward pass, softmax, embeddings) differ by less than this."""
+AROUND_PERCENT = 5.0
+FIGURE5_OTHERS = ("glue", "rainbow", "bbh")
+
+
+PART = Section("Efficiency")
+
+
+def shapes_ratio(config: PretrainConfig) -> tuple[float, float]:
+    """Matrix products of a hybrid step over a plain one's, counted from shapes.
+
+    Returns:
+      With the generator's logits at the masked positions alone, and at every position.
+    """
+    plain = sum(terms(config, "span_corruption").values())
+    counted = terms(config, "hybrid")
+    q, n = config.lengths.masked_tokens, config.lengths.input_tokens
+    hybrid = sum(counted.values())
+    return hybrid / plain, (hybrid + counted["generator/logits"] * (n / q - 1.0)) / plain
+
+
+def _matches(evidence: Evidence, found: float, claimed: float, half_unit: float) -> Verdict:
+    return arithmetic(evidence, abs(found - claimed) <= half_unit + 1e-9)
+
+
+@PART.judged_by(
+    "efficiency.step-overhead",
+    "Section 3.2.3, Table 3",
+    "A step of the first stage costs 37.5 % more FLOPs.",
+    "arithmetic on Table 3, to the digit stated; Table 5's own count beside it",
+    COSTS,
+    SETTINGS,
+)
+def step_overhead(evidence: Evidence) -> Finding:
+    claimed = stated("prose/step_flops_overhead_percent", "base")
+    found = 100.0 * evidence.step_overhead("base")
+    text = f"a hybrid step costs {found:.1f} % more FLOPs than a plain one; stated: {claimed:g} %"
+    try:
+        config = evidence.config("base")
+    except Missing:
+        return Finding(_matches(evidence, found, claimed, 0.05), text)
+    masked, everywhere = shapes_ratio(config)
+    return Finding(
+        _matches(evidence, found, claimed, 0.05),
+        f"{text}. Counted from Table 5 it is {masked - 1.0:.1%}, or {everywhere - 1.0:.1%} with "
+        "the generator's logits at every position",
+        "three digits from two numbers of two digits; Equation 3, as written, projects every "
+        "position to the vocabulary, though the loss needs the masked ones alone",
+    )
+
+
+@PART.judged_by(
+    "efficiency.speed-agrees",
+    "Section 3.2.3, Table 3",
+    "The drop in sequences per second is about what the FLOPs let one expect.",
+    "relative speed against the inverse FLOPs ratio, to 0.05, Table 3's rounding",
+    COSTS,
+    Cells(("timing/",), ("base",)),
+)
+def speed_agrees(evidence: Evidence) -> Finding:
+    speed, overhead = evidence.relative_speed("base"), evidence.step_overhead("base")
+    expected = 1.0 / (1.0 + overhead)
+    return Finding(
+        arithmetic(evidence, abs(speed - expected) <= SPEED_ROUNDING),
+        f"the FLOPs let one expect 1 / {1.0 + overhead:.3f} = {expected:.2f} of the baseline's "
+        f"sequences per second; found: {speed:.2f}",
+    )
+
+
+@PART.judged_by(
+    "efficiency.flops-at-500k",
+    "Section 3.2.3",
+    "τ = 250K has used about 1.2 times the baseline's FLOPs at 500K.",
+    "arithmetic: half the steps at the overhead, to the digit stated",
+    COSTS,
+)
+def flops_at_half(evidence: Evidence) -> Finding:
+    claimed = stated("prose/flops_over_baseline", "base", "250K", HALF)
+    overhead = evidence.step_overhead("base")
+    found = 0.5 * (1.0 + overhead) + 0.5
+    return Finding(
+        _matches(evidence, found, claimed, 0.05),
+        f"0.5 · {1.0 + overhead:.3f} + 0.5 = {found:.3f}; stated: {claimed:g}",
+    )
+
+
+@PART.judged_by(
+    "efficiency.flops-at-1m",
+    "Section 3.2.3",
+    "At 1M that ratio has come down to 1.1.",
+    "arithmetic on relative FLOPs, to the digit stated",
+    COSTS,
+)
+def flops_at_full(evidence: Evidence) -> Finding:
+    claimed = stated("prose/flops_over_baseline", "base", "250K", FULL)
+    ours, plain = (evidence.relative_flops("base", tau, FULL) for tau in ("250K", "0"))
+    return Finding(
+        _matches(evidence, ours / plain, claimed, 0.05),
+        f"{ours:.2f} / {plain:.2f} = {ours / plain:.3f}; stated: {claimed:g}",
+    )
+
+
+@PART.judged_by(
+    "efficiency.cost-shrinks",
+    "Section 3.2.3",
+    "The longer the second stage, the smaller the extra cost.",
+    "arithmetic on relative FLOPs of two τ at two checkpoints",
+    COSTS,
+)
+def cost_shrinks(evidence: Evidence) -> Finding:
+    parts, passed = [], 0
+    for tau in TWO_TAUS:
+        extra = [
+            evidence.relative_flops("base", tau, at) / evidence.relative_flops("base", "0", at) - 1
+            for at in (HALF, FULL)
+        ]
+        passed += extra[1] < extra[0]
+        parts.append(f"τ = {tau}: {extra[0]:+.1%} at 500K, {extra[1]:+.1%} at 1M")
+    return Finding(graded(passed, len(parts), none=contradiction(evidence)), "; ".join(parts))
+
+
+@PART.judged_by(
+    "efficiency.majority-matches",
+    "Section 3.2.3",
+    "On most suites SPACTOR at 500K matches or beats the baseline at 1M.",
+    "non-inferiority by suite, margin half the baseline's gain, Holm; more than half",
+    Cells(("average",), ("base",), ("0", "250K")),
+    basis=Basis.RUNS,
+)
+def majority_matches(evidence: Evidence) -> Finding:
+    ours, plain = ("250K", HALF), ("0", FULL)
+    members = family(evidence, "base", SUITES, [(ours, plain)], with_margin=True)
+    finding = non_inferiority(against("base", ours, plain), members)
+    shown = sum(outcome.shown for outcome in outcomes_of(Question("higher", members.contrasts)))
+    half = len(members.contrasts) / 2
+    majority = shown > half and not members.absent
+    verdict = Verdict.PARTLY if members.level > half else Verdict.FAILS
+    return replace(
+        finding,
+        verdict=Verdict.HOLDS if majority else verdict,
+        sentence=f"{finding.sentence}; a majority is more than {half:g}",
+    )
+
+
+@PART.judged_by(
+    "efficiency.at-least-forty",
+    "Section 3.2.3",
+    "The saving for Base is at least 40 %.",
+    "arithmetic on relative FLOPs of every τ",
+    COSTS,
+)
+def at_least_forty(evidence: Evidence) -> Finding:
+    claimed = stated("prose/flops_saved_percent", "base")
+    found = {
+        tau: saved(evidence, "base", tau, HALF)
+        for tau in ("250K", "120K", "60K")
+        if evidence.has_flops("base", tau, HALF)
+    }
+    if not found:
+        raise Missing("no FLOPs of SPACTOR at 500K")
+    return Finding(
+        arithmetic(evidence, round(min(found.values()), 6) >= claimed),
+        "FLOPs saved by 500K steps over the baseline's 1M: "
+        + ", ".join(f"τ = {tau} {value:.1f} %" for tau, value in found.items())
+        + f"; stated: at least {claimed:g} %",
+        "of the suites on which 500K steps match the baseline's 1M; on MMLU, which Appendix C "
+        f"excepts, it states around {stated('prose/mmlu_flops_saved_percent', 'base'):g} %",
+    )
+
+
+@PART.judged_by(
+    "efficiency.same-average",
+    "Section 3.2.3, Figure 2",
+    "SuperGLUE, SQuAD and CNN/DailyMail reach the 1M score with 40 % less compute.",
+    "non-inferiority by suite, margin half the baseline's gain, Holm",
+    COSTS,
+    Cells(("average",), ("base",), ("0", "250K"), (), FIGURE2_SUITES),
+    basis=Basis.RUNS,
+)
+def same_average(evidence: Evidence) -> Finding:
+    ours, plain = ("250K", HALF), ("0", FULL)
+    members = family(evidence, "base", FIGURE2_SUITES, [(ours, plain)], with_margin=True)
+    finding = non_inferiority(against("base", ours, plain), members)
+    saving = saved(evidence, "base", "250K", HALF)
+    return replace(finding, sentence=f"with {saving:.0f} % less compute, {finding.sentence}")
+
+
+@PART.judged_by(
+    "efficiency.most-budgets",
+    "Section 3.2.3, Figure 2",
+    "On these suites SPACTOR is ahead at most compute budgets.",
+    "lines of mean score over FLOPs; ahead at more than half of the common budgets",
+    COSTS,
+    Cells(("average",), ("base",), ("0", *TWO_TAUS), (), FIGURE2_SUITES),
+)
+def most_budgets(evidence: Evidence) -> Finding:
+    shares, absent = {}, []
+    for tau in TWO_TAUS:
+        for suite in FIGURE2_SUITES:
+            name = f"{SUITE_NAMES[suite]} {tau}"
+            try:
+                shares[name] = share_of_budgets_above(evidence, "base", tau, suite)
+            except Missing:
+                absent.append(name)
+    if not shares:
+        raise Missing("not run: both curves of " + ", ".join(absent))
+    passed = sum(share > 0.5 for share in shares.values())
+    return Finding(
+        graded(passed, len(shares), incomplete=bool(absent)),
+        "share of the common budgets where SPACTOR's line is higher: "
+        + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        + not_run(absent),
+    )
+
+
+@PART.judged_by(
+    "table3.step-flops",
+    "Table 3",
+    "A baseline step of Base costs 1.6e4 GFLOPs.",
+    "against a count from Table 5's shapes and batch, to a factor of two",
+    COSTS,
+    SETTINGS,
+)
+def absolute_flops(evidence: Evidence) -> Finding:
+    evidence.require(("paper",), "its steps are smaller by design")
+    printed = evidence.number("cost/step_flops/span_corruption", "base")
+    config = evidence.config("base")
+    counted = step_flops(config, "span_corruption")
+    factor = counted / printed
+    return Finding(
+        arithmetic(evidence, 1.0 / ABSOLUTE_FACTOR <= factor <= ABSOLUTE_FACTOR),
+        f"a step of {config.batch_size} sequences is {counted:.2e} FLOPs counted from Table 5, "
+        f"{factor:.0f} times the {printed:.1e} given, which would be one of "
+        f"{config.batch_size / factor:.0f} sequences",
+        "the numbers are those of one chip of 64, as XLA counts it (docs/flops.md)",
+    )
+
+
+@PART.judged_by(
+    "appendix-c.mmlu-saving",
+    "Appendix C",
+    "On MMLU the saving is smaller, around 20 %.",
+    "FLOPs at which the baseline's line has the same score, to five per cent",
+    COSTS,
+    Cells(("average",), ("base",), ("0", *TWO_TAUS), (), ("mmlu",)),
+)
+def mmlu_saving(evidence: Evidence) -> Finding:
+    claimed = stated("prose/mmlu_flops_saved_percent", "base")
+    parts, passed = [], 0
+    for tau in TWO_TAUS:
+        value, bound = saved_at_equal_score(evidence, "base", tau, "mmlu")
+        passed += abs(value - claimed) <= AROUND_PERCENT
+        parts.append(f"τ = {tau} {'over ' if bound else ''}{value:.1f} %")
+    return Finding(
+        graded(passed, len(parts)),
+        f"FLOPs saved at the MMLU score of 500K: {', '.join(parts)}; stated: around {claimed:g} %",
+    )
+
+
+@PART.judged_by(
+    "appendix-c.mmlu-converges",
+    "Appendix C",
+    "On MMLU SPACTOR and the baseline converge.",
+    "equivalence at 1M, margin half the baseline's gain, Holm; and a shrinking gain",
+    Cells(("average",), ("base",), ("0", *TWO_TAUS), (), ("mmlu",)),
+    basis=Basis.RUNS,
+)
+def mmlu_converges(evidence: Evidence) -> Finding:
+    pairs = [((tau, FULL), ("0", FULL)) for tau in TWO_TAUS]
+    members = family(evidence, "base", ("mmlu",), pairs, with_margin=True)
+    finding = equivalence("SPACTOR minus the baseline", members)
+    gains = {
+        tau: [
+            evidence.score("base", tau, at, "mmlu").mean
+            - evidence.score("base", "0", at, "mmlu").mean
+            for at in (HALF, FULL)
+        ]
+        for tau in TWO_TAUS
+    }
+    shrinks = all(abs(late) < abs(early) for early, late in gains.values())
+    numbers = ", ".join(f"τ = {tau} {e:+.2f} to {late:+.2f}" for tau, (e, late) in gains.items())
+    return replace(
+        finding,
+        verdict=finding.verdict if shrinks else Verdict.FAILS,
+        sentence=f"gain from 500K to 1M: {numbers}; {finding.sentence}",
+    )
+
+
+@PART.judged_by(
+    "appendix-c.others-gain",
+    "Appendix C",
+    "On GLUE, Rainbow and BBH the gains are substantial.",
+    "FLOPs at which the baseline's line has the same score, against MMLU's 20 %",
+    COSTS,
+    Cells(("average",), ("base",), ("0", "250K"), (), FIGURE5_OTHERS),
+)
+def others_gain(evidence: Evidence) -> Finding:
+    claimed = stated("prose/mmlu_flops_saved_percent", "base")
+    parts, passed, absent = [], 0, []
+    for suite in FIGURE5_OTHERS:
+        name = SUITE_NAMES[suite]
+        try:
+            value, bound = saved_at_equal_score(evidence, "base", "250K", suite)
+        except Missing:
+            absent.append(name)
+            continue
+        passed += value > claimed
+        parts.append(f"{name} {'over ' if bound else ''}{value:.0f} %")
+    if not parts:
+        raise Missing(f"not run, or no gain of the baseline to measure by: {', '.join(absent)}")
+    return Finding(
+        graded(passed, len(parts), incomplete=bool(absent)),
+        f"FLOPs saved at the score of SPACTOR(250K) at 500K: {', '.join(parts)}; substantial is "
+        f"more than MMLU's {claimed:g} %" + (f"; no number: {', '.join(absent)}" if absent else ""),
+    )
+
+
+@PART.judged_by(
+    "appendix-c.task-dependent",
+    "Appendix C",
+    "Whether τ = 120K or 250K is better depends on the suite.",
+    "two-sided Welch by suite and checkpoint, Holm: significant in both directions",
+    Cells(("average",), ("base",), TWO_TAUS),
+    basis=Basis.RUNS,
+)
+def task_dependent(evidence: Evidence) -> Finding:
+    pairs = [(("120K", at), ("250K", at)) for at in (HALF, FULL)]
+    members = family(evidence, "base", SUITES, pairs)
+    members.require()
+    up = [c.name for c in members.contrasts if c.difference > 0.0]
+    down = [c.name for c in members.contrasts if c.difference < 0.0]
+    question = Question("different", members.contrasts)
+    outcomes = outcomes_of(question)
+    shown = [o.contrast.difference > 0.0 for o in outcomes if o.shown]
+    verdict = Verdict.PARTLY if up and down else Verdict.FAILS
+    return Finding(
+        Verdict.HOLDS if {True, False} <= set(shown) else verdict,
+        f"τ = 120K has the higher mean in {len(up)} and τ = 250K in {len(down)} of "
+        f"{len(outcomes)} cells, significantly in {len(shown)} (two-sided, Holm): "
+        + members.differences(),
+        question=question,
+    )
+
+
+@PART.judged_by(
+    "appendix-c.figure5-suites",
+    "Appendix C",
+    "Figure 5 has the suites that Figure 2 leaves out.",
+    "count of the suites",
+    Cells(("average",)),
+    basis=Basis.PRINT,
+)
+def figure5_suites(evidence: Evidence) -> Finding:
+    suites = set(evidence.records.loc[evidence.records["metric"] == "average", "suite"])
+    drawn = {*FIGURE2_SUITES, *FIGURE5_OTHERS, "mmlu"}
+    return Finding(
+        arithmetic(evidence, drawn == suites),
+        f"{len(FIGURE2_SUITES)} + {len(FIGURE5_OTHERS) + 1} = {len(drawn)} of {len(suites)} suites",
+    )

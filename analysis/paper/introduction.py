@@ -1,0 +1,252 @@
+"""Statements of the abstract, Section 1, Section 4 and Section 5."""
+
+from __future__ import annotations
+
+from analysis import learning
+from analysis.flops import terms
+from analysis.paper.budgets import baseline_at, saved
+from analysis.paper.comparisons import compare, non_inferiority, superiority
+from analysis.paper.contrasts import Contrast, Family
+from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated
+from analysis.paper.shapes import generator_parameters, parameters
+from analysis.paper.statement import (
+    FIGURE2_SUITES,
+    FLOPS,
+    SETTINGS,
+    Basis,
+    Cells,
+    Finding,
+    Section,
+    Verdict,
+    arithmetic,
+    graded,
+)
+from analysis.schema.facts import SIZES, SUITES
+
+TWO_TAUS = ("250K", "120K")
+AROUND_PERCENT = 2.5
+"""Percentages the paper gives in steps of five are taken to half a step."""
+SMALL = 0.1
+"""One order of magnitude below: "typically much smaller", "light"."""
+
+PART = Section("Abstract, introduction, conclusion")
+
+compare(
+    PART,
+    "abstract.half-the-steps",
+    "Abstract",
+    "With half the pre-training steps, SPACTOR is as good downstream as plain T5.",
+    "non-inferiority by suite, margin half the baseline's gain from 500K to 1M, Holm",
+    non_inferiority,
+    (("250K", HALF), ("0", FULL)),
+)
+
+
+@PART.judged_by(
+    "abstract.flops-saved",
+    "Abstract",
+    "At that point it has used 40 % fewer FLOPs.",
+    "arithmetic on relative FLOPs, to half of five per cent",
+    Cells(FLOPS, ("base",)),
+)
+def flops_saved(evidence: Evidence) -> Finding:
+    claimed, found = stated("prose/flops_saved_percent"), saved(evidence, "base", "250K", HALF)
+    ours = evidence.relative_flops("base", "250K", HALF)
+    unit = evidence.relative_flops("base", "0", FULL)
+    return Finding(
+        arithmetic(evidence, round(found, 6) >= claimed - AROUND_PERCENT),
+        f"1 − {ours:.2f} / {unit:.2f} = {found:.1f} % of the baseline's FLOPs at 1M are saved; "
+        f"stated: {claimed:g} %",
+    )
+
+
+@PART.judged_by(
+    "abstract.same-budget",
+    "Abstract",
+    "For the same compute, SPACTOR is significantly better downstream.",
+    "superiority by suite over the baseline interpolated at equal FLOPs, Holm",
+    Cells(FLOPS, ("base",)),
+    Cells(("average",), ("base",), ("0", "250K")),
+    basis=Basis.RUNS,
+)
+def same_budget(evidence: Evidence) -> Finding:
+    budget = evidence.relative_flops("base", "250K", HALF)
+    contrasts, absent = [], []
+    for suite in SUITES:
+        try:
+            ours = evidence.score("base", "250K", HALF, suite)
+            plain = baseline_at(evidence, "base", suite, budget)
+            contrasts.append(Contrast(SUITE_NAMES[suite], ours, plain))
+        except Missing:
+            absent.append(SUITE_NAMES[suite])
+    what = f"SPACTOR(250K) at 500K minus the baseline's line at the same budget, {budget:.2f}"
+    return superiority(what, Family(tuple(contrasts), tuple(absent)))
+
+
+compare(
+    PART,
+    "abstract.tied-to-two-stages",
+    "Abstract",
+    "The hybrid objective helps only together with the second stage.",
+    "superiority of τ = 250K over τ = ∞ at 1M by suite, Holm",
+    superiority,
+    (("250K", FULL), ("inf", FULL)),
+)
+
+
+def tau_share(tau: str) -> None:
+    """Adds the statement that τ is 1/n of all steps.
+
+    A unit fraction in brackets is a rounding: it holds where no other 1/n is nearer, 1/n read as
+    "every n-th". 120K of 1M steps are 1/8.33, which rounds to the 1/8 that is stated.
+    """
+    claimed = stated("prose/tau_fraction", tau=tau)
+
+    def judge(evidence: Evidence) -> Finding:
+        last = evidence.last_hybrid_step("base", tau)
+        share = last / FULL
+        nearest = 1.0 / round(1.0 / share)
+        return Finding(
+            arithmetic(evidence, nearest == claimed),
+            f"{last // 1000}K of {FULL // 1000}K steps are {share:.3f}; the nearest unit fraction "
+            f"is 1/{round(1.0 / share)}, stated 1/{round(1.0 / claimed)}",
+            ""
+            if share == claimed
+            else f"rounded: 1/{round(1.0 / claimed)} of 1M steps is {claimed * FULL / 1000:g}K",
+        )
+
+    PART.add(
+        f"introduction.tau-{tau.lower()}-share",
+        "Section 1",
+        f"A τ of {tau} is 1/{round(1 / claimed)} of all pre-training steps.",
+        "arithmetic: the unit fraction nearest to τ over the steps",
+        (
+            Cells(("average",), ("base",), (tau,)),
+            Cells(("validation/rtd_loss",), ("base",), (tau,)),
+        ),
+        judge,
+    )
+
+
+tau_share("120K")
+tau_share("250K")
+
+compare(
+    PART,
+    "introduction.figure2-improves",
+    "Section 1",
+    "τ = 120K and 250K improve SuperGLUE, SQuAD and CNN/DailyMail.",
+    "superiority at equal steps, 3 suites × 2 τ × 2 checkpoints, Holm",
+    superiority,
+    *(((tau, at), ("0", at)) for at in (HALF, FULL) for tau in TWO_TAUS),
+    suites=FIGURE2_SUITES,
+    what="Base SPACTOR minus the baseline at the same steps",
+)
+
+
+@PART.judged_by(
+    "introduction.decoder-length",
+    "Section 1",
+    "The decoder's targets are no longer than in plain span corruption.",
+    "arithmetic on Table 5's settings",
+    SETTINGS,
+)
+def decoder_length(evidence: Evidence) -> Finding:
+    lengths = evidence.config("base").lengths
+    ratio = lengths.target_tokens / lengths.chunk_tokens
+    return Finding(
+        graded(lengths.target_tokens < lengths.chunk_tokens, 1),
+        f"{lengths.chunk_tokens} raw tokens become {lengths.target_tokens} decoder targets, "
+        f"which depend on r and μ alone, so the same in both stages; decoding the whole text "
+        f"would take {lengths.chunk_tokens} ({ratio:.0%} of that is used)",
+    )
+
+
+@PART.judged_by(
+    "introduction.generator-small",
+    "Section 1",
+    "The generator is much smaller than the discriminator.",
+    "parameters counted from Table 5; small is under a tenth",
+    SETTINGS,
+)
+def generator_small(evidence: Evidence) -> Finding:
+    ratios = {
+        size: generator_parameters(model) / (parameters(model) - model.vocab_size * model.emb_dim)
+        for size, model in ((size, evidence.config(size).model) for size in SIZES)
+    }
+    numbers = ", ".join(f"{size.capitalize()} {ratio:.1%}" for size, ratio in ratios.items())
+    return Finding(
+        graded(sum(ratio < SMALL for ratio in ratios.values()), len(ratios)),
+        f"parameters of G over those of D, embeddings left out: {numbers}",
+    )
+
+
+@PART.judged_by(
+    "introduction.head-light",
+    "Section 1",
+    "The RTD head costs little.",
+    "FLOPs counted from Table 5; little is under a tenth",
+    SETTINGS,
+)
+def head_light(evidence: Evidence) -> Finding:
+    shares = {}
+    for size in SIZES:
+        flops = terms(evidence.config(size), "hybrid")
+        shares[size] = flops["rtd_head/mlp"] / sum(flops.values())
+    numbers = ", ".join(f"{size.capitalize()} {share:.1%}" for size, share in shares.items())
+    return Finding(
+        graded(sum(share < SMALL for share in shares.values()), len(shares)),
+        f"share of the RTD head in a hybrid step's FLOPs, counted from Table 5: {numbers}",
+    )
+
+
+@PART.judged_by(
+    "introduction.around-forty",
+    "Section 1",
+    "SPACTOR scales with model size and saves around 40 % of the compute.",
+    "arithmetic on relative FLOPs of both sizes, to half of five per cent",
+    Cells(FLOPS, SIZES),
+)
+def around_forty(evidence: Evidence) -> Finding:
+    claimed = stated("prose/flops_saved_percent")
+    found = {
+        "Base, τ = 250K,": saved(evidence, "base", "250K", HALF),
+        "Large, τ = 120K,": saved(evidence, "large", "120K", HALF),
+    }
+    if evidence.source == "published":
+        # Section 3.2.4 states another number for Large than Table 4 gives.
+        found["Large, by Section 3.2.4,"] = stated("prose/flops_saved_percent", "large")
+    enough = sum(value >= claimed - AROUND_PERCENT for value in found.values())
+    numbers = "; ".join(f"{name} {value:.0f} %" for name, value in found.items())
+    return Finding(
+        graded(enough, len(found)),
+        f"saved over the baseline at 1M: {numbers}; stated: around {claimed:g} %",
+    )
+
+
+@PART.judged_by(
+    "related.generator-partly-right",
+    "Section 4",
+    "The generator restores at least part of the masked tokens correctly.",
+    "its accuracy against always saying the most frequent token, well from twice that",
+    Cells(("validation/", "data/")),
+    basis=Basis.RUNS,
+)
+def generator_partly_right(evidence: Evidence) -> Finding:
+    checks = learning.run(evidence.records).checks
+    check = next(c for c in checks if c.size == "base" and c.name == "generator")
+    if check.verdict == learning.UNKNOWN:
+        raise Missing(check.sentence)
+    verdicts = {learning.CLEARLY: Verdict.HOLDS, learning.BARELY: Verdict.PARTLY}
+    return Finding(verdicts.get(check.verdict, Verdict.FAILS), check.sentence)
+
+
+compare(
+    PART,
+    "conclusion.single-stage-decays",
+    "Section 5",
+    "Trained on both objectives for long, the model gets worse downstream.",
+    "superiority of τ = ∞ at 500K over itself at 1M by suite, Holm",
+    superiority,
+    (("inf", HALF), ("inf", FULL)),
+)

@@ -1,0 +1,95 @@
+"""Statements that Tables 2 and 4 make alike: SPACTOR over the baseline, bold, and runs per cell."""
+
+from __future__ import annotations
+
+from analysis.paper.comparisons import compare, superiority
+from analysis.paper.evidence import FULL, SUITE_NAMES, Evidence, Missing, describe, stated, steps
+from analysis.paper.statement import Cells, Finding, Section, arithmetic
+from analysis.schema.facts import CHECKPOINTS, SUITES, TAUS
+from analysis.scores import strictly_higher
+
+
+def beats_baseline(section: Section, tau: str, checkpoint: int, size: str = "base") -> None:
+    """Adds: one τ is better than the baseline at equal steps, on all suites."""
+    at = steps(checkpoint)
+    verb = "is still" if checkpoint == FULL and size == "base" else "is"
+    compare(
+        section,
+        f"{size}.{tau.lower()}-beats-baseline-{at.lower()}",
+        "Section 3.2.2" if size == "base" else "Section 3.2.4",
+        f"At {at}, {describe(size, tau)} {verb} clearly better than the baseline throughout.",
+        "superiority at equal steps by suite, Holm",
+        superiority,
+        ((tau, checkpoint), ("0", checkpoint)),
+        size=size,
+    )
+
+
+def bold_rule(section: Section, size: str, number: int) -> None:
+    """Adds: bold marks a higher mean than the baseline's."""
+
+    def judge(evidence: Evidence) -> Finding:
+        records = evidence.records
+        printed = records[
+            (records["size"] == size) & (records["metric"] == "average") & records["bold"].notna()
+        ]
+        if printed.empty or evidence.source != "published":
+            raise Missing("measured cells have no printed bold: it is set by this very rule")
+        wrong = []
+        for row in printed.to_dict("records"):
+            at, suite = int(row["checkpoint"]), row["suite"]
+            plain = evidence.score(size, "0", at, suite)
+            if bool(row["bold"]) != strictly_higher(row["value"], plain.mean):
+                wrong.append(f"{SUITE_NAMES[suite]} of {describe(size, row['tau'], at)}")
+        return Finding(
+            arithmetic(evidence, not wrong),
+            f"{len(printed) - len(wrong)} of {len(printed)} cells are bold as the rule says"
+            + (f"; not {', '.join(wrong)}" if wrong else ""),
+        )
+
+    section.add(
+        f"table{number}.bold",
+        f"Table {number}",
+        "Bold marks a higher mean than the baseline's at the same steps.",
+        "the rule applied to every printed mean",
+        (Cells(("average",), (size,)),),
+        judge,
+    )
+
+
+def runs_per_cell(section: Section, size: str, number: int) -> None:
+    """Adds: the number of runs behind a cell."""
+    claimed = int(stated("prose/runs", size))
+
+    def judge(evidence: Evidence) -> Finding:
+        cells = [
+            evidence.score(size, tau, at, suite)
+            for tau in TAUS
+            for at in CHECKPOINTS
+            for suite in SUITES
+            if evidence.scored(size, tau, at, suite)
+        ]
+        if not cells:
+            raise Missing(f"no score of {size.capitalize()}")
+        counts = sorted({cell.runs for cell in cells})
+        records = evidence.records
+        printed = records[
+            (records["size"] == size) & (records["task"] != "") & records["seed"].isna()
+        ]
+        wrong = printed[printed["runs"] != claimed]
+        found = " or ".join(map(str, counts))
+        text = f"runs per cell: {found} ({len(cells)} cells); stated: {claimed}"
+        if len(wrong):
+            places = ", ".join(sorted(set(wrong["place"])))
+            other = ", ".join(map(str, sorted(set(wrong["runs"].dropna()))))
+            text += f"; but {places} says medians of {other} runs"
+        return Finding(arithmetic(evidence, counts == [claimed] and wrong.empty), text)
+
+    section.add(
+        f"table{number}.runs",
+        f"Table {number}",
+        f"Every {size.capitalize()} score is over {claimed} runs.",
+        "count of the runs, here and in the breakdown tables of the appendix",
+        (Cells(("average", "task"), (size,)),),
+        judge,
+    )

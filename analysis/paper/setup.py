@@ -1,0 +1,237 @@
+"""Statements of Section 2 and Section 3.1, with Tables 1 and 5."""
+
+from __future__ import annotations
+
+import math
+
+from analysis import scores
+from analysis.paper.evidence import SUITE_NAMES, VOCABULARY_ROWS, Evidence, Missing, stated
+from analysis.paper.statement import (
+    SETTINGS,
+    Basis,
+    Cells,
+    Finding,
+    Section,
+    Verdict,
+    arithmetic,
+    contradiction,
+    graded,
+)
+from analysis.schema import published, quantities
+from analysis.schema.facts import SIZES
+from spactor.config import NUM_SENTINELS
+
+ROWS_MULTIPLE = 128
+LEAST_EVALUATIONS = 3
+
+PART = Section("Method and set-up")
+
+
+@PART.judged_by(
+    "method.input-length",
+    "Section 2.1",
+    "The encoder sees n = N − p(μ − 1) tokens, which Table 5 puts at 512.",
+    "arithmetic on Table 5's settings",
+    SETTINGS,
+)
+def input_length(evidence: Evidence) -> Finding:
+    config = evidence.config("base")
+    lengths = config.lengths
+    raw, spans = lengths.chunk_tokens, lengths.noise_spans
+    by_formula = raw - spans * (config.corruption.mean_noise_span_length - 1.0)
+    return Finding(
+        arithmetic(evidence, by_formula == config.input_length),
+        f"N = {raw} with p = {spans} spans of μ = 3: {raw} − {spans} · 2 = {by_formula:g}; Table 5 "
+        f"says {config.input_length}. T5's rounding masks {lengths.noise_tokens} tokens, not "
+        f"{spans * 3}, and eos takes the place that frees",
+    )
+
+
+@PART.judged_by(
+    "method.target-length",
+    "Section 2.1, Equation 8",
+    "The loss of span corruption sums over pμ + p + 1 target tokens.",
+    "arithmetic on Table 5's settings, to a token",
+    SETTINGS,
+)
+def target_length(evidence: Evidence) -> Finding:
+    config = evidence.config("base")
+    lengths = config.lengths
+    spans = lengths.noise_spans
+    by_formula = spans * config.corruption.mean_noise_span_length + spans + 1
+    # μ is an average: rounding may move it by less than a token in all spans together.
+    apart = abs(by_formula - lengths.target_tokens)
+    return Finding(
+        arithmetic(evidence, apart <= 1.0),
+        f"{spans} · 3 + {spans} + 1 = {by_formula:g} terms by the formula, "
+        f"{lengths.noise_tokens} + {spans} + 1 = {lengths.target_tokens} by T5's rounding, whose "
+        f"spans average {lengths.noise_tokens / spans:.2f}",
+        f"Equation 7 has p sentinels, pμ tokens and eos, as many as Equation 8 has terms (i = 1 to "
+        f"{by_formula:g}), if T_0 is the start token that T5's decoder is given first",
+    )
+
+
+@PART.judged_by(
+    "setup.vocabulary",
+    "Section 3.1",
+    "The vocabulary has 32,000 pieces.",
+    "arithmetic against the rows of T5's embedding",
+    Cells(("prose/vocabulary_tokens",)),
+)
+def vocabulary(evidence: Evidence) -> Finding:
+    pieces = int(evidence.number("prose/vocabulary_tokens"))
+    rows = -(-(pieces + NUM_SENTINELS) // ROWS_MULTIPLE) * ROWS_MULTIPLE
+    return Finding(
+        arithmetic(evidence, rows == VOCABULARY_ROWS),
+        f"{pieces:,} pieces and {NUM_SENTINELS} sentinels, filled up to a multiple of "
+        f"{ROWS_MULTIPLE}, are {rows:,} rows; T5.1.0 has {VOCABULARY_ROWS:,}",
+    )
+
+
+@PART.judged_by(
+    "setup.t5-1-0",
+    "Section 3.1",
+    "The model is T5.1.0 and not its gated successor.",
+    "the MLP's width over the model's, Table 5",
+    SETTINGS,
+)
+def t5_1_0(evidence: Evidence) -> Finding:
+    widths = {
+        size: [evidence.setting(f"discriminator_{part}_dim", size) for part in ("mlp", "emb")]
+        for size in SIZES
+    }
+    numbers = ", ".join(
+        f"{size.capitalize()} {mlp:g} / {width:g} = {mlp / width:g}"
+        for size, (mlp, width) in widths.items()
+    )
+    passed = sum(mlp == 4 * width for mlp, width in widths.values())
+    return Finding(
+        graded(passed, len(widths), none=contradiction(evidence)),
+        f"MLP over width: {numbers}; T5.1.0 has 4 in both sizes, T5.1.1 8/3 and 11/4",
+    )
+
+
+def flan_tasks(suite: str) -> None:
+    """Adds the number of tasks of one of the two FLAN benchmarks."""
+    claimed = int(stated(f"prose/{suite}_tasks"))
+
+    def judge(evidence: Evidence) -> Finding:
+        found = len(evidence.tasks(suite))
+        return Finding(
+            arithmetic(evidence, found == claimed),
+            f"{found} tasks of {SUITE_NAMES[suite]} have a score; stated: {claimed}",
+        )
+
+    PART.add(
+        f"setup.{suite}-tasks",
+        "Section 3.1",
+        f"{SUITE_NAMES[suite]} is scored on {claimed} tasks.",
+        "count of the tasks in the breakdown tables or the measured scores",
+        (Cells(("task",), suites=(suite,)),),
+        judge,
+    )
+
+
+flan_tasks("bbh")
+flan_tasks("mmlu")
+
+
+def datasets(name: str) -> int:
+    """Number of datasets of a benchmark, by Table 1."""
+    table = published.load(1)
+    return int(table.loc[table["metric"] == f"benchmark/{name}/datasets", "value"].iloc[0])
+
+
+def dataset_counts(id: str, text: str, *suites: str) -> None:
+    """Adds the numbers of datasets that Table 1 gives some suites."""
+
+    def judge(evidence: Evidence) -> Finding:
+        pairs = {suite: (datasets(suite), len(evidence.tasks(suite))) for suite in suites}
+        numbers = ", ".join(
+            f"{SUITE_NAMES[suite]} {found} scored, {claimed} in Table 1"
+            for suite, (claimed, found) in pairs.items()
+        )
+        return Finding(
+            arithmetic(evidence, all(claimed == found for claimed, found in pairs.values())),
+            numbers,
+        )
+
+    PART.add(
+        id,
+        "Table 1",
+        text,
+        "count of the tasks that have scores",
+        (Cells(("task",), suites=suites),),
+        judge,
+    )
+
+
+dataset_counts("table1.glue-datasets", "GLUE has 7 datasets.", "glue")
+dataset_counts(
+    "table1.other-datasets",
+    "SuperGLUE has 8 datasets, SQuAD and CNN/DailyMail 1 each, Rainbow 6.",
+    *("superglue", "squad", "cnndm", "rainbow"),
+)
+
+
+@PART.judged_by(
+    "table1.flan-datasets",
+    "Table 1",
+    "FLAN has 6 datasets.",
+    "count of the benchmarks and tasks that have scores",
+    Cells(("task",), suites=("bbh", "mmlu")),
+)
+def flan_count(evidence: Evidence) -> Finding:
+    claimed = datasets("flan")
+    bbh, mmlu = len(evidence.tasks("bbh")), len(evidence.tasks("mmlu"))
+    return Finding(
+        arithmetic(evidence, claimed in (2, bbh + mmlu, bbh, mmlu)),
+        f"Table 1 says {claimed}; the paper scores 2 benchmarks with {bbh} + {mmlu} = "
+        f"{bbh + mmlu} tasks, and no such number is {claimed}",
+    )
+
+
+@PART.judged_by(
+    "setup.finetuning-converges",
+    "Section 3.1",
+    "Fine-tuning goes on until the validation scores no longer rise.",
+    "runs whose best evaluation is not their last",
+    Cells(("average",)),
+    basis=Basis.RUNS,
+)
+def converges(evidence: Evidence) -> Finding:
+    best = scores.suite_scores(evidence.records, "best_average")
+    raw = evidence.records[(evidence.records["task"] != "") & evidence.records["seed"].notna()]
+    run = ["size", "tau", "checkpoint", "suite", "seed", "finetune_seed"]
+    spans = raw.groupby(run, dropna=False)["step"].agg(["max", "nunique"]).reset_index()
+    judged = best.merge(spans, on=run)
+    judged = judged[judged["nunique"] >= LEAST_EVALUATIONS]
+    if judged.empty:
+        raise Missing(f"no fine-tuning run with {LEAST_EVALUATIONS} evaluations or more")
+    turned = int((judged["step"] < judged["max"]).sum())
+    return Finding(
+        graded(turned, len(judged)),
+        f"{turned} of {len(judged)} fine-tuning runs have their best score before the last "
+        "evaluation",
+    )
+
+
+@PART.judged_by(
+    "setup.evaluation-split",
+    "Section 3.1",
+    "The split that is scored is not stated.",
+    "sizes of the public evaluation sets, of which every accuracy is a whole k/n",
+    Cells(("task",)),
+    basis=Basis.PRINT,
+)
+def evaluation_split(evidence: Evidence) -> Finding:
+    sizes = [item.examples or 0 for item in quantities.paper_tasks() if item.suite == "mmlu"]
+    algebra = evidence.records[evidence.records["task"] == "abstract_algebra"].iloc[0]["value"]
+    if math.isnan(algebra):
+        raise Missing("no score of Abstract Algebra")
+    return Finding(
+        Verdict.NOT_TESTABLE,
+        f"MMLU cells are k/n of its validation sets ({sum(sizes):,} questions; Abstract Algebra "
+        f"{algebra:.2f} = 4/11, no k/100 of its test set); RTE fits 277, SQuAD 10,570",
+        "checkpoints are selected by the average of the metrics that are then reported",
+    )

@@ -1,0 +1,310 @@
+"""Statements of the paper: what one is, the records it reads, and the verdicts it can get."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pandas as pd
+import pyarrow.compute as pc
+
+from analysis.paper.contrasts import Question
+from analysis.paper.evidence import Evidence, Missing
+from analysis.schema.rows import SCORES, of_metrics
+
+
+class Verdict(enum.StrEnum):
+    """Result of judging a statement or a printed cell.
+
+    ``EXPLAINED``: a recomputed number differs from the printed one, but by no more than rounding,
+    or a mean against a median, accounts for. ``PARTLY``: the test succeeds in some cells only, or
+    leaves the statement open. ``FAILS``: the test succeeds nowhere; with few runs the opposite need
+    not be true. ``INCONSISTENT``: other published numbers contradict a published one by arithmetic;
+    the same finding on measured records is ``FAILS``. ``NOT_TESTABLE``: the records do not decide.
+    """
+
+    HOLDS = "holds"
+    EXPLAINED = "explained"
+    PARTLY = "partly"
+    FAILS = "fails"
+    INCONSISTENT = "inconsistent"
+    NOT_TESTABLE = "not testable with this data"
+
+    @property
+    def short(self) -> str:
+        """The verdict in at most two words, as printed and as the command line takes it."""
+        return self.value.removesuffix(" with this data")
+
+
+CLAIM_VERDICTS = tuple(verdict for verdict in Verdict if verdict is not Verdict.EXPLAINED)
+"""Verdicts of statements; ``EXPLAINED`` is one of recomputed cells alone."""
+
+
+class Basis(enum.Enum):
+    """What a statement is judged on, which decides the views that list it.
+
+    ``RUNS``: scores or curves over runs, by a test; listed by ``repro claims``. ``ARITHMETIC``:
+    numbers that follow from others, published or measured; listed by both views. ``PRINT``: the
+    printed text alone, which no run can bear on; listed by ``repro audit``.
+    """
+
+    RUNS = enum.auto()
+    ARITHMETIC = enum.auto()
+    PRINT = enum.auto()
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """The one printed cell that would explain a disagreement.
+
+    Attributes:
+      where: table, row and column.
+      printed: as printed.
+      needed: value that would make the disagreement vanish, before rounding.
+      nearest: the possible value nearest to it, as "k/n = …" where the cell is a count.
+      slip: possible values that differ from the printed one by one digit, each with what it
+        leaves of the disagreement; "" if none fits.
+      reason: why this cell, in numbers.
+    """
+
+    where: str
+    printed: str
+    needed: str
+    nearest: str
+    slip: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A verdict and the numbers behind it.
+
+    Attributes:
+      verdict: of the statement.
+      sentence: the numbers and the calculation.
+      remark: what explains or limits the verdict; "" where the numbers suffice.
+      suspect: the cell that would explain a disagreement, where exactly one would.
+      question: the family of contrasts that was tested, if any.
+    """
+
+    verdict: Verdict
+    sentence: str
+    remark: str = ""
+    suspect: Suspect | None = None
+    question: Question | None = None
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The records a statement reads; an empty tuple restricts nothing.
+
+    Attributes:
+      metrics: exact names, or beginnings that end in "/". ``average`` stands for a suite's score,
+        and so for every task's score of a measured run.
+      sizes, taus, checkpoints, suites: as in the records.
+    """
+
+    metrics: tuple[str, ...]
+    sizes: tuple[str, ...] = ()
+    taus: tuple[str, ...] = ()
+    checkpoints: tuple[int, ...] = ()
+    suites: tuple[str, ...] = ()
+
+    def mask(self, records: pd.DataFrame) -> pd.Series:
+        """True at the records meant."""
+        chosen = records["metric"].isin(self.metrics)
+        for metric in self.metrics:
+            if metric.endswith("/"):
+                chosen |= records["metric"].str.startswith(metric)
+            if metric == "average":
+                chosen |= (records["suite"] != "") & records["seed"].notna()
+            if metric == "task":
+                chosen |= records["task"] != ""
+        for column, allowed in (
+            ("size", self.sizes),
+            ("tau", self.taus),
+            ("checkpoint", self.checkpoints),
+            ("suite", self.suites),
+        ):
+            if allowed:
+                chosen &= records[column].isin(allowed)
+        return chosen.astype(bool)
+
+    @property
+    def row_filter(self) -> pc.Expression:
+        """Selects at least these records of a file."""
+        suites = {"average", "task"}
+        named = of_metrics(*(metric for metric in self.metrics if metric not in suites))
+        return named | SCORES if suites & set(self.metrics) else named
+
+    def __str__(self) -> str:
+        parts = [", ".join(self.metrics), *map(", ".join, (self.sizes, self.suites))]
+        parts.append(", ".join(f"τ = {tau}" for tau in self.taus))
+        parts.append(", ".join(f"{checkpoint // 1000}K" for checkpoint in self.checkpoints))
+        return " · ".join(part for part in parts if part)
+
+
+SETTINGS = Cells(("setting/",))
+FLOPS = ("cost/relative_pretraining_flops", "cost/pretraining_flops")
+FIGURE2_SUITES = ("superglue", "squad", "cnndm")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A sentence, table cell or caption of the paper.
+
+    Attributes:
+      id: unique and stable; place and topic in short.
+      place: section, table or appendix.
+      text: the statement in our words, or the cell as printed.
+      test: the kind of test, with its margin where it has one; "" of a cell.
+      reads: the records it is judged on; none of a cell.
+    """
+
+    id: str
+    place: str
+    text: str
+    test: str = ""
+    reads: tuple[Cells, ...] = ()
+
+
+Judge = Callable[[Evidence], Finding]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement(Passage):
+    """A checkable statement of the paper.
+
+    Attributes:
+      judge: a pure function of the evidence; raises ``Missing`` where the records do not decide.
+      basis: what kind of evidence bears on it.
+    """
+
+    judge: Judge
+    basis: Basis
+
+    @property
+    def claimed(self) -> bool:
+        """Whether ``repro claims`` lists the statement."""
+        return self.basis is not Basis.PRINT
+
+    @property
+    def audited(self) -> bool:
+        """Whether ``repro audit`` lists the statement."""
+        return self.basis is not Basis.RUNS
+
+    def judged(self, evidence: Evidence) -> Judgement:
+        """Applies the judge; missing records give ``NOT_TESTABLE`` and what is missing."""
+        try:
+            finding = self.judge(evidence)
+        except Missing as missing:
+            finding = Finding(Verdict.NOT_TESTABLE, str(missing))
+        return Judgement(self, finding, evidence.source, evidence.profile)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A passage with its finding.
+
+    Attributes:
+      statement: what was judged: a ``Statement``, or a table cell.
+      finding: the result.
+      source, profile: of the records; "" of no records.
+    """
+
+    statement: Passage
+    finding: Finding
+    source: str = "published"
+    profile: str = "paper"
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.finding.verdict
+
+    @property
+    def sentence(self) -> str:
+        """The numbers, after the profile where it is not the paper's."""
+        scaled = self.source == "measured" and self.profile != "paper"
+        return (
+            f"at {self.profile} scale: {self.finding.sentence}"
+            if scaled
+            else (self.finding.sentence)
+        )
+
+    @property
+    def origin(self) -> str:
+        """Where the numbers come from: "published" or the profile."""
+        return "published" if self.source == "published" else self.profile or "no records"
+
+
+@dataclass(frozen=True)
+class Section:
+    """Statements of one part of the paper, in its order.
+
+    Attributes:
+      heading: of the part.
+      statements: filled by ``add`` and ``judged_by`` while the part's module is imported.
+    """
+
+    heading: str
+    statements: list[Statement] = field(default_factory=list)
+
+    def add(
+        self,
+        id: str,
+        place: str,
+        text: str,
+        test: str,
+        reads: tuple[Cells, ...],
+        judge: Judge,
+        basis: Basis = Basis.ARITHMETIC,
+    ) -> None:
+        """Appends a statement."""
+        self.statements.append(Statement(id, place, text, test, reads, judge=judge, basis=basis))
+
+    def judged_by(
+        self,
+        id: str,
+        place: str,
+        text: str,
+        test: str,
+        *reads: Cells,
+        basis: Basis = Basis.ARITHMETIC,
+    ) -> Callable[[Judge], Judge]:
+        """Decorator: appends a statement that the decorated function judges."""
+
+        def add(judge: Judge) -> Judge:
+            self.add(id, place, text, test, reads, judge, basis)
+            return judge
+
+        return add
+
+
+def graded(
+    passed: int, total: int, *, incomplete: bool = False, none: Verdict = Verdict.FAILS
+) -> Verdict:
+    """Verdict of a statement with several parts.
+
+    Args:
+      passed: parts that hold.
+      total: parts there are.
+      incomplete: some part was not run, which excludes ``HOLDS``.
+      none: verdict where no part holds.
+
+    >>> [graded(passed, 3).value for passed in (3, 1, 0)], graded(3, 3, incomplete=True).value
+    (['holds', 'partly', 'fails'], 'partly')
+    """
+    if not passed:
+        return none
+    return Verdict.HOLDS if passed == total and not incomplete else Verdict.PARTLY
+
+
+def contradiction(evidence: Evidence) -> Verdict:
+    """Verdict of arithmetic against a statement, by where the numbers come from."""
+    return Verdict.INCONSISTENT if evidence.source == "published" else Verdict.FAILS
+
+
+def arithmetic(evidence: Evidence, fits: bool) -> Verdict:
+    """Verdict of a calculation that either confirms a statement or contradicts it."""
+    return Verdict.HOLDS if fits else contradiction(evidence)

@@ -1,0 +1,267 @@
+"""Statements of Section 3.2.2 and Table 2: τ < ∞ for Base."""
+
+from __future__ import annotations
+
+from analysis.paper.comparisons import compare, equivalence, non_inferiority, superiority
+from analysis.paper.contrasts import family, not_run
+from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated, steps
+from analysis.paper.score_tables import beats_baseline, bold_rule, runs_per_cell
+from analysis.paper.statement import (
+    FLOPS,
+    Basis,
+    Cells,
+    Finding,
+    Section,
+    Verdict,
+    arithmetic,
+    graded,
+)
+from analysis.schema.facts import CHECKPOINTS, SUITES, Tau
+
+TAUS_AT_HALF = ("250K", "120K", "60K")
+TAUS_AT_FULL = ("250K", "120K")
+HARD_SUITES = ("mmlu", "bbh")
+"""The two that the paper excepts from "half the steps"."""
+MATCHED_SUITES = tuple(suite for suite in SUITES if suite not in HARD_SUITES)
+SAME_SUITES = ("superglue", "squad")
+"""The two on which the paper sees no difference among τ."""
+OTHER_SUITES = tuple(suite for suite in SUITES if suite not in SAME_SUITES)
+
+PART = Section("Two stages, Base")
+
+for _tau in TAUS_AT_HALF:
+    beats_baseline(PART, _tau, HALF)
+
+
+def gains(section: Section, id: str, text: str, metric: str, suites: tuple[str, ...]) -> None:
+    """Adds: gains of τ = 250K at 500K, in the baseline's standard deviations."""
+
+    def judge(evidence: Evidence) -> Finding:
+        claimed = stated(metric, "base", "250K")
+        found, absent = {}, []
+        for suite in suites:
+            name = SUITE_NAMES[suite]
+            if not all(evidence.scored("base", tau, HALF, suite) for tau in ("250K", "0")):
+                absent.append(name)
+                continue
+            ours = evidence.score("base", "250K", HALF, suite)
+            plain = evidence.score("base", "0", HALF, suite)
+            if not plain.testable or plain.std == 0.0:
+                raise Missing(
+                    f"the baseline's {name} score has no spread; gain {ours.mean - plain.mean:+.2f}"
+                )
+            found[name] = (ours.mean - plain.mean) / plain.std
+        if not found:
+            raise Missing(f"not run: {', '.join(absent)}")
+        passed = sum(round(gain, 6) >= claimed for gain in found.values())
+        numbers = ", ".join(f"{name} {gain:.2f}" for name, gain in found.items())
+        return Finding(
+            graded(passed, len(found), incomplete=bool(absent)),
+            f"gains in the baseline's standard deviations: {numbers}; {claimed:g} or more on "
+            f"{passed} of {len(found)}{not_run(absent)}",
+        )
+
+    section.add(
+        id,
+        "Section 3.2.2",
+        text,
+        "gain over the baseline's standard deviation, as printed",
+        (
+            Cells(
+                ("average",),
+                ("base",),
+                ("0", "250K"),
+                (HALF,),
+                () if suites == SUITES else suites,
+            ),
+        ),
+        judge,
+    )
+
+
+gains(
+    PART,
+    "base.gain-at-least-one-deviation",
+    "At 500K, τ = 250K gains at least one standard deviation on every suite.",
+    "prose/least_gain_deviations",
+    SUITES,
+)
+gains(
+    PART,
+    "base.gain-up-to-three-deviations",
+    "On GLUE and SQuAD that gain reaches three standard deviations.",
+    "prose/largest_gain_deviations",
+    ("glue", "squad"),
+)
+
+for _tau in TAUS_AT_HALF:
+    compare(
+        PART,
+        f"base.{_tau.lower()}-half-the-steps",
+        "Section 3.2.2",
+        f"SPACTOR({_tau}) at 500K is as good as the baseline at 1M, but for MMLU and BBH.",
+        "non-inferiority by suite, margin half the baseline's gain from 500K to 1M, Holm",
+        non_inferiority,
+        ((_tau, HALF), ("0", FULL)),
+        suites=MATCHED_SUITES,
+    )
+compare(
+    PART,
+    "base.exceptions-fall-short",
+    "Section 3.2.2",
+    "On MMLU and BBH the baseline at 1M stays ahead of τ = 250K at 500K.",
+    "superiority of the baseline by suite, Holm",
+    superiority,
+    (("0", FULL), ("250K", HALF)),
+    suites=HARD_SUITES,
+)
+for _tau in TAUS_AT_FULL:
+    beats_baseline(PART, _tau, FULL)
+
+
+@PART.judged_by(
+    "base.three-quarters-plain",
+    "Section 3.2.2",
+    "In a run of 1M steps, 75 % of them are span corruption alone.",
+    "arithmetic on τ; measured: where the RTD loss ends",
+    Cells(("average",), ("base",), TAUS_AT_FULL),
+    Cells(("validation/rtd_loss",), ("base",), TAUS_AT_FULL),
+)
+def mostly_plain(evidence: Evidence) -> Finding:
+    claimed = stated("prose/span_corruption_only_percent", "base")
+    shares = {}
+    for tau in TAUS_AT_FULL:
+        try:
+            shares[tau] = 100.0 * (1.0 - evidence.last_hybrid_step("base", tau) / FULL)
+        except Missing:
+            continue
+    if not shares:
+        raise Missing("no run of τ = 250K or 120K")
+    return Finding(
+        arithmetic(evidence, round(min(shares.values())) >= claimed),
+        ", ".join(f"τ = {tau}: {share:g} %" for tau, share in shares.items())
+        + f" of 1M steps are span corruption alone; stated: {claimed:g} %",
+    )
+
+
+compare(
+    PART,
+    "base.decay-fixed",
+    "Section 3.2.2",
+    "With a second stage, the scores do not decay from 500K to 1M.",
+    "non-inferiority of 1M to 500K by suite, margin half the baseline's gain, Holm",
+    non_inferiority,
+    (("250K", FULL), ("250K", HALF)),
+    what="SPACTOR(250K) at 1M minus itself at 500K",
+)
+compare(
+    PART,
+    "base.no-difference-among-tau",
+    "Section 3.2.2",
+    "On SuperGLUE and SQuAD it does not matter which τ it is, at 500K.",
+    "equivalence of every pair of τ, margin half the baseline's gain, Holm",
+    equivalence,
+    (("250K", HALF), ("120K", HALF)),
+    (("250K", HALF), ("60K", HALF)),
+    (("120K", HALF), ("60K", HALF)),
+    suites=SAME_SUITES,
+    what="pairs of τ",
+)
+compare(
+    PART,
+    "base.smaller-tau-drops",
+    "Section 3.2.2",
+    "On the other suites, τ = 60K is significantly worse than τ = 250K at 500K.",
+    "superiority of τ = 250K by suite, Holm",
+    superiority,
+    (("250K", HALF), ("60K", HALF)),
+    suites=OTHER_SUITES,
+)
+
+
+@PART.judged_by(
+    "base.60k-on-par",
+    "Section 3.2.2",
+    "With τ = 60K some of these are no better than the baseline.",
+    "means at 500K, as printed: not above the baseline's on one suite or more",
+    Cells(("average",), ("base",), ("0", "60K"), (HALF,), OTHER_SUITES),
+    basis=Basis.RUNS,
+)
+def some_on_par(evidence: Evidence) -> Finding:
+    members = family(evidence, "base", OTHER_SUITES, [(("60K", HALF), ("0", HALF))])
+    members.require()
+    level = [contrast.name for contrast in members.contrasts if contrast.difference <= 0.0]
+    verdict = Verdict.HOLDS if level else Verdict.PARTLY if members.absent else Verdict.FAILS
+    return Finding(
+        verdict,
+        f"SPACTOR(60K) minus the baseline at 500K: {members.differences()}; not above it on "
+        f"{', '.join(level) or 'none'}{not_run(members.absent)}",
+    )
+
+
+bold_rule(PART, "base", 2)
+runs_per_cell(PART, "base", 2)
+
+
+@PART.judged_by(
+    "table2.flops-column",
+    "Table 2",
+    "The FLOPs column follows from the first stage's overhead and τ.",
+    "arithmetic: (steps + overhead · τ) / 500K, to the digits printed",
+    Cells((*FLOPS, "cost/step_flops/"), ("base",)),
+)
+def flops_column(evidence: Evidence) -> Finding:
+    overhead = evidence.step_overhead("base")
+    parts, wrong = [], 0
+    for checkpoint in CHECKPOINTS:
+        for tau in ("0", *TAUS_AT_HALF):
+            if not evidence.has_flops("base", tau, checkpoint):
+                continue
+            printed, decimals = evidence.printed_flops("base", tau, checkpoint)
+            exact = (checkpoint + overhead * min(Tau.parse(tau).end, checkpoint)) / HALF
+            # Half a unit of the last digit printed, and a margin for binary fractions.
+            wrong += abs(exact - printed) > 0.5 * 10.0**-decimals + 1e-9
+            shown = f"{exact:.4f}".rstrip("0").rstrip(".")
+            parts.append(f"{tau} {steps(checkpoint)} {shown} ({printed:.{decimals}f})")
+    if not parts:
+        raise Missing("no FLOPs of Base")
+    return Finding(
+        arithmetic(evidence, not wrong),
+        f"from a step's overhead of {overhead:.1%} and τ, in brackets as given: "
+        f"{', '.join(parts)}; {len(parts) - wrong} of {len(parts)} agree",
+    )
+
+
+@PART.judged_by(
+    "table2.flops-column-number",
+    "Section 3.2.3",
+    "The relative FLOPs are the second column of Table 2.",
+    "the text against the table's caption",
+    Cells(("prose/flops_column_in_text", "prose/flops_column_in_caption")),
+)
+def column_number(evidence: Evidence) -> Finding:
+    in_text = evidence.number("prose/flops_column_in_text", "base")
+    in_caption = evidence.number("prose/flops_column_in_caption", "base")
+    return Finding(
+        arithmetic(evidence, in_text == in_caption),
+        f"Section 3.2.3 says column {in_text:g}, the table's caption column {in_caption:g}; it "
+        "stands third, after τ and the checkpoint",
+    )
+
+
+@PART.judged_by(
+    "base.60k-not-at-1m",
+    "Section 3.2.2, Table 2",
+    "τ = 60K is not scored at 1M.",
+    "the rows of Table 2",
+    Cells(("average",), ("base",)),
+    basis=Basis.PRINT,
+)
+def no_60k_at_full(evidence: Evidence) -> Finding:
+    checkpoints = evidence.checkpoints("base", "60K")
+    if not checkpoints:
+        raise Missing("no score of τ = 60K")
+    return Finding(
+        arithmetic(evidence, FULL not in checkpoints),
+        f"Table 2 has τ = 60K at {', '.join(map(steps, checkpoints))}",
+    )
