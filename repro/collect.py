@@ -1,8 +1,8 @@
-"""Reads what the nodes of a tree wrote and turns it into records.
+"""Turns the files of a tree's finished nodes into records.
 
-Series and scores belong to a node; a record belongs to an experiment. What a segment measured is
-therefore repeated for every experiment whose path runs through it. Only finished nodes count,
-and only those whose settings are still the profile's.
+Series and scores belong to a node, records to an experiment. A segment's numbers are therefore
+repeated for every experiment whose path contains it. Nodes that are not finished, or whose settings
+are no longer the profile's, are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from analysis.schema.facts import FLAN_SUITES
 from repro import folders, identity, provenance, scoring, t5x_folder, validation
 from repro.costs import StepFlops
 from repro.node_state import inspect
-from repro.plan import Finetuning, Segment, Tree
+from repro.plan import Finetuning, Node, Segment, Tree
 from repro.specs import Profile
 from repro.step_lines import read_steps
 from spactor.config import STAGES, FinetuneConfig, PretrainConfig
@@ -33,27 +33,27 @@ PretrainingFlops = Callable[[PretrainConfig, float, int], float]
 """FLOPs of a pre-training from its configuration, τ and length in steps."""
 
 Select = Callable[[pd.DataFrame], pd.DataFrame]
-"""From records with all evaluations to copies of those selected, each with its rule's name."""
+"""Returns copies of the evaluations that each rule selects, with the rule's name."""
 
 RTD_ACTIVATION = "GELU"
-"""Of the RTD head; no setting of ours, ``spactor.network`` has it built in."""
+"""Of the RTD head; not a setting, ``spactor.network`` has it built in."""
 EXAMPLE_FILE = "example.json"
-"""In a segment that ends hybrid pre-training; ``spactor.example``, which needs JAX, writes it."""
-_IN_WORDS = {"new": "not run", "partial": "not finished"}
-_MEND = "mend that, or move the folder away and run again"
-NOT_SCORED = "its predictions are not scored: `repro score` does that"
+"""Figure 1's example, in a segment that ends hybrid pre-training; ``spactor.example`` writes it."""
+_UNFINISHED = {"new": "not run", "partial": "not finished"}
+_ADVICE = "correct that, or move the folder away and run again"
+NOT_SCORED = "its predictions are not scored: run `repro score`"
 METRICS, TIMING, PROVENANCE = "metrics.parquet", "timing.parquet", "provenance.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
-    """What was collected from one profile's runs.
+    """The records of one profile's runs.
 
     Attributes:
-      metrics, timing: records; the clock has a file of its own, since it differs between runs.
+      metrics, timing: records; timings, which differ between equal runs, have a file of their own.
       provenance: of the finished nodes, in the tree's order.
-      unfinished: names of nodes that don't count, each with the reason.
-      remarks: what is worth knowing of those that do, line by line.
+      unfinished: reasons by the names of nodes that are left out.
+      remarks: about nodes that are not left out, line by line.
     """
 
     metrics: pd.DataFrame
@@ -77,16 +77,18 @@ def collect(
       tree: usually of the whole profile.
       runs: an opened runs folder.
       step_flops, pretraining_flops: costs, which become records too.
-      select: finds the fine-tuning steps that the rules select.
+      select: copies the evaluations that the selection rules choose.
 
     Raises:
-      UserError: for a damaged file, naming it and the line; or where nothing is finished.
+      UserError: a file is damaged (names it and the line), or nothing is finished.
     """
-    finished, unfinished, remarks = sort_out(tree, runs)
+    finished, unfinished, remarks = finished_nodes(tree, runs)
     if not finished:
         for name, reason in unfinished.items():
-            if reason not in _IN_WORDS.values():
-                raise UserError(f"nothing of profile {tree.profile.name} counts: {name}: {reason}")
+            if reason not in _UNFINISHED.values():
+                raise UserError(
+                    f"nothing of profile {tree.profile.name} can be collected: {name}: {reason}"
+                )
         raise UserError(
             f"nothing of profile {tree.profile.name} is finished in {runs}: "
             f"run `repro run --profile {tree.profile.name} --runs {runs}` first"
@@ -114,24 +116,24 @@ def collect(
 
 @dataclass(frozen=True)
 class ReadNode:
-    """Rows of a finished node's numbers, without what all rows share, and its provenance."""
+    """Rows of a finished node's numbers, without the columns that all rows share; provenance."""
 
     rows: list[dict[str, Any]]
     provenance: Mapping[str, Any]
 
 
 def read_nodes(tree: Tree, runs: Path, finished: Mapping[str, str]) -> list[ReadNode]:
-    """What the files of nodes hold, given their fingerprints by name.
+    """Reads the files of nodes, given their fingerprints by name.
 
     Raises:
-      UserError: for a damaged file, naming it and the line.
+      UserError: a file is damaged; names it and the line.
     """
     found = []
     for name, done in finished.items():
         node = tree.nodes[name]
         folder = folders.node_folder(runs, tree.profile.name, name)
         if isinstance(node, Finetuning):
-            rows = list(_score_rows(tree, node, folder))
+            rows = list(_score_rows(node, folder))
         else:
             rows = [*_series_rows(tree, node, folder), *_example_rows(node, folder)]
         record = provenance.read(folder / folders.PROVENANCE)
@@ -143,7 +145,7 @@ def read_nodes(tree: Tree, runs: Path, finished: Mapping[str, str]) -> list[Read
 
 
 def read_provenance(path: Path) -> list[dict[str, Any]]:
-    """What `write` wrote of the nodes.
+    """Reads the nodes' provenance as `write` wrote it.
 
     Raises:
       UserError: the file is damaged.
@@ -160,11 +162,13 @@ def write(collected: Collected, folder: Path) -> tuple[Path, ...]:
     return folder / METRICS, folder / TIMING, folder / PROVENANCE
 
 
-def sort_out(tree: Tree, runs: Path) -> tuple[dict[str, str], dict[str, str], tuple[str, ...]]:
-    """Fingerprints of the nodes that count, why each of the others doesn't, and remarks.
+def finished_nodes(
+    tree: Tree, runs: Path
+) -> tuple[dict[str, str], dict[str, str], tuple[str, ...]]:
+    """Returns fingerprints of finished nodes, reasons to leave out the others, and remarks.
 
     Raises:
-      UserError: for a damaged file, naming it and the line.
+      UserError: a file is damaged; names it and the line.
     """
     finished: dict[str, str] = {}
     unfinished: dict[str, str] = {}
@@ -173,11 +177,11 @@ def sort_out(tree: Tree, runs: Path) -> tuple[dict[str, str], dict[str, str], tu
         folder = folders.node_folder(runs, tree.profile.name, name)
         state = inspect(folder, identity.settings(tree, node))
         if state.condition != "finished" or state.recorded is None:
-            unfinished[name] = _IN_WORDS.get(state.condition, "; ".join(state.reasons))
+            unfinished[name] = _UNFINISHED.get(state.condition, "; ".join(state.reasons))
         elif node.parent and node.parent not in finished:
-            unfinished[name] = f"its parent {node.parent} does not count"
+            unfinished[name] = f"its parent {node.parent} is left out"
         elif node.parent and state.recorded["inputs"].get("parent") != finished[node.parent]:
-            unfinished[name] = f"its parent {node.parent} ran again since"
+            unfinished[name] = f"its parent {node.parent} was trained again since"
         elif isinstance(node, Finetuning) and scoring.unscored(folder, node):
             unfinished[name] = NOT_SCORED
         else:
@@ -186,68 +190,57 @@ def sort_out(tree: Tree, runs: Path) -> tuple[dict[str, str], dict[str, str], tu
             for remark in found.remarks:
                 remarks.setdefault(remark, []).append(name)
             if found.faults:
-                unfinished[name] = f"{'; '.join(found.faults)}; {_MEND}"
+                unfinished[name] = f"{'; '.join(found.faults)}; {_ADVICE}"
             else:
                 finished[name] = fingerprint
-    return finished, unfinished, tuple(_remark_lines(remarks))
+    lines = (
+        f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {remark}"
+        for remark, names in remarks.items()
+    )
+    return finished, unfinished, tuple(lines)
 
 
-def _remark_lines(remarks: Mapping[str, list[str]]) -> Iterator[str]:
-    for remark, names in remarks.items():
-        yield f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {remark}"
+def _experiment_rows(node: Node, **columns: object) -> Iterator[dict[str, Any]]:
+    """Repeats a row for every experiment that the node belongs to."""
+    if isinstance(node, Finetuning):
+        columns |= {"finetune_seed": node.finetune_seed, "checkpoint": node.checkpoint_paper}
+    for spec in node.specs:
+        yield {**spec.plain_data(), **columns}
 
 
 def _series_rows(tree: Tree, node: Segment, folder: Path) -> Iterator[dict[str, Any]]:
     for step, values in validation.read_series(folder).steps.items():
+        paper_step = tree.profile.paper_step_of(step)
         for metric, value in values.items():
             name = f"{metric}/{node.stage}" if metric.startswith("timing/") else metric
-            for spec in node.specs:
-                yield {
-                    **spec.plain_data(),
-                    "step": step,
-                    "paper_step": tree.profile.paper_step_of(step),
-                    "metric": name,
-                    "value": value,
-                }
+            yield from _experiment_rows(
+                node, step=step, paper_step=paper_step, metric=name, value=value
+            )
 
 
 def _example_rows(node: Segment, folder: Path) -> Iterator[dict[str, Any]]:
-    """Figure 1's worked example, where a segment has one."""
+    """Yields Figure 1's worked example, if the segment has one."""
     path = folder / EXAMPLE_FILE
-    if not path.is_file():
-        return
-    for station, pieces in folders.read_json(path).items():
-        for spec in node.specs:
-            yield {
-                **spec.plain_data(),
-                "metric": f"{records.EXAMPLE}{station}",
-                "value": None,
-                "text": json.dumps(pieces, ensure_ascii=False),
-            }
+    if path.is_file():
+        for station, pieces in folders.read_json(path).items():
+            text = json.dumps(pieces, ensure_ascii=False)
+            metric = f"{records.EXAMPLE}{station}"
+            yield from _experiment_rows(node, metric=metric, value=None, text=text)
 
 
-def _score_rows(tree: Tree, node: Finetuning, folder: Path) -> Iterator[dict[str, Any]]:
-    # T5X's steps count on from pre-training's.
-    offset = node.checkpoint_step if t5x_folder.is_one(folder) else 0
+def _score_rows(node: Finetuning, folder: Path) -> Iterator[dict[str, Any]]:
+    first = scoring.first_step(folder, node)
     for path in scoring.score_files(folder):
-        task = scoring.task_of(path, node.suite)
+        shared = {"suite": node.suite, "task": scoring.task_of(path, node.suite)}
         for step, values in read_steps(path).items():
             for metric, value in values.items():
-                for spec in node.specs:
-                    yield {
-                        **spec.plain_data(),
-                        "finetune_seed": node.finetune_seed,
-                        "checkpoint": node.checkpoint_paper,
-                        "step": step - offset,
-                        "suite": node.suite,
-                        "task": task,
-                        "metric": metric,
-                        "value": value,
-                    }
+                yield from _experiment_rows(
+                    node, step=step - first, metric=metric, value=value, **shared
+                )
 
 
 def _divergence_rows(tree: Tree, runs: Path) -> Iterator[dict[str, Any]]:
-    """What stands in place of the scores that a diverged node leaves without."""
+    """Yields a row in place of the scores of every fine-tuning that a divergence prevented."""
     found: dict[str, str] = {}
     for name, node in tree.nodes.items():
         state = inspect(
@@ -257,24 +250,16 @@ def _divergence_rows(tree: Tree, runs: Path) -> Iterator[dict[str, Any]]:
             found[name] = f"{name}: {state.divergence}"
         elif node.parent in found:
             found[name] = found[node.parent]
-        if name not in found or not isinstance(node, Finetuning):
-            continue
-        for spec in node.specs:
-            yield {
-                **spec.plain_data(),
-                "finetune_seed": node.finetune_seed,
-                "checkpoint": node.checkpoint_paper,
-                "metric": f"{records.DIVERGED}{node.suite}",
-                "value": None,
-                "text": found[name],
-            }
+        if name in found and isinstance(node, Finetuning):
+            metric = f"{records.DIVERGED}{node.suite}"
+            yield from _experiment_rows(node, metric=metric, value=None, text=found[name])
 
 
 def _cost_rows(
     tree: Tree, step_flops: StepFlops, pretraining_flops: PretrainingFlops
 ) -> Iterator[dict[str, Any]]:
     profile = tree.profile
-    # Costs don't depend on the seed.
+    # Costs do not depend on the seed.
     seedless = {dataclasses.replace(spec, seed=0): spec for spec in reversed(tree.specs)}
     configs = {(spec.size, spec.variant): profile.config_of(spec) for spec in seedless.values()}
     for (size, variant), config in configs.items():
@@ -291,9 +276,9 @@ def _cost_rows(
         }
     for spec in seedless.values():
         tau_steps = math.inf if str(spec.tau) == "inf" else profile.step_of(spec.tau.end)
-        for checkpoint in filter(None, tree.checkpoints_of(spec)):  # from scratch costs nothing
+        for checkpoint in filter(None, tree.checkpoints_of(spec)):  # no cost from scratch
             if spec.variant:
-                # A curriculum's steps don't all cost the same.
+                # A curriculum's steps differ in cost.
                 value = sum(
                     node.steps * step_flops(node.config, node.stage)
                     for node in tree.path(spec)
@@ -314,12 +299,12 @@ def _cost_rows(
 
 
 def _setting_rows(profile: Profile) -> Iterator[dict[str, Any]]:
-    """What Table 5 and Appendix A.2 list, as the profile has it; names as in ``published``."""
+    """Yields the profile's settings that Table 5 and Appendix A.2 list, named as published."""
     for size, config in profile.sizes.items():
         model, corruption, optimizer = config.model, config.corruption, config.optimizer
         encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
         settings: dict[str, float | str] = {
-            # One number in the paper, where both are equally deep.
+            # The paper prints one number; its encoder and decoder are equally deep.
             "discriminator_layers": encoder if encoder == decoder else f"{encoder} and {decoder}",
             "discriminator_heads": model.num_heads,
             "discriminator_emb_dim": model.emb_dim,
@@ -358,7 +343,7 @@ def _setting_rows(profile: Profile) -> Iterator[dict[str, Any]]:
 
 
 def _setting(value: float | str) -> dict[str, Any]:
-    """A setting's columns; a number has the digits it needs to be read back unchanged.
+    """Returns a setting's columns; a number gets the decimals needed to read it back unchanged.
 
     >>> _setting(0.0005)["decimals"], _setting(10.0)["decimals"], _setting(2048)["decimals"]
     (4, 1, 0)
@@ -376,7 +361,7 @@ def _data_rows(tree: Tree, nodes: list[Mapping[str, Any]]) -> Iterator[dict[str,
         if len(values) > 1:
             raise UserError(
                 f"profile {tree.profile.name} was run on different data ({name} is "
-                f"{' and '.join(map(str, sorted(values)))}): run `repro run` again to renew it"
+                f"{' and '.join(map(str, sorted(values)))}): run `repro run` again"
             )
         for value in values:
             yield {"metric": f"data/{name}", "value": value}

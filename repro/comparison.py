@@ -1,13 +1,13 @@
-"""Where two runs first differ: at which step, in which stream.
+"""Finds the step and the stream at which two runs first differ.
 
 Streams, in the order in which a difference spreads within a step: the batch an update read, the
 masks on it, training metrics, validation losses, parameters with their optimizer slots, predictions
-and scores. Clocks and paths are no numbers and are left out.
+and scores. Timings and paths are not compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ from spactor.errors import UserError
 Values = Mapping[int, Mapping[str, Any]]
 """Values by step and name."""
 Parameters = Callable[[Path], Values]
-"""Digests of the arrays in every checkpoint of a node's folder, by step and path in the tree."""
+"""Returns digests of the arrays in a node's checkpoints, by step and path in the parameter tree."""
 
 STREAMS = (
     *("batch", "masks", "train metrics", "validation", "parameters", "predictions", "scores"),
     "facts",
 )
-"""Facts are records that no run measured: costs, settings, the data's."""
+"""Facts are records that no run measured: costs, settings, facts about the data."""
 _FAMILIES = {"train/": "train metrics", "validation/": "validation", "eval/": "scores"}
 
 
@@ -35,11 +35,11 @@ class Difference:
     """The first difference of one stream.
 
     Attributes:
-      where: name of the node, or of the series.
-      step: at which.
+      where: the node's name, or the columns that identify a series of records.
+      step: at which the values differ.
       stream: one of `STREAMS`.
       name: of the value.
-      values: on either side; None where there is none.
+      values: of either side; None where one is missing.
     """
 
     where: str
@@ -49,7 +49,7 @@ class Difference:
     values: tuple[Any, Any]
 
     def line(self) -> str:
-        """For people."""
+        """Formats the difference."""
         first, second = ("nothing" if value is None else value for value in self.values)
         named = "" if self.name == self.stream else f" ({self.name})"
         return f"{self.where}: step {self.step}: {self.stream} differ{named}: {first} and {second}"
@@ -57,13 +57,13 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
-      differences: the first of each stream, those of one place together, the earliest first.
-      missing: what only one side has, line by line.
-      notes: what was not or could not be compared, and inputs that differ.
-      counted: how many values were held against each other.
+      differences: the first of each stream and node, the earliest of a node first.
+      missing: nodes or series that only one side has, line by line.
+      notes: inputs that differ, and streams that were not compared.
+      counted: number of values compared.
     """
 
     differences: tuple[Difference, ...]
@@ -77,7 +77,7 @@ class Compared:
 
 
 def streams_of(folder: Path, parameters: Parameters) -> dict[str, Values]:
-    """Every stream that a node's folder holds.
+    """Reads every stream in a node's folder.
 
     Args:
       folder: of a node, whichever engine trained it.
@@ -117,10 +117,10 @@ def streams_of(folder: Path, parameters: Parameters) -> dict[str, Values]:
 def first_differences(
     where: str, first: Mapping[str, Values], second: Mapping[str, Values]
 ) -> tuple[list[Difference], int]:
-    """The first difference of each stream, the earliest first, and how many values were compared.
+    """Returns the first difference of each stream, the earliest first, and the number compared.
 
-    A step that one side alone has is a difference; of checkpoints only those that both sides keep
-    are compared, as which are kept depends on how often a run was saved.
+    A step that only one side has is a difference. Only checkpoints that both sides have are
+    compared, since which ones remain depends on how often a run was saved.
     """
     found, counted = [], 0
     for stream in STREAMS:
@@ -128,42 +128,37 @@ def first_differences(
         steps = (
             ours.keys() & theirs.keys() if stream == "parameters" else ours.keys() | theirs.keys()
         )
-        pairs = list(_pairs(ours, theirs, sorted(steps)))
+        pairs = [
+            (step, name, (ours.get(step, {}).get(name), theirs.get(step, {}).get(name)))
+            for step in sorted(steps)
+            for name in sorted(ours.get(step, {}).keys() | theirs.get(step, {}).keys())
+        ]
         counted += len(pairs)
-        for step, name, values in pairs:
-            if values[0] != values[1]:
-                found.append(
-                    Difference(where=where, step=step, stream=stream, name=name, values=values)
-                )
-                break
+        unequal = next((pair for pair in pairs if pair[2][0] != pair[2][1]), None)
+        if unequal:
+            step, name, values = unequal
+            found.append(
+                Difference(where=where, step=step, stream=stream, name=name, values=values)
+            )
     return sorted(found, key=lambda each: (each.step, STREAMS.index(each.stream))), counted
-
-
-def _pairs(
-    ours: Values, theirs: Values, steps: Iterable[int]
-) -> Iterator[tuple[int, str, tuple[Any, Any]]]:
-    for step in steps:
-        one, other = ours.get(step, {}), theirs.get(step, {})
-        for name in sorted(one.keys() | other.keys()):
-            yield step, name, (one.get(name), other.get(name))
 
 
 def compare_nodes(where: str, first: Path, second: Path, parameters: Parameters) -> Compared:
     """Compares two folders of nodes.
 
     Args:
-      where: what to call them.
+      where: name for the node in the result.
       first, second: the folders.
       parameters: reads their checkpoints.
 
     Raises:
-      UserError: one is no node's folder, or holds nothing to compare.
+      UserError: one is not a node's folder, or holds nothing to compare.
     """
     recorded = [_recorded(folder) for folder in (first, second)]
     sides = [streams_of(folder, parameters) for folder in (first, second)]
     for folder, streams in zip((first, second), sides, strict=True):
         if not streams:
-            raise UserError(f"{folder} holds no numbers yet: let `repro run` finish it")
+            raise UserError(f"{folder} holds no numbers yet: run `repro run` until it is finished")
     differences, counted = first_differences(where, *sides)
     notes = [
         f"{where}: inputs differ: {line}"
@@ -175,7 +170,7 @@ def compare_nodes(where: str, first: Path, second: Path, parameters: Parameters)
         if not (sides[0].get(stream, {}).keys() & sides[1].get(stream, {}).keys())
     ]
     if lacking:
-        notes.append(f"{where}: not compared, as both don't have them: {', '.join(lacking)}")
+        notes.append(f"{where}: not compared, missing on a side: {', '.join(lacking)}")
     return Compared(differences=tuple(differences), missing=(), notes=tuple(notes), counted=counted)
 
 
@@ -183,14 +178,14 @@ def _recorded(folder: Path) -> Mapping[str, Any]:
     recorded = folders.read_node(folder)
     if not recorded:
         raise UserError(
-            f"{folder} is no folder of a node (no {folders.NODE} in it): name a folder of runs, "
+            f"{folder} is not a node's folder (no {folders.NODE} in it): name a folder of runs, "
             "of a node, or of records"
         )
     return recorded
 
 
 def nodes_in(home: Path) -> dict[str, Path]:
-    """Folders of the nodes of a profile by name, parents before their children.
+    """Returns the node folders of a profile by name, parents before their children.
 
     Args:
       home: the profile's, in a folder of runs.
@@ -213,68 +208,63 @@ def compare_runs(first: Path, second: Path, parameters: Parameters) -> Compared:
       parameters: reads checkpoints.
 
     Raises:
-      UserError: neither holds a node.
+      UserError: the folders have no node in common.
     """
     ours, theirs = nodes_in(first), nodes_in(second)
-    if not ours.keys() & theirs.keys():
-        raise UserError(
-            f"{first} and {second} have no node in common: run the same profile in both"
-        )
-    missing = [
-        f"{name}: only in {home}"
-        for mine, other, home in ((ours, theirs, first), (theirs, ours, second))
-        for name in mine
-        if name not in other
-    ]
     each = [
         compare_nodes(name, folder, theirs[name], parameters)
         for name, folder in ours.items()
         if name in theirs
     ]
+    if not each:
+        raise UserError(
+            f"{first} and {second} have no node in common: run the same profile in both"
+        )
     return Compared(
         differences=tuple(difference for one in each for difference in one.differences),
-        missing=tuple(missing),
+        missing=tuple(_only_in(first, ours, theirs) + _only_in(second, theirs, ours)),
         notes=tuple(note for one in each for note in one.notes),
         counted=sum(one.counted for one in each),
     )
 
 
+def _only_in(home: Path, here: Collection[str], there: Collection[str]) -> list[str]:
+    return [f"{name}: only in {home}" for name in here if name not in there]
+
+
 def compare_records(first: Path, second: Path) -> Compared:
-    """Compares two files of records, each record by its key; the node's name says where.
+    """Compares two files of records by their key columns.
 
     Raises:
       UserError: a file can't be read as records.
     """
-    from analysis.schema import records
-
-    sides: list[dict[str, dict[str, dict[int, dict[str, Any]]]]] = []
-    keys = [name for name in records.KEY_COLUMNS if name not in ("step", "paper_step", "metric")]
-    for path in (first, second):
-        places: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
-        frame = records.read(path).astype(object)
-        frame = frame.where(frame.notna(), None)
-        for row in frame.to_dict("records"):
-            family = row["metric"].partition("/")[0] + "/"
-            stream = "scores" if row["suite"] else _FAMILIES.get(family, "facts")
-            where = " ".join(str(row[key]) for key in keys if row[key] not in (None, ""))
-            value = row["text"] if row["value"] is None else row["value"]
-            steps = places.setdefault(where, {}).setdefault(stream, {})
-            steps.setdefault(row["step"] or 0, {})[row["metric"]] = value
-        sides.append(places)
+    ours, theirs = _series_of(first), _series_of(second)
     differences, counted = [], 0
-    for where in sides[0].keys() & sides[1].keys():
-        found, number = first_differences(where, sides[0][where], sides[1][where])
+    for where in ours.keys() & theirs.keys():
+        found, number = first_differences(where, ours[where], theirs[where])
         differences += found
         counted += number
-    missing = [
-        f"{where}: only in {path}"
-        for mine, other, path in ((sides[0], sides[1], first), (sides[1], sides[0], second))
-        for where in mine
-        if where not in other
-    ]
     return Compared(
         differences=tuple(sorted(differences, key=lambda each: (each.step, each.where))),
-        missing=tuple(sorted(missing)),
+        missing=tuple(sorted(_only_in(first, ours, theirs) + _only_in(second, theirs, ours))),
         notes=(),
         counted=counted,
     )
+
+
+def _series_of(path: Path) -> dict[str, dict[str, dict[int, dict[str, Any]]]]:
+    """Reads records as streams by place: the key columns without step and metric."""
+    from analysis.schema import records
+
+    keys = [name for name in records.KEY_COLUMNS if name not in ("step", "paper_step", "metric")]
+    places: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
+    frame = records.read(path).astype(object)
+    frame = frame.where(frame.notna(), None)
+    for row in frame.to_dict("records"):
+        family = row["metric"].partition("/")[0] + "/"
+        stream = "scores" if row["suite"] else _FAMILIES.get(family, "facts")
+        where = " ".join(str(row[key]) for key in keys if row[key] not in (None, ""))
+        value = row["text"] if row["value"] is None else row["value"]
+        steps = places.setdefault(where, {}).setdefault(stream, {})
+        steps.setdefault(row["step"] or 0, {})[row["metric"]] = value
+    return places

@@ -162,14 +162,8 @@ def stale_folder(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
 
 def set_aside(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
     """Moves a stale node's folder out of the tree, under ``stale/``; returns its new path."""
-    home = stale_folder(runs, profile, node, fingerprint)
-    target, count = home, 1
-    while target.exists():
-        count += 1
-        target = home.with_name(f"{home.name}-{count}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    node_folder(runs, profile, node).rename(target)
-    return target
+    target = stale_folder(runs, profile, node, fingerprint)
+    return files.move_aside(node_folder(runs, profile, node), target)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -198,7 +192,7 @@ def read_json(path: Path, schema: type = dict) -> dict[str, Any]:
         require(value, schema)
     except (OSError, ValueError) as error:
         # Only an OSError of this read is a fault of the machine, not a message quoted from a file.
-        if isinstance(error, OSError) and files.trouble(error):
+        if isinstance(error, OSError) and files.system_fault(error):
             raise
         raise Damaged(
             f"{path}: damaged ({error}); move it and its folder away and run again"

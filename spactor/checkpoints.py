@@ -122,7 +122,7 @@ class Checkpoints:
             raise
         # Orbax, TensorStore and JSON raise different errors for a truncated file.
         except Exception as error:
-            if files.trouble(error):
+            if files.system_fault(error):
                 raise
             raise DamagedCheckpoint(
                 f"checkpoint {self._folder}/{step} is damaged ({first_line(error)}): move its "

@@ -1,4 +1,4 @@
-"""A user's mistake, the two faults a run can meet, and the warning of damage that it survived."""
+"""Errors that a user can act on, those of a run, and the warning about repaired damage."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ LONGEST_MESSAGE = 2000
 
 
 class UserError(Exception):
-    """A mistake the user can mend; its message is one line that names the fault and the mend.
+    """A mistake that the user can correct; a one-line message names it and what to do.
 
-    The command line prints the message and exits with code 2; a library caller sees an
-    ordinary exception. What a message quotes from a file may hold anything, so line ends become
-    spaces, other signs that don't print are written out, and the middle of a very long one is
-    left out.
+    The command line prints the message and exits with code 2. A message may quote arbitrary text
+    from a file, so line ends become spaces, other unprintable characters are escaped, and the
+    middle of a very long message is cut.
 
     >>> print(UserError("no profile 'a\\nb\\x1b[31m': give another"))
     no profile 'a b\\x1b[31m': give another
@@ -28,33 +27,32 @@ def _line(message: str) -> str:
     if len(line) > LONGEST_MESSAGE:
         line = f"{line[: LONGEST_MESSAGE // 2]} … {line[-LONGEST_MESSAGE // 2 :]}"
     if not line.isprintable():
-        signs = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-        line = "".join(signs)
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
     return line
 
 
 def first_line(error: BaseException | None) -> str:
-    """What an error says, short enough to stand in another's line."""
+    """Returns an error's message, shortened to be quoted in another's."""
     return str(error).strip().partition("\n")[0][:80] or type(error).__name__
 
 
 class Damaged(UserError):
-    """Something a run wrote is there and can't be read."""
+    """A file that a run wrote exists and can't be read."""
 
 
 class DamagedCheckpoint(Damaged):
-    """A checkpoint is there and can't be read."""
+    """A checkpoint exists and can't be read."""
 
 
 @dataclass(eq=False)
 class Diverged(UserError):
-    """A number of a run is no longer finite.
+    """A metric of a run is no longer finite.
 
     Attributes:
       metric: its name.
       value: "nan", "inf" or "-inf".
-      step: the first after whose update it was so.
-      batch_digest: of what that update read (`spactor.data.digest`).
+      step: the first at which it was not finite.
+      batch_digest: digest of the batch that step's update read (`spactor.data.digest`).
       checkpoint_step: of the last checkpoint before; None if there is none.
     """
 
@@ -74,7 +72,4 @@ class Diverged(UserError):
 
 
 class DamageWarning(UserWarning):
-    """Something was damaged, was set aside and is made again; one line that names it.
-
-    The command line prints the line alone.
-    """
+    """A damaged file was renamed and is written anew; the command line prints the message alone."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and still there after a loss of power."""
+"""Atomic, durable file writes, and renaming of damaged files."""
 
 from __future__ import annotations
 
@@ -9,36 +9,21 @@ from pathlib import Path
 
 from spactor.errors import DamageWarning, UserError
 
-_TROUBLE = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file would be larger than is allowed",
-    errno.EROFS: "the disk is read-only",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.EMFILE: "too many open files",
-    errno.ENFILE: "too many open files",
-    errno.EIO: "the disk reports an error",
-    errno.ENOMEM: "the memory is full",
-    errno.ENAMETOOLONG: "the name is too long",
-    errno.ENOTDIR: "a file lies where a folder should be",
-    errno.EISDIR: "a folder lies where a file should be",
-    errno.ELOOP: "the link leads back to itself",
-}
-
-RESERVED_NAMES = frozenset(
-    {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
+_SYSTEM_FAULTS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM, errno.ENAMETOOLONG, errno.ENOTDIR),
+    *(errno.EISDIR, errno.ELOOP),
 )
-"""Names that mean devices on Windows, whatever their ending."""
+"""Errors of the machine or the folder, not of a file's content."""
 
 
 def write_atomically(path: Path | str, content: bytes) -> None:
-    """Puts ``content`` at ``path`` in one step: a reader sees the old file or the whole new one.
+    """Writes ``content`` to ``path`` in one step: a reader sees the old file or the new one.
 
-    Folders that are missing are made.
+    Creates missing folders.
 
     Raises:
-      UserError: the disk refused (full, read-only, no permission); the old file is untouched.
+      UserError: the write failed (disk full, read-only, no permission); the old file is unchanged.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -46,7 +31,7 @@ def write_atomically(path: Path | str, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.unlink(missing_ok=True)
-            # "x", so that a link that lies there in wait is not followed.
+            # "x", so that an existing link is not followed.
             with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
@@ -56,50 +41,61 @@ def write_atomically(path: Path | str, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
         make_durable(path.parent)
     except OSError as error:
-        raise refused(error, path) from error
+        raise write_error(error, path) from error
 
 
-def refused(error: OSError, path: Path) -> UserError:
-    """What to tell of a disk that refused to write ``path``: the fault and the mend."""
+def write_error(error: OSError, path: Path) -> UserError:
+    """Returns the error for a failed write of ``path``, with what to do."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    mend = "free some space" if full else "name a folder that can be written"
+    advice = "free some space" if full else "name a folder that can be written"
     return UserError(
-        f"{path}: could not be written ({error.strerror or error}); {mend} and run again"
+        f"{path}: could not be written ({error.strerror or error}); {advice} and run again"
     )
 
 
-def trouble(error: BaseException | None) -> str | None:
-    """What is wrong with the machine, wherever in an error's chain of causes it is.
+def system_fault(error: BaseException | None) -> str | None:
+    """Returns the fault of the machine that an error or one of its causes reports.
 
     Returns:
-      A few words, or None where no fault of the machine is behind the error.
+      The system's message, or None if no such fault caused the error.
 
-    >>> trouble(OSError(errno.EMFILE, "Too many open files", "a.json"))
-    'too many open files (a.json)'
-    >>> trouble(ValueError("Expecting value: line 1 column 1"))
+    >>> system_fault(OSError(errno.EMFILE, "Too many open files", "a.json"))
+    'Too many open files (a.json)'
+    >>> system_fault(ValueError("Expecting value: line 1 column 1"))
     """
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _TROUBLE:
+        if isinstance(error, OSError) and error.errno in _SYSTEM_FAULTS:
             where = f" ({error.filename})" if error.filename else ""
-            return f"{_TROUBLE[error.errno]}{where}"
-        # TensorStore and XLA read and write files too, and raise errors of their own.
-        for number, words in _TROUBLE.items():
-            if os.strerror(number) in str(error):
-                return words
+            return f"{os.strerror(error.errno)}{where}"
+        # TensorStore and XLA raise errors of their own with the system's message in them.
+        for message in map(os.strerror, _SYSTEM_FAULTS):
+            if message in str(error):
+                return message
         error = error.__cause__ or error.__context__
     return None
 
 
-def set_aside(path: Path, reason: str) -> Path:
-    """Renames something damaged to ``damaged-…`` beside it, and says so; returns where it is."""
-    target, count = path.with_name(f"damaged-{path.name}"), 1
-    while target.exists():
+def move_aside(path: Path, target: Path) -> Path:
+    """Renames a file or folder to ``target``, or to ``target-2`` and so on if that exists.
+
+    Returns:
+      The new path.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    free, count = target, 1
+    while free.exists():
         count += 1
-        target = path.with_name(f"damaged-{path.name}-{count}")
-    path.rename(target)
+        free = target.with_name(f"{target.name}-{count}")
+    path.rename(free)
     make_durable(path.parent)
+    return free
+
+
+def set_aside(path: Path, reason: str) -> Path:
+    """Renames something damaged to ``damaged-…`` beside it and warns; returns the new path."""
+    target = move_aside(path, path.with_name(f"damaged-{path.name}"))
     warnings.warn(
-        f"{path}: damaged ({reason}); kept as {target.name} and made again",
+        f"{path}: damaged ({reason}); renamed to {target.name} and written anew",
         DamageWarning,
         stacklevel=2,
     )
@@ -107,7 +103,7 @@ def set_aside(path: Path, reason: str) -> Path:
 
 
 def make_durable(path: Path) -> None:
-    """Flushes a file, or what a folder lists: without it a rename may not outlive the power."""
+    """Flushes a file, or a folder's list of names, so that a rename survives a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""What a run says of itself: one JSON line per logged step, and TensorBoard events as T5X writes.
+"""Writes a run's metrics: one JSON line per logged step, and TensorBoard events as T5X does.
 
-Metrics reach this module as ``Ratio`` pairs and leave it as means. Event files hold
+Metrics come in as ``Ratio`` pairs and are written as means. Event files hold
 tensor-valued scalars, as ``tf.summary.scalar`` writes them, but are written through the
 ``tensorboard`` package alone, so that pre-training never imports TensorFlow.
 """
@@ -24,13 +24,13 @@ from spactor import files, strict_json
 from spactor.objective import Metrics
 
 METRICS, DIGESTS = "metrics.jsonl", "digests.jsonl"
-"""The lines of a run's folder."""
+"""Names of the JSON-lines files in a run's folder."""
 
 
 def host_means(steps: Iterable[Metrics], prefix: str) -> dict[str, float]:
-    """Means over several steps: totals and weights are added in float64, then divided once.
+    """Returns means over several steps: sums totals and weights in float64, then divides once.
 
-    A metric whose weight is zero, such as a precision without a positive, is left out.
+    Leaves out a metric whose weight is zero, such as a precision without a positive.
 
     >>> from spactor.objective import Ratio
     >>> steps = [{"loss": Ratio(3.0, 1.0)}, {"loss": Ratio(1.0, 3.0)}]
@@ -49,13 +49,13 @@ def host_means(steps: Iterable[Metrics], prefix: str) -> dict[str, float]:
 
 
 def logged_steps(path: Path) -> list[int]:
-    """Steps of the lines of a file of JSON lines that can be read, in their order."""
+    """Returns the steps of a JSON-lines file's readable lines, in the order of the lines."""
     steps = map(_step_of, path.read_bytes().split(b"\n"))
     return [step for step in steps if step is not None]
 
 
 def _step_of(line: bytes) -> int | None:
-    """None of a line that can't be read."""
+    """Returns the step of a line; None if the line can't be read."""
     try:
         step = strict_json.loads(line.decode())["step"]
     except (ValueError, TypeError, KeyError):
@@ -66,25 +66,25 @@ def _step_of(line: bytes) -> int | None:
 class JsonLines:
     """An append-only file of JSON lines; every line is on disk before the next checkpoint is.
 
-    A run that was killed may leave a torn last line; opening the file again cuts it off. Other
-    lines that can't be read are no work of ours: the file is kept aside and goes on without them.
-    Steps that a resumed run repeats are appended again, and readers take the last line of a step.
+    A killed run may leave an incomplete last line, which is removed when the file is opened again.
+    Other unreadable lines are damage: the file is renamed, and a new one begun without them. A
+    resumed run appends the steps that it repeats, and readers use the last line of a step.
     """
 
     def __init__(self, path: Path) -> None:
         if path.exists():
             *lines, torn = path.read_bytes().split(b"\n")
             entries = [line for line in lines if _step_of(line) is not None]
-            strange = len(lines) - len(entries)
-            if strange:
-                files.set_aside(path, f"{strange} lines are no JSON objects")
-            if torn or strange:
+            damaged = len(lines) - len(entries)
+            if damaged:
+                files.set_aside(path, f"{damaged} lines are not JSON objects")
+            if torn or damaged:
                 entries += [torn] if _step_of(torn) is not None else []
                 files.write_atomically(path, b"".join(line + b"\n" for line in entries))
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, values: Mapping[str, float | str]) -> None:
-        """Appends one line and flushes it to disk; numbers must be finite."""
+        """Appends one line and flushes it to disk; raises ValueError for a non-finite number."""
         self._file.write(json.dumps({"step": step, **values}, allow_nan=False) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -134,10 +134,9 @@ class Events:
 
 
 class RunLog:
-    """The writers of one run folder.
+    """Writes the JSON lines and the event file of one run folder.
 
-    On a machine without the ``tensorboard`` package only the JSON lines are written, with a
-    warning.
+    Without the ``tensorboard`` package it warns and writes the JSON lines alone.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -149,13 +148,13 @@ class RunLog:
             self._events = Events(folder / "train")
         except ModuleNotFoundError:
             warnings.warn(
-                "the package tensorboard is not installed: metrics.jsonl is written, event files "
-                "are not",
+                "the package tensorboard is not installed: only metrics.jsonl is written, no event "
+                "files",
                 stacklevel=2,
             )
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Logs finite values of one step; a NaN or infinity is a caller's error."""
+        """Logs the values of one step; raises ValueError for one that is not finite."""
         for name, value in values.items():
             if not math.isfinite(value):
                 raise ValueError(f"{name} is {value} at step {step}")
@@ -164,7 +163,7 @@ class RunLog:
             self._events.write(step, values)
 
     def write_digests(self, step: int, digests: Mapping[str, str | int]) -> None:
-        """Logs what the update that ended at a step read, and whose step it is."""
+        """Logs digests of what the update that ended at a step read, with the run and its seed."""
         self._digests.write(step, digests)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""JSON as this project writes it: finite numbers of 64 bits, whole text, no endless depth."""
+"""A JSON reader that accepts only finite numbers of 64 bits, valid text and limited depth."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 from typing import Any
 
 DEEPEST = 100
-"""Lists and objects within one another; what walks over the value may call itself."""
+"""Most levels of nested lists and objects; code that walks over the value may be recursive."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text.
+    """Parses a JSON text.
 
     Raises:
-      ValueError: no JSON, a number that is infinite, none or beyond 64 bits, half of a surrogate
-        pair, which no file in UTF-8 can hold, or more depth than ``DEEPEST``.
+      ValueError: the text is not JSON, or has a number that is not finite or exceeds 64 bits, half
+        of a surrogate pair, which UTF-8 can't encode, or more levels than ``DEEPEST``.
 
     >>> loads('{"step": 5}')
     {'step': 5}
@@ -52,17 +52,17 @@ def _check_depth(value: Any) -> None:
 
 
 def _refused(text: str) -> float:
-    raise ValueError(f"{text:.20} is no finite number")
+    raise ValueError(f"{text:.20} is not a finite number")
 
 
 def _whole(text: str) -> int:
     value = int(text)
     if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{text:.20} is no number of 64 bits")
+        raise ValueError(f"{text:.20} is not a number of 64 bits")
     return value
 
 
 def _finite(text: str) -> float:
     value = float(text)
-    # 1e999 is a number by JSON's grammar and infinite in Python.
+    # 1e999 is valid JSON and infinite in Python.
     return value if abs(value) != float("inf") else _refused(text)

@@ -197,9 +197,9 @@ def test_a_diff_of_good_records(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     [
         (KeyboardInterrupt(), 130, "interrupted; run the same command to continue"),
         (UserError("a fault:\n mend it"), 2, "a fault: mend it"),
-        (OSError(28, "No space left on device", "x/y"), 2, "the disk is full (x/y): mend that"),
-        (OSError(30, "Read-only file system", "x"), 2, "the disk is read-only (x)"),
-        (ValueError("RESOURCE: No space left on device"), 2, "the disk is full: mend that"),
+        (OSError(28, "No space left on device", "x/y"), 2, "No space left on device (x/y)"),
+        (OSError(30, "Read-only file system", "x"), 2, "Read-only file system (x)"),
+        (ValueError("RESOURCE: No space left on device"), 2, "No space left on device"),
         (ModuleNotFoundError("no jax", name="jax.numpy"), 2, "needs jax, which the extra 'train'"),
     ],
 )

@@ -12,7 +12,6 @@ import typer
 
 # Importing the commands registers them.
 from repro.cli import (  # noqa: F401
-    checking,
     comparing,
     compiling,
     data,
@@ -96,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         )
     except Exception as error:
         line = _usage_mistake(error)
-        if line is None and (fault := files.trouble(error)):
+        if line is None and (fault := files.system_fault(error)):
             line = f"{fault}: mend that, then run the same command again"
         if line is None:
             raise

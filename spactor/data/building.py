@@ -27,7 +27,7 @@ import numpy as np
 from spactor import strict_json
 from spactor.data import manifest
 from spactor.errors import UserError
-from spactor.files import make_durable, refused, write_atomically
+from spactor.files import make_durable, write_atomically, write_error
 
 _UNFINISHED = "unfinished-"
 
@@ -87,7 +87,7 @@ def disk_errors(cache: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise refused(error, Path(error.filename or cache)) from error
+        raise write_error(error, Path(error.filename or cache)) from error
 
 
 def folder_of(cache: Path, fingerprint: str) -> Path:

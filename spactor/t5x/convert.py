@@ -1,12 +1,12 @@
-"""Checkpoints of the local engine as T5X's, and T5X's as the local engine's, bit for bit.
+"""Converts checkpoints between the local engine and T5X, bit for bit.
 
-Both are Orbax folders of the same arrays under other names::
+Both are Orbax folders of the same arrays under different names::
 
     local   step          params/…   slots/{v_row,v_col,v}/…               slots/count
     T5X     state/step    target/…   state/param_states/…/{v_row,v_col,v,m}
 
-Adafactor's ``m`` is T5X's place for a momentum that nobody uses. Nothing here imports T5X, except
-to read its older format, in which the public T5 checkpoints are.
+Adafactor's ``m`` is T5X's place for a momentum, which is not used. T5X is imported only to read its
+older format, which the public T5 checkpoints have.
 """
 
 from __future__ import annotations
@@ -32,23 +32,29 @@ _SLOTS = ("v_row", "v_col", "v")
 
 
 def to_t5x(state: TrainState) -> dict[str, Any]:
-    """T5X's state dictionary of a local state.
+    """Converts a local state to T5X's state dictionary.
 
     Raises:
-      UserError: its slots saw another number of updates than its step says, as in fine-tuning;
-        T5X has one number for both.
+      UserError: the step and the slots' number of updates differ, as in fine-tuning; T5X has one
+        number for both.
     """
     if int(state.slots.count) != int(state.step):
         raise UserError(
             f"the state is at step {int(state.step)} and its slots at {int(state.slots.count)}: "
             "T5X has one number for both, so only checkpoints of pre-training convert"
         )
+    return _as_t5x(state, m=np.zeros(1, np.float32))
+
+
+def _as_t5x(state: TrainState, **others: np.ndarray) -> dict[str, Any]:
+    """Returns T5X's state dictionary, with other slots that are the same for every parameter."""
     moments = {name: traverse_util.flatten_dict(getattr(state.slots, name)) for name in _SLOTS}
     param_states = {}
     for path in traverse_util.flatten_dict(state.params):
         for name in _SLOTS:
             param_states[(*path, name)] = moments[name][path]
-        param_states[(*path, "m")] = np.zeros(1, np.float32)
+        for name, leaf in others.items():
+            param_states[(*path, name)] = leaf
     return {
         "state": {"step": state.step, "param_states": traverse_util.unflatten_dict(param_states)},
         "target": state.params,
@@ -56,7 +62,7 @@ def to_t5x(state: TrainState) -> dict[str, Any]:
 
 
 def from_t5x(tree: Mapping[str, Any]) -> TrainState:
-    """Local state of T5X's state dictionary."""
+    """Converts T5X's state dictionary to a local state."""
     flat = traverse_util.flatten_dict(tree["state"]["param_states"])
     step: Any = np.asarray(tree["state"]["step"], np.int32)
     slots = {
@@ -71,18 +77,19 @@ def from_t5x(tree: Mapping[str, Any]) -> TrainState:
 def export_checkpoint(
     folder: Path, config: PretrainConfig, stage: Stage, step: int, model_dir: Path
 ) -> Path:
-    """Writes a local checkpoint as ``model_dir/checkpoint_<step>``; returns that.
+    """Writes a local checkpoint as T5X's ``model_dir/checkpoint_<step>`` and returns its path.
 
-    It has no data state: T5X can fine-tune and evaluate from it, and refuses to pre-train on.
+    The checkpoint has no state of a data stream: T5X can fine-tune and evaluate from it, and
+    refuses to continue pre-training.
 
     Args:
       folder: of the segment.
-      config, stage: what the checkpoint holds.
+      config, stage: of the checkpoint.
       step: of the checkpoint.
       model_dir: a folder for T5X.
 
     Raises:
-      UserError: there is no such checkpoint, or it is of another size or stage.
+      UserError: there is no such checkpoint, it is of another size or stage, or the path exists.
     """
     with closing(Checkpoints(folder, config, stage)) as checkpoints:
         state = checkpoints.restore(step)
@@ -102,15 +109,15 @@ def export_checkpoint(
 
 
 def import_checkpoint(path: Path, config: PretrainConfig, stage: Stage, folder: Path) -> None:
-    """Writes T5X's checkpoint ``path`` as one of the local engine's, at the same step.
+    """Writes a checkpoint of T5X as one of the local engine's, at the same step.
 
     Args:
       path: ``…/checkpoint_<step>``, of Orbax or of T5X's older format.
-      config, stage: what it holds.
-      folder: of a segment; its ``checkpoints`` get the new one.
+      config, stage: of the checkpoint.
+      folder: of a segment, to whose ``checkpoints`` the new one is added.
 
     Raises:
-      UserError: it is no checkpoint of T5X, or of another size, vocabulary or stage.
+      UserError: it is not a checkpoint of T5X, or of another size, vocabulary or stage.
     """
     tree = read(path)
     wanted = jax.eval_shape(lambda: to_shapes(config, stage))
@@ -121,26 +128,15 @@ def import_checkpoint(path: Path, config: PretrainConfig, stage: Stage, folder: 
 
 
 def to_shapes(config: PretrainConfig, stage: Stage) -> dict[str, Any]:
-    """T5X's state dictionary of a fresh state, to be traced for its shapes."""
-    state = steps.init_state(config, 0, stage)
-    flat = traverse_util.flatten_dict(state.params)
-    moments = {name: traverse_util.flatten_dict(getattr(state.slots, name)) for name in _SLOTS}
-    return {
-        "state": {
-            "step": state.step,
-            "param_states": traverse_util.unflatten_dict(
-                {(*path, name): moments[name][path] for path in flat for name in _SLOTS}
-            ),
-        },
-        "target": state.params,
-    }
+    """Returns T5X's state dictionary of an initial state without ``m``, to trace its shapes."""
+    return _as_t5x(steps.init_state(config, 0, stage))
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The arrays of a T5X checkpoint in memory: ``{"state": …, "target": …}``, without ``m``.
+    """Reads the arrays of a T5X checkpoint: ``{"state": …, "target": …}``, without ``m``.
 
     Raises:
-      UserError: it is no checkpoint of T5X.
+      UserError: it is not a checkpoint of T5X.
     """
     path = path.absolute()
     if (path / "state").is_dir():
@@ -154,7 +150,7 @@ def read(path: Path) -> dict[str, Any]:
 
         tree = t5x_checkpoints.load_t5x_checkpoint(str(path), lazy_parameters=False)
     else:
-        raise UserError(f"{path} is no checkpoint of T5X: name a folder checkpoint_<step>")
+        raise UserError(f"{path} is not a checkpoint of T5X: name a folder checkpoint_<step>")
     flat = traverse_util.flatten_dict(tree)
     return traverse_util.unflatten_dict(
         {
@@ -166,7 +162,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def metadata(path: Path) -> Any:
-    """Shapes and types of the arrays below an Orbax item's folder, as a tree."""
+    """Returns the shapes and types of the arrays in an Orbax item's folder, as a tree."""
     with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
         found = reader.metadata(path)
     return getattr(found, "item_metadata", found).tree

@@ -33,7 +33,7 @@ def reason(path: Path) -> str | None:
                 numpy_files.read_archive(early)
     # Orbax and TensorStore each have errors of their own for a file cut short.
     except Exception as error:
-        if files.trouble(error):
+        if files.system_fault(error):
             raise
         return str(error) if isinstance(error, UserError) else first_line(error)
     return None

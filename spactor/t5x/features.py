@@ -1,4 +1,4 @@
-"""Features of T5X's pre-training: raw token chunks, checked, never packed and never padded."""
+"""The feature converter of T5X's pre-training: checks token chunks, packs and pads nothing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import tensorflow as tf  # noqa: E402
 
 
 def vocabulary_facts(vocabulary: Any) -> VocabularyFacts:
-    """Where a seqio vocabulary has its sentinels, and [M] above them.
+    """Returns the ids of a seqio vocabulary's sentinels, and of [M] above them.
 
     Raises:
-      UserError: fewer sentinels than T5's 100; they must be the vocabulary's own extra ids.
+      UserError: the vocabulary has fewer extra ids than T5's 100 sentinels.
     """
     extra = vocabulary.extra_ids
     if extra < NUM_SENTINELS:
@@ -32,7 +32,7 @@ def vocabulary_facts(vocabulary: Any) -> VocabularyFacts:
 
 
 def vocabulary_name(vocabulary: Any) -> str:
-    """A seqio vocabulary's size and a digest of its pieces, wherever its file lies."""
+    """Returns an identifier of a vocabulary: its size and a digest of its pieces."""
     pieces = getattr(vocabulary, "sp_model", None)
     digest = type(vocabulary).__name__ if pieces is None else hashlib.sha256(pieces).hexdigest()
     return f"{vocabulary.vocab_size}-{digest[:12]}"
@@ -42,15 +42,15 @@ class ChunkFeatureConverter(seqio.FeatureConverter):
     """``{"targets": int32[N]}`` to ``{"tokens": int32[N]}``.
 
     Args:
-      pack: must be false; chunks are full already.
+      pack: must be false, since chunks are full.
       chunk_tokens: N.
-      highest_id: of a piece of text; sentinels, [M] and padding above it are not text.
-      others: seqio's own.
+      highest_id: of a piece of text; sentinels and [M] are above it.
+      others: seqio's arguments.
 
     Raises:
-      UserError: packing, or a feature length or a task's own length other than N.
-      tf.errors.InvalidArgumentError: while reading, at a chunk of another length or an id that
-        is no text; `stream.TrainStream` raises it as a UserError.
+      UserError: packing is on, or a feature length or a task's own length is not N.
+      tf.errors.InvalidArgumentError: while reading, a chunk has another length or an id that is
+        not text; `stream.TrainStream` raises it as a UserError.
     """
 
     TASK_FEATURES = {"targets": seqio.FeatureConverter.FeatureSpec(dtype=tf.int32)}  # noqa: RUF012
@@ -71,8 +71,8 @@ class ChunkFeatureConverter(seqio.FeatureConverter):
         (found,) = ds.element_spec["targets"].shape
         if found not in (None, self._chunk_tokens):
             raise UserError(
-                f"the task's chunks have {found} tokens; an input of this model is made from "
-                f"{self._chunk_tokens}: cut them to that"
+                f"the task's chunks have {found} tokens, and this model corrupts chunks of "
+                f"{self._chunk_tokens}: cut them to that length"
             )
 
         def convert(features: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class ChunkFeatureConverter(seqio.FeatureConverter):
                 ),
                 tf.debugging.assert_positive(tokens, "a chunk with padding in it"),
                 tf.debugging.assert_less_equal(
-                    tokens, self._highest_id, "a chunk with an id that is no piece of text"
+                    tokens, self._highest_id, "a chunk with an id that is not a piece of text"
                 ),
             ]
             with tf.control_dependencies(checks):
@@ -94,11 +94,11 @@ class ChunkFeatureConverter(seqio.FeatureConverter):
         return ds.map(convert, num_parallel_calls=tf.data.AUTOTUNE)
 
     def get_model_feature_lengths(self, task_feature_lengths: Mapping[str, int]) -> dict[str, int]:
-        """Lengths of the model's features; refuses any but N."""
+        """Returns the lengths of the model's features; refuses any but N."""
         given = task_feature_lengths["targets"]
         if given != self._chunk_tokens:
             raise UserError(
-                f"TASK_FEATURE_LENGTHS names chunks of {given} tokens; an input of this model is "
-                f"made from {self._chunk_tokens}: set it to that"
+                f"TASK_FEATURE_LENGTHS sets chunks of {given} tokens, and this model corrupts "
+                f"chunks of {self._chunk_tokens}: set it to that"
             )
         return {"tokens": given}

@@ -1,6 +1,6 @@
-"""Writes the gin files that hold the paper's values, from `spactor.config`; no T5X is needed.
+"""Writes the gin files with the paper's values from `spactor.config`; needs no T5X.
 
-``python -m spactor.t5x.gin_files`` renews them; a test fails while they differ.
+``python -m spactor.t5x.gin_files`` writes them again; a test fails while they differ.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FINETUNING: Mapping[str, FinetuneConfig] = {
         learning_rate=5e-4, dropout_rate=0.05, batch_size=64, reset_optimizer=True
     ),
 }
-"""Appendix A.2: every suite, and FLAN-style ones."""
+"""Fine-tuning of Appendix A.2, and that of FLAN-style suites."""
 
 TINY = PretrainConfig(
     model=ModelConfig(
@@ -46,7 +46,7 @@ TINY = PretrainConfig(
     input_length=64,
     batch_size=4,
 )
-"""For trying things out on a laptop, on the embedded corpus; its numbers mean nothing."""
+"""For trials and tests on a laptop, on the embedded corpus."""
 
 SIZES: Mapping[str, PretrainConfig] = {**PAPER, "tiny": TINY}
 
@@ -57,30 +57,30 @@ def _bindings(name: str, config: Any, **others: str) -> str:
     lines = [f"{name}:"]
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        # A nested configuration is bound by name; one that nobody names is left at its default.
+        # A nested configuration without a binding of its own keeps its default.
         if field.name in others or not dataclasses.is_dataclass(value):
             lines.append(f"  {field.name} = {others.get(field.name, repr(value))}")
     return "\n".join(lines) + "\n"
 
 
 def dtype_of(config: PretrainConfig) -> str:
-    """Type of activations: bfloat16 for the paper's models, as T5X's T5.1.0 has it."""
+    """Returns the type of activations: bfloat16 for the paper's models, as in T5X's T5.1.0."""
     published = any(config.model == paper.model for paper in PAPER.values())
     return "bfloat16" if published else config.model.compute_dtype
 
 
 def size_text(config: PretrainConfig, about: str) -> str:
-    """Gin of one size: network, corruption, weights, optimizer and lengths.
+    """Returns the gin of one size: network, corruption, weights, optimizer and lengths.
 
     Args:
-      config: without a curriculum, which T5X's steps do not follow.
+      config: without a curriculum, which the T5X models do not support.
       about: first line of the file.
 
     Raises:
       ValueError: the configuration has a curriculum.
     """
     if config.curriculum != CurriculumConfig():
-        raise ValueError("a curriculum has no gin: T5X's models refuse one")
+        raise ValueError("the T5X models do not support a curriculum")
     optimizer = config.optimizer
     parts = [
         f"# {about}\n"
@@ -127,13 +127,13 @@ def size_text(config: PretrainConfig, about: str) -> str:
 
 
 def finetuning_text(config: FinetuneConfig, about: str) -> str:
-    """Gin of one kind of fine-tuning; the run itself is ``finetune_run.gin``.
+    """Returns the gin of one kind of fine-tuning, which includes ``finetune_run.gin``.
 
     Args:
       config: hyper-parameters.
       about: first line of the file.
     """
-    # At the checkpoint's own step Adafactor forgets its moments: the update after it is its first.
+    # An offset of the checkpoint's step makes the next update Adafactor's first: it drops moments.
     offset = "%INITIAL_STEP" if config.reset_optimizer else "0"
     return (
         f"# {about}\n"
@@ -153,7 +153,7 @@ def finetuning_text(config: FinetuneConfig, about: str) -> str:
 
 
 def texts() -> dict[str, str]:
-    """Every generated file by its name."""
+    """Returns the generated files by name."""
     files = {}
     for name, size in SIZES.items():
         what = f"Size {name}" + (" (Table 5)." if name in PAPER else ", for tests.")

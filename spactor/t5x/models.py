@@ -1,9 +1,9 @@
 """The models that T5X trains: SPACTOR's first stage, span corruption alone, and fine-tuning.
 
-They add no arithmetic of their own: losses, corruption and keys are `spactor`'s functions. Every
-loss is divided by constants of the global batch, so the gradients of microbatches add up to the
-batch's whatever their number; their corruption depends on an example's step and row alone. Only
-dropout's masks, which T5X draws per microbatch, do depend on it.
+Losses, corruption and keys are `spactor`'s functions. Every loss is divided by constants of the
+global batch, so the gradients of any number of microbatches add up to the batch's, and corruption
+depends only on an example's step and row. Dropout's masks depend on the number of microbatches, for
+each of which T5X draws its own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Metrics = dict[str, clu_metrics.Metric]
 
 
 def stock_module(config: ModelConfig, dtype: str) -> stock.Transformer:
-    """T5X's own T5.1.0 network at these sizes."""
+    """Returns T5X's T5.1.0 network at these sizes."""
     return stock.Transformer(
         stock.T5Config(
             vocab_size=config.vocab_size,
@@ -59,7 +59,7 @@ def stock_module(config: ModelConfig, dtype: str) -> stock.Transformer:
 
 
 class StockNetwork:
-    """T5X's network behind the methods that `spactor.objective` calls; masks are T5X's own."""
+    """T5X's network with the methods that `spactor.objective` calls; T5X makes the masks."""
 
     def __init__(self, module: stock.Transformer) -> None:
         self._module = module
@@ -91,7 +91,7 @@ class _BoundStock:
             encoded,
             self._encoder_input_tokens,
             decoder_input_tokens,
-            # Only says which targets are padding, and their logits are never read.
+            # Stands for the targets, which only mask padding, whose logits are not read.
             jnp.ones_like(decoder_input_tokens),
             enable_dropout=not deterministic,
             method=stock.Transformer.decode,
@@ -101,8 +101,8 @@ class _BoundStock:
 def _require_fit(config: PretrainConfig, output_vocabulary: seqio.Vocabulary) -> VocabularyFacts:
     if config.curriculum != CurriculumConfig():
         raise UserError(
-            "this configuration has a curriculum, which T5X's steps do not follow: "
-            "train it with the local engine"
+            "this configuration has a curriculum, which T5X does not support: train it with the "
+            "local engine"
         )
     facts = vocabulary_facts(output_vocabulary)
     vocabulary.require(
@@ -122,16 +122,16 @@ _AXES: Mapping[str, tuple[str, ...]] = {
     "wi/kernel": ("embed", "mlp"),
     "wo/kernel": ("mlp", "embed"),
     "projection/kernel": ("embed", "vocab"),
-    # One column can't be split; this is the name of a replicated axis that T5X's rules know.
+    # One column can't be split; T5X's rules replicate this axis.
     "rtd_head/wo/kernel": ("mlp", "mlp_activations"),
 }
 
 
 def logical_axes(params: Mapping[str, Any]) -> dict[str, Any]:
-    """T5X's ``params_axes`` for a parameter tree: the stock network's names, and ours.
+    """Returns T5X's ``params_axes`` for a parameter tree: the stock network's names, and ours.
 
     Raises:
-      ValueError: a parameter that no rule names.
+      ValueError: a parameter has no rule.
     """
     axes = {}
     for path in traverse_util.flatten_dict(params):
@@ -145,14 +145,14 @@ def logical_axes(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _ChunkModel(models.EncoderDecoderModel):
-    """What both pre-training models share: they read raw token chunks and corrupt them.
+    """Base of the pre-training models, which read raw token chunks and corrupt them.
 
-    Decoding and scoring are the stock model's, on ``encoder_input_tokens`` as usual.
+    Decoding and scoring are the stock model's, on ``encoder_input_tokens``.
 
     Args:
       config: sizes, corruption, weights and the global batch size.
       seed: of corruption and sampling; the run's ``RANDOM_SEED``.
-      input_vocabulary, output_vocabulary: one and the same seqio vocabulary.
+      input_vocabulary, output_vocabulary: the same seqio vocabulary.
       optimizer_def: T5X's Adafactor.
       dtype: of activations.
 
@@ -201,7 +201,7 @@ class _ChunkModel(models.EncoderDecoderModel):
         input_shapes: Mapping[str, tuple[int, ...]],
         input_types: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Fresh parameters and their axes; the discriminator's do not depend on the stage."""
+        """Returns initial parameters and axes; the discriminator's do not depend on the stage."""
         del input_types
         rows, expected = input_shapes.get("step", (None,))[0], self.config.batch_size
         if rows not in (None, expected):
@@ -226,12 +226,12 @@ class _ChunkModel(models.EncoderDecoderModel):
     def loss_fn(
         self, params: Any, batch: Batch, dropout_rng: Array | None
     ) -> tuple[Array, Metrics]:
-        """A microbatch's share of the global batch's objective, and its metrics.
+        """Returns a microbatch's share of the global batch's objective, and its metrics.
 
         Args:
           params: of this stage.
           batch: ``tokens`` int32 ``[b, N]``, with ``step`` and ``row`` int32 ``[b]``: the update
-            that reads them, and their places in the global batch.
+            that reads them, and their rows in the global batch.
           dropout_rng: T5X's key of the step and microbatch.
         """
 
@@ -249,7 +249,7 @@ class _ChunkModel(models.EncoderDecoderModel):
         return loss, _logged(ratios, loss, batch["tokens"].shape[0])
 
     def eval_fn(self, params: Any, batch: Batch) -> tuple[Array, Metrics]:
-        """Validation as the local engine has it: corrupted by content, without dropout."""
+        """Validates as the local engine does: corruption keyed by content, no dropout."""
         ratios = steps.validation_metrics(
             self._evaluated_network(), params, batch["tokens"], self.config, self.facts, self.stage
         )
@@ -290,8 +290,8 @@ class SpactorModel(_ChunkModel):
 class SpanCorruptionModel(_ChunkModel):
     """The second stage and the baseline: λ2·L_SC on X_c, over T5X's own network.
 
-    λ2 weighs L_SC here too: Adafactor's slots are kept at τ, and a loss ten times smaller than
-    the one they were gathered on would shrink the next updates tenfold.
+    λ2 weighs L_SC here too: Adafactor's slots are retained at τ, and a loss ten times smaller than
+    before would shrink the next updates tenfold.
     """
 
     stage = "span_corruption"
@@ -312,13 +312,13 @@ class SpanCorruptionModel(_ChunkModel):
 class FinetuneModel(models.EncoderDecoderModel):
     """The stock model with the loss of the local engine's fine-tuning.
 
-    The mean per target token, times `finetuning.loss_scale`, so that kept slots fit the gradients
-    they meet. With microbatches it is the mean of their means.
+    The loss is the mean per target token, times `finetuning.loss_scale`, so that retained slots fit
+    the new gradients. With microbatches it is the mean of their means.
 
     Args:
       config: of the pre-training, with fine-tuning's dropout rate.
       batch_size: sequences of a fine-tuning step.
-      input_vocabulary, output_vocabulary, optimizer_def, dtype, decode_fn: as T5X has them.
+      input_vocabulary, output_vocabulary, optimizer_def, dtype, decode_fn: T5X's.
 
     Raises:
       UserError: the vocabulary does not fit the model, or the configuration has a curriculum.
@@ -346,7 +346,7 @@ class FinetuneModel(models.EncoderDecoderModel):
         )
         self.config = config
         self._batch_size = batch_size
-        # Without a curriculum it is the same at every step.
+        # Without a curriculum the scale is the same at every step.
         self._loss_scale = finetuning.loss_scale(config, checkpoint_step=0)
 
     def loss_fn(

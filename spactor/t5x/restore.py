@@ -1,4 +1,4 @@
-"""The stage switch as a restore: the discriminator and its slots stay, what stage 1 added goes."""
+"""Restores a checkpoint of stage 1 for stage 2: the discriminator and its slots alone."""
 
 from __future__ import annotations
 
@@ -26,26 +26,25 @@ def keep_discriminator(
 ) -> Mapping[str, Any]:
     """A ``state_transformation_fns`` entry of T5X's ``RestoreCheckpointConfig``.
 
-    Leaves generator and RTD head out, with their slots; step, discriminator and its slots are
-    passed on untouched. A checkpoint without them passes whole. A run that goes on from a
-    checkpoint of its own gets it whole, and only if it is of this very stage and size.
+    Drops generator and RTD head with their slots, if there are any; passes step, discriminator and
+    its slots on unchanged. A run that resumes from its own checkpoint gets all of it, which must be
+    of the same stage and size.
 
-    T5X tells no more of Orbax's arrays than their names, and not whose they are; the folders are
-    asked for shapes and vocabulary.
+    T5X passes only the names of Orbax's arrays; shapes and vocabulary are read from the folders.
 
     Args:
       checkpoint_state: T5X's state dictionary of the checkpoint, or its structure.
-      state: that of the model that is to train.
-      path: of the checkpoint, or of a folder of them, where the newest speaks for all.
-      home: the run's own folder, whose newest checkpoint it goes on from.
+      state: the state dictionary of the model to train.
+      path: of the checkpoint, or of a folder of them, of which the newest is checked.
+      home: the run's own folder, from whose newest checkpoint it resumes.
       vocabulary: the run's, a seqio vocabulary.
-      is_resuming: T5X says so when a run goes on from a checkpoint of its own.
+      is_resuming: set by T5X when a run resumes from its own checkpoint.
 
     Raises:
-      UserError: the checkpoint has other parameters than the model, or lacks some; it was made
-        with another vocabulary; or a run is to begin from one that T5X can't begin from.
+      UserError: the checkpoint has other parameters than the model or another vocabulary, or T5X
+        can't begin training from it.
     """
-    # In T5X's older format an array is a dictionary that says where it lies.
+    # In T5X's older format an array is a dictionary with its location.
     saved = traverse_util.flatten_dict(
         checkpoint_state, keep_empty_nodes=True, is_leaf=lambda _, node: "driver" in node
     )
@@ -59,8 +58,8 @@ def keep_discriminator(
         has_slots = any(keys[:2] == ("state", "param_states") for keys in needed)
         if has_slots and not (folder / "dataset").exists():
             raise UserError(
-                f"{folder} has no folder dataset, without which T5X begins no training: make an "
-                "empty one to fine-tune from it"
+                f"{folder} has no folder dataset, which T5X needs to begin training: make an empty "
+                "one to fine-tune from it"
             )
     if is_resuming:
         return checkpoint_state
@@ -75,17 +74,17 @@ def _require_same_names(saved: _Names, needed: _Names, is_resuming: bool) -> Non
     missing = sorted("/".join(keys) for keys in needed - saved)
     if missing:
         hint = (
-            "it was left by stage 2, and the hybrid objective can't follow"
+            "it is of stage 2, and the hybrid objective can't follow"
             if any(name.startswith(f"target/{HYBRID_ONLY[0]}") for name in missing)
             else "it is of another size"
         )
         raise UserError(f"the checkpoint has no {missing[0]} (and {len(missing) - 1} more): {hint}")
-    # For evaluation T5X makes a state without slots, and leaves the checkpoint's where they are.
+    # For evaluation T5X makes a state without slots, and ignores the checkpoint's.
     parts = {keys[:2] if keys[0] == "state" else keys[:1] for keys in needed}
-    strange = {keys for keys in saved - needed if {keys[:1], keys[:2]} & parts}
-    hybrid = {keys for keys in strange if set(keys) & set(HYBRID_ONLY)}
-    if strange - hybrid:
-        names = sorted("/".join(keys) for keys in strange - hybrid)
+    extra = {keys for keys in saved - needed if {keys[:1], keys[:2]} & parts}
+    hybrid = {keys for keys in extra if set(keys) & set(HYBRID_ONLY)}
+    if extra - hybrid:
+        names = sorted("/".join(keys) for keys in extra - hybrid)
         raise UserError(
             f"the checkpoint has {names[0]} (and {len(names) - 1} more), which this model "
             "lacks: use the size it was made with"
@@ -98,7 +97,7 @@ def _require_same_names(saved: _Names, needed: _Names, is_resuming: bool) -> Non
 
 
 def _checkpoints(path: str | Sequence[str] | None) -> list[epath.Path]:
-    """Orbax's checkpoints that speak for the given ones."""
+    """Returns the Orbax checkpoints among the paths; for a folder of them, the newest."""
     found = []
     for one in [path] if isinstance(path, str) else path or ():
         folder = epath.Path(one)

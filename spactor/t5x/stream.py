@@ -1,17 +1,17 @@
-"""Training data for T5X: one stream whatever the number of hosts, and exact after any kill.
+"""Training data for T5X: the same stream on any number of hosts, resumed exactly after a kill.
 
 The stream is cut into ``data_shards`` virtual shards, a constant of the run. Shard s fills the
 rows s·B/S … (s + 1)·B/S − 1 of every global batch, and a host reads the shards its rows need, so
 a batch does not depend on the number of hosts. T5X saves the stream with every checkpoint.
 
-Two habits of T5X at commit cc342d4 are worked round in this file and nowhere else:
+This file works around two properties of T5X at commit cc342d4:
 
 * ``train.py`` reads the first batch in the background before it saves the initial checkpoint
   (``first_batch_ready = train_iter.peek_async()``), so the saved stream can be one batch ahead of
-  the saved step. Here the stream counts its batches and saves the one that was read too early.
+  the saved step. The stream counts its batches and saves the one that was read too early.
 * ``utils.create_orbax_checkpoint_manager`` restores the stream from any checkpoint while
-  ``save_dataset`` is on, whatever ``restore_dataset`` says. Here the stream knows its run's own
-  folder, and whether a checkpoint from elsewhere is one to go on from.
+  ``save_dataset`` is on, whatever ``restore_dataset`` is. The stream knows its run's own folder,
+  and whether to continue the stream of a checkpoint from another folder.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ Elsewhere = Literal["continue", "start"]
 
 
 class TrainStream(dataset_iterator.DatasetIterator):
-    """Batches of one host, counted from the run's first.
+    """One host's batches, counted from the run's first.
 
     Args:
       dataset: endless, of this host's batches.
-      facts: what the data depend on; a checkpoint with others is refused.
-      first_row: place of this host's first row in the global batch.
+      facts: settings that determine the data; a checkpoint with other facts is refused.
+      first_row: this host's first row in the global batch.
       numbered: adds ``step`` and ``row``, int32 ``[b]``, to every batch.
       home: the run's own folder.
-      elsewhere: what to do with a checkpoint of another folder: ``continue`` its stream (τ), or
+      elsewhere: how a checkpoint of another folder is restored: ``continue`` its stream (τ), or
         ``start`` at the stream's beginning (fine-tuning).
-      log_period: steps between two of which `DIGESTS` names the batch; None for no such file.
+      log_period: steps between digests of batches in `DIGESTS`; None writes no such file.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
                 batch = next(self._inner)
             except tf.errors.InvalidArgumentError as error:
                 raise UserError(
-                    f"the training data can't be read: {_reason(error)}; mend the task"
+                    f"the training data can't be read: {_reason(error)}; correct the task"
                 ) from error
         # Only the first batch after a start can have been read too early.
         self._last = batch if self._last is None else {}
@@ -108,13 +108,13 @@ class TrainStream(dataset_iterator.DatasetIterator):
         return batch
 
     def _log(self, batch: Mapping[str, np.ndarray]) -> None:
-        """Names the batch of an update that ends at a step which T5X logs."""
+        """Logs the batch's digest if T5X logs the step at which its update ends."""
         if self._log_period is None or self._position % self._log_period:
             return
         assert self._origin is not None
         folder = Path(self._home)
         folder.mkdir(parents=True, exist_ok=True)
-        # Opened for each line, as T5X closes no stream.
+        # Opened for each line, since T5X does not close a stream.
         with closing(JsonLines(folder / DIGESTS)) as lines:
             lines.write(
                 self._origin + self._position,
@@ -135,15 +135,15 @@ class TrainStream(dataset_iterator.DatasetIterator):
         return spec
 
     def save(self, filename: Any) -> None:
-        """Saves the stream as it is before the batch of the checkpoint's step.
+        """Saves the stream's position before the batch of the checkpoint's step.
 
         Raises:
-          UserError: the stream is somewhere else.
+          UserError: the stream is at another step.
         """
         path = epath.Path(filename)
         step = _step_of(path)
         if self._origin is None:
-            # Fine-tuning counts on from pre-training's steps; its stream begins at the first save.
+            # Fine-tuning's steps continue pre-training's; its stream begins at the first save.
             self._origin = step
             if self._last:
                 self._log(self._last)
@@ -168,10 +168,11 @@ class TrainStream(dataset_iterator.DatasetIterator):
         _beside(path, ".json").write_text(json.dumps(record, indent=1, sort_keys=True))
 
     def restore(self, filename: Any) -> None:
-        """Goes on from a checkpoint of this run, or at τ from its parent's.
+        """Continues the stream of this run's checkpoint, or at τ of its parent's.
 
         Raises:
-          UserError: no data state for this process count, one of other data, or a damaged one.
+          UserError: the data state is missing for this number of processes, of other data, or
+            damaged.
         """
         path = epath.Path(filename)
         own = self._home in path.parents
@@ -181,7 +182,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
         if not about.exists():
             raise UserError(
                 f"{path.parent} has no data state for this process of {self._facts['processes']}: "
-                "go on with as many processes as wrote the checkpoint"
+                "resume with as many processes as wrote the checkpoint"
             )
         record = stream_record.read(about)
         for name, ours in self._facts.items():
@@ -196,7 +197,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
         try:
             self._inner.restore(filename)
         except tf.errors.ResourceExhaustedError:
-            raise  # Want of memory or of descriptors is no damage.
+            raise  # Out of memory or descriptors: not damage.
         except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
             raise stream_record.damaged(path, first_line(error)) from None
         self._origin = record["origin"]
@@ -205,7 +206,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
         self._pending = pending
 
     def _read_early(self, path: epath.Path) -> dict[str, np.ndarray]:
-        """The batch that a checkpoint's stream is ahead by."""
+        """Reads the batch that was read before the checkpoint was saved."""
         early = _beside(path, ".pending.npz")
         try:
             with early.open("rb") as file:
@@ -217,12 +218,12 @@ class TrainStream(dataset_iterator.DatasetIterator):
             array.dtype == spec[name].dtype and tf.TensorShape(spec[name].shape) == array.shape
             for name, array in batch.items()
         ):
-            raise stream_record.damaged(early, "no batch of this run")
+            raise stream_record.damaged(early, "not a batch of this run")
         return batch
 
 
 def _reason(error: tf.errors.InvalidArgumentError) -> str:
-    # TensorFlow puts the check's own words in square brackets, before what it compared.
+    # TensorFlow puts the check's message in square brackets, before what it compared.
     found = re.search(r"assertion failed: \[(.+?)\]", error.message)
     return found[1].replace("\\", "") if found else error.message.splitlines()[0]
 
@@ -235,7 +236,7 @@ def _step_of(path: epath.Path) -> int:
     # checkpoint_<step>[.orbax-checkpoint-tmp…]/train_ds[…]/…
     found = re.findall(r"checkpoint_(\d+)", str(path))
     if not found:
-        raise ValueError(f"{path} lies in no checkpoint of T5X")
+        raise ValueError(f"{path} is not in a checkpoint of T5X")
     return int(found[-1])
 
 
@@ -263,11 +264,11 @@ def get_dataset(
       model_dir: the run's folder.
       data_shards: S; a multiple of ``num_shards`` and a divisor of the batch size.
       numbered, elsewhere: see :class:`TrainStream`.
-      log_period: T5X's ``stats_period``. Batches are named where one process reads them whole, into
-        a folder of this machine.
+      log_period: T5X's ``stats_period``. Digests are logged if one process reads whole batches, and
+        the folder is on this machine.
 
     Raises:
-      UserError: no seed, or numbers that don't divide each other.
+      UserError: there is no seed, or DATA_SHARDS does not fit hosts and batch.
     """
     del num_epochs, continue_from_last_checkpoint
     if cfg.seed is None:

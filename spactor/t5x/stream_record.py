@@ -1,6 +1,6 @@
-"""What a data stream says of itself in a checkpoint of T5X, beside TensorFlow's state of it.
+"""The record of a data stream in a checkpoint of T5X, beside TensorFlow's own state of it.
 
-One JSON file per process, written and read by `stream.TrainStream`, and read by `restore`.
+`stream.TrainStream` writes and reads one JSON file per process; `restore` reads them too.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _OURS = (".json", ".npz")
 
 
 class Record(TypedDict):
-    """One file.
+    """The content of a file.
 
     Attributes:
-      facts: what the data depend on.
+      facts: settings that determine the data.
       step: of the checkpoint.
-      origin: at which the stream began.
-      ahead: batches that were read beyond the step, 0 or 1.
+      origin: step at which the stream began.
+      ahead: batches read beyond the step, 0 or 1.
       state: digest of TensorFlow's files.
     """
 
@@ -35,9 +35,9 @@ class Record(TypedDict):
 
 
 def state_digest(path: epath.Path) -> str:
-    """SHA-256 of TensorFlow's state of a stream, whose files' names begin with ``path``.
+    """Returns the SHA-256 of TensorFlow's state of a stream, in files named ``path.*``.
 
-    TensorFlow reads it without a check of its own, and damage may end the process or worse.
+    TensorFlow reads them unchecked, and damage may crash the process.
     """
     digest = hashlib.sha256()
     theirs = (part for part in path.parent.glob(f"{path.name}.*") if part.suffix not in _OURS)
@@ -48,27 +48,27 @@ def state_digest(path: epath.Path) -> str:
 
 
 def require_same_state(path: epath.Path, record: Record) -> None:
-    """Compares TensorFlow's files with what was saved.
+    """Checks that TensorFlow's files are those that were saved.
 
     Raises:
-      UserError: they are others.
+      UserError: they have changed.
     """
     if state_digest(path) != record["state"]:
         raise damaged(path, "TensorFlow's files are not those that were saved")
 
 
 def damaged(path: epath.Path, error: object) -> UserError:
-    """Says what to do about a data state that can't be read."""
+    """Returns the error for a data state that can't be read."""
     return UserError(
         f"{path}: damaged ({error}): move its checkpoint away, and run again from the one before"
     )
 
 
 def read(path: epath.Path) -> Record:
-    """Reads one.
+    """Reads the record of a stream.
 
     Raises:
-      UserError: it is damaged.
+      UserError: the file is damaged.
     """
     try:
         record = strict_json.loads(path.read_bytes().decode())

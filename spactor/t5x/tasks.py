@@ -10,7 +10,7 @@ from spactor.data import benchmarks, host_tensorflow, suites, tasks
 from spactor.data.c4 import FOLDER, SPLITS
 from spactor.data.vocabulary import seqio_vocabulary
 
-# T5's tasks and metrics are gin configurables, which can't be made once gin has read its files.
+# T5's tasks and metrics are gin configurables, to be registered before gin reads its files.
 host_tensorflow.t5_tasks()
 
 C4_TASK = "spactor_c4"
@@ -22,7 +22,7 @@ def embedded(folder: str) -> str:
 
 
 def embedded_suite(folder: str, suite: str) -> str:
-    """Registers the prepared folder's suites; returns the mixture's name of one.
+    """Registers the prepared folder's suites; returns the name of one's mixture.
 
     Raises:
       UserError: no such suite, or the folder has no examples of it.
@@ -31,7 +31,7 @@ def embedded_suite(folder: str, suite: str) -> str:
 
 
 def embedded_vocabulary(folder: str) -> Any:
-    """The prepared folder's vocabulary."""
+    """Returns the prepared folder's vocabulary."""
     return seqio_vocabulary(Path(folder))
 
 
@@ -41,7 +41,7 @@ def c4(version: str, vocabulary: Any, folder: str | None = None) -> str:
     Args:
       version: of the TFDS builder ``c4/en``.
       vocabulary: T5's.
-      folder: the data folder, on this machine; None for where T5X's ``--tfds_data_dir`` says.
+      folder: the data folder, on this machine; None for T5X's ``--tfds_data_dir``.
     """
     seqio = host_tensorflow.seqio()
     tasks.replace_in_registry(seqio.TaskRegistry, C4_TASK)
@@ -70,11 +70,11 @@ def benchmark(folder: str, suite: str, vocabulary: Any) -> str:
       vocabulary: T5's.
 
     Raises:
-      UserError: unknown, or its data are missing.
+      UserError: the benchmark is unknown, or its data are missing.
     """
     return benchmarks.register(benchmarks.benchmark_named(suite), Path(folder), vocabulary)
 
 
 def lengths(inputs: int, targets: int) -> dict[str, int]:
-    """``TASK_FEATURE_LENGTHS`` of a task with questions and answers."""
+    """Returns ``TASK_FEATURE_LENGTHS`` of a task with inputs and targets."""
     return {"inputs": inputs, "targets": targets}

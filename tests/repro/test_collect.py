@@ -138,7 +138,7 @@ def test_the_last_line_of_a_step_holds(tmp_path: Path) -> None:
         ('{"step": -1, "x": 1}', "has no step"),
         ('{"step": 2, "x": "high"}', "x is 'high', not a number"),
         ('{"step": 2, "x": NaN}', "not a JSON object"),
-        ('{"step": 2, "x": 1e999}', "1e999 is no finite number"),
+        ('{"step": 2, "x": 1e999}', "1e999 is not a finite number"),
         ('{"step": 2, "x": 1}}', "not a JSON object"),
     ],
 )
@@ -163,7 +163,7 @@ def test_only_finished_nodes_count(tree: Tree, finished: Path) -> None:
     assert result.unfinished[FIRST] == "not finished"
     assert set(result.metrics["tau"].unique()) <= {"", "0", "250K", "inf"}
     assert set(rows(result.metrics, metric="train/loss")["tau"]) == {"0"}
-    assert result.unfinished[LEAF] == "its parent base/s0/tau250K/500K-1M does not count"
+    assert result.unfinished[LEAF] == "its parent base/s0/tau250K/500K-1M is left out"
 
 
 def test_a_parent_that_ran_again_excludes_what_is_below(tree: Tree, finished: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_parent_that_ran_again_excludes_what_is_below(tree: Tree, finished: Pa
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     result = collected(tree, finished)
     branch = "base/s0/tau250K/250K-500K"
-    assert result.unfinished[branch] == f"its parent {FIRST} ran again since"
+    assert result.unfinished[branch] == f"its parent {FIRST} was trained again since"
 
 
 def test_nothing_finished_is_said(tree: Tree, runs: Path) -> None:

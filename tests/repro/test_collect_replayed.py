@@ -112,11 +112,11 @@ def test_a_faulty_series_is_left_out_with_all_below_it_in_one_line(
     result = collected(tree, finished)
     reason = result.unfinished[BASELINE]
     assert said.format(path=path) in reason and "\n" not in reason
-    assert reason.endswith("mend that, or move the folder away and run again")
+    assert reason.endswith("correct that, or move the folder away and run again")
     leaf = "base/s0/sc/1M/finetune-glue/f0"
     assert result.unfinished == {
         BASELINE: reason,
-        leaf: f"its parent {BASELINE} does not count",
+        leaf: f"its parent {BASELINE} is left out",
     }
     left = set(result.metrics["node"])
     assert BASELINE not in left and leaf not in left and FIRST in left

@@ -71,9 +71,8 @@ def test_a_node_whose_file_is_cut_short_runs_again(
     elif name == folders.DONE:
         assert engine.ran == [LEAF]
         [line] = told
-        assert line == (
-            f"{folder / name}: damaged (no JSON object); kept as damaged-done.json and made again"
-        )
+        assert line.startswith(f"{folder / name}: damaged (no JSON object)")
+        assert "damaged-done.json" in line
     else:
         assert engine.ran == [LEAF] and outcome.set_aside == (LEAF,)
         assert f"{LEAF} runs again, because its node.json is damaged; the old" in printed(display)

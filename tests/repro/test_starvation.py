@@ -46,9 +46,9 @@ def command(engine, monkeypatch, capsys) -> Callable[[Path], tuple[int, list[str
 
 
 STARVED: dict[str, tuple[Callable[[Path], AbstractContextManager], str]] = {
-    "full": (starvation.full, r"device\); free some space and run again|the disk is full: mend"),
-    "read-only": (starvation.read_only, "the disk is read-only"),
-    "descriptors": (lambda disk: starvation.few_descriptors(), "too many open files"),
+    "full": (starvation.full, r"No space left on device"),
+    "read-only": (starvation.read_only, "Read-only file system"),
+    "descriptors": (lambda disk: starvation.few_descriptors(), "Too many open files"),
 }
 
 

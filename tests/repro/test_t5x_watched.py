@@ -142,7 +142,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_t5x_started_again(stand_in: Stand
     stand_in.run(TRAINS_WELL)
     (stand_in.folder / "checkpoint_15").rmdir()
     stand_in.damaged.add("checkpoint_10")
-    with pytest.warns(DamageWarning, match=r"checkpoint_10: damaged \(cut\); kept as damaged-"):
+    with pytest.warns(DamageWarning, match=r"checkpoint_10: damaged \(cut\); renamed to damaged-"):
         stand_in.run(SOON_ENDED + TRAINS_WELL)
     assert {path.name for path in stand_in.folder.glob("*checkpoint_*")} == {
         *("checkpoint_5", "checkpoint_10", "checkpoint_15", "damaged-checkpoint_10")

@@ -204,7 +204,7 @@ def test_equal_runs_are_equal_whatever_the_clock_says(pair: tuple[Path, Path], t
     assert found.equal and found.missing == () and found.differences == ()
     assert len(comparison.nodes_in(pair[0])) == len(tree.nodes)
     assert {note.partition(": ")[2] for note in found.notes} == {
-        "not compared, as both don't have them: parameters"
+        "not compared, missing on a side: parameters"
     }
 
 
@@ -221,7 +221,7 @@ def test_batches_of_two_t5x_runs_are_compared(tmp_path: Path) -> None:
     found = comparison.compare_nodes("node", *runs, nothing)
     assert [each.line() for each in found.differences] == ["node: step 10: batch differ: bb and cc"]
     assert [note.partition(": ")[2] for note in found.notes] == [
-        "not compared, as both don't have them: parameters"
+        "not compared, missing on a side: parameters"
     ]
 
 
@@ -328,7 +328,7 @@ def test_what_can_not_be_compared_is_refused(
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="have no node in common"):
         comparison.compare_runs(pair[0], tmp_path / "empty", nothing)
-    with pytest.raises(UserError, match=r"is no folder of a node \(no node.json in it\)"):
+    with pytest.raises(UserError, match=r"is not a node's folder \(no node.json in it\)"):
         comparison.compare_nodes("a", pair[0] / FIRST, tmp_path / "empty", nothing)
     code, _, err = verify(capsys, tmp_path / "nowhere", tmp_path / "empty")
     assert code == 2 and "there is no runs folder" in err and err.count("\n") == 1

@@ -153,7 +153,7 @@ def test_a_checkpoint_cut_short_is_set_aside_for_the_one_before(
     # Orbax may complain in between of what the test before left.
     [warning] = (each for each in caught if each.category is DamageWarning)
     assert str(warning.message).startswith(f"{home}: damaged (")
-    assert "kept as damaged-8" in str(warning.message) and "\n" not in str(warning.message)
+    assert "renamed to damaged-8" in str(warning.message) and "\n" not in str(warning.message)
     assert (home.with_name("damaged-8") / pattern.partition("/")[0]).is_dir()
 
 
@@ -211,7 +211,7 @@ def test_a_line_that_is_none_is_kept_aside(finished: Path, run: Path) -> None:
     (run / METRICS).write_text("\n".join(lines) + "\n")
     with pytest.warns(DamageWarning) as caught:
         train(run)
-    assert any("1 lines are no JSON objects" in str(each.message) for each in caught)
+    assert any("1 lines are not JSON objects" in str(each.message) for each in caught)
     assert numbers(run) == numbers(finished)
     assert (run / f"damaged-{METRICS}").read_text().count("\n") == 4
 
@@ -245,7 +245,7 @@ def test_a_fault_of_the_machine_damages_nothing(run: Path, monkeypatch) -> None:
         closing(Checkpoints(run, CONFIG, STAGE)) as checkpoints,
     ):
         checkpoints.newest()
-    assert files.trouble(caught.value) == "too many open files"
+    assert files.system_fault(caught.value) == "Too many open files"
     assert (run / "checkpoints/8").is_dir()
 
 
@@ -304,7 +304,7 @@ def test_a_disk_that_fills_costs_no_number(finished: Path, tmp_path: Path, left:
         with pytest.raises(Exception) as caught:
             train(run, observer=fill)
         filling.__exit__(None, None, None)
-        assert files.trouble(caught.value) == "the disk is full"
+        assert files.system_fault(caught.value) == "No space left on device"
         assert not (run / "checkpoints" / "4").exists()
         train(run)
         assert numbers(run) == numbers(finished) and saved(run) == 8
@@ -321,7 +321,7 @@ def test_want_of_file_descriptors_costs_no_number(finished: Path, tmp_path: Path
     with pytest.raises(Exception) as caught:
         train(tmp_path, observer=starve)
     limit.__exit__(None, None, None)
-    assert files.trouble(caught.value) == "too many open files"
+    assert files.system_fault(caught.value) == "Too many open files"
     del caught
     gc.collect()  # What Orbax left half begun, while its complaints are still ours.
     train(tmp_path)

@@ -61,7 +61,7 @@ def test_another_size_or_stage_is_refused(config, trained, tmp_path: Path) -> No
         convert.import_checkpoint(path, config, "span_corruption", tmp_path / "a")
     with pytest.raises(UserError, match="use the size"):
         convert.import_checkpoint(path, tiny_config(), "hybrid", tmp_path / "b")
-    with pytest.raises(UserError, match="no checkpoint of T5X"):
+    with pytest.raises(UserError, match="not a checkpoint of T5X"):
         convert.import_checkpoint(tmp_path, config, "hybrid", tmp_path / "c")
     with pytest.raises(UserError, match="exists"):
         convert.export_checkpoint(tmp_path / "local", config, "hybrid", 3, tmp_path / "t5x")

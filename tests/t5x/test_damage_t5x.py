@@ -57,7 +57,7 @@ def test_a_run_goes_on_from_the_checkpoint_before(finished: Path, tmp_path: Path
     again = start("run", runs, *SELECTION)
     out, err = again.communicate(timeout=1800)
     assert again.returncode == 0 and "1 nodes ran" in out, err
-    assert "checkpoint_25: damaged" in err and "kept as damaged-checkpoint_25" in err
+    assert "checkpoint_25: damaged" in err and "renamed to damaged-checkpoint_25" in err
     assert_same(leaves(node(finished, SECOND) / "checkpoint_30"), leaves(folder / "checkpoint_30"))
     assert untimed(folder) == untimed(node(finished, SECOND))
 

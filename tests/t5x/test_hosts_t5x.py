@@ -98,7 +98,7 @@ def test_a_killed_host_ends_the_other_and_both_go_on(two: Path, tmp_path: Path) 
     assert f"in {SECOND}" in line and line.endswith("run the same command on every host to go on")
 
     assert refusal(start("run", runs, *SELECTION, *only)).endswith(
-        "has no data state for this process of 1: go on with as many processes as wrote the "
+        "has no data state for this process of 1: resume with as many processes as wrote the "
         "checkpoint"
     )
 

@@ -331,7 +331,7 @@ def test_chunks_are_checked() -> None:
     np.testing.assert_array_equal(converted(whole)[0]["tokens"], whole)
     for values, message in (
         (whole[:-1], "not 7 tokens long"),
-        ([*whole[:-1], 411], "no piece of text"),
+        ([*whole[:-1], 411], "not a piece of text"),
         ([*whole[:-1], 0], "padding"),
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):

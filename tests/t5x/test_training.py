@@ -91,4 +91,4 @@ def test_two_processes_restart_and_one_is_refused(
     process = t5x_process.pretraining(folder, data, "hybrid", 15)
     assert process.wait(300) != 0
     log = folder.with_suffix(".log").read_text("utf-8", errors="replace")
-    assert "go on with as many processes as wrote the checkpoint" in log
+    assert "resume with as many processes as wrote the checkpoint" in log
