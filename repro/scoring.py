@@ -17,7 +17,7 @@ from repro.engines.data import PreparedData
 from repro.plan import Finetuning
 from repro.step_lines import read_steps
 from spactor import predictions
-from spactor.data import benchmarks
+from spactor.data import suites
 from spactor.errors import Damaged, UserError
 
 SCORES = "inference_eval"
@@ -36,8 +36,8 @@ def task_of(path: Path, suite: str) -> str:
     'mnli'
     """
     registered = path.name.removesuffix(_ENDING)
-    if registered in benchmarks.RECORDED_AS:
-        return benchmarks.RECORDED_AS[registered][1]
+    if registered in suites.RECORDED_AS:
+        return suites.RECORDED_AS[registered][1]
     return registered.removeprefix(f"spactor_{suite}_")
 
 
@@ -68,7 +68,10 @@ def unscored(folder: Path, node: Finetuning) -> tuple[int, ...]:
 
     def is_scored(task: str, step: int) -> bool:
         # Two tasks may share a name in the records, so files are found by their own names.
-        names = (f"spactor_{node.suite}_{task}", benchmarks.task_name(node.suite, task))
+        names = [
+            known[node.suite].registered_name(task)
+            for known in (suites.EMBEDDED, suites.BENCHMARKS)
+        ]
         return any(step in scored.get(name, ()) for name in names)
 
     tasks = predictions.tasks(folder, predicted[-1])

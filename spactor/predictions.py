@@ -1,13 +1,13 @@
 """Predictions on a suite's validation split as token ids, one file per evaluation.
 
-``predictions/<step>.npz`` holds, for each task, the decoded tokens of every validation example in
-the order of the prepared folder. Scores are computed from these files (`spactor.scoring`), so
-training and decoding need no TensorFlow, and scoring may run later or on another machine.
+``predictions/<step>.npy`` is a structured array with one row per validation example, in the order
+of the prepared folder, and two fields, ``task`` and ``tokens``. Scores are computed from these
+files (`spactor.scoring`), so training and decoding need no TensorFlow, and scoring may run later or
+on another machine.
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from spactor import files, numpy_files
+from spactor import npy
 from spactor.errors import UserError
 
 FOLDER = "predictions"
@@ -51,23 +51,35 @@ def write(folder: Path, step: int, predictions: Mapping[str, np.ndarray]) -> Non
     Args:
       folder: of the fine-tuning node.
       step: fine-tuning step.
-      predictions: int32[V, T] of each task.
+      predictions: int32[V, T] of each task, with one T for all.
     """
-    path = _path(folder, step)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **predictions)  # type: ignore[arg-type]
-    files.write_atomically(path, buffer.getvalue())
+    names = np.repeat(
+        [name.encode() for name in predictions], [len(rows) for rows in predictions.values()]
+    )
+    tokens = np.concatenate(list(predictions.values()))
+    fields = [("task", names.dtype), ("tokens", np.int32, tokens.shape[1:])]
+    table = np.zeros(len(tokens), fields)
+    table["task"], table["tokens"] = names, tokens
+    npy.write(_path(folder, step), table)
 
 
 def read(folder: Path, step: int) -> dict[str, np.ndarray]:
-    """The predictions of one step.
+    """Predictions of one step: int32[V, T] of each task.
 
     Raises:
       UserError: the file is missing or damaged.
     """
     path = _path(folder, step)
     try:
-        return numpy_files.read_archive(path)
+        table = npy.read(path)
+        if table.ndim != 1 or table.dtype.names != ("task", "tokens"):
+            raise ValueError("not a table of tasks and tokens")
+        names, tokens = table["task"], table["tokens"]
+        if names.dtype.kind != "S" or tokens.dtype != np.int32:
+            raise ValueError("not a table of names and int32 tokens")
+        return {
+            name.decode(): np.array(tokens[names == name]) for name in dict.fromkeys(names.tolist())
+        }
     except ValueError as error:
         raise UserError(
             f"{path}: predictions can't be read ({error}): move its node's folder away and run "
@@ -77,7 +89,7 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
 
 def steps(folder: Path) -> tuple[int, ...]:
     """Fine-tuning steps that have predictions, in ascending order."""
-    paths = (folder / FOLDER).glob("[0-9]*.npz")
+    paths = (folder / FOLDER).glob("[0-9]*.npy")
     return tuple(sorted(int(p.stem) for p in paths if re.fullmatch("[0-9]{1,18}", p.stem)))
 
 
@@ -87,4 +99,4 @@ def tasks(folder: Path, step: int) -> tuple[str, ...]:
 
 
 def _path(folder: Path, step: int) -> Path:
-    return folder / FOLDER / f"{step}.npz"
+    return folder / FOLDER / f"{step}.npy"

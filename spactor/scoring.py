@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from spactor import predictions
-from spactor.data import host_tensorflow, scored_suites
+from spactor.data import host_tensorflow, suite_registry
 from spactor.errors import UserError
 
 FOLDER = "inference_eval"
@@ -62,7 +62,7 @@ class _Scorer:
     """A suite's validation examples and metrics, read once."""
 
     def __init__(self, data_folder: Path, suite: str) -> None:
-        registered = scored_suites.register(data_folder, suite)
+        registered = suite_registry.register_prepared(data_folder, suite)
         seqio = host_tensorflow.seqio()
         self._json_logger = seqio.loggers.JSONLogger
         self._output = Path()

@@ -18,8 +18,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.schema import csv_files
-from spactor.data.label_metrics import INVALID_RATE, PREDICTED_CLASSES
-from spactor.data.suites import SUITES as EMBEDDED_SUITES
+from spactor.data.suites import EMBEDDED, INVALID_RATE, PREDICTED_CLASSES
 from spactor.errors import UserError
 
 SUITE_AVERAGE = "average"
@@ -91,7 +90,7 @@ def tasks() -> Mapping[tuple[str, str], tuple[str, ...]]:
     known: dict[tuple[str, str], tuple[str, ...]] = {}
     for item in paper_tasks():
         known[item.suite, item.task] = (*known.get((item.suite, item.task), ()), item.metric)
-    for suite in EMBEDDED_SUITES.values():
+    for suite in EMBEDDED.values():
         for task in suite.tasks:
             known[suite.name, task.name] = tuple(fact.name for fact in task.metrics)
     return types.MappingProxyType(known)

@@ -13,8 +13,8 @@ from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Profile, Runs, app
 from spactor.errors import UserError
 
 if TYPE_CHECKING:
-    from spactor.data.benchmarks import Benchmark
-    from spactor.data.benchmarks.checking import Part
+    from spactor.data.checking import Part
+    from spactor.data.suites import Suite
 
 data = typer.Typer(name="data", help="Describe or check the data.", no_args_is_help=True)
 app.add_typer(data)
@@ -26,7 +26,7 @@ def describe(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> N
     from repro import folders
     from repro.engines.factory import engine_for
     from repro.specs import load_profile
-    from spactor.data.suites import description
+    from spactor.data import describing
 
     chosen = load_profile(profile)
     if chosen.data.corpus != "embedded":
@@ -38,7 +38,7 @@ def describe(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> N
     engine = engine_for(chosen, cache)
     folders.open_runs(runs, create=True)
     folder = engine.prepare(chosen, cache, lambda line: print(line, file=sys.stderr)).folder
-    print(description.text(description.describe(folder)))
+    print(describing.text(describing.describe(folder)))
 
 
 @data.command()
@@ -59,12 +59,13 @@ def check(
 
     Fetches nothing.
     """
-    from spactor.data.benchmarks import benchmark_named, checking
+    from spactor.data import checking
+    from spactor.data.suites import suite_named
 
     if suite == "c4":
         _check_c4(data_dir)
         return
-    benchmark = benchmark_named(suite)
+    benchmark = suite_named(suite, "c4")
     parts = checking.check(benchmark, data_dir)
     print(_text(benchmark, parts))
     if not benchmark.has_training_data:
@@ -78,7 +79,7 @@ def check(
 
 def _instructions(folder: Path | None) -> str:
     """Describes the instruction data that a benchmark without training data is fine-tuned on."""
-    from spactor.data.benchmarks import instructions
+    from spactor.data.readers import instructions
 
     needed = (
         "Has no training data. To fine-tune for it, add a mixture such as a sample of the FLAN "
@@ -121,13 +122,13 @@ def _check_c4(folder: Path | None) -> None:
     print(f"vocabulary: {pieces:,} pieces")
 
 
-def _text(benchmark: Benchmark, parts: Sequence[Part]) -> str:
+def _text(benchmark: Suite, parts: Sequence[Part]) -> str:
     """Formats a benchmark's releases, the state of its parts, and their faults."""
     head = ("task", "split", "rows", "in the data folder", "state")
     table = [(part.task, part.split, f"{part.rows:,}", part.place, part.state) for part in parts]
     widths = [max(map(len, column)) for column in zip(head, *table, strict=True)]
     lines = [benchmark.title, ""]
-    for release in dict.fromkeys(task.release for task in benchmark.tasks):
+    for release in dict.fromkeys(task.release for task in benchmark.released_tasks):
         lines.append(f"{release.citation}. Described by {release.described}.")
     lines.append("")
     for row in (head, *table):

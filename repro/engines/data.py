@@ -172,16 +172,9 @@ class DataSource:
 
     def metric_versions(self, suite: str) -> dict[str, Any]:
         """Returns the versions of a suite's metrics, by the task's name in the records."""
-        if self.corpus != "embedded":
-            from spactor.data import benchmarks
+        from spactor.data.suites import suite_named
 
-            return dict(benchmarks.metric_versions(suite))
-        from spactor.data.suites import SUITES
-
-        return {
-            task.name: {metric.name: metric.version for metric in task.metrics}
-            for task in SUITES[suite].tasks
-        }
+        return dict(suite_named(suite, self.corpus).metric_versions)
 
 
 EMBEDDED = DataSource()

@@ -182,20 +182,16 @@ def _pretraining_settings(profile: Profile, node: Segment) -> Mapping[str, objec
 
 def scored_tasks(corpus: str, suite: str) -> list[str]:
     """Returns the names in seqio's registry of the tasks of a suite that T5X scores."""
-    from spactor.data import benchmarks, suites
+    from spactor.data.suites import suite_named
 
-    if corpus == "embedded":
-        return [suites.task_name(suite, task.name) for task in suites.suite_named(suite).tasks]
-    tasks = benchmarks.benchmark_named(suite).tasks
-    return [benchmarks.task_name(suite, task.name) for task in tasks if task.metrics]
+    chosen = suite_named(suite, corpus)
+    return [chosen.registered_name(task.name) for task in chosen.scored]
 
 
 def _target_length(corpus: str, suite: str) -> int:
-    from spactor.data import benchmarks, suites
+    from spactor.data.suites import suite_named
 
-    if corpus == "embedded":
-        return max(task.target_length for task in suites.suite_named(suite).tasks)
-    return benchmarks.benchmark_named(suite).target_length
+    return suite_named(suite, corpus).target_length
 
 
 def _finetuning_settings(profile: Profile, node: Finetuning) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spactor import numpy_files
+from spactor import npy
 from spactor.data import epochs, manifest
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
@@ -53,7 +53,7 @@ def load_arrays(folder: Path) -> TokenArrays:
     if wrong:
         raise UserError(f"{wrong}: run 'repro prepare' to build it again")
     try:
-        streams = [numpy_files.read_array(folder / name) for name in _FILES]
+        streams = [npy.read(folder / name) for name in _FILES]
         if any(stream.ndim != 1 or stream.dtype.kind not in "iu" for stream in streams):
             raise ValueError("no stream of tokens")
         return TokenArrays(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
-import io
 import json
 import os
 import re
@@ -204,10 +203,3 @@ def frequency_facts(counts: np.ndarray) -> dict[str, float]:
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Writes a file of lines, whole or not at all."""
     write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
-
-
-def write_array(path: Path, stream: np.ndarray) -> None:
-    """Writes an array, whole or not at all."""
-    buffer = io.BytesIO()
-    np.save(buffer, stream, allow_pickle=False)
-    write_atomically(path, buffer.getvalue())

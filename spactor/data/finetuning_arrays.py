@@ -1,7 +1,7 @@
 """A suite's examples as a fine-tuning step and an evaluation read them, padded NumPy arrays.
 
-Training examples stay the ragged rows of a file that is memory-mapped; the rows of one batch are
-padded when the batch is asked for. Only NumPy is imported, so fine-tuning needs neither TensorFlow
+Training examples remain ragged rows of a memory-mapped file; the rows of a batch are padded when
+the batch is asked for. Only NumPy is imported, so fine-tuning needs neither TensorFlow
 nor seqio. A batch is a pure function of (seed, step), as in pre-training.
 """
 
@@ -24,7 +24,7 @@ LENGTH_STEP = 16
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """One side of the training examples of all tasks, numbered through.
+    """One side of the training examples of all tasks, numbered from 0.
 
     Attributes:
       tasks: rows of each task, in the suite's order.
@@ -98,14 +98,14 @@ def load(folder: Path, suite: str, *, input_length: int) -> FinetuneArrays:
     target_length = -(-found.target_length // LENGTH_STEP) * LENGTH_STEP
 
     def training(side: str, length: int) -> TrainingRows:
-        return TrainingRows(tuple(found.rows[task, "train", side] for task in found.tasks), length)
+        return TrainingRows(tuple(found.side("train", side).values()), length)
 
     arrays = FinetuneArrays(
         training("inputs", input_length),
         training("targets", target_length),
         {
-            task: found.rows[task, "validation", "inputs"].padded(input_length)
-            for task in found.tasks
+            task: rows.padded(input_length)
+            for task, rows in found.side("validation", "inputs").items()
         },
     )
     if not len(arrays) or not all(map(len, arrays.validation_inputs.values())):

@@ -26,6 +26,16 @@ def documents_file(split: str) -> str:
     return f"documents_{split}.jsonl"
 
 
+def examples_file(suite: str, task: str, split: str) -> str:
+    """Name of the file that holds a task's examples."""
+    return f"suites/{suite}/{task}/{split}.jsonl"
+
+
+def types_file(suite: str, task: str) -> str:
+    """Name of the file that holds the types of an official benchmark's fields; see `typed_rows`."""
+    return f"suites/{suite}/{task}/types.json"
+
+
 def digest_of_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from spactor import npy
 from spactor.config import DataConfig
 from spactor.data import building, corpus, manifest, suite_encoding, suites, vocabulary
+from spactor.data.builders.source import sources
 from spactor.data.building import Report
-from spactor.data.suites.sources import sources
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
 from spactor.files import write_atomically
@@ -114,23 +115,23 @@ def _write_all(
     for name in texts:
         if not len(tokens[name]):
             raise UserError(f"the {name} split has no text: read more packages")
-        building.write_array(work / manifest.tokens_file(name), tokens[name])
+        npy.write(work / manifest.tokens_file(name), tokens[name])
         building.write_lines(
             work / manifest.documents_file(name), map(_document_line, by_split[name])
         )
 
     report("making the fine-tuning suites")
     made_from = sources(by_split, model)
-    for suite in suites.SUITES.values():
+    for suite in suites.EMBEDDED.values():
         for task in suite.tasks:
+            assert isinstance(task, suites.EmbeddedTask)
             examples = {s: task.build(made_from[s], task.limits[s]) for s in made_from}
             for split, found in examples.items():
-                path = work / suites.examples_file(suite.name, task.name, split)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                # Without one of its splits a task can't be trained, or can't be scored.
+                path = work / manifest.examples_file(suite.name, task.name, split)
+                # A task that lacks one split can't be both trained and scored.
                 lines = [example.line() for example in found] if all(examples.values()) else []
                 building.write_lines(path, lines)
-        suite_encoding.write(work, suite, model, facts)
+        suite_encoding.write_embedded(work, suite, facts)
 
     return {
         "corpus": {

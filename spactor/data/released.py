@@ -2,7 +2,7 @@
 
 For the local engine everything that a run reads becomes a prepared folder, as the embedded corpus
 does: a prefix of C4's tokens (`c4`), and every suite's ids with what scoring needs
-(`benchmark_encoding`). T5X reads the user's folder itself; its prepared folder has the vocabulary,
+(`suite_encoding`). T5X reads the user's folder itself; its prepared folder has the vocabulary,
 and digests that name what was there. Nothing is ever fetched.
 
 The look-up key digests names, sizes and times of the files, the settings and this package's code.
@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spactor.data import benchmark_encoding, benchmarks, building, c4, manifest
-from spactor.data.benchmarks import checking
+from spactor.data import building, c4, checking, manifest, suite_encoding
 from spactor.data.building import Report
+from spactor.data.suites import suite_named
 from spactor.errors import UserError
 from spactor.files import write_atomically
 
+CORPUS = "c4"
 SOURCES = "sources"
 """Key of the manifest: digests of what T5X reads in the user's folder."""
 
@@ -101,7 +102,7 @@ def _require(folder: Path, wanted: Wanted, find: Callable[[Path], c4.Release]) -
     c4.vocabulary_model(folder, wanted.vocab_size)
     release = find(folder)
     for suite in wanted.suites:
-        checking.require(benchmarks.benchmark_named(suite), folder)
+        checking.require(suite_named(suite, CORPUS), folder)
     return release
 
 
@@ -116,7 +117,7 @@ def _states(folder: Path, paths: Iterable[Path]) -> list[Any]:
 
 def _key(folder: Path, wanted: Wanted, more: list[Any]) -> str:
     suites = [
-        _states(folder, checking.files(benchmarks.benchmark_named(suite), folder))
+        _states(folder, checking.files(suite_named(suite, CORPUS), folder))
         for suite in wanted.suites
     ]
     return building.key_of(
@@ -151,7 +152,7 @@ def _write(
         frequencies = building.frequency_facts(counts["train"])
     for suite in wanted.suites:
         report(f"encoding {suite}")
-        benchmark_encoding.write(work, benchmarks.benchmark_named(suite), source, facts)
+        suite_encoding.write_released(work, suite_named(suite, CORPUS), source, facts)
     return {
         "corpus": {"name": "c4/en", "form": release.form},
         "vocabulary": dataclasses.asdict(facts),
@@ -181,7 +182,7 @@ def _write_for_t5x(work: Path, *, source: Path, wanted: Wanted, report: Report) 
         path.relative_to(source).as_posix(): c4.digest_of_ends(path) for path in release.files()
     }
     for suite in wanted.suites:
-        for path in checking.files(benchmarks.benchmark_named(suite), source):
+        for path in checking.files(suite_named(suite, CORPUS), source):
             name = path.relative_to(source).as_posix()
             sources[f"suites/{suite}/{name}"] = manifest.digest_of_file(path)
     return {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from etils import epath
 
-from spactor import files, numpy_files
+from spactor import files
 from spactor.errors import UserError, first_line
 from spactor.t5x import convert, stream_record
 
@@ -28,9 +28,6 @@ def reason(path: Path) -> str | None:
         for record in path.glob("dataset/**/*.json"):
             state = epath.Path(record.with_suffix(""))
             stream_record.require_same_state(state, stream_record.read(epath.Path(record)))
-            early = record.with_suffix(".pending.npz")
-            if early.is_file():
-                numpy_files.read_archive(early)
     # Orbax and TensorStore each have errors of their own for a file cut short.
     except Exception as error:
         if files.system_fault(error):

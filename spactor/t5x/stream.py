@@ -16,6 +16,7 @@ This file works around two properties of T5X at commit cc342d4:
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -28,7 +29,6 @@ import numpy as np
 from clu.data import dataset_iterator
 from etils import epath
 
-from spactor import numpy_files
 from spactor.data import host_tensorflow
 from spactor.data.digest import batch_digest
 from spactor.errors import UserError, first_line
@@ -154,6 +154,10 @@ class TrainStream(dataset_iterator.DatasetIterator):
                 f"at step {step}: begin from a checkpoint that has its data state"
             )
         self._inner.save(filename)
+        if ahead:
+            assert self._last is not None
+            with _beside(path, ".pending.npy").open("wb") as file:
+                np.save(file, _as_table(self._last), allow_pickle=False)
         record = stream_record.Record(
             facts=self._facts,
             step=step,
@@ -161,10 +165,6 @@ class TrainStream(dataset_iterator.DatasetIterator):
             ahead=ahead,
             state=stream_record.state_digest(path),
         )
-        if ahead:
-            assert self._last is not None
-            with _beside(path, ".pending.npz").open("wb") as file:
-                np.savez(file, allow_pickle=False, **self._last)
         _beside(path, ".json").write_text(json.dumps(record, indent=1, sort_keys=True))
 
     def restore(self, filename: Any) -> None:
@@ -207,11 +207,12 @@ class TrainStream(dataset_iterator.DatasetIterator):
 
     def _read_early(self, path: epath.Path) -> dict[str, np.ndarray]:
         """Reads the batch that was read before the checkpoint was saved."""
-        early = _beside(path, ".pending.npz")
+        early = _beside(path, ".pending.npy")
         try:
-            with early.open("rb") as file:
-                batch = numpy_files.read_archive(file)
-        except (ValueError, FileNotFoundError) as error:
+            table = np.lib.format.read_array(io.BytesIO(early.read_bytes()), allow_pickle=False)
+            batch = {name: np.ascontiguousarray(table[name]) for name in table.dtype.names or ()}
+        except Exception as error:
+            # NumPy parses the header as Python source: a damaged one fails in a dozen ways.
             raise stream_record.damaged(early, error) from None
         spec = self._inner.element_spec
         if batch.keys() != spec.keys() or not all(
@@ -226,6 +227,15 @@ def _reason(error: tf.errors.InvalidArgumentError) -> str:
     # TensorFlow puts the check's message in square brackets, before what it compared.
     found = re.search(r"assertion failed: \[(.+?)\]", error.message)
     return found[1].replace("\\", "") if found else error.message.splitlines()[0]
+
+
+def _as_table(batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """A batch as a structured array with a field per feature, one row per example."""
+    fields = [(name, array.dtype, array.shape[1:]) for name, array in batch.items()]
+    table = np.empty(len(next(iter(batch.values()))), fields)
+    for name, array in batch.items():
+        table[name] = array
+    return table
 
 
 def _beside(path: epath.Path, ending: str) -> epath.Path:

@@ -13,7 +13,7 @@ from etils import epath
 from spactor import strict_json
 from spactor.errors import UserError
 
-_OURS = (".json", ".npz")
+_RECORD = ".json"
 
 
 class Record(TypedDict):
@@ -24,7 +24,7 @@ class Record(TypedDict):
       step: of the checkpoint.
       origin: step at which the stream began.
       ahead: batches read beyond the step, 0 or 1.
-      state: digest of TensorFlow's files.
+      state: digest of TensorFlow's files and of the batch read early.
     """
 
     facts: dict[str, Any]
@@ -35,26 +35,26 @@ class Record(TypedDict):
 
 
 def state_digest(path: epath.Path) -> str:
-    """Returns the SHA-256 of TensorFlow's state of a stream, in files named ``path.*``.
+    """Returns the SHA-256 of a stream's state: files named ``path.*``, without the record.
 
-    TensorFlow reads them unchecked, and damage may crash the process.
+    TensorFlow reads its own unchecked, and damage may crash the process.
     """
     digest = hashlib.sha256()
-    theirs = (part for part in path.parent.glob(f"{path.name}.*") if part.suffix not in _OURS)
-    for part in sorted(theirs):
+    parts = (part for part in path.parent.glob(f"{path.name}.*") if part.suffix != _RECORD)
+    for part in sorted(parts):
         content = part.read_bytes()
         digest.update(f"{part.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
 def require_same_state(path: epath.Path, record: Record) -> None:
-    """Checks that TensorFlow's files are those that were saved.
+    """Checks that the files of the state are those that were saved.
 
     Raises:
       UserError: they have changed.
     """
     if state_digest(path) != record["state"]:
-        raise damaged(path, "TensorFlow's files are not those that were saved")
+        raise damaged(path, "its files are not those that were saved")
 
 
 def damaged(path: epath.Path, error: object) -> UserError:

@@ -6,8 +6,9 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from spactor.data import benchmarks, host_tensorflow, suites, tasks
+from spactor.data import host_tensorflow, suite_registry, tasks
 from spactor.data.c4 import FOLDER, SPLITS
+from spactor.data.suites import suite_named
 from spactor.data.vocabulary import seqio_vocabulary
 
 # T5's tasks and metrics are gin configurables, to be registered before gin reads its files.
@@ -27,7 +28,7 @@ def embedded_suite(folder: str, suite: str) -> str:
     Raises:
       UserError: no such suite, or the folder has no examples of it.
     """
-    return suites.registered_mixture(Path(folder), suite)
+    return suite_registry.register_prepared(Path(folder), suite).mixture
 
 
 def embedded_vocabulary(folder: str) -> Any:
@@ -72,7 +73,7 @@ def benchmark(folder: str, suite: str, vocabulary: Any) -> str:
     Raises:
       UserError: the benchmark is unknown, or its data are missing.
     """
-    return benchmarks.register(benchmarks.benchmark_named(suite), Path(folder), vocabulary)
+    return suite_registry.register_released(suite_named(suite, "c4"), Path(folder), vocabulary)
 
 
 def lengths(inputs: int, targets: int) -> dict[str, int]:

@@ -25,7 +25,7 @@ from analysis.schema import records
 from analysis.schema.quantities import paper_tasks
 from repro import plan
 from repro.specs import load_profile
-from spactor.data.label_metrics import INVALID_RATE, PREDICTED_CLASSES
+from spactor.data.suites import INVALID_RATE, PREDICTED_CLASSES
 
 RECORDS = 10_000_000
 CONTINUOUS = (120_000, 250_000, 750_000)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from spactor.config import DataConfig
-from spactor.data import corpus, prepare, suites, vocabulary
-from spactor.data.suites.base import Example, Split
-from spactor.data.suites.sources import sources
+from spactor.data import corpus, prepare, vocabulary
+from spactor.data.builders.source import sources
+from spactor.data.examples import Example
+from spactor.data.suites import EMBEDDED, Split
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -59,6 +60,6 @@ def micro_examples(
     return {
         (suite.name, task.name, split): task.build(source, task.limits[split])
         for split, source in sources(corpus_splits, micro_model).items()
-        for suite in suites.SUITES.values()
+        for suite in EMBEDDED.values()
         for task in suite.tasks
     }

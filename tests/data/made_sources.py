@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+from spactor.data.builders.source import Source
 from spactor.data.corpus import Document
-from spactor.data.suites.base import Source, Split
+from spactor.data.examples import Example
+from spactor.data.suites import EMBEDDED, EmbeddedTask, Split
 
 
 def source(
@@ -17,3 +19,15 @@ def source(
 ) -> Source:
     """Documents of which nothing was read; every word is one piece."""
     return Source(split, documents, read, lambda text: len(text.split()), seed)
+
+
+def task(suite: str, name: str) -> EmbeddedTask:
+    """Row of an embedded task."""
+    (found,) = (task for task in EMBEDDED[suite].tasks if task.name == name)
+    assert isinstance(found, EmbeddedTask)
+    return found
+
+
+def build(suite: str, name: str, made_from: Source, limit: int) -> list[Example]:
+    """Examples of an embedded task."""
+    return task(suite, name).build(made_from, limit)

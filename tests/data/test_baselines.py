@@ -14,14 +14,13 @@ import pytest
 
 from spactor.data import suites
 from spactor.data.corpus import words_of
-from spactor.data.suites import base
-from spactor.data.suites.base import Example
+from spactor.data.examples import Example
 
-Examples = dict[tuple[str, str, base.Split], list[Example]]
+Examples = dict[tuple[str, str, suites.Split], list[Example]]
 
 CLASSIFICATIONS = [
     (suite.name, task.name)
-    for suite in suites.SUITES.values()
+    for suite in suites.EMBEDDED.values()
     for task in suite.tasks
     if task.labels and (suite.name != "mmlu" or task.name == "python")
 ]
@@ -30,7 +29,7 @@ _LETTER = re.compile(r" [ABCD]: ")
 
 
 def both(examples: Examples, suite: str, task: str) -> list[Example]:
-    return [example for split in base.SPLITS for example in examples[suite, task, split]]
+    return [example for split in suites.SPLITS for example in examples[suite, task, split]]
 
 
 def sigmas(right: float, count: int, chance: float) -> float:
@@ -53,14 +52,14 @@ def common(one: str, other: str) -> int:
 
 @pytest.mark.parametrize(("suite", "task"), CLASSIFICATIONS)
 def test_one_answer_to_all_scores_chance(micro_examples: Examples, suite: str, task: str) -> None:
-    labels = next(t.labels for t in suites.SUITES[suite].tasks if t.name == task)
-    for split in base.SPLITS:
+    labels = next(t.labels for t in suites.EMBEDDED[suite].tasks if t.name == task)
+    for split in suites.SPLITS:
         counts = collections.Counter(e.targets for e in micro_examples[suite, task, split])
         assert set(counts) == set(labels) and len(set(counts.values())) == 1
 
 
 def test_the_commonest_span_scores_a_tenth(micro_examples: Examples) -> None:
-    for split in base.SPLITS:
+    for split in suites.SPLITS:
         found = micro_examples["squad", "span", split]
         ((_, count),) = collections.Counter(e.targets.casefold() for e in found).most_common(1)
         # A tenth of the candidates; those left out for their answer make it a little more.

@@ -7,11 +7,13 @@ import dataclasses
 import re
 
 import pytest
-from made_sources import source
+from made_sources import build, source, task
 
+from spactor.data.builders import choices, names
+from spactor.data.builders.choices import Item
 from spactor.data.corpus import Document
-from spactor.data.suites import choices, mmlu, names, rainbow
-from spactor.data.suites.choices import Item
+from spactor.data.suites import EmbeddedTask
+from spactor.data.suites.embedded import LETTERS
 
 ITEMS = [
     Item(f"id-{n}", f"question {n}", f"answer{n}", f"evidence {n}", frozenset({str(n)}))
@@ -19,22 +21,22 @@ ITEMS = [
 ]
 
 
-def test_groups_are_strangers_and_use_each_item_once() -> None:
-    twins = [dataclasses.replace(item, kin=frozenset({item.id[:4]})) for item in ITEMS]
+def test_groups_are_free_of_conflicts_and_use_each_item_once() -> None:
+    twins = [dataclasses.replace(item, conflicts=frozenset({item.id[:4]})) for item in ITEMS]
     found = choices.groups(twins, 4)
     assert found == choices.groups(twins[::-1], 4)
     assert len(found) >= 2
     assert len({item.id for group in found for item in group}) == 4 * len(found)
     for group in found:
-        assert len(frozenset().union(*(item.kin for item in group))) == 4
+        assert len(frozenset().union(*(item.conflicts for item in group))) == 4
 
 
-def test_equal_answers_never_meet() -> None:
+def test_equal_answers_share_no_group() -> None:
     twins = [Item(str(n), "q", "Same" if n % 2 else "same", "", frozenset()) for n in range(8)]
     assert choices.groups(twins, 2) == []
 
 
-@pytest.mark.parametrize("letters", [choices.LETTERS, choices.LETTERS[:2]])
+@pytest.mark.parametrize("letters", [LETTERS, LETTERS[:2]])
 def test_every_letter_and_every_choice_is_right_equally_often(letters: tuple[str, ...]) -> None:
     found = choices.questions(source(), ITEMS, letters, 20, "ask")
     assert len(found) == 20
@@ -59,8 +61,8 @@ def test_a_group_fits_into_the_prompt() -> None:
         Item(f"id-{n}", "why " * 10, f"{n} {'because ' * 17}".strip(), "", frozenset())
         for n in range(8)
     ]
-    assert choices.questions(source(), long, choices.LETTERS, 8, "ask") == []
-    found = choices.questions(source(), long, choices.LETTERS[:2], 8, "ask")
+    assert choices.questions(source(), long, LETTERS, 8, "ask") == []
+    found = choices.questions(source(), long, LETTERS[:2], 8, "ask")
     assert len(found) == 8 and max(len(e.inputs.split()) for e in found) <= 63
 
 
@@ -80,7 +82,7 @@ KITCHEN = [
 
 
 def test_a_goal_and_two_functions() -> None:
-    found = rainbow.goal(source(KITCHEN), 10)
+    found = build("rainbow", "goal", source(KITCHEN), 10)
     named = {f"{d.module.rpartition('.')[2]}.{d.name}" for d in KITCHEN[:5]}
     assert len(found) == 4
     for example in found:
@@ -92,7 +94,10 @@ def test_a_goal_and_two_functions() -> None:
 
 
 def test_four_names_of_one_package() -> None:
-    baked = mmlu.questions(source(KITCHEN), 10, "bakery")
+    def subject(package: str) -> EmbeddedTask:
+        return dataclasses.replace(task("mmlu", "python"), name=package)
+
+    baked = subject("bakery").build(source(KITCHEN), 10)
     names_of = {d.text.removesuffix("."): d.name for d in KITCHEN[:4]}
     assert len(baked) == 4
     for example in baked:
@@ -100,7 +105,7 @@ def test_four_names_of_one_package() -> None:
         words = rest.split()
         assert words[1::2] == ["B:", "C:", "D:"]
         assert dict(zip("ABCD", words[::2], strict=True))[example.targets] == names_of[summary]
-    assert mmlu.questions(source(KITCHEN), 10, "cellar") == []
+    assert subject("cellar").build(source(KITCHEN), 10) == []
 
 
 def test_a_summary_that_spells_the_name_out_gives_no_question() -> None:
@@ -114,7 +119,9 @@ def test_a_summary_that_spells_the_name_out_gives_no_question() -> None:
 
 def test_an_ending_is_the_end_of_its_sentence() -> None:
     kinds = ["rye", "oat", "corn", "rice"]
-    found = rainbow.ending(
+    found = build(
+        "rainbow",
+        "ending",
         source(
             [
                 function("m", f"f{n}", f"Do.\n\nTake {kind} flour first and last some {kind} salt.")

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from spactor.data import suites
-from spactor.data.suites import description
+from spactor.data import describing as description
+from spactor.data import manifest, suites
 from spactor.errors import UserError
 
 
 def test_sizes_are_the_files(prepared: Path) -> None:
     described = description.describe(prepared)
     assert [(item.suite, item.task) for item in described] == [
-        (suite.name, task.name) for suite in suites.SUITES.values() for task in suite.tasks
+        (suite.name, task.name) for suite in suites.EMBEDDED.values() for task in suite.tasks
     ]
     for item in described:
         for split, size in item.sizes.items():
-            file = prepared / suites.examples_file(item.suite, item.task, split)
+            file = prepared / manifest.examples_file(item.suite, item.task, split)
             assert size == len(file.read_text().splitlines())
 
 

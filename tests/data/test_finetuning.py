@@ -16,7 +16,7 @@ from spactor import predictions, scoring, step
 from spactor.checkpoints import Checkpoints
 from spactor.config import FinetuneConfig, ModelConfig, PretrainConfig
 from spactor.data import finetuning_arrays, suite_tokens, suites
-from spactor.data.label_metrics import INVALID_RATE, PREDICTED_CLASSES
+from spactor.data.suites import INVALID_RATE, PREDICTED_CLASSES
 from spactor.data.vocabulary import EOS_ID
 from spactor.errors import UserError
 from spactor.finetuning import FinetuneJob, build_finetune_step, finetune
@@ -102,8 +102,8 @@ def test_without_tensorflow_it_predicts_the_same_and_is_scored_later(
     assert done.returncode == 0, done.stderr
     assert predictions.steps(there) == predictions.steps(here) == (2, 4)
     for at in (2, 4):
-        assert (there / f"predictions/{at}.npz").read_bytes() == (
-            here / f"predictions/{at}.npz"
+        assert (there / f"predictions/{at}.npy").read_bytes() == (
+            here / f"predictions/{at}.npy"
         ).read_bytes()
     assert not (there / scoring.FOLDER).exists()
     scoring.score_all(there, prepared, SUITE)
@@ -148,7 +148,7 @@ def test_scores_are_logged_beside_the_loss(here: Path) -> None:
     assert {"train/loss", "eval/glue/pair/accuracy"} <= set(lines[1])
 
 
-@pytest.mark.parametrize("suite", suites.SUITES.values(), ids=suites.SUITES)
+@pytest.mark.parametrize("suite", suites.EMBEDDED.values(), ids=suites.EMBEDDED)
 def test_perfect_and_empty_answers(prepared: Path, tmp_path: Path, suite: suites.Suite) -> None:
     arrays = finetuning_arrays.load(prepared, suite.name, input_length=32)
     tokens = suite_tokens.read(prepared, suite.name)

@@ -6,17 +6,17 @@ import dataclasses
 
 import pytest
 import sentencepiece
-from made_sources import source
+from made_sources import build, source
 
 from spactor.data import suites
+from spactor.data.builders.source import INPUT_PIECES
 from spactor.data.corpus import Document, Split, words_of
-from spactor.data.suites import base, cnndm
-from spactor.data.suites.base import Example
+from spactor.data.examples import Example
 
-Examples = dict[tuple[str, str, base.Split], list[Example]]
+Examples = dict[tuple[str, str, suites.Split], list[Example]]
 Corpus = dict[Split, list[Document]]
 
-TASKS = [(suite, task) for suite in suites.SUITES.values() for task in suite.tasks]
+TASKS = [(suite, task) for suite in suites.EMBEDDED.values() for task in suite.tasks]
 each_task = pytest.mark.parametrize(
     ("suite", "task"), TASKS, ids=[f"{suite.name}-{task.name}" for suite, task in TASKS]
 )
@@ -31,7 +31,7 @@ def read(corpus_splits: Corpus) -> str:
 
 @each_task
 def test_the_evidence_of_validation_was_never_read(
-    micro_examples: Examples, read: str, suite: suites.Suite, task: suites.SuiteTask
+    micro_examples: Examples, read: str, suite: suites.Suite, task: suites.EmbeddedTask
 ) -> None:
     for example in micro_examples[suite.name, task.name, "validation"]:
         assert not example.evidence or f" {' '.join(words_of(example.evidence))} " not in read
@@ -39,14 +39,16 @@ def test_the_evidence_of_validation_was_never_read(
 
 def test_there_is_something_to_drop(corpus_splits: Corpus) -> None:
     held_out = source(corpus_splits["suite_validation"], split="validation")
-    everything = [example.evidence for example in cnndm.summary(held_out, 1000)]
+    everything = [example.evidence for example in build("cnndm", "summary", held_out, 1000)]
     some = dataclasses.replace(held_out, read=frozenset(everything[::2]))
-    assert [example.evidence for example in cnndm.summary(some, 1000)] == everything[1::2]
+    assert [example.evidence for example in build("cnndm", "summary", some, 1000)] == everything[
+        1::2
+    ]
 
 
 @each_task
 def test_no_question_is_in_both_splits(
-    micro_examples: Examples, suite: suites.Suite, task: suites.SuiteTask
+    micro_examples: Examples, suite: suites.Suite, task: suites.EmbeddedTask
 ) -> None:
     def normal(inputs: str) -> str:
         # Signs and brackets are all that some generated questions differ in.
@@ -54,7 +56,7 @@ def test_no_question_is_in_both_splits(
 
     questions = [
         {normal(example.inputs) for example in micro_examples[suite.name, task.name, split]}
-        for split in base.SPLITS
+        for split in suites.SPLITS
     ]
     assert not questions[0] & questions[1]
 
@@ -64,25 +66,25 @@ def test_nothing_is_cut(
     micro_examples: Examples,
     micro_model: bytes,
     suite: suites.Suite,
-    task: suites.SuiteTask,
+    task: suites.EmbeddedTask,
 ) -> None:
     processor = sentencepiece.SentencePieceProcessor(model_proto=micro_model)
-    for split in base.SPLITS:
+    for split in suites.SPLITS:
         for example in micro_examples[suite.name, task.name, split]:
-            assert len(processor.encode(example.inputs)) <= base.INPUT_PIECES
+            assert len(processor.encode(example.inputs)) <= INPUT_PIECES
             assert len(processor.encode(example.targets)) + 1 <= task.target_length
 
 
 @each_task
 def test_labels_differ_in_their_first_piece(
-    micro_model: bytes, suite: suites.Suite, task: suites.SuiteTask
+    micro_model: bytes, suite: suites.Suite, task: suites.EmbeddedTask
 ) -> None:
     processor = sentencepiece.SentencePieceProcessor(model_proto=micro_model)
     first = [processor.encode(label)[0] for label in task.labels]
     assert len(set(first)) == len(first)
 
 
-@pytest.mark.parametrize("suite", suites.SUITES.values(), ids=suites.SUITES)
+@pytest.mark.parametrize("suite", suites.EMBEDDED.values(), ids=suites.EMBEDDED)
 def test_a_validation_of_modest_size(suite: suites.Suite) -> None:
     assert sum(task.limits["validation"] for task in suite.tasks) <= 384
     assert all(task.limits["train"] <= 4000 for task in suite.tasks)

@@ -16,18 +16,19 @@ import pytest
 
 from spactor import predictions, scoring
 from spactor.data import (
-    benchmarks,
     c4,
     finetuning_arrays,
     host_tensorflow,
     manifest,
     released,
+    suite_registry,
     suite_tokens,
+    suites,
 )
 from spactor.data.vocabulary import EOS_ID, seqio_vocabulary
 from spactor.errors import UserError
 
-SUITES = tuple(benchmarks.BENCHMARKS)
+SUITES = tuple(suites.BENCHMARKS)
 WANTED = released.Wanted(
     vocab_size=made_c4.VOCAB_SIZE, train_tokens=3000, validation_tokens=500, suites=SUITES
 )
@@ -97,9 +98,9 @@ def test_inputs_are_what_seqio_serves(
 ) -> None:
     """Cut as T5 does: the eos stays."""
     arrays = finetuning_arrays.load(prepared_folder, suite, input_length=length)
-    benchmark = benchmarks.benchmark_named(suite)
+    benchmark = suites.suite_named(suite, "c4")
     vocabulary = seqio_vocabulary(prepared_folder)
-    mixture = benchmarks.register(benchmark, source, vocabulary)
+    mixture = suite_registry.register_released(benchmark, source, vocabulary)
     assert arrays.target_length == -(-benchmark.target_length // 16) * 16
     tasks = host_tensorflow.seqio().MixtureRegistry.get(mixture).tasks
     trained = [
@@ -114,14 +115,14 @@ def test_inputs_are_what_seqio_serves(
     assert list(arrays.validation_inputs) == scored
     for name in scored:
         rows = [[*row[row > 0]] for row in arrays.validation_inputs[name]]
-        assert rows == served(benchmarks.task_name(suite, name), "validation", length)
+        assert rows == served(benchmark.registered_name(name), "validation", length)
 
 
 def test_mnli_is_trained_once_and_weighs_by_its_rows(prepared_folder: Path) -> None:
     arrays = finetuning_arrays.load(prepared_folder, "glue", input_length=512)
     total = sum(
         len(made_up.CASES["glue", task.name].rows)
-        for task in benchmarks.benchmark_named("glue").tasks
+        for task in suites.suite_named("glue", "c4").tasks
         if task.rate
     )
     assert len(arrays) == total
@@ -146,7 +147,7 @@ def test_scores_are_the_benchmarks_own(suite: str, prepared_folder: Path, tmp_pa
     """Without the user's folder: right answers, none, and those whose scores are known by hand."""
     tokens = suite_tokens.read(prepared_folder, suite)
     vocabulary = seqio_vocabulary(prepared_folder)
-    names = [task.name for task in benchmarks.benchmark_named(suite).tasks if task.metrics]
+    names = [task.name for task in suites.suite_named(suite, "c4").tasks if task.metrics]
 
     def scores(answers: dict[str, np.ndarray], step: int) -> dict[str, float]:
         predictions.write(tmp_path, step, answers)
@@ -156,7 +157,7 @@ def test_scores_are_the_benchmarks_own(suite: str, prepared_folder: Path, tmp_pa
     cases = {name: made_up.CASES[suite, name] for name in names}
     facts = {
         task.name: [fact.name for fact in task.metrics]
-        for task in benchmarks.benchmark_named(suite).tasks
+        for task in suites.suite_named(suite, "c4").tasks
         if task.metrics
     }
 
@@ -207,8 +208,8 @@ def test_a_second_call_builds_nothing_and_a_suite_less_takes_the_tokens_over(
     )
     assert lines[0] == f"taking over the tokens of {prepared_folder}"
     known, found = manifest.read(prepared_folder), manifest.read(fewer)
-    assert "suites/glue/tokens.npz" not in found["files"]
-    for name in ("tokens_train.npy", "tokens_validation.npy", "suites/squad/tokens.npz"):
+    assert "suites/glue/tokens.npy" not in found["files"]
+    for name in ("tokens_train.npy", "tokens_validation.npy", "suites/squad/tokens.npy"):
         assert found["files"][name] == known["files"][name]
     assert found["unigram_entropy_nats"] == known["unigram_entropy_nats"]
 

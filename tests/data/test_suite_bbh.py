@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from made_sources import source
 
-from spactor.data.suites import bbh
+from spactor.data.suites import EMBEDDED
 
-TASKS = {task.name: task for task in bbh.SUITE.tasks}
+TASKS = {task.name: task for task in EMBEDDED["bbh"].tasks}
 
 
 def shown_booleans(question: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import collections
 
 import pytest
-from made_sources import source
+from made_sources import build, source
 
+from spactor.data.builders import entries
 from spactor.data.corpus import Document
-from spactor.data.suites import entries, superglue
 
 
 def document(text: str, module: str = "m", name: str = "turn") -> Document:
@@ -69,7 +69,7 @@ def test_clauses_that_give_no_cause() -> None:
 
 
 def test_both_questions_of_a_couple_name_one_type() -> None:
-    found = superglue.question(source([AXIS, FILE]), 10)
+    found = build("superglue", "question", source([AXIS, FILE]), 10)
     assert {example.targets for example in found} == {"no", "yes"}
     asked = {example.inputs.split("?")[0].rpartition(" ")[2] for example in found}
     assert len(asked) == 1 and asked < {"int", "string"}
@@ -92,8 +92,11 @@ def test_a_word_serves_both_labels() -> None:
         "b": "Look at yeast under some glass lens",
         "c": "Count the yeast in this cold cellar",
     }
-    found = superglue.word(
-        source([document(f"{text}.", module) for module, text in sentences.items()]), 10
+    found = build(
+        "superglue",
+        "word",
+        source([document(f"{text}.", module) for module, text in sentences.items()]),
+        10,
     )
     yeast = {e.targets: e.inputs for e in found if e.inputs.startswith("word: yeast / ")}
     assert set(yeast) == {"other", "same"}
@@ -103,7 +106,9 @@ def test_a_word_serves_both_labels() -> None:
 
 
 def test_each_cause_is_right_once_and_wrong_once() -> None:
-    found = superglue.cause(
+    found = build(
+        "superglue",
+        "cause",
         source(
             [
                 document("Do.\n\nRaises:\n  ValueError: If the dough is too cold."),

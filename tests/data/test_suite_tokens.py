@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spactor import numpy_files
+from spactor import npy
 from spactor.data import (
     epochs,
     finetuning_arrays,
     host_tensorflow,
     manifest,
+    suite_registry,
     suite_tokens,
     suites,
 )
@@ -21,7 +22,7 @@ from spactor.data.digest import batch_digest
 from spactor.data.vocabulary import EOS_ID
 from spactor.errors import UserError
 
-each_suite = pytest.mark.parametrize("suite", suites.SUITES.values(), ids=suites.SUITES)
+each_suite = pytest.mark.parametrize("suite", suites.EMBEDDED.values(), ids=suites.EMBEDDED)
 
 
 @each_suite
@@ -30,12 +31,12 @@ def test_arrays_are_what_seqio_feeds_a_model(
     prepared: Path, suite: suites.Suite, input_length: int
 ) -> None:
     arrays = finetuning_arrays.load(prepared, suite.name, input_length=input_length)
-    suites.register_suites(prepared)
+    suite_registry.register_prepared(prepared, suite.name)
     seqio = host_tensorflow.seqio()
 
     def from_seqio(task: str, split: str) -> list[dict[str, np.ndarray]]:
         dataset = seqio.get_dataset(
-            suites.task_name(suite.name, task),
+            suite.registered_name(task),
             task_feature_lengths={"inputs": input_length, "targets": arrays.target_length},
             dataset_split=split,
             shuffle=False,
@@ -98,39 +99,47 @@ def test_training_rows_stay_in_the_file(prepared: Path) -> None:
             assert isinstance(owner, np.memmap) and not task.tokens.flags.writeable
 
 
-def test_a_mapped_archive_holds_what_was_written(tmp_path: Path) -> None:
-    path = tmp_path / "a.npz"
-    written = {
-        "a/train/inputs": np.arange(5, dtype=np.uint16),
-        "a/train/inputs_offsets": np.array([0, 5]),
-        "none": np.zeros(0, np.int32),
-        "target_length": np.array(7),
-        "table": np.arange(6.0).reshape(2, 3),
-    }
-    np.savez(path, **written)
-    found = numpy_files.map_archive(path)
-    assert list(found) == list(written)
-    for name, array in written.items():
-        np.testing.assert_array_equal(found[name], array, strict=True)
+@pytest.mark.parametrize(
+    ("tokens", "offsets", "index", "fault"),
+    [
+        ([3, 4, 5], [0, 1, 4], None, "don't span the tokens"),
+        ([3, 4, 5], [0, 4, 3], None, "don't rise"),
+        ([3.5, 4, 5], [0, 1, 3], None, "lists of integers"),
+        ([[3, 4, 5]], [0, 1, 3], None, "lists of integers"),
+        ([3, 4, 5], [0, 1, 3], {"target_length": 0, "parts": []}, "target_length is 0"),
+        ([3, 4, 5], [0, 1, 3], {"target_length": 7, "parts": []}, "0 rows of 2"),
+        (
+            [3, 4, 5],
+            [0, 1, 3],
+            {"target_length": 7, "parts": [["pair", "train", "inputs", 3]]},
+            "pair, train, inputs: 3 rows",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(
+    tokens: object, offsets: object, index: object, fault: str
+) -> None:
+    whole = {"target_length": 7, "parts": [["pair", "train", "inputs", 2]]}
+    found = suite_tokens._suite_tokens(np.array([3, 4, 5]), np.array([0, 1, 3]), whole)
+    assert found.rows["pair", "train", "inputs"].padded(3).tolist() == [[3, 1, 0], [4, 5, 1]]
+    with pytest.raises(ValueError, match=fault):
+        suite_tokens._suite_tokens(np.array(tokens), np.array(offsets), index or whole)
 
 
-def test_archives_that_cannot_be_mapped(tmp_path: Path) -> None:
-    path = tmp_path / "a.npz"
-    for array, fault in (
-        (np.array([{}], dtype=object), "no plain numbers"),
-        (np.asfortranarray(np.ones((2, 3))), "row by row"),
-    ):
-        np.savez(path, a=array)
-        with pytest.raises(ValueError, match=fault):
-            numpy_files.map_archive(path)
-    np.savez_compressed(path, a=np.arange(5))
-    with pytest.raises(ValueError, match="compressed"):
-        numpy_files.map_archive(path)
+def test_an_array_file_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    npy.write(path, np.arange(5))
+    np.testing.assert_array_equal(npy.read(path), np.arange(5), strict=True)
     # More numbers announced than there are.
-    np.savez(path, a=np.arange(5))
-    path.write_bytes(path.read_bytes().replace(b"(5,)", b"(9,)"))
-    with pytest.raises(ValueError, match="no arrays"):
-        numpy_files.map_archive(path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"(5,)", b"(9,)"))
+    with pytest.raises(ValueError, match="not a readable"):
+        npy.read(path)
+    # An archive, which np.load would open.
+    with path.open("wb") as file:
+        np.savez(file, a=np.arange(5))
+    with pytest.raises(ValueError, match="an archive of arrays"):
+        npy.read(path)
 
 
 def test_padding_by_hand() -> None:
@@ -144,9 +153,8 @@ def test_padding_by_hand() -> None:
 
 
 def test_token_ids_are_part_of_the_prepared_content(prepared: Path) -> None:
-    assert {suite_tokens.file_of(name) for name in suites.SUITES} <= set(
-        manifest.read(prepared)["files"]
-    )
+    files = set(manifest.read(prepared)["files"])
+    assert all(files.issuperset(suite_tokens.files_of(name)) for name in suites.EMBEDDED)
 
 
 def test_a_suite_that_is_not_there(prepared: Path) -> None:

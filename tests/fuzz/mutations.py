@@ -10,10 +10,8 @@ import io
 import random
 import re
 import struct
-import zipfile
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -87,25 +85,6 @@ def change_array(data: bytes, rng: random.Random) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + body
 
 
-def change_archive(data: bytes, rng: random.Random) -> bytes:
-    """Drops, renames, replaces or changes one array of an ``.npz`` file."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    name, new = rng.choice(list(members)), io.BytesIO()
-    np.save(new, np.ones(rng.choice(((), (0,), (3,), (2, 2)))).astype(rng.choice(DTYPES)))
-    content = rng.choice((new.getvalue(), change_array(members[name], rng), None))
-    odd = rng.choice((name, name, name, "../x.npy", "/x.npy", "a/b.npy", "x", ".npy"))
-    members = {(odd if key == name else key): value for key, value in members.items()}
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for member, value in members.items():
-            if member != odd:
-                archive.writestr(member, value)
-            elif content is not None:
-                archive.writestr(member, content)
-    return out.getvalue()
-
-
 def change_tensors(data: bytes, rng: random.Random) -> bytes:
     """Changes the JSON header of a ``safetensors`` file, or its length."""
     (length,) = struct.unpack("<Q", data[:8])
@@ -143,7 +122,6 @@ KINDS = {
     "bytes": change_bytes,
     "text": change_text,
     "npy": change_array,
-    "npz": change_archive,
     "safetensors": change_tensors,
     "events": change_events,
     "parquet": change_table,

@@ -39,9 +39,19 @@ from repro import (
 from repro.report import traces, tree
 from spactor import predictions
 from spactor.config import ModelConfig
-from spactor.data import arrays, building, c4, corpus, manifest, suite_tokens, vocabulary
-from spactor.data.benchmarks import bbh, glue, kept, mmlu, rainbow, tfds_folder
-from spactor.data.suites import base
+from spactor.data import (
+    arrays,
+    building,
+    c4,
+    corpus,
+    examples,
+    manifest,
+    suite_tokens,
+    typed_rows,
+    vocabulary,
+)
+from spactor.data.readers import tfds_folder
+from spactor.data.suites import BENCHMARKS
 from spactor.errors import Diverged, UserError
 from tables import origins
 
@@ -271,13 +281,18 @@ def _read_stream_record(folder: Path) -> None:
 
 _STREAM = {"facts": {"vocabulary": "410-SimpleNamesp"}, "step": 4, "origin": 0, "ahead": 0}
 _FACTS = {"sentencepiece_size": 64, "extra_ids": 100, "mask_token_id": 164, "padded_size": 256}
-_ROWS = {"inputs": np.array([3, 4, 5], np.uint16), "inputs_offsets": np.array([0, 1, 3])}
-_SUITE = {"target_length": np.array(7)} | {f"pair/train/{k}": v for k, v in _ROWS.items()}
 PREPARED: Files = {
     "tokens_train.npy": _saved(np.save, np.arange(64, dtype=np.uint16)),
     "tokens_validation.npy": _saved(np.save, np.arange(16, dtype=np.uint16)),
-    "suites/glue/tokens.npz": _saved(np.savez, **_SUITE),
+    "suites/glue/tokens.npy": _saved(np.save, np.array([3, 4, 5], np.uint16)),
+    "suites/glue/tokens.offsets.npy": _saved(np.save, np.array([0, 1, 3])),
+    "suites/glue/tokens.json": _json(
+        {"target_length": 7, "parts": [["pair", "train", "inputs", 2]]}
+    ),
 }
+
+
+_PREDICTED = np.array([(b"pair", [1, 2, 3])] * 2, [("task", "S4"), ("tokens", np.int32, (3,))])
 
 
 def manifest_of(contents: Files) -> dict[str, Any]:
@@ -301,7 +316,8 @@ def _prepared(name: str) -> Reader:
         files = {**PREPARED, name: data}
         return {**files, "manifest.json": _json(manifest_of(files))}
 
-    return Reader(name, name[-3:], name, lambda: [PREPARED[name]], _read_prepared, beside)
+    kind = "text" if name.endswith(".json") else "npy"
+    return Reader(name, kind, name, lambda: [PREPARED[name]], _read_prepared, beside)
 
 
 def _beside_manifest(data: bytes) -> Files:
@@ -385,17 +401,22 @@ _DATASET = {
 }
 
 
+def _task(suite: str, name: str) -> Any:
+    return next(task for task in BENCHMARKS[suite].tasks if task.name == name)
+
+
 def _read_stored(folder: Path) -> None:
-    lines, types = folder / "validation.jsonl", folder / "types.json"
-    list(kept.dataset("validation", False, lines=lines, types=types).as_numpy_iterator())
+    files, types = {"validation": folder / "validation.jsonl"}, folder / "types.json"
+    rows = typed_rows.dataset("validation", False, files=files, types=types)
+    list(rows.as_numpy_iterator())
 
 
 def _read_rainbow(folder: Path) -> None:
-    rainbow.BENCHMARK.tasks[0].read(folder / "rows", folder / "answers")
+    _task("rainbow", "alpha_nli").read(folder / "rows", folder / "answers")
 
 
 def _read_dataset(folder: Path) -> None:
-    tfds_folder.check(folder, glue.BENCHMARK.tasks[0])
+    tfds_folder.check(folder, _task("glue", "cola"))
 
 
 READERS: tuple[Reader, ...] = (
@@ -428,8 +449,8 @@ READERS: tuple[Reader, ...] = (
     Reader("step lines", "text", "metrics.jsonl", _steps, _read_steps),
     Reader("logged steps", "text", "metrics.jsonl", _steps, _read_logged_steps, needs=("jax",)),
     Reader(
-        *("predictions", "npz", "predictions/10.npz"),
-        lambda: [_saved(np.savez, pair=np.arange(6, dtype=np.int32).reshape(2, 3))],
+        *("predictions", "npy", "predictions/10.npy"),
+        lambda: [_saved(np.save, _PREDICTED)],
         lambda folder: predictions.read(folder, 10),
     ),
     Reader(
@@ -447,11 +468,13 @@ READERS: tuple[Reader, ...] = (
         *(_read_prepared, _beside_manifest),
     ),
     _prepared("tokens_train.npy"),
-    _prepared("suites/glue/tokens.npz"),
+    _prepared("suites/glue/tokens.npy"),
+    _prepared("suites/glue/tokens.offsets.npy"),
+    _prepared("suites/glue/tokens.json"),
     Reader(
         *("suite examples", "text", "x.jsonl"),
-        lambda: [base.Example("a", "is it?", "é", "words").line().encode() + b"\n"],
-        lambda folder: base.read_lines(folder / "x.jsonl", ("inputs", "targets")),
+        lambda: [examples.Example("a", "is it?", "é", "words").line().encode() + b"\n"],
+        lambda folder: examples.read_texts(folder / "x.jsonl", ("inputs", "targets")),
     ),
     Reader(
         *("prepared lookup", "text", "lookup-k.json", lambda: [_json({"fingerprint": "01ab"})]),
@@ -482,11 +505,11 @@ READERS: tuple[Reader, ...] = (
     *_one_of(lambda: _DATASET, _read_dataset, {f"{_COLA}/dataset_info.json": "text"}),
     Reader(
         *("benchmark CSV", "text", "x.csv", lambda: [b'"Is\nit?",a,"b, c",d,e,A\n']),
-        lambda folder: mmlu.read(folder / "x.csv", subject="anatomy"),
+        lambda folder: _task("mmlu", "anatomy").read(folder / "x.csv"),
     ),
     Reader(
         *("benchmark JSON", "text", "x.json", lambda: [_json({"examples": [_QUESTION] * 2})]),
-        lambda folder: bbh.read(folder / "x.json", name="n", labels=("(A)",), instruction="Say."),
+        lambda folder: _task("bbh", "snarks").read(folder / "x.json"),
     ),
 )
 BY_NAME = {reader.name: reader for reader in READERS}

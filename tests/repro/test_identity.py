@@ -69,7 +69,7 @@ def test_fine_tuning_settings_change_leaves_alone(tiny: Profile, tree: Tree) -> 
 def test_data_changes_those_who_read_it_and_all_below(tree: Tree) -> None:
     before = prints(tree)
     assert changed(before, prints(tree, FILES | {"tokens_train.npy": "ff"})) == set(tree.nodes)
-    suite = prints(tree, FILES | {"suites/glue/tokens.npz": "ff"})
+    suite = prints(tree, FILES | {"suites/glue/tokens.npy": "ff"})
     assert changed(before, suite) == {node.name for node in tree.finetunings()}
     assert changed(before, prints(tree, FILES | {"manifest": "ff"})) == set()
 

@@ -22,7 +22,7 @@ from repro.launch.jobs import Job, Launch, of_tree
 from repro.launch.slices import TPU_TYPES, Slice
 from repro.plan import Segment, Tree, build
 from repro.specs import load_profile
-from spactor.data.benchmarks import instructions
+from spactor.data.readers import instructions
 from spactor.errors import UserError
 
 BUCKETS = {"skypilot": "gs://pod-runs", "slurm": "/shared/runs of ours"}

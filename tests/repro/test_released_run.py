@@ -12,7 +12,7 @@ import pytest
 from analysis.schema import records
 from analysis.schema.quantities import DIAGNOSTICS
 from repro import cli, folders
-from spactor.data import benchmarks
+from spactor.data.suites import BENCHMARKS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 import made_c4
@@ -80,7 +80,7 @@ def test_scores_of_real_tasks_become_records(home: Path) -> None:
     assert {each for each in found if each[2] not in DIAGNOSTICS} == {
         (suite, task, metric)
         for suite in SUITES
-        for task, metrics in benchmarks.metric_versions(suite).items()
+        for task, metrics in BENCHMARKS[suite].metric_versions.items()
         for metric in metrics
     }
     assert {("glue", "mnli", "accuracy_matched"), ("glue", "mnli", "accuracy_mismatched")} <= found
@@ -88,7 +88,7 @@ def test_scores_of_real_tasks_become_records(home: Path) -> None:
     assert of_labels == {
         (suite, task, f"{name}{half}")
         for suite in SUITES
-        for task in benchmarks.metric_versions(suite)
+        for task in BENCHMARKS[suite].metric_versions
         if task not in FREE
         for name in ("invalid_rate", "predicted_classes")
         for half in (("_matched", "_mismatched") if task == "mnli" else ("",))
@@ -100,7 +100,7 @@ def test_scores_of_real_tasks_become_records(home: Path) -> None:
     assert losses["value"].between(0, 20).all() and len(losses)
     record = json.loads((node(home, GLUE) / folders.PROVENANCE).read_text())
     assert record["data"]["corpus"] == {"name": "c4/en", "form": "json"}
-    assert record["metric_versions"] == benchmarks.metric_versions("glue")
+    assert record["metric_versions"] == BENCHMARKS["glue"].metric_versions
 
 
 def test_a_real_classification_that_collapsed_is_in_a_footnote(
@@ -140,7 +140,7 @@ def test_another_shard_is_other_data(home: Path, capsys: pytest.CaptureFixture[s
     }
     assert before["tokens_train.npy"] in tokens and len(tokens) == 2
     suites = {
-        json.loads(path.read_text())["files"]["suites/glue/tokens.npz"]
+        json.loads(path.read_text())["files"]["suites/glue/tokens.npy"]
         for path in (home / "runs" / "cache").glob("corpus-*/manifest.json")
     }
     assert len(suites) == 1

@@ -53,7 +53,7 @@ def test_what_a_node_folder_holds(tree: Tree, runs: Path, engine, display: Displ
     ]
     node = folders.read_json(folder / folders.NODE)
     assert node["fingerprint"] == folders.read_json(folder / folders.DONE)["fingerprint"]
-    assert node["inputs"]["data"] == {"suites/glue/tokens.npz": "2e"}
+    assert node["inputs"]["data"] == {"suites/glue/tokens.npy": "2e"}
     record = folders.read_json(folder / folders.PROVENANCE)
     assert record["experiments"] == [{"size": "base", "tau": "0", "seed": 0}]
     assert record["seeds"] == {"pretraining": 0, "finetuning": 0}

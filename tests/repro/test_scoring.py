@@ -98,7 +98,7 @@ def test_a_step_that_was_not_scored_is(tree: Tree, elsewhere: Path, engine) -> N
 
 def test_other_data_are_refused(tree: Tree, elsewhere: Path, engine) -> None:
     engine.scores = True
-    engine.files = engine.files | {"suites/glue/tokens.npz": "77"}
+    engine.files = engine.files | {"suites/glue/tokens.npy": "77"}
     with pytest.raises(UserError, match=r"trained on other examples .* with --data"):
         score(tree, elsewhere, engine, print)
 

@@ -164,9 +164,9 @@ MARKS = {
         "the data changed (tokens_train.npy)",
     ),
     "examples": (
-        lambda world: world.engine.files.update({"suites/glue/tokens.npz": "ff"}),
+        lambda world: world.engine.files.update({"suites/glue/tokens.npy": "ff"}),
         leaves,
-        "the data changed (suites/glue/tokens.npz)",
+        "the data changed (suites/glue/tokens.npy)",
     ),
     "library": (
         lambda world: world.versions.update(jaxlib="2"),
@@ -369,7 +369,7 @@ def test_a_node_is_not_begun_on_code_changed_since_the_command_began(
 
 def test_files_that_nodes_recorded_stand_in_for_data_that_is_not_prepared(world: World) -> None:
     files = why.recorded_files(world.tree, world.runs)
-    assert files == {"tokens_train.npy": "1f", "suites/glue/tokens.npz": "2e"}
+    assert files == {"tokens_train.npy": "1f", "suites/glue/tokens.npy": "2e"}
     found = why.explain(world.tree, world.runs, files, [FIRST, LEAF])
     assert [answer.verdict for answer in found] == ["finished", "finished"]
     assert isinstance(world.tree.nodes[LEAF], Finetuning)

@@ -20,7 +20,7 @@ from repro.comparison import STREAMS, Compared
 from repro.plan import Tree
 from repro.progress import Display
 from repro.runner import Runner
-from spactor import provenance
+from spactor import predictions, provenance
 from spactor.data import manifest
 from spactor.data.arrays import TokenArrays, train_batch
 from spactor.data.digest import batch_digest
@@ -298,7 +298,7 @@ def test_predictions_and_parameters_are_streams(
     Runner(tree, runs, engine, displays(tree)).run()
     ours, theirs = runs / "tiny" / LEAF, tmp_path / "copy"
     shutil.copytree(ours, theirs)
-    np.savez(theirs / "predictions" / "2.npz", pair=np.full((1, 1), 3))
+    predictions.write(theirs, 2, {"pair": np.full((1, 1), 3)})
 
     def parameters(folder: Path) -> dict:
         return {4: {"params/a": "1f"}} if folder == ours else {2: {}, 4: {"params/a": "2e"}}

@@ -40,7 +40,7 @@ class FakeEngine:
         self.before: Callable[[str], None] = lambda name: None
         self.files: dict[str, str] = {
             "tokens_train.npy": "1f",
-            "suites/glue/tokens.npz": "2e",
+            "suites/glue/tokens.npy": "2e",
             "suites/glue/pair/x.jsonl": "3d",
         }
         self.scores = False

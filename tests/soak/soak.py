@@ -187,7 +187,7 @@ def contents(runs: Path) -> dict[str, bytes]:
     found = {
         str(path.relative_to(home)): path.read_bytes()
         for path in sorted(home.rglob("*"))
-        if path.name in ("metrics.parquet", "report.html") or path.suffix == ".npz"
+        if path.name in ("metrics.parquet", "report.html") or path.parent.name == "predictions"
     }
     for folder in sorted(home.rglob("checkpoints")):
         newest = max(folder.glob("[0-9]*"), key=lambda path: int(path.name))

@@ -14,7 +14,7 @@ import pytest
 
 from analysis.schema import records
 from repro import collect, folders, t5x_folder
-from spactor.data.benchmarks import BENCHMARKS, FileTask
+from spactor.data.suites import BENCHMARKS, FileTask
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 import made_c4

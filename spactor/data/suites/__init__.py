@@ -1,107 +1,87 @@
-"""Fine-tuning suites made from held-out documents; one module per suite.
+"""Fine-tuning suites: the embedded ones, and the official benchmarks that they stand in for.
 
-Importing this package loads neither TensorFlow nor seqio; `register_suites` does.
+Tasks are rows of a table: `embedded` for tasks made from documents, `t5` for GLUE, SuperGLUE, SQuAD
+and CNN/DailyMail, which the ``t5`` package defines over TensorFlow Datasets, and `released` for
+Rainbow, MMLU and BBH, which are read from the files of their releases. Both kinds are registered
+with seqio by `spactor.data.suite_registry`. To add an embedded task, add a row and its builder.
+
+The official benchmarks' data lie in one folder that the user names; nothing is ever fetched:
+
+    D/glue/cola/1.0.0/...          D/rainbow/piqa/train.jsonl
+    D/super_glue/..., D/squad/...  D/mmlu/val/anatomy_val.csv
+    D/cnn_dailymail/3.4.0/...      D/bbh/navigate.json
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 
-from spactor.data.suites import bbh, cnndm, glue, mmlu, rainbow, squad, superglue
-from spactor.data.suites.base import Example, MetricFact, Suite, SuiteTask
+from spactor.data.suites import embedded, released, t5
+from spactor.data.suites.suite import (
+    INVALID_RATE,
+    PREDICTED_CLASSES,
+    SPLITS,
+    EmbeddedTask,
+    FileTask,
+    Metric,
+    Release,
+    ReleasedTask,
+    Split,
+    Suite,
+    T5Task,
+    Task,
+)
 from spactor.errors import UserError
 
 __all__ = [
-    "SUITES",
-    "Example",
-    "MetricFact",
+    "BENCHMARKS",
+    "EMBEDDED",
+    "INVALID_RATE",
+    "PREDICTED_CLASSES",
+    "RECORDED_AS",
+    "SPLITS",
+    "EmbeddedTask",
+    "FileTask",
+    "Metric",
+    "Release",
+    "ReleasedTask",
+    "Split",
     "Suite",
-    "SuiteTask",
-    "examples_file",
-    "mixture_name",
-    "register_suites",
-    "registered_mixture",
+    "T5Task",
+    "Task",
     "suite_named",
-    "task_name",
 ]
 
-_REGISTRY: tuple[Suite, ...] = (
-    glue.SUITE,
-    superglue.SUITE,
-    squad.SUITE,
-    cnndm.SUITE,
-    rainbow.SUITE,
-    mmlu.SUITE,
-    bbh.SUITE,
+EMBEDDED: Mapping[str, Suite] = MappingProxyType({each.name: each for each in embedded.SUITES})
+"""Embedded suites by name, in the order of Table 2's columns."""
+
+BENCHMARKS: Mapping[str, Suite] = MappingProxyType(
+    {each.name: each for each in (*t5.SUITES, *released.SUITES)}
 )
+"""Official benchmarks by name, in the same order."""
 
-SUITES: Mapping[str, Suite] = MappingProxyType({suite.name: suite for suite in _REGISTRY})
-"""Every suite by name, in the order of Table 2's columns."""
+RECORDED_AS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        suite.registered_name(task.name): (suite.name, task.recorded_as)
+        for suite in (*EMBEDDED.values(), *BENCHMARKS.values())
+        for task in suite.scored
+    }
+)
+"""Suite and task of the records, by the name in seqio's registry; two tasks are MNLI's."""
 
 
-def suite_named(name: str) -> Suite:
-    """A suite by its name.
+def suite_named(name: str, corpus: str = "embedded") -> Suite:
+    """Suite of a corpus by its name.
+
+    Args:
+      name: such as "glue".
+      corpus: as in `DataConfig`; the official benchmarks belong to every corpus but "embedded".
 
     Raises:
       UserError: there is no such suite.
     """
-    if name not in SUITES:
-        raise UserError(f"unknown suite {name!r}: give one of {', '.join(SUITES)}")
-    return SUITES[name]
-
-
-def mixture_name(suite: str) -> str:
-    """Name of a suite in seqio's registry of mixtures."""
-    return f"spactor_{suite_named(suite).name}"
-
-
-def task_name(suite: str, task: str) -> str:
-    """Name of a task in seqio's registry of tasks, and in the names of its metrics files.
-
-    >>> task_name("glue", "pair")
-    'spactor_glue_pair'
-    """
-    known = [known.name for known in suite_named(suite).tasks]
-    if task not in known:
-        raise UserError(f"suite {suite!r} has no task {task!r}: give one of {', '.join(known)}")
-    return f"spactor_{suite}_{task}"
-
-
-def examples_file(suite: str, task: str, split: str) -> str:
-    """Path of a task's examples inside a prepared folder."""
-    return f"suites/{suite}/{task}/{split}.jsonl"
-
-
-def register_suites(folder: Path) -> None:
-    """Registers every suite's tasks and mixture with seqio, reading from ``folder``.
-
-    A suite without examples has no mixture. Idempotent; after a call with another folder the
-    names stand for that folder's examples.
-
-    Args:
-      folder: a prepared data folder.
-
-    Raises:
-      UserError: the folder is missing or damaged.
-    """
-    # Deferred: it imports TensorFlow.
-    from spactor.data.suites import registry
-
-    registry.register(folder, SUITES.values())
-
-
-def registered_mixture(folder: Path, suite: str) -> str:
-    """Registers every suite, and gives the name of one's mixture.
-
-    Raises:
-      UserError: no such suite, or as `register_suites`, or the folder has no examples of it.
-    """
-    from spactor.data import host_tensorflow
-
-    name = mixture_name(suite)
-    register_suites(folder)
-    if name not in host_tensorflow.seqio().MixtureRegistry.names():
-        raise UserError(f"suite {suite!r} lacks examples in {folder}: read more packages")
-    return name
+    known = EMBEDDED if corpus == "embedded" else BENCHMARKS
+    if name not in known:
+        raise UserError(f"unknown suite {name!r}: give one of {', '.join(known)}")
+    return known[name]

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from made_up_t5 import TFDS, Case, label_use
 
-from spactor.data import benchmarks, host_tensorflow
-from spactor.data.benchmarks import BENCHMARKS, Benchmark, FileTask, TfdsTask, bbh
-from spactor.data.benchmarks.base import LETTERS
+from spactor.data import host_tensorflow, suites
+from spactor.data.suites import BENCHMARKS, FileTask, Suite, T5Task
+from spactor.data.suites.released import LETTERS
 
 _STORY = {
     "story_id": "s",
@@ -176,7 +176,9 @@ def _mmlu_case(subject: str) -> Case:
 
 
 def _bbh_case(name: str) -> Case:
-    _, labels, instruction = bbh.TASKS[name]
+    (task,) = (task for task in BENCHMARKS["bbh"].tasks if task.name == name)
+    assert isinstance(task, FileTask)
+    labels, instruction = task.labels, task.prompt
     if not labels:
         rows = [("Close: [ [", "] ]"), ("Close: (", ")")]
     elif labels[0] in LETTERS:
@@ -218,14 +220,14 @@ def scored(
     }
 
 
-def shrunk(benchmark: Benchmark) -> Benchmark:
+def shrunk(benchmark: Suite) -> Suite:
     """A benchmark that expects as many rows as were made up."""
     tasks: list[Any] = []
     for task in benchmark.tasks:
         count = len(CASES[benchmark.name, task.name].rows)
         if isinstance(task, FileTask):
-            tasks.append(dataclasses.replace(task, rows=dict.fromkeys(task.rows, count)))
-        else:
+            tasks.append(dataclasses.replace(task, counts=dict.fromkeys(task.counts, count)))
+        elif isinstance(task, T5Task):
             versions = {
                 version: dict.fromkeys(rows, count) for version, rows in task.versions.items()
             }
@@ -238,24 +240,25 @@ def shrink_all(patch: pytest.MonkeyPatch, **tasks: int) -> None:
     small = {name: shrunk(each) for name, each in BENCHMARKS.items()}
     for name, count in tasks.items():
         small[name] = dataclasses.replace(small[name], tasks=small[name].tasks[:count])
-    patch.setitem(vars(benchmarks), "BENCHMARKS", small)
+    patch.setitem(vars(suites), "BENCHMARKS", small)
 
 
-def write_all(folder: Path, suites: Iterable[str] = tuple(BENCHMARKS)) -> None:
+def write_all(folder: Path, names: Iterable[str] = tuple(BENCHMARKS)) -> None:
     """Writes the made-up rows of benchmarks into a data folder."""
-    for benchmark in (BENCHMARKS[suite] for suite in suites):
+    for benchmark in (BENCHMARKS[name] for name in names):
         for task in benchmark.tasks:
             rows = CASES[benchmark.name, task.name].rows
-            if isinstance(task, TfdsTask):
+            if isinstance(task, T5Task):
                 version = list(task.versions)[-1]
                 splits = {
                     split
                     for each in benchmark.tasks
-                    if isinstance(each, TfdsTask) and each.dataset == task.dataset
+                    if isinstance(each, T5Task) and each.dataset == task.dataset
                     for split in each.versions[version]
                 }
                 write_tfds(folder, task.dataset, version, dict.fromkeys(sorted(splits), rows))
                 continue
+            assert isinstance(task, FileTask)
             for files in task.files.values():
                 write_files([folder / file for file in files], rows)
 

@@ -15,10 +15,10 @@ from analysis.schema import records
 from analysis.schema.facts import SUITES
 from analysis.schema.quantities import DIAGNOSTICS, paper_tasks
 from repro import scoring
-from spactor.data import benchmarks, host_tensorflow
-from spactor.data.benchmarks import BENCHMARKS, Benchmark, FileTask, TfdsTask, registry
+from spactor.data import host_tensorflow, suite_registry, suites
+from spactor.data.suites import BENCHMARKS, Suite, T5Task, Task
 
-TASKS = [(suite, task) for suite in BENCHMARKS.values() for task in suite.tasks]
+TASKS = [(suite, task) for suite in BENCHMARKS.values() for task in suite.released_tasks]
 IDS = [f"{suite.name}-{task.name}" for suite, task in TASKS]
 each_task = pytest.mark.parametrize(("suite", "task"), TASKS, ids=IDS)
 each_suite = pytest.mark.parametrize("suite", BENCHMARKS.values(), ids=BENCHMARKS)
@@ -28,7 +28,7 @@ LENGTHS = {"inputs": 4096, "targets": 512}
 @pytest.fixture(scope="module", autouse=True)
 def registered(data_folder: Path) -> None:
     for suite in BENCHMARKS.values():
-        benchmarks.register(made_up.shrunk(suite), data_folder, vocabulary())
+        suite_registry.register_released(made_up.shrunk(suite), data_folder, vocabulary())
 
 
 def vocabulary() -> Any:
@@ -48,11 +48,11 @@ def served(name: str, split: str) -> list[dict[str, Any]]:
 
 
 @each_task
-def test_prompts_and_targets(suite: Benchmark, task: TfdsTask | FileTask) -> None:
+def test_prompts_and_targets(suite: Suite, task: Task) -> None:
     case = made_up.CASES[suite.name, task.name]
-    name = benchmarks.task_name(suite.name, task.name)
+    name = suite.registered_name(task.name)
     registered = host_tensorflow.seqio().get_mixture_or_task(name)
-    splits = task.rows if isinstance(task, FileTask) else next(iter(task.versions.values()))
+    splits = task.rows
     assert set(registered.splits) == set(splits)
     for split in splits:
         assert [
@@ -85,8 +85,8 @@ def score(name: str, answers: Sequence[str]) -> dict[str, float]:
 
 
 @each_task
-def test_scores(suite: Benchmark, task: TfdsTask | FileTask) -> None:
-    name = benchmarks.task_name(suite.name, task.name)
+def test_scores(suite: Suite, task: Task) -> None:
+    name = suite.registered_name(task.name)
     if not task.recorded_as:
         assert not task.metrics
         assert not host_tensorflow.seqio().get_mixture_or_task(name).metric_fns
@@ -115,12 +115,10 @@ FREE = {
 
 
 @each_task
-def test_the_use_of_labels_is_measured_where_there_are_labels(
-    suite: Benchmark, task: TfdsTask | FileTask
-) -> None:
+def test_the_use_of_labels_is_measured_where_there_are_labels(suite: Suite, task: Task) -> None:
     if not task.metrics:
         return
-    name = benchmarks.task_name(suite.name, task.name)
+    name = suite.registered_name(task.name)
     names = set(score(name, made_up.CASES[suite.name, task.name].answers))
     half = task.name.removeprefix("mnli") if task.name.startswith("mnli_") else ""
     use = {f"{name}{half}" for name in ("invalid_rate", "predicted_classes")}
@@ -131,10 +129,10 @@ def test_labels_are_those_that_t5_trains_on() -> None:
     """Every label of T5's preprocessor is one class to its postprocessor, and nothing else is."""
     host_tensorflow.t5_tasks()
     for suite, task in TASKS:
-        if not isinstance(task, TfdsTask) or not task.metrics:
+        if not isinstance(task, T5Task) or not task.metrics:
             continue
         ours = host_tensorflow.seqio().TaskRegistry.get(task.t5_name)
-        if labels := registry.t5_labels(ours):
+        if labels := suite_registry.t5_labels(ours):
             said = [ours.postprocess_fn(answer) for answer in (*labels, "neither")]
             classes = [each["value"] if isinstance(each, dict) else each for each in said]
             assert classes == [*range(len(labels)), -1], (suite.name, task.name)
@@ -146,7 +144,7 @@ def test_labels_are_those_that_t5_trains_on() -> None:
 def test_seqio_evaluates_what_is_scored(suite: str, tmp_path: Path) -> None:
     seqio = host_tensorflow.seqio()
     evaluator = seqio.Evaluator(
-        benchmarks.mixture_name(suite),
+        BENCHMARKS[suite].mixture_name,
         seqio.EncDecFeatureConverter(pack=False),
         sequence_length=LENGTHS,
         logger_cls=[seqio.JSONLogger],
@@ -155,8 +153,10 @@ def test_seqio_evaluates_what_is_scored(suite: str, tmp_path: Path) -> None:
     scored = [task for task in BENCHMARKS[suite].tasks if task.recorded_as]
     # The evaluator goes through its tasks in order.
     names = [task.name for task in evaluator.eval_tasks]
-    assert set(names) == {benchmarks.task_name(suite, task.name) for task in scored}
-    cases = {benchmarks.task_name(suite, t.name): made_up.CASES[suite, t.name] for t in scored}
+    assert set(names) == {BENCHMARKS[suite].registered_name(task.name) for task in scored}
+    cases = {
+        BENCHMARKS[suite].registered_name(t.name): made_up.CASES[suite, t.name] for t in scored
+    }
     queue = list(names)
 
     def predict(dataset: Any, *_: Any, **__: Any) -> list[tuple[int, list[int]]]:
@@ -183,16 +183,14 @@ def test_tasks_and_metrics_are_the_columns_of_the_tables() -> None:
     for suite, task in TASKS:
         assert all(fact.version for fact in task.metrics)
         if task.recorded_as:
-            name = benchmarks.task_name(suite.name, task.name)
-            assert benchmarks.RECORDED_AS[name] == (suite.name, task.recorded_as)
+            name = suite.registered_name(task.name)
+            assert suites.RECORDED_AS[name] == (suite.name, task.recorded_as)
     assert order == list(SUITES)
 
 
 def test_evaluation_sets_are_as_large_as_the_tables_know() -> None:
     rows = {
-        (suite.name, task.recorded_as, fact.name): (
-            task.rows if isinstance(task, FileTask) else next(iter(task.versions.values()))
-        )["validation"]
+        (suite.name, task.recorded_as, fact.name): task.rows["validation"]
         for suite, task in TASKS
         for fact in task.metrics
     }
@@ -213,7 +211,7 @@ def test_t5_says_the_same_of_its_tasks() -> None:
         **glue_utils.get_super_glue_weight_mapping(),
     }
     for suite, task in TASKS:
-        if not isinstance(task, TfdsTask):
+        if not isinstance(task, T5Task):
             continue
         source = seqio.TaskRegistry.get(task.t5_name).source
         version = next(iter(task.versions))
@@ -242,14 +240,14 @@ def test_t5_says_the_same_of_lengths() -> None:
 
 
 @each_suite
-def test_mixtures(suite: Benchmark) -> None:
-    mixture = host_tensorflow.seqio().get_mixture_or_task(benchmarks.mixture_name(suite.name))
+def test_mixtures(suite: Suite) -> None:
+    mixture = host_tensorflow.seqio().get_mixture_or_task(suite.mixture_name)
     rates = {task.name: mixture.get_rate(task) for task in mixture.tasks}
     small = made_up.shrunk(suite)
     if not suite.has_training_data:
         assert set(rates.values()) == {1.0} and mixture.splits == ("validation",)
         return
-    assert rates == {benchmarks.task_name(suite.name, task.name): task.rate for task in small.tasks}
+    assert rates == {suite.registered_name(task.name): task.rate for task in small.released_tasks}
     rows = mixture.get_dataset(LENGTHS, split="train", shuffle=False, num_epochs=1)
     prompts = {
         vocabulary().decode(row["inputs"].tolist()) for row in rows.take(50).as_numpy_iterator()
@@ -268,7 +266,7 @@ def test_what_a_run_writes_falls_into_the_cells_of_the_tables() -> None:
     for suite, task in TASKS:
         if not task.recorded_as:
             continue
-        registered = benchmarks.task_name(suite.name, task.name)
+        registered = suite.registered_name(task.name)
         case = made_up.CASES[suite.name, task.name]
         recorded = scoring.task_of(Path(f"{registered}-metrics.jsonl"), suite.name)
         found += [(suite.name, recorded, metric) for metric in score(registered, case.answers)]
@@ -290,19 +288,17 @@ def test_versions_are_there_for_every_cell() -> None:
     found = [
         (suite, task, metric)
         for suite in BENCHMARKS
-        for task, metrics in benchmarks.metric_versions(suite).items()
+        for task, metrics in BENCHMARKS[suite].metric_versions.items()
         for metric in metrics
     ]
     assert sorted(found) == sorted((item.suite, item.task, item.metric) for item in paper_tasks())
-    assert benchmarks.metric_versions("cnndm")["cnn_dailymail"]["rougeL"] == "1-sum"
+    assert BENCHMARKS["cnndm"].metric_versions["cnn_dailymail"]["rougeL"] == "1-sum"
 
 
 def test_gin_registers_a_benchmark(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import gin
 
-    monkeypatch.setitem(
-        vars(benchmarks), "BENCHMARKS", {"piqa": made_up.shrunk(BENCHMARKS["rainbow"])}
-    )
+    monkeypatch.setitem(vars(suites), "BENCHMARKS", {"piqa": made_up.shrunk(BENCHMARKS["rainbow"])})
     with gin.unlock_config():
         gin.clear_config()
         gin.add_config_file_search_path(str(Path(__file__).parents[3]))

@@ -13,15 +13,9 @@ import made_up
 import pytest
 
 from repro import cli
-from spactor.data import benchmarks, host_tensorflow
-from spactor.data.benchmarks import (
-    BENCHMARKS,
-    Benchmark,
-    FileTask,
-    checking,
-    instructions,
-    tfds_folder,
-)
+from spactor.data import checking, host_tensorflow, suite_registry, suites
+from spactor.data.readers import instructions, tfds_folder
+from spactor.data.suites import BENCHMARKS, FileTask, Suite, T5Task
 from spactor.errors import UserError
 
 FILE_TASKS = [
@@ -57,7 +51,7 @@ def rows(tmp_path: Path) -> Path:
 
 @each_file_task
 def test_every_file_is_missed_by_name_and_row_count(
-    suite: Benchmark, task: FileTask, rows: Path
+    suite: Suite, task: FileTask, rows: Path
 ) -> None:
     for split, files in task.files.items():
         assert len(task.examples(rows, split)) == task.rows[split]
@@ -204,14 +198,14 @@ def test_registering_without_the_files(rows: Path) -> None:
     path.unlink()
     vocabulary = host_tensorflow.seqio().ByteVocabulary()
     with pytest.raises(UserError, match=f"^{path} is missing"):
-        benchmarks.register(made_up.shrunk(BENCHMARKS["mmlu"]), rows, vocabulary)
+        suite_registry.register_released(made_up.shrunk(BENCHMARKS["mmlu"]), rows, vocabulary)
     with pytest.raises(UserError, match=r"glue/cola is missing in version 1\.0\.0 or 2\.0\.0"):
-        benchmarks.register(made_up.shrunk(BENCHMARKS["glue"]), rows, vocabulary)
+        suite_registry.register_released(made_up.shrunk(BENCHMARKS["glue"]), rows, vocabulary)
 
 
 def test_faults_of_prepared_data_sets(data_folder: Path, tmp_path: Path) -> None:
     task = made_up.shrunk(BENCHMARKS["glue"]).tasks[0]
-    assert not isinstance(task, FileTask)
+    assert isinstance(task, T5Task)
     newer, older = (tmp_path / "glue/cola" / version for version in ("2.0.0", "1.0.0"))
     shutil.copytree(data_folder / "glue/cola/2.0.0", newer)
     assert tfds_folder.check(tmp_path, task) == "2.0.0"
@@ -233,13 +227,8 @@ def test_faults_of_prepared_data_sets(data_folder: Path, tmp_path: Path) -> None
         tfds_folder.check(tmp_path, task)
 
 
-def test_names() -> None:
-    with pytest.raises(UserError, match="unknown suite 'glu': give one of glue, superglue, squad"):
-        benchmarks.benchmark_named("glu")
-
-
 @pytest.mark.parametrize("suite", BENCHMARKS.values(), ids=BENCHMARKS)
-def test_the_check(suite: Benchmark, data_folder: Path) -> None:
+def test_the_check(suite: Suite, data_folder: Path) -> None:
     small = made_up.shrunk(suite)
     unseen = checking.check(suite, None)
     assert {part.state for part in unseen} == {""}
@@ -266,7 +255,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_the_command_tells_what_is_needed(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, suite)
     assert (code, err) == (0, "")
-    for task in BENCHMARKS[suite].tasks:
+    for task in BENCHMARKS[suite].released_tasks:
         assert task.name in out
         assert task.release.citation in out and task.release.described in out
     for part in checking.check(BENCHMARKS[suite], None):
@@ -278,7 +267,7 @@ def test_the_command_tells_what_is_missing(
     rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
-        vars(benchmarks), "BENCHMARKS", {"rainbow": made_up.shrunk(BENCHMARKS["rainbow"])}
+        vars(suites), "BENCHMARKS", {"rainbow": made_up.shrunk(BENCHMARKS["rainbow"])}
     )
 
     def refuse(*_: object, **__: object) -> None:
@@ -303,7 +292,7 @@ def test_the_command_tells_what_is_missing(
 def test_the_command_tells_of_a_mixture_too_small(
     suite: str, rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(vars(benchmarks), "BENCHMARKS", {suite: made_up.shrunk(BENCHMARKS[suite])})
+    monkeypatch.setitem(vars(suites), "BENCHMARKS", {suite: made_up.shrunk(BENCHMARKS[suite])})
     mixture = rows / instructions.PATTERN.replace("*", "a")
     mixture.parent.mkdir()
     line = '{"inputs": "Is it rye?", "targets": "no"}\n'

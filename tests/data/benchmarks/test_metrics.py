@@ -16,9 +16,9 @@ import scipy.stats
 import sklearn.metrics
 
 from analysis.schema.quantities import DIAGNOSTICS
-from spactor.data import benchmarks, host_tensorflow
-from spactor.data.benchmarks import BENCHMARKS
-from spactor.data.benchmarks.base import LETTERS
+from spactor.data import host_tensorflow, suite_registry
+from spactor.data.suites import BENCHMARKS
+from spactor.data.suites.released import LETTERS
 
 WORDS = ("the", "a", "rye", "bread", "rises", "slowly", "Ada", "bakes", "it", "oven,", "an")
 
@@ -27,12 +27,14 @@ WORDS = ("the", "a", "rye", "bread", "rises", "slowly", "Ada", "bakes", "it", "o
 def registered(data_folder: Path) -> None:
     vocabulary = host_tensorflow.seqio().ByteVocabulary()
     for name in ("glue", "superglue", "squad", "cnndm", "rainbow", "bbh", "mmlu"):
-        benchmarks.register(made_up.shrunk(BENCHMARKS[name]), data_folder, vocabulary)
+        suite_registry.register_released(made_up.shrunk(BENCHMARKS[name]), data_folder, vocabulary)
 
 
 def everything(suite: str, task: str, targets: Any, predictions: Any) -> dict[str, float]:
     """All metrics of a task, and what is said of the use of its labels."""
-    registered = host_tensorflow.seqio().get_mixture_or_task(benchmarks.task_name(suite, task))
+    registered = host_tensorflow.seqio().get_mixture_or_task(
+        BENCHMARKS[suite].registered_name(task)
+    )
     found: dict[str, float] = {}
     for metric in registered.metric_fns:
         found |= metric(targets, predictions)

@@ -1,0 +1,6 @@
+"""Builders of the embedded tasks' examples, one module per suite, from held-out documents.
+
+A builder takes a `Source`, its task's row of the table (`spactor.data.suites.embedded`) and a
+limit, and returns examples. Rows name their builder as text, so reading the table loads none of
+this.
+"""

@@ -1,0 +1,205 @@
+"""Statements on parameters and on causes in docstrings: four styles of sections, and prose."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from spactor.data.builders.source import Source
+from spactor.data.corpus import Document, words_of
+
+Aspect = Literal["type", "default"]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence that gives a parameter's type or default.
+
+    Attributes:
+      document: that makes the statement.
+      place: where it begins in the document's text.
+      name: of the parameter.
+      aspect: what is stated.
+      answer: the type or default, a span of ``text``.
+      text: on one line.
+    """
+
+    document: Document
+    place: int
+    name: str
+    aspect: Aspect
+    answer: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Cause:
+    """An effect (an exception, a returned value) and the clause that states its condition."""
+
+    document: Document
+    effect: str
+    clause: str
+
+
+_TYPE_WORDS = (
+    r"strings?|str|integers?|int|lists?|tuples?|dict|dictionary|bool|boolean|floats?|callable|"
+    r"function|file-like|file|sequence|iterable|mapping|bytes|number|class|object|set|array_like|"
+    r"array|ndarray|tensor|instance|iterator|generator|regex|path|scalar"
+)
+_NOUN = rf"`{{0,2}}(?:{_TYPE_WORDS}|[A-Z]\w+)`{{0,2}}"
+_NAME = r"[`*'\"]*(?P<name>\*{0,2}[A-Za-z_]\w*)[`*'\"]*"
+_BEGIN = r"(?<![\w`*'\"])"
+_VALUE = r"[`'\"*]*(?P<answer>-?\w[\w.+-]*\w|\w)[`'\"*]*"
+_PATTERNS: tuple[tuple[Aspect, re.Pattern[str]], ...] = (
+    # axis : int, optional
+    ("type", re.compile(rf"^[ \t]*{_NAME} : (?P<answer>[^\n,(:{{=]+)", re.M)),
+    # axis (`int`, *optional*): or axis (int): The axis.
+    ("type", re.compile(rf"^[ \t]+{_NAME} \((?P<answer>[^()\n,:=]+)[^()\n]*\):", re.M)),
+    # :param int axis: or :type axis: int
+    ("type", re.compile(rf":param (?P<answer>\w[\w.]*) {_NAME}:")),
+    ("type", re.compile(rf":type {_NAME}: (?P<answer>[^\n,(]+)")),
+    # axis: An integer.
+    (
+        "type",
+        re.compile(rf"^[ \t]*{_NAME}: (?:Optional )?An? (?:optional )?(?P<answer>{_NOUN})\b", re.M),
+    ),
+    # axis must be an integer
+    (
+        "type",
+        re.compile(
+            rf"{_BEGIN}{_NAME}\s+(?:is|must be|should be|may be|can be)\s+an?\s+"
+            rf"(?P<answer>{_NOUN})\b"
+        ),
+    ),
+    # axis: The axis. Defaults to 0. The name stands at the beginning of its entry.
+    (
+        "default",
+        re.compile(
+            rf"^[ \t]*{_NAME} ?(?::|--|\()[^\n]+(?:\n[ \t]+[^\n]+)??"
+            rf"[Dd]efaults?(?: value)?(?: to| is|:|=)?:? ?{_VALUE}",
+            re.M,
+        ),
+    ),
+    ("default", re.compile(rf"{_BEGIN}{_NAME}\s+defaults\s+to\s+{_VALUE}")),
+    ("default", re.compile(rf"{_BEGIN}{_NAME}\s+\(default(?:s to|:| is)?\s+{_VALUE}\)")),
+)
+_NO_NAME = re.compile(
+    r"it|this|that|which|there|what|arg(ument)?s?|values?|parameters?|types?|defaults?|results?|"
+    r"returns?|raises|notes?|examples?|the|each|and|one|otherwise|also|only|given",
+    re.IGNORECASE,
+)
+_NO_ANSWER = re.compile(
+    r"the|an?|to|is|of|and|or|if|value|optional|required|whether|not", re.IGNORECASE
+)
+_MOST_ANSWER_WORDS = 3
+_MOST_WORDS = 14
+_LEAST_WORDS = 5
+
+
+# Cached, because two suites use them.
+@functools.lru_cache(maxsize=20_000)
+def statements(document: Document) -> tuple[Statement, ...]:
+    """Every statement on a parameter, in the order they stand; one a name and aspect.
+
+    >>> text = "Turn it.\\n\\nParameters\\n---\\naxis : int, optional\\n    Axis to turn around."
+    >>> (found,) = statements(Document("p", "m", "turn", "function", text))
+    >>> found.name, found.aspect, found.answer, found.text
+    ('axis', 'type', 'int', 'axis : int, optional Axis to turn around.')
+    """
+    found: dict[tuple[str, Aspect], _Match] = {}
+    for aspect, pattern in _PATTERNS:
+        for match in pattern.finditer(document.text):
+            name = match["name"].strip("*")
+            answer = match["answer"].strip(" `*'\".")
+            if _is_plausible(name, answer):
+                start = match.start() + len(match[0]) - len(match[0].lstrip())
+                found.setdefault((name, aspect), _Match(start, match.end(), name, aspect, answer))
+    ordered = sorted(found.values())
+    # A statement ends where the next one begins.
+    texts = (_text(document, match, ordered) for match in ordered)
+    return tuple(
+        Statement(document, match.start, match.name, match.aspect, match.answer, text)
+        for match, text in zip(ordered, texts, strict=True)
+        if len(text.split()) >= _LEAST_WORDS and match.answer in text
+    )
+
+
+class _Match(NamedTuple):
+    start: int
+    end: int
+    name: str
+    aspect: Aspect
+    answer: str
+
+
+def _is_plausible(name: str, answer: str) -> bool:
+    words = answer.split()
+    return (
+        _NO_NAME.fullmatch(name) is None
+        and 1 <= len(words) <= _MOST_ANSWER_WORDS
+        and not any(map(_NO_ANSWER.fullmatch, words))
+        and bool(words_of(answer))
+        and name != answer
+    )
+
+
+def _text(document: Document, match: _Match, ordered: Sequence[_Match]) -> str:
+    """The statement and what follows it in its paragraph, on one line."""
+    following = min((other.start for other in ordered if other.start >= match.end), default=None)
+    paragraph = document.text[match.start : following].partition("\n\n")[0]
+    least = len(document.text[match.start : match.end].split())
+    return " ".join(paragraph.split()[: max(_MOST_WORDS, least)])
+
+
+def statements_of(source: Source) -> Mapping[Document, list[Statement]]:
+    """Fresh statements of the documents that make any, documents in digest order."""
+    found: dict[Document, list[Statement]] = {}
+    seen: set[str] = set()
+    for document in sorted(source.documents, key=lambda document: document.digest):
+        for statement in statements(document):
+            normal = " ".join([statement.aspect, *words_of(statement.text)])
+            if normal not in seen and source.fresh(statement.text):
+                found.setdefault(document, []).append(statement)
+            seen.add(normal)
+    return found
+
+
+_CLAUSE = r"([^.;:()\n]+(?:\n[ \t]*[^.;:()\n]+)?)"
+_RAISED = re.compile(
+    r"\b([A-Z]\w*(?:Error|Exception|Warning|Exit|Interrupt|Iteration))`*:?\s+"
+    r"(?:(?:is|will be|may be)\s+raised\s+)?(?:[Ii]f|[Ww]hen)\s+" + _CLAUSE
+)
+_RETURNED = re.compile(
+    r"\b[Rr]eturns?:?\s+[`*'\"]*(True|true|False|false|None|1|0)[`*'\"]*\s+"
+    r"(?:if|when|iff)\s+" + _CLAUSE
+)
+_CLAUSE_WORDS = range(4, 13)
+
+
+def causes(document: Document) -> Iterator[Cause]:
+    """Effects that a docstring names with their causes.
+
+    >>> text = "Open it.\\n\\nRaises:\\n  OSError: If the file can not be read."
+    >>> [(c.effect, c.clause) for c in causes(Document("p", "m", "f", "function", text))]
+    [('raises OSError', 'the file can not be read')]
+    """
+    for verb, pattern in (("raises", _RAISED), ("returns", _RETURNED)):
+        for match in pattern.finditer(document.text):
+            what = match[1].capitalize() if verb == "returns" else match[1]
+            clause = " ".join(match[2].split()).partition(", otherwise")[0].rstrip(",")
+            words = words_of(clause)
+            if len(clause.split()) in _CLAUSE_WORDS and what.lower() not in words:
+                yield Cause(document, f"{verb} {what}", clause)
+
+
+def causes_of(source: Source) -> list[Cause]:
+    """Fresh causes, none twice, in the order of their documents' digests."""
+    found: dict[str, Cause] = {}
+    for document in sorted(source.documents, key=lambda document: document.digest):
+        for cause in causes(document):
+            if source.fresh(cause.clause):
+                found.setdefault(" ".join(words_of(cause.clause)), cause)
+    return list(found.values())

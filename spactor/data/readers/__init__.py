@@ -1,0 +1,1 @@
+"""Readers of the official benchmarks' release files, and of TensorFlow Datasets' descriptions."""
