@@ -1,7 +1,7 @@
 """Prepared tokens as NumPy arrays, and the batches a step reads from them.
 
-Only NumPy is imported, so pre-training needs neither TensorFlow nor seqio. The stream of
-tokens does not depend on the chunk length; chunk i of length N is ``stream[i*N:(i+1)*N]``.
+Only NumPy is imported, so pre-training needs neither TensorFlow nor seqio. The token stream does
+not depend on the chunk length: chunk i of length N is ``stream[i*N:(i+1)*N]``.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def load_arrays(folder: Path) -> TokenArrays:
     try:
         streams = [npy.read(folder / name) for name in _FILES]
         if any(stream.ndim != 1 or stream.dtype.kind not in "iu" for stream in streams):
-            raise ValueError("no stream of tokens")
+            raise ValueError("not a stream of tokens")
         return TokenArrays(
             train=streams[0],
             validation=streams[1],
@@ -93,7 +93,7 @@ def train_batch(
     """Chunks of training step ``step``, a pure function of the arguments.
 
     Every chunk of N tokens is read once per epoch, in an order that seed and epoch decide.
-    A branch of a run therefore reads what its sibling read at the same step.
+    So branches of a run read the same data at the same step.
 
     Args:
       seed: of the run; 0 to 2**64 - 1.
@@ -117,7 +117,7 @@ def train_batch(
 def validation_chunks(arrays: TokenArrays, *, count: int, chunk_tokens: int) -> np.ndarray:
     """The first ``count`` chunks of the validation split, int32[count, N]; always the same.
 
-    Documents lie in a shuffled order, so the first chunks are a fair sample.
+    Documents are shuffled, so the first chunks are a fair sample.
 
     Raises:
       UserError: the split holds fewer chunks.

@@ -1,9 +1,8 @@
-"""Prepared folders in a cache: found by a key, built whole or not at all, replaced when damaged.
+"""Prepared folders in a cache: looked up by a key, built atomically, rebuilt when damaged.
 
-Two names are in play. The *look-up key* digests what a folder would be made from: cheap, and
-different whenever the result might be. The *fingerprint* digests the result itself. A changed key
-means building again; if the same content comes out, it is the same folder, and nothing that was
-trained on it becomes stale.
+A folder has two names. The *look-up key* digests its inputs: it is cheap, and changes whenever the
+result might. The *fingerprint* digests the result itself. A changed key means building again; if
+the content is equal, the fingerprint is, and nothing that was trained on it becomes stale.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ from spactor.files import make_durable, write_atomically, write_error
 _UNFINISHED = "unfinished-"
 
 FREQUENCIES = ("unigram_entropy_nats", "most_frequent_token_rate")
-"""What a manifest says of the training tokens' frequencies."""
+"""Keys of a manifest for the frequencies of the training tokens."""
 
 Report = Callable[[str], None]
 Write = Callable[[Path], dict[str, Any]]
-"""Fills a folder and returns its manifest's facts, but for format, files and fingerprint."""
+"""Fills a folder; returns its manifest without format, files and fingerprint."""
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
@@ -44,7 +43,7 @@ def key_of(facts: Mapping[str, Any]) -> str:
 
 
 def code_digest(paths: Iterable[Path]) -> str:
-    """Digest of modules by their trees: comments and layout can't change what is built."""
+    """Digest of modules by their syntax trees, which comments and layout don't change."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(ast.dump(ast.parse(path.read_bytes())).encode())
@@ -82,7 +81,7 @@ def build_anew(cache: Path, key: str, write: Write, report: Report) -> Path:
 
 @contextlib.contextmanager
 def disk_errors(cache: Path) -> Iterator[None]:
-    """Says in one line what a disk refused."""
+    """Turns an `OSError` into a `UserError` that names the file and what to do."""
     try:
         yield
     except OSError as error:
@@ -90,13 +89,13 @@ def disk_errors(cache: Path) -> Iterator[None]:
 
 
 def folder_of(cache: Path, fingerprint: str) -> Path:
-    """Where the prepared data with this fingerprint lie, if they do.
+    """Path of the prepared data with a fingerprint.
 
     Raises:
-      UserError: it is no fingerprint, but may be a way out of the cache.
+      UserError: it is not a fingerprint, and might lead out of the cache.
     """
     if not re.fullmatch("[0-9a-f]+", fingerprint):
-        raise UserError(f"{fingerprint!r} is no fingerprint of prepared data: run 'repro prepare'")
+        raise UserError(f"{fingerprint!r} names no prepared data: run 'repro prepare'")
     return cache / f"corpus-{fingerprint[:12]}"
 
 
@@ -119,7 +118,7 @@ def find(cache: Path, key: str, report: Report) -> Path | None:
         facts = manifest.read(folder)
         wrong = manifest.damage(folder, facts)
         if not wrong and facts["fingerprint"] != fingerprint:
-            wrong = f"{folder} holds other data than its name says"
+            wrong = f"{folder} holds other data than its fingerprint names"
     except UserError as error:
         wrong = str(error)
     if wrong:
@@ -129,10 +128,10 @@ def find(cache: Path, key: str, report: Report) -> Path | None:
 
 
 def build(cache: Path, key: str, write: Write, report: Report) -> Path:
-    """Builds a folder; the cache's lock is held."""
+    """Builds a folder. The caller holds the cache's lock."""
     started = time.monotonic()
     for leftover in cache.glob(f"{_UNFINISHED}*"):
-        # The lock is held, so whoever wrote these is gone.
+        # The lock is held, so the process that wrote these has ended.
         shutil.rmtree(leftover, ignore_errors=True)
     work = cache / f"{_UNFINISHED}{os.getpid()}"
     work.mkdir()
@@ -148,7 +147,7 @@ def build(cache: Path, key: str, write: Write, report: Report) -> Path:
 
 
 def _seal(work: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """Writes the manifest: what is known of a folder, and the digests of its files."""
+    """Writes the manifest: the given facts, and the digests of all files."""
     files = sorted(path for path in work.rglob("*") if path.is_file())
     result = {
         "format": manifest.FORMAT,
@@ -169,7 +168,7 @@ def _move_into_place(work: Path, folder: Path) -> None:
                 return
         except UserError:
             pass
-        # Renamed before it is deleted: a reader finds all of the old folder or the new one.
+        # Renamed before it is deleted, so that a reader finds the whole old folder or the new one.
         old = folder.with_name(f"{_UNFINISHED}{os.getpid()}-replaced")
         folder.rename(old)
         work.rename(folder)
@@ -180,15 +179,15 @@ def _move_into_place(work: Path, folder: Path) -> None:
 
 
 def name(cache: Path, key: str, fingerprint: str) -> None:
-    """Lets a folder be found by a key."""
+    """Records the fingerprint of a folder under a look-up key."""
     write_atomically(_lookup_file(cache, key), json.dumps({"fingerprint": fingerprint}).encode())
 
 
 def frequency_facts(counts: np.ndarray) -> dict[str, float]:
-    """What a manifest says of the training tokens' frequencies.
+    """Entropy and highest frequency of the training tokens, for the manifest.
 
     Args:
-      counts: of each token id, in the whole stream.
+      counts: occurrences of each token id in the whole stream.
     """
     shares = counts / counts.sum()
     present = shares[shares > 0]
@@ -201,5 +200,5 @@ def frequency_facts(counts: np.ndarray) -> dict[str, float]:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Writes a file of lines, whole or not at all."""
+    """Writes a file of lines atomically."""
     write_atomically(path, "".join(f"{line}\n" for line in lines).encode())

@@ -1,12 +1,12 @@
-"""English C4 in a folder of the user's, in either of the forms it is given out in; a prefix of it.
+"""A prefix of English C4 in the user's data folder, in either of its two published forms.
 
     D/c4/en/3.0.1/c4-train.tfrecord-00000-of-01024       TensorFlow Datasets, and its description
     D/c4/en/c4-train.00000-of-01024.json.gz              JSON lines with a field ``text``
     D/sentencepiece.model                                T5's vocabulary, cc_all.32000
 
-Documents are read file after file in the order of their numbers, and within a file as they lie.
-Both releases are shuffled, so a prefix is a fair sample, and only the files that a prefix reaches
-into have to be there. The two forms hold the same documents in different orders.
+Documents are read in the order of the files' numbers and, within a file, in file order. Both
+releases are shuffled, so a prefix is a fair sample, and only its files are needed. The two forms
+hold the same documents in different orders.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _JSON = re.compile(r"c4-(train|validation)\.(\d{5})-of-(\d{5})\.json\.gz")
 
 @dataclass(frozen=True)
 class Release:
-    """C4 as it lies in a folder.
+    """C4 in a folder.
 
     Attributes:
       form: "tfds" or "json".
       home: folder of its files.
-      counts: files of each split, as their names say.
+      counts: files of each split, from their names.
     """
 
     form: Literal["tfds", "json"]
@@ -56,18 +56,18 @@ class Release:
     counts: dict[Split, int]
 
     def file(self, split: Split, number: int) -> Path:
-        """Path of a file, there or not."""
+        """Path of a file, whether or not it exists."""
         of = f"{number:05d}-of-{self.counts[split]:05d}"
         name = f"tfrecord-{of}" if self.form == "tfds" else f"{of}.json.gz"
         return self.home / f"c4-{split}.{name}"
 
     def files(self) -> list[Path]:
-        """The files that are there, in order."""
+        """The files that exist, in order."""
         every = (self.file(split, i) for split in SPLITS for i in range(self.counts[split]))
         return [path for path in every if path.is_file()]
 
     def texts(self, split: Split) -> Iterator[list[str]]:
-        """All documents of a split, some at a time.
+        """All documents of a split, in batches.
 
         Raises:
           UserError: a file is missing or damaged.
@@ -84,10 +84,10 @@ class Release:
 
 
 def find(folder: Path) -> Release:
-    """What of C4 is in a data folder: TensorFlow Datasets' form before the other.
+    """Finds C4 in a data folder, TensorFlow Datasets' form before the other.
 
     Raises:
-      UserError: neither is there.
+      UserError: the folder has neither.
     """
     home = folder / FOLDER
     for version in VERSIONS:
@@ -103,10 +103,10 @@ def find(folder: Path) -> Release:
 
 
 def find_tfds(folder: Path) -> Release:
-    """The same, for a reader of TensorFlow Datasets alone, with every file there.
+    """Finds TensorFlow Datasets' form of C4, with all its files.
 
     Raises:
-      UserError: it isn't.
+      UserError: it is missing or not complete.
     """
     release = find(folder)
     if release.form != "tfds":
@@ -127,7 +127,7 @@ def find_tfds(folder: Path) -> Release:
 
 
 def _counts(home: Path, pattern: re.Pattern[str]) -> dict[Split, int] | None:
-    """Files of each split, from the names of those that are there; None without both splits."""
+    """Files of each split, from the names of the existing ones; None unless both splits exist."""
     found: dict[str, set[int]] = {}
     for path in home.glob("c4-*"):
         if match := pattern.fullmatch(path.name):
@@ -235,7 +235,7 @@ def vocabulary_model(folder: Path, vocab_size: int) -> tuple[bytes, VocabularyFa
 def write_tokens(
     release: Release, split: Split, path: Path, tokens: int, model: bytes, facts: VocabularyFacts
 ) -> np.ndarray:
-    """Writes the first tokens of a split as an array, never holding more than a few documents.
+    """Writes the first tokens of a split as an array, a few documents at a time.
 
     Args:
       release: where it is read from.
@@ -271,7 +271,7 @@ def write_tokens(
 
 
 def digest_of_ends(path: Path) -> str:
-    """SHA-256 of a file's size, beginning and end, for files too large to read for a digest."""
+    """SHA-256 of a file's size, beginning and end, for files too large to read in full."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:

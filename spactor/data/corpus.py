@@ -58,7 +58,7 @@ _SKIPPED_FOLDERS = frozenset(
     )
 )
 _SKIPPED_FILE = re.compile(r"test_.*|.*_test\.py|conftest\.py")
-# Below this many files a pool of processes costs more to start than it saves.
+# With fewer files a pool of processes costs more to start than it saves.
 _FILES_WORTH_A_POOL = 3000
 _COMPOUND_FIELDS = ("body", "orelse", "finalbody", "handlers")
 
@@ -68,7 +68,7 @@ class Package:
     """An installed distribution, or the standard library.
 
     Attributes:
-      name, version: as its metadata says; a name is canonical (``orbax-checkpoint``).
+      name, version: from its metadata; the name is canonical (``orbax-checkpoint``).
       root: folder that ``files`` are relative to.
       files: relative paths of Python sources, ``/``-separated, sorted.
       state: cheap digest that changes when the installed files do (see `installed_packages`).
@@ -106,7 +106,7 @@ class Document:
 
     @property
     def split(self) -> Split:
-        """Where the document belongs; see `split_of`."""
+        """Split of the corpus; see `split_of`."""
         return split_of(self.text)
 
 
@@ -214,7 +214,7 @@ def _package(name: str, distribution: metadata.Distribution) -> Package:
 
 
 def installed_packages(which: Literal["all", "stdlib"]) -> tuple[Package, ...]:
-    """What the corpus is read from; the standard library first, then by name.
+    """Distributions that the corpus is read from: the standard library, then by name.
 
     A package's ``state`` digests its RECORD (the hashes of the files as installed), the
     standard library's the sizes and times of its files: reading neither opens a source.
@@ -259,7 +259,7 @@ def _docstrings(
 
 @contextlib.contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    # A syntax tree is a million objects without a cycle: collecting them halves the speed.
+    # A syntax tree is a million objects without a cycle: garbage collection halves the speed.
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -270,7 +270,7 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def documents_of_source(source: bytes, package: str, module: str) -> list[Document]:
-    """Documents of one Python source, in the order they stand; none if it does not parse.
+    """Documents of one Python source, in source order; none if it does not parse.
 
     >>> [d.name for d in documents_of_source(
     ...     b'def f():\\n  "Say hello to everyone who happens to be listening."', "p", "m")]
@@ -304,7 +304,7 @@ def _worth_reading(text: str) -> bool:
     # seqio reads a literal sentinel in a text as the sentinel itself.
     if "<extra_id_" in text:
         return False
-    # Tables of data and lone surrogates are no prose.
+    # Tables of data and lone surrogates are not prose.
     letters = sum(map(str.isalpha, text))
     return letters * 2 >= sum(map(len, words)) and _encodes(text)
 
@@ -326,7 +326,7 @@ def _documents_of_file(task: tuple[str, str, str]) -> list[Document]:
         return []
     documents = documents_of_source(source, package, _module_name(path))
     for document in documents:
-        # Hashed here, where it runs in parallel; a computed digest travels with the document.
+        # Computed here, in parallel; pickling keeps a cached property.
         _ = document.digest
     return documents
 
@@ -334,7 +334,7 @@ def _documents_of_file(task: tuple[str, str, str]) -> list[Document]:
 def read_documents(packages: Sequence[Package], workers: int = 2) -> list[Document]:
     """All documents of the packages, de-duplicated, sorted by `Document.digest`.
 
-    Of equal texts the first is kept, in the order of ``packages``, path and place in the file.
+    Of equal texts the first is retained, in the order of ``packages``, path and place in the file.
     The order of the result is as good as shuffled, and independent of what else is installed.
     """
     tasks: list[tuple[str, str, str]] = []

@@ -1,4 +1,4 @@
-"""A batch's digest: what a log, an error and `repro verify` call a batch by."""
+"""Digests that identify batches in logs, errors and `repro verify`."""
 
 from __future__ import annotations
 

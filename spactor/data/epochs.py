@@ -1,7 +1,7 @@
-"""Which examples a step reads: a pure function of seed and step, without replacement.
+"""Examples that a step reads: a pure function of seed and step, without replacement.
 
-The raw stream of the Philox generator is fixed for good, unlike NumPy's shuffles, which may
-change between releases; so an old run's order can still be recomputed.
+NumPy promises that the raw stream of the Philox generator never changes, unlike its shuffles; so
+the order of an old run can always be recomputed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def permutation(count: int, seed: int, epoch: int, role: str) -> np.ndarray:
 
     Args:
       seed: 0 to 2**64 - 1.
-      role: what the order is for; two roles share nothing.
+      role: purpose of the order; roles have independent orders.
     """
     tag = int.from_bytes(hashlib.sha256(role.encode()).digest()[:8], "little")
     key = np.array([seed, tag], np.uint64)

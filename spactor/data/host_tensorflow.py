@@ -1,4 +1,4 @@
-"""The one place that imports TensorFlow, seqio and T5: quietly, and on the host alone."""
+"""Imports of TensorFlow, seqio and T5, without their start-up messages and on the CPU alone."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from types import ModuleType
 
 from spactor.errors import UserError
 
-# Printed to the file descriptor before any logger can be told not to.
-_CHATTER = re.compile(
+# Printed to the file descriptor before a logger could be configured.
+_STARTUP = re.compile(
     rb"WARNING: All log messages before absl|I0000 |To enable the following instructions"
     rb"|\d{4}-\d\d-\d\d \S+ I tensorflow|E0000 \S+ +\d+ cuda_platform.*cuInit"
 )
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Holds back what is written to file descriptor 2, and then passes on all but chatter."""
+def _without_startup_messages() -> Iterator[None]:
+    """Filters start-up messages out of what is written to file descriptor 2."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:
@@ -36,7 +36,7 @@ def _without_chatter() -> Iterator[None]:
                 os.dup2(saved, 2)
                 held.seek(0)
                 for line in held:
-                    if not _CHATTER.match(line):
+                    if not _STARTUP.match(line):
                         os.write(2, line)
     finally:
         os.close(saved)
@@ -50,7 +50,7 @@ def seqio() -> ModuleType:
       UserError: the ``train`` extra is not installed.
     """
     # TensorFlow would otherwise take all of a GPU's memory from JAX.
-    with _without_chatter(), warnings.catch_warnings():
+    with _without_startup_messages(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             import seqio as module
@@ -79,7 +79,7 @@ def tensorflow_text() -> tuple[ModuleType, ModuleType]:
 def t5_metrics() -> ModuleType:
     """The module `t5.evaluation.metrics`."""
     seqio()
-    with _without_chatter(), warnings.catch_warnings():
+    with _without_startup_messages(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import t5.evaluation.metrics as module
     return module
@@ -98,7 +98,7 @@ def t5_postprocessors() -> ModuleType:
 def t5_tasks() -> ModuleType:
     """The module `t5.data.tasks`; importing it registers T5's tasks with seqio."""
     t5_postprocessors()
-    with _without_chatter(), warnings.catch_warnings():
+    with _without_startup_messages(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import t5.data.tasks as module
     return module

@@ -1,4 +1,4 @@
-"""The manifest of a prepared data folder: what it holds, and proof that it still does."""
+"""The manifest of a prepared data folder: what it holds, with a digest of every file."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def write(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Reads and checks the manifest alone, not the files it lists.
+    """Reads and validates the manifest, but not the files it lists.
 
     Raises:
-      UserError: missing, damaged or of another format.
+      UserError: it is missing, damaged or of another format.
     """
     path = folder / FILE_NAME
     try:
@@ -81,13 +81,13 @@ def read(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: damaged; run 'repro prepare' to build it again") from error
     if not fine:
         raise UserError(
-            f"{path}: not what was written there; run 'repro prepare' to build it again"
+            f"{path}: changed since it was written; run 'repro prepare' to build it again"
         )
     return manifest
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a path of the manifest is one below its folder, and nothing else.
+    """Whether a path of the manifest is a plain one below its folder.
 
     >>> [_is_inside(name) for name in ("a/b.npy", "../a", "/a", "a//b", "a\\\\b", "c:/a", "")]
     [True, False, False, False, False, False, False]
@@ -99,7 +99,13 @@ def _is_inside(name: str) -> bool:
 
 
 def damage(folder: Path, manifest: Mapping[str, Any], only: tuple[str, ...] = ()) -> str | None:
-    """Says what is wrong with the listed files (or with ``only`` some), or None."""
+    """Describes the first listed file that is missing or changed; None if all are intact.
+
+    Args:
+      folder: of prepared data.
+      manifest: of the folder.
+      only: files to check; all by default.
+    """
     files: Mapping[str, str] = manifest["files"]
     for name in only or sorted(files):
         path = folder / name

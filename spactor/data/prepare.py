@@ -44,8 +44,8 @@ def prepare(cache: Path, data: DataConfig, report: Report = lambda line: None) -
     """
     if data.corpus != "embedded":
         raise UserError(
-            f"data.corpus is {data.corpus!r}, which is not embedded: read it from a folder of "
-            "yours (--data-dir)"
+            f"data.corpus is {data.corpus!r}, which is not embedded: give the folder that has it "
+            "with --data-dir"
         )
     with building.disk_errors(cache):
         packages = corpus.installed_packages(data.packages)
@@ -55,13 +55,13 @@ def prepare(cache: Path, data: DataConfig, report: Report = lambda line: None) -
 
 
 def find(cache: Path, data: DataConfig) -> Path | None:
-    """The prepared data of a configuration, whole; None where `prepare` would build it or fail."""
+    """Finds intact prepared data; None where `prepare` would build them or fail."""
     if data.corpus != "embedded":
         return None
     try:
         key = _lookup_key(corpus.installed_packages(data.packages), data)
     except UserError:
-        return None  # What this installation can't prepare, it has not prepared.
+        return None  # This installation can't have prepared it.
     return building.find(cache, key, lambda line: None)
 
 
@@ -71,7 +71,7 @@ def prepare_from(
     data: DataConfig,
     report: Report = lambda line: None,
 ) -> Path:
-    """Builds the folder from the given packages without looking for an earlier one."""
+    """Builds the folder from the given packages without looking it up."""
     write = functools.partial(_write_all, packages=packages, data=data, report=report)
     return building.build_anew(cache, _lookup_key(packages, data), write, report)
 

@@ -1,12 +1,12 @@
-"""Prepares C4 and benchmarks that lie in a folder of the user's, for either engine.
+"""Prepares C4 and official benchmarks in the user's data folder, for either engine.
 
-For the local engine everything that a run reads becomes a prepared folder, as the embedded corpus
-does: a prefix of C4's tokens (`c4`), and every suite's ids with what scoring needs
-(`suite_encoding`). T5X reads the user's folder itself; its prepared folder has the vocabulary,
-and digests that name what was there. Nothing is ever fetched.
+For the local engine, all that a run reads is written to a prepared folder: a prefix of C4's tokens
+(`c4`), and the suites' ids with what scoring needs (`suite_encoding`). T5X reads the user's folder
+itself; its prepared folder has the vocabulary, and digests of the files it reads. Nothing is ever
+fetched.
 
 The look-up key digests names, sizes and times of the files, the settings and this package's code.
-Tokens have a key of their own: they take an hour at the size of `mini` and no suite changes them.
+C4's tokens have a key of their own, since they take an hour for `mini` and no suite changes them.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from spactor.files import write_atomically
 
 CORPUS = "c4"
 SOURCES = "sources"
-"""Key of the manifest: digests of what T5X reads in the user's folder."""
+"""Key of the manifest for digests of the files that T5X reads in the user's folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a profile reads of a data folder.
+    """The part of a data folder that a profile reads.
 
     Attributes:
       vocab_size: rows of the embedding.
-      tokens: of each split, from its beginning.
+      train_tokens, validation_tokens: length of the prefix of each split.
       suites: names.
     """
 
@@ -48,12 +48,12 @@ class Wanted:
 
 
 def prepare(cache: Path, folder: Path, wanted: Wanted, report: Report = lambda line: None) -> Path:
-    """Finds what the local engine reads, or builds it.
+    """Finds the prepared folder of the local engine, or builds it.
 
     Args:
       cache: folder for prepared data.
       folder: the user's, with C4, vocabulary and benchmarks.
-      wanted: of it.
+      wanted: what a profile reads of it.
       report: called with one line per stage.
 
     Returns:
@@ -90,7 +90,7 @@ def prepare(cache: Path, folder: Path, wanted: Wanted, report: Report = lambda l
 def prepare_for_t5x(
     cache: Path, folder: Path, wanted: Wanted, report: Report = lambda line: None
 ) -> Path:
-    """Finds the folder that says what T5X reads, or builds it; see `prepare`."""
+    """Finds the prepared folder of T5X, or builds it; see `prepare`."""
     release = _require(folder, wanted, c4.find_tfds)
     key = _key(folder, wanted, ["t5x", *_states(folder, release.files())])
     write = functools.partial(_write_for_t5x, source=folder, wanted=wanted, report=report)
@@ -98,7 +98,7 @@ def prepare_for_t5x(
 
 
 def _require(folder: Path, wanted: Wanted, find: Callable[[Path], c4.Release]) -> c4.Release:
-    """Looks at everything before hours go into something."""
+    """Checks that all data are there, before hours are spent on any of them."""
     c4.vocabulary_model(folder, wanted.vocab_size)
     release = find(folder)
     for suite in wanted.suites:
@@ -140,8 +140,8 @@ def _write(
     release = c4.find(source)
     known = building.find(cache, tokens_key, report)
     if known:
-        report(f"taking over the tokens of {known}")
-        frequencies = _take_over(known, work)
+        report(f"reusing the tokens of {known}")
+        frequencies = _reuse_tokens(known, work)
     else:
         sizes = {"train": wanted.train_tokens, "validation": wanted.validation_tokens}
         counts = {}
@@ -161,8 +161,8 @@ def _write(
     }
 
 
-def _take_over(known: Path, work: Path) -> dict[str, float]:
-    """Takes the tokens of another prepared folder, which never change."""
+def _reuse_tokens(known: Path, work: Path) -> dict[str, float]:
+    """Links or copies the tokens of another prepared folder, which never change."""
     for split in c4.SPLITS:
         name = manifest.tokens_file(split)
         try:
@@ -177,7 +177,7 @@ def _write_for_t5x(work: Path, *, source: Path, wanted: Wanted, report: Report) 
     model, facts = c4.vocabulary_model(source, wanted.vocab_size)
     write_atomically(work / manifest.VOCABULARY_FILE, model)
     release = c4.find_tfds(source)
-    report(f"looking at the files in {source}")
+    report(f"computing digests of the files in {source}")
     sources = {
         path.relative_to(source).as_posix(): c4.digest_of_ends(path) for path in release.files()
     }

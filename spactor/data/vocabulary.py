@@ -3,9 +3,8 @@
     ids    0 pad · 1 eos · 2 unk · 3 … P-1 pieces │ P … P+99 sentinels │ P+100 [M] │ padding
     P = 3995                                       <extra_id_99> … _0     4095       4096
 
-The sentinels lie as ``seqio.SentencePieceVocabulary(extra_ids=100)`` lays them. This module
-imports NumPy and the standard library alone; SentencePiece and TensorFlow are imported where
-they are used.
+Sentinels have the ids of ``seqio.SentencePieceVocabulary(extra_ids=100)``. This module imports
+NumPy and the standard library alone; functions import SentencePiece and TensorFlow.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class VocabularyFacts:
 
     Attributes:
       sentencepiece_size: P, pieces of the model, pad, eos and unk among them.
-      extra_ids: sentinels laid after the pieces.
+      extra_ids: number of sentinels, after the pieces.
       mask_token_id: [M], the id after the last sentinel.
       padded_size: rows of the embedding; the next multiple of 128.
 
@@ -58,7 +57,7 @@ class VocabularyFacts:
 
     @classmethod
     def of_pieces(cls, sentencepiece_size: int, extra_ids: int = NUM_SENTINELS) -> VocabularyFacts:
-        """Lays sentinels and [M] above ``sentencepiece_size`` pieces."""
+        """Places sentinels and [M] after ``sentencepiece_size`` pieces."""
         mask = sentencepiece_size + extra_ids
         return cls(sentencepiece_size, extra_ids, mask, -(-(mask + 1) // 128) * 128)
 
@@ -123,7 +122,7 @@ def _sample(texts: Iterable[str], characters: int) -> Iterator[str]:
             line = line.strip()
             if not line:
                 continue
-            # The library skips longer lines; cut them rather than lose them.
+            # SentencePiece skips longer lines, so they are cut.
             line = line.encode()[:_LINE_BYTES].decode(errors="ignore")
             taken += len(line)
             yield line
@@ -212,7 +211,7 @@ def processor(model: bytes) -> Any:
     """SentencePiece's reader of a serialised model.
 
     Raises:
-      UserError: it is none.
+      UserError: it is not a SentencePiece model.
     """
     import sentencepiece
 
@@ -225,12 +224,12 @@ def processor(model: bytes) -> Any:
 
 
 def piece_names(model: bytes, facts: VocabularyFacts, ids: Sequence[int]) -> list[str]:
-    """Ids as people read them: pieces as SentencePiece writes them, [S0] …, [M], [eos].
+    """Readable names of ids: pieces as SentencePiece writes them, [S0] …, [M], [eos].
 
     Args:
       model: a serialised model, as `train` returns it.
-      facts: of it.
-      ids: of any kind but padding's rows.
+      facts: of the vocabulary.
+      ids: of pieces, sentinels, [M], eos or pad.
     """
     reader = processor(model)
     named = {EOS_ID: "[eos]", PAD_ID: "[pad]", facts.mask_token_id: "[M]"}

@@ -206,7 +206,7 @@ def test_a_second_call_builds_nothing_and_a_suite_less_takes_the_tokens_over(
     fewer = released.prepare(
         cache, source, dataclasses.replace(WANTED, suites=("squad",)), lines.append
     )
-    assert lines[0] == f"taking over the tokens of {prepared_folder}"
+    assert lines[0] == f"reusing the tokens of {prepared_folder}"
     known, found = manifest.read(prepared_folder), manifest.read(fewer)
     assert "suites/glue/tokens.npy" not in found["files"]
     for name in ("tokens_train.npy", "tokens_validation.npy", "suites/squad/tokens.npy"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,8 @@ import pytest
 from made_sources import build, source
 from made_sources import task as task_named
 
+from analysis.schema import records
 from spactor.data import (
-    finetuning_arrays,
-    host_tensorflow,
     manifest,
     suite_metrics,
     suite_registry,
@@ -242,57 +243,28 @@ def test_names() -> None:
             suites.suite_named("glu", corpus)
 
 
-@pytest.mark.parametrize("suite", suites.EMBEDDED.values(), ids=suites.EMBEDDED)
-def test_seqio_evaluates_perfect_and_empty_answers(
-    prepared: Path, tmp_path: Path, suite: suites.Suite
-) -> None:
-    seqio = host_tensorflow.seqio()
-    suite_registry.register_prepared(prepared, suite.name)
-    suite_registry.register_prepared(prepared, suite.name)
-    evaluator = seqio.Evaluator(
-        suite.mixture_name,
-        seqio.EncDecFeatureConverter(pack=False),
-        sequence_length={"inputs": 128, "targets": suite.target_length},
-        logger_cls=[seqio.JSONLogger],
-        log_dir=str(tmp_path),
+READ_PARQUET = """
+import sys
+from pathlib import Path
+from analysis.schema import records
+
+path = Path(sys.argv[1])
+assert len(records.read(path)) == 1
+blocked = {"jax", "tensorflow", "seqio", "t5", "sentencepiece"}
+print(sorted(
+    name for name in sys.modules
+    if name.split(".")[0] in blocked
+    or name.startswith("spactor.data.") and not name.startswith("spactor.data.suites")
+))
+"""
+
+
+def test_reading_records_loads_no_builder(tmp_path: Path) -> None:
+    record = {"source": "measured", "profile": "smoke", "size": "base", "tau": "0", "seed": 0}
+    score = {"suite": "glue", "task": "pair", "metric": "f1", "value": 50.0, "finetune_seed": 0}
+    path = tmp_path / "records.parquet"
+    records.write(records.from_rows([record | score]), path)
+    done = subprocess.run(
+        [sys.executable, "-c", READ_PARQUET, str(path)], capture_output=True, text=True
     )
-    tasks = [
-        task for task in suite.tasks if examples(prepared, suite.name, task.name, "validation")
-    ]
-    assert len(evaluator.eval_tasks) == len(tasks) > 0
-
-    def answer(dataset: object, cached_model_datasets: object = None) -> list[object]:
-        return [(int(i), e["decoder_target_tokens"]) for i, e in dataset.as_numpy_iterator()]  # type: ignore[attr-defined]
-
-    def silence(dataset: object, cached_model_datasets: object = None) -> list[object]:
-        return [(i, np.zeros_like(tokens)) for i, tokens in answer(dataset)]  # type: ignore[misc]
-
-    for step, predict in enumerate((answer, silence)):
-        evaluator.evaluate(compute_metrics=True, step=step, predict_fn=predict)
-    evaluator.close()
-    for each in tasks:
-        name = suite.registered_name(each.name)
-        lines = (tmp_path / f"{name}-metrics.jsonl").read_text().splitlines()
-        perfect, empty = map(json.loads, lines)
-        facts = [fact.name for fact in each.metrics]
-        assert {name: perfect[name] for name in facts} == dict.fromkeys(facts, 100.0)
-        assert {name: empty[name] for name in facts} == dict.fromkeys(facts, 0.0)
-        if each.labels:
-            assert (perfect["invalid_rate"], empty["invalid_rate"]) == (0.0, 100.0)
-
-
-@pytest.mark.parametrize("suite", suites.EMBEDDED.values(), ids=suites.EMBEDDED)
-def test_training_batches(prepared: Path, suite: suites.Suite) -> None:
-    data = finetuning_arrays.load(prepared, suite.name, input_length=128)
-    files = [examples(prepared, suite.name, task.name, "train") for task in suite.tasks]
-    assert len(data) == sum(map(len, files))
-    batch = finetuning_arrays.train_batch(data, seed=1, step=2, batch_size=3)
-    again = finetuning_arrays.train_batch(data, seed=1, step=2, batch_size=3)
-    other = finetuning_arrays.train_batch(data, seed=2, step=2, batch_size=3)
-    assert {name: rows.shape for name, rows in batch.items()} == {
-        "encoder_input_tokens": (3, 128),
-        "decoder_target_tokens": (3, data.target_length),
-    }
-    name = "encoder_input_tokens"
-    np.testing.assert_array_equal(batch[name], again[name])
-    assert (batch[name] != other[name]).any()
+    assert done.stdout == "[]\n", done.stderr

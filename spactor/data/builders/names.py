@@ -1,4 +1,4 @@
-"""Names of objects as answers: what they are called, and whether a text gives them away."""
+"""Names of objects as answers, and whether a text quotes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a sentence stand in a text that was trained on? An index that answers for every sentence."""
+"""An index of texts that tells whether a run of words occurs in any of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from spactor.data.corpus import words_of
 
-_END = 0  # Stands between two texts; no word has this number.
+_END = 0  # Separates two texts; no word has this number.
 
 
 class Occurrences:
-    """Texts, and whether a run of words stands in any one of them.
+    """Texts, searched for runs of words.
 
     Case, punctuation and white space make no difference.
 
@@ -36,11 +36,11 @@ class Occurrences:
         self._begins = np.concatenate([[0], np.cumsum(counts)])
 
     def __contains__(self, text: object) -> bool:
-        """Whether all words of a text follow each other in one of the texts; never if none."""
+        """Whether a text's words follow each other in one of the texts; False without words."""
         numbers = [self._numbers.get(word, _END) for word in words_of(str(text))]
         if not numbers or _END in numbers:
             return False
-        # From the rarest word the fewest places are left to look at.
+        # The rarest word leaves the fewest places to compare.
         rarest = min(range(len(numbers)), key=lambda place: self._count(numbers[place]))
         start, end = self._begins[numbers[rarest]], self._begins[numbers[rarest] + 1]
         places = self._places[start:end] - rarest

@@ -1,4 +1,4 @@
-"""Summaries and bodies: the parts of a docstring that the embedded tasks are made from."""
+"""Summaries and bodies of docstrings, which the embedded tasks are made from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUMMARY_CHARACTERS = 72
 BODY_WORDS = 8
 BODY_CHARACTERS = 240
 BODY_PIECES = 16
-"""What is left of a body beside the longest summary."""
+"""Pieces that a prompt has room for beside the longest summary."""
 _PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*[,;:]?")
 _PLAIN_SHARE = 0.9
 
@@ -87,13 +87,13 @@ def area(document: Document) -> str:
 
 
 def summaries(source: Source) -> Mapping[Document, str]:
-    """Summaries of the documents that have one, none twice, none read in training."""
+    """Summaries of the documents that have one, none twice and none seen in training."""
     found = unique(source.documents, summary_of)
     return {document: text for document, text in found.items() if source.fresh(text)}
 
 
 def with_bodies(source: Source) -> Mapping[Document, tuple[str, str]]:
-    """Summary and body of the documents that have both, neither twice, neither read."""
+    """Summary and body of the documents that have both, neither twice nor seen in training."""
     found = summaries(source)
     bodies = unique(found, lambda document: body_of(document, found[document]))
     return {
@@ -105,7 +105,7 @@ def texts(source: Source, prompt: str) -> Mapping[Document, tuple[str, str]]:
     """Summaries and bodies of which any two fit into a prompt, once the body is cut.
 
     Args:
-      source: where from.
+      source: of the documents.
       prompt: with the fields ``summary`` and ``body``, the body last.
     """
     found = {
