@@ -1,6 +1,6 @@
-"""What a person runs: ``python -m nox -s reproduce``, ``python -m nox -s tests``.
+"""Sessions to train, test and check: ``python -m nox -s reproduce``, ``python -m nox -s tests``.
 
-One environment, ``.nox/project``, serves every session; it is filled once and again only when
+Almost every session runs in one environment, ``.nox/project``, which is filled again only when
 ``pyproject.toml`` or ``constraints.txt`` changes. Arguments after ``--`` go to the command, e.g.
 ``python -m nox -s reproduce -- --profile smoke --runs /tmp/runs``.
 """
@@ -31,7 +31,7 @@ BASE_TESTS = (
         )
     ),
 )
-"""Tests of the tier `base`; the few that need the tier `train` are skipped, with the reason."""
+"""Tests that run with the base installation; they skip what needs the extra `train`."""
 TIME = "%Y%m%dT%H%M%S"
 
 nox.needs_version = ">=2024.10.9"
@@ -39,12 +39,12 @@ nox.options.default_venv_backend = "none"
 
 
 def _python(session: nox.Session) -> str:
-    """The environment's Python; makes and fills the environment when that is due."""
+    """Returns the Python of the project's environment, which it makes if it is missing or old."""
     inputs = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs))
     digest.update(sys.version.encode())
     stamp = ENVIRONMENT / "installed-from"
-    binary = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    binary = ENVIRONMENT / "bin" / "python"
     if stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return str(binary)
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
@@ -59,36 +59,40 @@ def _group(name: str) -> Sequence[str]:
     return nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), name)
 
 
-def _install(session: nox.Session, python: str, *what: str) -> None:
+def _install(session: nox.Session, python: str, *requirements: str) -> None:
+    """Installs what is required into an environment, with the versions of ``constraints.txt``."""
+    _pip_install(session, python, "-c", str(ROOT / "constraints.txt"), *requirements)
+
+
+def _pip_install(session: nox.Session, python: str, *arguments: str) -> None:
     install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    session.run(*install, "-c", str(ROOT / "constraints.txt"), *what, external=True)
+    session.run(*install, *arguments, external=True)
 
 
-def _environment(session: nox.Session, name: str, *what: str) -> str:
-    """The Python of an environment ``.nox/NAME``, made anew with what pip is told to install."""
+def _environment(session: nox.Session, name: str, *arguments: str) -> str:
+    """Makes an environment ``.nox/NAME`` anew with pip's arguments; returns its Python."""
     folder = ROOT / ".nox" / name
-    found = str(folder / "bin" / "python")
+    python = str(folder / "bin" / "python")
     command = (sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(folder))
     session.run(*command, external=True)
-    install = (found, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    session.run(*install, *what, external=True)
-    return found
+    _pip_install(session, python, *arguments)
+    return python
 
 
 def _repro(session: nox.Session, *arguments: str) -> None:
     session.run(_python(session), "-m", "repro", *arguments, external=True)
 
 
-def _options(given: Sequence[str], *known: str) -> list[str]:
-    """Of the arguments given, the named options with their values."""
-    kept = []
-    arguments = iter(given)
-    for argument in arguments:
+def _options(arguments: Sequence[str], *known: str) -> list[str]:
+    """Returns the known options among the arguments, each followed by its value."""
+    found = []
+    rest = iter(arguments)
+    for argument in rest:
         name, _, value = argument.partition("=")
-        value = value or next(arguments, "")
+        value = value or next(rest, "")
         if name in known:
-            kept += [name, value]
-    return kept
+            found += [name, value]
+    return found
 
 
 def _collect(session: nox.Session) -> None:
@@ -106,30 +110,30 @@ def reproduce(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def smoke(session: nox.Session) -> None:
-    """Does what `reproduce` does with the smoke profile, in a folder it removes again."""
+    """Runs the session `reproduce` with the smoke profile, in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="spactor-smoke-") as folder:
         _reproduce(session, ["--profile", "smoke", "--runs", folder, *session.posargs])
 
 
 @nox.session(default=False)
 def study(session: nox.Session) -> None:
-    """Trains the micro study (results/micro/study.toml) and keeps its records; a night.
+    """Trains the micro study (results/micro/study.toml) and stores its records there; a night.
 
-    May be stopped; it goes on from there. Passes on --runs, --size, --tau and --seed.
+    If stopped, it continues where it was. Passes on --runs, --size, --tau and --seed.
     """
-    home = ROOT / "results" / "micro"
-    profile = ("--profile", str(home / "study.toml"))
+    folder = ROOT / "results" / "micro"
+    profile = ("--profile", str(folder / "study.toml"))
     where = _options(session.posargs, "--runs")
     _repro(session, "prepare", *profile, *where)
     _repro(session, "run", *profile, *session.posargs)
     _repro(session, "collect", *profile, *where)
     runs = Path(where[1]) if where else ROOT / "runs"
-    shutil.copytree(runs / "study" / "records", home, dirs_exist_ok=True)
+    shutil.copytree(runs / "study" / "records", folder, dirs_exist_ok=True)
 
 
 @nox.session(default=False)
 def t5x_smoke(session: nox.Session) -> None:
-    """Thirty steps through stock T5X, both stages and a fine-tuning, and Table 2; needs T5X."""
+    """Trains 30 steps with T5X (two stages, one fine-tuning) and prints Table 2; needs T5X."""
     profile = ("--profile", str(ROOT / "tests" / "t5x" / "thirty.toml"))
     with tempfile.TemporaryDirectory(prefix="spactor-t5x-") as folder:
         where = (*profile, "--runs", folder)
@@ -154,13 +158,18 @@ def _reproduce(session: nox.Session, arguments: Sequence[str]) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Runs the tests and the examples in docstrings; passes arguments on to pytest."""
-    session.run(_python(session), "-m", "pytest", *session.posargs, external=True)
+    """Runs the tests and the examples in docstrings in two processes; passes arguments to pytest.
+
+    Tests of one folder that compiles programs share a process (see tests/conftest.py). With
+    `-- -n 0` all tests run in one process.
+    """
+    parallel = ("-n", "2", "--dist", "loadgroup", "--benchmark-disable")
+    session.run(_python(session), "-m", "pytest", *parallel, *session.posargs, external=True)
 
 
 @nox.session(default=False)
 def compiled(session: nox.Session) -> None:
-    """Runs the tests that compile for a TPU slice; fetches libtpu, 0.2 GB, but needs no TPU."""
+    """Runs the tests that compile for a TPU slice; downloads libtpu (0.2 GB), needs no TPU."""
     arguments = ("-m", "libtpu", "tests/analysis", *session.posargs)
     session.run(
         *(_python(session), "-m", "pytest", *arguments), env=_with_libtpu(session), external=True
@@ -169,7 +178,7 @@ def compiled(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def compile_flops(session: nox.Session) -> None:
-    """Compiles the paper's step for 64 TPU chips and keeps its FLOPs; an hour. Passes on --all."""
+    """Compiles the paper's step for 64 TPU chips and stores its FLOPs: an hour. Passes on --all."""
     session.run(
         *(_python(session), "-m", "repro", "compile-flops", *session.posargs),
         env=_with_libtpu(session),
@@ -179,7 +188,7 @@ def compile_flops(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def compile_t5x(session: nox.Session) -> None:
-    """Compiles T5X's step for 64 v4 and 64 v5e chips; hours. T5X on PYTHONPATH. Passes on --all."""
+    """Compiles T5X's step for 64 TPU chips: hours. Needs T5X on PYTHONPATH. Passes on --all."""
     session.run(
         *(_python(session), "-m", "repro", "compile-t5x", *session.posargs),
         env=_with_libtpu(session),
@@ -188,9 +197,9 @@ def compile_t5x(session: nox.Session) -> None:
 
 
 def _with_libtpu(session: nox.Session) -> dict[str, str]:
-    """Variables that put libtpu within reach.
+    """Returns environment variables with which JAX finds libtpu.
 
-    It lies in a folder of its own: where it is installed, JAX tries it first and complains.
+    libtpu is installed into a folder of its own, as JAX tries it first wherever it is installed.
     """
     folder = ROOT / ".nox" / "libtpu"
     python = _python(session)
@@ -200,9 +209,8 @@ def _with_libtpu(session: nox.Session) -> dict[str, str]:
     digest = hashlib.sha256(constraints + repr(extras["tpu-compile"]).encode()).hexdigest()
     if not stamp.is_file() or stamp.read_text() != digest:
         shutil.rmtree(folder, ignore_errors=True)
-        install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        into = ("--target", str(folder), "--no-deps", "-c", str(ROOT / "constraints.txt"))
-        session.run(*install, *into, *extras["tpu-compile"], external=True)
+        into = ("--target", str(folder), "--no-deps")
+        _install(session, python, *into, *extras["tpu-compile"])
         stamp.write_text(digest)
     # T5X, which is on no registry, may be on the path already.
     paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(folder)]
@@ -211,9 +219,10 @@ def _with_libtpu(session: nox.Session) -> dict[str, str]:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Kills a small tree 100 times at random moments; it must end as one left in peace.
+    """Kills the training of a small tree 100 times at random moments and compares the results.
 
-    Passes on --kills, --seed and --folder. About a quarter of an hour on two idle cores.
+    They must equal those of an undisturbed run. Passes on --kills, --seed and --folder. A quarter
+    of an hour on two idle cores.
     """
     script = ROOT / "tests" / "soak" / "soak.py"
     session.run(_python(session), str(script), *session.posargs, external=True)
@@ -221,16 +230,16 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measures steps, corruption, decoding, batches and tables; prints ratios, keeps the JSON.
+    """Measures steps, corruption, decoding, batches and tables; prints ratios, writes JSON.
 
-    Each is measured in turn with a control in the same run, and nothing fails for being slow.
+    Each measurement alternates with a control in the same run; none fails for being slow.
     Arguments go to pytest: --benchmark-json FILE instead of runs/bench/TIME.json, or -k step.
     SPACTOR_BENCH_LAYERS, _BATCH and _ROUNDS change the model of Base's width.
     """
-    kept = _options(session.posargs, "--benchmark-json")
-    path = Path(kept[1]) if kept else ROOT / "runs" / "bench" / f"{time.strftime(TIME)}.json"
+    named = _options(session.posargs, "--benchmark-json")
+    path = Path(named[1]) if named else ROOT / "runs" / "bench" / f"{time.strftime(TIME)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    rest = [] if kept else [f"--benchmark-json={path}"]
+    rest = [] if named else [f"--benchmark-json={path}"]
     python = _python(session)
     session.run(
         *(python, "-m", "pytest", "tests/benchmarks", "-m", "benchmark", *rest, *session.posargs),
@@ -242,7 +251,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def crosscheck(session: nox.Session) -> None:
-    """Tests the network against Hugging Face's PyTorch T5; installs PyTorch where it is missing."""
+    """Compares the network with Hugging Face's PyTorch T5; installs PyTorch if it is missing."""
     python = _python(session)
     _install(session, python, *_group("torch"))
     session.run(python, "-m", "pytest", "-m", "torch", *session.posargs, external=True)
@@ -250,7 +259,7 @@ def crosscheck(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def browser(session: nox.Session) -> None:
-    """Tests the report in an installed headless Chromium; installs Playwright, no browser."""
+    """Tests the report in an installed Chromium; installs Playwright, but no browser."""
     python = _python(session)
     _install(session, python, *_group("browser"))
     session.run(
@@ -260,30 +269,27 @@ def browser(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def launchers(session: nox.Session) -> None:
-    """Has SkyPilot read the job files; installs it in an environment of its own."""
-    python = _python(session)
-    pythons = {"SPACTOR_SKYPILOT_PYTHON": _environment(session, "skypilot", *_group("skypilot"))}
+    """Loads the job files in SkyPilot, which it installs in an environment of its own."""
     session.run(
-        *(python, "-m", "pytest", "-m", "launchers", "tests/repro/test_launch.py"),
+        *(_python(session), "-m", "pytest", "-m", "launchers", "tests/repro/test_launch.py"),
         *session.posargs,
-        env=pythons,
+        env={"SPACTOR_SKYPILOT_PYTHON": _environment(session, "skypilot", *_group("skypilot"))},
         external=True,
     )
 
 
 @nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
-    """Feeds every reader 100,000 inputs under atheris: hours. Passes on --runs, --seconds, names.
+    """Fuzzes every reader with 100,000 inputs under atheris: hours. Passes on arguments.
 
-    An input may take 10 seconds and 2 GB, a target --seconds (1800). Inputs that break a reader are
-    kept under runs/fuzz.
+    These are names of readers, --runs, --seconds (of each reader, 1800) and --out, the folder for
+    inputs that break a reader (runs/fuzz).
     """
     python = _python(session)
     folder = ROOT / ".nox" / "fuzz"
     shutil.rmtree(folder, ignore_errors=True)
-    # A folder of its own, since the project's environment is what constraints.txt says.
-    install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    session.run(*install, "--target", str(folder), "--no-deps", *_group("fuzz"), external=True)
+    # In a folder of its own, as constraints.txt has no atheris.
+    _pip_install(session, python, "--target", str(folder), "--no-deps", *_group("fuzz"))
     out = () if _options(session.posargs, "--out") else ("--out", str(ROOT / "runs" / "fuzz"))
     session.run(
         *(python, str(ROOT / "tests" / "fuzz" / "campaign.py"), *out, *session.posargs),
@@ -294,7 +300,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def lock(session: nox.Session) -> None:
-    """Writes requirements/*.txt, hashes of what constraints.txt names, with uv."""
+    """Writes requirements/*.txt: the versions of constraints.txt with hashes, by uv."""
     python = Path(_environment(session, "lock", *_group("lock")))
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
     session.run(str(python), "requirements/lock.py", env={"PATH": path}, external=True)
@@ -302,34 +308,34 @@ def lock(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def locked(session: nox.Session) -> None:
-    """Installs the base tier in an empty environment by hashes alone, and prints Table 2 in it.
+    """Installs requirements/base.txt in an empty environment and prints Table 2 there.
 
-    Names of further tiers, such as `-- train`, are installed too.
+    Arguments name more files of that folder to install, e.g. `-- train`.
     """
     tiers = ("base", *session.posargs)
     files = [f"--requirement=requirements/{tier}.txt" for tier in tiers]
     python = _environment(session, "locked", "--require-hashes", *files)
     session.run(python, "-m", "pip", "check", external=True)
-    # From the checkout: its own build would fetch a backend that no hash is known of.
+    # From the checkout, as a build would download a backend without a known hash.
     session.run(python, "-m", "repro", "table", "2", "--from", "published", external=True)
 
 
 @nox.session(default=False)
 def advisories(session: nox.Session) -> None:
-    """Asks PyPI what is known against the packages of every tier, or of those named.
+    """Looks up security advisories for requirements/*.txt, or those named, with pip-audit.
 
-    Fails where one has an advisory, and where PyPI itself is out of reach: there is no copy to ask.
+    Fails if a package has an advisory, or if PyPI can't be reached.
     """
     python = _environment(session, "advisories", *_group("advisories"))
     for tier in session.posargs or ("base", "train", "tpu-compile", "dev"):
-        asked = ("--strict", "--disable-pip", "--require-hashes", "--progress-spinner", "off")
+        options = ("--strict", "--disable-pip", "--require-hashes", "--progress-spinner", "off")
         listed = ("--requirement", str(ROOT / "requirements" / f"{tier}.txt"))
-        session.run(python, "-m", "pip_audit", *asked, *listed, external=True)
+        session.run(python, "-m", "pip_audit", *options, *listed, external=True)
 
 
 @nox.session(default=False)
 def lowest(session: nox.Session) -> None:
-    """Runs the tests that need neither JAX nor TensorFlow with the lowest versions allowed."""
+    """Runs the tests of the base installation with the lowest versions that are allowed."""
     uv = Path(_environment(session, "lock", *_group("lock"))).with_name("uv")
     listed = ROOT / ".nox" / "lowest.txt"
     wanted = ("--resolution", "lowest-direct", "--group", "dev", "--output-file", str(listed))
@@ -340,7 +346,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def licences(session: nox.Session) -> None:
-    """Writes docs/licences.md from what the installed packages say of themselves."""
+    """Writes docs/licences.md from the metadata of the installed packages."""
     session.run(_python(session), "requirements/licences.py", external=True)
 
 
@@ -410,10 +416,10 @@ def rebuild(session: nox.Session) -> None:
 
     Passes on --from, --profile and --to.
     """
-    home = ROOT / "results" / "micro"
-    kept = ("--from", str(home), "--profile", str(home / "study.toml"))
-    given = _options(session.posargs, "--from")
-    _repro(session, "rebuild", *([] if given else kept), *session.posargs)
+    folder = ROOT / "results" / "micro"
+    default = ("--from", str(folder), "--profile", str(folder / "study.toml"))
+    named = _options(session.posargs, "--from")
+    _repro(session, "rebuild", *([] if named else default), *session.posargs)
 
 
 @nox.session(default=False)

@@ -1,9 +1,25 @@
-"""Set before anything imports JAX: two simulated devices, so that sharding bugs show."""
+"""Settings for all tests: of JAX, before it is imported, and of tests in several processes."""
+
+from __future__ import annotations
 
 import os
 
+import pytest
+
 # Benchmarks measure the machine as it is.
 if "SPACTOR_BENCHMARKS" not in os.environ:
-    os.environ["XLA_FLAGS"] = (
-        os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
-    ).strip()
+    # Two simulated devices show faults of sharding. Most time goes into compiling small programs
+    # that run once, so XLA's code generator doesn't optimize.
+    flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+
+ONE_PROCESS = ("tests/spactor", "tests/t5x", "tests/data", "tests/report", "tests/tables")
+"""Folders whose tests share compiled programs or prepared data, and so run in one process each."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Groups tests for ``pytest -n 2 --dist loadgroup`` by folder or by file."""
+    for item in items:
+        path = item.path.relative_to(config.rootpath).as_posix()
+        folders = (folder for folder in ONE_PROCESS if path.startswith(f"{folder}/"))
+        item.add_marker(pytest.mark.xdist_group(next(folders, path)))
