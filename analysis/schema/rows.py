@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.fs
 
 from analysis.schema.facts import SELECTIONS
 
@@ -56,15 +57,23 @@ def read(path: Path, wanted: pc.Expression | None) -> pa.Table:
       path: the file.
       wanted: None for all rows. A file that lacks a column to filter by is read whole, too.
     """
-    schema = ds.dataset(path, format="parquet").schema
-    texts = [field.name for field in schema if _is_text(field.type)]
+    plain = ds.dataset(path, format="parquet")
+    texts = [field.name for field in plain.schema if _is_text(field.type)]
     options = ds.ParquetReadOptions(dictionary_columns=texts)
-    rows = ds.dataset(path, format=ds.ParquetFileFormat(read_options=options))
-    if wanted is None or not (set(_FILTERED) <= set(schema.names) and set(_TEXTS) <= set(texts)):
-        return rows.to_table()
-    table = rows.to_table(filter=wanted)
+    encoded = ds.ParquetFileFormat(read_options=options)
+    if wanted is None or not (set(_FILTERED) <= set(plain.schema.names) and {*_TEXTS} <= {*texts}):
+        return ds.dataset(path, format=encoded).to_table()
+    [fragment] = plain.get_fragments()
+    local_files = pyarrow.fs.LocalFileSystem()
+
+    def candidates(condition: pc.Expression) -> ds.ParquetFileFragment:
+        # Statistics rule out groups of rows by plain texts alone, not by dictionaries.
+        groups = [group.id for group in fragment.subset(filter=condition).row_groups]
+        return encoded.make_fragment(str(path), local_files, row_groups=groups)
+
+    table = candidates(wanted).to_table(filter=wanted)
     table = table.filter(pa.array(~_superseded(table)))
-    while len(other := rows.head(1, filter=~_of_same_origin(table))):
+    while len(other := candidates(rest := ~_of_same_origin(table)).head(1, filter=rest)):
         table = pa.concat_tables([table, other])
     return table
 
