@@ -1,8 +1,10 @@
 """The paper's statements, each judged once: by arithmetic, or by a test of scores over runs.
 
-Every section's module lists its statements; the same judge is applied to published numbers and to
-measured records of any profile, with checkpoints and τ on the paper's scale. What the paper states
-in numbers is read from ``analysis/schema/published/prose.csv``. Two views list the results:
+``statements.csv`` is the registry: place, statement in our words, kind of test. ``compared`` has
+those that one test of scores judges, a row each; a module per section has the others. The same
+judge is applied to published numbers and to measured records of any profile, with checkpoints and
+τ on the paper's scale. Numbers that the paper states are read from
+``analysis/schema/published/prose.csv``. Two views list the results:
 
 * ``judge`` and ``claims_view`` (``repro claims``): statements that runs can bear on, by the
   published and by measured numbers;
@@ -13,6 +15,7 @@ in numbers is read from ``analysis/schema/published/prose.csv``. Two views list 
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Mapping
 
@@ -22,6 +25,7 @@ from analysis.paper import (
     appendix_a,
     appendix_d,
     averages,
+    compared,
     counts,
     efficiency,
     introduction,
@@ -41,31 +45,26 @@ from analysis.paper.statement import (
     Statement,
     Suspect,
     Verdict,
+    registry,
 )
 from spactor.errors import UserError
 
-_SECTIONS = (
-    introduction.PART,
-    setup.PART,
-    single_stage.PART,
-    two_stages.PART,
-    efficiency.PART,
-    large.PART,
-    appendix_a.PART,
-    appendix_d.PART,
+_JUDGES = (
+    *(introduction, setup, single_stage, two_stages, efficiency, large, appendix_a, appendix_d),
+    compared,
 )
-REGISTRY: tuple[Statement, ...] = tuple(
-    statement for section in _SECTIONS for statement in section.statements
-)
+"""Modules whose import binds judges to the rows of ``statements.csv``."""
+_REGISTRY = registry()
+REGISTRY: tuple[Statement, ...] = tuple(itertools.chain(*_REGISTRY.values()))
 """Every statement, in the order of the paper's parts."""
 
 CLAIMS: tuple[Statement, ...] = tuple(statement for statement in REGISTRY if statement.claimed)
 """Statements that measured records can bear on."""
 
 PARTS: Mapping[str, tuple[Statement, ...]] = {
-    section.heading: listed
-    for section in _SECTIONS
-    if (listed := tuple(statement for statement in section.statements if statement.claimed))
+    part: listed
+    for part, statements in _REGISTRY.items()
+    if (listed := tuple(statement for statement in statements if statement.claimed))
 }
 """``CLAIMS`` by part of the paper."""
 

@@ -11,13 +11,12 @@ from analysis.paper.evidence import STUDY_MODEL, STUDY_SUITES, Evidence, Missing
 from analysis.paper.shapes import encoder_parameters, generator_parameters
 from analysis.paper.statement import (
     SETTINGS,
-    Basis,
     Cells,
     Finding,
-    Section,
     arithmetic,
     contradiction,
     graded,
+    judges,
 )
 from analysis.schema import published
 from analysis.schema.facts import SIZES
@@ -32,9 +31,6 @@ REUSED: tuple[str, ...] = (
 STUDY = Cells(("average",), (STUDY_MODEL[0],), (STUDY_MODEL[1],), (STUDY_MODEL[2],), STUDY_SUITES)
 STUDY_MARGIN = 0.5
 """Points of a suite score; about the spread of SuperGLUE over runs in Table 2."""
-
-
-PART = Section("Appendix A")
 
 
 def grid_values(name: str) -> list[float]:
@@ -71,15 +67,7 @@ def best_of(study: str, best: str) -> None:
             f"{len(averages)} others (largest one-sided p {format_p(least)})",
         )
 
-    PART.add(
-        f"appendix-a.{names[study][1]}",
-        "Appendix A.1",
-        f"Of what was tried, {names[study][0]} works best.",
-        "highest mean over SuperGLUE and SQuAD in the study",
-        (STUDY,),
-        judge,
-        Basis.RUNS,
-    )
+    judges(f"appendix-a.{names[study][1]}", STUDY)(judge)
 
 
 def _average(suites: dict[str, Sample]) -> Sample:
@@ -91,13 +79,7 @@ def _average(suites: dict[str, Sample]) -> Sample:
     )
 
 
-@PART.judged_by(
-    "appendix-a.generator-share",
-    "Appendix A.1",
-    "The generator is best at 1/4 to 1/3 of the discriminator's encoder.",
-    "whether Table 5's generators are: layers, MLP width and parameters",
-    SETTINGS,
-)
+@judges("appendix-a.generator-share", SETTINGS)
 def generator_share(evidence: Evidence) -> Finding:
     least = stated("prose/generator_over_encoder_least")
     most = stated("prose/generator_over_encoder_most")
@@ -121,13 +103,7 @@ def generator_share(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-a.choices-in-search",
-    "Appendix A.1",
-    "Base's settings come out of the grids that were searched.",
-    "membership of Table 5's values in the grids",
-    SETTINGS,
-)
+@judges("appendix-a.choices-in-search", SETTINGS)
 def choices_in_search(evidence: Evidence) -> Finding:
     wrong, parts = [], []
     for name, grid, scale in (
@@ -150,14 +126,7 @@ best_of("lambda", "10-10")
 best_of("generator", "4")
 
 
-@PART.judged_by(
-    "appendix-a.encoder-only",
-    "Appendix A.1",
-    "A generator without a decoder is as good as one with it.",
-    "non-inferiority by suite, margin half a point, Holm",
-    STUDY,
-    basis=Basis.RUNS,
-)
+@judges("appendix-a.encoder-only", STUDY)
 def encoder_only(evidence: Evidence) -> Finding:
     found = evidence.study("architecture", "encoder")
     if not {"encoder", "encoder-decoder"} <= set(found):
@@ -170,13 +139,7 @@ def encoder_only(evidence: Evidence) -> Finding:
     return non_inferiority("encoder-only minus encoder-decoder generator", Family(tuple(contrasts)))
 
 
-@PART.judged_by(
-    "appendix-a.large-reuses",
-    "Section 3.2.4, Appendix A.1",
-    "Large takes over Base's settings, but for its generator and a higher MLM ratio.",
-    "Table 5, column against column",
-    SETTINGS,
-)
+@judges("appendix-a.large-reuses", SETTINGS)
 def large_reuses(evidence: Evidence) -> Finding:
     pairs = {name: [evidence.setting(name, size) for size in SIZES] for name in REUSED}
     changed = [name for name, (base, large) in pairs.items() if base != large]
@@ -191,13 +154,7 @@ def large_reuses(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "table5.head-width",
-    "Table 5",
-    "The RTD head is as wide as the discriminator's MLP.",
-    "Table 5, row against row",
-    SETTINGS,
-)
+@judges("table5.head-width", SETTINGS)
 def head_as_wide(evidence: Evidence) -> Finding:
     pairs = {
         size: [evidence.setting(f"{part}_mlp_dim", size) for part in ("rtd", "discriminator")]
@@ -210,13 +167,7 @@ def head_as_wide(evidence: Evidence) -> Finding:
     return Finding(arithmetic(evidence, equal), numbers)
 
 
-@PART.judged_by(
-    "appendix-a.flan-halves",
-    "Appendix A.2",
-    "FLAN is tuned with half the learning rate, dropout and batch of the others.",
-    "arithmetic on the fine-tuning settings",
-    FINETUNING,
-)
+@judges("appendix-a.flan-halves", FINETUNING)
 def flan_halves(evidence: Evidence) -> Finding:
     parts, wrong = [], 0
     for name in ("learning_rate", "dropout_rate", "batch_size"):
@@ -226,14 +177,7 @@ def flan_halves(evidence: Evidence) -> Finding:
     return Finding(arithmetic(evidence, not wrong), ", ".join(parts))
 
 
-@PART.judged_by(
-    "appendix-a.finetuning-length",
-    "Appendix A.2",
-    "Fine-tuning takes 250K to 300K steps.",
-    "last step of every measured fine-tuning run",
-    Cells(("average",)),
-    basis=Basis.RUNS,
-)
+@judges("appendix-a.finetuning-length", Cells(("average",)))
 def finetuning_length(evidence: Evidence) -> Finding:
     evidence.require(("paper",), "its fine-tuning is shorter by design")
     last = scores.suite_scores(evidence.records, "last")["step"]
@@ -249,14 +193,7 @@ def finetuning_length(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-a.tuning-batch",
-    "Appendix A.1, Table 5",
-    "Settings were chosen with the batch that the study trains with.",
-    "the batch of the search against Table 5's",
-    SETTINGS,
-    basis=Basis.PRINT,
-)
+@judges("appendix-a.tuning-batch", SETTINGS)
 def tuning_batch(evidence: Evidence) -> Finding:
     searched = stated("prose/tuning_batch_size", "base")
     trained = evidence.setting("batch_size", "base")

@@ -7,7 +7,7 @@ import math
 from analysis.paper.breakdown import Breakdown, exact, examples, half_unit
 from analysis.paper.counts import counts
 from analysis.paper.evidence import Evidence, Missing, stated
-from analysis.paper.statement import Basis, Cells, Finding, Section, Verdict, arithmetic
+from analysis.paper.statement import Cells, Finding, Verdict, arithmetic, judges
 from analysis.schema.facts import FLAN_SUITES
 
 TASKS = Cells(("task",))
@@ -19,18 +19,8 @@ ASCENDING = {
 }
 """Metrics of a task in an order that their definitions force: EM ≤ F1, ROUGE-2 ≤ L ≤ 1."""
 
-PART = Section("Appendix D")
 
-
-@PART.judged_by(
-    "appendix-d.every-row",
-    "Section 3.2.2, Appendix D",
-    "The appendix breaks the scores of Table 2 down.",
-    "rows of Tables 2 and 4 against those of the breakdowns",
-    TASKS,
-    Cells(("average",)),
-    basis=Basis.PRINT,
-)
+@judges("appendix-d.every-row", TASKS, Cells(("average",)))
 def every_row(evidence: Evidence) -> Finding:
     printed = Breakdown(evidence.records)
     scored = {row for row, _, _ in printed.averages()}
@@ -41,14 +31,7 @@ def every_row(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-d.mmlu-split",
-    "captions of Tables 12 to 17",
-    "BBH's tasks fill a table, MMLU's a first table with 32 and a second with 25.",
-    "count of the columns, of both sizes",
-    TASKS,
-    basis=Basis.PRINT,
-)
+@judges("appendix-d.mmlu-split", TASKS)
 def mmlu_split(evidence: Evidence) -> Finding:
     tasks = evidence.records[evidence.records["task"] != ""].groupby("place")["task"].nunique()
     claimed = [int(stated(f"prose/{name}_tasks")) for name in ("bbh", "mmlu_first", "mmlu_second")]
@@ -60,14 +43,7 @@ def mmlu_split(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-d.flan-medians",
-    "captions of Tables 12 to 17",
-    "Whether the cells are medians, as in Tables 6 to 11, is not stated.",
-    "accuracies as whole k/n: a mean over runs rarely is",
-    TASKS,
-    basis=Basis.PRINT,
-)
+@judges("appendix-d.flan-medians", TASKS)
 def flan_medians(evidence: Evidence) -> Finding:
     cells = [
         (exact(cell.value, cell.decimals), examples()[suite, cell.task, cell.metric])
@@ -85,14 +61,7 @@ def flan_medians(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-d.superglue-metrics",
-    "captions of Tables 8 and 9",
-    "One metric is named for every column.",
-    "metrics named against columns",
-    Cells(("task",), suites=("superglue",)),
-    basis=Basis.PRINT,
-)
+@judges("appendix-d.superglue-metrics", Cells(("task",), suites=("superglue",)))
 def superglue_metrics(evidence: Evidence) -> Finding:
     named, columns = int(stated("prose/superglue_metrics_named")), len(evidence.tasks("superglue"))
     return Finding(
@@ -102,14 +71,7 @@ def superglue_metrics(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-d.metric-order",
-    "captions of Tables 8 to 11",
-    "MultiRC is F1/EM, ReCoRD and SQuAD EM/F1, CNN/DailyMail ROUGE-1/2/L.",
-    "EM ≤ F1 and ROUGE-2 ≤ ROUGE-L ≤ ROUGE-1, by their definitions",
-    TASKS,
-    basis=Basis.PRINT,
-)
+@judges("appendix-d.metric-order", TASKS)
 def metric_order(evidence: Evidence) -> Finding:
     count, wrong = 0, []
     for row, _, cells in Breakdown(evidence.records).groups():

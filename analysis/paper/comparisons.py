@@ -1,7 +1,6 @@
-"""Statements that compare scores, by superiority, non-inferiority or equivalence.
+"""Superiority, non-inferiority and equivalence of scores, as findings.
 
-``compare`` adds one as a row: id, place, text, test, models. ``analysis.paper.contrasts`` defines
-the tests.
+``analysis.paper.contrasts`` defines the tests; ``compare`` is a row of ``analysis.paper.compared``.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from analysis.paper.contrasts import (
     outcomes_of,
 )
 from analysis.paper.evidence import Evidence
-from analysis.paper.statement import Basis, Cells, Finding, Section, Verdict, graded
+from analysis.paper.statement import Cells, Finding, Verdict, graded, judges
 from analysis.schema.facts import SUITES
 from analysis.trend import format_p
 
@@ -101,22 +100,17 @@ def _numbers(outcomes: Sequence[Outcome], *, margins: bool = False) -> str:
 
 
 def compare(
-    section: Section,
     id: str,
-    place: str,
-    text: str,
-    test: str,
     kind: Callable[[str, Family], Finding],
     *pairs: Pair,
     size: str = "base",
     suites: tuple[str, ...] = SUITES,
     what: str = "",
 ) -> None:
-    """Adds a statement that one test of a family of scores judges.
+    """Has a statement judged by one test of a family of scores.
 
     Args:
-      section: where it is added.
-      id, place, text, test: as in ``Statement``.
+      id: of the statement.
       kind: ``superiority``, ``non_inferiority`` or ``equivalence``; the last two use each suite's
         retention margin.
       pairs: (τ, checkpoint) of the first and of the second model.
@@ -138,8 +132,7 @@ def compare(
         () if suites == SUITES else suites,
     )
 
+    @judges(id, cells)
     def judge(evidence: Evidence) -> Finding:
         members = family(evidence, size, suites, pairs, with_margin=with_margin)
         return kind(what or against(size, *pairs[0]), members)
-
-    section.add(id, place, text, test, (cells,), judge, Basis.RUNS)

@@ -13,14 +13,13 @@ from analysis.paper.introduction import TWO_TAUS
 from analysis.paper.statement import (
     FIGURE2_SUITES,
     FLOPS,
-    Basis,
     Cells,
     Finding,
-    Section,
     Verdict,
     arithmetic,
     contradiction,
     graded,
+    judges,
 )
 from analysis.schema.facts import SUITES
 from spactor.config import PretrainConfig
@@ -33,9 +32,6 @@ ABSOLUTE_FACTOR = 2.0
 """Conventions of counting (backward pass, softmax, embeddings) differ by less than this."""
 AROUND_PERCENT = 5.0
 FIGURE5_OTHERS = ("glue", "rainbow", "bbh")
-
-
-PART = Section("Efficiency")
 
 
 def shapes_ratio(config: PretrainConfig) -> tuple[float, float]:
@@ -55,14 +51,7 @@ def _matches(evidence: Evidence, found: float, claimed: float, half_unit: float)
     return arithmetic(evidence, abs(found - claimed) <= half_unit + 1e-9)
 
 
-@PART.judged_by(
-    "efficiency.step-overhead",
-    "Section 3.2.3, Table 3",
-    "A step of the first stage costs 37.5 % more FLOPs.",
-    "arithmetic on Table 3, to the digit stated; Table 5's own count beside it",
-    COSTS,
-    SETTINGS,
-)
+@judges("efficiency.step-overhead", COSTS, SETTINGS)
 def step_overhead(evidence: Evidence) -> Finding:
     claimed = stated("prose/step_flops_overhead_percent", "base")
     found = 100.0 * evidence.step_overhead("base")
@@ -81,14 +70,7 @@ def step_overhead(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "efficiency.speed-agrees",
-    "Section 3.2.3, Table 3",
-    "The drop in sequences per second is about what the FLOPs let one expect.",
-    "relative speed against the inverse FLOPs ratio, to 0.05, Table 3's rounding",
-    COSTS,
-    Cells(("timing/",), ("base",)),
-)
+@judges("efficiency.speed-agrees", COSTS, Cells(("timing/",), ("base",)))
 def speed_agrees(evidence: Evidence) -> Finding:
     speed, overhead = evidence.relative_speed("base"), evidence.step_overhead("base")
     expected = 1.0 / (1.0 + overhead)
@@ -99,13 +81,7 @@ def speed_agrees(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "efficiency.flops-at-500k",
-    "Section 3.2.3",
-    "τ = 250K has used about 1.2 times the baseline's FLOPs at 500K.",
-    "arithmetic: half the steps at the overhead, to the digit stated",
-    COSTS,
-)
+@judges("efficiency.flops-at-500k", COSTS)
 def flops_at_half(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_over_baseline", "base", "250K", HALF)
     overhead = evidence.step_overhead("base")
@@ -116,13 +92,7 @@ def flops_at_half(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "efficiency.flops-at-1m",
-    "Section 3.2.3",
-    "At 1M that ratio has come down to 1.1.",
-    "arithmetic on relative FLOPs, to the digit stated",
-    COSTS,
-)
+@judges("efficiency.flops-at-1m", COSTS)
 def flops_at_full(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_over_baseline", "base", "250K", FULL)
     ours, plain = (evidence.relative_flops("base", tau, FULL) for tau in ("250K", "0"))
@@ -132,13 +102,7 @@ def flops_at_full(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "efficiency.cost-shrinks",
-    "Section 3.2.3",
-    "The longer the second stage, the smaller the extra cost.",
-    "arithmetic on relative FLOPs of two τ at two checkpoints",
-    COSTS,
-)
+@judges("efficiency.cost-shrinks", COSTS)
 def cost_shrinks(evidence: Evidence) -> Finding:
     parts, passed = [], 0
     for tau in TWO_TAUS:
@@ -151,14 +115,7 @@ def cost_shrinks(evidence: Evidence) -> Finding:
     return Finding(graded(passed, len(parts), none=contradiction(evidence)), "; ".join(parts))
 
 
-@PART.judged_by(
-    "efficiency.majority-matches",
-    "Section 3.2.3",
-    "On most suites SPACTOR at 500K matches or beats the baseline at 1M.",
-    "non-inferiority by suite, margin half the baseline's gain, Holm; more than half",
-    Cells(("average",), ("base",), ("0", "250K")),
-    basis=Basis.RUNS,
-)
+@judges("efficiency.majority-matches", Cells(("average",), ("base",), ("0", "250K")))
 def majority_matches(evidence: Evidence) -> Finding:
     ours, plain = ("250K", HALF), ("0", FULL)
     members = family(evidence, "base", SUITES, [(ours, plain)], with_margin=True)
@@ -174,13 +131,7 @@ def majority_matches(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "efficiency.at-least-forty",
-    "Section 3.2.3",
-    "The saving for Base is at least 40 %.",
-    "arithmetic on relative FLOPs of every τ",
-    COSTS,
-)
+@judges("efficiency.at-least-forty", COSTS)
 def at_least_forty(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_saved_percent", "base")
     found = {
@@ -200,14 +151,10 @@ def at_least_forty(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
+@judges(
     "efficiency.same-average",
-    "Section 3.2.3, Figure 2",
-    "SuperGLUE, SQuAD and CNN/DailyMail reach the 1M score with 40 % less compute.",
-    "non-inferiority by suite, margin half the baseline's gain, Holm",
     COSTS,
     Cells(("average",), ("base",), ("0", "250K"), (), FIGURE2_SUITES),
-    basis=Basis.RUNS,
 )
 def same_average(evidence: Evidence) -> Finding:
     ours, plain = ("250K", HALF), ("0", FULL)
@@ -217,11 +164,8 @@ def same_average(evidence: Evidence) -> Finding:
     return replace(finding, sentence=f"with {saving:.0f} % less compute, {finding.sentence}")
 
 
-@PART.judged_by(
+@judges(
     "efficiency.most-budgets",
-    "Section 3.2.3, Figure 2",
-    "On these suites SPACTOR is ahead at most compute budgets.",
-    "lines of mean score over FLOPs; ahead at more than half of the common budgets",
     COSTS,
     Cells(("average",), ("base",), ("0", *TWO_TAUS), (), FIGURE2_SUITES),
 )
@@ -245,14 +189,7 @@ def most_budgets(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "table3.step-flops",
-    "Table 3",
-    "A baseline step of Base costs 1.6e4 GFLOPs.",
-    "against a count from Table 5's shapes and batch, to a factor of two",
-    COSTS,
-    SETTINGS,
-)
+@judges("table3.step-flops", COSTS, SETTINGS)
 def absolute_flops(evidence: Evidence) -> Finding:
     evidence.require(("paper",), "its steps are smaller by design")
     printed = evidence.number("cost/step_flops/span_corruption", "base")
@@ -268,13 +205,8 @@ def absolute_flops(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-c.mmlu-saving",
-    "Appendix C",
-    "On MMLU the saving is smaller, around 20 %.",
-    "FLOPs at which the baseline's line has the same score, to five per cent",
-    COSTS,
-    Cells(("average",), ("base",), ("0", *TWO_TAUS), (), ("mmlu",)),
+@judges(
+    "appendix-c.mmlu-saving", COSTS, Cells(("average",), ("base",), ("0", *TWO_TAUS), (), ("mmlu",))
 )
 def mmlu_saving(evidence: Evidence) -> Finding:
     claimed = stated("prose/mmlu_flops_saved_percent", "base")
@@ -289,13 +221,8 @@ def mmlu_saving(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-c.mmlu-converges",
-    "Appendix C",
-    "On MMLU SPACTOR and the baseline converge.",
-    "equivalence at 1M, margin half the baseline's gain, Holm; and a shrinking gain",
-    Cells(("average",), ("base",), ("0", *TWO_TAUS), (), ("mmlu",)),
-    basis=Basis.RUNS,
+@judges(
+    "appendix-c.mmlu-converges", Cells(("average",), ("base",), ("0", *TWO_TAUS), (), ("mmlu",))
 )
 def mmlu_converges(evidence: Evidence) -> Finding:
     pairs = [((tau, FULL), ("0", FULL)) for tau in TWO_TAUS]
@@ -318,11 +245,8 @@ def mmlu_converges(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
+@judges(
     "appendix-c.others-gain",
-    "Appendix C",
-    "On GLUE, Rainbow and BBH the gains are substantial.",
-    "FLOPs at which the baseline's line has the same score, against MMLU's 20 %",
     COSTS,
     Cells(("average",), ("base",), ("0", "250K"), (), FIGURE5_OTHERS),
 )
@@ -347,14 +271,7 @@ def others_gain(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-c.task-dependent",
-    "Appendix C",
-    "Whether τ = 120K or 250K is better depends on the suite.",
-    "two-sided Welch by suite and checkpoint, Holm: significant in both directions",
-    Cells(("average",), ("base",), TWO_TAUS),
-    basis=Basis.RUNS,
-)
+@judges("appendix-c.task-dependent", Cells(("average",), ("base",), TWO_TAUS))
 def task_dependent(evidence: Evidence) -> Finding:
     pairs = [(("120K", at), ("250K", at)) for at in (HALF, FULL)]
     members = family(evidence, "base", SUITES, pairs)
@@ -374,14 +291,7 @@ def task_dependent(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-c.figure5-suites",
-    "Appendix C",
-    "Figure 5 has the suites that Figure 2 leaves out.",
-    "count of the suites",
-    Cells(("average",)),
-    basis=Basis.PRINT,
-)
+@judges("appendix-c.figure5-suites", Cells(("average",)))
 def figure5_suites(evidence: Evidence) -> Finding:
     suites = set(evidence.records.loc[evidence.records["metric"] == "average", "suite"])
     drawn = {*FIGURE2_SUITES, *FIGURE5_OTHERS, "mmlu"}

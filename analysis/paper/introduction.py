@@ -5,21 +5,19 @@ from __future__ import annotations
 from analysis import learning
 from analysis.flops import terms
 from analysis.paper.budgets import baseline_at, saved
-from analysis.paper.comparisons import compare, non_inferiority, superiority
+from analysis.paper.comparisons import superiority
 from analysis.paper.contrasts import Contrast, Family
 from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated
 from analysis.paper.shapes import generator_parameters, parameters
 from analysis.paper.statement import (
-    FIGURE2_SUITES,
     FLOPS,
     SETTINGS,
-    Basis,
     Cells,
     Finding,
-    Section,
     Verdict,
     arithmetic,
     graded,
+    judges,
 )
 from analysis.schema.facts import SIZES, SUITES
 
@@ -29,26 +27,8 @@ AROUND_PERCENT = 2.5
 SMALL = 0.1
 """One order of magnitude below: "typically much smaller", "light"."""
 
-PART = Section("Abstract, introduction, conclusion")
 
-compare(
-    PART,
-    "abstract.half-the-steps",
-    "Abstract",
-    "With half the pre-training steps, SPACTOR is as good downstream as plain T5.",
-    "non-inferiority by suite, margin half the baseline's gain from 500K to 1M, Holm",
-    non_inferiority,
-    (("250K", HALF), ("0", FULL)),
-)
-
-
-@PART.judged_by(
-    "abstract.flops-saved",
-    "Abstract",
-    "At that point it has used 40 % fewer FLOPs.",
-    "arithmetic on relative FLOPs, to half of five per cent",
-    Cells(FLOPS, ("base",)),
-)
+@judges("abstract.flops-saved", Cells(FLOPS, ("base",)))
 def flops_saved(evidence: Evidence) -> Finding:
     claimed, found = stated("prose/flops_saved_percent"), saved(evidence, "base", "250K", HALF)
     ours = evidence.relative_flops("base", "250K", HALF)
@@ -60,14 +40,8 @@ def flops_saved(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "abstract.same-budget",
-    "Abstract",
-    "For the same compute, SPACTOR is significantly better downstream.",
-    "superiority by suite over the baseline interpolated at equal FLOPs, Holm",
-    Cells(FLOPS, ("base",)),
-    Cells(("average",), ("base",), ("0", "250K")),
-    basis=Basis.RUNS,
+@judges(
+    "abstract.same-budget", Cells(FLOPS, ("base",)), Cells(("average",), ("base",), ("0", "250K"))
 )
 def same_budget(evidence: Evidence) -> Finding:
     budget = evidence.relative_flops("base", "250K", HALF)
@@ -81,17 +55,6 @@ def same_budget(evidence: Evidence) -> Finding:
             absent.append(SUITE_NAMES[suite])
     what = f"SPACTOR(250K) at 500K minus the baseline's line at the same budget, {budget:.2f}"
     return superiority(what, Family(tuple(contrasts), tuple(absent)))
-
-
-compare(
-    PART,
-    "abstract.tied-to-two-stages",
-    "Abstract",
-    "The hybrid objective helps only together with the second stage.",
-    "superiority of τ = 250K over τ = ∞ at 1M by suite, Holm",
-    superiority,
-    (("250K", FULL), ("inf", FULL)),
-)
 
 
 def tau_share(tau: str) -> None:
@@ -115,42 +78,18 @@ def tau_share(tau: str) -> None:
             else f"rounded: 1/{round(1.0 / claimed)} of 1M steps is {claimed * FULL / 1000:g}K",
         )
 
-    PART.add(
+    judges(
         f"introduction.tau-{tau.lower()}-share",
-        "Section 1",
-        f"A τ of {tau} is 1/{round(1 / claimed)} of all pre-training steps.",
-        "arithmetic: the unit fraction nearest to τ over the steps",
-        (
-            Cells(("average",), ("base",), (tau,)),
-            Cells(("validation/rtd_loss",), ("base",), (tau,)),
-        ),
-        judge,
-    )
+        Cells(("average",), ("base",), (tau,)),
+        Cells(("validation/rtd_loss",), ("base",), (tau,)),
+    )(judge)
 
 
 tau_share("120K")
 tau_share("250K")
 
-compare(
-    PART,
-    "introduction.figure2-improves",
-    "Section 1",
-    "τ = 120K and 250K improve SuperGLUE, SQuAD and CNN/DailyMail.",
-    "superiority at equal steps, 3 suites × 2 τ × 2 checkpoints, Holm",
-    superiority,
-    *(((tau, at), ("0", at)) for at in (HALF, FULL) for tau in TWO_TAUS),
-    suites=FIGURE2_SUITES,
-    what="Base SPACTOR minus the baseline at the same steps",
-)
 
-
-@PART.judged_by(
-    "introduction.decoder-length",
-    "Section 1",
-    "The decoder's targets are no longer than in plain span corruption.",
-    "arithmetic on Table 5's settings",
-    SETTINGS,
-)
+@judges("introduction.decoder-length", SETTINGS)
 def decoder_length(evidence: Evidence) -> Finding:
     lengths = evidence.config("base").lengths
     ratio = lengths.target_tokens / lengths.chunk_tokens
@@ -162,13 +101,7 @@ def decoder_length(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "introduction.generator-small",
-    "Section 1",
-    "The generator is much smaller than the discriminator.",
-    "parameters counted from Table 5; small is under a tenth",
-    SETTINGS,
-)
+@judges("introduction.generator-small", SETTINGS)
 def generator_small(evidence: Evidence) -> Finding:
     ratios = {
         size: generator_parameters(model) / (parameters(model) - model.vocab_size * model.emb_dim)
@@ -181,13 +114,7 @@ def generator_small(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "introduction.head-light",
-    "Section 1",
-    "The RTD head costs little.",
-    "FLOPs counted from Table 5; little is under a tenth",
-    SETTINGS,
-)
+@judges("introduction.head-light", SETTINGS)
 def head_light(evidence: Evidence) -> Finding:
     shares = {}
     for size in SIZES:
@@ -200,13 +127,7 @@ def head_light(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "introduction.around-forty",
-    "Section 1",
-    "SPACTOR scales with model size and saves around 40 % of the compute.",
-    "arithmetic on relative FLOPs of both sizes, to half of five per cent",
-    Cells(FLOPS, SIZES),
-)
+@judges("introduction.around-forty", Cells(FLOPS, SIZES))
 def around_forty(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_saved_percent")
     found = {
@@ -224,14 +145,7 @@ def around_forty(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "related.generator-partly-right",
-    "Section 4",
-    "The generator restores at least part of the masked tokens correctly.",
-    "its accuracy against always saying the most frequent token, well from twice that",
-    Cells(("validation/", "data/")),
-    basis=Basis.RUNS,
-)
+@judges("related.generator-partly-right", Cells(("validation/", "data/")))
 def generator_partly_right(evidence: Evidence) -> Finding:
     checks = learning.run(evidence.records).checks
     check = next(c for c in checks if c.size == "base" and c.name == "generator")
@@ -239,14 +153,3 @@ def generator_partly_right(evidence: Evidence) -> Finding:
         raise Missing(check.sentence)
     verdicts = {learning.CLEARLY: Verdict.HOLDS, learning.BARELY: Verdict.PARTLY}
     return Finding(verdicts.get(check.verdict, Verdict.FAILS), check.sentence)
-
-
-compare(
-    PART,
-    "conclusion.single-stage-decays",
-    "Section 5",
-    "Trained on both objectives for long, the model gets worse downstream.",
-    "superiority of τ = ∞ at 500K over itself at 1M by suite, Holm",
-    superiority,
-    (("inf", HALF), ("inf", FULL)),
-)

@@ -5,23 +5,22 @@ from __future__ import annotations
 import math
 
 from analysis.paper.budgets import saved
-from analysis.paper.comparisons import compare, non_inferiority
+from analysis.paper.comparisons import non_inferiority
 from analysis.paper.contrasts import RETAINED, Contrast, Family, not_run
 from analysis.paper.efficiency import shapes_ratio
 from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated, steps
 from analysis.paper.introduction import AROUND_PERCENT
-from analysis.paper.score_tables import beats_baseline, bold_rule, runs_per_cell
+from analysis.paper.score_tables import bold_rule, runs_per_cell
 from analysis.paper.shapes import encoder_parameters, generator_parameters, parameters
 from analysis.paper.statement import (
     FLOPS,
     SETTINGS,
-    Basis,
     Cells,
     Finding,
-    Section,
     Verdict,
     arithmetic,
     graded,
+    judges,
 )
 from analysis.schema.facts import SIZES, SUITES, Tau
 from analysis.tests import Sample
@@ -35,9 +34,6 @@ AROUND_PARAMETERS = 0.5e8
 """Hundreds of millions, to half of one."""
 
 
-PART = Section("Large")
-
-
 def _gain(evidence: Evidence, size: str, suite: str) -> Sample:
     ours, plain = (evidence.score(size, tau, HALF, suite) for tau in (TAU, "0"))
     return Sample(
@@ -45,13 +41,7 @@ def _gain(evidence: Evidence, size: str, suite: str) -> Sample:
     )
 
 
-@PART.judged_by(
-    "large.parameters",
-    "Section 3.2.4",
-    "T5-Large has around 700M parameters.",
-    "counted from Table 5, to half of a hundred million",
-    Cells(("setting/",), ("large",)),
-)
+@judges("large.parameters", Cells(("setting/",), ("large",)))
 def parameter_count(evidence: Evidence) -> Finding:
     claimed = stated("prose/parameters", "large")
     counted = parameters(evidence.config("large").model)
@@ -62,13 +52,7 @@ def parameter_count(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "large.extra-flops",
-    "Section 3.2.4",
-    "For Large, the extra compute is 6 % at 500K and 3 % at 1M.",
-    "arithmetic on Table 4's FLOPs, to a per cent",
-    COSTS,
-)
+@judges("large.extra-flops", COSTS)
 def extra_flops(evidence: Evidence) -> Finding:
     parts, wrong = [], 0
     for checkpoint in (HALF, FULL):
@@ -80,31 +64,7 @@ def extra_flops(evidence: Evidence) -> Finding:
     return Finding(arithmetic(evidence, not wrong), "; ".join(parts))
 
 
-beats_baseline(PART, TAU, HALF, "large")
-beats_baseline(PART, TAU, FULL, "large")
-
-
-compare(
-    PART,
-    "large.half-the-steps",
-    "Section 3.2.4",
-    "On GLUE, SuperGLUE and CNN/DailyMail, Large at 500K is better than the baseline at 1M or "
-    "equal to it.",
-    "non-inferiority by suite, margin half the baseline's gain, Holm; means beside it",
-    non_inferiority,
-    ((TAU, HALF), ("0", FULL)),
-    size="large",
-    suites=MATCHED,
-)
-
-
-@PART.judged_by(
-    "large.rest-within-one-deviation",
-    "Section 3.2.4",
-    "On the other suites it is behind by no more than one standard deviation.",
-    "difference against the larger of the two standard deviations, as printed",
-    Cells(("average",), ("large",), ("0", TAU), (), BEHIND),
-)
+@judges("large.rest-within-one-deviation", Cells(("average",), ("large",), ("0", TAU), (), BEHIND))
 def within_one_deviation(evidence: Evidence) -> Finding:
     parts, passed, absent = [], 0, []
     for suite in BEHIND:
@@ -129,13 +89,7 @@ def within_one_deviation(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "large.saving",
-    "Section 3.2.4",
-    "For Large, 35 % of the compute is saved.",
-    "arithmetic on Table 4's FLOPs, to half of five per cent",
-    COSTS,
-)
+@judges("large.saving", COSTS)
 def saving(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_saved_percent", "large")
     found = saved(evidence, "large", TAU, HALF)
@@ -151,14 +105,7 @@ def saving(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "large.scales",
-    "Section 3.2.4",
-    "The method scales: a larger model gains as much.",
-    "non-inferiority of Large's gain to Base's by suite, margin half of Base's, Holm",
-    Cells(("average",), SIZES, ("0", TAU), (HALF,)),
-    basis=Basis.RUNS,
-)
+@judges("large.scales", Cells(("average",), SIZES, ("0", TAU), (HALF,)))
 def scales(evidence: Evidence) -> Finding:
     contrasts, absent = [], []
     for suite in SUITES:
@@ -175,19 +122,11 @@ def scales(evidence: Evidence) -> Finding:
     )
 
 
-bold_rule(PART, "large", 4)
-runs_per_cell(PART, "large", 4)
+bold_rule("large", 4)
+runs_per_cell("large", 4)
 
 
-@PART.judged_by(
-    "table4.flops-column",
-    "Table 4, Table 5",
-    "The FLOPs column follows from the first stage's overhead and τ.",
-    "the ratio of steps that the column implies, to its rounding, against Table 5's shapes",
-    COSTS,
-    SETTINGS,
-    basis=Basis.PRINT,
-)
+@judges("table4.flops-column", COSTS, SETTINGS)
 def flops_column(evidence: Evidence) -> Finding:
     parts = []
     for checkpoint in (HALF, FULL):
@@ -213,14 +152,7 @@ def flops_column(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "large.generator-grows",
-    "Section 3.2.4, Table 5",
-    "Large masks 20 % because its generator grew in proportion.",
-    "layers and parameters of generator over encoder, Table 5",
-    SETTINGS,
-    basis=Basis.PRINT,
-)
+@judges("large.generator-grows", SETTINGS)
 def generator_grows(evidence: Evidence) -> Finding:
     models = [evidence.config(size).model for size in SIZES]
     layers = [model.generator_num_layers / model.num_encoder_layers for model in models]

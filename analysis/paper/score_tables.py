@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from analysis.paper.comparisons import compare, superiority
-from analysis.paper.evidence import FULL, SUITE_NAMES, Evidence, Missing, describe, stated, steps
-from analysis.paper.statement import Cells, Finding, Section, arithmetic
+from analysis.paper.evidence import SUITE_NAMES, Evidence, Missing, describe, stated
+from analysis.paper.statement import Cells, Finding, arithmetic, judges
 from analysis.schema.facts import CHECKPOINTS, SUITES, TAUS
 from analysis.scores import strictly_higher
 
 
-def beats_baseline(section: Section, tau: str, checkpoint: int, size: str = "base") -> None:
-    """Adds: one τ is better than the baseline at equal steps, on all suites."""
-    at = steps(checkpoint)
-    verb = "is still" if checkpoint == FULL and size == "base" else "is"
-    compare(
-        section,
-        f"{size}.{tau.lower()}-beats-baseline-{at.lower()}",
-        "Section 3.2.2" if size == "base" else "Section 3.2.4",
-        f"At {at}, {describe(size, tau)} {verb} clearly better than the baseline throughout.",
-        "superiority at equal steps by suite, Holm",
-        superiority,
-        ((tau, checkpoint), ("0", checkpoint)),
-        size=size,
-    )
-
-
-def bold_rule(section: Section, size: str, number: int) -> None:
+def bold_rule(size: str, number: int) -> None:
     """Adds: bold marks a higher mean than the baseline's."""
 
     def judge(evidence: Evidence) -> Finding:
@@ -47,17 +30,10 @@ def bold_rule(section: Section, size: str, number: int) -> None:
             + (f"; not {', '.join(wrong)}" if wrong else ""),
         )
 
-    section.add(
-        f"table{number}.bold",
-        f"Table {number}",
-        "Bold marks a higher mean than the baseline's at the same steps.",
-        "the rule applied to every printed mean",
-        (Cells(("average",), (size,)),),
-        judge,
-    )
+    judges(f"table{number}.bold", Cells(("average",), (size,)))(judge)
 
 
-def runs_per_cell(section: Section, size: str, number: int) -> None:
+def runs_per_cell(size: str, number: int) -> None:
     """Adds: the number of runs behind a cell."""
     claimed = int(stated("prose/runs", size))
 
@@ -85,11 +61,4 @@ def runs_per_cell(section: Section, size: str, number: int) -> None:
             text += f"; but {places} says medians of {other} runs"
         return Finding(arithmetic(evidence, counts == [claimed] and wrong.empty), text)
 
-    section.add(
-        f"table{number}.runs",
-        f"Table {number}",
-        f"Every {size.capitalize()} score is over {claimed} runs.",
-        "count of the runs, here and in the breakdown tables of the appendix",
-        (Cells(("average", "task"), (size,)),),
-        judge,
-    )
+    judges(f"table{number}.runs", Cells(("average", "task"), (size,)))(judge)

@@ -8,14 +8,13 @@ from analysis import scores
 from analysis.paper.evidence import SUITE_NAMES, VOCABULARY_ROWS, Evidence, Missing, stated
 from analysis.paper.statement import (
     SETTINGS,
-    Basis,
     Cells,
     Finding,
-    Section,
     Verdict,
     arithmetic,
     contradiction,
     graded,
+    judges,
 )
 from analysis.schema import published, quantities
 from analysis.schema.facts import SIZES
@@ -24,16 +23,8 @@ from spactor.config import NUM_SENTINELS
 ROWS_MULTIPLE = 128
 LEAST_EVALUATIONS = 3
 
-PART = Section("Method and set-up")
 
-
-@PART.judged_by(
-    "method.input-length",
-    "Section 2.1",
-    "The encoder sees n = N − p(μ − 1) tokens, which Table 5 puts at 512.",
-    "arithmetic on Table 5's settings",
-    SETTINGS,
-)
+@judges("method.input-length", SETTINGS)
 def input_length(evidence: Evidence) -> Finding:
     config = evidence.config("base")
     lengths = config.lengths
@@ -47,13 +38,7 @@ def input_length(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "method.target-length",
-    "Section 2.1, Equation 8",
-    "The loss of span corruption sums over pμ + p + 1 target tokens.",
-    "arithmetic on Table 5's settings, to a token",
-    SETTINGS,
-)
+@judges("method.target-length", SETTINGS)
 def target_length(evidence: Evidence) -> Finding:
     config = evidence.config("base")
     lengths = config.lengths
@@ -71,13 +56,7 @@ def target_length(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "setup.vocabulary",
-    "Section 3.1",
-    "The vocabulary has 32,000 pieces.",
-    "arithmetic against the rows of T5's embedding",
-    Cells(("prose/vocabulary_tokens",)),
-)
+@judges("setup.vocabulary", Cells(("prose/vocabulary_tokens",)))
 def vocabulary(evidence: Evidence) -> Finding:
     pieces = int(evidence.number("prose/vocabulary_tokens"))
     rows = -(-(pieces + NUM_SENTINELS) // ROWS_MULTIPLE) * ROWS_MULTIPLE
@@ -88,13 +67,7 @@ def vocabulary(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "setup.t5-1-0",
-    "Section 3.1",
-    "The model is T5.1.0 and not its gated successor.",
-    "the MLP's width over the model's, Table 5",
-    SETTINGS,
-)
+@judges("setup.t5-1-0", SETTINGS)
 def t5_1_0(evidence: Evidence) -> Finding:
     widths = {
         size: [evidence.setting(f"discriminator_{part}_dim", size) for part in ("mlp", "emb")]
@@ -122,14 +95,7 @@ def flan_tasks(suite: str) -> None:
             f"{found} tasks of {SUITE_NAMES[suite]} have a score; stated: {claimed}",
         )
 
-    PART.add(
-        f"setup.{suite}-tasks",
-        "Section 3.1",
-        f"{SUITE_NAMES[suite]} is scored on {claimed} tasks.",
-        "count of the tasks in the breakdown tables or the measured scores",
-        (Cells(("task",), suites=(suite,)),),
-        judge,
-    )
+    judges(f"setup.{suite}-tasks", Cells(("task",), suites=(suite,)))(judge)
 
 
 flan_tasks("bbh")
@@ -142,7 +108,7 @@ def datasets(name: str) -> int:
     return int(table.loc[table["metric"] == f"benchmark/{name}/datasets", "value"].iloc[0])
 
 
-def dataset_counts(id: str, text: str, *suites: str) -> None:
+def dataset_counts(id: str, *suites: str) -> None:
     """Adds the numbers of datasets that Table 1 gives some suites."""
 
     def judge(evidence: Evidence) -> Finding:
@@ -156,31 +122,14 @@ def dataset_counts(id: str, text: str, *suites: str) -> None:
             numbers,
         )
 
-    PART.add(
-        id,
-        "Table 1",
-        text,
-        "count of the tasks that have scores",
-        (Cells(("task",), suites=suites),),
-        judge,
-    )
+    judges(id, Cells(("task",), suites=suites))(judge)
 
 
-dataset_counts("table1.glue-datasets", "GLUE has 7 datasets.", "glue")
-dataset_counts(
-    "table1.other-datasets",
-    "SuperGLUE has 8 datasets, SQuAD and CNN/DailyMail 1 each, Rainbow 6.",
-    *("superglue", "squad", "cnndm", "rainbow"),
-)
+dataset_counts("table1.glue-datasets", "glue")
+dataset_counts("table1.other-datasets", *("superglue", "squad", "cnndm", "rainbow"))
 
 
-@PART.judged_by(
-    "table1.flan-datasets",
-    "Table 1",
-    "FLAN has 6 datasets.",
-    "count of the benchmarks and tasks that have scores",
-    Cells(("task",), suites=("bbh", "mmlu")),
-)
+@judges("table1.flan-datasets", Cells(("task",), suites=("bbh", "mmlu")))
 def flan_count(evidence: Evidence) -> Finding:
     claimed = datasets("flan")
     bbh, mmlu = len(evidence.tasks("bbh")), len(evidence.tasks("mmlu"))
@@ -191,14 +140,7 @@ def flan_count(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "setup.finetuning-converges",
-    "Section 3.1",
-    "Fine-tuning goes on until the validation scores no longer rise.",
-    "runs whose best evaluation is not their last",
-    Cells(("average",)),
-    basis=Basis.RUNS,
-)
+@judges("setup.finetuning-converges", Cells(("average",)))
 def converges(evidence: Evidence) -> Finding:
     best = scores.suite_scores(evidence.records, "best_average")
     raw = evidence.records[(evidence.records["task"] != "") & evidence.records["seed"].notna()]
@@ -216,14 +158,7 @@ def converges(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "setup.evaluation-split",
-    "Section 3.1",
-    "The split that is scored is not stated.",
-    "sizes of the public evaluation sets, of which every accuracy is a whole k/n",
-    Cells(("task",)),
-    basis=Basis.PRINT,
-)
+@judges("setup.evaluation-split", Cells(("task",)))
 def evaluation_split(evidence: Evidence) -> Finding:
     sizes = [item.examples or 0 for item in quantities.paper_tasks() if item.suite == "mmlu"]
     algebra = evidence.records[evidence.records["task"] == "abstract_algebra"].iloc[0]["value"]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import trend
-from analysis.paper.comparisons import compare, non_inferiority, superiority
+from analysis.paper.comparisons import non_inferiority, superiority
 from analysis.paper.contrasts import family
 from analysis.paper.evidence import (
     FULL,
@@ -23,14 +23,13 @@ from analysis.paper.evidence import (
     steps,
 )
 from analysis.paper.statement import (
-    Basis,
     Cells,
     Finding,
-    Section,
     Verdict,
     arithmetic,
     contradiction,
     graded,
+    judges,
 )
 from analysis.schema.facts import SUITES
 from analysis.tests import ALPHA, Sample, welch
@@ -44,9 +43,6 @@ TURN = int(stated("prose/inflection_step", "base", "inf"))
 AROUND_STEPS = 50_000
 """The paper gives these steps in fifties of thousands."""
 LEAST_POINTS = 6
-
-
-PART = Section("Single-stage pre-training")
 
 
 def turning_point(at: np.ndarray, values: np.ndarray) -> tuple[float, float, float]:
@@ -126,14 +122,7 @@ def _signed(line: trend.Line) -> Finding:
     )
 
 
-@PART.judged_by(
-    "single-stage.early-gain",
-    "Section 3.2.1",
-    "Early in pre-training the RTD objective improves the downstream scores.",
-    "superiority of τ = ∞ at every checkpoint up to 250K, Holm",
-    SCORES,
-    basis=Basis.RUNS,
-)
+@judges("single-stage.early-gain", SCORES)
 def early_gain(evidence: Evidence) -> Finding:
     early = [at for at in evidence.checkpoints("base", "inf") if at <= VANISH]
     if not early:
@@ -143,14 +132,7 @@ def early_gain(evidence: Evidence) -> Finding:
     return superiority(what, family(evidence, "base", SUITES, pairs))
 
 
-@PART.judged_by(
-    "single-stage.gain-vanishes",
-    "Section 3.2.1",
-    "After around 250K steps nothing is left of that gain.",
-    "non-inferiority of the baseline between 250K and 1M, margin half its own gain",
-    SCORES,
-    basis=Basis.RUNS,
-)
+@judges("single-stage.gain-vanishes", SCORES)
 def gain_vanishes(evidence: Evidence) -> Finding:
     late = [at for at in evidence.checkpoints("base", "inf") if VANISH < at < FULL]
     if not late:
@@ -162,25 +144,7 @@ def gain_vanishes(evidence: Evidence) -> Finding:
     )
 
 
-compare(
-    PART,
-    "single-stage.ends-below",
-    "Section 3.2.1",
-    "At the end, training on both objectives throughout is worse than plain T5.",
-    "superiority of the baseline over τ = ∞ at 1M by suite, Holm",
-    superiority,
-    (("0", FULL), ("inf", FULL)),
-)
-
-
-@PART.judged_by(
-    "single-stage.noisy-worse",
-    "Section 3.2.1",
-    "The validation loss is clearly higher on the generator's text than on clean text.",
-    "sign at every validation from 120K on; over seeds a one-sided t-test",
-    SERIES,
-    basis=Basis.RUNS,
-)
+@judges("single-stage.noisy-worse", SERIES)
 def noisy_worse(evidence: Evidence) -> Finding:
     gaps = _per_seed(evidence, trend.HYBRID_NOISY, trend.HYBRID_CLEAN)
     late = gaps[gaps.index >= trend.FIRST_PAPER_STEP]
@@ -203,14 +167,7 @@ def noisy_worse(evidence: Evidence) -> Finding:
     return Finding(verdict, f"{text}; p {format_p(p_value)} over {len(by_seed)} seeds")
 
 
-@PART.judged_by(
-    "single-stage.gap-closes",
-    "Section 3.2.1",
-    "At first the loss approaches the baseline's.",
-    "slope of the gap's size up to 200K",
-    SERIES,
-    basis=Basis.RUNS,
-)
+@judges("single-stage.gap-closes", SERIES)
 def gap_closes(evidence: Evidence) -> Finding:
     gaps = _across(evidence)
     early = gaps[gaps.index <= TURN].abs()
@@ -225,14 +182,7 @@ def gap_closes(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "single-stage.inflection",
-    "Section 3.2.1",
-    "Around 200K steps the difference in loss turns the other way.",
-    "bend of two straight lines, within 50K of 200K, slopes of opposite sign",
-    SERIES,
-    basis=Basis.RUNS,
-)
+@judges("single-stage.inflection", SERIES)
 def inflection(evidence: Evidence) -> Finding:
     gaps = _across(evidence)
     if len(gaps) < LEAST_POINTS:
@@ -248,15 +198,7 @@ def inflection(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "single-stage.trend-significant",
-    "Section 3.2.1, Figure 4b",
-    "From then on the loss drifts away from the baseline's, significantly.",
-    "ordinary least squares from 120K on, baseline − τ = ∞ on X_c, slope below 0",
-    SERIES,
-    STATED,
-    basis=Basis.RUNS,
-)
+@judges("single-stage.trend-significant", SERIES, STATED)
 def significant_across(evidence: Evidence) -> Finding:
     if evidence.source == "published":
         claimed = evidence.number("trend/p_value", "base")
@@ -267,14 +209,7 @@ def significant_across(evidence: Evidence) -> Finding:
     return _signed(_line(evidence, "across"))
 
 
-@PART.judged_by(
-    "single-stage.generator-improves",
-    "Section 3.2.1",
-    "The generator gets more tokens right as training goes on.",
-    "slope of its accuracy over steps",
-    Cells(("validation/mlm_accuracy",), ("base",), ("inf",)),
-    basis=Basis.RUNS,
-)
+@judges("single-stage.generator-improves", Cells(("validation/mlm_accuracy",), ("base",), ("inf",)))
 def generator_improves(evidence: Evidence) -> Finding:
     rows = evidence.records[
         (evidence.records["metric"] == "validation/mlm_accuracy")
@@ -293,11 +228,8 @@ def generator_improves(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
+@judges(
     "single-stage.turns-coincide",
-    "Section 3.2.1",
-    "Scores and validation loss turn at about the same step.",
-    "distance of the two turns, at most 50K",
     SERIES,
     SCORES,
     Cells(("prose/gains_vanish_step", "prose/inflection_step")),
@@ -320,14 +252,7 @@ def turns_coincide(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-b.trend-within",
-    "Appendix B",
-    "The loss on clean minus that on noisy text, in one model, drifts significantly.",
-    "ordinary least squares from 120K on, X_c − X̂_c within τ = ∞, slope below 0",
-    SERIES,
-    STATED,
-)
+@judges("appendix-b.trend-within", SERIES, STATED)
 def significant_within(evidence: Evidence) -> Finding:
     if evidence.source == "published":
         slope = evidence.number("trend/slope", "base")
@@ -342,14 +267,7 @@ def significant_within(evidence: Evidence) -> Finding:
     return _signed(_line(evidence, "within"))
 
 
-@PART.judged_by(
-    "appendix-b.slope",
-    "Appendix B",
-    "The slope is −6.90e-5 per step.",
-    "arithmetic on the published numbers; measured: within two standard errors",
-    SERIES,
-    STATED,
-)
+@judges("appendix-b.slope", SERIES, STATED)
 def slope_size(evidence: Evidence) -> Finding:
     slope = stated("trend/slope", "base", "inf")
     if evidence.source == "published":
@@ -371,14 +289,7 @@ def slope_size(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "appendix-b.fit-start",
-    "Section 3.2.1, Appendix B",
-    "Data from 120K on are fitted, those before having reached no plateau.",
-    "the first step of the fit against the step at which the gap turns",
-    Cells(("trend/first_step", "prose/inflection_step")),
-    basis=Basis.PRINT,
-)
+@judges("appendix-b.fit-start", Cells(("trend/first_step", "prose/inflection_step")))
 def fit_start(evidence: Evidence) -> Finding:
     first = int(evidence.number("trend/first_step", "base"))
     turn = int(evidence.number("prose/inflection_step", "base"))

@@ -1,16 +1,21 @@
-"""Statements of the paper: what one is, the records it reads, and the verdicts it can get."""
+"""Statements of the paper: what one is, the records it reads, and the verdicts it can get.
+
+``statements.csv`` lists them in the order of the paper; ``judges`` binds a function to one.
+"""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import pyarrow.compute as pc
 
 from analysis.paper.contrasts import Question
 from analysis.paper.evidence import Evidence, Missing
+from analysis.schema import csv_files
 from analysis.schema.rows import SCORES, of_metrics
 
 
@@ -41,7 +46,7 @@ CLAIM_VERDICTS = tuple(verdict for verdict in Verdict if verdict is not Verdict.
 """Verdicts of statements; ``EXPLAINED`` is one of recomputed cells alone."""
 
 
-class Basis(enum.Enum):
+class Basis(enum.StrEnum):
     """What a statement is judged on, which decides the views that list it.
 
     ``RUNS``: scores or curves over runs, by a test; listed by ``repro claims``. ``ARITHMETIC``:
@@ -49,9 +54,9 @@ class Basis(enum.Enum):
     printed text alone, which no run can bear on; listed by ``repro audit``.
     """
 
-    RUNS = enum.auto()
-    ARITHMETIC = enum.auto()
-    PRINT = enum.auto()
+    RUNS = "runs"
+    ARITHMETIC = "arithmetic"
+    PRINT = "print"
 
 
 @dataclass(frozen=True)
@@ -238,47 +243,36 @@ class Judgement:
         return "published" if self.source == "published" else self.profile or "no records"
 
 
-@dataclass(frozen=True)
-class Section:
-    """Statements of one part of the paper, in its order.
+_JUDGES: dict[str, tuple[Judge, tuple[Cells, ...]]] = {}
 
-    Attributes:
-      heading: of the part.
-      statements: filled by ``add`` and ``judged_by`` while the part's module is imported.
-    """
 
-    heading: str
-    statements: list[Statement] = field(default_factory=list)
+def judges(id: str, *reads: Cells) -> Callable[[Judge], Judge]:
+    """Decorator: the function judges the statement of that id, on the records that it reads."""
 
-    def add(
-        self,
-        id: str,
-        place: str,
-        text: str,
-        test: str,
-        reads: tuple[Cells, ...],
-        judge: Judge,
-        basis: Basis = Basis.ARITHMETIC,
-    ) -> None:
-        """Appends a statement."""
-        self.statements.append(Statement(id, place, text, test, reads, judge=judge, basis=basis))
+    def add(judge: Judge) -> Judge:
+        _JUDGES[id] = (judge, reads)
+        return judge
 
-    def judged_by(
-        self,
-        id: str,
-        place: str,
-        text: str,
-        test: str,
-        *reads: Cells,
-        basis: Basis = Basis.ARITHMETIC,
-    ) -> Callable[[Judge], Judge]:
-        """Decorator: appends a statement that the decorated function judges."""
+    return add
 
-        def add(judge: Judge) -> Judge:
-            self.add(id, place, text, test, reads, judge, basis)
-            return judge
 
-        return add
+def registry() -> dict[str, tuple[Statement, ...]]:
+    """The rows of ``statements.csv`` by part of the paper, with the judges imported so far."""
+    table = csv_files.read(Path(__file__).parent / "statements.csv")
+    found: dict[str, list[Statement]] = {}
+    for row in table.by_name():
+        judge, reads = _JUDGES[row["id"]]
+        statement = Statement(
+            id=row["id"],
+            place=row["place"],
+            text=row["statement"],
+            test=row["test"],
+            reads=reads,
+            judge=judge,
+            basis=Basis(row["basis"]),
+        )
+        found.setdefault(row["part"], []).append(statement)
+    return {part: tuple(statements) for part, statements in found.items()}
 
 
 def graded(

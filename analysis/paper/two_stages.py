@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from analysis.paper.comparisons import compare, equivalence, non_inferiority, superiority
 from analysis.paper.contrasts import family, not_run
 from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated, steps
-from analysis.paper.score_tables import beats_baseline, bold_rule, runs_per_cell
+from analysis.paper.score_tables import bold_rule, runs_per_cell
 from analysis.paper.statement import (
     FLOPS,
-    Basis,
     Cells,
     Finding,
-    Section,
     Verdict,
     arithmetic,
     graded,
+    judges,
 )
 from analysis.schema.facts import CHECKPOINTS, SUITES, Tau
 
@@ -27,13 +25,8 @@ SAME_SUITES = ("superglue", "squad")
 """The two on which the paper sees no difference among τ."""
 OTHER_SUITES = tuple(suite for suite in SUITES if suite not in SAME_SUITES)
 
-PART = Section("Two stages, Base")
 
-for _tau in TAUS_AT_HALF:
-    beats_baseline(PART, _tau, HALF)
-
-
-def gains(section: Section, id: str, text: str, metric: str, suites: tuple[str, ...]) -> None:
+def gains(id: str, metric: str, suites: tuple[str, ...]) -> None:
     """Adds: gains of τ = 250K at 500K, in the baseline's standard deviations."""
 
     def judge(evidence: Evidence) -> Finding:
@@ -61,69 +54,24 @@ def gains(section: Section, id: str, text: str, metric: str, suites: tuple[str, 
             f"{passed} of {len(found)}{not_run(absent)}",
         )
 
-    section.add(
+    judges(
         id,
-        "Section 3.2.2",
-        text,
-        "gain over the baseline's standard deviation, as printed",
-        (
-            Cells(
-                ("average",),
-                ("base",),
-                ("0", "250K"),
-                (HALF,),
-                () if suites == SUITES else suites,
-            ),
+        Cells(
+            ("average",),
+            ("base",),
+            ("0", "250K"),
+            (HALF,),
+            () if suites == SUITES else suites,
         ),
-        judge,
-    )
+    )(judge)
 
 
-gains(
-    PART,
-    "base.gain-at-least-one-deviation",
-    "At 500K, τ = 250K gains at least one standard deviation on every suite.",
-    "prose/least_gain_deviations",
-    SUITES,
-)
-gains(
-    PART,
-    "base.gain-up-to-three-deviations",
-    "On GLUE and SQuAD that gain reaches three standard deviations.",
-    "prose/largest_gain_deviations",
-    ("glue", "squad"),
-)
-
-for _tau in TAUS_AT_HALF:
-    compare(
-        PART,
-        f"base.{_tau.lower()}-half-the-steps",
-        "Section 3.2.2",
-        f"SPACTOR({_tau}) at 500K is as good as the baseline at 1M, but for MMLU and BBH.",
-        "non-inferiority by suite, margin half the baseline's gain from 500K to 1M, Holm",
-        non_inferiority,
-        ((_tau, HALF), ("0", FULL)),
-        suites=MATCHED_SUITES,
-    )
-compare(
-    PART,
-    "base.exceptions-fall-short",
-    "Section 3.2.2",
-    "On MMLU and BBH the baseline at 1M stays ahead of τ = 250K at 500K.",
-    "superiority of the baseline by suite, Holm",
-    superiority,
-    (("0", FULL), ("250K", HALF)),
-    suites=HARD_SUITES,
-)
-for _tau in TAUS_AT_FULL:
-    beats_baseline(PART, _tau, FULL)
+gains("base.gain-at-least-one-deviation", "prose/least_gain_deviations", SUITES)
+gains("base.gain-up-to-three-deviations", "prose/largest_gain_deviations", ("glue", "squad"))
 
 
-@PART.judged_by(
+@judges(
     "base.three-quarters-plain",
-    "Section 3.2.2",
-    "In a run of 1M steps, 75 % of them are span corruption alone.",
-    "arithmetic on τ; measured: where the RTD loss ends",
     Cells(("average",), ("base",), TAUS_AT_FULL),
     Cells(("validation/rtd_loss",), ("base",), TAUS_AT_FULL),
 )
@@ -144,49 +92,7 @@ def mostly_plain(evidence: Evidence) -> Finding:
     )
 
 
-compare(
-    PART,
-    "base.decay-fixed",
-    "Section 3.2.2",
-    "With a second stage, the scores do not decay from 500K to 1M.",
-    "non-inferiority of 1M to 500K by suite, margin half the baseline's gain, Holm",
-    non_inferiority,
-    (("250K", FULL), ("250K", HALF)),
-    what="SPACTOR(250K) at 1M minus itself at 500K",
-)
-compare(
-    PART,
-    "base.no-difference-among-tau",
-    "Section 3.2.2",
-    "On SuperGLUE and SQuAD it does not matter which τ it is, at 500K.",
-    "equivalence of every pair of τ, margin half the baseline's gain, Holm",
-    equivalence,
-    (("250K", HALF), ("120K", HALF)),
-    (("250K", HALF), ("60K", HALF)),
-    (("120K", HALF), ("60K", HALF)),
-    suites=SAME_SUITES,
-    what="pairs of τ",
-)
-compare(
-    PART,
-    "base.smaller-tau-drops",
-    "Section 3.2.2",
-    "On the other suites, τ = 60K is significantly worse than τ = 250K at 500K.",
-    "superiority of τ = 250K by suite, Holm",
-    superiority,
-    (("250K", HALF), ("60K", HALF)),
-    suites=OTHER_SUITES,
-)
-
-
-@PART.judged_by(
-    "base.60k-on-par",
-    "Section 3.2.2",
-    "With τ = 60K some of these are no better than the baseline.",
-    "means at 500K, as printed: not above the baseline's on one suite or more",
-    Cells(("average",), ("base",), ("0", "60K"), (HALF,), OTHER_SUITES),
-    basis=Basis.RUNS,
-)
+@judges("base.60k-on-par", Cells(("average",), ("base",), ("0", "60K"), (HALF,), OTHER_SUITES))
 def some_on_par(evidence: Evidence) -> Finding:
     members = family(evidence, "base", OTHER_SUITES, [(("60K", HALF), ("0", HALF))])
     members.require()
@@ -199,17 +105,11 @@ def some_on_par(evidence: Evidence) -> Finding:
     )
 
 
-bold_rule(PART, "base", 2)
-runs_per_cell(PART, "base", 2)
+bold_rule("base", 2)
+runs_per_cell("base", 2)
 
 
-@PART.judged_by(
-    "table2.flops-column",
-    "Table 2",
-    "The FLOPs column follows from the first stage's overhead and τ.",
-    "arithmetic: (steps + overhead · τ) / 500K, to the digits printed",
-    Cells((*FLOPS, "cost/step_flops/"), ("base",)),
-)
+@judges("table2.flops-column", Cells((*FLOPS, "cost/step_flops/"), ("base",)))
 def flops_column(evidence: Evidence) -> Finding:
     overhead = evidence.step_overhead("base")
     parts, wrong = [], 0
@@ -232,11 +132,8 @@ def flops_column(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
+@judges(
     "table2.flops-column-number",
-    "Section 3.2.3",
-    "The relative FLOPs are the second column of Table 2.",
-    "the text against the table's caption",
     Cells(("prose/flops_column_in_text", "prose/flops_column_in_caption")),
 )
 def column_number(evidence: Evidence) -> Finding:
@@ -249,14 +146,7 @@ def column_number(evidence: Evidence) -> Finding:
     )
 
 
-@PART.judged_by(
-    "base.60k-not-at-1m",
-    "Section 3.2.2, Table 2",
-    "τ = 60K is not scored at 1M.",
-    "the rows of Table 2",
-    Cells(("average",), ("base",)),
-    basis=Basis.PRINT,
-)
+@judges("base.60k-not-at-1m", Cells(("average",), ("base",)))
 def no_60k_at_full(evidence: Evidence) -> Finding:
     checkpoints = evidence.checkpoints("base", "60K")
     if not checkpoints:

@@ -10,6 +10,7 @@ import synthetic_records as synthetic
 
 from analysis import paper
 from analysis.paper import CLAIMS, REGISTRY, Evidence, Verdict, claims_view
+from analysis.paper import statement as statements
 from analysis.paper.contrasts import Contrast, Question, outcomes_of
 from analysis.schema import published, records
 from analysis.tests import Sample
@@ -128,7 +129,8 @@ def judged():
 
 
 def test_every_statement_is_whole_and_unique():
-    assert len({statement.id for statement in REGISTRY}) == len(REGISTRY) == 100
+    ids = [statement.id for statement in REGISTRY]
+    assert len(set(ids)) == len(ids) == 100 and set(ids) == statements._JUDGES.keys()
     for statement in REGISTRY:
         assert statement.place and statement.text.endswith(".") and statement.test
         assert statement.reads and all(str(cells) for cells in statement.reads)
