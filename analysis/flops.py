@@ -8,11 +8,12 @@ Assumptions:
   for the weights'. One-hot rows have no gradient, so a lookup's costs as much as the forward pass.
 * Attention scores are counted over all pairs of positions; a causal mask saves nothing.
 * The generator projects to the vocabulary at its q masked positions only, q being the most that a
-  curriculum masks, and tokens are looked up by a gather; the model's options for a step as T5X
-  would run it cost what they say. A generator with a decoder decodes all n positions.
+  curriculum masks, and tokens are looked up by a gather; the products that the model's options add
+  (one-hot lookups, projection of all positions) count. A generator with a decoder decodes all n
+  positions.
 * Encoder and generator see n positions, the decoder m, eos included (``CorruptionLengths``).
 
-Sources: Section 2.1 for what is computed, Table 5 for the sizes, Section 3.2.3 for the use.
+Sources: Section 2.1 (the computation), Table 5 (sizes), Section 3.2.3 (use).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
       stage: ``hybrid`` adds the generator and the RTD head.
 
     Returns:
-      Term's name to FLOPs. Names say part and term: ``encoder/attention_projections`` …
+      FLOPs by name of the term, ``PART/TERM``, such as ``encoder/attention_projections``.
 
     Raises:
       UserError: an unknown stage.

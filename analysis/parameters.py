@@ -1,7 +1,7 @@
 """Parameters of the network, tensor by tensor, and the size of a checkpoint.
 
-Shapes are those of ``spactor/network.py`` and slots those of its Adafactor; a test holds them
-against the initialised state.
+Shapes are those of ``spactor/network.py`` and slots those of its Adafactor; a test compares them
+with the initialised state. Counted without JAX, which the base installation lacks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _POSITION_BUCKETS = 32
 
 
 def tensors(model: ModelConfig, stage: Stage) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Shapes of the parameters, each with how many there are of it.
+    """Shapes of the parameters, each with the number of parameters that have it.
 
     Args:
       model: shapes.

@@ -1,13 +1,13 @@
-"""Power before spending: how many runs a claim needs to be decided.
+"""Power analysis: the number of runs that a claim needs.
 
-For every claim that compares scores, the test it would be put to (``analysis.paper``) is taken
-with the means and spreads that are known, published or measured, and the number of runs per cell is
-looked for at which it succeeds with a probability of 80 %. That is the power of Welch's t-test, by
-the noncentral t, at α over the number of cells: Holm's first step, and so a bound for the others.
+For every claim that compares scores, this finds the number of runs per cell with which the claim's
+test (``analysis.paper``) succeeds with a probability of 80 %, given published or measured means
+and spreads. :func:`power` is that of Welch's t-test, by the noncentral t, at α over the number of
+cells: Holm's first step, and so a bound for the others.
 
-A difference on the wrong side of its margin is shown by no number of runs; "never" stands for more
-than a thousand, too. Means and spreads of few runs are themselves uncertain, so a number here is an
-order of magnitude, no promise.
+No number of runs shows a difference on the wrong side of its margin: "never", which also stands for
+more than a thousand runs. Means and spreads of few runs are uncertain, so a result is an order of
+magnitude.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ import scipy.stats
 from analysis.paper import CLAIMS, Evidence, Statement
 from analysis.paper.contrasts import Contrast, Kind, Question
 from analysis.tests import ALPHA
+from spactor.text_table import align
 
 POWER = 0.8
 MOST_RUNS = 1000
-"""More runs than anybody makes; beyond it a number is not worth telling."""
+"""Above it a number of runs is reported as "never"."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """Runs per cell that one claim needs.
+    """Number of runs per cell that one claim needs.
 
     Attributes:
-      claim: which.
-      cells: comparisons that it makes at once.
-      some, half, every: runs at which the first of its cells is shown, half of them, and all;
-        infinity where no number of runs shows it, NaN where no spread is known.
-      decides: whether the profile has as many runs as ``every`` asks for.
+      claim: of ``analysis.paper``.
+      cells: number of its comparisons.
+      some, half, every: runs that show the first of its cells, half of them, and all; infinity
+        where no number of runs does, NaN where no spread is known.
+      decides: whether the profile has at least ``every`` runs.
     """
 
     claim: Statement
@@ -51,13 +52,14 @@ class Need:
 
 @dataclass(frozen=True)
 class PowerResult:
-    """What is needed, by one source of means and spreads.
+    """Numbers of runs needed, given the means and spreads of one source.
 
     Attributes:
       source, profile: of the records.
-      runs: that the profile to be run has, by size.
+      runs: of the profile to be run, by size.
       needs: one per claim that compares scores over runs.
-      without: claims without such a test: arithmetic, single numbers, or cells not in the records.
+      without: number of claims without such a test: arithmetic, single numbers, or cells that the
+        records lack.
     """
 
     source: str
@@ -76,8 +78,7 @@ class PowerResult:
             mark = "" if need.decides else "can't be decided in all cells"
             counts = map(shown_count, (need.some, need.half, need.every))
             rows.append([need.claim.id, str(need.cells), *counts, mark])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        lines += align(rows)
         decided = sum(need.decides for need in self.needs)
         lines.append(
             f"{decided} of {len(self.needs)} can be decided in all cells with a power of "
@@ -87,11 +88,11 @@ class PowerResult:
 
 
 def run(records: pd.DataFrame, runs: Mapping[str, int]) -> PowerResult:
-    """What every claim needs.
+    """The number of runs that every claim needs.
 
     Args:
-      records: of one source and profile, which give means and spreads.
-      runs: that the profile to be run has, by size.
+      records: of one source and profile, for means and spreads.
+      runs: of the profile to be run, by size.
 
     Raises:
       UserError: the records mix profiles, or a run's scores are incomplete.
@@ -145,7 +146,7 @@ def runs_needed(kind: Kind, contrast: Contrast, level: float) -> float:
 
 
 def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
-    """Probability that a test succeeds with so many runs per cell.
+    """Probability that a test succeeds with a number of runs per cell.
 
     >>> from analysis.tests import Sample
     >>> contrast = Contrast("", Sample(86.46, 0.17, 5), Sample(85.89, 0.17, 5))
@@ -166,7 +167,7 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
 
     def beyond(effect: float, tail: float) -> float:
         bound = -scipy.special.stdtrit(degrees, tail)
-        # Ten times as quick as the distribution ``nct``, which alone knows the far tails.
+        # Ten times as fast as ``scipy.stats.nct``, but NaN in the far tails.
         below = scipy.special.nctdtr(degrees, effect / error, bound)
         if math.isnan(below):
             return float(scipy.stats.nct.sf(bound, degrees, effect / error))
@@ -175,7 +176,7 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
     if kind == "higher":
         return beyond(difference + margin, level)
     if kind == "within":
-        # Both one-sided tests must succeed: at least this often.
+        # Both one-sided tests must succeed; this is a lower bound (Bonferroni).
         return max(
             0.0, beyond(margin + difference, level) + beyond(margin - difference, level) - 1.0
         )

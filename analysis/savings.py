@@ -1,20 +1,21 @@
-"""How much pre-training SPACTOR(τ) saves: where does it reach the baseline's final score?
+"""Pre-training that SPACTOR(τ) saves until it reaches the baseline's final score.
 
-The paper's abstract says 50 % of the iterations and 40 % of the FLOPs. Here both are estimates with
-an interval: a score is linear in the step between two scored checkpoints, and what is looked for is
-the first step at which SPACTOR(τ)'s mean over runs reaches the baseline's mean at 1M. Before the
-first scored checkpoint nothing is known, so a model that is there already saves *at least* that
-much; one that never gets there saves nothing that could be named.
+The paper's abstract states 50 % of the iterations and 40 % of the FLOPs. Here both are estimated
+with an interval: scores are taken as linear in the step between two scored checkpoints, and the
+estimate is the first step at which SPACTOR(τ)'s mean over runs reaches the baseline's mean at 1M.
+There is no score before the first scored checkpoint, so a model that reaches the target there saves
+*at least* that much; for a model that never reaches it there is no estimate.
 
-The interval is a bootstrap over runs, the baseline's included: measured runs are drawn with
-replacement, each with all its checkpoints; published means are redrawn from Student's t with their
-printed deviation.
+The interval is a bootstrap over runs (:func:`_measured_curves` and :func:`_published_curves`):
+measured runs are drawn with replacement, each with all its checkpoints; published means are redrawn
+from Student's t with their printed deviation. Every model's runs, the baseline's too, are drawn
+independently, not paired by seed.
 
-FLOPs depend on what a hybrid step costs over a plain one. The conventions: ``paper`` (Table 3;
-Large by Table 4's FLOPs column), ``analytic`` (``analysis.flops``), ``compiled``
-(``analysis.compiled``), ``wall clock`` (the inverse ratio of sequences per second). The first and
-the third are of the paper's own sizes, and say of a scaled profile what its runs would have saved
-at that cost of a step.
+FLOPs depend on the cost of a hybrid step relative to a plain one, by four conventions: ``paper``
+(Table 3; Large by Table 4's FLOPs column), ``analytic`` (``analysis.flops``), ``compiled``
+(``analysis.compiled``), ``wall clock`` (the inverse ratio of sequences per second). ``paper`` and
+``compiled`` are those of the paper's sizes; for a scaled profile they give the saving that its runs
+would have had at that cost of a step.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from analysis.schema import published, rows
 from analysis.schema.facts import CHECKPOINTS, SIZES, SUITES, TAUS
 from analysis.tests import CONFIDENCE
 from spactor.config import PAPER
+from spactor.text_table import align
 
 DRAWS = 1999
 SEED = 0
@@ -44,7 +46,7 @@ READS = rows.of_metrics("cost/", "timing/") | rows.SCORES
 CONVENTIONS = ("paper", "analytic", "compiled", "wall clock")
 
 Curve = Mapping[int, np.ndarray]
-"""Mean scores by checkpoint, in paper steps: [draws], the first of them the estimate itself."""
+"""Mean scores by checkpoint, on the paper's scale: [1 + draws], the first the estimate itself."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class Estimate:
 
     Attributes:
       value, low, high: fractions of the baseline's; NaN where its score is never reached.
-      single: one run has no spread, so there is no interval.
       at_least: the score is reached at the first scored checkpoint, so ``value`` is a bound.
-      reached: share of the bootstrap's draws in which it is reached at all.
+      reached: share of the bootstrap's draws in which the score is reached.
+      single: whether a single run, without a spread, leaves no interval.
     """
 
     value: float
@@ -66,7 +68,7 @@ class Estimate:
     single: bool = False
 
     def text(self) -> str:
-        """As printed, in per cent.
+        """The estimate as printed, in per cent.
 
         >>> Estimate(0.5, 0.31, 0.5, True, 1.0).text()
         '≥ 50 [31, 50]'
@@ -90,14 +92,14 @@ def _percent(share: float) -> str:
 
 @dataclass(frozen=True)
 class Saving:
-    """What one model saves on one suite.
+    """The saving of one model on one suite.
 
     Attributes:
-      size, tau, suite: which.
+      size, tau, suite: of the model and the score.
       target: the baseline's mean score at 1M.
-      iterations: share of its steps.
-      flops: share of its FLOPs, by convention; a convention without numbers is absent.
-      runs: of the model and of the baseline, at the checkpoints compared.
+      iterations: saved share of the baseline's steps.
+      flops: saved share of its FLOPs by convention; conventions without numbers are absent.
+      runs: numbers of runs of the model and of the baseline at the checkpoints compared.
     """
 
     size: str
@@ -111,7 +113,7 @@ class Saving:
 
 @dataclass(frozen=True)
 class SavingsResult:
-    """Every saving that the records allow, and what a hybrid step costs by each convention."""
+    """Every saving that the records allow, and the cost of a hybrid step by each convention."""
 
     source: str
     profile: str
@@ -120,7 +122,7 @@ class SavingsResult:
 
     @property
     def conventions(self) -> tuple[str, ...]:
-        """Those of ``CONVENTIONS`` that any saving has a number by."""
+        """Those of ``CONVENTIONS`` by which any saving has a number."""
         return tuple(name for name in CONVENTIONS if any(name in s.flops for s in self.savings))
 
     def text(self) -> str:
@@ -131,8 +133,8 @@ class SavingsResult:
             return f"{title}\nnot run: no suite has scores of τ = 0 at {steps(FULL)} and of a τ"
         lines = [title]
         for size, ratios in self.overheads.items():
-            told = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
-            lines.append(f"a hybrid step over a plain one, {size.capitalize()}: {told}")
+            costs = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
+            lines.append(f"a hybrid step over a plain one, {size.capitalize()}: {costs}")
         known = self.conventions
         rows = [
             ["suite", "model", "runs", "reached", "iterations", *(f"FLOPs, {n}" for n in known)]
@@ -149,10 +151,7 @@ class SavingsResult:
                     *("" if one is None else one.text() for one in flops),
                 ]
             )
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines.append("")
-        lines += ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join([*lines, "", *_NOTES])
+        return "\n".join([*lines, "", *align(rows), "", *_NOTES])
 
 
 _NOTES = (
@@ -176,7 +175,10 @@ def run(records: pd.DataFrame, *, draws: int = DRAWS, seed: int = SEED) -> Savin
     """
     evidence = Evidence.of(records)
     generator = np.random.default_rng(seed)
-    curves = _curves(evidence, draws, generator)
+    published_source = evidence.source == "published"
+    curves = (_published_curves if published_source else _measured_curves)(
+        evidence, draws, generator
+    )
     overheads = {
         size: found for size in SIZES if (found := overheads_of(evidence, size)) is not None
     }
@@ -197,8 +199,8 @@ def run(records: pd.DataFrame, *, draws: int = DRAWS, seed: int = SEED) -> Savin
 def overheads_of(evidence: Evidence, size: str) -> dict[str, float] | None:
     """Cost of a hybrid step over a plain one by each convention that has a number.
 
-    Measured records bring their own analytic count and clock. What the paper prints, and what XLA
-    compiles for its models, is of the paper's sizes whatever the profile's.
+    Measured records have their own analytic count and wall clock. The paper's numbers, and those of
+    XLA, are of the paper's sizes whatever the profile.
     """
     if not evidence.checkpoints(size, "0"):
         return None
@@ -247,7 +249,7 @@ def crossing(curve: Curve, target: np.ndarray) -> np.ndarray:
 
 
 def spent(paper_steps: np.ndarray, tau_steps: float, overhead: float) -> np.ndarray:
-    """FLOPs up to a step, in plain steps' worth: the first τ cost ``overhead`` each.
+    """FLOPs up to a step, in units of a plain step: the first τ steps cost ``overhead`` each.
 
     >>> spent(np.array([500_000.0]), 250_000, 1.4)
     array([600000.])
@@ -298,11 +300,10 @@ def _estimate(spent_share: np.ndarray, at: np.ndarray, first: int, single: bool)
     )
 
 
-def _curves(
+def _measured_curves(
     evidence: Evidence, draws: int, generator: np.random.Generator
 ) -> dict[tuple[str, str, str], dict[int, np.ndarray]]:
-    if evidence.source == "published":
-        return _published_curves(evidence, draws, generator)
+    """Curves by size, τ and suite; each draw is the mean over as many runs drawn again."""
     found: dict[tuple[str, str, str], dict[int, np.ndarray]] = {}
     table = scores.suite_scores(evidence.records)
     for (size, tau, suite), group in table.groupby(["size", "tau", "suite"]):
@@ -323,6 +324,7 @@ def _curves(
 def _published_curves(
     evidence: Evidence, draws: int, generator: np.random.Generator
 ) -> dict[tuple[str, str, str], dict[int, np.ndarray]]:
+    """Curves by size, τ and suite; each draw is a mean from Student's t around the printed one."""
     found: dict[tuple[str, str, str], dict[int, np.ndarray]] = {}
     for size in SIZES:
         for tau in TAUS:

@@ -1,6 +1,6 @@
-"""From the metrics of fine-tuning runs to the cells of Tables 2, 4 and 6 to 17.
+"""Suite scores: from the metrics of fine-tuning runs to the cells of Tables 2, 4 and 6 to 17.
 
-Order of averaging: the metrics of a task first, then the tasks of a suite; that is the suite's
+Order of averaging: the metrics of a task first, then the tasks of a suite; the result is the suite
 score of one run at one fine-tuning step. MNLI's two sets count as two tasks
 (``analysis.schema.quantities.DIVIDED_TASKS``). Over runs (every pair of a pre-training and a
 fine-tuning seed is one run): mean, and standard deviation with ``DDOF``. A metric of a task, in the
@@ -13,10 +13,9 @@ Selection of the fine-tuning step (Section 3.1, Evaluation), per run and suite:
 * ``last``: the last step.
 
 Only steps at which every task of the suite was scored are eligible. Diagnostics of a
-classification (``analysis.schema.quantities.DIAGNOSTICS``)
-are selected with the scores and are in no
-average. A run that answered a whole validation set with one class is *collapsed*: it counts like
-any other, and `collapsed` says which they are.
+classification (``analysis.schema.quantities.DIAGNOSTICS``) are selected with the scores, but no
+average includes them. A run that answered a whole validation set with one class is *collapsed*: it
+counts like any other, and :func:`collapsed` lists such runs.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ MEASURED_DECIMALS = 2
 _CELL = ["size", "tau", "checkpoint", "suite"]
 _RUN = [*RUN_COLUMNS]
 SUMMARY_READS = of_metrics(RELATIVE_FLOPS, "cost/pretraining_flops", DIVERGED) | SCORES
-"""What ``summary`` and ``relative_flops`` rest on."""
+"""Records that ``summary`` and ``relative_flops`` need."""
 SUMMARY_COLUMNS = [*_CELL, "mean", "std", "runs", "decimals", "bold"]
 _TASK_CELL = [*_CELL, "task", "metric"]
 BREAKDOWN_COLUMNS = [*_TASK_CELL, "median", "std", "runs", "decimals", "note"]
@@ -54,13 +53,11 @@ BREAKDOWN_COLUMNS = [*_TASK_CELL, "median", "std", "runs", "decimals", "note"]
 def select(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     """The score records at each run's selected fine-tuning step, ``selection`` set to ``rule``.
 
-    Diagnostics at that step are among them.
-
-    Rows that already carry the rule's name are taken as they are; otherwise the rule is applied
-    to the rows without one.
+    The diagnostics of that step are included. Rows that already have the rule's name are returned
+    unchanged; for other runs the rule is applied to the rows without a name.
 
     Args:
-      records: any records; what is no downstream score is ignored.
+      records: any records; only downstream scores are used.
       rule: "best_average" or "last".
 
     Raises:
@@ -68,7 +65,7 @@ def select(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     """
     if rule not in SELECTIONS:
         raise UserError(f"unknown selection rule {rule!r}: give one of {', '.join(SELECTIONS)}")
-    # What has no seed is no run's: the paper prints medians over runs.
+    # Rows without a seed are published medians over runs.
     scores = records[(records["suite"] != "") & (records["task"] != "") & records["seed"].notna()]
     marked = scores[scores["selection"] == rule]
     raw = scores[scores["selection"] == ""]
@@ -86,7 +83,7 @@ def select(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
 
 
 def marked(records: pd.DataFrame) -> pd.DataFrame:
-    """What every rule selects of score records that carry no rule yet, rule after rule.
+    """The selections of every rule from the score records without a rule's name.
 
     Raises:
       UserError: as `select`.
@@ -96,12 +93,12 @@ def marked(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def collapsed(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
-    """Classifications that a run answered with one class throughout, at the selected step.
+    """Classification tasks that a run answered with a single class, at the selected step.
 
-    A run that did so on one of MNLI's two sets counts once.
+    A run counts once for MNLI, whether it did so on one of its two sets or on both.
 
     Returns:
-      size, tau, checkpoint, suite, task, and how many ``runs`` of the cell did.
+      size, tau, checkpoint, suite, task, and the number of such ``runs`` in the cell.
     """
     chosen = select(records, rule)
     classes = chosen["metric"].str.startswith(PREDICTED_CLASSES)
@@ -111,10 +108,10 @@ def collapsed(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
 
 
 def diverged(records: pd.DataFrame) -> dict[tuple[str, int, str], int]:
-    """How many runs of one size have no scores because a number was not finite.
+    """Numbers of runs of one size that have no scores because a value was not finite.
 
     Returns:
-      Runs by τ, checkpoint and suite.
+      Number of runs by τ, checkpoint and suite.
     """
     marks = records[records["metric"].str.startswith(DIVERGED)]
     places = zip(
@@ -164,8 +161,8 @@ def breakdown(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     A measured cell is the median over runs, each read at its own selected fine-tuning step.
 
     Returns:
-      ``BREAKDOWN_COLUMNS``; ``std`` is over runs, NaN where one run has none or the paper prints
-      none; ``median`` is NaN and ``note`` says why where the paper's text lost a number.
+      ``BREAKDOWN_COLUMNS``; ``std`` is over runs, NaN for a single run or where the paper prints
+      none; ``median`` is NaN, with the reason in ``note``, where the paper's text lost a number.
 
     Raises:
       UserError: as ``select``.
@@ -197,8 +194,8 @@ def strictly_higher(mean: float, baseline: float | None) -> bool:
 def relative_flops(records: pd.DataFrame) -> pd.DataFrame:
     """Pre-training FLOPs over those of the same size's baseline at 500K.
 
-    Published values are as printed. Measured ones come from the cost records; without the
-    baseline's there is nothing to divide by and the rows are absent.
+    Published values are as printed. Measured ones come from the cost records, and are absent
+    without those of the baseline.
 
     Returns:
       size, tau, checkpoint, value, decimals.
@@ -247,7 +244,7 @@ def _eligible(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mean(values: list[float]) -> float:
-    # fsum, because the bold rule compares means and must not see the order of summation.
+    # fsum: the bold rule compares means, which must not depend on the order of summation.
     return math.fsum(values) / len(values)
 
 

@@ -1,8 +1,8 @@
-"""What a study's experiments came to: one row each, the published settings first.
+"""Results of a study: one row per experiment, the published settings first.
 
-``loss`` is the validation loss on clean input X_c at the study's end, in nats per target token; a
-suite's column its score at the selected fine-tuning step (``analysis.scores``), means over seeds.
-With one seed, a difference between two rows decides nothing.
+``loss`` is the validation loss on clean input X_c at the end of the study, in nats per target
+token; a suite's column holds its score at the selected fine-tuning step (``analysis.scores``). All
+are means over seeds; with one seed a difference between two rows is not evidence.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import pandas as pd
 from analysis import scores
 from analysis.schema.facts import SUITES
 from analysis.trend import CLEAN
+from spactor.text_table import align
 
 MISSING = "not run"
 PUBLISHED = "published settings"
 
 
 class Experiment(Protocol):
-    """What names an experiment of a study, its seed apart."""
+    """Name of an experiment of a study, apart from its seed."""
 
     @property
     def tau(self) -> object: ...
@@ -39,7 +40,7 @@ class Row:
     Attributes:
       variant: "" for the published settings.
       loss: nats per target token.
-      seeds: pre-training seeds of the loss.
+      seeds: number of pre-training seeds of the loss.
       scores: by suite.
     """
 
@@ -70,11 +71,7 @@ class StudyResult:
             ]
             for row in self.rows
         ]
-        widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
-        return "\n".join(
-            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-            for line in [head, *body]
-        )
+        return "\n".join(align([head, *body]))
 
 
 def _cell(value: float, decimals: int) -> str:
@@ -86,11 +83,11 @@ def run(records: pd.DataFrame, experiments: Iterable[Experiment], end: int) -> S
 
     Args:
       records: measured, of one study.
-      experiments: in print order; those that differ by seed alone are one row.
-      end: paper steps of pre-training at which they are compared.
+      experiments: in print order; those that differ only in their seed share a row.
+      end: pre-training step on the paper's scale at which they are compared.
 
     Raises:
-      UserError: a run whose scores are incomplete.
+      UserError: the scores of a run are incomplete.
     """
     named = dict.fromkeys((spec.variant, str(spec.tau)) for spec in experiments)
     rows = tuple(_row(records, variant, tau, end) for variant, tau in named)

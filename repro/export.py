@@ -1,4 +1,4 @@
-"""The finished model of a node, written for others to use."""
+"""Export of a finished node's model in the Hugging Face format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repro.plan import Finetuning, Node, Tree
 from spactor.config import ModelConfig
 from spactor.errors import Damaged, UserError
 
-# Of the record of a run, what says where a model comes from, and nothing of who ran it.
+# Provenance of the model that is exported; nothing about the machine or the person.
 _ABOUT = (
     *("node", "profile", "experiments", "seeds", "fingerprint", "commit", "python", "packages"),
     *("data", "inputs"),
@@ -21,15 +21,15 @@ _ABOUT = (
 
 
 def choose(tree: Tree, name: str | None, checkpoint: str | None) -> Node:
-    """The node a person means: by its name, or by a checkpoint of the tree's only experiment.
+    """Selects a node by its name, or by a checkpoint of the tree's only experiment.
 
     Args:
-      tree: cut down to the experiments asked for.
+      tree: restricted to the selected experiments.
       name: of a segment or a fine-tuning run.
-      checkpoint: on the paper's scale of steps, such as ``500K``; the last where none is given.
+      checkpoint: on the paper's scale of steps, such as ``500K``; by default the last.
 
     Raises:
-      UserError: nothing or more than one thing fits.
+      UserError: no node or more than one matches.
 
     >>> from repro.plan import build
     >>> from repro.specs import load_profile
@@ -69,10 +69,10 @@ def export(tree: Tree, node: Node, runs: Path, engine: Engine, target: Path) -> 
     """Writes a finished node's model in the Hugging Face format.
 
     Args:
-      tree: that has the node.
-      node: pre-training or fine-tuning; its last checkpoint is written.
-      runs: an opened runs folder.
-      engine: that trained it.
+      tree: of the node.
+      node: pre-training or fine-tuning; its last checkpoint is exported.
+      runs: an opened folder of runs.
+      engine: that trained the node.
       target: folder to make.
 
     Raises:
@@ -99,14 +99,14 @@ def export(tree: Tree, node: Node, runs: Path, engine: Engine, target: Path) -> 
 
 
 def _model(node: Node) -> ModelConfig:
-    """Sizes of a node's model, with the dropout it was trained with."""
+    """Sizes of a node's model, with the dropout of its training."""
     if not isinstance(node, Finetuning):
         return node.config.model
     return dataclasses.replace(node.pretraining.model, dropout_rate=node.config.dropout_rate)
 
 
 def _vocabulary(cache: Path, fingerprint: str) -> bytes:
-    """The vocabulary of the data a node read, which need not be those of this installation."""
+    """The vocabulary of the node's data, which may be other data than this installation's."""
     from spactor.data import building, manifest
 
     folder = building.folder_of(cache, fingerprint)

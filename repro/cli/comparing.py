@@ -1,4 +1,4 @@
-"""Commands that say what differs: a node's inputs from those recorded, one run from another."""
+"""Commands that compare: a node's inputs with those recorded, and one run with another."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def why(
     runs: Runs = DEFAULT_RUNS,
     data: Data = None,
 ) -> None:
-    """Says what the next run does with a node, and which input is the reason."""
+    """Explains what the next run does with a node, and which changed input is the reason."""
     from repro import folders
     from repro import why as reasons
     from repro.engines.data import DataSource
@@ -49,7 +49,7 @@ def verify(
     second: Annotated[Path, typer.Argument(help="Another one of the same kind.")],
     profile: Profile = DEFAULT_PROFILE,
 ) -> None:
-    """Says at which step and in which stream two runs first differ; exits with 1 if they do.
+    """Finds the first step and stream at which two runs differ; exits with 1 if they do.
 
     Clocks are not compared.
     """

@@ -13,6 +13,7 @@ from repro.launch.jobs import Job, Launch
 from repro.plan import Finetuning, Node, Tree
 from spactor.config import PretrainConfig, Stage
 from spactor.errors import UserError
+from spactor.text_table import align
 
 CheckpointBytes = Callable[[PretrainConfig, Stage], int]
 _LEFT_OUT = (
@@ -84,16 +85,12 @@ class Forecast:
             if self.price is not None:
                 line.append(f"{row.chip_hours * self.price:,.0f}")
             cells.append(line)
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         return "\n".join(
             [
                 self.title,
                 f"assumed: training reaches {self.mfu:.0%} of {self.peak_flops / 1e12:.0f} TFLOP/s "
                 "per chip",
-                *(
-                    "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-                    for line in cells
-                ),
+                *align(cells, right=range(1, len(cells[0]))),
                 _LEFT_OUT,
             ]
         )

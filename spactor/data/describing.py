@@ -10,6 +10,7 @@ from pathlib import Path
 from spactor.data import manifest
 from spactor.data.examples import read_texts
 from spactor.data.suites import EMBEDDED, SPLITS
+from spactor.text_table import align
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,4 @@ def text(described: Iterable[TaskDescription]) -> str:
         sizes = [str(item.sizes[split]) for split in SPLITS]
         metrics = ", ".join(item.metrics)
         rows.append((item.suite, item.task, metrics, *sizes, item.balance("validation")))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place in (3, 4) else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    return "\n".join(align(rows, right=[3, 4]))

@@ -1,7 +1,8 @@
-"""Why a checkpoint of T5X can't be read: ``python -m spactor.t5x.damage checkpoint_<step>``.
+"""Validates a checkpoint of T5X: ``python -m spactor.t5x.damage checkpoint_<step>``.
 
-A process of its own, since who starts T5X must not start JAX. It prints one line of JSON: a reason,
-or null. T5X itself, given a file cut short, may end in words that have nothing to do with it.
+It prints one line of JSON: the reason why the checkpoint can't be read, or null. It is a process
+of its own because the process that starts T5X must not start JAX. T5X's own errors for a truncated
+file may not mention the file.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from spactor.t5x import convert, stream_record
 
 
 def reason(path: Path) -> str | None:
-    """What is wrong with a checkpoint; None where every array and data state can be read.
+    """Why a checkpoint can't be read; None if every array and data state can be read.
 
     Raises:
-      OSError: the machine is at fault, not the file.
+      OSError: the machine failed, not the file.
     """
     try:
         convert.read(path)
