@@ -2,7 +2,7 @@
 
 A log may have gaps, be sampled (hold fewer points than its period makes due), or hold lines that
 were copied from another run. Such a node is left out of the records. Where attempts disagree about
-a step, the last one counts and a remark says so.
+a step, the last one counts, and a remark names the step.
 """
 
 from __future__ import annotations

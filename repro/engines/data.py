@@ -88,7 +88,7 @@ class DataSource:
             raise UserError(
                 f"profile {profile.name} reads {self.corpus.upper()} and the real benchmarks, "
                 "which nothing here fetches: name the folder that holds yours with --data-dir "
-                "('repro data check c4' says what belongs there); without any, run --profile micro"
+                "('repro data check c4' lists its files); without any, run --profile micro"
             )
 
     def require_here(self, profile: Profile) -> None:

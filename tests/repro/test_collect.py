@@ -62,7 +62,7 @@ def test_settings_have_the_names_and_the_digits_of_the_published_ones(
     assert settings.loc["setting/learning_rate_schedule", "text"] == f"{factor}/√max(n, κ)"
     finetuning = metrics[metrics["metric"].str.startswith("finetuning/")].set_index("metric")
     default = published.load_finetuning()["metric"]
-    # The tiny profile has GLUE alone, so there is nothing to say of FLAN.
+    # The tiny profile has GLUE alone, so there are no settings of FLAN.
     assert set(finetuning.index) == {n for n in default if n.startswith("finetuning/default/")}
     length = tree.profile.finetuning["glue"].total_steps
     assert finetuning.loc["finetuning/default/most_steps", "value"] == length
@@ -178,6 +178,6 @@ def test_a_parent_that_ran_again_excludes_what_is_below(tree: Tree, finished: Pa
     assert result.unfinished[branch] == f"its parent {FIRST} was trained again since"
 
 
-def test_nothing_finished_is_said(tree: Tree, runs: Path) -> None:
+def test_nothing_finished_is_an_error(tree: Tree, runs: Path) -> None:
     with pytest.raises(UserError, match="nothing of profile tiny is finished"):
         collected(tree, runs)

@@ -1,4 +1,4 @@
-"""Hosts that train together: how they are named, join, and are told apart. T5X is not needed."""
+"""Hosts that train together: their numbers, how they join, and T5X's flags. T5X is not needed."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_scores_of_real_tasks_become_records(home: Path) -> None:
 def test_a_real_classification_that_collapsed_is_in_a_footnote(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After four steps of fine-tuning it says one thing to everything."""
+    """After four steps of fine-tuning every prediction is the same."""
     repro(home, "collect")
     capsys.readouterr()
     repro(home, "table", "2")
@@ -122,13 +122,13 @@ def test_a_second_run_has_nothing_to_do(home: Path, capsys: pytest.CaptureFixtur
 
 def test_another_shard_is_other_data(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shards = sorted((home / "data" / "c4" / "en").glob("c4-train.*"))
-    kept = [shard.read_bytes() for shard in shards]
+    contents = [shard.read_bytes() for shard in shards]
     before = json.loads((node(home, ROOT) / folders.NODE).read_text())["inputs"]["data"]
     try:
         made_c4.write_file(shards[0], made_c4.documents(ROWS, first=7_000))
         repro(home, "run", "--node", GLUE, code=2)
     finally:
-        shards[0].write_bytes(kept[0])
+        shards[0].write_bytes(contents[0])
     err = capsys.readouterr().err
     assert f"starts from {ROOT}, which is stale" in err
     # No suite is encoded from C4, so fine-tuning's own data are the same.

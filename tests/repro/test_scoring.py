@@ -47,15 +47,15 @@ def test_unscored_runs_are_left_out_until_they_are_scored(
     with pytest.raises(UserError, match="scoring needs TensorFlow"):
         score(tree, elsewhere, engine, print)
     engine.scores = True
-    said: list[str] = []
-    assert list(score(tree, elsewhere, engine, said.append)) == leaves
-    assert said == [f"scored {name}" for name in leaves]
+    reported: list[str] = []
+    assert list(score(tree, elsewhere, engine, reported.append)) == leaves
+    assert reported == [f"scored {name}" for name in leaves]
     after = collected(tree, elsewhere)
     assert not after.unfinished
     of_one = after.metrics[after.metrics["node"] == leaves[0]]
-    kept = of_one[of_one["selection"] == ""]
-    assert list(kept["value"]) == [2.0, 4.0]
-    assert score(tree, elsewhere, engine, said.append) == ()
+    unselected = of_one[of_one["selection"] == ""]
+    assert list(unselected["value"]) == [2.0, 4.0]
+    assert score(tree, elsewhere, engine, reported.append) == ()
 
 
 def test_the_next_run_scores_and_trains_nothing(

@@ -88,8 +88,8 @@ def test_a_process_is_watched_to_its_end(stand_in: StandIn) -> None:
     ("script", "message"),
     [
         (
-            "from spactor.errors import UserError\nraise UserError('a fault: mend it')",
-            "^a fault: mend it$",
+            "from spactor.errors import UserError\nraise UserError('a fault: correct it')",
+            "^a fault: correct it$",
         ),
         ("raise KeyError('no such thing')", r"T5X failed in base.*KeyError: 'no such thing'.*log"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "ended by signal 15"),
@@ -108,7 +108,7 @@ def test_a_failure_is_one_line(stand_in: StandIn, script: str, message: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("digests", "said"),
+    ("digests", "batch"),
     [
         ('{"step": 5, "run": "", "seed": 0, "batch": "b5"}\n', "unknown"),
         ('{"step": 10, "run": "", "seed": 0, "batch": "b10"}\n', "b10"),
@@ -116,19 +116,19 @@ def test_a_failure_is_one_line(stand_in: StandIn, script: str, message: str) -> 
     ],
 )
 def test_a_number_that_is_not_finite_ends_t5x(
-    stand_in: StandIn, digests: str | None, said: str
+    stand_in: StandIn, digests: str | None, batch: str
 ) -> None:
     if digests is not None:
         (stand_in.folder / "digests.jsonl").write_text(digests)
     loss = "float('-inf') if step > 5 else 2.0"
     with pytest.raises(Diverged) as caught:
         stand_in.run(TRAINS.replace("LOSS", loss) + "    import time; time.sleep(600)")
-    told = Diverged("train/loss", "-inf", 10, said, 5)
-    assert dataclasses.asdict(caught.value) == dataclasses.asdict(told)
+    expected = Diverged("train/loss", "-inf", 10, batch, 5)
+    assert dataclasses.asdict(caught.value) == dataclasses.asdict(expected)
     # Killed before that was written down: T5X isn't started again.
     with pytest.raises(Diverged) as again:
         stand_in.run("raise SystemExit('started again')")
-    assert dataclasses.asdict(again.value) == dataclasses.asdict(told)
+    assert dataclasses.asdict(again.value) == dataclasses.asdict(expected)
 
 
 SOON_ENDED = """

@@ -252,14 +252,14 @@ DOCTORED = [
 ]
 
 
-@pytest.mark.parametrize(("file", "node", "step", "change", "said"), DOCTORED)
+@pytest.mark.parametrize(("file", "node", "step", "change", "expected"), DOCTORED)
 def test_a_doctored_number_is_named(
-    pair: tuple[Path, Path], file: str, node: str, step: int, change: dict, said: str
+    pair: tuple[Path, Path], file: str, node: str, step: int, change: dict, expected: str
 ) -> None:
     edited(pair[1] / node / file, step, **change)
     found = compared(pair)
     assert [difference.line() for difference in found.differences] == [
-        f"{node}: step {step}: {said}"
+        f"{node}: step {step}: {expected}"
     ]
     assert not found.equal
     assert comparison.compare_runs(*reversed(pair), nothing).differences[0].step == step
@@ -311,7 +311,7 @@ def test_predictions_and_parameters_are_streams(
     assert {each.stream for each in found.differences} < set(STREAMS)
 
 
-def test_inputs_that_differ_are_told_apart_from_numbers(pair: tuple[Path, Path]) -> None:
+def test_inputs_that_differ_are_notes_and_not_differences(pair: tuple[Path, Path]) -> None:
     path = pair[1] / FIRST / folders.NODE
     recorded = folders.read_json(path)
     recorded["inputs"]["versions"]["jax"] = "0.1"

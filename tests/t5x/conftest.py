@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
+from spactor import step
 from spactor.config import DataConfig, PretrainConfig
 from spactor.data import corpus, prepare
 
@@ -55,6 +58,25 @@ def t5x_installed() -> None:
 def config() -> PretrainConfig:
     # Width 128, so that Adafactor factors some second moments.
     return dataclasses.replace(tiny_config(emb_dim=128, mlp_dim=160, rtd_mlp_dim=144), batch_size=8)
+
+
+@pytest.fixture(scope="session")
+def made_up_state(config: PretrainConfig) -> Callable[[str, int], step.TrainState]:
+    """Makes a state of a stage at a step, with random values in every parameter and slot."""
+
+    def make(stage: str, number: int) -> step.TrainState:
+        rng = np.random.default_rng(number)
+        state = jax.tree.map(
+            lambda leaf: rng.normal(size=leaf.shape).astype(np.float32),
+            jax.eval_shape(lambda: step.init_state(config, 0, stage)),
+        )
+        count = np.asarray(number, np.int32)
+        return jax.device_put(
+            step.TrainState(count, state.params, state.slots._replace(count=count)),
+            step.device_sharding(),
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

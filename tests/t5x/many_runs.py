@@ -40,7 +40,7 @@ def ended(run: Mapping[str, Any], known: Scripts) -> list[str] | None:
     try:
         gin.parse_config_files_and_bindings(run["files"], macros, finalize_config=False)
         gin.get_configurable(known[run["script"]])()
-    # Whatever a run raises is what is asked for.
+    # The result is whatever a run raises.
     except Exception as error:
         # gin raises a copy of the error's class, with a remark below the message.
         return [type(error).__name__, str(error).split("\n  In call to configurable")[0]]

@@ -54,12 +54,12 @@ def many(runs: list[dict[str, Any]], folder: Path) -> list[list[str] | None]:
       runs: script, names of our gin files or paths of others, and macros.
       folder: for the list of runs and the log.
     """
-    asked = [
+    resolved = [
         run | {"files": [name if "/" in name else f"{GIN}/{name}.gin" for name in run["files"]]}
         for run in runs
     ]
     listed = folder / "runs.json"
-    listed.write_text(json.dumps(asked), "utf-8")
+    listed.write_text(json.dumps(resolved), "utf-8")
     log = folder / "runs.log"
     with log.open("ab") as errors:
         done = subprocess.run(

@@ -21,19 +21,6 @@ from spactor.t5x import convert
 pytestmark = pytest.mark.usefixtures("t5x_installed")
 
 
-def made_up(config: PretrainConfig, stage: str, number: int) -> step.TrainState:
-    rng = np.random.default_rng(number)
-    state = jax.tree.map(
-        lambda leaf: rng.normal(size=leaf.shape).astype(np.float32),
-        jax.eval_shape(lambda: step.init_state(config, 0, stage)),
-    )
-    count = np.asarray(number, np.int32)
-    return jax.device_put(
-        step.TrainState(count, state.params, state.slots._replace(count=count)),
-        step.device_sharding(),
-    )
-
-
 class Stock:
     """T5X's own model at the test's sizes, its partitioner and a fresh train state's shapes."""
 
@@ -111,11 +98,11 @@ def assert_holds(state: Any, ours: step.TrainState) -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(config, tmp_path_factory) -> dict[str, tuple[Path, step.TrainState]]:
+def exported(config, made_up_state, tmp_path_factory) -> dict[str, tuple[Path, step.TrainState]]:
     home = tmp_path_factory.mktemp("exported")
     made = {}
     for number, stage in enumerate(("hybrid", "span_corruption"), start=7):
-        state = made_up(config, stage, number)
+        state = made_up_state(stage, number)
         with closing(Checkpoints(home / f"local-{stage}", config, stage)) as checkpoints:
             checkpoints.save(state, number)
         path = convert.export_checkpoint(

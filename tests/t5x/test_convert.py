@@ -20,18 +20,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 @pytest.fixture(scope="module")
-def trained(config) -> step.TrainState:
-    """A hybrid state at step 3 with something in every slot."""
-    rng = np.random.default_rng(0)
-    state = jax.tree.map(
-        lambda leaf: rng.normal(size=leaf.shape).astype(np.float32),
-        jax.eval_shape(lambda: step.init_state(config, 0, "hybrid")),
-    )
-    three = np.asarray(3, np.int32)
-    return jax.device_put(
-        step.TrainState(three, state.params, state.slots._replace(count=three)),
-        step.device_sharding(),
-    )
+def trained(made_up_state) -> step.TrainState:
+    return made_up_state("hybrid", 3)
 
 
 def test_there_and_back_bit_for_bit(config, trained, tmp_path: Path) -> None:

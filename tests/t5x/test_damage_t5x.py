@@ -1,4 +1,4 @@
-"""Damaged checkpoints of T5X: found, set aside, and made again."""
+"""Damaged checkpoints of T5X: found, set aside and written anew."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_a_file_cut_short_is_found_or_changes_nothing(finished: Path, tmp_path: 
         content = file.read_bytes() if file.is_file() else b""
         for length in lengths(len(content)):
             file.write_bytes(content[:length])
-            said = damage.reason(path)
-            if said is None:
+            reason = damage.reason(path)
+            if reason is None:
                 assert_same(leaves(path), whole)
             else:
-                assert "\n" not in said
+                assert "\n" not in reason
                 found.add(file.relative_to(path).parts[0])
             file.write_bytes(content)
     assert found >= {"state", "dataset"}

@@ -27,10 +27,9 @@ INPUT_LENGTH, TARGET_LENGTH = 64, 8
 def tuned(home: Path, data: Path, second_stage: Path) -> Path:
     """Folders of short runs from stage 2's last checkpoint, all by one process.
 
-    ``kept`` and ``reset`` are a step with the two kinds of fine-tuning, at one dropout rate and
-    batch size; ``kept`` goes on for another. ``exported`` begins from the same checkpoint as the
-    local engine has it, without a data stream. ``scores`` are those of ``kept``, asked for after
-    either step.
+    ``retained`` and ``reset`` are a step with the two kinds of fine-tuning, at one dropout rate and
+    batch size; ``retained`` makes another step. ``exported`` begins from the same checkpoint in the
+    local engine's format, without a data stream. ``scores`` are of ``retained`` after each step.
     """
     folder = home / "tuned"
     folder.mkdir()
@@ -49,12 +48,12 @@ def tuned(home: Path, data: Path, second_stage: Path) -> Path:
         files = ["tiny", script, "embedded_suite"]
         return {"script": script, "files": files, "macros": settings | macros}
 
-    last = folder / "kept" / f"checkpoint_{FIRST + 2}"
+    last = folder / "retained" / f"checkpoint_{FIRST + 2}"
     runs = [
-        train("kept", "finetune"),
-        scored("eval", "scores", folder / "kept"),
-        train("kept", "finetune", steps=2),
-        scored("eval", "scores", folder / "kept"),
+        train("retained", "finetune"),
+        scored("eval", "scores", folder / "retained"),
+        train("retained", "finetune", steps=2),
+        scored("eval", "scores", folder / "retained"),
         train("reset", "finetune_flan"),
         train("exported", "finetune", exported),
         scored("infer", "likelihoods", last, INFER_MODE="score"),
@@ -66,15 +65,15 @@ def tuned(home: Path, data: Path, second_stage: Path) -> Path:
 
 def test_slots_are_kept_or_reset(tuned: Path, second_stage: Path) -> None:
     parent = leaves(second_stage / f"checkpoint_{FIRST}")
-    kept, reset = tuned / "kept", tuned / "reset"
-    for folder in (kept, reset):
+    retained, reset = tuned / "retained", tuned / "reset"
+    for folder in (retained, reset):
         assert_same(leaves(folder / f"checkpoint_{FIRST}"), parent)
-    ours, theirs = (leaves(folder / f"checkpoint_{FIRST + 1}") for folder in (kept, reset))
+    ours, theirs = (leaves(folder / f"checkpoint_{FIRST + 1}") for folder in (retained, reset))
     slots = [name for name in parent if name.startswith("state/param_states")]
     assert len(slots) == 3 * 26
     # Adafactor's update t (from 0) keeps 1 - (t + 1)^-0.8 of a moment: at t = 20 most, and nothing
     # where counting starts again. The gradients are the same, so the reset moments are their
-    # squares, and the kept ones a mixture of these and of what was restored.
+    # squares, and the retained ones a mixture of these and of what was restored.
     decay = 1.0 - (FIRST + 1) ** -0.8
     for name in slots:
         expected = decay * parent[name] + (1.0 - decay) * theirs[name]
@@ -91,7 +90,7 @@ def test_fine_tuning_reads_its_own_data_from_their_beginning(tuned: Path) -> Non
 
     Nor does it matter which engine has written the checkpoint.
     """
-    both = [leaves(tuned / name / f"checkpoint_{FIRST + 1}") for name in ("kept", "exported")]
+    both = [leaves(tuned / name / f"checkpoint_{FIRST + 1}") for name in ("retained", "exported")]
     assert_same(*both)
 
 
@@ -104,8 +103,8 @@ def metrics(folder: Path) -> dict[str, dict[int, dict[str, float]]]:
     return found
 
 
-def test_evaluation_follows_a_folder_and_says_what_training_said(tuned: Path) -> None:
-    while_training, after = metrics(tuned / "kept"), metrics(tuned / "scores")
+def test_evaluation_of_a_folder_repeats_the_scores_of_training(tuned: Path) -> None:
+    while_training, after = metrics(tuned / "retained"), metrics(tuned / "scores")
     assert len(after) == 2
     for name, steps in after.items():
         assert list(steps) == [FIRST, FIRST + 1, FIRST + 2]
@@ -127,7 +126,7 @@ def test_inferred_likelihoods_are_the_local_networks(tuned: Path, data: Path) ->
         gin_files.TINY, model=dataclasses.replace(gin_files.TINY.model, dropout_rate=0.0)
     )
     network = Network(config.model)
-    params = convert.read(tuned / "kept" / f"checkpoint_{FIRST + 2}")["target"]
+    params = convert.read(tuned / "retained" / f"checkpoint_{FIRST + 2}")["target"]
     vocabulary = seqio_vocabulary(data)
 
     def padded(text: str, length: int) -> np.ndarray:

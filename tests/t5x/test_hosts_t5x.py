@@ -41,7 +41,7 @@ def two(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
 
 
 def refusal(process: subprocess.Popen[str]) -> str:
-    """The line with which a command ends that a user can mend."""
+    """The one line of a UserError with which a command ends."""
     try:
         _, err = process.communicate(timeout=1800)
     finally:
@@ -61,11 +61,11 @@ def test_two_hosts_train_what_one_does(finished: Path, two: Path) -> None:
     assert len(ours) > 50
     pd.testing.assert_frame_equal(ours, alone, rtol=1e-6, atol=0)
     for name in (FIRST, SECOND, LEAF):
-        kept, kept_alone = (
+        names, alone_names = (
             {path.name for path in node(runs, name).iterdir()} for runs in (two, finished)
         )
         # No host reads a whole batch, to name it.
-        assert kept == kept_alone - {step_lines.DIGESTS} | {"t5x-host1.log", "t5x-host1.lock"}
+        assert names == alone_names - {step_lines.DIGESTS} | {"t5x-host1.log", "t5x-host1.lock"}
         record = folders.read_json(node(two, name) / folders.PROVENANCE)
         assert record["device"] == "2 × cpu cpu on 2 hosts"
         assert len(list((node(two, name) / "train").iterdir())) == 1, "host 0 alone logs"

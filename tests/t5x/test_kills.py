@@ -69,7 +69,11 @@ def test_killed_runs_end_as_if_never_killed(home: Path, run) -> None:
     ):
         process = start(killed)
         try:
-            _wait(lambda met=condition, process=process: met() or process.poll() is not None)
+            _wait(
+                lambda is_reached=condition, process=process: (
+                    is_reached() or process.poll() is not None
+                )
+            )
             time.sleep(pause)
             assert process.poll() is None, killed.with_suffix(".log").read_text("utf-8")[-4000:]
         finally:

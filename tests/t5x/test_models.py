@@ -174,9 +174,11 @@ def test_axes_are_the_stock_networks(config, seqio_vocabulary, stage) -> None:
     tokens = np.ones((1, 4), np.int32)
     theirs = model.module.init(jax.random.PRNGKey(0), tokens, tokens, tokens, enable_dropout=False)
     ours = model.get_initial_variables(jax.random.PRNGKey(0), {})
-    kept = {k: v for k, v in ours["params_axes"].items() if k not in step.HYBRID_ONLY}
-    assert partitioning.get_axis_names(kept) == partitioning.get_axis_names(theirs["params_axes"])
-    assert (set(ours["params"]) == {*kept, *step.HYBRID_ONLY}) is (stage == "hybrid")
+    discriminator = {k: v for k, v in ours["params_axes"].items() if k not in step.HYBRID_ONLY}
+    assert partitioning.get_axis_names(discriminator) == partitioning.get_axis_names(
+        theirs["params_axes"]
+    )
+    assert (set(ours["params"]) == {*discriminator, *step.HYBRID_ONLY}) is (stage == "hybrid")
 
 
 def test_initial_discriminator_does_not_depend_on_the_stage(config, seqio_vocabulary) -> None:

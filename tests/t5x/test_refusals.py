@@ -1,4 +1,4 @@
-"""What T5X's scripts refuse before the first step, in one line that says what to do."""
+"""Input that T5X's scripts refuse before the first step, with one line of what to do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VOCABULARY = "use the one it was trained with"
 def cases(
     home: Path, data: Path, other_data: Path, first_stage: Path, second_stage: Path
 ) -> dict[str, tuple[dict[str, Any], str]]:
-    """Runs by a name, and what each must say."""
+    """Runs by name, and what each one's error must contain."""
     folder = home / "refusals"
     folder.mkdir()
     gin = {name: str(folder / f"{name}.gin") for name in GIN}

@@ -31,18 +31,18 @@ def hybrid() -> Any:
 
 
 def test_the_discriminator_and_its_slots_are_the_very_same(hybrid) -> None:
-    kept = keep_discriminator(hybrid, shapes("span_corruption"))
-    assert jax.tree.structure(kept) == jax.tree.structure(shapes("span_corruption"))
-    assert set(hybrid["target"]) - set(kept["target"]) == {*step.HYBRID_ONLY}
-    for name in kept["target"]:
+    retained = keep_discriminator(hybrid, shapes("span_corruption"))
+    assert jax.tree.structure(retained) == jax.tree.structure(shapes("span_corruption"))
+    assert set(hybrid["target"]) - set(retained["target"]) == {*step.HYBRID_ONLY}
+    for name in retained["target"]:
         before, after = (
             jax.tree.leaves(hybrid["target"][name]),
-            jax.tree.leaves(kept["target"][name]),
+            jax.tree.leaves(retained["target"][name]),
         )
         assert all(a is b for a, b in zip(before, after, strict=True))
-    slots = kept["state"]["param_states"]
+    slots = retained["state"]["param_states"]
     assert slots["encoder"] == hybrid["state"]["param_states"]["encoder"]
-    assert kept["state"]["step"] is hybrid["state"]["step"]
+    assert retained["state"]["step"] is hybrid["state"]["step"]
 
 
 def test_resuming_touches_nothing(hybrid) -> None:
@@ -65,15 +65,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def names(hybrid: Any) -> Any:
-    """What T5X says of Orbax's arrays: that they are there."""
+    """T5X's placeholders for Orbax's arrays."""
     return jax.tree.map(lambda _: "array", hybrid)
 
 
 def test_shapes_are_read_from_the_checkpoint_or_the_newest_of_a_folder(hybrid, folder) -> None:
     same, wide = shapes("span_corruption"), shapes("span_corruption", mlp_dim=64)
     for path in (folder, folder / "checkpoint_0"):
-        kept = keep_discriminator(names(hybrid), same, path=str(path))
-        assert jax.tree.structure(kept) == jax.tree.structure(same)
+        retained = keep_discriminator(names(hybrid), same, path=str(path))
+        assert jax.tree.structure(retained) == jax.tree.structure(same)
         with pytest.raises(UserError, match=r"is \(.* use the size and vocabulary"):
             keep_discriminator(names(hybrid), wide, path=str(path))
     with pytest.raises(UserError, match=r"is \(.* use the size and vocabulary"):
@@ -97,7 +97,7 @@ def test_training_begins_from_no_checkpoint_without_the_item_dataset(hybrid, fol
 def test_another_vocabulary_of_the_same_size_is_refused(hybrid, folder, seqio_vocabulary) -> None:
     full = shapes("span_corruption")
     arguments = {"path": str(folder), "vocabulary": seqio_vocabulary}
-    # A checkpoint of the local engine says nothing of its vocabulary.
+    # A checkpoint of the local engine names no vocabulary.
     keep_discriminator(names(hybrid), full, **arguments)
     record = folder / "checkpoint_0" / "dataset" / "process_0-of-2" / "train_ds-000-of-002.json"
     record.parent.mkdir()
@@ -113,8 +113,8 @@ def test_another_vocabulary_of_the_same_size_is_refused(hybrid, folder, seqio_vo
 
 def test_evaluation_has_no_slots(hybrid) -> None:
     full = shapes("span_corruption")
-    kept = keep_discriminator(hybrid, {"target": full["target"], "state": {"step": 0}})
-    assert set(kept["state"]) == {"step"}
+    retained = keep_discriminator(hybrid, {"target": full["target"], "state": {"step": 0}})
+    assert set(retained["state"]) == {"step"}
 
 
 @pytest.mark.parametrize(

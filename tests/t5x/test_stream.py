@@ -32,7 +32,7 @@ def task(seqio_vocabulary) -> Iterator[None]:
     tf, _ = host_tensorflow.tensorflow_text()
 
     def dataset(split: str, shuffle_files: bool, seed: int | None = None) -> Any:
-        # Chunk c is c + 3 all along, so that a batch says which chunks it holds.
+        # Chunk c is c + 3 all along, so that a batch shows which chunks it holds.
         values = np.arange(3, CHUNKS + 3, dtype=np.int32)[:, None].repeat(LENGTH, 1)
         return tf.data.Dataset.from_tensor_slices({"targets": values})
 
@@ -79,7 +79,7 @@ def misfit(seqio_vocabulary) -> Iterator[Callable[[int, bool], None]]:
             chunks = tf.data.Dataset.from_tensor_slices({"targets": np.full((8, length), 5, "i4")})
             if is_known:
                 return chunks
-            # No mask says beforehand how much it leaves.
+            # The length after a mask is not known in advance.
             return chunks.map(lambda chunk: {"targets": chunk["targets"][chunk["targets"] > 0]})
 
         seqio.TaskRegistry.remove(TASK)
