@@ -43,13 +43,8 @@ def grid_values(name: str) -> list[float]:
     return list(prose.loc[prose["metric"].str.startswith(f"prose/{name}/"), "value"])
 
 
-def best_of(study: str, best: str) -> None:
-    """Adds: one setting of a study scores higher than all others."""
-    names = {
-        "mlm": ("a masking ratio of 15 %", "best-mlm-ratio"),
-        "lambda": ("λ1 = λ2 = 10", "best-lambda"),
-        "generator": ("a generator of 4 layers, 1/3 of the encoder,", "best-generator"),
-    }
+def best_of(id: str, study: str, best: str) -> None:
+    """Binds the judge of: one setting of a study scores higher than all others."""
 
     def judge(evidence: Evidence) -> Finding:
         found = evidence.study(study, best)
@@ -67,7 +62,7 @@ def best_of(study: str, best: str) -> None:
             f"{len(averages)} others (largest one-sided p {format_p(least)})",
         )
 
-    judges(f"appendix-a.{names[study][1]}", STUDY)(judge)
+    judges(id, STUDY)(judge)
 
 
 def _average(suites: dict[str, Sample]) -> Sample:
@@ -121,9 +116,9 @@ def choices_in_search(evidence: Evidence) -> Finding:
     return Finding(arithmetic(evidence, not wrong), "; ".join(parts))
 
 
-best_of("mlm", f"{stated('prose/best_mlm_ratio_percent', 'base'):g}")
-best_of("lambda", "10-10")
-best_of("generator", "4")
+best_of("appendix-a.best-mlm-ratio", "mlm", f"{stated('prose/best_mlm_ratio_percent', 'base'):g}")
+best_of("appendix-a.best-lambda", "lambda", "10-10")
+best_of("appendix-a.best-generator", "generator", "4")
 
 
 @judges("appendix-a.encoder-only", STUDY)

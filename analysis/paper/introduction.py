@@ -58,7 +58,7 @@ def same_budget(evidence: Evidence) -> Finding:
 
 
 def tau_share(tau: str) -> None:
-    """Adds the statement that τ is 1/n of all steps.
+    """Binds the judge of τ as 1/n of all steps.
 
     A unit fraction in brackets is a rounding: it holds where no other 1/n is nearer, 1/n read as
     "every n-th". 120K of 1M steps are 1/8.33, which rounds to the 1/8 that is stated.

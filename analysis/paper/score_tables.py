@@ -1,4 +1,4 @@
-"""Statements that Tables 2 and 4 make alike: SPACTOR over the baseline, bold, and runs per cell."""
+"""Statements that Tables 2 and 4 make alike: bold, and runs per cell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from analysis.scores import strictly_higher
 
 
 def bold_rule(size: str, number: int) -> None:
-    """Adds: bold marks a higher mean than the baseline's."""
+    """Binds the judge of: bold marks a higher mean than the baseline's."""
 
     def judge(evidence: Evidence) -> Finding:
         records = evidence.records
@@ -34,7 +34,7 @@ def bold_rule(size: str, number: int) -> None:
 
 
 def runs_per_cell(size: str, number: int) -> None:
-    """Adds: the number of runs behind a cell."""
+    """Binds the judge of the number of runs behind a cell."""
     claimed = int(stated("prose/runs", size))
 
     def judge(evidence: Evidence) -> Finding:

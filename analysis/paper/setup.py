@@ -85,7 +85,7 @@ def t5_1_0(evidence: Evidence) -> Finding:
 
 
 def flan_tasks(suite: str) -> None:
-    """Adds the number of tasks of one of the two FLAN benchmarks."""
+    """Binds the judge of the number of tasks of a FLAN benchmark."""
     claimed = int(stated(f"prose/{suite}_tasks"))
 
     def judge(evidence: Evidence) -> Finding:
@@ -109,7 +109,7 @@ def datasets(name: str) -> int:
 
 
 def dataset_counts(id: str, *suites: str) -> None:
-    """Adds the numbers of datasets that Table 1 gives some suites."""
+    """Binds the judge of the numbers of datasets that Table 1 gives some suites."""
 
     def judge(evidence: Evidence) -> Finding:
         pairs = {suite: (datasets(suite), len(evidence.tasks(suite))) for suite in suites}

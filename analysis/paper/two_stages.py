@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.paper.compared import OTHER_SUITES
 from analysis.paper.contrasts import family, not_run
 from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated, steps
 from analysis.paper.score_tables import bold_rule, runs_per_cell
@@ -18,16 +19,10 @@ from analysis.schema.facts import CHECKPOINTS, SUITES, Tau
 
 TAUS_AT_HALF = ("250K", "120K", "60K")
 TAUS_AT_FULL = ("250K", "120K")
-HARD_SUITES = ("mmlu", "bbh")
-"""The two that the paper excepts from "half the steps"."""
-MATCHED_SUITES = tuple(suite for suite in SUITES if suite not in HARD_SUITES)
-SAME_SUITES = ("superglue", "squad")
-"""The two on which the paper sees no difference among τ."""
-OTHER_SUITES = tuple(suite for suite in SUITES if suite not in SAME_SUITES)
 
 
 def gains(id: str, metric: str, suites: tuple[str, ...]) -> None:
-    """Adds: gains of τ = 250K at 500K, in the baseline's standard deviations."""
+    """Binds a judge of gains of τ = 250K at 500K, in the baseline's standard deviations."""
 
     def judge(evidence: Evidence) -> Finding:
         claimed = stated(metric, "base", "250K")
