@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,7 +21,17 @@ ONE_PROCESS = ("tests/spactor", "tests/t5x", "tests/data", "tests/report", "test
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Groups tests for ``pytest -n 2 --dist loadgroup`` by folder or by file."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
     for item in items:
         path = item.path.relative_to(config.rootpath).as_posix()
         folders = (folder for folder in ONE_PROCESS if path.startswith(f"{folder}/"))
         item.add_marker(pytest.mark.xdist_group(next(folders, path)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_are_freed() -> Iterator[None]:
+    """Frees the programs that a file's tests compiled: those of all files take gigabytes."""
+    yield
+    if jax := sys.modules.get("jax"):
+        jax.clear_caches()
