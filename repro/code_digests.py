@@ -1,8 +1,8 @@
 """Digests of code that change when its numbers might, module by module.
 
-A module is compared as ``ast`` sees it, without its docstrings and without the statements that
-only say something: a comment, a formatter or a log line changes nothing. What is said must be plain
-for that: ``print(next(batches))`` takes a batch away, so it is code.
+A module is compared as its syntax tree, without docstrings and without statements that only print
+or log: a comment, a formatter or a log line changes nothing. The printed values must be free of
+side effects: ``print(next(batches))`` takes a batch away, so it counts as code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROOT = Path(spactor.__file__).parent.parent
 """Folder that holds the method's package."""
 _DIGITS = 16
 _LOGGING = ("logging", "absl.logging")
-_SAYING = {
+_LOGGING_METHODS = {
     *("debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "log"),
     *("setLevel", "set_verbosity", "basicConfig"),
 }
@@ -82,12 +82,12 @@ def _module_path(root: Path, name: str) -> Path | None:
     return None
 
 
-# Kept by the text itself, so that reading the files again, after a run, costs next to nothing.
+# Cached by the text, so that digesting all files again after a run is quick.
 @lru_cache(maxsize=512)
 def _digest_and_imports(source: str) -> tuple[str, tuple[str, ...]]:
     tree = ast.parse(source)
     imported = tuple(_imports(tree))
-    return _digest(ast.unparse(_Silencer(tree).visit(tree))), imported
+    return _digest(ast.unparse(_OutputRemover(tree).visit(tree))), imported
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
@@ -101,8 +101,8 @@ def _imports(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-class _Silencer(ast.NodeTransformer):
-    """Drops docstrings, log lines, and what only they need."""
+class _OutputRemover(ast.NodeTransformer):
+    """Removes docstrings, print and log statements, and the names that only these use."""
 
     def __init__(self, tree: ast.Module) -> None:
         bound = Counter(_bound_names(tree))
@@ -127,7 +127,7 @@ class _Silencer(ast.NodeTransformer):
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if is_text or self._says(node.value) else node
+        return None if is_text or self._only_prints(node.value) else node
 
     def visit_Import(self, node: ast.Import) -> ast.AST | None:
         return self._without_logging(node)
@@ -168,7 +168,7 @@ class _Silencer(ast.NodeTransformer):
             and _are_plain(node)
         )
 
-    def _says(self, node: ast.expr) -> bool:
+    def _only_prints(self, node: ast.expr) -> bool:
         if not isinstance(node, ast.Call) or not _are_plain(node):
             return False
         if isinstance(node.func, ast.Name):
@@ -177,7 +177,7 @@ class _Silencer(ast.NodeTransformer):
             return node.func.id == "print" and self._prints and to_terminal
         return (
             isinstance(node.func, ast.Attribute)
-            and node.func.attr in _SAYING
+            and node.func.attr in _LOGGING_METHODS
             and self._is_logger(node.func.value)
         )
 
@@ -199,7 +199,7 @@ def _bound_names(tree: ast.Module) -> Iterator[str]:
 
 
 def _are_plain(call: ast.Call) -> bool:
-    """Whether working out a call's arguments changes nothing, whatever they are."""
+    """Whether evaluating a call's arguments has no side effects."""
     arguments = (*call.args, *(keyword.value for keyword in call.keywords))
     return not any(
         isinstance(node, _UNPLAIN)

@@ -1,4 +1,4 @@
-"""What a tree costs: FLOPs of each node, and an estimate of its time on this machine."""
+"""Costs of a tree: FLOPs of each node, and an estimate of its time on this machine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tree_flops(tree: Tree, step_flops: StepFlops) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Seconds of every node, and where they come from in words."""
+    """Seconds of every node, and a description of their source."""
 
     seconds: Mapping[str, float]
     source: str

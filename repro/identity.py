@@ -3,7 +3,7 @@
 That is its stage, steps, seed, configurations, the files it reads, its parent, the engine, the
 method's code and the versions of the numerical libraries. Scores, made from a node's predictions,
 have one of their own. Paths, devices and logging are no part of it. The engines read the data in
-another order and begin from other values, so a node of one is none of the other; a profile's folder
+another order and begin from other values, so their nodes are different; a profile's folder
 of runs holds nodes of one engine (`repro.folders.claim`).
 Code is compared module by module (`repro.code_digests`): a comment or a log line changes nothing.
 """
@@ -31,7 +31,7 @@ SCORING_STACK = (
     *("seqio-nightly", "t5", "tensorflow", "tensorflow-text"),
 )
 T5X_SOURCES = ("t5x", "airio", "jestimator")
-"""On no registry, so they have no versions that mean anything: their code is part of a node."""
+"""Installed from sources, so that a version does not identify their code, which is digested."""
 _T5X_PROGRAM = ("t5x.train", "t5x.adafactor", "t5x.examples.t5.network")
 
 
@@ -67,7 +67,7 @@ def settings(tree: Tree, node: Node) -> dict[str, Any]:
         "start_step": node.start_step,
         "end_step": node.end_step,
         "config": _plain(node.config),
-        # The series are numbers of the node too: means over log periods, validation losses.
+        # A node's numbers include its series: means over log periods, and validation losses.
         "log_period_steps": tree.profile.log_period_steps,
         "validation_period_steps": tree.profile.validation_period_steps,
         "validation_chunks": tree.profile.validation_chunks,
@@ -107,7 +107,7 @@ def data_of(node: Node, files: Mapping[str, str], engine: Engine = "local") -> d
 
 
 def scoring(node: Finetuning, files: Mapping[str, str]) -> dict[str, Any]:
-    """What the scores of a fine-tuning depend on beside its predictions, on this installation."""
+    """Inputs of a fine-tuning's scores besides its predictions, on this installation."""
     prefixes = (f"suites/{node.suite}/", "sentencepiece")
     return {
         "format": FORMAT,
@@ -152,7 +152,7 @@ def program(kind: type[Node], engine: Engine) -> dict[str, Any]:
 
 
 def changes_since(known: Identity, node: Node) -> list[str]:
-    """Which of the code and libraries a node was to be trained with are others now, by line."""
+    """Code and libraries of a node's identity that differ from those on disk now, one a line."""
     now = program(type(node), known.inputs["engine"])
     return differences({key: known.inputs[key] for key in now}, now)
 
@@ -177,14 +177,14 @@ def _t5x_code() -> dict[str, str]:
 
 
 def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """Says which inputs differ, one line each.
+    """The inputs that differ, one line each.
 
     >>> differences({"seed": 0, "config": {"a": 1}}, {"seed": 0, "config": {"a": 2}})
     ['config.a was 1, is 2']
     >>> differences({"code": {"spactor.step": "9f"}}, {"code": {"spactor.step": "ff"}})
     ["the method's code changed: spactor.step"]
     """
-    if recorded == current:  # Nearly always, and far quicker to see.
+    if recorded == current:  # The usual case, and a quick comparison.
         return []
     old, new = _flat(recorded), _flat(current)
     changed = [
@@ -195,7 +195,7 @@ def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list
     modules = [key.removeprefix("code.") for key in changed if key.startswith("code.")]
     lines = []
     if "code" in changed or modules:
-        # Until modules were told apart, one digest stood for all.
+        # Runs of earlier versions recorded one digest for all modules.
         named = "" if "code" in old or "code" in new else f": {', '.join(modules)}"
         lines.append(f"the method's code changed{named}")
     for key in changed:
@@ -204,7 +204,7 @@ def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list
         elif key != "parent" and key != "code" and not key.startswith("code."):
             was, now = old.get(key, "absent"), new.get(key, "absent")
             lines.append(f"{key.removeprefix('versions.')} was {was}, is {now}")
-    # It explains least, so it is said last.
+    # The other lines explain more, so this one is last.
     return [*lines, "its parent changed"] if "parent" in changed else lines
 
 

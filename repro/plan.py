@@ -1,4 +1,4 @@
-"""The tree of segments: what the experiments of a profile share is trained once and branched.
+"""The tree of segments: steps that experiments share are trained once, then branched.
 
 A segment is one objective from one step to another, from a parent. Experiments of one size and
 seed share their steps for as long as they do the same: every τ the hybrid steps below it, a
@@ -136,10 +136,10 @@ class Tree:
         ]
 
     def named(self, patterns: Sequence[str]) -> tuple[str, ...]:
-        """Names that fit any of some patterns of the shell, in the tree's order.
+        """Names that match any of some shell patterns, in the tree's order.
 
         Raises:
-          UserError: for a pattern that no name fits.
+          UserError: no name matches one of the patterns.
         """
         for pattern in patterns:
             if not any(fnmatch.fnmatchcase(name, pattern) for name in self.nodes):
@@ -170,7 +170,7 @@ def build(
     """The tree that serves ``specs``, by default every experiment of the profile.
 
     Args:
-      profile: whose matrix says what is shared.
+      profile: its whole matrix decides which steps are shared.
       specs: of the matrix.
       checkpoints: paper steps to fine-tune at, and to end at the last of; by default all that
         the matrix has.
@@ -182,8 +182,8 @@ def build(
     """
     every = profile.specs()
     wanted = every if specs is None else tuple(specs)
-    asked = frozenset(wanted)
-    for spec in asked.difference(every):
+    selected = frozenset(wanted)
+    for spec in selected.difference(every):
         raise UserError(f"profile {profile.name} has no experiment {spec}")
     groups: dict[tuple[str, int], list[_Course]] = defaultdict(list)
     for spec in every:
@@ -191,7 +191,7 @@ def build(
     nodes: dict[str, Node] = {}
     for courses in groups.values():
         for node in _Group(profile, courses).nodes():
-            served = tuple(spec for spec in node.specs if spec in asked)
+            served = tuple(spec for spec in node.specs if spec in selected)
             if served and (checkpoints is None or _reaches(node, checkpoints)):
                 nodes[node.name] = dataclasses.replace(node, specs=served)
     return Tree(profile=profile, specs=wanted, nodes=nodes)
@@ -205,14 +205,14 @@ def _reaches(node: Node, checkpoints: Sequence[int]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Course:
-    """What one experiment does, step by step, on the paper's scale."""
+    """The stages and settings of one experiment over its steps, on the paper's scale."""
 
     profile: Profile
     spec: ExperimentSpec
     config: PretrainConfig
     hybrid_end: int
     checkpoints: tuple[int, ...]
-    """At which it is fine-tuned, from scratch apart."""
+    """Steps at which its models are fine-tuned; step 0 (from scratch) is not among them."""
 
     @classmethod
     def of(cls, profile: Profile, spec: ExperimentSpec) -> _Course:
@@ -229,7 +229,7 @@ class _Course:
         return self.checkpoints[-1]
 
     def cuts(self) -> set[int]:
-        """Steps at which it may change what it does, or is looked at."""
+        """Steps at which its stage or settings may change, or its model is fine-tuned."""
         spec = self.spec
         breaks = self.profile.variants[spec.variant].breaks(spec.tau.end) if spec.variant else set()
         return {step for step in (self.hybrid_end, *breaks, *self.checkpoints) if step <= self.end}
@@ -241,7 +241,7 @@ class _Course:
         return stage, restricted(self.config, stage, step_of(start), step_of(end))
 
     def branch(self, stage: Stage, config: PretrainConfig) -> str:
-        """The part of a node's name that says whose it is."""
+        """The part of a node's name that identifies its variant and stage."""
         # While a hand-over fades, runs of one variant differ by their τ.
         shared = stage == "hybrid" and config.curriculum.handover is None
         tau = "sc" if self.spec.tau.end == 0 else f"tau{self.spec.tau}"
@@ -264,7 +264,7 @@ class _Group:
         self._found: list[tuple[tuple[int, ...], Segment]] = []
 
     def nodes(self) -> Iterable[Node]:
-        """Of each variant its hybrid chain, then each branch; leaves after their parent."""
+        """Nodes of each variant: hybrid segments, then each branch; leaves after parents."""
         self._grow(self._courses, 0, None)
         names = [segment.name for _, segment in self._found]
         if len(set(names)) != len(names):
@@ -275,7 +275,7 @@ class _Group:
             yield from self._of_segment(segment)
 
     def _grow(self, courses: Sequence[_Course], start: int, parent: str | None) -> None:
-        """Adds the segments of experiments that have done the same up to ``start``."""
+        """Adds the segments of experiments whose training is equal up to ``start``."""
         for first, sharing in self._alike(courses, start):
             end = first
             while self._goes_on(sharing, start, end):
@@ -287,7 +287,7 @@ class _Group:
         return self._cuts[self._cuts.index(step) + 1]
 
     def _alike(self, courses: Sequence[_Course], start: int) -> list[tuple[int, list[_Course]]]:
-        """Experiments that do the same up to the next cut, together, with that cut."""
+        """Groups of experiments with equal training up to the next cut, each with that cut."""
         alike: list[tuple[tuple[Stage, PretrainConfig], list[_Course]]] = []
         end = self._next(start) if courses else start
         for course in courses:
@@ -301,7 +301,7 @@ class _Group:
         return [(end, sharing) for _, sharing in alike]
 
     def _goes_on(self, sharing: Sequence[_Course], start: int, end: int) -> bool:
-        """Whether nothing happens at ``end``, so that the segment does not end there."""
+        """Whether the segment continues after ``end``, since nothing changes there."""
         if any(end in course.checkpoints for course in sharing):
             return False
         stages = {stage_at(step, course.hybrid_end) for course in sharing for step in (start, end)}
@@ -338,7 +338,7 @@ class _Group:
         return self._leaves(f"{branch}/{step_label(end)}", end, parent.name, parent.config, served)
 
     def _from_scratch(self) -> Iterable[Finetuning]:
-        """At step 0 the experiments are one, whatever their τ."""
+        """Fine-tuning runs from scratch, which experiments of every τ share."""
         served = [
             course.spec for course in self._courses if 0 in self._profile.finetuned_at(course.spec)
         ]

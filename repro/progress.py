@@ -1,4 +1,4 @@
-"""What a person sees while the tree runs: a bar on a terminal, one line per node elsewhere."""
+"""Progress of a run: a bar on a terminal, one line per node elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repro.plan import Finetuning, Node, Tree
 
 
 def duration(seconds: float) -> str:
-    """A time for people.
+    """A duration as text.
 
     >>> duration(42.4), duration(190), duration(7500), duration(1e6)
     ('42 s', '3 min', '2 h 5 min', '11 days 13 h')
@@ -41,7 +41,7 @@ class Display:
 
     Args:
       tree: what runs.
-      weights: relative work of each node, FLOPs for choice.
+      weights: relative work of each node, such as its FLOPs.
       console: where to write; a bar is drawn only on a terminal.
     """
 
@@ -112,7 +112,7 @@ class Display:
     def observe(
         self, step: int, end_step: int, values: Mapping[str, float], sequences_per_second: float
     ) -> None:
-        """A step was logged; the engine's observer."""
+        """A step was logged; passed to the engine as its observer."""
         node = self._node
         if node is None:
             return
@@ -129,7 +129,7 @@ class Display:
             )
 
     def finish(self, node: Node) -> None:
-        """A node ended well."""
+        """A node finished; prints its line."""
         seconds = time.monotonic() - self._began
         self._learn(node)
         place = self._place()

@@ -1,4 +1,4 @@
-"""Why a node would run, or not: what its folder says against what it would be made from now."""
+"""The next run's action for a node, and why: its folder's inputs compared with the current ones."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from repro.node_state import inspect
 from repro.plan import Finetuning, Node, Tree
 
 DATA_UNKNOWN = (
-    "the data is not prepared here (`repro prepare` does that): taken as what each node recorded"
+    "the data is not prepared here (run `repro prepare`): assuming the data that each node recorded"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the next run does with a node, and the reasons.
+    """The next run's action for a node, and the reasons.
 
     Attributes:
       node: its name.
-      verdict: in a few words.
+      verdict: the action, in a few words.
       reasons: one line each.
     """
 
@@ -32,7 +32,7 @@ class Answer:
     reasons: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The answer as lines of text."""
         colon = ", because" if self.reasons else ""
         return [f"{self.node}: {self.verdict}{colon}", *(f"  {line}" for line in self.reasons)]
 
@@ -47,7 +47,7 @@ def recorded_files(tree: Tree, runs: Path) -> dict[str, str]:
 
 
 def explain(tree: Tree, runs: Path, files: Mapping[str, str], names: Iterable[str]) -> list[Answer]:
-    """Says of each node what the next run does with it, and why.
+    """The answer for each node.
 
     Args:
       tree: the nodes', with the parents of all.
@@ -55,12 +55,12 @@ def explain(tree: Tree, runs: Path, files: Mapping[str, str], names: Iterable[st
       files: digests by path, from the prepared data's manifest.
       names: of nodes.
     """
-    asked = _Question(tree, runs, identity.identities(tree, files), files)
-    return [asked.answer(tree.nodes[name]) for name in names]
+    explainer = _Explainer(tree, runs, identity.identities(tree, files), files)
+    return [explainer.answer(tree.nodes[name]) for name in names]
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Explainer:
     tree: Tree
     runs: Path
     known: Mapping[str, Identity]
@@ -105,7 +105,7 @@ class _Question:
         return () if state.condition == "finished" else (f"first runs its parent {node.parent}",)
 
     def _changes(self, node: Node, recorded: Mapping[str, Any]) -> tuple[str, ...]:
-        """Own inputs that changed, then what became of the parent."""
+        """Inputs of the node that changed, then a line about its parent."""
         now, then = self.known[node.name].inputs, recorded.get("inputs", {})
         own = {key: value for key, value in now.items() if key != "parent"}
         lines = identity.differences({key: then.get(key) for key in own}, own)
@@ -118,13 +118,13 @@ class _Question:
             return "it had a parent and now begins from scratch"
         before = self._recorded_parent(node.parent, started_from)
         if before is None:
-            return f"its parent {node.parent} is not what it started from"
-        # Down to the first ancestor that has a reason of its own.
+            return f"its parent {node.parent} is not the run it started from"
+        # Recurses up to the first ancestor whose own inputs changed.
         why = self._changes(self.tree.nodes[node.parent], before)
         return f"its parent {node.parent} changed: {'; '.join(why)}"
 
     def _recorded_parent(self, name: str, fingerprint: str | None) -> Mapping[str, Any] | None:
-        """``node.json`` of a parent with a fingerprint, where it is or where it was set aside."""
+        """``node.json`` of a parent with a fingerprint, in its folder or under ``stale/``."""
         stale = folders.stale_folder(self.runs, self.tree.profile.name, name, fingerprint or "")
         homes = [self._folder(name), *sorted(stale.parent.glob(f"{stale.name}*"))]
         found = filter(None, map(folders.read_node, homes))

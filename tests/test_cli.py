@@ -196,7 +196,7 @@ def test_a_diff_of_good_records(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     ("error", "code", "line"),
     [
         (KeyboardInterrupt(), 130, "interrupted; run the same command to continue"),
-        (UserError("a fault:\n mend it"), 2, "a fault: mend it"),
+        (UserError("a fault:\n fix it"), 2, "a fault: fix it"),
         (OSError(28, "No space left on device", "x/y"), 2, "No space left on device (x/y)"),
         (OSError(30, "Read-only file system", "x"), 2, "Read-only file system (x)"),
         (ValueError("RESOURCE: No space left on device"), 2, "No space left on device"),
@@ -284,13 +284,13 @@ def test_it_runs_as_a_module() -> None:
     assert done.returncode == 2 and done.stderr.startswith("repro: unknown τ 'x'")
 
 
-def test_only_the_echo_of_an_error_is_left_unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_follows_from_an_error_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[object] = []
     monkeypatch.setattr(sys, "__unraisablehook__", said.append)
     echo = SimpleNamespace(exc_value=RuntimeError("Event loop is closed"))
     other = SimpleNamespace(exc_value=RuntimeError("something else"))
-    cli._unless_echo(echo)
-    cli._unless_echo(other)
+    cli._report_unraisable(echo)
+    cli._report_unraisable(other)
     assert said == [other]
 
 

@@ -1,4 +1,4 @@
-"""The ``repro`` command: how it begins, ends, and says what went wrong."""
+"""The ``repro`` command: its start, its exit codes and its error messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def entry() -> NoReturn:
     Threads of JAX and TensorFlow may be at work then, and taking the interpreter down under them
     can crash. Every file is written whole or not at all, so nothing is lost.
     """
-    sys.unraisablehook = _unless_echo
+    sys.unraisablehook = _report_unraisable
     warnings.showwarning = _one_line(warnings.showwarning)
     try:
         main()
@@ -54,10 +54,10 @@ def entry() -> NoReturn:
         raise
 
 
-def _unless_echo(unraisable: sys.UnraisableHookArgs) -> None:
-    """Reports an exception that had nowhere to go, unless it is the echo of one that had.
+def _report_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Reports an exception that could not be raised, unless it follows from one that was.
 
-    When a checkpoint can't be written, the error is raised and said in one line; TensorStore's
+    When a checkpoint can't be written, the error is raised and printed in one line; TensorStore's
     threads then find Orbax's event loop closed, once for each array.
     """
     if str(unraisable.exc_value) != "Event loop is closed":
@@ -65,7 +65,7 @@ def _unless_echo(unraisable: sys.UnraisableHookArgs) -> None:
 
 
 def _one_line(show: Callable[..., None]) -> Callable[..., None]:
-    """Shows a warning of damage as the line it is, and any other as Python does."""
+    """Prints a warning of damage as one line, and any other warning as Python does."""
 
     def shown(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if issubclass(category, DamageWarning):
@@ -77,7 +77,7 @@ def _one_line(show: Callable[..., None]) -> Callable[..., None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits: 0 well, 2 a mistake the user can mend, 130 stopped."""
+    """Runs the command line; exits with 0, 2 for a user's mistake, 130 when interrupted."""
     try:
         code = app(arguments, prog_name="repro", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         line = _usage_mistake(error)
         if line is None and (fault := files.system_fault(error)):
-            line = f"{fault}: mend that, then run the same command again"
+            line = f"{fault}: fix that, then run the same command again"
         if line is None:
             raise
         _exit(line, 2)
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _exit(line: str, code: int) -> NoReturn:
-    # As of a mistake: a line may quote arguments of any length and kind.
+    # UserError makes it one printable line; the text may quote arguments of any length.
     print(f"repro: {UserError(line)}", file=sys.stderr)
     sys.exit(code)
 

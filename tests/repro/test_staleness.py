@@ -1,4 +1,4 @@
-"""Changes that mark exactly the nodes below them, changes that mark none, and what `why` says."""
+"""Changes that make nodes stale, changes that make none stale, and the answers of `why`."""
 
 from __future__ import annotations
 
@@ -269,7 +269,8 @@ def test_why_finds_a_parent_that_was_set_aside_since(
         f"its parent {FIRST} changed: config.batch_size was 4, is 8",
     )
     shutil.rmtree(world.runs / "tiny" / "stale")
-    assert world.answers()[BRANCH].reasons[-1] == f"its parent {FIRST} is not what it started from"
+    last = world.answers()[BRANCH].reasons[-1]
+    assert last == f"its parent {FIRST} is not the run it started from"
 
 
 def test_why_of_nodes_that_are_not_finished(world: World) -> None:
