@@ -168,22 +168,19 @@ def train(texts: Iterable[str], vocab_size: int, characters: int = TRAINING_CHAR
     return model.getvalue()
 
 
-def encode_each(
-    model: bytes, texts: Sequence[str], facts: VocabularyFacts
-) -> tuple[np.ndarray, np.ndarray]:
-    """Texts one after the other, each encoded by itself, without eos.
+def encode(model: bytes, texts: Sequence[str], facts: VocabularyFacts) -> np.ndarray:
+    """Texts as one stream without eos: T5's convention for pre-training.
 
     The tokenizer is TensorFlow's, as in seqio's datasets: where two segmentations are equally
-    likely ("www" as "ww w" or "w ww") the Python library may choose the other one. No id but a
-    piece's occurs.
+    likely ("www" as "ww w" or "w ww") the Python library may choose the other one.
 
     Args:
       model: a serialised model, as `train` returns it.
-      texts: T of them.
+      texts: documents, each encoded by itself.
+      facts: of the vocabulary.
 
     Returns:
-      All tokens, uint16 (int32 where 16 bits are too few); and offsets, int64[T + 1]: text i is
-      ``tokens[offsets[i]:offsets[i + 1]]``.
+      Ids of pieces, uint16 [tokens] (int32 where 16 bits are too few).
 
     Raises:
       UserError: the ``train`` extra is not installed.
@@ -191,20 +188,11 @@ def encode_each(
     tf, tf_text = host_tensorflow.tensorflow_text()
     dtype = np.uint16 if facts.padded_size <= 2**16 else np.int32
     tokenizer = tf_text.SentencepieceTokenizer(model=model)
-    parts, lengths = [np.zeros(0, dtype)], [np.zeros(1, np.int64)]
+    parts = [np.zeros(0, dtype)]
     for start in range(0, len(texts), _BATCH):
         ids = tokenizer.tokenize(tf.constant(texts[start : start + _BATCH]))
         parts.append(ids.flat_values.numpy().astype(dtype))
-        lengths.append(ids.row_lengths().numpy())
-    return np.concatenate(parts), np.cumsum(np.concatenate(lengths))
-
-
-def encode(model: bytes, texts: Sequence[str], facts: VocabularyFacts) -> np.ndarray:
-    """Texts as one stream: T5's convention for pre-training (tokenize, concatenate, split).
-
-    See `encode_each`, of which these are the tokens.
-    """
-    return encode_each(model, texts, facts)[0]
+    return np.concatenate(parts)
 
 
 def processor(model: bytes) -> Any:

@@ -17,7 +17,7 @@ _REPAIR = "take the file from the release again"
 def with_options(question: str, letters: Sequence[str], options: Sequence[str]) -> str:
     """A question with lettered options and room for an answer, as FLAN's prompts have them.
 
-    >>> print(with_options("Which is a fruit?", LETTERS, ("oak", "plum")))
+    >>> print(with_options("Which is a fruit?", ("(A)", "(B)"), ("oak", "plum")))
     Which is a fruit?
     OPTIONS:
     (A) oak
