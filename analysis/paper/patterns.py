@@ -55,11 +55,6 @@ class Gap:
     value: Fraction
 
     @property
-    def recomputed(self) -> Fraction:
-        """Mean of the terms."""
-        return sum(self.terms.values(), Fraction(0)) / len(self.terms)
-
-    @property
     def usual(self) -> float:
         """What the gap spreads by when a mean stands against medians."""
         return USUAL_GAP[int(self.record.runs)] * float(self.record.std)
