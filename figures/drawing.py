@@ -1,7 +1,7 @@
 """How every figure looks and is saved: palette, markers, and files that rebuild byte for byte.
 
-Colours are Okabe and Ito's, told apart by readers with any common colour blindness; a marker and
-dashes of its own per curve keep them apart in grey print too. Matplotlib is imported on first use.
+Colours are Okabe and Ito's, distinct for readers with any common colour blindness; each curve has a
+marker and dashes of its own, for grey print. Matplotlib is imported on first use.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SETTINGS: dict[Any, Any] = {
     "legend.frameon": False,
     "text.parse_math": False,  # names from data are text, never markup
 }
-# Matplotlib dates its files unless told not to.
+# Otherwise matplotlib writes the date into its files.
 _METADATA: Mapping[str, dict[str, None]] = {
     "svg": {"Date": None},
     "pdf": {"CreationDate": None},

@@ -1,9 +1,9 @@
 """Figure 1: the first stage on one chunk of held-out text, as a trained model runs it, Base.
 
 Claims: spans are cut out, then tokens masked; the generator fills in the masks, plausibly though
-not always rightly; the discriminator's encoder says which tokens are replaced, its decoder restores
-the spans. The paper draws this with made-up words; here the text, the samples and the verdicts are
-those of SPACTOR(∞) at its last step.
+not always rightly; the discriminator's encoder detects which tokens are replaced, its decoder
+restores the spans. The paper draws this with made-up words; here the text, the samples and the
+verdicts are those of SPACTOR(∞) at its last step.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _INSIDE = 0.2
 
 PLAIN, SENTINEL, MASK, REPLACED, RESTORED = "#ffffff", "#e3dcf2", "#cfe5f5", "#f9d3bf", "#cdebdf"
 EDGES = {REPLACED: "-", RESTORED: ":"}
-"""Frames, for what grey print could not tell apart."""
+"""Frames of patches whose colours look alike in grey print."""
 LEGEND = (
     ("span cut out", SENTINEL),
     ("masked", MASK),

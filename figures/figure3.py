@@ -106,7 +106,7 @@ def _points(scores: pd.DataFrame) -> tuple[Point, ...]:
 
 
 def draw(result: Result) -> Figure:
-    """The figure; a panel that says "not run" where there is nothing."""
+    """The figure; "not run" where the records hold nothing for it."""
     counts = {p.runs for panel in result.panels for line in panel.lines.values() for p in line}
     runs = drawing.count_label("n = ", counts)
     title = (

@@ -85,7 +85,7 @@ def compute(records: pd.DataFrame) -> Result:
 
 
 def draw(result: Result) -> Figure:
-    """Panels a and b; each says "not run" where its records are missing."""
+    """Panels a and b; each reads "not run" where its records are missing."""
     counts = {count for count in result.seeds if count}
     seeds = drawing.count_label("", counts, " seed" if counts == {1} else " seeds")
     whose = drawing.origin_label(result.source, result.profile)
@@ -163,7 +163,7 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
 
 
 def _frame_late(axes: Axes, values: np.ndarray, late: np.ndarray) -> None:
-    """Keeps the first, unconverged points from flattening what panel b is about; says so."""
+    """Limits panel b's axis to the late points and counts the early points that lie beyond it."""
     if late.sum() < 2:
         return
     low, high = min(values[late].min(), 0.0), max(values[late].max(), 0.0)

@@ -204,8 +204,8 @@ def rounded(value: float, decimals: int, style: Style = "plain") -> str:
     if style == "p" and value < _SMALLEST_P:
         return f"<{_SMALLEST_P}"
     kinds = {"percent": f".{max(decimals - 2, 0)}%", "thousands": f",.{decimals}f"}
-    kept = Decimal(1).scaleb(-max(decimals, 2 if style == "percent" else 0))
-    exact = Decimal(value).quantize(kept, rounding=ROUND_HALF_UP)
+    unit = Decimal(1).scaleb(-max(decimals, 2 if style == "percent" else 0))
+    exact = Decimal(value).quantize(unit, rounding=ROUND_HALF_UP)
     text = format(exact, kinds.get(style, f".{decimals}f"))
     if not any(digit in "123456789" for digit in text):
         return text.removeprefix("-")

@@ -169,7 +169,7 @@ def _number(cell: Cell) -> tests.Number:
 def _row(one: Compared) -> tuple[Cell, ...]:
     found = one.found
     return (
-        # Bold says which is above its baseline; here it would seem to say which side is better.
+        # Bold marks what is above its baseline; here it would look like a comparison of the sides.
         dataclasses.replace(one.ours or MISSING, bold=False),
         dataclasses.replace(one.published, bold=False),
         one.difference,
@@ -184,47 +184,47 @@ def notes(compared: Sequence[Compared], ours: Table, paper: Table) -> tuple[str,
     """The test and its family; what was compared without one; what is not in the diff."""
     counts = Counter(one.found.test for one in compared if one.found.test)
     found = {one.found.verdict for one in compared}
-    told = []
+    written = []
     if counts:
-        told.append(
+        written.append(
             f"Tests: two-sided, α = {ALPHA:g}, p adjusted by Holm over the {sum(counts.values())} "
             f"numbers of this table that can be tested; {tests.DIFFERS}: p (Holm) < {ALPHA:g}."
         )
     else:
-        told.append(
+        written.append(
             f"No number of this table was tested. Where one can be: Welch's test, two-sided, "
             f"α = {ALPHA:g}, p adjusted by Holm over the numbers of the table that can be tested."
         )
     if counts["Welch"]:
-        told.append(f"Welch ({counts['Welch']}): on mean, standard deviation and runs of each.")
+        written.append(f"Welch ({counts['Welch']}): on mean, standard deviation and runs of each.")
     if counts["borrowed spread"]:
-        told.append(
+        written.append(
             f"Borrowed spread ({counts['borrowed spread']}): only one side has a spread over runs; "
             "the other is taken to vary as much, with the degrees of freedom of the one."
         )
     if any(one.pair.kind == "median" and one.found.test for one in compared):
-        told.append(
+        written.append(
             "Medians are tested as means of a standard deviation greater by √(π/2) = 1.25, the "
             "most by which a median's error exceeds a mean's when scores are normal."
         )
     if any(one.pair.kind == "exact" for one in compared):
-        told.append("Counted numbers and settings are equal or differ without a test.")
+        written.append("Counted numbers and settings are equal or differ without a test.")
     if tests.WITHIN_NOISE in found:
-        told.append(
+        written.append(
             f"{tests.WITHIN_NOISE}: no difference was found, which does not prove equality."
         )
     if tests.UNTESTED in found:
-        told.append(f"{tests.UNTESTED}: neither side has a spread over runs.")
+        written.append(f"{tests.UNTESTED}: neither side has a spread over runs.")
     if tests.SCALED in found:
-        told.append(
+        written.append(
             f"{tests.SCALED}: no number of a scaled profile stands for one of the paper's; "
             "differences are for orientation and nothing is tested."
         )
     if tests.NOT_RUN in found:
-        told.append(f"{tests.NOT_RUN}: the records hold no such number.")
+        written.append(f"{tests.NOT_RUN}: the records hold no such number.")
     theirs = dict(numbers(paper))
     if len(theirs) > len(compared):
-        told.append(f"Left out: {len(theirs) - len(compared)} published, illegible.")
+        written.append(f"Left out: {len(theirs) - len(compared)} published, illegible.")
     if beyond := len(dict(numbers(ours)).keys() - theirs.keys()):
-        told.append(f"Left out: {beyond} of ours that the paper does not print.")
-    return tuple(told)
+        written.append(f"Left out: {beyond} of ours that the paper does not print.")
+    return tuple(written)

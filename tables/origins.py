@@ -24,7 +24,7 @@ from analysis.schema.facts import (
     SIZES,
     step_label,
 )
-from analysis.schema.published.lines import line_of
+from analysis.schema.published import line_of
 from analysis.schema.quantities import DIVIDED_TASKS, SUITE_AVERAGE
 from analysis.schema.records import sole_profile
 from tables.notes import origin_label
@@ -62,11 +62,11 @@ class ScoredRun:
     """A run behind a suite's score, at the fine-tuning step that was selected.
 
     Attributes:
-      node, fingerprint: of the fine-tuning; "" where the records don't say.
+      node, fingerprint: of the fine-tuning; "" where the records lack it.
       seed, finetune_seed: of pre-training and of fine-tuning.
       step, score: selected, and the suite's score there.
       steps: those that the records hold, in order.
-      last: the last of them and the score there; None where the records don't say.
+      last: the last of them and the score there; None where the records lack it.
       metrics: task, metric and value at the selected step.
     """
 
@@ -150,12 +150,12 @@ def trace(place: Place, records: pd.DataFrame, provenance: Provenance = ()) -> O
     """Traces a cell that was found already; arguments and errors as ``explain``."""
     source, profile = sole_profile(records) or ("", "")
     bold = ", bold" if place.cell.bold else ""
-    tell = _published if source == "published" else _measured
+    lines_of = _published if source == "published" else _measured
     return Origin(
         title=place.title,
         printed=f"{place.cell.text()}{bold}",
         source=origin_label(source, profile),
-        lines=tuple(tell(place, records, provenance)),
+        lines=tuple(lines_of(place, records, provenance)),
     )
 
 
@@ -181,14 +181,14 @@ def printed_scores(frame: pd.DataFrame) -> Mapping[tuple[str, int, str, str], li
     found: dict[tuple[str, int, str, str], list[str]] = {}
     for record in _tuples(frame[frame["suite"] != ""]):
         path, line = line_of(record)
-        told = f"{record.metric}: {path}, line {line}"
+        written = f"{record.metric}: {path}, line {line}"
         if not pd.isna(record.runs):
             kind = "mean and deviation" if record.task == "" else "median"
-            told += f"; {kind} of {record.runs} runs"
+            written += f"; {kind} of {record.runs} runs"
         if record.note:
-            told += f"; {record.note}"
+            written += f"; {record.note}"
         key = (record.tau, int(record.checkpoint), record.suite, record.task)
-        found.setdefault(key, []).append(told)
+        found.setdefault(key, []).append(written)
     return found
 
 
@@ -347,7 +347,7 @@ class _Nodes:
         self._by_fingerprint = {str(entry.get("fingerprint", "")): entry for entry in provenance}
 
     def describe(self, node: str, fingerprint: str) -> Iterable[str]:
-        """Lines on one run; says so where nothing is known of it."""
+        """Lines on one run; one line that its provenance is missing, where it is."""
         entry = self._by_node.get(node)
         if not node or entry is None:
             yield "  provenance: none beside the records; `repro collect` writes it"

@@ -1,4 +1,4 @@
-"""Finding a cell by what a person calls its row and column, and saying which numbers it shows.
+"""Finds a cell of a table by the names of its row and column, and the records it prints.
 
 Matching is forgiving about case, punctuation, "τ =" and the order of labels, and strict about the
 rest: what fits several rows or columns is refused, and what fits none is answered with those there
@@ -34,7 +34,7 @@ class Place:
       row, column: the cell's.
       cell: what stands there.
       position: of the row, from 0.
-      default_size: the model's size, where the row doesn't say it.
+      default_size: the model's size, where the row has no label for it.
     """
 
     table: Table
@@ -107,7 +107,7 @@ class Requiring(Protocol):
 
 
 def size_of(module: Requiring) -> str:
-    """Size of a table's models, where its rows don't say it; "" where it rests on no runs."""
+    """Size of a table's models, where its rows do not name it; "" where it rests on no runs."""
     return module.requires[0].size if module.requires else ""
 
 
@@ -118,7 +118,7 @@ def find(table: Table, row: str, column: str, *, size: str = "") -> Place:
       table: as computed.
       row: its labels or enough of them: "120K 500K", "τ = 120K, 500K", "Baseline".
       column: heading or key, or an unambiguous part of it: "SQuAD", "world religions".
-      size: of the table's models, where its rows don't say it.
+      size: of the table's models, where its rows have no label for it.
 
     Raises:
       UserError: nothing or several things fit; the line lists them.
@@ -174,10 +174,10 @@ def _step(word: str) -> str:
 
 def _find_row(table: Table, wanted: str, size: str) -> int:
     labels = [_tokens(" ".join(row.labels)) for row in table.rows]
-    unsaid = {size} - {word for own in labels for word in own}
-    asked = [word for word in _tokens(wanted) if word not in unsaid]
-    whole = [at for at, own in enumerate(labels) if sorted(own) == sorted(asked)]
-    partly = [at for at, own in enumerate(labels) if asked and set(asked) <= set(own)]
+    implied = {size} - {word for own in labels for word in own}
+    wanted_words = [word for word in _tokens(wanted) if word not in implied]
+    whole = [at for at, own in enumerate(labels) if sorted(own) == sorted(wanted_words)]
+    partly = [at for at, own in enumerate(labels) if wanted_words and set(wanted_words) <= set(own)]
     found = whole or partly
     if len(found) == 1:
         return found[0]
@@ -194,13 +194,17 @@ def _plain(text: str) -> str:
 
 
 def _find_column(table: Table, wanted: str) -> int:
-    asked = _plain(wanted)
+    wanted_name = _plain(wanted)
     names = [
         {_plain(column.key), _plain(column.heading), _plain(column.key.rpartition("/")[2])}
         for column in table.columns
     ]
-    whole = [at for at, own in enumerate(names) if asked in own]
-    partly = [at for at, own in enumerate(names) if asked and any(asked in name for name in own)]
+    whole = [at for at, own in enumerate(names) if wanted_name in own]
+    partly = [
+        at
+        for at, own in enumerate(names)
+        if wanted_name and any(wanted_name in name for name in own)
+    ]
     found = whole or partly
     if len(found) == 1:
         return found[0]

@@ -53,7 +53,7 @@ _LATEX = {
 }
 _MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\|["})
 _FORMULA = tuple("=+-@\t\r")
-"""How a cell begins that a spreadsheet computes instead of showing it."""
+"""Beginnings of a cell that a spreadsheet computes instead of printing it."""
 _NUMBER = re.compile(r"[-+]?[0-9.,]+(e[-+]?[0-9]+|×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?( ± [0-9.]+)?( ?%)?")
 _RAISED_OR_LOWERED = re.compile(r"([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)|([₀₁₂₃₄₅₆₇₈₉]+)")
 

@@ -24,7 +24,7 @@ class CsvTable:
 
 
 def read(path: Path, needed: Iterable[str] = ()) -> CsvTable:
-    """The rows of a file; empty lines don't count.
+    """The rows of a file; empty lines are skipped.
 
     Args:
       path: of the file.
@@ -48,7 +48,7 @@ def read(path: Path, needed: Iterable[str] = ()) -> CsvTable:
     for number, row in enumerate(listed, start=1):
         if len(row) != len(header):
             raise UserError(
-                f"{path}: row {number} has {len(row)} fields and the header {len(header)}; mend it"
+                f"{path}: row {number} has {len(row)} fields and the header {len(header)}; fix it"
             )
     if twice := [name for name in header if header.count(name) > 1]:
         raise UserError(f"{path}: column {twice[0]!r} is there twice; drop one")

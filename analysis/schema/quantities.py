@@ -1,7 +1,7 @@
 """What each number may be: tasks and their metrics, units and ranges.
 
 A score of a suite is per cent, 0 to 100, correlations −100 to 100. ``tasks`` names every task of
-the paper (Tables 6 to 17) and every embedded stand-in; any other is a slip of the pen.
+the paper (Tables 6 to 17) and every embedded stand-in; any other is an error.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def read_tasks(path: Path) -> tuple[TaskMetric, ...]:
     for row in csv_files.read(path, columns).by_name():
         suite, task, heading, metric, examples = (row[name] for name in columns)
         if examples and not re.fullmatch(r"[0-9]{1,9}", examples):
-            raise UserError(f"{path}: {examples!r} is no number of examples; mend it")
+            raise UserError(f"{path}: {examples!r} is no number of examples; fix it")
         count = int(examples) if examples else None
         found.append(TaskMetric(suite, task, heading, metric, count))
     return tuple(found)

@@ -1,6 +1,6 @@
 """One schema for all numbers: what a run measured and what the paper printed are the same record.
 
-A record is one number with everything that says which number it is, one row of a long-form table.
+A record is one number with all that identifies it, one row of a long-form table.
 Rows are unique in ``KEY_COLUMNS``. A file of records is Parquet; a person's own may be CSV.
 
 Which columns a kind of record fills:
@@ -26,7 +26,7 @@ each twice, named like them.
 A setting that is no number has its ``text`` and no ``value``; the stations of Figure 1's worked
 example have JSON lists there. Runs that diverged have ``diverged/<suite>`` in place of
 scores, with where they did as text. A published score of a task is the
-median over ``runs`` runs and has no seed. ``place`` says where the paper prints a number, such
+median over ``runs`` runs and has no seed. ``place`` is where the paper prints a number, such
 as "Table 6"; a cell that the paper's text lost has neither value nor text, but a ``note``.
 ``variant`` names a change to the profile's pre-training, or is "" for the published experiments.
 """
@@ -175,7 +175,7 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
         raise UserError(
             f"{where}: row {checked.index[second] + 1} repeats the key of row "
             f"{checked.index[first] + 1} (metric {checked['metric'].iloc[second]!r}); "
-            "keep one of them"
+            "drop one of them"
         )
     return quantities.check(checked, where)
 
@@ -224,7 +224,7 @@ def read(path: Path | str, wanted: pc.Expression | None = None) -> pd.DataFrame:
     elif path.suffix == ".csv":
         frame = _read_csv(path)
     else:
-        raise UserError(f"{path}: records are kept in .parquet or .csv; rename or convert the file")
+        raise UserError(f"{path}: records are .parquet or .csv files; rename or convert the file")
     try:
         return validate(frame, str(path))
     except UserError:

@@ -1,4 +1,4 @@
-"""The command that writes everything the records tell, in one go."""
+"""The command that writes every output of a set of records."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)
 _NAMES = re.compile(r'(\bid="|url\(#|href="#)')
 _PATH = re.compile(r' d="[^"]*"')
 _DECIMALS = re.compile(r"(\.\d{2})\d+")
-# Matplotlib's style sheet says this of every element.
+# From matplotlib's style sheet, for every element.
 _ROOT = 'stroke-linejoin="round" stroke-linecap="butt"'
 
 

@@ -24,7 +24,7 @@ class Outcomes:
     Args:
       records: measured, of one profile; may be empty.
       timing: wall-clock records of the same profile, or None.
-      drawn: gives the figures' SVG by number where they are drawn elsewhere; asked once, and late.
+      drawn: returns the figures' SVG by number where another process draws them; called once.
 
     Raises:
       UserError: records are invalid or of several profiles.

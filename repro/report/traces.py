@@ -31,7 +31,7 @@ class Traces:
         self._fingerprints = [str(entry.get("fingerprint", "")) for entry in provenance]
         self._runs: dict[tuple[str, str], Mapping[tuple[str, int], tuple[ScoredRun, ...]]] = {}
         self._groups: dict[tuple[str, str, str, int], int] = {}
-        self._told: list[list[Json]] = []
+        self._groups_of_runs: list[list[Json]] = []
         self._shared: dict[str, tuple[int, Json]] = {}
         self._described = [self._node(entry) for entry in provenance]
         self._cells: dict[str, Json] = {}
@@ -42,7 +42,7 @@ class Traces:
         return {
             "rule": origins.HOW_SELECTED,
             "cells": self._cells,
-            "groups": self._told,
+            "groups": self._groups_of_runs,
             "nodes": self._described,
             "shared": [facts for _, facts in self._shared.values()],
         }
@@ -92,12 +92,12 @@ class Traces:
             return None
         key = (*of, place.tau, place.checkpoint)
         if key not in self._groups:
-            self._groups[key] = len(self._told)
-            self._told.append(list(map(self._run, runs)))
+            self._groups[key] = len(self._groups_of_runs)
+            self._groups_of_runs.append(list(map(self._run, runs)))
         return self._groups[key]
 
     def _run(self, run: ScoredRun) -> Json:
-        told: Json = {
+        described: Json = {
             "node": run.node,
             "seeds": [run.seed, run.finetune_seed],
             "step": run.step,
@@ -108,29 +108,29 @@ class Traces:
             ],
         }
         if run.last:
-            told["last"] = [run.last[0], round(run.last[1], _DECIMALS)]
+            described["last"] = [run.last[0], round(run.last[1], _DECIMALS)]
         at = self._nodes.get(run.node)
-        # A record of another run of the same name says nothing about this one.
+        # Another run of the same name is not the run of these scores.
         if at is not None and run.fingerprint in ("", self._fingerprints[at]):
-            told["at"] = at
-        return told
+            described["at"] = at
+        return described
 
     def _node(self, entry: Mapping[str, Any]) -> Json:
         attempts = entry.get("attempts") or ()
         inputs = entry.get("inputs") or {}
         parent = str(inputs.get("parent") or "")
-        told: Json = {
+        described: Json = {
             "node": str(entry.get("node", "")),
             "fingerprint": str(entry.get("fingerprint", "")),
             "shared": self._share(entry),
         }
         if parent in self._fingerprints and parent:
-            told["parent"] = self._fingerprints.index(parent)
+            described["parent"] = self._fingerprints.index(parent)
         if attempts:
-            told["started"] = attempts[0].get("started", "")
-            told["seconds"] = round(sum(one.get("seconds", 0.0) for one in attempts), 1)
-            told["attempts"] = len(attempts)
-        return told
+            described["started"] = attempts[0].get("started", "")
+            described["seconds"] = round(sum(one.get("seconds", 0.0) for one in attempts), 1)
+            described["attempts"] = len(attempts)
+        return described
 
     def _share(self, entry: Mapping[str, Any]) -> int:
         data = entry.get("data") or {}

@@ -109,7 +109,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Grown:
-    """Everything the page says of the tree.
+    """The tree of trained nodes and its costs.
 
     Attributes:
       nodes: as in the provenance.
@@ -167,7 +167,7 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 
 def grow(provenance: Sequence[Mapping[str, Any]]) -> Grown:
-    """The tree, from one mapping per finished node as ``repro collect`` keeps them."""
+    """The tree, from one mapping per finished node as ``repro collect`` writes them."""
     nodes = tuple(map(_node, provenance))
     trained = [node for node in nodes if not node.suite and node.stage]
     tuned = [node for node in nodes if node.suite]

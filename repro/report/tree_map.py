@@ -100,14 +100,14 @@ def _map(size: str, segments: Sequence[Segment]) -> TreeMap:
 
 def _ticks(stops: set[int], scale: float) -> tuple[tuple[float, int], ...]:
     """The last stop and, from the left, those that leave room before the next."""
-    kept: list[tuple[float, int]] = []
+    ticks: list[tuple[float, int]] = []
     last = max(stops)
     for stop in sorted(stops):
         x = _LEFT + scale * stop
-        free = not kept or x - kept[-1][0] >= _TICK_WIDTH
+        free = not ticks or x - ticks[-1][0] >= _TICK_WIDTH
         if stop == last or (free and scale * (last - stop) >= _TICK_WIDTH):
-            kept.append((x, stop))
-    return tuple(kept)
+            ticks.append((x, stop))
+    return tuple(ticks)
 
 
 def _tau(lane: str) -> str:

@@ -12,7 +12,7 @@ import synthetic_records
 import tables
 from analysis.compiled import local_step as compiled
 from analysis.schema import published, records
-from analysis.schema.published.lines import line_of
+from analysis.schema.published import line_of
 from spactor.errors import UserError
 from tables import origins, places
 

@@ -8,7 +8,7 @@ and ``table5.csv`` facts and settings; ``finetuning.csv`` those of Appendix A.2;
 numbers that only the text states (``prose/…``, ``trend/…``), each with its section. ``tasks.csv``
 names the tasks and the sizes of their public evaluation sets, which the paper does not print.
 
-Numbers are kept as printed: a value has as many decimals as ``decimals`` says. Where the text of
+Numbers are as printed; ``decimals`` is how many decimals a value has. Where the text of
 the paper is damaged, the record has a note.
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -28,6 +29,7 @@ RELATIVE_FLOPS = "cost/relative_pretraining_flops"
 RELATIVE_SPEED = "timing/relative_seqs_per_second"
 
 _FOLDER = Path(__file__).parent
+_KEY = ("size", "tau", "checkpoint", "suite", "task", "metric")
 
 
 def load(table: int) -> pd.DataFrame:
@@ -43,7 +45,7 @@ def load(table: int) -> pd.DataFrame:
     """
     if table not in TABLES:
         raise UserError(f"the paper has no table {table}; it has 1 to {TABLES[-1]}")
-    return _kept(f"table{table}.csv", f"Table {table}").copy()
+    return _records_of(f"table{table}.csv", f"Table {table}").copy()
 
 
 def load_finetuning() -> pd.DataFrame:
@@ -53,7 +55,7 @@ def load_finetuning() -> pd.DataFrame:
     >>> float(frame.loc["finetuning/flan/learning_rate", "value"])
     0.0005
     """
-    return _kept("finetuning.csv", FINETUNING_PLACE).copy()
+    return _records_of("finetuning.csv", FINETUNING_PLACE).copy()
 
 
 def load_prose() -> pd.DataFrame:
@@ -63,7 +65,7 @@ def load_prose() -> pd.DataFrame:
     >>> float(frame.loc["trend/slope", "value"]), frame.loc["trend/slope", "place"]
     (-6.9e-05, 'Appendix B')
     """
-    return _kept("prose.csv", "").copy()
+    return _records_of("prose.csv", "").copy()
 
 
 def load_all() -> pd.DataFrame:
@@ -77,7 +79,7 @@ def _everything() -> pd.DataFrame:
 
 
 @functools.cache
-def _kept(name: str, place: str) -> pd.DataFrame:
+def _records_of(name: str, place: str) -> pd.DataFrame:
     return read(_FOLDER / name, place)
 
 
@@ -86,7 +88,7 @@ def read(path: Path, place: str) -> pd.DataFrame:
 
     Args:
       path: of the file.
-      place: where the paper prints them, if no column says so.
+      place: where the paper prints them, if there is no such column.
 
     Raises:
       UserError: no CSV file, or its rows are no valid records.
@@ -94,3 +96,37 @@ def read(path: Path, place: str) -> pd.DataFrame:
     fixed = {"source": "published", "profile": "paper"}
     rows = ({"place": place, **row, **fixed} for row in csv_files.read(path).by_name())
     return records.from_rows(rows, str(path))
+
+
+def line_of(record: Any) -> tuple[str, int]:
+    """File, relative to the repository, and line of a published record.
+
+    Args:
+      record: a named tuple of records' columns, from ``load`` or ``load_all``.
+
+    Raises:
+      UserError: no file of the published numbers holds it.
+
+    >>> line_of(next(load(2).itertuples()))
+    ('analysis/schema/published/table2.csv', 2)
+    """
+    name = f"{str(record.place).lower().replace(' ', '')}.csv"
+    if record.place == FINETUNING_PLACE:
+        name = "finetuning.csv"
+    values = (getattr(record, column) for column in _KEY)
+    key = tuple("" if pd.isna(value) else str(value) for value in values)
+    lines = _lines(name) if (_FOLDER / name).is_file() else {}
+    if key not in lines:
+        raise UserError(
+            f"no file in analysis/schema/published holds {record.metric} of "
+            f"{record.place or 'no place'}; explain a record that `published.load` returned"
+        )
+    return f"analysis/schema/published/{name}", lines[key]
+
+
+@functools.cache
+def _lines(name: str) -> dict[tuple[str, ...], int]:
+    """Lines of a file of published numbers, by the key of their records."""
+    table = csv_files.read(_FOLDER / name, _KEY)
+    named = (tuple(row[column] for column in _KEY) for row in table.by_name())
+    return dict(zip(named, table.lines, strict=True))
