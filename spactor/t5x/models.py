@@ -193,7 +193,9 @@ class _ChunkModel(models.EncoderDecoderModel):
         self.config = config
         self.seed = seed
         self.facts = facts
-        self._network = Network(dataclasses.replace(config.model, compute_dtype=dtype))
+        self._initial = Network(dataclasses.replace(config.model, compute_dtype=dtype))
+        is_hybrid = self.stage == "hybrid"
+        self._network: Any = self._initial if is_hybrid else StockNetwork(self.module)
 
     def get_initial_variables(
         self,
@@ -210,18 +212,10 @@ class _ChunkModel(models.EncoderDecoderModel):
                 "set BATCH_SIZE once, for both"
             )
         tokens = jnp.zeros((1, 2), jnp.int32)
-        params = self._network.init(rng, tokens, tokens, method=Network.touch_all)["params"]
+        params = self._initial.init(rng, tokens, tokens, method=Network.touch_all)["params"]
         if self.stage != "hybrid":
             params = {k: v for k, v in params.items() if k not in steps.HYBRID_ONLY}
         return freeze({"params": params, "params_axes": logical_axes(params)})
-
-    def _loss(
-        self, params: Any, batch: corruption.CorruptedBatch, sample: Array, dropout: Array | None
-    ) -> tuple[Array, objective.Metrics]:
-        raise NotImplementedError
-
-    def _evaluated_network(self) -> Any:
-        raise NotImplementedError
 
     def loss_fn(
         self, params: Any, batch: Batch, dropout_rng: Array | None
@@ -244,14 +238,19 @@ class _ChunkModel(models.EncoderDecoderModel):
             batch["tokens"], keys(Role.CORRUPTION), self.config.lengths, self.facts
         )
         dropout = dropout_rng if self.config.model.dropout_rate > 0.0 else None
-        mean, ratios = self._loss(params, corrupted, keys(Role.GENERATOR_SAMPLING), dropout)
+        shared = (self._network, params, corrupted, self.config.objective)
+        if self.stage == "hybrid":
+            samples = keys(Role.GENERATOR_SAMPLING)
+            mean, ratios = objective.hybrid_loss(*shared, samples, dropout)
+        else:
+            mean, ratios = objective.span_corruption_loss(*shared, dropout)
         loss = mean * (batch["tokens"].shape[0] / self.config.batch_size)
         return loss, _logged(ratios, loss, batch["tokens"].shape[0])
 
     def eval_fn(self, params: Any, batch: Batch) -> tuple[Array, Metrics]:
         """Validates as the local engine does: corruption keyed by content, no dropout."""
         ratios = steps.validation_metrics(
-            self._evaluated_network(), params, batch["tokens"], self.config, self.facts, self.stage
+            self._network, params, batch["tokens"], self.config, self.facts, self.stage
         )
         clean = ratios["sc_loss_clean"]
         loss = clean.total / clean.weight
@@ -276,16 +275,6 @@ class SpactorModel(_ChunkModel):
 
     stage = "hybrid"
 
-    def _loss(
-        self, params: Any, batch: corruption.CorruptedBatch, sample: Array, dropout: Array | None
-    ) -> tuple[Array, objective.Metrics]:
-        return objective.hybrid_loss(
-            self._network, params, batch, self.config.objective, sample, dropout
-        )
-
-    def _evaluated_network(self) -> Any:
-        return self._network
-
 
 class SpanCorruptionModel(_ChunkModel):
     """The second stage and the baseline: λ2·L_SC on X_c, over T5X's own network.
@@ -295,18 +284,6 @@ class SpanCorruptionModel(_ChunkModel):
     """
 
     stage = "span_corruption"
-
-    def _loss(
-        self, params: Any, batch: corruption.CorruptedBatch, sample: Array, dropout: Array | None
-    ) -> tuple[Array, objective.Metrics]:
-        del sample
-        network: Any = StockNetwork(self.module)
-        return objective.span_corruption_loss(
-            network, params, batch, self.config.objective, dropout
-        )
-
-    def _evaluated_network(self) -> Any:
-        return StockNetwork(self.module)
 
 
 class FinetuneModel(models.EncoderDecoderModel):
