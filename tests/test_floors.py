@@ -1,6 +1,7 @@
 """Imports go down only, and the base installation needs neither JAX nor TensorFlow."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,16 @@ def test_no_file_is_long_and_none_is_a_catch_all() -> None:
         lines = len((ROOT / path).read_text("utf-8").splitlines())
         assert lines <= 500, f"{path} has {lines} lines; split it"
         assert path.name != "utils.py", f"{path}: name it after what it does"
+
+
+def test_the_reading_order_names_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = re.findall(r"`((?:analysis|figures|repro|spactor|tables|tests)/[\w./]+)`", text)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    numbered = re.findall(r"^\d+\. `([\w./]+)`", text, re.MULTILINE)
+    lines = sum(len((ROOT / name).read_text("utf-8").splitlines()) for name in numbered)
+    assert len(numbered) == 10 and lines < 3000, lines
 
 
 BLOCKED = """
