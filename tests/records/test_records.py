@@ -128,7 +128,7 @@ def test_csv_reads_as_the_same_records(tmp_path):
     ("name", "content", "problem"),
     [
         ("none.parquet", None, "no such file"),
-        ("metrics.txt", b"x", "records are kept in .parquet or .csv"),
+        ("metrics.txt", b"x", "records are .parquet or .csv files"),
         ("damaged.parquet", b"PAR1 and then nothing", "not a whole Parquet file"),
         ("empty.parquet", b"", "not a whole Parquet file"),
         ("latin.csv", b"source,profile\n\xff,\n", "not a CSV file in UTF-8"),
