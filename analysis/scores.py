@@ -128,6 +128,22 @@ def suite_scores(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFra
     return _averages(_scores(select(records, rule)))
 
 
+def seed_scores(
+    records: pd.DataFrame, rule: str = SELECTIONS[0]
+) -> dict[tuple[str, str, int, str], dict[int, float]]:
+    """Suite scores for tests paired by seed (``analysis.tests.paired``); measured records only.
+
+    Returns:
+      By (size, tau, checkpoint, suite): the score of each pre-training seed, a mean over its
+      fine-tuning seeds, which are no independent repetitions of the pre-training.
+    """
+    found: dict[tuple[str, str, int, str], dict[int, float]] = {}
+    means = suite_scores(records, rule).groupby([*_CELL, "seed"])["score"].mean().reset_index()
+    for size, tau, checkpoint, suite, seed, score in means.itertuples(index=False, name=None):
+        found.setdefault((size, tau, int(checkpoint), suite), {})[int(seed)] = score
+    return found
+
+
 def summary(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     """One row per cell of Tables 2 and 4, from measured or from published records.
 

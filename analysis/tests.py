@@ -1,8 +1,13 @@
-"""Statistical tests on means over runs, and the comparison of our table cells with published ones.
+"""Statistical tests on scores over runs, and the comparison of our table cells with published ones.
 
-A published cell offers a mean, a standard deviation and a number of runs, so the tests use these
-three numbers alone; measured cells are reduced to them. The standard deviation is taken to have the
-divisor n − 1; the paper does not state its own.
+Measured runs of one seed share their initialisation and their data across τ, so measured scores are
+compared seed by seed (:func:`paired`). A published cell offers a mean, a standard deviation and a
+number of runs, so tests with a published cell take the runs as independent (:func:`welch`,
+:func:`independent`). The standard deviation is taken to have the divisor n − 1; the paper does not
+state its own.
+
+What is tested may be a linear combination of several cells, such as a difference plus
+a margin that is itself estimated: :func:`beyond_margin` counts the margin's own error.
 
 :func:`compare_with_published` gives each pair of cells the first verdict that applies:
 
@@ -25,11 +30,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
+import scipy.special
 import scipy.stats
 
 from spactor.errors import UserError
@@ -47,9 +53,14 @@ NOT_RUN = "not run"
 UNTESTED = "no spread, not tested"
 VERDICTS = (EQUAL, WITHIN_NOISE, DIFFERS, UNTESTED, SCALED, NOT_RUN)
 
+_ROUNDING = 1e-12
+"""Differences of scores or losses below it are rounding errors of equal numbers."""
 MEDIAN_FACTOR = math.sqrt(math.pi / 2)
 Alternative = Literal["two-sided", "greater", "less"]
+Kind = Literal["higher", "within", "different"]
 Test = Literal["Welch", "borrowed spread", ""]
+Cell = TypeVar("Cell", bound=Hashable)
+"""Key of a cell; a linear combination of cells is a mapping of their keys to coefficients."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +101,142 @@ def welch(
     >>> f"{welch(ours, baseline, alternative='greater'):.5f}"
     '0.00036'
     """
-    if not (first.testable and second.testable):
+    samples = {"first": first, "second": second}
+    return independent({"first": 1.0, "second": -1.0}, samples, shift, alternative)
+
+
+def independent(
+    weights: Mapping[Cell, float],
+    samples: Mapping[Cell, Sample],
+    shift: float = 0.0,
+    alternative: Alternative = "greater",
+) -> float:
+    """p-value of a linear combination of independent means, Σ c·mean + shift, against 0.
+
+    Welch's test of any number of means: t = (Σ c·mean + shift) / √(Σ c²·s²/n), with Satterthwaite's
+    degrees of freedom. It is the test for published cells, whose runs can't be paired.
+
+    Returns:
+      The p-value; NaN if a sample with a coefficient is not testable. Without any spread, 0 or 1.
+
+    >>> cells = {"ours": Sample(86.2, 0.2, 5), "half": Sample(85.9, 0.2, 5)}
+    >>> cells["full"] = Sample(86.3, 0.2, 5)
+    >>> difference, margin = {"ours": 1.0, "full": -1.0}, {"full": 0.5, "half": -0.5}
+    >>> f"{independent(add(difference, margin), cells):.3f}"
+    '0.194'
+    """
+    used = [(weight, samples[cell]) for cell, weight in weights.items() if weight]
+    if not all(sample.testable for _, sample in used):
         return math.nan
-    if first.std == second.std == 0.0:
-        return _without_spread(first.mean + shift - second.mean, alternative)
-    result = scipy.stats.ttest_ind_from_stats(
-        *(first.mean + shift, first.std, first.runs),
-        *(second.mean, second.std, second.runs),
-        equal_var=False,
-        alternative=alternative,
-    )
-    return float(result.pvalue)
+    estimate = math.fsum(weight * sample.mean for weight, sample in used) + shift
+    variances = [(weight * sample.std) ** 2 / sample.runs for weight, sample in used]
+    variance = math.fsum(variances)
+    if variance == 0.0:
+        return _without_spread(estimate, alternative)
+    parts = zip(variances, used, strict=True)
+    degrees = variance**2 / math.fsum(v**2 / (sample.runs - 1) for v, (_, sample) in parts)
+    return _student(estimate / math.sqrt(variance), degrees, alternative)
+
+
+def paired(
+    differences: Sequence[float] | np.ndarray,
+    shift: float = 0.0,
+    alternative: Alternative = "two-sided",
+) -> float:
+    """p-value of Student's t-test on differences by seed: mean(differences) + shift against 0.
+
+    Args:
+      differences: one value per pre-training seed, as :func:`seed_values` gives them; n is their
+        number.
+      shift: a margin that is known exactly; for an estimated one see :func:`beyond_margin`.
+      alternative: about mean(differences) + shift.
+
+    Returns:
+      The p-value; NaN for fewer than two seeds. Where all seeds have the same difference, no t
+      exists: p is then that of the sign test, 2⁻ⁿ one-sided, or 1 if that difference is 0.
+
+    >>> round(paired([1.0, 2.0, 3.0]), 3), paired([0.5, 0.5, 0.5]), paired([0.0, 0.0])
+    (0.074, 0.25, 1.0)
+    """
+    values = np.asarray(differences, dtype=float) + shift
+    if len(values) < 2:
+        return math.nan
+    mean, std = float(values.mean()), float(values.std(ddof=1))
+    if abs(mean) <= _ROUNDING and std <= _ROUNDING:
+        return 1.0
+    if std <= _ROUNDING * (1.0 + abs(mean)):
+        signs = 2.0 ** -len(values)
+        if alternative == "two-sided":
+            return 2.0 * signs
+        return signs if (mean > 0.0) == (alternative == "greater") else 1.0
+    return _student(mean * math.sqrt(len(values)) / std, len(values) - 1, alternative)
+
+
+def add(*combinations: Mapping[Cell, float], times: float = 1.0) -> dict[Cell, float]:
+    """The sum of linear combinations, multiplied by ``times``; a cell in several counts once.
+
+    >>> add({"ours": 1.0, "full": -1.0}, {"full": 0.5, "half": -0.5})
+    {'ours': 1.0, 'full': -0.5, 'half': -0.5}
+    """
+    total: dict[Cell, float] = {}
+    for weights in combinations:
+        for cell, weight in weights.items():
+            total[cell] = total.get(cell, 0.0) + times * weight
+    return total
+
+
+def seed_values(
+    weights: Mapping[Cell, float], scores: Mapping[Cell, Mapping[int, float]]
+) -> dict[int, float]:
+    """A linear combination of scores for each seed that every cell with a coefficient has.
+
+    >>> seed_values({"ours": 1.0, "theirs": -1.0}, {"ours": {0: 5.0, 1: 7.0}, "theirs": {1: 4.0}})
+    {1: 3.0}
+    """
+    used = [(weight, scores[cell]) for cell, weight in weights.items() if weight]
+    shared = set.intersection(*(set(values) for _, values in used)) if used else set()
+    return {
+        seed: math.fsum(weight * values[seed] for weight, values in used) for seed in sorted(shared)
+    }
+
+
+def beyond_margin(
+    kind: Kind,
+    difference: Mapping[Cell, float],
+    margin: Mapping[Cell, float],
+    test: Callable[[Mapping[Cell, float]], float],
+) -> float:
+    """p-value of a difference tested against a margin that is itself estimated.
+
+    The margin is part of the tested combination, so its error counts, and so does its covariance
+    with the difference where both rest on the same cells or seeds. With H1 of
+
+    * ``higher``: difference + margin > 0 (non-inferiority; superiority if the margin is empty);
+    * ``within``: −margin < difference < margin, by two one-sided tests (equivalence);
+    * ``different``: difference ≠ 0; the margin is not used.
+
+    A true margin below 0 makes ``higher`` stricter than superiority and ``within`` impossible.
+
+    Args:
+      kind: of H1.
+      difference, margin: linear combinations of cells.
+      test: the one-sided p-value that a linear combination is above 0, by :func:`independent`, or
+        by :func:`paired` on :func:`seed_values`.
+
+    >>> cells = {"ours": {0: 3.0, 1: 3.4, 2: 3.1}, "full": {0: 3.1, 1: 3.3, 2: 3.2}}
+    >>> cells["half"] = {0: 2.0, 1: 2.3, 2: 2.1}
+    >>> difference, margin = {"ours": 1.0, "full": -1.0}, {"full": 0.5, "half": -0.5}
+    >>> def test(weights):
+    ...     return paired(list(seed_values(weights, cells).values()), alternative="greater")
+    >>> round(beyond_margin("within", difference, margin, test), 3)
+    0.01
+    """
+    allowed: Mapping[Cell, float] = {} if kind == "different" else margin
+    above = test(add(difference, allowed))
+    if kind == "higher" or math.isnan(above):
+        return above
+    below = test(add(add(difference, times=-1.0), allowed))
+    return max(above, below) if kind == "within" else min(1.0, 2.0 * min(above, below))
 
 
 def borrowed_spread(first: Sample, second: Sample) -> float:
@@ -123,6 +259,12 @@ def borrowed_spread(first: Sample, second: Sample) -> float:
     if error == 0.0:
         return _without_spread(difference, "two-sided")
     return float(2.0 * scipy.stats.t.sf(abs(difference) / error, known.runs - 1))
+
+
+def _student(t: float, degrees: float, alternative: Alternative) -> float:
+    if alternative == "two-sided":
+        return 2.0 * float(scipy.special.stdtr(degrees, -abs(t)))
+    return float(scipy.special.stdtr(degrees, -t if alternative == "greater" else t))
 
 
 def _without_spread(difference: float, alternative: Alternative) -> float:

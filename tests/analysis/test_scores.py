@@ -35,6 +35,13 @@ def test_the_two_sets_of_mnli_count_as_two_tasks():
     assert scores.suite_scores(records.from_rows(rows))["score"].tolist() == [50.0]
 
 
+def test_fine_tuning_seeds_are_no_seeds_of_their_own():
+    rows = [score(10.0), score(30.0, seed=1), score(50.0) | {"seed": 1}]
+    found = scores.seed_scores(records.from_rows(rows))
+    assert found == {("base", "0", 500_000, "glue"): {0: 20.0, 1: 50.0}}
+    assert scores.seed_scores(published.load(2)) == {}
+
+
 def test_what_is_divided_is_what_the_published_averages_divide():
     found = patterns.divided_tasks(Breakdown(published.load_all()))
     divided = {(suite, task) for suite, tasks in found.items() for task in tasks}

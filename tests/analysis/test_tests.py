@@ -15,9 +15,14 @@ from analysis.tests import (
     Number,
     Pair,
     Sample,
+    add,
+    beyond_margin,
     borrowed_spread,
     compare_with_published,
     holm,
+    independent,
+    paired,
+    seed_values,
     welch,
 )
 from spactor.errors import UserError
@@ -52,6 +57,108 @@ def test_welch_from_moments_equals_welch_on_the_values(alternative, shift):
 def test_without_a_spread_there_is_no_welch():
     assert math.isnan(welch(Sample(1.0, math.nan, 1), sample(SECOND)))
     assert math.isnan(welch(Sample(1.0, 0.1, 1), sample(SECOND)))
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_paired_equals_scipy_on_the_values(alternative):
+    expected = stats.ttest_rel(OURS, THEIRS[:3], alternative=alternative).pvalue
+    scores = {"ours": dict(enumerate(OURS)), "theirs": dict(enumerate(THEIRS))}
+    gaps = seed_values({"ours": 1.0, "theirs": -1.0}, scores)
+    assert list(gaps) == [0, 1, 2]  # the seeds that both have
+    assert paired(list(gaps.values()), alternative=alternative) == pytest.approx(expected)
+    moved = stats.ttest_1samp([x + 0.5 for x in gaps.values()], 0.0, alternative=alternative)
+    assert paired(list(gaps.values()), 0.5, alternative) == pytest.approx(moved.pvalue)
+
+
+def test_paired_where_no_t_exists():
+    assert math.isnan(paired([])) and math.isnan(paired([3.0]))
+    assert paired([0.0] * 5) == paired([0.0] * 5, alternative="greater") == 1.0
+    # A model equal to itself but for rounding.
+    assert paired([1e-14, 0.0, -1e-14]) == 1.0
+    # Equal differences in every seed: the sign test, 2^-5 one-sided. 80.1 - 80 and 60.1 - 60 differ
+    # in rounding alone.
+    equal = [80.1 - 80.0, 60.1 - 60.0, 40.1 - 40.0, 20.1 - 20.0, 0.1]
+    assert paired(equal, alternative="greater") == 1 / 32 and paired(equal) == 1 / 16
+    assert paired(equal, alternative="less") == 1.0
+
+
+def _runs(generator, draws, cells, seeds=5, shared=2.0, own=1.0):
+    """Scores [draws, cells, seeds] with means 0: runs of one seed share a part of their noise."""
+    together = shared * generator.standard_normal((draws, 1, seeds))
+    return together + own * generator.standard_normal((draws, cells, seeds))
+
+
+def _rejected(p_values):
+    return float(np.mean([p < 0.05 for p in p_values]))
+
+
+def test_paired_has_its_level_and_more_power_than_welch():
+    pairs = _runs(np.random.default_rng(0), 2000, 2)
+    gaps = pairs[:, 0] - pairs[:, 1]
+    # 0.05 ± 3 standard errors of 2,000 draws, 0.0049 each.
+    assert 0.035 < _rejected(paired(gap) for gap in gaps) < 0.065
+    # An effect of two standard deviations of a difference, √2: paired finds it in most draws (the
+    # noncentral t gives 0.91), Welch's, which takes the shared noise for error, seldom.
+    assert _rejected(paired(gap + 2.0 * math.sqrt(2.0)) for gap in gaps) > 0.88
+    moved = _rejected(welch(sample(a + 2.0 * math.sqrt(2.0)), sample(b)) for a, b in pairs[:500])
+    assert moved < 0.5
+
+
+@pytest.mark.parametrize("kind", ["higher", "within"])
+@pytest.mark.parametrize("shared", [0.0, 2.0])
+def test_an_estimated_margin_keeps_the_level(kind, shared):
+    """Truth on the boundary: ours and the full baseline differ by exactly half of its gain, 10."""
+    cells = ("ours", "full", "half")
+    truth = np.array([-1.0 if kind == "higher" else 9.0, 4.0, -6.0]).reshape(1, 3, 1)
+    drawn = truth + _runs(np.random.default_rng(1), 2000, 3, shared=shared)
+    difference, margin = {"ours": 1.0, "full": -1.0}, {"full": 0.5, "half": -0.5}
+
+    def p_value(runs):
+        if shared:
+            scores = {c: dict(enumerate(values)) for c, values in zip(cells, runs, strict=True)}
+
+            def test(weights):
+                return paired(list(seed_values(weights, scores).values()), alternative="greater")
+        else:
+            samples = {c: sample(values) for c, values in zip(cells, runs, strict=True)}
+
+            def test(weights):
+                return independent(weights, samples)
+
+        return beyond_margin(kind, difference, margin, test)
+
+    assert 0.035 < _rejected(map(p_value, drawn)) < 0.065
+    if not shared and kind == "within":
+        # −ours + full + (full − half)/2 has variance 3.5, which a margin taken as known puts at 2.
+        assert _rejected(_with_a_known_margin(kind, runs) for runs in drawn) > 0.08
+    # A difference that uses up half of the margin, 2.5 points, is shown in most draws.
+    drawn[:, 0] += 2.5 if kind == "higher" else -2.5
+    assert _rejected(map(p_value, drawn[:300])) > 0.7
+
+
+def _with_a_known_margin(kind, runs):
+    ours, full, half = map(sample, runs)
+    margin = (full.mean - half.mean) / 2.0
+    above = welch(ours, full, shift=margin, alternative="greater")
+    if kind == "higher":
+        return above
+    return max(above, welch(ours, full, shift=-margin, alternative="less"))
+
+
+def test_a_combination_of_two_is_welch_and_a_cell_counts_once():
+    cells = {"a": sample(FIRST), "b": sample(SECOND), "none": Sample(1.0, math.nan, 1)}
+    expected = welch(cells["a"], cells["b"], alternative="greater")
+    assert independent({"a": 1.0, "b": -1.0, "none": 0.0}, cells) == expected
+    assert math.isnan(independent({"a": 1.0, "none": 1.0}, cells))
+    assert add({"a": 1.0}, {"a": -1.0, "b": 2.0}, times=2.0) == {"a": 0.0, "b": 4.0}
+
+    def test(weights):
+        return independent(weights, cells)
+
+    both = beyond_margin("different", {"a": 1.0, "b": -1.0}, {"b": 9.0}, test)
+    assert both == pytest.approx(welch(cells["a"], cells["b"]))
+    assert math.isnan(beyond_margin("different", {"a": 1.0, "none": 1.0}, {}, test))
+    assert math.isnan(beyond_margin("within", {"a": 1.0}, {"none": 1.0}, test))
 
 
 def test_no_spread_at_all_is_certain():
