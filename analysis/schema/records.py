@@ -1,7 +1,8 @@
 """One schema for all numbers: what a run measured and what the paper printed are the same record.
 
 A record is one number with all that identifies it, one row of a long-form table.
-Rows are unique in ``KEY_COLUMNS``. A file of records is Parquet; a person's own may be CSV.
+Rows are unique in ``KEY_COLUMNS``. A file of records is Parquet; a person's own may be CSV, which
+`analysis.schema.csv_files` reads, and its numbers `analysis.schema.numbers`.
 
 Which columns a kind of record fills:
 
@@ -35,7 +36,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.schema import csv_files, quantities, rows
+from analysis.schema import csv_files, numbers, quantities, rows
 from analysis.schema.facts import SELECTIONS, SIZES, SUITES, TAUS
 from spactor import files
 from spactor.errors import UserError
@@ -110,8 +111,8 @@ _MOST_ROWS = 20_000_000
 COMPRESSION = "zstd"
 GROUP_ROWS = 2**16
 """Rows in a group of a Parquet file, which is read or passed over as a whole."""
-_LARGEST_INTEGER = 2**53
-"""Integers pass through floating point on their way from CSV; above this it would round them."""
+_INDEX_COLUMN = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
+"""What pandas calls the index of a table that it writes."""
 
 
 def empty() -> pd.DataFrame:
@@ -154,9 +155,7 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
       UserError: one line naming ``where``, the row (counted from 1) and the column.
     """
     frame = frame.reset_index(drop=True)
-    unknown = [str(name) for name in frame.columns if name not in COLUMNS]
-    if unknown:
-        raise UserError(f"{where}: unknown column {unknown[0]!r}; known: {', '.join(COLUMNS)}")
+    _check_names(frame.columns, where)
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise UserError(f"{where}: column {twice!r} is there twice; drop one")
@@ -178,6 +177,19 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
             "drop one of them"
         )
     return quantities.check(checked, where)
+
+
+def _check_names(names: Iterable[object], where: str) -> None:
+    for name in map(str, names):
+        if name in COLUMNS:
+            continue
+        if _INDEX_COLUMN.fullmatch(name):
+            raise UserError(
+                f"{where}: column {name!r} is an index of pandas; write the table with index=False"
+            )
+        if (meant := name.strip().lower()) in COLUMNS:
+            raise UserError(f"{where}: unknown column {name!r}; rename it to {meant!r}")
+        raise UserError(f"{where}: unknown column {name!r}; known: {', '.join(COLUMNS)}")
 
 
 def combine(*frames: pd.DataFrame) -> pd.DataFrame:
@@ -268,20 +280,22 @@ def _read_parquet(path: Path, wanted: pc.Expression | None) -> pd.DataFrame:
 def _require_plain(path: Path) -> None:
     """Checks, before anything of it is read, that a file has plain columns and no endless rows."""
     with pq.ParquetFile(path) as file:
-        # Some kilobytes can claim to hold more than memory does.
+        # Some kilobytes can claim to hold more memory than there is.
         if file.metadata.num_rows > _MOST_ROWS:
             raise ValueError(f"{file.metadata.num_rows:,} rows")
-        names = file.schema_arrow.names
-        if len(set(names)) < len(names):
-            raise ValueError("two columns of one name")
-        for field in file.schema_arrow:
-            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-            plain = (
-                *(pa.types.is_string, pa.types.is_large_string, pa.types.is_boolean),
-                *(pa.types.is_integer, pa.types.is_floating, pa.types.is_null),
-            )
-            if not any(is_kind(kind) for is_kind in plain):
-                raise ValueError(f"column {field.name!r} has type {field.type}")
+        fields = list(file.schema_arrow)
+    names = [field.name for field in fields]
+    if len(set(names)) < len(names):
+        raise ValueError("two columns of one name")
+    _check_names(names, str(path))
+    numeric = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
+    for field in fields:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        wanted = SCHEMA.field(field.name).type
+        if not any(is_kind(kind) for is_kind in numeric) and not (
+            rows.is_text(kind) and wanted == pa.string()
+        ):
+            raise UserError(f"{path}: column {field.name!r} has type {kind}; cast it to {wanted}")
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -352,50 +366,53 @@ def _is_null(value: object) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
 
 
-def _parsed(values: pd.Series, where: str) -> np.ndarray:
-    """Floats with NaN for null; text and mixed columns are read number by number."""
+def _each(values: pd.Series, where: str, parse: Callable[[object], float]) -> list[float | None]:
+    """Numbers of text and mixed columns, None for null and for the empty text."""
+    found: list[float | None] = []
+    for row, value in enumerate(values):
+        try:
+            empty = _is_null(value) or (isinstance(value, str) and value == "")
+            found.append(None if empty else parse(value))
+        except ValueError as error:
+            raise _fault(where, np.arange(len(values)) == row, values, str(error)) from None
+    return found
+
+
+def _is_typed(values: pd.Series, where: str) -> bool:
+    """Whether a column has a numeric type; otherwise it has text or mixed objects."""
     if values.dtype == object or pd.api.types.is_string_dtype(values.dtype):
-        numbers = np.full(len(values), np.nan)
-        for row, value in enumerate(values):
-            if _is_null(value) or (isinstance(value, str) and value == ""):
-                continue
-            try:
-                if isinstance(value, (bool, np.bool_, bytes)):
-                    raise ValueError
-                numbers[row] = float(value)
-            except (TypeError, ValueError, OverflowError):
-                numbers[row] = np.nan
-            if np.isnan(numbers[row]):
-                bad = np.arange(len(values)) == row
-                raise _fault(where, bad, values, "give a number")
-        return numbers
+        return False
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
         raise UserError(f"{where}: column {values.name!r} has type {values.dtype}; give numbers")
-    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return True
 
 
 def _floats(values: pd.Series, where: str) -> pd.Series:
-    numbers = _parsed(values, where)
-    bad = np.isinf(numbers)
+    if _is_typed(values, where):
+        found = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        found = np.array(_each(values, where, numbers.real), dtype=np.float64)
+    bad = np.isinf(found)
     if bad.any():
         raise _fault(where, bad, values, "give a finite number")
-    if values.name == "std" and (bad := numbers < 0).any():
+    if values.name == "std" and (bad := found < 0).any():
         raise _fault(where, bad, values, "a standard deviation is 0 or more")
-    return pd.Series(numbers, index=values.index)
+    return pd.Series(found, index=values.index)
 
 
 def _integers(values: pd.Series, where: str) -> pd.Series:
-    numbers = _parsed(values, where)
-    null = np.isnan(numbers)
-    with np.errstate(invalid="ignore"):
-        bad = ~null & ~(
-            (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers <= _LARGEST_INTEGER)
-        )
+    if not _is_typed(values, where):
+        return pd.Series(pd.array(_each(values, where, numbers.whole), dtype="Int64"), values.index)
+    null = values.isna().to_numpy(dtype=bool)
+    given = values.mask(null, 0).to_numpy()
+    # Floating point below 2^53 alone, as 2^53 + 1 is rounded to 2^53.
+    largest = numbers.LARGEST_INTEGER - (given.dtype.kind == "f")
+    bad = (given < 0) | (given > largest) | (given != np.floor(given))
     if bad.any():
-        raise _fault(where, bad, values, "give a whole number, 0 or more")
-    whole = pd.array(np.where(null, 0, numbers).astype(np.int64), dtype="Int64")
-    whole[null] = pd.NA
-    return pd.Series(whole, index=values.index)
+        _each(values[bad], where, numbers.whole)
+    found = pd.array(given.astype(np.int64), dtype="Int64")
+    found[null] = pd.NA
+    return pd.Series(found, index=values.index)
 
 
 def _booleans(values: pd.Series, where: str) -> pd.Series:

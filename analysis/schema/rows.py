@@ -55,13 +55,17 @@ def read(path: Path, wanted: pc.Expression | None) -> pa.Table:
 
     Args:
       path: the file.
-      wanted: None for all rows. A file that lacks a column to filter by is read whole, too.
+      wanted: None for all rows. A file that lacks a column to filter by, or has it as string_view,
+        which Arrow does not compare, is read whole, too.
     """
     plain = ds.dataset(path, format="parquet")
-    texts = [field.name for field in plain.schema if _is_text(field.type)]
+    texts = [field.name for field in plain.schema if is_text(field.type)]
+    views = [field.name for field in plain.schema if pa.types.is_string_view(field.type)]
     options = ds.ParquetReadOptions(dictionary_columns=texts)
     encoded = ds.ParquetFileFormat(read_options=options)
-    if wanted is None or not (set(_FILTERED) <= set(plain.schema.names) and {*_TEXTS} <= {*texts}):
+    if wanted is None or not (
+        set(_FILTERED) <= set(plain.schema.names) and {*_TEXTS} <= {*texts} - {*views}
+    ):
         return ds.dataset(path, format=encoded).to_table()
     [fragment] = plain.get_fragments()
     local_files = pyarrow.fs.LocalFileSystem()
@@ -98,9 +102,12 @@ def _any(terms: Iterable[pc.Expression]) -> pc.Expression:
     return functools.reduce(operator.or_, terms, pc.scalar(False))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type holds text, in one of Arrow's layouts, or a dictionary of texts."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
 def _is_empty(texts: pd.Series) -> pd.Series:

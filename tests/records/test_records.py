@@ -5,7 +5,6 @@ import os
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -124,48 +123,6 @@ def test_csv_reads_as_the_same_records(tmp_path):
     pd.testing.assert_frame_equal(records.read(tmp_path / "mine.csv"), frame)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "problem"),
-    [
-        ("none.parquet", None, "no such file"),
-        ("metrics.txt", b"x", "records are .parquet or .csv files"),
-        ("damaged.parquet", b"PAR1 and then nothing", "not a whole Parquet file"),
-        ("empty.parquet", b"", "not a whole Parquet file"),
-        ("latin.csv", b"source,profile\n\xff,\n", "not a CSV file in UTF-8"),
-        ("short.csv", b"source,profile\nmeasured\n", "row 1 has 1 fields and the header 2"),
-        ("other.csv", b"a,b\n1,2\n", "unknown column 'a'"),
-        ("empty.csv", b"", "column 'source' is missing"),
-    ],
-)
-def test_unreadable_files_are_named(tmp_path, name, content, problem):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=problem) as error:
-        records.read(tmp_path / name)
-    assert name in str(error.value) and "\n" not in str(error.value)
-
-
-def test_columns_of_one_name_are_refused(tmp_path):
-    path = tmp_path / "metrics.parquet"
-    records.write(records.from_rows(rows({}, {})), path)
-    table = pq.read_table(path)
-    for values in ([1, 2], ["a", "b"]):
-        table = table.append_column("mine", pa.array(values))
-    pq.write_table(table, path)
-    with pytest.raises(UserError, match=r"not a whole Parquet file .*two columns of one name"):
-        records.read(path)
-
-
-def test_a_parquet_file_cut_short_is_named(tmp_path):
-    path = tmp_path / "metrics.parquet"
-    records.write(records.from_rows(rows({}, {})), path)
-    whole = path.read_bytes()
-    for length in (0, 1, 4, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        with pytest.raises(UserError, match="not a whole Parquet file"):
-            records.read(path)
-
-
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "metrics.parquet"
     records.write(records.from_rows(rows({})), path)
@@ -268,15 +225,6 @@ def test_rubbish_is_an_error_never_a_traceback(drawn):
         records.from_rows([{**ROW, "value": 0.0, **row} for row in drawn])
     except UserError as error:
         assert "\n" not in str(error)
-
-
-def test_a_parquet_file_of_other_types_is_checked_too(tmp_path):
-    table = pa.Table.from_pandas(records.from_rows(rows({})), preserve_index=False)
-    index = table.schema.get_field_index("value")
-    odd = table.set_column(index, "value", pa.array([[1, 2]]))
-    pq.write_table(odd, tmp_path / "odd.parquet")
-    with pytest.raises(UserError, match="column 'value'"):
-        records.read(tmp_path / "odd.parquet")
 
 
 def test_a_hundred_thousand_records_are_checked_quickly():
