@@ -7,11 +7,12 @@ readings:
 * ``across``: Figure 4b's caption: baseline(X_c) minus SPACTOR(∞)(X_c);
 * ``within``: Appendix B's prose: SPACTOR(∞) on X_c minus the same model on X̂_c.
 
-The difference is first averaged over the seeds that have both curves, step by step; then one line
-is fitted, so n is the number of validated steps. The residuals of one training run are
-autocorrelated, which ordinary least squares ignores: its p-values are too small.
-``analysis.regression`` has methods that allow for autocorrelation, and estimates where the
-difference bends (Section 3.2.2).
+A line is fitted to each seed that has both curves, and a t-test over the seeds' slopes decides
+whether there is a trend. The paper has one line: beside that test stands its own, least squares
+through the mean of the seeds, whose n is the number of validated steps. The residuals of a training
+run are autocorrelated, which it ignores: its p-values are too small. ``analysis.regression`` has
+further methods for one series, which warn and don't decide, and estimates where the difference
+bends (Section 3.2.2).
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ class Reading:
       name, source, difference: name, place in the paper, and the two curves subtracted.
       line: through the mean over seeds, as in Appendix B.
       by_seed: the same line for each seed alone.
-      slopes: slope of the mean by every method of ``regression``; empty for too few points.
+      over_seeds: the t-test over the seeds' slopes, which decides; None for a single seed.
+      slopes: slope of the mean by the methods for one series; empty for too few points.
       residuals: of the line; None for too few points.
       inflection: where the mean difference bends; None for too few points.
       reason: why there is no line.
@@ -101,6 +103,7 @@ class Reading:
     difference: str
     line: Line | None
     by_seed: Mapping[int, Line]
+    over_seeds: Slope | None = None
     slopes: tuple[Slope, ...] = ()
     residuals: Residuals | None = None
     inflection: Inflection | None = None
@@ -112,11 +115,52 @@ class Reading:
         return len(self.by_seed)
 
     @property
-    def misleads(self) -> bool:
-        """Whether least squares finds a trend that autocorrelation alone explains."""
-        p_values = {slope.method: slope.p_value for slope in self.slopes}
-        least_squares = p_values.get(regression.LEAST_SQUARES, math.nan)
-        return least_squares < ALPHA <= p_values.get(regression.AUTOREGRESSIVE, math.nan)
+    def decisive(self) -> Slope | None:
+        """The slope over seeds; with one seed that of AR(1) errors, if there are enough points."""
+        alone = {slope.method: slope for slope in self.slopes}.get(regression.AUTOREGRESSIVE)
+        return self.over_seeds or alone
+
+    @property
+    def misleading(self) -> tuple[str, ...]:
+        """Methods for one series that find a trend which the decisive test does not show."""
+        if self.decisive is None or self.decisive.p_value < ALPHA:
+            return ()
+        return tuple(slope.method for slope in self.slopes if slope.p_value < ALPHA)
+
+    @property
+    def headline(self) -> str:
+        """The verdict on the trend, with the test that gives it, as a sentence without full stop.
+
+        >>> slope = Slope(regression.OVER_SEEDS, 1e-5, -2e-5, 4e-5, 0.32)
+        >>> line = Line(1e-5, 0.0, 1e-6, 1e-9, 40)
+        >>> Reading("", "", "", line, {0: line, 1: line}, slope).headline
+        'no trend shown over 2 seeds: slope +1.00e-05 [-2.00e-05, +4.00e-05], p = 0.320'
+        """
+        found = self.decisive
+        if found is None:
+            return "no test: one seed, and too few steps to estimate its autocorrelation"
+        shown = "a trend" if found.p_value < ALPHA else "no trend"
+        numbers = (
+            f"slope {found.value:+.2e} [{found.low:+.2e}, {found.high:+.2e}], "
+            f"p = {format_p(found.p_value)}"
+        )
+        if self.over_seeds is None:
+            return (
+                f"{shown} within one seed, which does not speak for others: AR(1) errors, {numbers}"
+            )
+        return f"{shown} shown over {self.seeds} seeds: {numbers}"
+
+    @property
+    def warning(self) -> str:
+        """What would mislead here, as a sentence; "" where nothing would."""
+        if not self.misleading:
+            return ""
+        why = (
+            "they take what one mean series does for a property of all seeds"
+            if self.over_seeds
+            else "neighbouring residuals are alike"
+        )
+        return f"Significant here but misleading: {', '.join(self.misleading)}; {why}."
 
     def text(self) -> str:
         """The reading as printed in a terminal."""
@@ -124,12 +168,15 @@ class Reading:
         if self.line is None:
             return f"{head}\n  not run: {self.reason}"
         line = self.line
-        seeds = "1 seed" if self.seeds == 1 else f"mean of {self.seeds} seeds"
-        lines = [
-            head,
-            f"  slope {line.slope:+.3e} ± {line.stderr:.1e} nats per 1,000 paper-scale "
-            f"steps, p = {format_p(line.p_value)}, n = {line.n} steps, {seeds}",
-        ]
+        lines = [head, f"  {self.headline}"]
+        if self.seeds > 1:
+            each = ", ".join(f"{seed}: {one.slope:+.2e}" for seed, one in self.by_seed.items())
+            lines.append(f"    seed by seed            {each}")
+        lines.append(
+            f"  the paper's test, least squares through {mean_of(self.seeds)}: slope "
+            f"{line.slope:+.2e} ± {line.stderr:.1e}, p = {format_p(line.p_value)}, "
+            f"n = {line.n} steps"
+        )
         if not self.slopes:
             lines.append(f"  too few steps for more: other methods need {regression.FEWEST_POINTS}")
         for slope in self.slopes:
@@ -137,19 +184,18 @@ class Reading:
                 f"    {slope.method:22}  {slope.value:+.2e} "
                 f"[{slope.low:+.2e}, {slope.high:+.2e}]  p = {format_p(slope.p_value)}"
             )
-        if self.seeds > 1:
-            each = ", ".join(f"{seed}: {one.slope:+.2e}" for seed, one in self.by_seed.items())
-            lines.append(f"    seed by seed            {each}")
         if self.residuals is not None:
             lines.append(f"    {_residuals_text(self.residuals)}")
         if self.inflection is not None:
             lines.append(f"    {_inflection_text(self.inflection)}")
-        if self.misleads:
-            lines.append(
-                "  Ordinary least squares alone would mislead here: neighbouring residuals are "
-                "alike, and with AR(1) errors the slope is not significant."
-            )
+        if self.warning:
+            lines.append(f"  {self.warning}")
         return "\n".join(lines)
+
+
+def mean_of(seeds: int) -> str:
+    """What a line of one series goes through: "one seed", or "the mean of 5 seeds"."""
+    return "one seed" if seeds == 1 else f"the mean of {seeds} seeds"
 
 
 def _residuals_text(left: Residuals) -> str:
@@ -164,7 +210,7 @@ def _inflection_text(bend: Inflection) -> str:
     return (
         f"inflection              at {bend.at:.0f}K [{bend.low:.0f}K, {bend.high:.0f}K], slope "
         f"{bend.before:+.2e} before and {bend.after:+.2e} after; "
-        f"no bend: p = {format_p(bend.p_value)}"
+        f"no bend: p = {format_p(bend.p_value)} ({bend.basis})"
     )
 
 
@@ -180,15 +226,15 @@ class TrendResult:
         return "\n".join(
             [
                 f"Trend of the validation-loss difference, {SIZE}, {self.profile or 'no'} profile",
-                f"ordinary least squares from step {FIRST_PAPER_STEP // 1000}K on the paper's scale"
-                " (standard error after ±)",
+                f"nats per 1,000 steps, from step {FIRST_PAPER_STEP // 1000}K on the paper's scale",
                 "",
                 *(reading.text() for reading in self.readings),
                 f"published: slope {PUBLISHED_SLOPE:+.2e}, p = {PUBLISHED_P_VALUE}",
                 f"  {PUBLISHED_REMARK}",
                 "",
-                "[…] is a 95 % interval. Least squares takes the points as independent; those of",
-                "one training run are not, so the p-value with AR(1) errors is the one to go by.",
+                "[…] is a 95 % interval, ± a standard error. The test over seeds decides; other",
+                "methods see one series. Least squares takes its points as independent; those of a",
+                "training run are not. AR(1) errors find too many trends where ρ is near 1.",
             ]
         )
 
@@ -200,10 +246,13 @@ def run(records: pd.DataFrame) -> TrendResult:
       UserError: the records mix profiles.
     """
     pair = sole_profile(records[records["metric"].isin([CLEAN, NOISY])])
-    across = ("across", "Figure 4b's caption", BASELINE_CLEAN, HYBRID_CLEAN)
-    within = ("within", "Appendix B's prose", HYBRID_CLEAN, HYBRID_NOISY)
-    readings = tuple(_reading(records, *reading) for reading in (across, within))
-    return TrendResult(profile=pair[1] if pair else "", readings=readings)
+    within = _reading(records, "within", "Appendix B's prose", HYBRID_CLEAN, HYBRID_NOISY)
+    return TrendResult(profile=pair[1] if pair else "", readings=(across(records), within))
+
+
+def across(records: pd.DataFrame) -> Reading:
+    """The reading that Figure 4b draws."""
+    return _reading(records, "across", "Figure 4b's caption", BASELINE_CLEAN, HYBRID_CLEAN)
 
 
 def curve(records: pd.DataFrame, which: Curve) -> pd.DataFrame:
@@ -271,10 +320,14 @@ def fit_late(gaps: pd.Series) -> Line | None:
     return fit(late.index.to_numpy(dtype=float), late.to_numpy()) if len(late) >= 3 else None
 
 
-def bend(gaps: pd.Series) -> Inflection | None:
-    """Where the differences bend; None for too few points, or a line without residuals."""
-    wide = gaps[gaps.index >= FIRST_PAPER_STEP_OF_BEND]
-    line = fit_late(gaps)
+def bend(by_seed: pd.DataFrame) -> Inflection | None:
+    """Where the differences bend; None for too few points, or a line without residuals.
+
+    Args:
+      by_seed: as ``differences`` returns them.
+    """
+    wide = by_seed[by_seed.index >= FIRST_PAPER_STEP_OF_BEND]
+    line = fit_late(by_seed.mean(axis="columns"))
     if line is None or math.isnan(line.p_value) or len(wide) < regression.FEWEST_POINTS_OF_BEND:
         return None
     return regression.estimate_inflection(wide.index.to_numpy() / STEPS_PER_UNIT, wide.to_numpy())
@@ -296,15 +349,16 @@ def _reading(records: pd.DataFrame, name: str, source: str, first: Curve, second
         return Reading(*about, line=None, by_seed={}, reason=reason)
     lines = {int(str(seed)): fit_late(by_seed[seed]) for seed in by_seed}
     known = {seed: one for seed, one in lines.items() if one is not None}
-    if len(late) < regression.FEWEST_POINTS or math.isnan(line.p_value):
-        return Reading(*about, line=line, by_seed=known)
-    thousands, values = late.index.to_numpy() / STEPS_PER_UNIT, late.to_numpy()
     pooled = regression.over_seeds([one.slope for one in known.values()])
+    if len(late) < regression.FEWEST_POINTS or math.isnan(line.p_value):
+        return Reading(*about, line=line, by_seed=known, over_seeds=pooled)
+    thousands, values = late.index.to_numpy() / STEPS_PER_UNIT, late.to_numpy()
     return Reading(
         *about,
         line=line,
         by_seed=known,
-        slopes=(*regression.estimate_slopes(thousands, values), *([pooled] if pooled else [])),
+        over_seeds=pooled,
+        slopes=regression.estimate_slopes(thousands, values),
         residuals=regression.residuals(thousands, values),
-        inflection=bend(gaps),
+        inflection=bend(by_seed),
     )

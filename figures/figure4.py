@@ -4,8 +4,10 @@ Claims: (a) on noisy input X̂_c the loss is clearly worse than on X_c; (b) the 
 and SPACTOR(∞) on X_c narrows first and widens after about 200K steps, a trend that is significant
 (Appendix B).
 
-Panel b subtracts as the figure's caption does, baseline(X_c) − SPACTOR(∞)(X_c); the dashed line is
-the regression of ``analysis.trend``. Curves are means over the pre-training seeds.
+Panel b subtracts as the figure's caption does, baseline(X_c) − SPACTOR(∞)(X_c); faint lines are
+single seeds. The dashed line is the regression of ``analysis.trend``; the p-value beside it is that
+of the slopes over seeds, and the paper's least squares through the mean stands below it. Curves are
+means over the pre-training seeds.
 The paper's own curves are in no table, so there are no published records to draw.
 """
 
@@ -48,18 +50,16 @@ class Result:
     Attributes:
       curves: each curve's mean over seeds, in nats per target token, by paper_step.
       seeds: pre-training seeds of each curve.
-      gaps: baseline minus SPACTOR(∞), both on X_c, by paper_step.
-      line: the regression; None where there are too few points.
-      bend: the estimated inflection; None likewise.
+      gaps: baseline minus SPACTOR(∞), both on X_c: index paper_step, a column for each seed.
+      reading: their slope and inflection.
     """
 
     source: str
     profile: str
     curves: tuple[tuple[trend.Curve, pd.Series], ...]
     seeds: tuple[int, ...]
-    gaps: pd.Series
-    line: trend.Line | None
-    bend: trend.Inflection | None
+    gaps: pd.DataFrame
+    reading: trend.Reading
 
 
 def compute(records: pd.DataFrame) -> Result:
@@ -70,7 +70,6 @@ def compute(records: pd.DataFrame) -> Result:
     """
     source, profile = sole_profile(records) or ("", "")
     tables = [(which, trend.curve(records, which)) for which in trend.CURVES]
-    gaps, _ = trend.difference(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
     return Result(
         source=source,
         profile=profile,
@@ -78,9 +77,8 @@ def compute(records: pd.DataFrame) -> Result:
             (which, table.dropna(how="any").mean(axis="columns")) for which, table in tables
         ),
         seeds=tuple(table.shape[1] for _, table in tables),
-        gaps=gaps,
-        line=trend.fit_late(gaps),
-        bend=trend.bend(gaps),
+        gaps=trend.differences(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN),
+        reading=trend.across(records),
     )
 
 
@@ -92,7 +90,7 @@ def draw(result: Result) -> Figure:
     title = f"Figure 4 · span-corruption validation loss\nBase · {whose}{seeds}"
     with drawing.settings():
         figure, (left, right) = drawing.new_figure(2, title)
-        figure.set_size_inches(8.4, 3.6)
+        figure.set_size_inches(8.4, 4.2)
         _draw_curves(left, result)
         _draw_gaps(right, result)
     return figure
@@ -127,25 +125,26 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
         return
     steps = result.gaps.index.to_numpy()
     late = steps >= trend.FIRST_PAPER_STEP
-    values = result.gaps.to_numpy()
+    by_seed, values = result.gaps.to_numpy(), result.gaps.mean(axis="columns").to_numpy()
+    line, bend = result.reading.line, result.reading.inflection
     axes.axhline(0.0, color="#999999", linewidth=0.8)
+    if by_seed.shape[1] > 1:
+        axes.plot(steps / THOUSAND, by_seed, color="#0072B2", alpha=0.25, linewidth=0.7)
     axes.plot(
         steps / THOUSAND, values, color="#0072B2", marker="^", markersize=4, linewidth=1.0, zorder=3
     )
-    if result.line is not None:
+    if line is not None:
         ends = [float(trend.FIRST_PAPER_STEP), float(steps.max())]
-        slope, p_value = result.line.slope, trend.format_p(result.line.p_value)
         axes.plot(
             [end / THOUSAND for end in ends],
-            [result.line.at(end) for end in ends],
+            [line.at(end) for end in ends],
             color="#D55E00",
             linestyle="--",
             linewidth=1.6,
             zorder=4,
-            label=f"least squares from 120K:\n{slope:+.2e} per 1,000 steps, p = {p_value}",
+            label=_slope_label(result.reading, line),
         )
-    if result.bend is not None:
-        bend = result.bend
+    if bend is not None:
         axes.axvspan(bend.low, bend.high, color="#009E73", alpha=0.12, linewidth=0)
         axes.axvline(
             bend.at,
@@ -153,20 +152,36 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
             linestyle=":",
             linewidth=1.6,
             label=f"inflection at {bend.at:.0f}K, 95 %: {bend.low:.0f}K–{bend.high:.0f}K\n"
-            f"(no bend: p = {trend.format_p(bend.p_value)})",
+            f"(no bend: p = {trend.format_p(bend.p_value)}, {bend.basis})",
         )
-    if result.line is not None or result.bend is not None:
-        axes.legend(loc="best", fontsize=7.5, frameon=True, framealpha=0.9, edgecolor="none")
-    _frame_late(axes, values, late)
+    if line is not None or bend is not None:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), fontsize=7.5, frameon=False)
+    _frame_late(axes, values, by_seed[late])
     axes.set_ylabel("difference (nats per target token)")
     _label_steps(axes, result)
 
 
+def _slope_label(reading: trend.Reading, line: trend.Line) -> str:
+    """The slope with the p-value that decides first, and the paper's after it."""
+    paper = f"least squares through {trend.mean_of(reading.seeds)}: p = "
+    paper += trend.format_p(line.p_value)
+    slope = f"slope from 120K: {line.slope:+.2e} per 1,000 steps"
+    if reading.over_seeds is None:
+        return f"{slope}\n({paper}; one seed: no test over seeds)"
+    p_value = trend.format_p(reading.over_seeds.p_value)
+    return f"{slope},\np = {p_value} over {reading.seeds} seeds\n({paper})"
+
+
 def _frame_late(axes: Axes, values: np.ndarray, late: np.ndarray) -> None:
-    """Limits panel b's axis to the late points and counts the early points that lie beyond it."""
-    if late.sum() < 2:
+    """Keeps the first, unconverged points from flattening what panel b is about; says so.
+
+    Args:
+      values: mean differences at every step.
+      late: differences from 120K on, of every seed.
+    """
+    if len(late) < 2:
         return
-    low, high = min(values[late].min(), 0.0), max(values[late].max(), 0.0)
+    low, high = min(late.min(), 0.0), max(late.max(), 0.0)
     room = max(high - low, 1e-6)
     outside = int(((values < low - room) | (values > high + room)).sum())
     if outside:

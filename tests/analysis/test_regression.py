@@ -12,7 +12,7 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.tsa.arima.model import ARIMA
 from synthetic_records import autoregressive
 
-from analysis import regression
+from analysis import regression, tests
 from analysis.regression import estimate_inflection, estimate_slopes
 
 STEPS = np.arange(120.0, 1001.0, 10.0)
@@ -96,6 +96,42 @@ def test_over_seeds_is_a_t_test():
     assert (ours.value, ours.p_value) == pytest.approx((np.mean(given), theirs.pvalue))
     assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
     assert regression.over_seeds([1e-4]) is None
+
+
+def random_walks(generator, draws: int, seeds: int, rho: float) -> np.ndarray:
+    """AR(1) series [draws, seeds, steps] of variance 1, without a trend."""
+    noise = generator.standard_normal((len(STEPS), draws, seeds))
+    for index in range(1, len(STEPS)):
+        noise[index] = rho * noise[index - 1] + math.sqrt(1.0 - rho**2) * noise[index]
+    return np.moveaxis(noise, 0, -1)
+
+
+def test_over_seeds_keeps_its_level_where_ar1_errors_do_not():
+    draws, seeds, rho = 2000, 5, 0.97
+    series = random_walks(np.random.default_rng(0), draws, seeds, rho)
+    at = STEPS - STEPS.mean()
+    slopes = series @ at / (at @ at)
+    assert regression.over_seeds(slopes[0]).p_value == tests.paired(slopes[0])
+    rejected = np.mean([tests.paired(each) < 0.05 for each in slopes])
+    # 0.05 ± 3 standard errors of 2,000 draws.
+    assert 0.035 < rejected < 0.065
+    shifted = slopes + 2.0 * slopes.std()  # two standard deviations of a seed's slope
+    assert np.mean([tests.paired(each) < 0.05 for each in shifted]) > 0.85
+    alone = [by_method(one)[regression.AUTOREGRESSIVE].p_value < 0.05 for one in series[:100, 0]]
+    assert np.mean(alone) > 0.1  # about 0.17
+
+
+def test_a_bend_over_seeds_keeps_its_level_and_is_found():
+    series = random_walks(np.random.default_rng(1), 2000, 5, 0.97)
+    curvatures = [regression._curvatures(STEPS, each.T) for each in series]
+    rejected = np.mean([tests.paired(each) < 0.05 for each in curvatures])
+    assert 0.035 < rejected < 0.065
+    one = estimate_inflection(STEPS, series[0].T, draws=DRAWS)
+    assert (one.seeds, one.p_value) == (5, tests.paired(curvatures[0]))
+    bend = 0.01 * np.maximum(STEPS - 500.0, 0.0)  # 5 at the end, in units of the noise
+    found = [estimate_inflection(STEPS, each.T + bend[:, None], draws=9) for each in series[:100]]
+    assert np.mean([one.p_value < 0.05 for one in found]) > 0.8
+    assert np.median([one.at for one in found]) == pytest.approx(500.0, abs=60.0)
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.7])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 import synthetic_records as synthetic
@@ -84,36 +85,64 @@ def test_profiles_are_not_mixed():
         trend.run(both)
 
 
-def test_least_squares_that_misleads_is_called_out():
-    rng = np.random.default_rng(8)
+def gaps_of(by_seed: np.ndarray) -> pd.DataFrame:
+    """Records in which baseline minus SPACTOR(∞) is ``by_seed`` [steps, seeds], from 50K on."""
     rows = []
-    noise = 0.02 * synthetic.autoregressive(rng, 96, 0.9)
-    for index, step in enumerate(range(50, 1001, 10)):
-        at = {**synthetic.COMMON, "size": "base", "seed": 0, "step": step}
-        for tau, value in (("0", 2.0 + noise[index]), ("inf", 2.0)):
-            point = {"tau": tau, "paper_step": step * 1000, "metric": trend.CLEAN, "value": value}
-            rows.append({**at, **point})
-    [across, within] = trend.run(records.from_rows(rows)).readings
+    for index, at in enumerate(range(50, 50 + 10 * len(by_seed), 10)):
+        for seed, value in enumerate(by_seed[index]):
+            common = {**synthetic.COMMON, "size": "base", "seed": seed, "step": at}
+            common |= {"paper_step": at * 1000, "metric": trend.CLEAN}
+            rows += [common | {"tau": "0", "value": 2.0 + value}]
+            rows += [common | {"tau": "inf", "value": 2.0}]
+    return records.from_rows(rows)
+
+
+def test_least_squares_that_misleads_is_called_out():
+    noise = 0.02 * synthetic.autoregressive(np.random.default_rng(8), 96, 0.9)
+    [across, within] = trend.run(gaps_of(noise[:, None])).readings
     p_values = {slope.method: slope.p_value for slope in across.slopes}
     assert p_values[regression.LEAST_SQUARES] < 0.05 <= p_values[regression.AUTOREGRESSIVE]
-    assert across.misleads and "alone would mislead" in across.text()
-    assert within.line is None and not within.misleads
+    assert regression.LEAST_SQUARES in across.misleading and across.warning in across.text()
+    # One seed has no test over seeds, and says so; the next best test is AR(1)'s.
+    assert across.over_seeds is None and across.decisive.method == regression.AUTOREGRESSIVE
+    assert across.headline.startswith("no trend within one seed")
+    assert within.line is None and not within.warning
 
 
-def test_seeds_stand_apart_and_pooled():
+def test_the_slope_of_one_seed_in_five_is_no_trend():
+    generator = np.random.default_rng(0)
+    by_seed = 0.002 * np.stack([synthetic.autoregressive(generator, 96, 0.5) for _ in range(5)], 1)
+    by_seed[:, 3] += 3e-4 * np.arange(96.0) * 10.0
+    across = trend.run(gaps_of(by_seed)).readings[0]
+    p_values = {slope.method: slope.p_value for slope in across.slopes}
+    assert p_values[regression.LEAST_SQUARES] < 1e-9
+    assert p_values[regression.AUTOREGRESSIVE] < 1e-9  # seen as one series, it is a trend
+    assert across.over_seeds.p_value == pytest.approx(0.37, abs=0.05)  # 1 of 5: t = 1
+    assert across.headline.startswith("no trend shown over 5 seeds")
+    assert set(across.misleading) >= {regression.LEAST_SQUARES, regression.AUTOREGRESSIVE}
+    # The same sum of slopes, shared by the seeds, is one.
+    by_seed[:, 3] -= 3e-4 * np.arange(96.0) * 10.0
+    by_seed += 0.6e-4 * np.arange(96.0)[:, None] * 10.0
+    across = trend.run(gaps_of(by_seed)).readings[0]
+    assert across.headline.startswith("a trend shown over 5 seeds") and not across.warning
+
+
+def test_seeds_stand_apart_and_their_test_comes_first():
     across = trend.run(synthetic.study(seeds=3)).readings[0]
     assert list(across.by_seed) == [0, 1, 2]
-    pooled = {slope.method: slope for slope in across.slopes}[regression.OVER_SEEDS]
     each = [line.slope for line in across.by_seed.values()]
-    assert pooled.value == pytest.approx(np.mean(each))
-    assert pooled.p_value == pytest.approx(scipy.stats.ttest_1samp(each, 0.0).pvalue)
-    text = across.text()
-    assert "seed by seed            0: -9.90e-05, 1: " in text and "over seeds" in text
-    assert across.inflection.points == 24 and "inflection              at " in text
+    assert across.decisive.value == pytest.approx(np.mean(each))
+    assert across.decisive.p_value == pytest.approx(scipy.stats.ttest_1samp(each, 0.0).pvalue)
+    lines = across.text().splitlines()
+    assert lines[1] == f"  {across.headline}" and "over 3 seeds: slope -9.9" in lines[1]
+    assert lines[2].startswith("    seed by seed            0: -9.90e-05, 1: ")
+    assert lines[3].startswith("  the paper's test, least squares through the mean of 3 seeds")
+    assert (across.inflection.points, across.inflection.seeds) == (24, 3)
 
 
 def test_few_points_have_a_line_and_no_more():
     rows = [row for row in synthetic.series() if row["step"] <= 280]
     across = trend.run(records.from_rows(rows)).readings[0]
     assert (across.line.n, across.slopes, across.inflection) == (5, (), None)
+    assert across.headline == "no test: one seed, and too few steps to estimate its autocorrelation"
     assert "too few steps for more" in across.text()

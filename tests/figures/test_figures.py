@@ -7,6 +7,7 @@ import pytest
 import synthetic_records as synthetic
 
 import figures
+from analysis import trend
 from analysis.required import RequiredRun
 from analysis.schema import published, records
 from figures import drawing, figure1
@@ -148,7 +149,16 @@ def test_figure_4_shows_the_inflection():
     labels = [
         text.get_text() for text in figures.get("4").draw(result).axes[1].get_legend().get_texts()
     ]
-    assert any(f"inflection at {result.bend.at:.0f}K" in label for label in labels)
+    slope, bend = labels
+    assert bend.startswith(f"inflection at {result.reading.inflection.at:.0f}K")
+    p_value = trend.format_p(result.reading.over_seeds.p_value)
+    assert f",\np = {p_value} over 2 seeds\n(least squares through the mean of 2 seeds: p" in slope
+
+
+def test_figure_4_of_one_seed_says_that_there_is_no_test_over_seeds():
+    drawn = figures.get("4").draw(figures.get("4").compute(synthetic.study(seeds=1)))
+    slope = drawn.axes[1].get_legend().get_texts()[0].get_text()
+    assert "(least squares through one seed: p = " in slope and "no test over seeds)" in slope
 
 
 def test_figure_b_draws_the_residuals_of_both_readings():
@@ -168,8 +178,8 @@ def test_figure_4_subtracts_as_its_caption_says():
             "SPACTOR(∞), input X_c"
         ].loc[step]
     )
-    assert result.gaps.loc[step] == pytest.approx(gap)
-    assert result.line.slope == pytest.approx(-1e-4, rel=0.05)
+    assert result.gaps.loc[step, 0] == pytest.approx(gap)
+    assert result.reading.line.slope == pytest.approx(-1e-4, rel=0.05)
     assert [series.size for _, series in result.curves] == [25, 25, 25]
 
 
