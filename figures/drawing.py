@@ -89,10 +89,15 @@ def count_label(before: str, counts: Iterable[int], after: str = "") -> str:
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Matplotlib's settings for our figures, put back afterwards."""
+    """Matplotlib's settings for our figures, put back afterwards.
+
+    They begin from Matplotlib's own defaults, so a person's ``matplotlibrc`` changes nothing.
+    """
     import matplotlib
 
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
         yield
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 
 from analysis.schema import records
 from analysis.schema.facts import FLAN_SUITES
-from repro import folders, identity, provenance, scoring, t5x_folder, validation
+from repro import advice, folders, identity, provenance, scoring, t5x_folder, validation
 from repro.costs import StepFlops
 from repro.node_state import inspect
 from repro.plan import Finetuning, Node, Segment, Tree
@@ -41,7 +41,6 @@ EXAMPLE_FILE = "example.json"
 """Figure 1's example, in a segment that ends hybrid pre-training; ``spactor.example`` writes it."""
 _UNFINISHED = {"new": "not run", "partial": "not finished"}
 _ADVICE = "correct that, or move the folder away and run again"
-NOT_SCORED = "its predictions are not scored: run `repro score`"
 METRICS, TIMING, PROVENANCE = "metrics.parquet", "timing.parquet", "provenance.json"
 
 
@@ -91,7 +90,7 @@ def collect(
                 )
         raise UserError(
             f"nothing of profile {tree.profile.name} is finished in {runs}: "
-            f"run `repro run --profile {tree.profile.name} --runs {runs}` first"
+            f"run `{advice.command('run', tree.profile, runs)}` first"
         )
     metrics: list[dict[str, Any]] = []
     timing: list[dict[str, Any]] = []
@@ -102,7 +101,7 @@ def collect(
     metrics += _divergence_rows(tree, runs)
     metrics += _cost_rows(tree, step_flops, pretraining_flops)
     metrics += _setting_rows(tree.profile)
-    metrics += _data_rows(tree, [node.provenance for node in found])
+    metrics += _data_rows(tree, runs, [node.provenance for node in found])
     shared = {"source": "measured", "profile": tree.profile.name}
     evaluations = records.from_rows([row | shared for row in metrics], "collected metrics")
     return Collected(
@@ -183,7 +182,8 @@ def finished_nodes(
         elif node.parent and state.recorded["inputs"].get("parent") != finished[node.parent]:
             unfinished[name] = f"its parent {node.parent} was trained again since"
         elif isinstance(node, Finetuning) and scoring.unscored(folder, node):
-            unfinished[name] = NOT_SCORED
+            score = advice.command("score", tree.profile, runs)
+            unfinished[name] = f"its predictions are not scored: run `{score}`"
         else:
             fingerprint = state.recorded["fingerprint"]
             found = validation.validate(tree.profile, node, folder, fingerprint)
@@ -354,14 +354,15 @@ def _setting(value: float | str) -> dict[str, Any]:
     return {"value": float(value), "decimals": len(digits)}
 
 
-def _data_rows(tree: Tree, nodes: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _data_rows(tree: Tree, runs: Path, nodes: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     facts = [record.get("data", {}) for record in nodes]
     for name in ("unigram_entropy_nats", "most_frequent_token_rate"):
         values = {fact[name] for fact in facts if name in fact}
         if len(values) > 1:
             raise UserError(
                 f"profile {tree.profile.name} was run on different data ({name} is "
-                f"{' and '.join(map(str, sorted(values)))}): run `repro run` again"
+                f"{' and '.join(map(str, sorted(values)))}): "
+                f"run `{advice.command('run', tree.profile, runs)}` again"
             )
         for value in values:
             yield {"metric": f"data/{name}", "value": value}

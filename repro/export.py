@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from analysis.schema.facts import step_label
-from repro import folders, identity, provenance
+from repro import advice, folders, identity, provenance
 from repro.engines.contract import Engine
 from repro.node_state import inspect
 from repro.plan import Finetuning, Node, Tree
@@ -45,7 +45,7 @@ def choose(tree: Tree, name: str | None, checkpoint: str | None) -> Node:
         if name not in tree.nodes:
             raise UserError(
                 f"profile {profile} has no such node {name!r}: "
-                f"`repro plan --profile {profile} --json` names them all"
+                f"`{advice.command('plan', tree.profile, None, '--json')}` names them all"
             )
         return tree.nodes[name]
     if len(tree.specs) > 1:

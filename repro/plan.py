@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.schema.facts import step_label
+from repro import advice
 from repro.specs import MOST_RUNS, ExperimentSpec, Profile
 from spactor.config import FinetuneConfig, PretrainConfig, Stage
 from spactor.curriculum import restricted, stage_at
@@ -145,7 +146,7 @@ class Tree:
             if not any(fnmatch.fnmatchcase(name, pattern) for name in self.nodes):
                 raise UserError(
                     f"no node {pattern!r} is among those chosen of profile {self.profile.name}: "
-                    f"`repro plan --profile {self.profile.name} --json` names them all"
+                    f"`{advice.command('plan', self.profile, None, '--json')}` names them all"
                 )
         return tuple(
             name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -161,5 +162,5 @@ def describe(
         "data": dict(data),
         "metric_versions": dict(metric_versions),
         "inputs": dict(inputs),
-        "command": " ".join(["repro", *sys.argv[1:]]),
+        "command": shlex.join(["repro", *sys.argv[1:]]).encode("utf-8", "replace").decode(),
     }

@@ -7,6 +7,7 @@ profile with fewer steps than the paper keeps every fraction of the paper's mill
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator
 
 from analysis.schema.facts import FLAN_SUITES, PAPER_STEPS, SIZES, SUITES, Tau, step_label
+from repro import advice
 from repro.variants import PaperStep, Variant, require_names
 from spactor.config import DataConfig, FinetuneConfig, PretrainConfig
 from spactor.errors import UserError
@@ -167,6 +169,7 @@ class Profile:
       finetuning: settings of each suite.
       matrix: experiments of each size.
       variants: by name.
+      path: of the user's file that it was read from; "" for one of this project's.
     """
 
     name: str
@@ -183,6 +186,7 @@ class Profile:
     finetuning: Mapping[str, FinetuneConfig]
     matrix: Mapping[str, SizeMatrix]
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    path: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for suite in self.suites:
@@ -331,7 +335,7 @@ class Profile:
         if not chosen:
             raise UserError(
                 f"profile {self.name} has no experiment with these sizes, τ and seeds together: "
-                f"see `repro plan --profile {self.name}`"
+                f"see `{advice.command('plan', self)}`"
             )
         return chosen
 
@@ -389,7 +393,7 @@ def load_profile(name: str) -> Profile:
         text = path.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"{name}: can't read this profile ({error}): check the path") from None
-    return parse_profile(path.stem, text, name)
+    return dataclasses.replace(parse_profile(path.stem, text, name), path=name)
 
 
 def parse_profile(name: str, text: str, where: str) -> Profile:
@@ -408,8 +412,9 @@ def parse_profile(name: str, text: str, where: str) -> Profile:
     if isinstance(suites, list):
         tables = _finetuning(values.get("finetuning"), suites, f"{where}: finetuning")
         values["finetuning"] = tables
-    if "name" in values:
-        raise UserError(f"{where}: unknown setting 'name': the file's name is the profile's")
+    for key in ("name", "path"):
+        if key in values:
+            raise UserError(f"{where}: unknown setting {key!r}: the file's own is the profile's")
     return from_mapping(Profile, {"name": name, **values}, where)
 
 

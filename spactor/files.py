@@ -103,9 +103,16 @@ def set_aside(path: Path, reason: str) -> Path:
 
 
 def make_durable(path: Path) -> None:
-    """Flushes a file, or a folder's list of names, so that a rename survives a loss of power."""
+    """Flushes a file, or a folder's list of names, so that a rename survives a loss of power.
+
+    File systems that cannot flush a folder refuse with EINVAL or ENOTSUP; that is no error, since
+    the files in it are written all the same.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -31,25 +32,40 @@ def commit() -> str:
     """Commit of the running code, followed by "+changes" if files differ from it.
 
     "not a checkout" if the package does not run from its own repository; a repository that only
-    contains the environment is ignored.
+    contains the environment is ignored. "unknown (…)" with Git's reason where Git fails.
     """
     here = Path(__file__).resolve()
-    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+    if not any((folder / ".git").exists() for folder in here.parents):
         return "not a checkout"
-    head = _git(here.parent, "rev-parse", "HEAD")
-    if head is None:
-        return "not a checkout"
-    return head + ("+changes" if _git(here.parent, "status", "--porcelain") else "")
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+        if not _git(here.parent, "ls-files", here.name):
+            return "not a checkout"
+        head = _git(here.parent, "rev-parse", "HEAD")
+        return head + ("+changes" if _git(here.parent, "status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = str(getattr(error, "stderr", None) or error)
+        return f"unknown ({reason.strip().partition(chr(10))[0]})"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What Git prints about a folder, whoever owns it: this process runs the folder's code anyway.
+
+    Raises:
+      OSError: there is no Git.
+      SubprocessError: Git failed, or did not end in time.
+    """
+    # A hook or a shell may name another repository.
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", "-C", str(folder), "-c", "safe.directory=*", *arguments],
+        env=inherited,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=20,
+        check=True,
+    )
+    return done.stdout.strip()
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, NoReturn
 
 import typer
@@ -40,8 +43,20 @@ def entry() -> NoReturn:
     """The command itself: ``main``, but an interrupt ends the process at once.
 
     Threads of JAX and TensorFlow may be at work then, and taking the interpreter down under them
-    can crash. Every file is written whole or not at all, so nothing is lost.
+    can crash. Every file is written whole or not at all, so nothing is lost. SIGTERM interrupts as
+    ctrl-C does.
     """
+    if sys.getfilesystemencoding() != "utf-8":
+        # JAX, TensorFlow and our files use UTF-8 whatever the locale: with another encoding they
+        # and Python would name different files.
+        os.execve(
+            sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONUTF8": "1"}
+        )
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a file with another encoding gets "?" for signs that it does not have.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.unraisablehook = _report_unraisable
     warnings.showwarning = _one_line(warnings.showwarning)
     try:
@@ -52,6 +67,10 @@ def entry() -> NoReturn:
             sys.stderr.flush()
             os._exit(_INTERRUPTED)
         raise
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _report_unraisable(unraisable: sys.UnraisableHookArgs) -> None:

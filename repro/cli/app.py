@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from repro import advice
 from spactor.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +37,38 @@ Profile = Annotated[
         "scratch; or a .toml file of yours.",
     ),
 ]
-Runs = Annotated[Path, typer.Option("--runs", help="Folder of runs, caches and outputs.")]
+
+
+def local_path(given: str | Path) -> Path:
+    """The path of an option, which must be one of this machine.
+
+    Raises:
+      UserError: it is the address of a store such as gs://bucket, or its name is not UTF-8.
+
+    >>> local_path("my runs")
+    PosixPath('my runs')
+    """
+    try:
+        str(given).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{given!r}: a path must be valid UTF-8: rename it") from None
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", str(given)):
+        raise UserError(
+            f"{given} is an address, not a path of this machine: copy it here, or mount it and "
+            "give the path where it is mounted"
+        )
+    return Path(given)
+
+
+Runs = Annotated[
+    Path,
+    typer.Option(
+        "--runs",
+        parser=local_path,
+        metavar="PATH",
+        help="Folder of runs, caches and outputs.",
+    ),
+]
 Sizes = Annotated[list[str] | None, typer.Option("--size", help="Only this size; may be repeated.")]
 Taus = Annotated[list[str] | None, typer.Option("--tau", help="Only this τ; may be repeated.")]
 Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; may be repeated.")]
@@ -56,19 +89,22 @@ Source = Annotated[
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", help="A prepared data folder to read, instead of preparing one on this machine."
+        "--data",
+        parser=local_path,
+        metavar="PATH",
+        help="A prepared data folder to read, instead of preparing one on this machine.",
     ),
 ]
 DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
+        parser=local_path,
+        metavar="PATH",
         envvar="SPACTOR_DATA_DIR",
         help="Your folder with C4, T5's vocabulary and the benchmarks, which mini and paper read.",
     ),
 ]
-DEFAULT_PROFILE = "micro"
-DEFAULT_RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
@@ -106,7 +142,7 @@ def measured(source: str, profile: str, runs: Path, reads: pc.Expression | None 
 
     if source == "published":
         raise UserError("the paper prints no series of numbers: leave --from out, or name a file")
-    path = Path(source) if source else runs
+    path = local_path(source) if source else runs
     if source and (path / collect.METRICS).is_file():
         path /= collect.METRICS
     if path.is_file():
@@ -123,7 +159,7 @@ def measured(source: str, profile: str, runs: Path, reads: pc.Expression | None 
         if not metrics.is_file():
             raise UserError(
                 f"nothing of profile {name} is collected in {path}: "
-                f"run `repro collect{options(profile, path)}` first"
+                f"run `{advice.command('collect', profile, path)}` first"
             )
     timing = metrics.with_name(collect.TIMING)
     provenance = metrics.with_name(collect.PROVENANCE)
@@ -174,10 +210,3 @@ def records_folder(runs: Path, profile: str) -> Path:
     from repro import folders
 
     return folders.profile_folder(runs, profile) / "records"
-
-
-def options(profile: str, runs: Path) -> str:
-    """Options that repeat a choice of profile and runs folder on another command line."""
-    return (f" --profile {profile}" if profile != DEFAULT_PROFILE else "") + (
-        f" --runs {runs}" if runs != DEFAULT_RUNS else ""
-    )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Data, Profile, Runs, app, tree_of
+from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
+from repro.cli.app import Data, Profile, Runs, app, local_path, tree_of
 
 if TYPE_CHECKING:
     from repro.comparison import Compared
@@ -45,8 +46,13 @@ def why(
 
 @app.command()
 def verify(
-    first: Annotated[Path, typer.Argument(help="A folder of runs or of a node, or records.")],
-    second: Annotated[Path, typer.Argument(help="Another one of the same kind.")],
+    first: Annotated[
+        Path,
+        typer.Argument(parser=local_path, help="A folder of runs or of a node, or records."),
+    ],
+    second: Annotated[
+        Path, typer.Argument(parser=local_path, help="Another one of the same kind.")
+    ],
     profile: Profile = DEFAULT_PROFILE,
 ) -> None:
     """Finds the first step and stream at which two runs differ; exits with 1 if they do.

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Profile, Runs, app
+from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
+from repro.cli.app import Profile, Runs, app, local_path
 from spactor.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def check(
         Path | None,
         typer.Option(
             "--data-dir",
+            parser=local_path,
+            metavar="PATH",
             envvar="SPACTOR_DATA_DIR",
             help="Your folder with the data; without it, the needed files are listed.",
         ),

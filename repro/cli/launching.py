@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.cli.app import Profile, Seeds, Sizes, Taus, Variants, app, tree_of
+from repro.cli.app import Profile, Seeds, Sizes, Taus, Variants, app, local_path, tree_of
 from spactor.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,7 +45,12 @@ def _jobs(
 @app.command()
 def launch(
     to: Annotated[str, typer.Option("--to", help="skypilot or slurm.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of job files to make.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", parser=local_path, metavar="PATH", help="Folder of job files to make."
+        ),
+    ],
     bucket: Annotated[
         str,
         typer.Option(

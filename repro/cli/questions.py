@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.app import (
-    DEFAULT_PROFILE,
-    DEFAULT_RUNS,
     Profile,
     Runs,
     Source,

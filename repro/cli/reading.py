@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Profile, Runs, Source, app, measured
+from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
+from repro.cli.app import Profile, Runs, Source, app, measured
 from spactor.errors import UserError
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.cli.app import DEFAULT_PROFILE, DEFAULT_RUNS, Profile, Runs, Source, app, measured
+from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
+from repro.cli.app import Profile, Runs, Source, app, local_path, measured
 from repro.cli.questions import power_text
 
 if TYPE_CHECKING:
@@ -32,7 +33,13 @@ def rebuild(
     runs: Runs = DEFAULT_RUNS,
     source: Source = "",
     to: Annotated[
-        Path | None, typer.Option("--to", help="Folder to write to; by default beside the records.")
+        Path | None,
+        typer.Option(
+            "--to",
+            parser=local_path,
+            metavar="PATH",
+            help="Folder to write to; by default beside the records.",
+        ),
     ] = None,
 ) -> None:
     """Writes every table, figure and test and the report from collected records; trains nothing.

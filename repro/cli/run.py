@@ -12,9 +12,8 @@ from typing import Annotated
 
 import typer
 
+from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.app import (
-    DEFAULT_PROFILE,
-    DEFAULT_RUNS,
     Data,
     DataDir,
     Engine,
@@ -25,7 +24,6 @@ from repro.cli.app import (
     Taus,
     Variants,
     app,
-    options,
     tree_of,
 )
 from spactor.errors import UserError
@@ -79,7 +77,7 @@ def run(
     from rich.console import Console
 
     from analysis.flops import step_flops
-    from repro import costs, folders
+    from repro import advice, costs, folders
     from repro.engines.contract import Hosts
     from repro.engines.factory import engine_for
     from repro.progress import Display, duration
@@ -103,7 +101,7 @@ def run(
         display.print(
             f"{len(outcome.ran)} nodes ran in {duration(display.elapsed)}, "
             f"{len(outcome.skipped)} were finished already; "
-            f"next: repro collect{options(profile, runs)}"
+            f"next: {advice.command('collect', profile, runs)}"
         )
     if slice_hosts.first and outcome.diverged:
         raise UserError(

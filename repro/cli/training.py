@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
+from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.app import (
-    DEFAULT_PROFILE,
-    DEFAULT_RUNS,
     Data,
     DataDir,
     Engine,
@@ -22,6 +21,7 @@ from repro.cli.app import (
     Taus,
     Variants,
     app,
+    local_path,
     records_folder,
     tree_of,
 )
@@ -138,7 +138,10 @@ def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> No
 
 @app.command()
 def export(
-    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", parser=local_path, metavar="PATH", help="Folder to make."),
+    ],
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
     node: Annotated[str | None, typer.Option("--node", help="Name of a node.")] = None,

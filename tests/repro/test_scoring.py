@@ -43,7 +43,9 @@ def test_unscored_runs_are_left_out_until_they_are_scored(
     before = collected(tree, elsewhere)
     leaves = [node.name for node in tree.finetunings()]
     assert len(leaves) == LEAVES
-    assert before.unfinished == dict.fromkeys(leaves, collect.NOT_SCORED)
+    command = f"repro score --profile tiny --runs {elsewhere}"
+    waiting = f"its predictions are not scored: run `{command}`"
+    assert before.unfinished == dict.fromkeys(leaves, waiting)
     with pytest.raises(UserError, match="scoring needs TensorFlow"):
         score(tree, elsewhere, engine, print)
     engine.scores = True

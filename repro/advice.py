@@ -1,0 +1,34 @@
+"""Commands that messages advise, quoted so that they can be pasted into a shell."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from repro.specs import Profile
+
+DEFAULT_PROFILE = "micro"
+DEFAULT_RUNS = Path("runs")
+
+
+def command(name: str, profile: Profile | str, runs: Path | None = None, *more: str) -> str:
+    """A command of ``repro`` with the options that repeat a choice of profile and runs folder.
+
+    Args:
+      name: of the command.
+      profile: as read, or as given to ``--profile``.
+      runs: the folder; None for a command without ``--runs``.
+      more: further arguments.
+
+    >>> command("collect", "micro", Path("runs"))
+    'repro collect'
+    >>> command("collect", "mine/a b.toml", Path("my runs"))
+    "repro collect --profile 'mine/a b.toml' --runs 'my runs'"
+    """
+    given = profile if isinstance(profile, str) else profile.path or profile.name
+    chosen = ["--profile", given] if given != DEFAULT_PROFILE else []
+    if runs is not None and runs != DEFAULT_RUNS:
+        chosen += ["--runs", str(runs)]
+    return shlex.join(["repro", name, *chosen, *more])

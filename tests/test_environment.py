@@ -1,0 +1,261 @@
+"""A shell's variables, a person's files, the file system and who owns the checkout change nothing.
+
+No command ends in a traceback there, and no number or byte of an output changes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import figures
+from figures import drawing
+from repro import advice, cli, folders
+from repro.specs import load_profile
+from spactor import files, provenance
+from spactor.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+HEADER = "source,profile,size,tau,seed,finetune_seed,checkpoint,step,paper_step,suite,task,metric"
+RECORDS = f"""{HEADER},value,unit,selection
+measured,paper,base,0,0,0,500000,10,,glue,cola,matthews_corrcoef,55.5,percent,
+"""
+
+
+def repro(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "repro", *arguments],
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, **variables},
+    )
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The line that a command prints when it refuses its arguments."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    out, err = capsys.readouterr()
+    assert (stopped.value.code, out) == (2, "") and err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["table", "2", "--from", "published"], ["plan", "--profile", "smoke"]],
+    ids=" ".join,
+)
+def test_a_terminal_without_our_signs(encoding: str, arguments: list[str]) -> None:
+    done = repro(*arguments, PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode(encoding)
+
+
+def test_a_locale_that_is_not_utf_8(tmp_path: Path) -> None:
+    """Paths, files and output are UTF-8 nevertheless."""
+    records = tmp_path / "größe τ.csv"
+    records.write_text(RECORDS, "utf-8")
+    locale = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done, expected = (repro("table", "6", "--from", str(records), **more) for more in (locale, {}))
+    assert (done.returncode, done.stderr) == (0, b"") and "55.5" in done.stdout.decode()
+    assert done.stdout == expected.stdout
+
+
+STYLES = {
+    "style": "lines.linewidth: 9\nfont.family: serif\nsavefig.bbox: tight\naxes.facecolor: black\n",
+    "usetex": "text.usetex: True\n",
+}
+
+
+@pytest.mark.parametrize("text", STYLES.values(), ids=STYLES)
+def test_a_persons_matplotlibrc_changes_no_byte(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import matplotlib
+
+    monkeypatch.syspath_prepend(ROOT / "tests" / "records")
+    import synthetic_records as synthetic
+
+    module = figures.get("4")
+    result = module.compute(synthetic.study())
+    expected = drawing.encode(module.draw(result), "svg")
+    style = tmp_path / "matplotlibrc"
+    style.write_text(text)
+    with matplotlib.rc_context(fname=style):
+        assert drawing.encode(module.draw(result), "svg") == expected
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO], ids=os.strerror)
+def test_a_file_system_that_cannot_flush_folders(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    path = tmp_path / "a.json"
+    if number == errno.EIO:
+        with pytest.raises(UserError, match=r"a\.json: could not be written"):
+            files.write_atomically(path, b"{}")
+    else:
+        files.write_atomically(path, b"{}")
+    assert path.read_bytes() == b"{}"
+
+
+@pytest.fixture
+def fake_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A script that is found as ``git``."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("not a checkout")
+    script = tmp_path / "git"
+    script.touch(0o755)
+    provenance.commit.cache_clear()
+    yield script
+    provenance.commit.cache_clear()
+
+
+def test_a_checkout_of_another_user(fake_git: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git calls its ownership dubious, and still names the commit."""
+    head = provenance.commit().removesuffix("+changes")
+    git = shutil.which("git")
+    fake_git.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {git} "$@"\n')
+    monkeypatch.setenv("PATH", str(fake_git.parent), prepend=os.pathsep)
+    refused = subprocess.run(["git", "-C", str(ROOT), "status"], capture_output=True, text=True)
+    assert "dubious ownership" in refused.stderr
+    provenance.commit.cache_clear()
+    assert provenance.commit().removesuffix("+changes") == head
+
+
+@pytest.mark.parametrize("fails", ["ls-files", "rev-parse", "status"])
+def test_a_failure_of_git_is_not_read_as_an_answer(
+    fails: str, fake_git: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = shutil.which("git")
+    fake_git.write_text(
+        f'#!/bin/sh\ncase "$*" in *{fails}*) echo "fatal: broken" >&2; exit 128;; esac\n'
+        f'exec {git} "$@"\n'
+    )
+    monkeypatch.setenv("PATH", str(fake_git.parent), prepend=os.pathsep)
+    assert provenance.commit() == "unknown (fatal: broken)"
+    monkeypatch.setenv("PATH", "")
+    provenance.commit.cache_clear()
+    assert provenance.commit().startswith("unknown (")
+
+
+@pytest.mark.parametrize("variable", ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"])
+def test_variables_of_git_name_no_other_commit(
+    variable: str, fake_git: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    expected = provenance.commit()
+    monkeypatch.setenv(variable, str(tmp_path))
+    provenance.commit.cache_clear()
+    assert provenance.commit() == expected
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--runs"),
+        ("status", "--runs"),
+        ("collect", "--runs"),
+        ("run", "--profile", "paper", "--data-dir"),
+        ("run", "--data"),
+        ("table", "2", "--from"),
+        ("figure", "4", "--from"),
+        ("rebuild", "--to"),
+        ("export", "--to"),
+        ("data", "check", "c4", "--data-dir"),
+        ("verify", "runs"),
+    ],
+    ids=" ".join,
+)
+def test_addresses_are_no_paths(
+    arguments: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "gs://bucket/x is an address, not a path of this machine" in mistake(
+        capsys, *arguments, "gs://bucket/x"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def advised(line: str) -> list[str]:
+    """The arguments of the command between backticks, as a shell reads them."""
+    [command] = re.findall("`(repro .*)`", line)
+    name, *arguments = shlex.split(command)
+    assert name == "repro"
+    return arguments
+
+
+def test_advised_commands_can_be_pasted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Following what each message advises ends where everything is said: at `repro run`."""
+    monkeypatch.chdir(tmp_path)
+    runs = folders.open_runs(tmp_path / "my ‘runs’ of größe; $(rm -r x)", create=True)
+    profile = tmp_path / "it's mine" / "own.toml"
+    profile.parent.mkdir()
+    profile.write_text('extends = "smoke"\n')
+    given = ["--profile", str(profile), "--runs", str(runs)]
+    collect = advised(mistake(capsys, "table", "2", *given))
+    assert collect == ["collect", *given]
+    assert advised(mistake(capsys, *collect)) == ["run", *given]
+    plan = advised(mistake(capsys, "run", *given, "--node", "nowhere"))
+    assert plan == ["plan", "--profile", str(profile), "--json"]
+
+
+def test_advice_leaves_out_what_is_the_default() -> None:
+    assert advice.command("run", load_profile("micro"), Path("runs")) == "repro run"
+    assert advice.command("run", load_profile("smoke")) == "repro run --profile smoke"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("table", "6"), 0, ""),
+        (("claims",), 0, ""),
+        (("figure", "4"), 2, "name a folder that can be written"),
+        (("rebuild",), 2, "name a folder that can be written"),
+    ],
+    ids=lambda given: given[0] if isinstance(given, tuple) else "",
+)
+def test_a_read_only_folder_of_records_and_no_home(
+    arguments: tuple[str, ...], code: int, message: str, tmp_path: Path
+) -> None:
+    without_rights = []
+    if os.geteuid() == 0:  # The superuser may write everywhere unless this right is taken away.
+        if not shutil.which("setpriv"):
+            pytest.skip("needs a user other than root, or setpriv")
+        without_rights = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
+    records = tmp_path / "records" / "metrics.csv"
+    records.parent.mkdir()
+    records.write_text(RECORDS)
+    records.parent.chmod(0o555)
+    done = subprocess.run(
+        [*without_rights, sys.executable, "-m", "repro", *arguments, "--from", str(records)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"},
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
