@@ -96,9 +96,9 @@ def test_a_file_survives_writing_and_nonsense_is_refused(module, tmp_path):
     data["programs"][0]["program"]["size"] = {}
     for text in (
         *("{", json.dumps({"format": 0, "programs": []}), '{"format": 1, "programs": [{}]}'),
-        json.dumps(data),
+        *(json.dumps(data), "\udcff", "[" * 100_000),
     ):
-        artifact.path.write_text(text, "utf-8")
+        artifact.path.write_bytes(text.encode("utf-8", "surrogateescape"))
         with pytest.raises(UserError) as caught:
             artifact.load()
         assert str(artifact.path) in str(caught.value) and artifact.command in str(caught.value)

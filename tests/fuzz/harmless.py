@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,42 +24,25 @@ FORBIDDEN = frozenset(
 )
 """Audit events of the Python runtime, by name, that no reader may cause."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_used: set[str] = set()
+"""Names of readers that have read once, so that their libraries are imported."""
+_is_reading = False
 
 
 class Broken(Exception):
     """A reader broke its promise."""
 
 
-class _Watch:
-    """Whether the audit hook, which can't be removed again, is installed and active."""
-
-    hooked = False
-    active = False
-
-
-_used: set[str] = set()
-"""Names of readers that have read once, so that their libraries are imported."""
-
-
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    if not _Watch.active:
+    if not _is_reading:
         return
     writes = event == "open" and arguments[2] & WRITING and "__pycache__" not in str(arguments[0])
     if writes or event in FORBIDDEN:
         raise Broken(f"{event} {arguments!r}")
 
 
-@contextmanager
-def watched() -> Iterator[None]:
-    """Raises `Broken` where Python code writes, starts a program, connects or unpickles."""
-    if not _Watch.hooked:
-        sys.addaudithook(_audit)
-        _Watch.hooked = True
-    _Watch.active = True
-    try:
-        yield
-    finally:
-        _Watch.active = False
+# A hook can't be removed again.
+sys.addaudithook(_audit)
 
 
 def check(reader: Reader, data: bytes, folder: Path) -> str:
@@ -73,6 +55,7 @@ def check(reader: Reader, data: bytes, folder: Path) -> str:
       Broken: the message isn't one printable line of bounded length, or something was written.
       Exception: any other exception that the reader let through.
     """
+    global _is_reading
     reader.place(data, folder)
     if reader.name not in _used:
         # Libraries may write caches or start programs when they are first imported.
@@ -80,11 +63,13 @@ def check(reader: Reader, data: bytes, folder: Path) -> str:
             reader.read(folder)
         _used.add(reader.name)
     before, message = _listing(folder), ""
-    with watched():
-        try:
-            reader.read(folder)
-        except UserError as error:
-            message = str(error)
+    _is_reading = True
+    try:
+        reader.read(folder)
+    except UserError as error:
+        message = str(error)
+    finally:
+        _is_reading = False
     if not message.isprintable() or len(message) > LONGEST_MESSAGE:
         raise Broken(f"not one short line: {message[:200]!r}, {len(message)} characters")
     if before != _listing(folder):

@@ -1,4 +1,4 @@
-"""Every reader of files in one table, for Hypothesis in the tests and for atheris on demand."""
+"""Every reader of foreign files in one table, for Hypothesis in tests and for atheris."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,51 +18,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import untrained
+from collecting import collected
 
-from analysis.compiled import local_step
-from analysis.schema import published, quantities, records
+from analysis.schema import records
 from figures import figure1
-from repro import (
-    collect,
-    comparison,
-    costs,
-    folders,
-    plan,
-    runner,
-    show,
-    specs,
-    step_lines,
-    t5x_folder,
-    why,
-)
+from repro import collect, comparison, costs, folders, plan, runner, show, specs, why
 from repro.report import traces, tree
+from repro.step_lines import read_steps
+from repro.t5x_folder import foreign_configs, read_series
 from spactor import predictions
 from spactor.config import ModelConfig
-from spactor.data import (
-    arrays,
-    building,
-    c4,
-    corpus,
-    examples,
-    manifest,
-    suite_tokens,
-    typed_rows,
-    vocabulary,
-)
+from spactor.data import arrays, c4, corpus, manifest, suite_tokens, typed_rows, vocabulary
+from spactor.data.building import find
+from spactor.data.examples import Example, read_texts
 from spactor.data.readers import tfds_folder
 from spactor.data.suites import BENCHMARKS
 from spactor.errors import Diverged, UserError
 from tables import origins
 
 ROOT = Path(__file__).parents[2]
-PROFILES = sorted((*ROOT.glob("repro/profiles/*.toml"), *ROOT.glob("results/*/*.toml")))
-PUBLISHED = sorted(ROOT.glob("[ar]*/**/published/*.csv"))
-GOLDEN = ROOT / "tests" / "repro" / "t5x_golden"
-EVENTS = sorted(GOLDEN.glob("*/train*/**/events*"))
 Files = Mapping[str, bytes]
+Read = Callable[[Path], object]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Reader:
     """A reader and its files.
 
@@ -73,17 +51,17 @@ class Reader:
       path: of the file that is fuzzed.
       seeds: returns valid contents of it.
       read: reads it in a folder.
-      beside: returns the other files in the folder, which may depend on the bytes.
       needs: modules without which it can't run.
+      beside: returns the other files in the folder, which may depend on the bytes.
     """
 
     name: str
     kind: str
     path: str
     seeds: Callable[[], list[bytes]]
-    read: Callable[[Path], object]
-    beside: Callable[[bytes], Files] = lambda data: {}
+    read: Read
     needs: tuple[str, ...] = ()
+    beside: Callable[[bytes], Files] = lambda data: {}
 
     def place(self, data: bytes, folder: Path) -> None:
         """Writes the bytes, and the files beside them, into the folder."""
@@ -92,19 +70,22 @@ class Reader:
             (folder / path).write_bytes(content)
 
 
+def _alone(
+    name: str, kind: str, path: str, seeds: Iterable[bytes], read: Read, *needs: str
+) -> Reader:
+    """A reader of one file; ``read`` gets its path."""
+    return Reader(name, kind, path, lambda: list(seeds), lambda home: read(home / path), needs)
+
+
 def _one_of(
-    files: Callable[[], Files],
-    read: Callable[[Path], object],
-    kinds: Mapping[str, str],
-    *needs: str,
+    name: str, kinds: Mapping[str, str], files: Callable[[], Files], read: Read, *needs: str
 ) -> tuple[Reader, ...]:
     """Readers of single files out of several, by path and kind, with the others beside them."""
 
     def reader(path: str, kind: str) -> Reader:
-        name = f"{path.rpartition('/')[2]} of {read.__name__.removeprefix('_read_')}"
         return Reader(
-            *(name, kind, path, lambda: [files()[path]], read),
-            *(lambda data: {**files(), path: data}, needs),
+            *(f"{path.rpartition('/')[2]} of {name}", kind, path),
+            *(lambda: [files()[path]], read, needs, lambda data: {**files(), path: data}),
         )
 
     return tuple(reader(path, kind) for path, kind in kinds.items())
@@ -114,10 +95,14 @@ def _json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def _saved(save: Callable[..., object], *values: Any, **named: Any) -> bytes:
+def _saved(save: Callable[..., object], *values: Any) -> bytes:
     buffer = io.BytesIO()
-    save(buffer, *values, **named)
+    save(buffer, *values)
     return buffer.getvalue()
+
+
+def _contents(paths: Iterable[Path]) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(paths)]
 
 
 def _all(*reads: Callable[[], object]) -> None:
@@ -132,54 +117,19 @@ def _all(*reads: Callable[[], object]) -> None:
         raise errors[0]
 
 
-# Profiles, records and stored measurements.
+# Profiles and records.
 
-_VARIANTS = b"""
-extends = "smoke"
-variants.fade.curriculum.lambda_rtd = {from = 10, to = 0, start = "60K", end = "250K"}
-variants.soft.curriculum.handover.width = "60K"
-[matrix.base]
-taus = ["0", "60K", "250K", "inf"]
-finetune_runs = 2
-checkpoints = ["500K", "1M"]
-finetune_at = ["0", "60K"]
-variants.fade = {taus = ["inf"], checkpoints = ["500K"]}
-"""
-
-
-def _read_profile(folder: Path) -> None:
+def _read_profile(path: Path) -> None:
     # Without the cache, which retains every profile.
-    plan.build(specs.load_profile.__wrapped__(str(folder / "own.toml")))
+    plan.build(specs.load_profile.__wrapped__(str(path)))
 
 
-def _records() -> Any:
-    cell = {"source": "measured", "profile": "own", "size": "base", "tau": "inf", "seed": 0}
-    score = {"suite": "glue", "task": "cola", "metric": "matthews_corrcoef", "value": 55.5}
-    of = {"finetune_seed": 0, "checkpoint": 500_000, "step": 10}
-    loss = {"step": 4, "paper_step": 40, "metric": "validation/sc_loss", "value": 2.5}
-    return records.from_rows([cell | of | score, cell | loss])
-
-
-def _parquet() -> list[bytes]:
-    table = pa.Table.from_pandas(_records(), schema=records.SCHEMA, preserve_index=False)
-    return [_saved(lambda file: pq.write_table(table, file))]
-
-
-def _csv() -> list[bytes]:
-    return [_records().to_csv(index=False).encode()]
-
-
-def _read_records(folder: Path) -> None:
-    records.read(next(folder.iterdir()))
-
-
-def _compiled() -> list[bytes]:
-    data = json.loads(local_step.ARTIFACT.path.read_bytes())
-    return [_json(data | {"programs": data["programs"][:1]})]
-
-
-def _read_compiled(folder: Path) -> None:
-    dataclasses.replace(local_step.ARTIFACT, path=folder / "x.json").load()
+_CELL = {"source": "measured", "profile": "own", "size": "base", "tau": "inf", "seed": 0}
+_SCORE = {"suite": "glue", "task": "cola", "metric": "matthews_corrcoef", "value": 55.5}
+_SCORE |= {"finetune_seed": 0, "checkpoint": 500_000, "step": 10}
+_LOSS = {"step": 4, "paper_step": 40, "metric": "validation/sc_loss", "value": 2.5}
+_RECORDS = records.from_rows([_CELL | _SCORE, _CELL | _LOSS])
+TABLE = pa.Table.from_pandas(_RECORDS, schema=records.SCHEMA, preserve_index=False)
 
 
 # A folder of runs.
@@ -188,6 +138,12 @@ LEAF, TRUNK = "tiny/base/s0/sc/500K/finetune-glue/f0", "tiny/base/s0/sc/0-500K"
 DIVERGED = "tiny/base/s0/sc/500K-1M"
 _TEXTS = ("original", "span_corrupted", "masked", "replaced", "targets")
 _EXAMPLE = {name: ["a"] for name in _TEXTS} | {"is_original": [1], "judged_original": [1]}
+_RUN_KINDS = {
+    **{f"{TRUNK}/{name}.json": "text" for name in ("node", "done", "provenance", "example")},
+    f"{DIVERGED}/diverged.json": "text",
+    **{f"{TRUNK}/{name}.jsonl": "text" for name in ("metrics", "digests")},
+    f"{LEAF}/inference_eval/spactor_glue_pair-metrics.jsonl": "text",
+}
 
 
 @functools.cache
@@ -214,22 +170,12 @@ def _run_files() -> Files:
     return {**files, f"{TRUNK}/example.json": _json(_EXAMPLE)}
 
 
-def _collect(folder: Path) -> collect.Collected:
-    return collect.collect(
-        _tree(),
-        folder,
-        step_flops=lambda config, stage: 1.0,
-        pretraining_flops=lambda config, tau, steps: 1.0,
-        select=lambda frame: frame[:0],
-    )
-
-
 def _read_run(folder: Path) -> None:
     """Reads what ``repro status``, ``plan``, ``collect``, ``why`` and ``verify`` read."""
     _all(
         lambda: show.status_lines(_tree(), folder),
         lambda: costs.measured_rates(_tree(), folder),
-        lambda: figure1.compute(_collect(folder).metrics),
+        lambda: figure1.compute(collected(_tree(), folder).metrics),
         lambda: why.explain(_tree(), folder, why.recorded_files(_tree(), folder), _tree().nodes),
         lambda: comparison.compare_runs(folder / TRUNK, folder / TRUNK, lambda folder: {}),
     )
@@ -244,54 +190,47 @@ def _read_provenance(folder: Path) -> None:
     nodes = collect.read_provenance(folder / "provenance.json")
     _all(
         lambda: tree.grow(nodes),
-        lambda: traces.Traces(_records(), nodes),
+        lambda: traces.Traces(_RECORDS, nodes),
         lambda: [origins.of_node(nodes, name) for name in _tree().nodes],
     )
 
 
-def _steps() -> list[bytes]:
-    values = {"train/loss": 3.5, "validation/sc_loss_clean": 4.25, "timing/seqs_per_second": 7.0}
-    return [b"".join(_json({"step": step, **values}) + b"\n" for step in (5, 10, 10))]
+_VALUES = {"train/loss": 3.5, "validation/sc_loss_clean": 4.25, "timing/seqs_per_second": 7.0}
+_STEPS = b"".join(_json({"step": step, **_VALUES}) + b"\n" for step in (5, 10, 10))
+_STREAM = {"facts": {"vocabulary": "410-SimpleNamesp"}, "step": 4, "origin": 0, "ahead": 0}
 
 
-def _read_steps(folder: Path) -> None:
-    step_lines.read_steps(folder / "metrics.jsonl")
-
-
-def _read_logged_steps(folder: Path) -> None:
+def _read_logged_steps(path: Path) -> None:
     from spactor import metrics
 
-    metrics.logged_steps(folder / "metrics.jsonl")
+    metrics.logged_steps(path)
 
 
 def _read_events(folder: Path) -> None:
-    t5x_folder.read_series(folder)
-    list(t5x_folder.foreign_configs(folder))
+    read_series(folder)
+    list(foreign_configs(folder))
 
 
-def _read_stream_record(folder: Path) -> None:
+def _read_stream_record(path: Path) -> None:
     from etils import epath
 
     from spactor.t5x import restore
 
-    restore._require_same_vocabulary(epath.Path(folder), SimpleNamespace(vocab_size=410))
+    home = epath.Path(path.parents[1])
+    restore._require_same_vocabulary(home, SimpleNamespace(vocab_size=410))
 
 
 # Prepared data, vocabularies and models.
 
-_STREAM = {"facts": {"vocabulary": "410-SimpleNamesp"}, "step": 4, "origin": 0, "ahead": 0}
 _FACTS = {"sentencepiece_size": 64, "extra_ids": 100, "mask_token_id": 164, "padded_size": 256}
+_TARGETS = {"target_length": 7, "parts": [["pair", "train", "inputs", 2]]}
 PREPARED: Files = {
     "tokens_train.npy": _saved(np.save, np.arange(64, dtype=np.uint16)),
     "tokens_validation.npy": _saved(np.save, np.arange(16, dtype=np.uint16)),
     "suites/glue/tokens.npy": _saved(np.save, np.array([3, 4, 5], np.uint16)),
     "suites/glue/tokens.offsets.npy": _saved(np.save, np.array([0, 1, 3])),
-    "suites/glue/tokens.json": _json(
-        {"target_length": 7, "parts": [["pair", "train", "inputs", 2]]}
-    ),
+    "suites/glue/tokens.json": _json(_TARGETS),
 }
-
-
 _PREDICTED = np.array([(b"pair", [1, 2, 3])] * 2, [("task", "S4"), ("tokens", np.int32, (3,))])
 
 
@@ -317,7 +256,7 @@ def _prepared(name: str) -> Reader:
         return {**files, "manifest.json": _json(manifest_of(files))}
 
     kind = "text" if name.endswith(".json") else "npy"
-    return Reader(name, kind, name, lambda: [PREPARED[name]], _read_prepared, beside)
+    return Reader(name, kind, name, lambda: [PREPARED[name]], _read_prepared, (), beside)
 
 
 def _beside_manifest(data: bytes) -> Files:
@@ -332,19 +271,18 @@ def _beside_manifest(data: bytes) -> Files:
 
 def _read_prepared(folder: Path) -> None:
     facts = manifest.read(folder)
+    shape: dict[str, int] = {"seed": 0, "step": 0, "batch_size": 2, "chunk_tokens": 8}
     _all(
         lambda: manifest.damage(folder, facts),
-        lambda: arrays.train_batch(
-            arrays.load_arrays(folder), seed=0, step=0, batch_size=2, chunk_tokens=8
-        ),
+        lambda: arrays.train_batch(arrays.load_arrays(folder), **shape),
         lambda: suite_tokens.read.__wrapped__(folder, "glue"),
     )
 
 
 @functools.cache
-def _vocabulary() -> bytes:
+def _vocabulary() -> list[bytes]:
     text = (ROOT / "spactor" / "config.py").read_text("utf-8")
-    return vocabulary.train([line for line in text.splitlines() if line.strip()], 300)
+    return [vocabulary.train([line for line in text.splitlines() if line.strip()], 300)]
 
 
 def _read_vocabulary(folder: Path) -> None:
@@ -366,7 +304,7 @@ _MODEL = ModelConfig(
 
 
 @functools.cache
-def model_files() -> Files:
+def _model_files() -> Files:
     """Returns the files of a tiny model in Hugging Face's format."""
     from safetensors.numpy import save
 
@@ -391,14 +329,16 @@ _STORED = {"types.json": _json(_TYPES), "validation.jsonl": _json(_ANSWER) + b"\
 _STORY = dict.fromkeys(("obs1", "obs2", "hyp1", "hyp2"), "Ada baked.") | {"story_id": "s"}
 _RAINBOW = {"rows": (_json(_STORY) + b"\n") * 2, "answers": b"1\n2\n"}
 _QUESTION = {"input": "Which?\nOptions:\n(A) Ada\n(B) Bob, Cy", "target": "(A)"}
-_SPLITS = [{"name": "train", "shardLengths": ["8551"]}]
-_SPLITS += [{"name": "validation", "shardLengths": ["1043"]}]
-_COLA = "glue/cola/1.0.0"
+_SPLITS = {"train": ["8551"], "validation": ["1043"]}
+_COLA, _INFO = "glue/cola/1.0.0", "glue/cola/1.0.0/dataset_info.json"
 _DATASET = {
-    f"{_COLA}/dataset_info.json": _json({"name": "glue", "splits": _SPLITS}),
+    _INFO: _json(
+        {"name": "glue", "splits": [{"name": n, "shardLengths": m} for n, m in _SPLITS.items()]}
+    ),
     f"{_COLA}/features.json": b"{}",
-    **{f"{_COLA}/x-{name}.tfrecord-0-of-1": b"" for name in ("train", "validation")},
+    **{f"{_COLA}/x-{name}.tfrecord-0-of-1": b"" for name in _SPLITS},
 }
+_EXAMPLE_LINE = Example("a", "is it?", "é", "words").line().encode() + b"\n"
 
 
 def _task(suite: str, name: str) -> Any:
@@ -411,105 +351,82 @@ def _read_stored(folder: Path) -> None:
     list(rows.as_numpy_iterator())
 
 
-def _read_rainbow(folder: Path) -> None:
-    _task("rainbow", "alpha_nli").read(folder / "rows", folder / "answers")
-
-
-def _read_dataset(folder: Path) -> None:
-    tfds_folder.check(folder, _task("glue", "cola"))
-
-
 READERS: tuple[Reader, ...] = (
-    Reader(
-        *("profile", "text", "own.toml"),
-        *(lambda: [*(path.read_bytes() for path in PROFILES), _VARIANTS], _read_profile),
+    _alone("profile", "text", "own.toml", _contents(ROOT.glob("re*/*/*.toml")), _read_profile),
+    _alone(
+        *("records as Parquet", "bytes", "x.parquet"),
+        *([_saved(lambda file: pq.write_table(TABLE, file))], records.read),
     ),
-    Reader("records as Parquet", "parquet", "x.parquet", _parquet, _read_records),
-    Reader("records as CSV", "text", "x.csv", _csv, _read_records),
-    Reader(
-        *("published table", "text", "table2.csv"),
-        lambda: [path.read_bytes() for path in PUBLISHED if path.stem in ("table1", "table5")],
-        lambda folder: published.read(folder / "table2.csv", "Table 2"),
+    _alone(
+        *("records as CSV", "text", "x.csv"),
+        *([_RECORDS.to_csv(index=False).encode()], records.read),
     ),
-    Reader(
-        *("published tasks", "text", "tasks.csv"),
-        lambda: [path.read_bytes() for path in PUBLISHED if path.stem == "tasks"],
-        lambda folder: quantities.read_tasks(folder / "tasks.csv"),
-    ),
-    Reader("compiled FLOPs", "text", "x.json", _compiled, _read_compiled),
-    *_one_of(
-        _run_files,
-        _read_run,
-        {f"{TRUNK}/{name}.json": "text" for name in ("node", "done", "provenance", "example")}
-        | {f"{DIVERGED}/diverged.json": "text"}
-        | {f"{TRUNK}/{name}.jsonl": "text" for name in ("metrics", "digests")}
-        | {f"{LEAF}/inference_eval/spactor_glue_pair-metrics.jsonl": "text"},
-    ),
+    *_one_of("run", _RUN_KINDS, _run_files, _read_run),
     Reader("provenance", "text", "provenance.json", _provenance, _read_provenance),
-    Reader("step lines", "text", "metrics.jsonl", _steps, _read_steps),
-    Reader("logged steps", "text", "metrics.jsonl", _steps, _read_logged_steps, needs=("jax",)),
+    _alone("step lines", "text", "metrics.jsonl", [_STEPS], read_steps),
+    _alone("logged steps", "text", "metrics.jsonl", [_STEPS], _read_logged_steps, "jax"),
     Reader(
-        *("predictions", "npy", "predictions/10.npy"),
-        lambda: [_saved(np.save, _PREDICTED)],
+        *("predictions", "npy", "predictions/10.npy", lambda: [_saved(np.save, _PREDICTED)]),
         lambda folder: predictions.read(folder, 10),
     ),
     Reader(
         *("T5X events", "events", "train/events.out.tfevents.1.host.2.0.v2"),
-        *(lambda: [path.read_bytes() for path in EVENTS], _read_events),
-        *(lambda data: {"config.gin": b""}, ("tensorboard",)),
+        lambda: _contents(ROOT.glob("tests/repro/t5x_golden/*/train*/**/events*")),
+        *(_read_events, ("tensorboard",), lambda data: {"config.gin": b""}),
     ),
-    Reader(
-        *("T5X stream record", "text", "dataset/0.json"),
-        *(lambda: [_json(_STREAM | {"state": "1f"})], _read_stream_record),
-        needs=("jax", "clu", "seqio"),
+    _alone(
+        *("T5X stream record", "text", "dataset/0.json", [_json(_STREAM | {"state": "1f"})]),
+        *(_read_stream_record, "jax", "clu", "seqio"),
     ),
     Reader(
         *("manifest", "text", "manifest.json", lambda: [_json(manifest_of(PREPARED))]),
-        *(_read_prepared, _beside_manifest),
+        *(_read_prepared, (), _beside_manifest),
     ),
-    _prepared("tokens_train.npy"),
-    _prepared("suites/glue/tokens.npy"),
-    _prepared("suites/glue/tokens.offsets.npy"),
-    _prepared("suites/glue/tokens.json"),
-    Reader(
-        *("suite examples", "text", "x.jsonl"),
-        lambda: [examples.Example("a", "is it?", "é", "words").line().encode() + b"\n"],
-        lambda folder: examples.read_texts(folder / "x.jsonl", ("inputs", "targets")),
+    *(_prepared(name) for name in PREPARED if name != "tokens_validation.npy"),
+    _alone(
+        *("suite examples", "text", "x.jsonl", [_EXAMPLE_LINE]),
+        lambda path: read_texts(path, ("inputs", "targets")),
     ),
-    Reader(
-        *("prepared lookup", "text", "lookup-k.json", lambda: [_json({"fingerprint": "01ab"})]),
-        lambda folder: building.find(folder, "k", lambda line: None),
+    _alone(
+        *("prepared lookup", "text", "lookup-k.json", [_json({"fingerprint": "01ab"})]),
+        lambda path: find(path.parent, "k", lambda line: None),
     ),
-    Reader(
-        *("Python module", "bytes", "x.py", lambda: [Path(json.__file__).read_bytes()]),
-        lambda folder: corpus.documents_of_source((folder / "x.py").read_bytes(), "p", "module"),
+    _alone(
+        *("Python module", "bytes", "x.py", [Path(json.__file__).read_bytes()]),
+        lambda path: corpus.documents_of_source(path.read_bytes(), "p", "module"),
     ),
     Reader(
         *("C4 documents", "text", "lines", lambda: [_json({"text": "Ada baked."}) + b"\n"]),
-        lambda folder: list(c4._lines(folder / "c4.json.gz")),
+        *(lambda folder: list(c4._lines(folder / "c4.json.gz")), ()),
         lambda data: {"c4.json.gz": gzip.compress(data, compresslevel=1)},
     ),
     Reader(
-        *("vocabulary", "bytes", "sentencepiece.model", lambda: [_vocabulary()]),
-        *(_read_vocabulary, lambda data: {}, ("sentencepiece", "tokenizers")),
+        *("vocabulary", "bytes", "sentencepiece.model", _vocabulary, _read_vocabulary),
+        ("sentencepiece", "tokenizers"),
     ),
     *_one_of(
-        *(model_files, _read_model, {"model.safetensors": "safetensors", "config.json": "text"}),
-        *("jax", "safetensors"),
+        *("model", {"model.safetensors": "safetensors", "config.json": "text"}),
+        *(_model_files, _read_model, "jax", "safetensors"),
     ),
     *_one_of(
-        *(lambda: _STORED, _read_stored, {"validation.jsonl": "text", "types.json": "text"}),
-        "tensorflow",
+        *("stored", {"validation.jsonl": "text", "types.json": "text"}),
+        *(lambda: _STORED, _read_stored, "tensorflow"),
     ),
-    *_one_of(lambda: _RAINBOW, _read_rainbow, {"rows": "text", "answers": "text"}),
-    *_one_of(lambda: _DATASET, _read_dataset, {f"{_COLA}/dataset_info.json": "text"}),
-    Reader(
-        *("benchmark CSV", "text", "x.csv", lambda: [b'"Is\nit?",a,"b, c",d,e,A\n']),
-        lambda folder: _task("mmlu", "anatomy").read(folder / "x.csv"),
+    *_one_of(
+        *("rainbow", {"rows": "text", "answers": "text"}, lambda: _RAINBOW),
+        lambda home: _task("rainbow", "alpha_nli").read(home / "rows", home / "answers"),
     ),
-    Reader(
-        *("benchmark JSON", "text", "x.json", lambda: [_json({"examples": [_QUESTION] * 2})]),
-        lambda folder: _task("bbh", "snarks").read(folder / "x.json"),
+    *_one_of(
+        *("dataset", {_INFO: "text"}, lambda: _DATASET),
+        lambda folder: tfds_folder.check(folder, _task("glue", "cola")),
+    ),
+    _alone(
+        *("benchmark CSV", "text", "x.csv", [b'"Is\nit?",a,"b, c",d,e,A\n']),
+        lambda path: _task("mmlu", "anatomy").read(path),
+    ),
+    _alone(
+        *("benchmark JSON", "text", "x.json", [_json({"examples": [_QUESTION] * 2})]),
+        lambda path: _task("bbh", "snarks").read(path),
     ),
 )
 BY_NAME = {reader.name: reader for reader in READERS}

@@ -5,26 +5,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import harmless
 import mutations
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from readers import BY_NAME, READERS, Reader
 
-from spactor.errors import UserError
+UNCHECKED = list(HealthCheck)
 
 
 def available(name: str) -> Reader:
     for module in BY_NAME[name].needs:
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed")
+        pytest.importorskip(module)
     return BY_NAME[name]
 
 
@@ -33,37 +29,17 @@ def reader(request: pytest.FixtureRequest) -> Reader:
     return available(request.param)
 
 
-def inputs(reader: Reader) -> st.SearchStrategy[bytes]:
-    """Valid files with up to four changes, and arbitrary bytes."""
-
-    def changed(drawn: tuple[bytes, int, int]) -> bytes:
-        data, seed, times = drawn
-        rng = random.Random(seed)
-        for _ in range(times):
-            data = mutations.mutate(reader.kind, data, rng)
-        return data
-
-    valid = st.tuples(st.sampled_from(reader.seeds()), st.integers(0, 2**32), st.integers(1, 4))
-    return valid.map(changed) | st.binary(max_size=64)
+def changed(reader: Reader, seed: int, times: int) -> bytes:
+    """Returns a valid file changed so many times."""
+    rng = random.Random(seed)
+    data = rng.choice(reader.seeds())
+    for _ in range(times):
+        data = mutations.mutate(reader.kind, data, rng)
+    return data
 
 
-def run_hypothesis(reader: Reader, folder: Path, examples: int) -> None:
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(inputs(reader))
-    def keeps_its_promise(data: bytes) -> None:
-        harmless.check(reader, data, folder)
-
-    keeps_its_promise()
-
-
-def test_names_are_unique_and_kinds_known() -> None:
+def test_names_are_unique() -> None:
     assert len(BY_NAME) == len(READERS)
-    assert {reader.kind for reader in READERS} == set(mutations.KINDS)
 
 
 def test_valid_files_are_read_and_changed_ones_keep_the_promise(
@@ -74,16 +50,17 @@ def test_valid_files_are_read_and_changed_ones_keep_the_promise(
         folder.mkdir()
         message = harmless.check(reader, seed, folder)
         assert message == "", message
-    run_hypothesis(reader, folder, 15)
+    files = st.builds(changed, st.just(reader), st.integers(0, 2**32), st.integers(1, 4))
 
+    @settings(max_examples=15, deadline=None, database=None, suppress_health_check=UNCHECKED)
+    @given(files | st.binary(max_size=64))
+    def keeps_its_promise(data: bytes) -> None:
+        harmless.check(reader, data, folder)
 
-@pytest.mark.slow
-def test_two_thousand_changed_files(reader: Reader, tmp_path: Path) -> None:
-    run_hypothesis(reader, tmp_path, 2000)
+    keeps_its_promise()
 
 
 FOUND: tuple[tuple[str, bytes], ...] = (
-    ("seqio answers", b"\xff\xfe"),
     ("step lines", b'{"step": 1, "x": ' + b"9" * 400 + b"}"),
     ("step lines", b'{"step": 1, "a\\nb": "x"}'),
     ("T5X events", b"\x01" * 40),
@@ -111,10 +88,6 @@ FOUND: tuple[tuple[str, bytes], ...] = (
     ("vocabulary", b"rubbish"),
     ("config.json of model", b'{"d_model": ' + b"[" * 100_000),
     ("dataset_info.json of dataset", b'{"splits": ' + b"[" * 100_000),
-    ("compiled FLOPs", b"\xff"),
-    ("compiled FLOPs", b"[" * 100_000),
-    ("published table", b"metric,value,x\nm,1\n"),
-    ("published tasks", b"suite,task\nglue,cola\n"),
 )
 """What fuzzing found: each raised something else than a `UserError` once."""
 
@@ -122,27 +95,3 @@ FOUND: tuple[tuple[str, bytes], ...] = (
 @pytest.mark.parametrize(("name", "data"), FOUND)
 def test_found(tmp_path: Path, name: str, data: bytes) -> None:
     harmless.check(available(name), data, tmp_path)
-
-
-def _two_lines(folder: Path) -> None:
-    error = UserError("one")
-    error.args = ("one\ntwo",)
-    raise error
-
-
-def test_the_check_notices_a_broken_promise(tmp_path: Path) -> None:
-    def breaking(read: Callable[[Path], object]) -> Reader:
-        return Reader("breaking", "bytes", "x", list, read)
-
-    harmless._used.add("breaking")
-    for read in (
-        lambda folder: (folder / "y").write_bytes(b""),
-        lambda folder: (folder / "x").unlink(),
-        lambda folder: (tmp_path / "outside").mkdir(),
-        lambda folder: np.save(tmp_path / "outside", np.zeros(1)),
-        _two_lines,
-    ):
-        with pytest.raises(harmless.Broken):
-            harmless.check(breaking(read), b"", tmp_path / "in")
-    with pytest.raises(ZeroDivisionError):
-        harmless.check(breaking(lambda folder: 1 // 0), b"", tmp_path / "in")

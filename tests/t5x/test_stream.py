@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from etils import epath
 
 from repro import step_lines
 from spactor.data import host_tensorflow, tasks
 from spactor.data.digest import batch_digest
 from spactor.errors import UserError
-from spactor.t5x import stream
+from spactor.t5x import stream, stream_record
 from spactor.t5x.features import ChunkFeatureConverter, vocabulary_facts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -252,6 +254,23 @@ def test_a_damaged_state_never_reaches_tensorflow(tmp_path: Path, part: str, dam
         opened(tmp_path).restore(state)
     path.write_bytes(whole)
     opened(tmp_path).restore(state)
+
+
+def test_a_damaged_early_batch_is_refused(tmp_path: Path) -> None:
+    """Even one whose digest the record has: a batch that was read before the save."""
+    source = opened(tmp_path)
+    next(source)
+    source.save(checkpoint(tmp_path, 0))
+    state = finished(tmp_path, 0)
+    pending, record = Path(f"{state}.pending.npy"), Path(f"{state}.json")
+    whole = pending.read_bytes()
+    for data in (b"", whole[:-1], whole.replace(b"'<i4'", b"'|O4'")):
+        pending.write_bytes(data)
+        about = json.loads(record.read_text())
+        about["state"] = stream_record.state_digest(epath.Path(state))
+        record.write_text(json.dumps(about))
+        with pytest.raises(UserError, match=r"pending\.npy: damaged"):
+            opened(tmp_path).restore(state)
 
 
 def digests(home: Path) -> list[tuple[int, dict[str, str]]]:
