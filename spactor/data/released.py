@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -22,13 +24,15 @@ from typing import Any
 
 from spactor.data import building, c4, checking, manifest, suite_encoding
 from spactor.data.building import Report
-from spactor.data.suites import suite_named
+from spactor.data.examples import Example
+from spactor.data.suites import FileTask, suite_named
 from spactor.errors import UserError
 from spactor.files import write_atomically
 
 CORPUS = "c4"
 SOURCES = "sources"
-"""Key of the manifest for digests of the files that T5X reads in the user's folder."""
+"""Key of the manifest for digests of the files that T5X reads in the user's folder, and of the
+examples that readers make of some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +165,11 @@ def _write(
     }
 
 
+def _digest_of_texts(examples: Iterable[Example]) -> str:
+    texts = json.dumps([[example.inputs, example.targets] for example in examples])
+    return hashlib.sha256(texts.encode()).hexdigest()
+
+
 def _reuse_tokens(known: Path, work: Path) -> dict[str, float]:
     """Links or copies the tokens of another prepared folder, which never change."""
     for split in c4.SPLITS:
@@ -182,9 +191,15 @@ def _write_for_t5x(work: Path, *, source: Path, wanted: Wanted, report: Report) 
         path.relative_to(source).as_posix(): c4.digest_of_ends(path) for path in release.files()
     }
     for suite in wanted.suites:
-        for path in checking.files(suite_named(suite, CORPUS), source):
+        benchmark = suite_named(suite, CORPUS)
+        for path in checking.files(benchmark, source):
             name = path.relative_to(source).as_posix()
             sources[f"suites/{suite}/{name}"] = manifest.digest_of_file(path)
+        # A reader is imported when it is called, so no digest of code covers the prompts it writes.
+        for task in (task for task in benchmark.tasks if isinstance(task, FileTask)):
+            for split in task.files:
+                examples = task.examples(source, split)
+                sources[f"suites/{suite}/{task.name} ({split})"] = _digest_of_texts(examples)
     return {
         "corpus": {"name": "c4/en", "form": release.form, "version": release.home.name},
         "vocabulary": dataclasses.asdict(facts),

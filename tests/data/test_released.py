@@ -14,6 +14,7 @@ import made_up
 import numpy as np
 import pytest
 
+from repro import identity, plan, specs
 from spactor import predictions, scoring
 from spactor.data import (
     c4,
@@ -306,3 +307,49 @@ def test_t5x_is_given_digests_of_what_it_reads(source: Path, tmp_path: Path) -> 
     changed = manifest.read(other)[released.SOURCES]
     assert {name for name in sources if changed[name] != sources[name]} == {shard}
     assert json.loads((prepared / manifest.FILE_NAME).read_text())["fingerprint"] != other.name
+
+
+def test_other_prompts_are_other_data(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the identity of a node that is fine-tuned on them, with either engine, and in no other."""
+    folder = tmp_path / "data"
+    shutil.copytree(source, folder)
+    shutil.rmtree(folder / c4.FOLDER)
+    made_c4.write_tfds(folder)
+    wanted = dataclasses.replace(WANTED, suites=("rainbow", "squad"))
+    nodes = {
+        node.suite: node
+        for node in plan.build(specs.load_profile("mini")).nodes.values()
+        if isinstance(node, plan.Finetuning)
+    }
+
+    def data(cache: Path, engine: specs.Engine, suite: str) -> dict[str, str]:
+        prepare = released.prepare if engine == "local" else released.prepare_for_t5x
+        facts = manifest.read(prepare(cache, folder, wanted))
+        files = facts["files"] | facts.get(released.SOURCES, {})
+        return identity.data_of(nodes[suite], files, engine)
+
+    engines: tuple[specs.Engine, ...] = ("local", "t5x")
+    cases = [(engine, suite) for engine in engines for suite in wanted.suites]
+    before = {case: data(tmp_path / "before", *case) for case in cases}
+    rainbow = suites.BENCHMARKS["rainbow"]
+    asked = [
+        dataclasses.replace(task, prompt="Which? ") if task.name == "piqa" else task  # type: ignore[call-arg]
+        for task in rainbow.tasks
+    ]
+    other = dataclasses.replace(rainbow, tasks=tuple(asked))
+    monkeypatch.setitem(vars(suites), "BENCHMARKS", {**suites.BENCHMARKS, "rainbow": other})
+    changed = {
+        case: {
+            name
+            for name, digest in data(tmp_path / "after", *case).items()
+            if before[case][name] != digest
+        }
+        for case in cases
+    }
+    assert changed.pop(("t5x", "rainbow")) == {
+        f"suites/rainbow/piqa ({split})" for split in ("train", "validation")
+    }
+    assert changed.pop(("local", "rainbow"))
+    assert set(map(frozenset, changed.values())) == {frozenset()}

@@ -1,117 +1,76 @@
-"""Readers of Rainbow's releases: a question, lettered options, the right letter as the answer.
+"""Reader of Rainbow's releases, in the text-to-text form of Lourie et al. (2021).
 
-Answers are in the rows, or in a second file with one answer per line.
+A prompt is the data set's name and one line per field, and the answer is the release's own label:
+
+    [socialiqa]:
+    <context>Ada fed Bob.</context>
+    <question>Why?</question>
+    <answerA>he ate</answerA>
+    <answerB>hunger</answerB>
+    <answerC>rain</answerC>
+
+with answer 2. Answers are in the rows, or in a second file with one answer per line.
 """
 
 from __future__ import annotations
 
-import functools
-import string
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from spactor.data.examples import Example
 from spactor.data.readers import files
 from spactor.data.suites import FileTask
-from spactor.data.suites.released import LETTERS
 
-Rows = Iterator[tuple[int, Mapping[str, Any]]]
-Ask = Callable[[Path, int, Mapping[str, Any]], tuple[str, tuple[str, ...]]]
-"""Question and options of a row."""
-
-
-def _asking(template: str, *options: str) -> Ask:
-    """Fills a template and reads the options from fields that hold text."""
-    names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
-
-    def ask(path: Path, row: int, fields: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-        question = template.format(**{n: files.text(path, row, fields, n) for n in names})
-        return question, tuple(files.text(path, row, fields, name) for name in options)
-
-    return ask
+_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "alpha_nli": ("obs1", "obs2", "hyp1", "hyp2"),
+        "cosmosqa": ("context", "question", "answer0", "answer1", "answer2", "answer3"),
+        "hellaswag": ("ctx",),
+        "piqa": ("goal", "sol1", "sol2"),
+        "socialiqa": ("context", "question", "answerA", "answerB", "answerC"),
+        "winogrande": ("sentence", "option1", "option2"),
+    }
+)
+"""Fields of a prompt, in its order; those of HellaSwag are followed by its list of endings."""
+_ANSWER_FIELDS = MappingProxyType({"cosmosqa": "label", "hellaswag": "label"})
+"""Field with the answer, where that is not ``answer``."""
 
 
-def _ask_hellaswag(path: Path, row: int, fields: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-    question = f"{files.text(path, row, fields, 'ctx')}\n\nHow does this go on?"
-    endings = fields.get("endings")
-    if not isinstance(endings, list) or len(endings) != 4:
-        raise files.fault(path, row, "no list of four 'endings'")
-    numbered = {f"endings {number}": ending for number, ending in enumerate(endings, start=1)}
-    return question, tuple(files.text(path, row, numbered, name) for name in numbered)
-
-
-def _example(path: Path, row: int, question: str, options: tuple[str, ...], right: int) -> Example:
-    name = f"{path.parent.name}-{path.stem}-{row}"
-    prompt = files.with_options(question, LETTERS, options)
-    return Example(name, prompt, LETTERS[right])
-
-
-def _answer_in_row(
-    _task: FileTask,
-    path: Path,
-    *,
-    rows: Callable[[Path], Rows],
-    ask: Ask,
-    answer: str,
-    names: tuple[str, ...],
-) -> list[Example]:
-    found = []
-    for row, fields in rows(path):
-        question, options = ask(path, row, fields)
-        if answer not in fields:
-            raise files.fault(path, row, f"no field {answer!r}, it has {', '.join(fields)}")
-        right = files.choice(path, row, fields[answer], names)
-        found.append(_example(path, row, question, options, right))
-    return found
-
-
-def _answer_beside(
-    _task: FileTask, path: Path, labels: Path, *, ask: Ask, names: tuple[str, ...]
-) -> list[Example]:
-    asked = [(row, *ask(path, row, fields)) for row, fields in files.json_lines(path)]
-    answers = files.labels(labels, len(asked), path, names)
+def read(task: FileTask, path: Path, labels: Path | None = None) -> list[Example]:
+    """Examples of a file of JSON lines or a CSV file, and of a file of answers if there is one."""
+    answer = _ANSWER_FIELDS.get(task.name, "answer")
+    prompts, answers = [], []
+    for row, fields in _rows(task, path, answer):
+        prompts.append(_prompt(task, path, row, fields))
+        if labels is None:
+            if answer not in fields:
+                raise files.fault(path, row, f"no field {answer!r}, it has {', '.join(fields)}")
+            answers.append(files.choice(path, row, fields[answer], task.labels))
+    if labels is not None:
+        answers = files.labels(labels, len(prompts), path, task.labels)
     return [
-        _example(path, row, question, options, right)
-        for (row, question, options), right in zip(asked, answers, strict=True)
+        Example(f"{path.parent.name}-{path.stem}-{row}", prompt, task.labels[right])
+        for row, (prompt, right) in enumerate(zip(prompts, answers, strict=True), start=1)
     ]
 
 
-_COSMOS_ANSWERS = tuple(f"answer{number}" for number in range(4))
-_COSMOS_COLUMNS = ("context", "question", *_COSMOS_ANSWERS, "label")
-_FOUR = ("0", "1", "2", "3")
+def _rows(task: FileTask, path: Path, answer: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    if path.suffix == ".csv":
+        return files.csv_table(path, columns=(*_FIELDS[task.name], answer))
+    return files.json_lines(path)
 
-alpha_nli = functools.partial(
-    _answer_beside,
-    ask=_asking(
-        "First: {obs1}\nLater: {obs2}\n\nWhat explains best what came between?", "hyp1", "hyp2"
-    ),
-    names=("1", "2"),
-)
-cosmosqa = functools.partial(
-    _answer_in_row,
-    rows=functools.partial(files.csv_table, columns=_COSMOS_COLUMNS),
-    ask=_asking("{context}\n\n{question}", *_COSMOS_ANSWERS),
-    answer="label",
-    names=_FOUR,
-)
-hellaswag = functools.partial(
-    _answer_in_row, rows=files.json_lines, ask=_ask_hellaswag, answer="label", names=_FOUR
-)
-piqa = functools.partial(
-    _answer_beside,
-    ask=_asking("Goal: {goal}\n\nWhich way leads there?", "sol1", "sol2"),
-    names=("0", "1"),
-)
-socialiqa = functools.partial(
-    _answer_beside,
-    ask=_asking("{context}\n\n{question}", "answerA", "answerB", "answerC"),
-    names=("1", "2", "3"),
-)
-winogrande = functools.partial(
-    _answer_in_row,
-    rows=files.json_lines,
-    ask=_asking("{sentence}\n\nWhat belongs in place of _?", "option1", "option2"),
-    answer="answer",
-    names=("1", "2"),
-)
+
+def _prompt(task: FileTask, path: Path, row: int, fields: Mapping[str, Any]) -> str:
+    texts = {name: files.text(path, row, fields, name) for name in _FIELDS[task.name]}
+    if task.name == "hellaswag":
+        endings = fields.get("endings")
+        if not isinstance(endings, list) or len(endings) != len(task.labels):
+            raise files.fault(path, row, "no list of four 'endings'")
+        named = {f"endings {label}": text for label, text in zip(task.labels, endings, strict=True)}
+        texts |= {
+            name.replace("endings", "ending_options"): files.text(path, row, named, name)
+            for name in named
+        }
+    return task.prompt + "\n".join(f"<{name}>{text}</{name}>" for name, text in texts.items())

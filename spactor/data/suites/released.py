@@ -13,67 +13,72 @@ LETTERS = tuple(f"({letter})" for letter in "ABCDEFGHIJKLMNOPQR")
 
 def _rainbow(
     name: str,
-    options: int,
+    labels: str,
     train: tuple[int, str],
     validation: tuple[int, str],
     release: Release,
+    reference_name: str = "",
 ) -> FileTask:
-    """A row of Rainbow (Table 10).
+    """A row of Rainbow (Table 10), in the form of Lourie et al. (2021).
 
     Args:
-      options: number of choices.
+      labels: of the choices, as released; the answers.
       train, validation: rows as released, and names of the files.
+      reference_name: what Lourie et al. call the task, if not by ``name``; prompts begin with it.
     """
     splits = {"train": train, "validation": validation}
     return FileTask(
         name=name,
         metrics=_ACCURACY,
-        labels=LETTERS[:options],
+        labels=tuple(labels),
         files={
             split: tuple(f"rainbow/{name}/{file}" for file in files.split())
             for split, (_, files) in splits.items()
         },
         counts={split: rows for split, (rows, _) in splits.items()},
-        reader=f"rainbow:{name}",
+        reader="rainbow:read",
         release=release,
+        prompt=f"[{reference_name or name}]:\n",
     )
 
 
 _RAINBOW = (
     _rainbow(
         "alpha_nli",
-        2,
+        "12",
         (169_654, "train.jsonl train-labels.lst"),
         (1_532, "dev.jsonl dev-labels.lst"),
         Release(
             "Bhagavatula et al. (2020), Abductive commonsense reasoning",
             "the αNLI page of the Allen Institute for AI's leaderboards",
         ),
+        reference_name="anli",
     ),
     _rainbow(
         "cosmosqa",
-        4,
+        "0123",
         (25_262, "train.csv"),
         (2_985, "valid.csv"),
         Release("Huang et al. (2019), Cosmos QA", "the authors' repository, folder data"),
     ),
     _rainbow(
         "hellaswag",
-        4,
+        "0123",
         (39_905, "hellaswag_train.jsonl"),
         (10_042, "hellaswag_val.jsonl"),
         Release("Zellers et al. (2019), HellaSwag", "the authors' repository, folder data"),
     ),
     _rainbow(
         "piqa",
-        2,
+        "01",
         (16_113, "train.jsonl train-labels.lst"),
         (1_838, "valid.jsonl valid-labels.lst"),
         Release("Bisk et al. (2020), PIQA", "the authors' project page, section data"),
+        reference_name="physicaliqa",
     ),
     _rainbow(
         "socialiqa",
-        3,
+        "123",
         (33_410, "train.jsonl train-labels.lst"),
         (1_954, "dev.jsonl dev-labels.lst"),
         Release(
@@ -83,7 +88,7 @@ _RAINBOW = (
     ),
     _rainbow(
         "winogrande",
-        2,
+        "12",
         (40_398, "train_xl.jsonl"),
         (1_267, "dev.jsonl"),
         Release(

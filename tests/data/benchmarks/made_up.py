@@ -73,80 +73,98 @@ def options(*texts: str) -> str:
     )
 
 
-# Rows of files with a second file of answers are (row, answer).
+# Rows of files with a second file of answers are (row, answer). Prompts and answers are those that
+# Lourie et al. (2021) give to T5: the data set in brackets, a tag per field, the release's label.
 RAINBOW: dict[str, Case] = {
     "alpha_nli": Case(
         [(_STORY, "1"), ({**_STORY, "hyp1": "It rained."}, "2")],
         [
             (
-                "First: Ada mixed dough.\nLater: Bread cooled.\n\n"
-                "What explains best what came between?\n"
-                f"{options(first, 'She left.')}",
-                target,
-            )
-            for first, target in (("She baked.", "(A)"), ("It rained.", "(B)"))
+                "[anli]:\n<obs1>Ada mixed dough.</obs1>\n<obs2>Bread cooled.</obs2>\n"
+                "<hyp1>She baked.</hyp1>\n<hyp2>She left.</hyp2>",
+                "1",
+            ),
+            (
+                "[anli]:\n<obs1>Ada mixed dough.</obs1>\n<obs2>Bread cooled.</obs2>\n"
+                "<hyp1>It rained.</hyp1>\n<hyp2>She left.</hyp2>",
+                "2",
+            ),
         ],
-        [" (A) ", "(A)"],
+        [" 1 ", "1"],
         _HALF | label_use(0.0, 1),
     ),
     "cosmosqa": Case(
         [_COSMOS, {**_COSMOS, "label": "3"}],
         [
             (
-                "Ada, a baker,\nrose early.\n\nWhy ?\n"
-                + options("to bake", "to fly", "to sing", "None of the above choices ."),
+                "[cosmosqa]:\n<context>Ada, a baker,\nrose early.</context>\n"
+                "<question>Why ?</question>\n"
+                "<answer0>to bake</answer0>\n<answer1>to fly</answer1>\n"
+                "<answer2>to sing</answer2>\n<answer3>None of the above choices .</answer3>",
                 target,
             )
-            for target in ("(A)", "(D)")
+            for target in ("0", "3")
         ],
-        ["(A)", "A"],
+        ["0", "(A)"],
         _HALF | label_use(50.0, 2),
     ),
     "hellaswag": Case(
         [_ENDINGS, {**_ENDINGS, "label": 0}],
         [
             (
-                "Ada takes dough. she\n\nHow does this go on?\n"
-                + options("sings.", "flies.", "bakes it.", "melts."),
+                "[hellaswag]:\n<ctx>Ada takes dough. she</ctx>\n"
+                "<ending_options 0>sings.</ending_options 0>\n"
+                "<ending_options 1>flies.</ending_options 1>\n"
+                "<ending_options 2>bakes it.</ending_options 2>\n"
+                "<ending_options 3>melts.</ending_options 3>",
                 target,
             )
-            for target in ("(C)", "(A)")
+            for target in ("2", "0")
         ],
-        ["(C)", "(C)"],
+        ["2", "2"],
         _HALF | label_use(0.0, 1),
     ),
     "piqa": Case(
         [(_GOAL, "0"), ({**_GOAL, "sol1": "use a fork"}, "1")],
         [
             (
-                f"Goal: slice bread\n\nWhich way leads there?\n{options(first, 'use a spoon')}",
-                target,
-            )
-            for first, target in (("use a knife", "(A)"), ("use a fork", "(B)"))
+                "[physicaliqa]:\n<goal>slice bread</goal>\n"
+                "<sol1>use a knife</sol1>\n<sol2>use a spoon</sol2>",
+                "0",
+            ),
+            (
+                "[physicaliqa]:\n<goal>slice bread</goal>\n"
+                "<sol1>use a fork</sol1>\n<sol2>use a spoon</sol2>",
+                "1",
+            ),
         ],
-        ["(A)", "use a spoon"],
+        ["0", "use a spoon"],
         _HALF | label_use(50.0, 2),
     ),
     "socialiqa": Case(
         [(_SOCIAL, "2"), ({**_SOCIAL, "question": "How?"}, "3")],
         [
-            (f"Ada fed Bob.\n\n{question}\n{options('he ate', 'hunger', 'rain')}", target)
-            for question, target in (("Why?", "(B)"), ("How?", "(C)"))
+            (
+                f"[socialiqa]:\n<context>Ada fed Bob.</context>\n<question>{question}</question>\n"
+                "<answerA>he ate</answerA>\n<answerB>hunger</answerB>\n<answerC>rain</answerC>",
+                target,
+            )
+            for question, target in (("Why?", "2"), ("How?", "3"))
         ],
-        ["(B)", "(B)"],
+        ["2", "2"],
         _HALF | label_use(0.0, 1),
     ),
     "winogrande": Case(
         [_BLANK, {**_BLANK, "answer": "1"}],
         [
             (
-                "Ada fed Bob, as _ was hungry.\n\nWhat belongs in place of _?\n"
-                + options("Ada", "Bob"),
+                "[winogrande]:\n<sentence>Ada fed Bob, as _ was hungry.</sentence>\n"
+                "<option1>Ada</option1>\n<option2>Bob</option2>",
                 target,
             )
-            for target in ("(B)", "(A)")
+            for target in ("2", "1")
         ],
-        ["(B)", ""],
+        ["2", ""],
         _HALF | label_use(50.0, 2),
     ),
 }

@@ -91,7 +91,7 @@ def test_every_file_is_missed_by_name_and_row_count(
             "",
             "row 1: no list of four 'endings'",
         ),
-        ("hellaswag", "hellaswag_train.jsonl", '"sings."', "7", "field 'endings 1' holds 7, no te"),
+        ("hellaswag", "hellaswag_train.jsonl", '"sings."', "7", "field 'endings 0' holds 7, no te"),
         (
             "cosmosqa",
             "train.csv",
@@ -184,7 +184,7 @@ def test_text_that_is_not_plain(rows: Path) -> None:
     path.write_bytes(text.replace("\n", "\r\n").rstrip().encode())
     assert len(named("piqa").examples(rows, "train")) == 2
     replace(path, "use a knife", "")
-    assert "(A) \n" in named("piqa").examples(rows, "train")[0].inputs
+    assert "<sol1></sol1>" in named("piqa").examples(rows, "train")[0].inputs
     path.write_bytes(b'{"goal": "a"}\n\xff\n')
     with pytest.raises(UserError, match=r"train\.jsonl, row 2: not UTF-8: take the file"):
         named("piqa").examples(rows, "train")
