@@ -11,6 +11,7 @@ import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.app import Profile, Runs, app, local_path
+from spactor import text_table
 from spactor.errors import UserError
 
 if TYPE_CHECKING:
@@ -129,14 +130,10 @@ def _text(benchmark: Suite, parts: Sequence[Part]) -> str:
     """Formats a benchmark's releases, the state of its parts, and their faults."""
     head = ("task", "split", "rows", "in the data folder", "state")
     table = [(part.task, part.split, f"{part.rows:,}", part.place, part.state) for part in parts]
-    widths = [max(map(len, column)) for column in zip(head, *table, strict=True)]
     lines = [benchmark.title, ""]
     for release in dict.fromkeys(task.release for task in benchmark.released_tasks):
         lines.append(f"{release.citation}. Described by {release.described}.")
-    lines.append("")
-    for row in (head, *table):
-        task, split, rows, place, state = map(str.ljust, row, widths)
-        lines.append("  ".join((task, split, rows.strip().rjust(len(rows)), place, state)).rstrip())
+    lines += ["", *text_table.align([head, *table], right=[2])]
     # A data set holds several splits, so a fault may repeat.
     if faults := list(dict.fromkeys(part.fault for part in parts if part.fault)):
         lines += ["", *faults]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from readers import READERS
+from table_readers import READERS
 
 import tables
 from analysis.schema import published

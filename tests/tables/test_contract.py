@@ -8,7 +8,7 @@ import functools
 import imitation
 import pytest
 import synthetic_records as synthetic
-from readers import READERS, expected
+from table_readers import READERS, expected
 
 import tables
 from analysis import tests

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import imitation
 import pytest
 import synthetic_records as synthetic
-from readers import expected
+from table_readers import expected
 
 import tables
 from analysis.compiled import local_step as compiled
