@@ -21,7 +21,7 @@ from spactor import curriculum, objective, optimizer, predictions, trainer
 from spactor import step as steps
 from spactor.checkpoints import Checkpoints, restore_parent
 from spactor.config import FinetuneConfig, ObjectiveConfig, PretrainConfig
-from spactor.data import finetuning_arrays
+from spactor.data import suite_tokens
 from spactor.data.digest import batch_digest
 from spactor.data.vocabulary import EOS_ID
 from spactor.keys import Role, role_key
@@ -165,7 +165,7 @@ def finetune(
       UserError: an unknown suite, a missing checkpoint or one of another size.
     """
     config = job.model_config
-    arrays = finetuning_arrays.load(data_folder, job.suite, input_length=job.config.input_length)
+    arrays = suite_tokens.load(data_folder, job.suite, input_length=job.config.input_length)
     update = build_finetune_step(job.program_config)
     scale = loss_scale(config, job.checkpoint_step)
     decode = steps.build_greedy_decode(job.program_config, arrays.target_length, EOS_ID)
@@ -197,7 +197,7 @@ def finetune(
         train_step=lambda state, batch, seed: update(
             state, batch, seed, job.config.learning_rate, scale
         ),
-        batch_at=lambda step: finetuning_arrays.train_batch(
+        batch_at=lambda step: suite_tokens.train_batch(
             arrays, seed=job.seed, step=step, batch_size=job.config.batch_size
         ),
         evaluate=evaluate,

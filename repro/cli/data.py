@@ -40,7 +40,7 @@ def describe(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> N
     engine = engine_for(chosen, cache)
     folders.open_runs(runs, create=True)
     folder = engine.prepare(chosen, cache, lambda line: print(line, file=sys.stderr)).folder
-    print(describing.text(describing.describe(folder)))
+    print(describing.describe(folder))
 
 
 @data.command()

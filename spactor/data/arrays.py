@@ -48,10 +48,7 @@ def load_arrays(folder: Path) -> TokenArrays:
     Raises:
       UserError: the folder is missing, damaged, or of another format.
     """
-    facts = manifest.read(folder)
-    wrong = manifest.damage(folder, facts, only=_FILES)
-    if wrong:
-        raise UserError(f"{wrong}: run 'repro prepare' to build it again")
+    facts = manifest.require(folder, *_FILES)
     try:
         streams = [npy.read(folder / name) for name in _FILES]
         if any(stream.ndim != 1 or stream.dtype.kind not in "iu" for stream in streams):

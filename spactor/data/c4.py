@@ -167,7 +167,7 @@ def _lines(path: Path) -> Iterator[list[str]]:
 
 
 def _records(path: Path) -> Iterator[list[str]]:
-    tf, _ = host_tensorflow.tensorflow_text()
+    tf = host_tensorflow.tensorflow()
     feature = {"text": tf.io.FixedLenFeature([], tf.string)}
     records = tf.data.TFRecordDataset([str(path)]).batch(_DOCUMENTS)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import os
 import re
 import sys
@@ -43,62 +44,57 @@ def _without_startup_messages() -> Iterator[None]:
 
 
 @functools.cache
+def _imported(name: str) -> ModuleType:
+    with _without_startup_messages(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module(name)
+
+
+@functools.cache
 def seqio() -> ModuleType:
     """The module `seqio`, with TensorFlow kept off accelerators.
 
     Raises:
       UserError: the ``train`` extra is not installed.
     """
+    try:
+        module, tensorflow = _imported("seqio"), _imported("tensorflow")
+    except ImportError as error:
+        raise UserError(
+            f"{error.name or 'seqio'} is not installed: install this project with its 'train' extra"
+        ) from error
     # TensorFlow would otherwise take all of a GPU's memory from JAX.
-    with _without_startup_messages(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            import seqio as module
-            import tensorflow as tf
-        except ImportError as error:
-            raise UserError(
-                f"{error.name or 'seqio'} is not installed: install this project with its "
-                "'train' extra"
-            ) from error
-        tf.config.set_visible_devices([], "GPU")
-        tf.config.set_visible_devices([], "TPU")
+    with _without_startup_messages():
+        tensorflow.config.set_visible_devices([], "GPU")
+        tensorflow.config.set_visible_devices([], "TPU")
     return module
 
 
-@functools.cache
-def tensorflow_text() -> tuple[ModuleType, ModuleType]:
-    """The modules `tensorflow` and `tensorflow_text`."""
+def _after_seqio(name: str) -> ModuleType:
     seqio()
-    import tensorflow
-    import tensorflow_text
-
-    return tensorflow, tensorflow_text
+    return _imported(name)
 
 
-@functools.cache
+def tensorflow() -> ModuleType:
+    """The module `tensorflow`."""
+    return _after_seqio("tensorflow")
+
+
+def tensorflow_text() -> ModuleType:
+    """The module `tensorflow_text`."""
+    return _after_seqio("tensorflow_text")
+
+
 def t5_metrics() -> ModuleType:
     """The module `t5.evaluation.metrics`."""
-    seqio()
-    with _without_startup_messages(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import t5.evaluation.metrics as module
-    return module
+    return _after_seqio("t5.evaluation.metrics")
 
 
-@functools.cache
 def t5_postprocessors() -> ModuleType:
     """The module `t5.data.postprocessors`."""
-    t5_metrics()
-    import t5.data.postprocessors as module
-
-    return module
+    return _after_seqio("t5.data.postprocessors")
 
 
-@functools.cache
 def t5_tasks() -> ModuleType:
     """The module `t5.data.tasks`; importing it registers T5's tasks with seqio."""
-    t5_postprocessors()
-    with _without_startup_messages(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import t5.data.tasks as module
-    return module
+    return _after_seqio("t5.data.tasks")

@@ -32,7 +32,7 @@ def examples_file(suite: str, task: str, split: str) -> str:
 
 
 def types_file(suite: str, task: str) -> str:
-    """Name of the file that holds the types of an official benchmark's fields; see `typed_rows`."""
+    """Name of the file that holds the types of an official benchmark's fields; see `examples`."""
     return f"suites/{suite}/{task}/types.json"
 
 
@@ -83,6 +83,18 @@ def read(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: changed since it was written; run 'repro prepare' to build it again"
         )
+    return manifest
+
+
+def require(folder: Path, *names: str) -> dict[str, Any]:
+    """Reads the manifest and checks the named files, or all files, against it.
+
+    Raises:
+      UserError: as `read`, or a file is missing or changed.
+    """
+    manifest = read(folder)
+    if wrong := damage(folder, manifest, names):
+        raise UserError(f"{wrong}: run 'repro prepare' to build it again")
     return manifest
 
 

@@ -6,12 +6,10 @@ Prompts and token ids are therefore those that T5X reads.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from spactor.data import building, host_tensorflow, manifest, suite_registry, typed_rows
-from spactor.data import suite_tokens as stored
+from spactor.data import building, examples, host_tensorflow, manifest, suite_registry, suite_tokens
 from spactor.data.suites import SPLITS, Suite
 from spactor.data.vocabulary import EOS_ID, VocabularyFacts, seqio_vocabulary
 
@@ -52,7 +50,7 @@ def _write(folder: Path, suite: Suite, mixture: str | None, facts: VocabularyFac
     mixed = seqio.MixtureRegistry.get(mixture).tasks if mixture else ()
     by_name = {task.name.removeprefix(f"{mixture}_"): task for task in mixed}
     own = [task.name for task in suite.tasks]
-    parts: list[stored.Part] = []
+    ids: dict[suite_tokens.Place, list[np.ndarray]] = {}
     # In the suite's order; the instructions, which are no task of the suite, are last.
     for name in sorted(by_name, key=lambda name: own.index(name) if name in own else len(own)):
         for split in (split for split in SPLITS if split in by_name[name].splits):
@@ -61,29 +59,14 @@ def _write(folder: Path, suite: Suite, mixture: str | None, facts: VocabularyFac
             if split == "validation" and not suite.is_embedded:
                 rows = list(rows)
                 path = folder / manifest.examples_file(suite.name, name, split)
-                building.write_lines(path, typed_rows.lines_of(rows))
+                building.write_lines(path, examples.lines_of(rows))
                 types = folder / manifest.types_file(suite.name, name)
-                building.write_lines(types, [typed_rows.types_of(dataset)])
-            parts += _parts(name, split, rows, facts)
-    stored.write(folder, suite.name, suite.target_length, parts)
-
-
-def _parts(name: str, split: str, rows: Any, facts: VocabularyFacts) -> list[stored.Part]:
-    """Both sides of a task's examples, without the eos that the tasks append."""
-    dtype = np.uint16 if facts.padded_size <= 2**16 else np.int32
-    found: dict[str, list[np.ndarray]] = {side: [] for side in stored.SIDES}
-    for row in rows:
-        for side in stored.SIDES:
-            if row[side][-1] != EOS_ID:
-                raise ValueError(f"the sequences of task {name} do not end in eos")
-            found[side].append(row[side][:-1].astype(dtype))
-    return [
-        stored.Part(
-            name,
-            split,
-            side,
-            np.concatenate([np.zeros(0, dtype), *found[side]]),
-            np.array([len(ids) for ids in found[side]], np.int64),
-        )
-        for side in stored.SIDES
-    ]
+                building.write_lines(types, [examples.types_of(dataset)])
+            ids |= {(name, split, side): [] for side in suite_tokens.SIDES}
+            for row in rows:
+                for side in suite_tokens.SIDES:
+                    # Stored without the eos that the tasks append.
+                    if row[side][-1] != EOS_ID:
+                        raise ValueError(f"the sequences of task {name} do not end in eos")
+                    ids[name, split, side].append(row[side][:-1].astype(facts.dtype))
+    suite_tokens.write(folder, suite.name, suite.target_length, ids, facts.dtype)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spactor.data import host_tensorflow, manifest, suite_metrics, tasks, typed_rows
+from spactor.data import examples, host_tensorflow, manifest, suite_metrics, tasks
 from spactor.data.examples import Example
 from spactor.data.readers import instructions, tfds_folder
 from spactor.data.suites import (
@@ -158,9 +158,7 @@ def _embedded(folder: Path, suite: Suite, task: Task) -> _Origin:
             f"{error.filename}: cannot be read ({error.strerror}): run 'repro prepare'"
         ) from error
     source = host_tensorflow.seqio().FunctionDataSource(
-        functools.partial(
-            typed_rows.dataset, files=files, types=typed_rows.texts("inputs", "targets")
-        ),
+        functools.partial(examples.dataset, files=files, types=examples.texts("inputs", "targets")),
         splits=tuple(files),
         num_input_examples=sizes,
     )
@@ -175,7 +173,7 @@ def _stored(folder: Path, suite: Suite, task: Task) -> _Origin:
     }
     types = folder / manifest.types_file(suite.name, task.name)
     source = host_tensorflow.seqio().FunctionDataSource(
-        functools.partial(typed_rows.dataset, files=files, types=types), splits=tuple(files)
+        functools.partial(examples.dataset, files=files, types=types), splits=tuple(files)
     )
     return _Origin(source, (), rate=1.0)
 
@@ -230,7 +228,7 @@ def _instructions_dataset(
 
 
 def _text_dataset(examples: Sequence[Example]) -> Any:
-    tf, _ = host_tensorflow.tensorflow_text()
+    tf = host_tensorflow.tensorflow()
     return tf.data.Dataset.from_tensor_slices(
         {
             "inputs": tf.constant([example.inputs for example in examples], tf.string),

@@ -6,53 +6,73 @@
 
 A row is one side (inputs or targets) of an example, neither cut nor padded, without eos. Examples
 are in file order, which is the order in which seqio reads and scores them. Both arrays are
-memory-mapped, so a run holds in memory what it has read.
+memory-mapped; the rows of a training batch are padded when the batch is asked for.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from spactor import npy, strict_json
-from spactor.data import manifest
+from spactor.data import epochs, manifest
 from spactor.data.vocabulary import EOS_ID
 from spactor.errors import UserError
 from spactor.files import write_atomically
 
 SIDES = ("inputs", "targets")
+LENGTH_STEP = 16
+"""Decoder positions are a multiple of it, so that suites with short answers share programs."""
 _MAX_TARGET_LENGTH = 2**20
+
+Place = tuple[str, str, str]
+"""Task, split and side ("inputs" or "targets")."""
 
 
 @dataclass(frozen=True)
-class Ragged:
-    """Rows of token ids of any length: row i is ``tokens[offsets[i]:offsets[i + 1]]``."""
+class SuiteTokens:
+    """A suite's examples as token ids.
 
+    Attributes:
+      target_length: decoder positions that hold any answer, eos included.
+      tokens, offsets: row i is ``tokens[offsets[i]:offsets[i + 1]]``.
+      rows: numbers of rows by place; tasks in the suite's order. A task of an official benchmark
+        may have training rows alone.
+    """
+
+    target_length: int
     tokens: np.ndarray
     offsets: np.ndarray
+    rows: Mapping[Place, range]
 
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
+    def side(self, split: str, side: str) -> dict[str, range]:
+        """Numbers of the rows of one side by task, of the tasks that have the split."""
+        return {task: rows for (task, *place), rows in self.rows.items() if place == [split, side]}
 
-    def padded(self, length: int, rows: np.ndarray | None = None) -> np.ndarray:
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that are scored."""
+        return tuple(self.side("validation", "inputs"))
+
+    def padded(self, rows: Sequence[int] | np.ndarray, length: int) -> np.ndarray:
         """int32[rows, length] as T5 makes them: cut to length - 1, eos, then padding.
 
         Args:
+          rows: their numbers.
           length: of each row.
-          rows: indices of the rows; all by default.
 
-        >>> two = Ragged(np.array([5, 6, 7, 8]), np.array([0, 1, 4]))
-        >>> two.padded(3).tolist(), two.padded(3, np.array([1, 1])).tolist()
+        >>> two = SuiteTokens(2, np.array([5, 6, 7, 8]), np.array([0, 1, 4]), {})
+        >>> two.padded([0, 1], 3).tolist(), two.padded([1, 1], 3).tolist()
         ([[5, 1, 0], [6, 7, 1]], [[6, 7, 1], [6, 7, 1]])
         """
-        rows = np.arange(len(self)) if rows is None else rows
+        rows = np.asarray(rows, np.int64)
         starts = self.offsets[rows]
         out = np.zeros((len(rows), length), np.int32)
         lengths = np.minimum(self.offsets[rows + 1] - starts, length - 1)
@@ -64,43 +84,36 @@ class Ragged:
 
 
 @dataclass(frozen=True)
-class SuiteTokens:
-    """A suite's examples as token ids.
+class FinetuneArrays:
+    """All examples of a suite as a fine-tuning step and an evaluation read them.
 
     Attributes:
-      target_length: decoder positions that hold any answer, eos included.
-      rows: by task, split and side ("inputs" or "targets"); tasks in the suite's order. A task of
-        an official benchmark may have training rows alone.
+      tokens: of the suite.
+      input_length: L, encoder positions.
+      training_rows: numbers of the training examples' rows by side, task after task.
+      validation_inputs: int32[V, L] of each task, in the suite's order.
     """
 
-    target_length: int
-    rows: Mapping[tuple[str, str, str], Ragged]
+    tokens: SuiteTokens
+    input_length: int
+    training_rows: Mapping[str, np.ndarray]
+    validation_inputs: Mapping[str, np.ndarray]
 
-    def side(self, split: str, side: str) -> dict[str, Ragged]:
-        """Rows of one side by task, of the tasks that have the split."""
-        return {task: rows for (task, *place), rows in self.rows.items() if place == [split, side]}
+    def __len__(self) -> int:
+        return len(self.training_rows["inputs"])
 
     @property
-    def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that are scored."""
-        return tuple(self.side("validation", "inputs"))
+    def target_length(self) -> int:
+        """T, decoder positions that hold any answer of the suite's tasks; see `LENGTH_STEP`."""
+        return -(-self.tokens.target_length // LENGTH_STEP) * LENGTH_STEP
 
-
-class Part(NamedTuple):
-    """One side of the examples of one task and split, as it is written.
-
-    Attributes:
-      task, split: names.
-      side: "inputs" or "targets".
-      tokens: ids of all rows, end to end.
-      lengths: int64[rows].
-    """
-
-    task: str
-    split: str
-    side: str
-    tokens: np.ndarray
-    lengths: np.ndarray
+    def training(self, examples: np.ndarray) -> dict[str, np.ndarray]:
+        """Training examples by number: int32[examples, L] and int32[examples, T], seqio's names."""
+        inputs, targets = (self.training_rows[side][examples] for side in SIDES)
+        return {
+            "encoder_input_tokens": self.tokens.padded(inputs, self.input_length),
+            "decoder_target_tokens": self.tokens.padded(targets, self.target_length),
+        }
 
 
 def files_of(suite: str) -> tuple[str, str, str]:
@@ -109,24 +122,29 @@ def files_of(suite: str) -> tuple[str, str, str]:
     return f"{home}/tokens.npy", f"{home}/tokens.offsets.npy", f"{home}/tokens.json"
 
 
-def write(folder: Path, suite: str, target_length: int, parts: Iterable[Part]) -> None:
+def write(
+    folder: Path,
+    suite: str,
+    target_length: int,
+    rows: Mapping[Place, Sequence[np.ndarray]],
+    dtype: np.dtype,
+) -> None:
     """Writes a suite's token ids.
 
     Args:
       folder: data folder that is being prepared.
       suite: name.
       target_length: decoder positions that hold any answer, eos included.
-      parts: in the suite's order of tasks.
+      rows: ids of each row, by place in the suite's order of tasks.
+      dtype: of the ids.
     """
-    parts = list(parts)
     tokens, offsets, index = (folder / name for name in files_of(suite))
-    dtype = parts[0].tokens.dtype if parts else np.uint16
-    npy.write(tokens, np.concatenate([np.zeros(0, dtype), *(part.tokens for part in parts)]))
-    lengths = np.concatenate([[0], *(part.lengths for part in parts)])
-    npy.write(offsets, np.cumsum(lengths, dtype=np.int64))
+    every = [row for of_place in rows.values() for row in of_place]
+    npy.write(tokens, np.concatenate([np.zeros(0, dtype), *every]))
+    npy.write(offsets, np.cumsum([0, *map(len, every)], dtype=np.int64))
     content = {
         "target_length": target_length,
-        "parts": [[part.task, part.split, part.side, len(part.lengths)] for part in parts],
+        "parts": [[*place, len(of_place)] for place, of_place in rows.items()],
     }
     write_atomically(index, (json.dumps(content, indent=1) + "\n").encode())
 
@@ -141,11 +159,9 @@ def read(folder: Path, suite: str) -> SuiteTokens:
       UserError: the folder has no such suite, or its files are damaged.
     """
     names = files_of(suite)
-    facts = manifest.read(folder)
-    if not set(names) <= set(facts["files"]):
+    if not set(names) <= set(manifest.read(folder)["files"]):
         raise UserError(f"{folder} holds no examples of suite {suite!r}: prepare the data again")
-    if wrong := manifest.damage(folder, facts, only=names):
-        raise UserError(f"{wrong}: run 'repro prepare' to build it again")
+    manifest.require(folder, *names)
     tokens, offsets, index = (folder / name for name in names)
     try:
         content = strict_json.loads(index.read_text("utf-8"))
@@ -167,13 +183,60 @@ def _suite_tokens(tokens: np.ndarray, offsets: np.ndarray, content: Any) -> Suit
         raise ValueError("offsets don't span the tokens")
     if np.any(offsets[1:] < offsets[:-1]):
         raise ValueError("offsets don't rise")
-    rows: dict[tuple[str, str, str], Ragged] = {}
+    rows: dict[Place, range] = {}
     start = 0
     for task, split, side, count in content["parts"]:
         if type(count) is not int or not 0 <= count < len(offsets) - start:
             raise ValueError(f"{task}, {split}, {side}: {count!r} rows")
-        rows[str(task), str(split), str(side)] = Ragged(tokens, offsets[start : start + count + 1])
+        rows[str(task), str(split), str(side)] = range(start, start + count)
         start += count
     if start != len(offsets) - 1:
         raise ValueError(f"the index counts {start} rows of {len(offsets) - 1}")
-    return SuiteTokens(target_length=target_length, rows=MappingProxyType(rows))
+    return SuiteTokens(target_length, tokens, offsets, MappingProxyType(rows))
+
+
+@functools.lru_cache(maxsize=8)
+def load(folder: Path, suite: str, *, input_length: int) -> FinetuneArrays:
+    """The examples of a suite, task after task, each in file order.
+
+    All examples of all tasks, drawn without replacement, are the proportional mixture by number
+    of examples; seqio's own Mixture would stop at the first task that ends.
+
+    Args:
+      folder: a prepared data folder.
+      suite: its name.
+      input_length: L.
+
+    Raises:
+      UserError: unknown suite, damaged folder, or no examples.
+    """
+    found = read(folder, suite)
+    training = {
+        side: np.concatenate([np.zeros(0, np.int64), *found.side("train", side).values()])
+        for side in SIDES
+    }
+    validation = found.side("validation", "inputs").items()
+    if not len(training["inputs"]) or not all(len(rows) for _, rows in validation):
+        raise UserError(f"suite {suite!r} lacks examples: read more packages")
+    return FinetuneArrays(
+        found,
+        input_length,
+        training,
+        {task: found.padded(rows, input_length) for task, rows in validation},
+    )
+
+
+def train_batch(
+    arrays: FinetuneArrays, *, seed: int, step: int, batch_size: int
+) -> dict[str, np.ndarray]:
+    """Examples of fine-tuning step ``step``, counted from 0; a pure function of the arguments.
+
+    Every example is read once per epoch, in an order that seed and epoch decide.
+
+    Returns:
+      ``{"encoder_input_tokens": int32[B, L], "decoder_target_tokens": int32[B, T]}``.
+    """
+    rows = epochs.batch_indices(
+        len(arrays), seed=seed, step=step, batch_size=batch_size, role="finetuning"
+    )
+    return arrays.training(rows)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from spactor.data import host_tensorflow, manifest, typed_rows
+from spactor.data import examples, host_tensorflow, manifest
 from spactor.data.vocabulary import seqio_vocabulary
 
 DOCSTRINGS_TASK = "spactor_docstrings"
@@ -62,7 +62,7 @@ def register_docstrings(folder: Path) -> str:
     seqio.TaskRegistry.add(
         DOCSTRINGS_TASK,
         source=seqio.FunctionDataSource(
-            functools.partial(typed_rows.dataset, files=files, types=typed_rows.texts("text")),
+            functools.partial(examples.dataset, files=files, types=examples.texts("text")),
             splits=tuple(files),
         ),
         preprocessors=[

@@ -61,6 +61,11 @@ class VocabularyFacts:
         mask = sentencepiece_size + extra_ids
         return cls(sentencepiece_size, extra_ids, mask, -(-(mask + 1) // 128) * 128)
 
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest type that holds every id: uint16, or int32."""
+        return np.dtype(np.uint16 if self.padded_size <= 2**16 else np.int32)
+
     def sentinel_id(self, index: int) -> int:
         """Id of ``<extra_id_index>``.
 
@@ -185,13 +190,12 @@ def encode(model: bytes, texts: Sequence[str], facts: VocabularyFacts) -> np.nda
     Raises:
       UserError: the ``train`` extra is not installed.
     """
-    tf, tf_text = host_tensorflow.tensorflow_text()
-    dtype = np.uint16 if facts.padded_size <= 2**16 else np.int32
+    tf, tf_text = host_tensorflow.tensorflow(), host_tensorflow.tensorflow_text()
     tokenizer = tf_text.SentencepieceTokenizer(model=model)
-    parts = [np.zeros(0, dtype)]
+    parts = [np.zeros(0, facts.dtype)]
     for start in range(0, len(texts), _BATCH):
         ids = tokenizer.tokenize(tf.constant(texts[start : start + _BATCH]))
-        parts.append(ids.flat_values.numpy().astype(dtype))
+        parts.append(ids.flat_values.numpy().astype(facts.dtype))
     return np.concatenate(parts)
 
 

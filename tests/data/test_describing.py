@@ -11,36 +11,37 @@ from spactor.data import describing, manifest, suites
 from spactor.errors import UserError
 
 
-def test_sizes_are_the_files(prepared: Path) -> None:
-    described = describing.describe(prepared)
-    assert [(item.suite, item.task) for item in described] == [
-        (suite.name, task.name) for suite in suites.EMBEDDED.values() for task in suite.tasks
+def test_one_line_per_task_with_the_sizes_of_its_files(prepared: Path) -> None:
+    head, *lines = describing.describe(prepared).splitlines()
+    assert head.split() == [
+        "suite",
+        "task",
+        "metrics",
+        "train",
+        "validation",
+        "answers",
+        "of",
+        "validation",
     ]
-    for item in described:
-        for split, size in item.sizes.items():
-            file = prepared / manifest.examples_file(item.suite, item.task, split)
-            assert size == len(file.read_text().splitlines())
+    tasks = [(suite.name, task) for suite in suites.EMBEDDED.values() for task in suite.tasks]
+    for line, (suite, task) in zip(lines, tasks, strict=True):
+        sizes = [
+            len(
+                (prepared / manifest.examples_file(suite, task.name, split)).read_text().split("\n")
+            )
+            - 1
+            for split in suites.SPLITS
+        ]
+        metrics = ", ".join(metric.name for metric in task.metrics)
+        beginning = f"{suite} {task.name} {metrics} {sizes[0]} {sizes[1]} "
+        assert " ".join(line.split()).startswith(beginning)
 
 
-def test_the_table_says_what_was_counted() -> None:
-    answers = {
-        "train": collections.Counter(yes=6, no=2),
-        "validation": collections.Counter({"a b": 1, "c": 3}),
-    }
-    labelled = describing.TaskDescription("s", "t", ("f1", "accuracy"), answers, ("no", "yes"))
-    assert labelled.sizes == {"train": 8, "validation": 4}
-    assert labelled.balance("train") == "no 25 %, yes 75 %"
-    free = describing.TaskDescription("s", "t", ("f1",), answers, ())
-    assert describing.text([free]).splitlines() == [
-        "suite  task  metrics  train  validation  answers of validation",
-        "s      t     f1           8           4  2 different answers, the commonest 75 %: 'c'",
-    ]
-    once = {"train": collections.Counter("abc")}
-    assert describing.TaskDescription("s", "t", (), once, ()).balance("train") == (
-        "3 different answers"
-    )
-    none = describing.TaskDescription("s", "t", (), {"train": collections.Counter()}, ())
-    assert none.balance("train") == "no examples in this corpus"
+def test_answers() -> None:
+    # Shares of labels and of the commonest answer are doctests.
+    assert describing.describe_answers(collections.Counter("abc"), ()) == "3 different answers"
+    none: collections.Counter[str] = collections.Counter()
+    assert describing.describe_answers(none, ("yes",)) == "no examples in this corpus"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

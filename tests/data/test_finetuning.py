@@ -15,7 +15,7 @@ import pytest
 from spactor import predictions, scoring, step
 from spactor.checkpoints import Checkpoints
 from spactor.config import FinetuneConfig, ModelConfig, PretrainConfig
-from spactor.data import finetuning_arrays, suite_tokens, suites
+from spactor.data import suite_tokens, suites
 from spactor.data.suites import INVALID_RATE, PREDICTED_CLASSES
 from spactor.data.vocabulary import EOS_ID
 from spactor.errors import UserError
@@ -150,11 +150,13 @@ def test_scores_are_logged_beside_the_loss(here: Path) -> None:
 
 @pytest.mark.parametrize("suite", suites.EMBEDDED.values(), ids=suites.EMBEDDED)
 def test_perfect_and_empty_answers(prepared: Path, tmp_path: Path, suite: suites.Suite) -> None:
-    arrays = finetuning_arrays.load(prepared, suite.name, input_length=32)
+    arrays = suite_tokens.load(prepared, suite.name, input_length=32)
     tokens = suite_tokens.read(prepared, suite.name)
     tasks = [task for task in suite.tasks if task.name in tokens.tasks]
     right = {
-        task.name: tokens.rows[task.name, "validation", "targets"].padded(arrays.target_length)
+        task.name: tokens.padded(
+            tokens.rows[task.name, "validation", "targets"], arrays.target_length
+        )
         for task in tasks
     }
     predictions.write(tmp_path, 1, right)

@@ -18,7 +18,6 @@ from repro import identity, plan, specs
 from spactor import predictions, scoring
 from spactor.data import (
     c4,
-    finetuning_arrays,
     host_tensorflow,
     manifest,
     released,
@@ -67,7 +66,7 @@ def prepared_folder(source: Path, cache: Path) -> Path:
     return released.prepare(cache, source, WANTED)
 
 
-def training(arrays: finetuning_arrays.FinetuneArrays) -> tuple[np.ndarray, ...]:
+def training(arrays: suite_tokens.FinetuneArrays) -> tuple[np.ndarray, ...]:
     """Inputs and targets of all training examples."""
     return tuple(arrays.training(np.arange(len(arrays))).values())
 
@@ -98,7 +97,7 @@ def test_inputs_are_what_seqio_serves(
     suite: str, length: int, prepared_folder: Path, source: Path
 ) -> None:
     """Cut as T5 does: the eos stays."""
-    arrays = finetuning_arrays.load(prepared_folder, suite, input_length=length)
+    arrays = suite_tokens.load(prepared_folder, suite, input_length=length)
     benchmark = suites.suite_named(suite, "c4")
     vocabulary = seqio_vocabulary(prepared_folder)
     mixture = suite_registry.register_released(benchmark, source, vocabulary)
@@ -120,7 +119,7 @@ def test_inputs_are_what_seqio_serves(
 
 
 def test_mnli_is_trained_once_and_weighs_by_its_rows(prepared_folder: Path) -> None:
-    arrays = finetuning_arrays.load(prepared_folder, "glue", input_length=512)
+    arrays = suite_tokens.load(prepared_folder, "glue", input_length=512)
     total = sum(
         len(made_up.CASES["glue", task.name].rows)
         for task in suites.suite_named("glue", "c4").tasks
@@ -134,7 +133,7 @@ def test_mnli_is_trained_once_and_weighs_by_its_rows(prepared_folder: Path) -> N
 
 
 def test_mmlu_is_fine_tuned_on_the_users_mixture(prepared_folder: Path) -> None:
-    arrays = finetuning_arrays.load(prepared_folder, "mmlu", input_length=64)
+    arrays = suite_tokens.load(prepared_folder, "mmlu", input_length=64)
     vocabulary = seqio_vocabulary(prepared_folder)
     asked, answers = (
         [vocabulary.decode(row[row > 1].tolist()) for row in side] for side in training(arrays)
@@ -154,7 +153,7 @@ def test_scores_are_the_benchmarks_own(suite: str, prepared_folder: Path, tmp_pa
         predictions.write(tmp_path, step, answers)
         return scoring.score(tmp_path, prepared_folder, suite, step)
 
-    right = {name: tokens.rows[name, "validation", "targets"].padded(512) for name in names}
+    right = {name: tokens.padded(tokens.rows[name, "validation", "targets"], 512) for name in names}
     cases = {name: made_up.CASES[suite, name] for name in names}
     facts = {
         task.name: [fact.name for fact in task.metrics]

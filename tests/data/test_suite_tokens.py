@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 from spactor import npy
 from spactor.data import (
     epochs,
-    finetuning_arrays,
     host_tensorflow,
     manifest,
     suite_registry,
@@ -30,7 +28,7 @@ each_suite = pytest.mark.parametrize("suite", suites.EMBEDDED.values(), ids=suit
 def test_arrays_are_what_seqio_feeds_a_model(
     prepared: Path, suite: suites.Suite, input_length: int
 ) -> None:
-    arrays = finetuning_arrays.load(prepared, suite.name, input_length=input_length)
+    arrays = suite_tokens.load(prepared, suite.name, input_length=input_length)
     suite_registry.register_prepared(prepared, suite.name)
     seqio = host_tensorflow.seqio()
 
@@ -60,22 +58,22 @@ def test_arrays_are_what_seqio_feeds_a_model(
 
 @each_suite
 def test_batches_are_rows_of_the_whole_suite_padded(prepared: Path, suite: suites.Suite) -> None:
-    arrays = finetuning_arrays.load(prepared, suite.name, input_length=48)
+    arrays = suite_tokens.load(prepared, suite.name, input_length=48)
     tokens = suite_tokens.read(prepared, suite.name)
     lengths = {"inputs": 48, "targets": arrays.target_length}
     whole = {}
     for side, length in lengths.items():
         rows = []
         for task in tokens.tasks:
-            ragged = tokens.rows[task, "train", side]
-            for start, end in itertools.pairwise(ragged.offsets.tolist()):
-                cut = [*ragged.tokens[start:end].tolist()[: length - 1], EOS_ID]
+            for row in tokens.rows[task, "train", side]:
+                start, end = tokens.offsets[row : row + 2]
+                cut = [*tokens.tokens[start:end].tolist()[: length - 1], EOS_ID]
                 rows.append([*cut, *[0] * (length - len(cut))])
         whole[side] = np.array(rows, np.int32)
     # The last of these steps reads on into the next epoch, so all tasks have their turn.
     size = 64
     for step in (0, 1, len(arrays) // size):
-        batch = finetuning_arrays.train_batch(arrays, seed=3, step=step, batch_size=size)
+        batch = suite_tokens.train_batch(arrays, seed=3, step=step, batch_size=size)
         rows = epochs.batch_indices(
             len(arrays), seed=3, step=step, batch_size=size, role="finetuning"
         )
@@ -90,13 +88,8 @@ def test_batches_are_rows_of_the_whole_suite_padded(prepared: Path, suite: suite
 
 
 def test_training_rows_stay_in_the_file(prepared: Path) -> None:
-    arrays = finetuning_arrays.load(prepared, "glue", input_length=48)
-    for side in (arrays.encoder_input_tokens, arrays.decoder_target_tokens):
-        for task in side.tasks:
-            owner = task.tokens
-            while isinstance(owner.base, np.ndarray):
-                owner = owner.base
-            assert isinstance(owner, np.memmap) and not task.tokens.flags.writeable
+    tokens = suite_tokens.load(prepared, "glue", input_length=48).tokens.tokens
+    assert isinstance(tokens, np.memmap) and not tokens.flags.writeable
 
 
 @pytest.mark.parametrize(
@@ -121,7 +114,7 @@ def test_arrays_that_do_not_fit_each_other_are_refused(
 ) -> None:
     whole = {"target_length": 7, "parts": [["pair", "train", "inputs", 2]]}
     found = suite_tokens._suite_tokens(np.array([3, 4, 5]), np.array([0, 1, 3]), whole)
-    assert found.rows["pair", "train", "inputs"].padded(3).tolist() == [[3, 1, 0], [4, 5, 1]]
+    assert found.padded(found.rows["pair", "train", "inputs"], 3).tolist() == [[3, 1, 0], [4, 5, 1]]
     with pytest.raises(ValueError, match=fault):
         suite_tokens._suite_tokens(np.array(tokens), np.array(offsets), index or whole)
 
@@ -143,13 +136,14 @@ def test_an_array_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_padding_by_hand() -> None:
-    rows = suite_tokens.Ragged(np.array([7, 8, 9, 5], np.uint16), np.array([0, 3, 3, 4]))
-    assert len(rows) == 3
+    rows = suite_tokens.SuiteTokens(
+        2, np.array([7, 8, 9, 5], np.uint16), np.array([0, 3, 3, 4]), {}
+    )
     # Cut to one less than the length, eos behind; an empty row is eos alone.
-    assert rows.padded(3).tolist() == [[7, 8, 1], [1, 0, 0], [5, 1, 0]]
-    assert rows.padded(5).tolist() == [[7, 8, 9, 1, 0], [1, 0, 0, 0, 0], [5, 1, 0, 0, 0]]
-    assert rows.padded(3).dtype == np.int32
-    assert rows.padded(3, np.array([2, 0, 2])).tolist() == [[5, 1, 0], [7, 8, 1], [5, 1, 0]]
+    assert rows.padded([0, 1, 2], 3).tolist() == [[7, 8, 1], [1, 0, 0], [5, 1, 0]]
+    assert rows.padded([0, 1], 5).tolist() == [[7, 8, 9, 1, 0], [1, 0, 0, 0, 0]]
+    assert rows.padded([0], 3).dtype == np.int32
+    assert rows.padded(np.array([2, 0, 2]), 3).tolist() == [[5, 1, 0], [7, 8, 1], [5, 1, 0]]
 
 
 def test_token_ids_are_part_of_the_prepared_content(prepared: Path) -> None:

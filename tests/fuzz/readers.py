@@ -28,9 +28,9 @@ from repro.step_lines import read_steps
 from repro.t5x_folder import foreign_configs, read_series
 from spactor import predictions
 from spactor.config import ModelConfig
-from spactor.data import arrays, c4, corpus, manifest, suite_tokens, typed_rows, vocabulary
+from spactor.data import arrays, c4, corpus, manifest, suite_tokens, vocabulary
 from spactor.data.building import find
-from spactor.data.examples import Example, read_texts
+from spactor.data.examples import Example, dataset, json_lines
 from spactor.data.readers import tfds_folder
 from spactor.data.suites import BENCHMARKS
 from spactor.errors import Diverged, UserError
@@ -347,7 +347,7 @@ def _task(suite: str, name: str) -> Any:
 
 def _read_stored(folder: Path) -> None:
     files, types = {"validation": folder / "validation.jsonl"}, folder / "types.json"
-    rows = typed_rows.dataset("validation", False, files=files, types=types)
+    rows = dataset("validation", False, files=files, types=types)
     list(rows.as_numpy_iterator())
 
 
@@ -385,7 +385,7 @@ READERS: tuple[Reader, ...] = (
     *(_prepared(name) for name in PREPARED if name != "tokens_validation.npy"),
     _alone(
         *("suite examples", "text", "x.jsonl", [_EXAMPLE_LINE]),
-        lambda path: read_texts(path, ("inputs", "targets")),
+        lambda path: list(json_lines(path)),
     ),
     _alone(
         *("prepared lookup", "text", "lookup-k.json", [_json({"fingerprint": "01ab"})]),

@@ -342,7 +342,7 @@ def test_tokenizer_ids_equal_ours(
     assert len(texts) > 500
     if library == "TensorFlow":
         # This tokenizer encodes our corpus and suites.
-        _, tf_text = host_tensorflow.tensorflow_text()
+        tf_text = host_tensorflow.tensorflow_text()
         ours = tf_text.SentencepieceTokenizer(model=unigram_model).tokenize(texts).to_list()
     else:
         ours = processor.encode(texts)

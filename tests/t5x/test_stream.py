@@ -31,7 +31,7 @@ CHUNKS = 40
 @pytest.fixture(scope="module", autouse=True)
 def task(seqio_vocabulary) -> Iterator[None]:
     seqio = host_tensorflow.seqio()
-    tf, _ = host_tensorflow.tensorflow_text()
+    tf = host_tensorflow.tensorflow()
 
     def dataset(split: str, shuffle_files: bool, seed: int | None = None) -> Any:
         # Chunk c is c + 3 all along, so that a batch shows which chunks it holds.
@@ -73,7 +73,7 @@ def settings(**changes: Any) -> SimpleNamespace:
 def misfit(seqio_vocabulary) -> Iterator[Callable[[int, bool], None]]:
     """Registers the task again, with chunks of a given length, known to TensorFlow or not."""
     seqio = host_tensorflow.seqio()
-    tf, _ = host_tensorflow.tensorflow_text()
+    tf = host_tensorflow.tensorflow()
     original = seqio.TaskRegistry.get(TASK)
 
     def register(length: int, is_known: bool) -> None:
@@ -333,7 +333,7 @@ def test_chunks_of_the_wrong_length_are_refused(
 
 
 def converted(values: list[int], length: int = LENGTH, **changes: Any) -> list[Any]:
-    tf, _ = host_tensorflow.tensorflow_text()
+    tf = host_tensorflow.tensorflow()
     # Its length is only known when it is read.
     dataset = tf.data.Dataset.from_generator(
         lambda: [{"targets": values}], output_signature={"targets": tf.TensorSpec([None], tf.int32)}
@@ -345,7 +345,7 @@ def converted(values: list[int], length: int = LENGTH, **changes: Any) -> list[A
 
 
 def test_chunks_are_checked() -> None:
-    tf, _ = host_tensorflow.tensorflow_text()
+    tf = host_tensorflow.tensorflow()
     whole = list(range(404, 411))
     np.testing.assert_array_equal(converted(whole)[0]["tokens"], whole)
     for values, message in (
