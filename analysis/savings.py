@@ -4,12 +4,18 @@ The paper's abstract states 50 % of the iterations and 40 % of the FLOPs. Here b
 with an interval: scores are taken as linear in the step between two scored checkpoints, and the
 estimate is the first step at which SPACTOR(τ)'s mean over runs reaches the baseline's mean at 1M.
 There is no score before the first scored checkpoint, so a model that reaches the target there saves
-*at least* that much; for a model that never reaches it there is no estimate.
+*at least* that much. A model that is still below it at 1M is the slower of both: its saving is
+negative, measured where both have the model's own final score. A model whose scores end before 1M,
+below the target, has an *unknown* saving.
 
-The interval is a bootstrap over runs (:func:`_measured_curves` and :func:`_published_curves`):
-measured runs are drawn with replacement, each with all its checkpoints; published means are redrawn
-from Student's t with their printed deviation. Every model's runs, the baseline's too, are drawn
-independently, not paired by seed.
+The interval is a bootstrap over runs: measured runs are drawn with replacement by seed, the
+model's and the baseline's together, each with all its checkpoints, since runs of one seed share
+initialisation and data; published means are redrawn from Student's t with their printed deviation,
+independently. Fine-tuning from scratch (checkpoint 0) is no evidence about τ and is left out.
+
+A noisy curve crosses its target early by chance. So each saving has the share of comparisons in
+which a model *identical* to the baseline would show ``NOTABLE`` or more, by simulation from the
+same records: the baseline's means with the spread (and by seed, the covariance) at hand.
 
 FLOPs depend on the cost of a hybrid step relative to a plain one, by four conventions: ``paper``
 (Table 3; Large by Table 4's FLOPs column), ``analytic`` (``analysis.flops``), ``compiled``
@@ -23,7 +29,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +47,8 @@ from spactor.text_table import align
 
 DRAWS = 1999
 SEED = 0
+NOTABLE = 0.1
+"""Share of the baseline's steps from which on a saving is counted as shown by chance."""
 _TABLE_4_TAU = 120_000
 READS = rows.of_metrics("cost/", "timing/") | rows.SCORES
 CONVENTIONS = ("paper", "analytic", "compiled", "wall clock")
@@ -54,36 +62,37 @@ class Estimate:
     """A share of the baseline's budget that is saved, with a 95 % bootstrap interval.
 
     Attributes:
-      value, low, high: fractions of the baseline's; NaN where its score is never reached.
-      at_least: the score is reached at the first scored checkpoint, so ``value`` is a bound.
-      reached: share of the bootstrap's draws in which the score is reached.
+      value, low, high: fractions of the baseline's, negative for a slower model; NaN where unknown.
+      bound: "≥" where the score is reached at the first scored checkpoint, "≤" where a slower
+        model's final score was the baseline's at its first, else "".
+      unknown: what is printed where there is no value.
       single: whether a single run, without a spread, leaves no interval.
     """
 
     value: float
     low: float
     high: float
-    at_least: bool
-    reached: float
+    bound: str = ""
+    unknown: str = "unknown"
     single: bool = False
 
     def text(self) -> str:
         """The estimate as printed, in per cent.
 
-        >>> Estimate(0.5, 0.31, 0.5, True, 1.0).text()
-        '≥ 50 [31, 50]'
-        >>> Estimate(0.3, math.nan, 0.5, False, 0.9).text()
-        '30 [none, 50]'
-        >>> Estimate(math.nan, math.nan, math.nan, False, 0.02).text()
-        'not reached'
+        >>> Estimate(0.5, 0.31, 0.5, "≥").text(), Estimate(-0.2, -0.6, 0.1).text()
+        ('≥ 50 [31, 50]', '-20 [-60, 10]')
+        >>> Estimate(math.nan, math.nan, 0.5, unknown="unknown after 500K").text()
+        'unknown after 500K'
+        >>> Estimate(0.5, math.nan, 0.5, "≥").text()
+        '≥ 50 [unknown, 50]'
         """
         if math.isnan(self.value):
-            return "not reached"
-        bound = "≥ " if self.at_least else ""
+            return self.unknown
+        value = f"{self.bound} {_percent(self.value)}".lstrip()
         if self.single:
-            return f"{bound}{_percent(self.value)}"
-        low = "none" if math.isnan(self.low) else _percent(self.low)
-        return f"{bound}{_percent(self.value)} [{low}, {_percent(self.high)}]"
+            return value
+        low, high = ("unknown" if math.isnan(x) else _percent(x) for x in (self.low, self.high))
+        return f"{value} [{low}, {high}]"
 
 
 def _percent(share: float) -> str:
@@ -96,16 +105,21 @@ class Saving:
 
     Attributes:
       size, tau, suite: of the model and the score.
-      target: the baseline's mean score at 1M.
+      target: the baseline's mean score at 1M, over the runs compared.
+      reached: share of the bootstrap's draws in which the model reaches it.
+      by_chance: share of comparisons in which a model identical to the baseline would show a saving
+        of ``NOTABLE`` of the iterations or more; NaN for a single run.
       iterations: saved share of the baseline's steps.
       flops: saved share of its FLOPs by convention; conventions without numbers are absent.
-      runs: numbers of runs of the model and of the baseline at the checkpoints compared.
+      runs: numbers of runs compared; measured, of seeds that both models have.
     """
 
     size: str
     tau: str
     suite: str
     target: float
+    reached: float
+    by_chance: float
     iterations: Estimate
     flops: Mapping[str, Estimate]
     runs: tuple[int, ...]
@@ -136,9 +150,8 @@ class SavingsResult:
             costs = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
             lines.append(f"a hybrid step over a plain one, {size.capitalize()}: {costs}")
         known = self.conventions
-        rows = [
-            ["suite", "model", "runs", "reached", "iterations", *(f"FLOPs, {n}" for n in known)]
-        ]
+        heads = ["suite", "model", "runs", "reached", f"≥ {NOTABLE:.0%} by chance", "iterations"]
+        rows = [[*heads, *(f"FLOPs, {name}" for name in known)]]
         for saving in self.savings:
             flops = (saving.flops.get(name) for name in known)
             rows.append(
@@ -146,19 +159,34 @@ class SavingsResult:
                     f"{SUITE_NAMES[saving.suite]} ({saving.target:.2f})",
                     describe(saving.size, saving.tau),
                     "–".join(map(str, saving.runs)),
-                    f"{saving.iterations.reached:.0%}",
+                    f"{saving.reached:.0%}",
+                    "" if math.isnan(saving.by_chance) else f"{saving.by_chance:.0%}",
                     saving.iterations.text(),
                     *("" if one is None else one.text() for one in flops),
                 ]
             )
-        return "\n".join([*lines, "", *align(rows), "", *_NOTES])
+        return "\n".join([*lines, "", *align(rows), "", *_NOTES, self.chance]).rstrip()
+
+    @property
+    def chance(self) -> str:
+        """How often identical models would show a saving, as a sentence; "" where unknown."""
+        known = [one.by_chance for one in self.savings if not math.isnan(one.by_chance)]
+        if not known:
+            return ""
+        spread = f"{min(known):.0%} to {max(known):.0%}"
+        return (
+            f"Two identical models would show a saving of {NOTABLE:.0%} or more in "
+            f"{np.mean(known):.0%} of comparisons ({spread} by row),\nsimulated from these spreads."
+        )
 
 
 _NOTES = (
     "A step's cost by 'paper' and 'compiled' is that of the paper's sizes, whatever the profile.",
     "In per cent of the baseline's, with a 95 % bootstrap interval over runs; (its final score).",
-    "≥: there already at the first scored checkpoint. none: the interval has runs that never",
-    "get there; 'reached' is the share of the bootstrap's draws that do. One run has no interval.",
+    "≥: there already at the first scored checkpoint. Below 0: slower than the baseline, compared",
+    "at the model's own final score; ≤: the baseline had it at its first checkpoint. unknown: not",
+    "reached by the model's last checkpoint, which is before 1M. 'reached' is the share of the",
+    "bootstrap's draws that reach the target. One run has no interval.",
 )
 
 
@@ -175,25 +203,15 @@ def run(records: pd.DataFrame, *, draws: int = DRAWS, seed: int = SEED) -> Savin
     """
     evidence = Evidence.of(records)
     generator = np.random.default_rng(seed)
-    published_source = evidence.source == "published"
-    curves = (_published_curves if published_source else _measured_curves)(
-        evidence, draws, generator
-    )
     overheads = {
         size: found for size in SIZES if (found := overheads_of(evidence, size)) is not None
     }
-    savings = []
-    for size in SIZES:
-        for suite in SUITES:
-            baseline = curves.get((size, "0", suite), {})
-            for tau in TAUS[1:]:
-                curve = curves.get((size, tau, suite))
-                if curve is None or FULL not in baseline:
-                    continue
-                savings.append(
-                    _saving(evidence, (size, tau, suite), curve, baseline[FULL], overheads[size])
-                )
-    return SavingsResult(evidence.source, evidence.profile, tuple(savings), overheads)
+    if evidence.source == "published":
+        pairs = _published_pairs(evidence, draws, generator)
+    else:
+        pairs = _measured_pairs(scores.seed_scores(evidence.records), draws, generator)
+    savings = tuple(_saving(pair, overheads[pair.size]) for pair in pairs)
+    return SavingsResult(evidence.source, evidence.profile, savings, overheads)
 
 
 def overheads_of(evidence: Evidence, size: str) -> dict[str, float] | None:
@@ -254,87 +272,177 @@ def spent(paper_steps: np.ndarray, tau_steps: float, overhead: float) -> np.ndar
     >>> spent(np.array([500_000.0]), 250_000, 1.4)
     array([600000.])
     """
+    if overhead == 1.0:
+        return paper_steps  # also where both the step and τ are infinite
     return paper_steps + (overhead - 1.0) * np.minimum(paper_steps, tau_steps)
 
 
-def _saving(
-    evidence: Evidence,
-    which: tuple[str, str, str],
-    curve: Curve,
-    target: np.ndarray,
-    overheads: Mapping[str, float],
-) -> Saving:
-    size, tau, suite = which
-    tau_steps = math.inf if tau == "inf" else 1000.0 * int(tau.removesuffix("K"))
-    at = crossing(curve, target)
-    first = min(curve)
-    runs = {evidence.score(size, tau, checkpoint, suite).runs for checkpoint in curve}
-    runs.add(evidence.score(size, "0", FULL, suite).runs)
-    single = min(runs) < 2
+@dataclass(frozen=True)
+class _Pair:
+    """A model and its baseline on one suite, as drawn by the bootstrap.
+
+    Attributes:
+      model, baseline: curves; their first element is the estimate.
+      twin, twin_of: curves of a model identical to the baseline and of that baseline.
+    """
+
+    size: str
+    tau: str
+    suite: str
+    model: Curve
+    baseline: Curve
+    twin: Curve
+    twin_of: Curve
+    runs: tuple[int, ...]
+
+
+def saved(
+    model: Curve, baseline: Curve, tau_steps: float = 0.0, overhead: float = 1.0
+) -> np.ndarray:
+    """Share of the baseline's cost that each draw of a model saves; minus infinity where unknown.
+
+    Args:
+      model, baseline: curves of equal numbers of draws; the baseline's has a score at ``FULL``.
+      tau_steps, overhead: the model's first ``tau_steps`` cost ``overhead`` plain steps each.
+
+    >>> baseline = {500_000: np.array([20.0, 20.0]), 1_000_000: np.array([30.0, 30.0])}
+    >>> saved({500_000: np.array([26.0, 10.0]), 1_000_000: np.array([34.0, 28.0])}, baseline)
+    array([ 0.25      , -0.11111111])
+    >>> saved({500_000: np.array([26.0, 30.0])}, baseline)
+    array([-inf,  0.5])
+    """
+    at = crossing(model, baseline[FULL])
+    share = 1.0 - spent(at, tau_steps, overhead) / FULL
+    if FULL not in model:
+        return share
+    # The baseline had the score of a slower model at an earlier step: its final one is higher.
+    earlier = crossing(baseline, model[FULL])
+    whole = spent(np.full(len(at), float(FULL)), tau_steps, overhead)
+    return np.where(np.isinf(at), 1.0 - whole / earlier, share)
+
+
+def _saving(pair: _Pair, overheads: Mapping[str, float]) -> Saving:
+    tau_steps = math.inf if pair.tau == "inf" else 1000.0 * int(pair.tau.removesuffix("K"))
+    at = crossing(pair.model, pair.baseline[FULL])
+    bound = "≥" if at[0] == min(pair.model) else ""
+    if FULL in pair.model and math.isinf(at[0]):
+        bound = "≤" if pair.baseline[min(pair.baseline)][0] >= pair.model[FULL][0] else ""
+    single = min(pair.runs) < 2
+    early = min(pair.model) < FULL
+    last = steps(max(pair.model))
+    unknown = f"unknown after {last}" if early else f"unknown, scored at {last} alone"
+    by_chance = math.nan
+    if early and pair.twin and not single:
+        by_chance = float((saved(pair.twin, pair.twin_of) >= NOTABLE).mean())
+
+    def estimate(overhead: float) -> Estimate:
+        if not early:
+            return Estimate(math.nan, math.nan, math.nan, unknown=unknown)
+        share = saved(pair.model, pair.baseline, tau_steps, overhead)
+        ends = [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2]
+        low, high = np.quantile(share[1:], ends, method="nearest")
+        value, low, high = (
+            float(x) if math.isfinite(x) else math.nan for x in (share[0], low, high)
+        )
+        return Estimate(value, low, high, bound, unknown, single)
+
     return Saving(
-        size=size,
-        tau=tau,
-        suite=suite,
-        target=float(target[0]),
-        iterations=_estimate(at / FULL, at, first, single),
-        flops={
-            name: _estimate(spent(at, tau_steps, overhead) / FULL, at, first, single)
-            for name, overhead in overheads.items()
-        },
-        runs=tuple(sorted(runs)),
-    )
-
-
-def _estimate(spent_share: np.ndarray, at: np.ndarray, first: int, single: bool) -> Estimate:
-    saved = 1.0 - spent_share  # minus infinity where the score is never reached
-    ends = [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2]
-    low, high = np.quantile(saved[1:], ends, method="nearest")
-    value = float(saved[0])
-    return Estimate(
-        value=value if math.isfinite(value) else math.nan,
-        low=float(low) if math.isfinite(low) else math.nan,
-        high=float(high) if math.isfinite(high) else math.nan,
-        at_least=bool(at[0] == first),
+        size=pair.size,
+        tau=pair.tau,
+        suite=pair.suite,
+        target=float(pair.baseline[FULL][0]),
         reached=float(np.isfinite(at[1:]).mean()),
-        single=single,
+        by_chance=by_chance,
+        iterations=estimate(1.0),
+        flops={name: estimate(overhead) for name, overhead in overheads.items()},
+        runs=pair.runs,
     )
 
 
-def _measured_curves(
-    evidence: Evidence, draws: int, generator: np.random.Generator
-) -> dict[tuple[str, str, str], dict[int, np.ndarray]]:
-    """Curves by size, τ and suite; each draw is the mean over as many runs drawn again."""
-    found: dict[tuple[str, str, str], dict[int, np.ndarray]] = {}
-    table = scores.suite_scores(evidence.records)
-    for (size, tau, suite), group in table.groupby(["size", "tau", "suite"]):
-        wide = group.pivot(
-            index=["seed", "finetune_seed"], columns="checkpoint", values="score"
-        ).dropna(how="any")
-        if wide.empty:
+def _measured_pairs(
+    table: Mapping[tuple[str, str, int, str], Mapping[int, float]],
+    draws: int,
+    generator: np.random.Generator,
+) -> Iterator[_Pair]:
+    """Pairs of curves over the seeds that both models have; each draw draws as many seeds again.
+
+    Args:
+      table: of ``scores.seed_scores``.
+      draws, generator: of the bootstrap.
+    """
+    curves: dict[tuple[str, str, str], dict[int, Mapping[int, float]]] = {}
+    for (size, tau, checkpoint, suite), values in table.items():
+        if checkpoint > 0:
+            curves.setdefault((size, tau, suite), {})[checkpoint] = values
+    for size, tau, suite in itertools.product(SIZES, TAUS[1:], SUITES):
+        if (size, tau, suite) not in curves or FULL not in curves.get((size, "0", suite), {}):
             continue
-        rows = generator.integers(len(wide), size=(draws, len(wide)))
-        values = wide.to_numpy()
-        means = np.vstack([values.mean(axis=0), values[rows].mean(axis=1)])
-        found[str(size), str(tau), str(suite)] = {
-            int(step): means[:, i] for i, step in enumerate(wide.columns)
-        }
-    return found
+        model, baseline = (_runs_by_seed(curves[size, which, suite]) for which in (tau, "0"))
+        seeds = sorted(set(model.index) & set(baseline.index))
+        if not seeds:
+            continue
+        count = len(seeds)
+        drawn = generator.integers(count, size=(draws, count))
+
+        def curve(
+            runs: np.ndarray, at: pd.Index, drawn: np.ndarray = drawn
+        ) -> dict[int, np.ndarray]:
+            means = np.vstack([runs.mean(axis=0), runs[drawn].mean(axis=1)])
+            return {int(step): means[:, index] for index, step in enumerate(at)}
+
+        one, other = model.loc[seeds], baseline.loc[seeds]
+        both = one.columns.intersection(other.columns)
+        # Deviations over n seeds are too small by √((n − 1)/n).
+        wide = math.sqrt(count / (count - 1)) if count > 1 else 1.0
+        level = other[both].mean()
+        twin = level + wide * (one[both] - one[both].mean())
+        twin_of = other.mean() + wide * (other - other.mean())
+        yield _Pair(
+            *(size, tau, suite),
+            model=curve(one.to_numpy(), one.columns),
+            baseline=curve(other.to_numpy(), other.columns),
+            twin=curve(twin.to_numpy(), both),
+            twin_of=curve(twin_of.to_numpy(), other.columns),
+            runs=(count,),
+        )
 
 
-def _published_curves(
+def _runs_by_seed(curve: Mapping[int, Mapping[int, float]]) -> pd.DataFrame:
+    """Scores by seed and checkpoint, of the seeds that have every checkpoint."""
+    return pd.DataFrame(dict(curve)).sort_index(axis="columns").dropna(how="any")
+
+
+def _published_pairs(
     evidence: Evidence, draws: int, generator: np.random.Generator
-) -> dict[tuple[str, str, str], dict[int, np.ndarray]]:
-    """Curves by size, τ and suite; each draw is a mean from Student's t around the printed one."""
-    found: dict[tuple[str, str, str], dict[int, np.ndarray]] = {}
-    for size in SIZES:
-        for tau in TAUS:
-            for checkpoint in evidence.checkpoints(size, tau):
-                for suite in SUITES:
-                    if not evidence.scored(size, tau, checkpoint, suite):
-                        continue
-                    score = evidence.score(size, tau, checkpoint, suite)
-                    error = score.std / math.sqrt(score.runs)
-                    redrawn = score.mean + error * generator.standard_t(score.runs - 1, draws)
-                    curve = found.setdefault((size, tau, suite), {})
-                    curve[checkpoint] = np.concatenate([[score.mean], redrawn])
-    return found
+) -> Iterator[_Pair]:
+    """Pairs of curves whose draws are independent means around the printed ones."""
+
+    def curve(size: str, tau: str, suite: str, *, like: str = "") -> dict[int, np.ndarray]:
+        """Student's t around printed means; of a twin of ``like``, normal, at τ's checkpoints."""
+        found = {}
+        for checkpoint in evidence.checkpoints(size, tau):
+            if evidence.scored(size, like or tau, checkpoint, suite):
+                score = evidence.score(size, like or tau, checkpoint, suite)
+                noise = generator.standard_normal(draws)
+                if not like:
+                    noise = generator.standard_t(score.runs - 1, draws)
+                redrawn = score.mean + score.std / math.sqrt(score.runs) * noise
+                found[checkpoint] = np.concatenate([[score.mean], redrawn])
+        return found
+
+    for size, suite in itertools.product(SIZES, SUITES):
+        baseline = curve(size, "0", suite)
+        for tau in TAUS[1:]:
+            model = curve(size, tau, suite)
+            if not model or FULL not in baseline:
+                continue
+            samples = [evidence.score(size, tau, at, suite) for at in model]
+            samples.append(evidence.score(size, "0", FULL, suite))
+            yield _Pair(
+                *(size, tau, suite),
+                model=model,
+                baseline=baseline,
+                twin=curve(size, tau, suite, like="0"),
+                twin_of=curve(size, "0", suite, like="0"),
+                runs=tuple(sorted({sample.runs for sample in samples})),
+            )
