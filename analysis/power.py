@@ -2,8 +2,9 @@
 
 For every claim that compares scores, this finds the number of runs per cell with which the claim's
 test (``analysis.paper``) succeeds with a probability of 80 %, given published or measured means
-and spreads. :func:`power` is that of Welch's t-test, by the noncentral t, at α over the number of
-cells: Holm's first step, and so a bound for the others.
+and spreads. :func:`power` is that of the claim's own test, paired by seed for measured runs and
+Welch's for published numbers, by the noncentral t, at α over the number of cells: Holm's first
+step, and so a bound for the others.
 
 No number of runs shows a difference on the wrong side of its margin: "never", which also stands for
 more than a thousand runs. Means and spreads of few runs are uncertain, so a result is an order of
@@ -13,7 +14,7 @@ magnitude.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -21,8 +22,8 @@ import scipy.special
 import scipy.stats
 
 from analysis.paper import CLAIMS, Evidence, Statement
-from analysis.paper.contrasts import Contrast, Kind, Question
-from analysis.tests import ALPHA
+from analysis.paper.contrasts import Contrast, Question
+from analysis.tests import ALPHA, Kind, Sample
 from spactor.text_table import align
 
 POWER = 0.8
@@ -131,7 +132,7 @@ def runs_needed(kind: Kind, contrast: Contrast, level: float) -> float:
     Returns:
       2 or more; infinity beyond ``MOST_RUNS``; NaN where a spread is unknown.
     """
-    if not (contrast.first.testable and contrast.second.testable):
+    if not contrast.testable:
         return math.nan
     if power(kind, contrast, level, MOST_RUNS) < POWER:
         return math.inf
@@ -148,39 +149,35 @@ def runs_needed(kind: Kind, contrast: Contrast, level: float) -> float:
 def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
     """Probability that a test succeeds with a number of runs per cell.
 
-    >>> from analysis.tests import Sample
-    >>> contrast = Contrast("", Sample(86.46, 0.17, 5), Sample(85.89, 0.17, 5))
+    >>> from analysis.paper.evidence import Cell
+    >>> ours, plain = Cell("base", "250K", 500_000, "glue"), Cell("base", "0", 500_000, "glue")
+    >>> samples = {ours: Sample(86.46, 0.17, 5), plain: Sample(85.89, 0.17, 5)}
+    >>> contrast = Contrast("", {ours: 1.0, plain: -1.0}, samples)
     >>> round(power("higher", contrast, 0.05, 3), 3)
     0.953
     """
-    variances = (contrast.first.std**2, contrast.second.std**2)
-    error = math.sqrt(sum(variances) / runs)
-    difference, margin = contrast.difference, contrast.margin
-    if error == 0.0:
-        shown = {
-            "higher": difference + margin > 0.0,
-            "within": abs(difference) < margin,
-            "different": difference != 0.0,
-        }
-        return float(shown[kind])
-    degrees = (runs - 1) * sum(variances) ** 2 / sum(v**2 for v in variances)
+    above, below = contrast.combined(kind)
 
-    def beyond(effect: float, tail: float) -> float:
+    def beyond(parts: Sequence[Sample], tail: float) -> float:
+        effect = math.fsum(part.mean for part in parts)
+        variances = [part.std**2 for part in parts]
+        error = math.sqrt(sum(variances) / runs)
+        if error == 0.0:
+            return float(effect > 0.0)
+        degrees = (runs - 1) * sum(variances) ** 2 / sum(v**2 for v in variances)
         bound = -scipy.special.stdtrit(degrees, tail)
         # Ten times as fast as ``scipy.stats.nct``, but NaN in the far tails.
-        below = scipy.special.nctdtr(degrees, effect / error, bound)
-        if math.isnan(below):
+        rest = scipy.special.nctdtr(degrees, effect / error, bound)
+        if math.isnan(rest):
             return float(scipy.stats.nct.sf(bound, degrees, effect / error))
-        return 1.0 - float(below)
+        return 1.0 - float(rest)
 
     if kind == "higher":
-        return beyond(difference + margin, level)
+        return beyond(above, level)
     if kind == "within":
         # Both one-sided tests must succeed; this is a lower bound (Bonferroni).
-        return max(
-            0.0, beyond(margin + difference, level) + beyond(margin - difference, level) - 1.0
-        )
-    return beyond(difference, level / 2) + beyond(-difference, level / 2)
+        return max(0.0, beyond(above, level) + beyond(below, level) - 1.0)
+    return beyond(above, level / 2) + beyond(below, level / 2)
 
 
 def shown_count(count: float) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from analysis import scores
-from analysis.paper.comparisons import non_inferiority
-from analysis.paper.contrasts import Contrast, Family
-from analysis.paper.evidence import STUDY_MODEL, STUDY_SUITES, Evidence, Missing, stated
+from analysis.paper.comparisons import non_inferiority, superiority
+from analysis.paper.contrasts import family_of
+from analysis.paper.evidence import STUDY_MODEL, STUDY_SUITES, Cell, Evidence, Missing, stated
 from analysis.paper.shapes import encoder_parameters, generator_parameters
 from analysis.paper.statement import (
     SETTINGS,
@@ -20,8 +20,7 @@ from analysis.paper.statement import (
 )
 from analysis.schema import published
 from analysis.schema.facts import SIZES
-from analysis.tests import Sample, welch
-from analysis.trend import format_p
+from analysis.tests import add
 
 FINETUNING = Cells(("finetuning/",))
 REUSED: tuple[str, ...] = (
@@ -50,28 +49,17 @@ def best_of(id: str, study: str, best: str) -> None:
         found = evidence.study(study, best)
         if best not in found:
             raise Missing(f"the {study} study has no scores over several runs of {best}")
-        averages = {setting: _average(suites) for setting, suites in found.items()}
-        ours = averages.pop(best)
-        lower = {name: other for name, other in averages.items() if other.mean < ours.mean}
-        p_values = [welch(ours, other, alternative="greater") for other in averages.values()]
-        least = max(p_values, default=math.nan)
-        numbers = ", ".join(f"{name} {other.mean:.2f}" for name, other in averages.items())
-        return Finding(
-            graded(len(lower), len(averages)),
-            f"{best} scores {ours.mean:.2f}; {numbers}; the mean is higher than {len(lower)} of "
-            f"{len(averages)} others (largest one-sided p {format_p(least)})",
-        )
+        ours = _average(found.pop(best))
+        others = {
+            name: add(ours, add(_average(cells), times=-1.0)) for name, cells in found.items()
+        }
+        return superiority(f"{best} minus the other settings", family_of(evidence, others))
 
     judges(id, STUDY)(judge)
 
 
-def _average(suites: dict[str, Sample]) -> Sample:
-    count = len(suites)
-    return Sample(
-        sum(sample.mean for sample in suites.values()) / count,
-        math.hypot(*(sample.std for sample in suites.values())) / count,
-        min(sample.runs for sample in suites.values()),
-    )
+def _average(cells: tuple[Cell, ...]) -> dict[Cell, float]:
+    return dict.fromkeys(cells, 1.0 / len(cells))
 
 
 @judges("appendix-a.generator-share", SETTINGS)
@@ -126,12 +114,15 @@ def encoder_only(evidence: Evidence) -> Finding:
     found = evidence.study("architecture", "encoder")
     if not {"encoder", "encoder-decoder"} <= set(found):
         raise Missing("the architecture study has no scores over several runs of both generators")
-    contrasts = [
-        Contrast(suite, sample, found["encoder-decoder"][suite], STUDY_MARGIN)
-        for suite, sample in found["encoder"].items()
-        if suite in found["encoder-decoder"]
-    ]
-    return non_inferiority("encoder-only minus encoder-decoder generator", Family(tuple(contrasts)))
+    theirs = {cell.suite: cell for cell in found["encoder-decoder"]}
+    differences = {
+        cell.suite: {cell: 1.0, theirs[cell.suite]: -1.0}
+        for cell in found["encoder"]
+        if cell.suite in theirs
+    }
+    # This margin has no error: it is a fixed number of points.
+    members = family_of(evidence, differences, allowed=dict.fromkeys(differences, STUDY_MARGIN))
+    return non_inferiority("encoder-only minus encoder-decoder generator", members)
 
 
 @judges("appendix-a.large-reuses", SETTINGS)
@@ -182,7 +173,7 @@ def finetuning_length(evidence: Evidence) -> Finding:
     least, most = (settings[f"finetuning/default/{end}_steps"] for end in ("least", "most"))
     passed = int(last.between(least, most).sum())
     return Finding(
-        graded(passed, len(last)),
+        graded(passed, len(last), none=contradiction(evidence)),
         f"{passed} of {len(last)} fine-tuning runs end between {least / 1000:.0f}K and "
         f"{most / 1000:.0f}K steps",
     )

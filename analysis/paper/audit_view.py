@@ -13,8 +13,9 @@ from spactor.errors import UserError
 FORMATS = ("text", "json")
 _TITLES: Mapping[Verdict, str] = {
     Verdict.INCONSISTENT: "Inconsistent with other printed numbers",
-    Verdict.FAILS: "Fail",
     Verdict.PARTLY: "Hold in part",
+    Verdict.CONTRADICTED: "The opposite is shown",
+    Verdict.NOT_DECIDED: "Not decided by the printed spreads",
     Verdict.NOT_TESTABLE: "Can't be decided from what is printed",
     Verdict.EXPLAINED: "Differ, and are explained",
     Verdict.HOLDS: "Hold",

@@ -6,21 +6,26 @@ a little; the paper's Figures 2 and 5 draw the same line.
 
 from __future__ import annotations
 
-from analysis.paper.contrasts import mixed
-from analysis.paper.evidence import FULL, HALF, Evidence, Missing, describe
-from analysis.tests import Sample
+from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, describe
+from analysis.tests import add
 
 
-def baseline_at(evidence: Evidence, size: str, suite: str, budget: float) -> Sample:
-    """The baseline's score at a budget, in units of its own FLOPs up to 500K."""
-    low = evidence.relative_flops(size, "0", HALF)
-    high = evidence.relative_flops(size, "0", FULL)
-    if not low <= budget <= high:
-        raise Missing(f"a budget of {budget:.2f} lies outside the baseline's {low:g} to {high:g}")
+def line_at(
+    evidence: Evidence, size: str, suite: str, budget: float, tau: str = "0"
+) -> dict[Cell, float]:
+    """The score of a model's line at a budget, as a linear combination of its two cells.
+
+    Args:
+      evidence: the FLOPs.
+      size, suite, tau: of the line, by default the baseline's.
+      budget: in units of the baseline's FLOPs up to 500K.
+    """
+    low, high = (evidence.relative_flops(size, tau, at) for at in (HALF, FULL))
+    if not low <= round(budget, 9) <= high:
+        raise Missing(f"a budget of {budget:.2f} lies outside the line's {low:g} to {high:g}")
     weight = (budget - low) / (high - low)
-    return mixed(
-        evidence.score(size, "0", HALF, suite), evidence.score(size, "0", FULL, suite), weight
-    )
+    ends = {Cell(size, tau, HALF, suite): 1.0 - weight, Cell(size, tau, FULL, suite): weight}
+    return {cell: weight for cell, weight in ends.items() if weight}
 
 
 def saved(evidence: Evidence, size: str, tau: str, checkpoint: int) -> float:
@@ -48,22 +53,39 @@ def saved_at_equal_score(evidence: Evidence, size: str, tau: str, suite: str) ->
     return 100.0 * (1.0 - cost / budget), weight > 1.0
 
 
-def share_of_budgets_above(evidence: Evidence, size: str, tau: str, suite: str) -> float:
-    """Share of the budgets both have where SPACTOR's line is above the baseline's."""
-    ours = [
-        (evidence.relative_flops(size, tau, c), evidence.spread_score(size, tau, c, suite).mean)
-        for c in (HALF, FULL)
-    ]
-    first, last = ours[0][0], min(ours[1][0], evidence.relative_flops(size, "0", FULL))
+def common_budgets(evidence: Evidence, size: str, tau: str) -> tuple[float, float]:
+    """Least and greatest budget between the two checkpoints of a model and of the baseline."""
+    first = evidence.relative_flops(size, tau, HALF)
+    last = min(evidence.relative_flops(size, t, FULL) for t in (tau, "0"))
     if last <= first:
         raise Missing(f"no budget common to {describe(size, tau)} and the baseline")
+    return first, last
+
+
+def lead_at(
+    evidence: Evidence,
+    size: str,
+    tau: str,
+    suite: str,
+    budget: float,
+    checkpoint: int | None = None,
+) -> dict[Cell, float]:
+    """SPACTOR's line, or its score at a checkpoint, minus the baseline's line at a budget."""
+    if checkpoint is None:
+        ours = line_at(evidence, size, suite, budget, tau)
+    else:
+        ours = {Cell(size, tau, checkpoint, suite): 1.0}
+    return add(ours, add(line_at(evidence, size, suite, budget), times=-1.0))
+
+
+def share_of_budgets_above(evidence: Evidence, size: str, tau: str, suite: str) -> float:
+    """Share of the budgets both have where SPACTOR's line is above the baseline's."""
 
     def lead(budget: float) -> float:
-        weight = (budget - ours[0][0]) / (ours[1][0] - ours[0][0])
-        mean = (1.0 - weight) * ours[0][1] + weight * ours[1][1]
-        return mean - baseline_at(evidence, size, suite, budget).mean
+        cells = lead_at(evidence, size, tau, suite, budget)
+        return sum(weight * evidence.sample(cell).mean for cell, weight in cells.items())
 
-    at_first, at_last = lead(first), lead(last)
+    at_first, at_last = map(lead, common_budgets(evidence, size, tau))
     if at_first > 0.0 and at_last > 0.0:
         return 1.0
     if at_first <= 0.0 and at_last <= 0.0:

@@ -42,7 +42,7 @@ def verdict_named(name: str) -> Verdict:
     Raises:
       UserError: there is none of that name.
 
-    >>> verdict_named("not testable")
+    >>> verdict_named("not-testable")
     <Verdict.NOT_TESTABLE: 'not testable with this data'>
     """
     for verdict in CLAIM_VERDICTS:
@@ -77,8 +77,12 @@ def summary(rows: Sequence[Row]) -> list[str]:
 
 
 NOTE = (
-    f"Tests at α = {ALPHA:g} for a family, Holm within it. Non-inferiority and equivalence: margin "
-    "half of what the baseline gains from 500K to 1M. p after Holm."
+    f"Tests at α = {ALPHA:g} for a family, p after Holm in it: measured runs in pairs of a seed, "
+    "the paper's numbers by Welch, since it prints no runs. Margins of non-inferiority and "
+    "equivalence are half of what the baseline gains from 500K to 1M; their own error counts. A "
+    "statement is contradicted only where its opposite is shown, by such a test or by arithmetic; "
+    "where neither is shown it is not decided. Statements about the paper's sizes are not judged "
+    "at a smaller scale."
 )
 
 
@@ -99,7 +103,7 @@ def _text(rows: Sequence[Row]) -> str:
         lines += [f"{row.statement.id} ({row.statement.place})", f"  {row.statement.text}"]
         for judgement in row.judgements:
             lines.append(
-                f"  {judgement.origin:9}  {judgement.verdict.short:12}  {judgement.sentence}"
+                f"  {judgement.origin:9}  {judgement.verdict.short:17}  {judgement.sentence}"
             )
         lines += [f"  {'test':9}  {row.statement.test}", ""]
     return "\n".join([*lines, NOTE, *summary(rows)])

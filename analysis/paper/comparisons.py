@@ -1,12 +1,15 @@
 """Superiority, non-inferiority and equivalence of scores, as findings.
 
 ``analysis.paper.contrasts`` defines the tests; ``compare`` is a row of ``analysis.paper.compared``.
+Of each kind a finding holds where it is shown in every cell, partly where in some, and is
+contradicted where it is shown in none and its opposite in one; else nothing is decided.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from analysis.paper.contrasts import (
     Family,
@@ -18,82 +21,82 @@ from analysis.paper.contrasts import (
     not_run,
     outcomes_of,
 )
-from analysis.paper.evidence import Evidence
+from analysis.paper.evidence import FULL, HALF, Evidence
 from analysis.paper.statement import Cells, Finding, Verdict, graded, judges
 from analysis.schema.facts import SUITES
-from analysis.trend import format_p
+from analysis.tests import Kind, format_p
 
 
-def superiority(what: str, members: Family) -> Finding:
-    """Holds where the first is higher in every cell, fails where in none.
+def superiority(what: str, members: Family, limits: Family | None = None) -> Finding:
+    """Finding of: the first is higher in every cell.
 
     Args:
       what: the comparison in words, for the sentence.
       members: the family.
+      limits: the same with margins. Where every difference is shown to lie within its margin, half
+        of what twice the steps are worth, a clear gain is excluded: contradicted.
     """
-    members.require()
-    question = Question("higher", members.contrasts)
-    outcomes = outcomes_of(question)
-    passed = sum(outcome.shown for outcome in outcomes)
-    return Finding(
-        graded(passed, len(outcomes), incomplete=bool(members.absent)),
-        f"{what}: {_numbers(outcomes)}; significantly higher on {passed} of {len(outcomes)}"
-        + not_run(members.absent),
-        question=question,
-    )
+    finding = _finding(what, members, "higher", "significantly higher", "lower")
+    if finding.verdict is Verdict.NOT_DECIDED and limits is not None and not limits.absent:
+        within = outcomes_of(Question("within", limits.contrasts))
+        if all(outcome.shown for outcome in within):
+            excluded = f"{finding.sentence}; within its margin everywhere: {_numbers(within)}"
+            return replace(finding, verdict=Verdict.CONTRADICTED, sentence=excluded)
+    return finding
 
 
 def non_inferiority(what: str, members: Family) -> Finding:
-    """Holds where shown in every cell; fails where in none, and no majority of means is level.
+    """Finding of: the first is not lower by a margin in any cell.
 
-    Where nothing is shown but most means are not lower, the data leave it open: partly.
+    Args:
+      what, members: as of ``superiority``, with margins.
     """
-    members.require()
-    question = Question("higher", members.contrasts)
-    outcomes = outcomes_of(question)
-    passed = sum(outcome.shown for outcome in outcomes)
-    open_ = 2 * members.level > len(outcomes)
-    return Finding(
-        graded(
-            passed,
-            len(outcomes),
-            incomplete=bool(members.absent),
-            none=Verdict.PARTLY if open_ else Verdict.FAILS,
-        ),
-        f"{what}: {_numbers(outcomes, margins=True)}; non-inferiority shown on {passed} of "
-        f"{len(outcomes)}, means not lower on {members.level}" + not_run(members.absent),
-        question=question,
-    )
+    level = f"; means not lower on {members.level}"
+    return _finding(what, members, "higher", "non-inferiority shown", "inferiority", level)
 
 
 def equivalence(what: str, members: Family) -> Finding:
-    """Holds where shown in every cell, fails where some differ significantly and none is shown.
+    """Finding of: no difference beyond a margin in any cell.
 
-    Where neither a difference nor equivalence is shown the data leave it open: partly. That a
-    difference is not significant does not show equivalence.
+    That a difference is not significant does not show equivalence; that it is, does not show it to
+    be beyond the margin.
+
+    Args:
+      what, members: as of ``superiority``, with margins.
     """
+    apart = sum(one.shown for one in outcomes_of(Question("different", members.contrasts)))
+    words = ("equivalence shown", "a difference beyond the margin", f"; some difference on {apart}")
+    return _finding(what, members, "within", *words)
+
+
+def _finding(
+    what: str, members: Family, kind: Kind, shown: str, opposite: str, also: str = ""
+) -> Finding:
+    """The finding of a family, with the numbers of cells where it, and its opposite, is shown."""
     members.require()
-    question = Question("within", members.contrasts)
+    question = Question(kind, members.contrasts)
     outcomes = outcomes_of(question)
     passed = sum(outcome.shown for outcome in outcomes)
-    apart = sum(outcome.shown for outcome in outcomes_of(Question("different", members.contrasts)))
+    refuted = [one for one in outcomes if one.refuted]
+    where = ", ".join(f"{o.contrast.name} p {format_p(o.refuting_p_value)}" for o in refuted)
+    against = f"{opposite} on {len(refuted)}{where and f' ({where})'}"
     return Finding(
         graded(
             passed,
             len(outcomes),
             incomplete=bool(members.absent),
-            none=Verdict.FAILS if apart else Verdict.PARTLY,
+            none=Verdict.CONTRADICTED if refuted else Verdict.NOT_DECIDED,
         ),
-        f"{what}: {_numbers(outcomes, margins=True)}; equivalence shown on {passed} of "
-        f"{len(outcomes)}, a difference on {apart}" + not_run(members.absent),
+        f"{what} ({members.how}): {_numbers(outcomes)}; {shown} on {passed} of {len(outcomes)}; "
+        f"{against}{also}{not_run(members.absent)}",
         question=question,
     )
 
 
-def _numbers(outcomes: Sequence[Outcome], *, margins: bool = False) -> str:
+def _numbers(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(
         f"{o.contrast.name} {o.contrast.difference:+.2f} ("
-        + (f"margin {o.contrast.margin:.2f}, " if margins else "")
+        + (f"margin {o.contrast.margin:.2f}, " if o.contrast.has_margin else "")
         + ("no spread)" if math.isnan(o.p_value) else f"p {format_p(o.p_value)})")
         for o in outcomes
     )
@@ -118,21 +121,19 @@ def compare(
       suites: that are compared.
       what: the comparison in words; by default the two models of the first pair.
     """
-    with_margin = kind is not superiority
-    models = [model for pair in pairs for model in pair]
-    taus = [tau for tau, _ in models]
-    if with_margin or "0" in taus:
-        taus.insert(0, "0")
-    at = {checkpoint for _, checkpoint in models}
+    models = [("0", HALF), ("0", FULL), *(model for pair in pairs for model in pair)]
     cells = Cells(
         ("average",),
         (size,),
-        tuple(dict.fromkeys(taus)),
-        tuple(at) if len(at) == 1 and not with_margin else (),
+        tuple(dict.fromkeys(tau for tau, _ in models)),
+        tuple(sorted({checkpoint for _, checkpoint in models})),
         () if suites == SUITES else suites,
     )
 
     @judges(id, cells)
     def judge(evidence: Evidence) -> Finding:
-        members = family(evidence, size, suites, pairs, with_margin=with_margin)
-        return kind(what or against(size, *pairs[0]), members)
+        words = what or against(size, *pairs[0])
+        margins = family(evidence, size, suites, pairs, with_margin=True)
+        if kind is not superiority:
+            return kind(words, margins)
+        return superiority(words, family(evidence, size, suites, pairs), margins)

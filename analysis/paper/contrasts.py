@@ -1,49 +1,182 @@
-"""Pairs of scores that are compared, and the tests that compare them.
+"""Differences of scores, and the tests that judge them.
 
-``outcomes_of`` is the one place where a test is chosen for a kind of question:
+A contrast is a linear combination of cells, such as a model's score minus the baseline's, and so is
+its margin. ``outcomes_of`` is the one place where a test is chosen for a kind of question, and what
+refutes an answer:
 
-* ``higher``: one-sided Welch test of first + margin against second. With a margin of 0 this is
-  superiority, with a positive margin non-inferiority;
-* ``within``: two one-sided Welch tests; the difference lies within ± margin (equivalence);
-* ``different``: two-sided Welch test of no difference.
+=============  ====================================  ===========================================
+kind           shown                                 refuted
+=============  ====================================  ===========================================
+``higher``     difference + margin > 0; without a    difference + margin < 0, and difference < 0
+               margin superiority, with one
+               non-inferiority
+``within``     |difference| < margin (equivalence)   |difference| > margin
+``different``  difference ≠ 0, two-sided             |difference| < margin
+=============  ====================================  ===========================================
 
-p-values are adjusted by Holm over the family. The margin is half of what the baseline itself gains
-from 500K to 1M on a suite: whoever claims the quality of twice the steps must retain at least half
-of what those steps are worth, the rule of retained effect in clinical trials. It is taken as known,
-though it is estimated. A cell of one run has no spread, and so no test.
+Measured runs of one seed share initialisation and data, so they are tested in pairs, seed by seed;
+cells of two sizes are paired within each size alone. The paper prints no runs, so its numbers are
+tested by Welch's test. p-values are adjusted by Holm over the family, those of showing and those of
+refuting apart. A cell of one run has no spread, and so no test.
+
+The margin is half of what the baseline itself gains from 500K to 1M on a suite: whoever claims the
+quality of twice the steps must retain at least half of what those steps are worth, the rule of
+retained effect in clinical trials. It is estimated from the same scores, and its error counts: the
+tested combination contains it (``analysis.tests.beyond_margin``). Where the baseline loses from
+500K to 1M the margin is negative, which nothing can be equivalent by.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, describe, steps
-from analysis.tests import ALPHA, Sample, holm, welch
+import numpy as np
+
+from analysis.paper.evidence import (
+    FULL,
+    HALF,
+    SUITE_NAMES,
+    Cell,
+    Evidence,
+    Missing,
+    describe,
+    steps,
+)
+from analysis.tests import (
+    ALPHA,
+    Kind,
+    Sample,
+    add,
+    beyond_margin,
+    holm,
+    independent,
+    paired,
+    seed_values,
+)
 
 RETAINED = 0.5
 
-Kind = Literal["higher", "within", "different"]
 Model = tuple[str, int]
 """τ and checkpoint."""
+Weights = Mapping[Cell, float]
+"""A linear combination of cells: the coefficient of each."""
 Pair = tuple[Model, Model]
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Two scores to compare, in per cent; ``margin`` is in the same unit."""
+    """A difference of scores, in per cent, and the margin it is held against.
+
+    Attributes:
+      name: the suite, and the models where a family has several pairs.
+      weights: coefficients of the cells; their sum is the difference.
+      margin_weights: of the margin; empty for none.
+      samples: scores of the cells over runs.
+      by_seed: measured scores of the cells by seed; empty of published cells.
+      allowed: a margin that is known, in per cent.
+    """
 
     name: str
-    first: Sample
-    second: Sample
-    margin: float = 0.0
+    weights: Weights
+    samples: Mapping[Cell, Sample]
+    by_seed: Mapping[Cell, Mapping[int, float]] = field(default_factory=dict)
+    margin_weights: Weights = field(default_factory=dict)
+    allowed: float = 0.0
 
     @property
     def difference(self) -> float:
-        """First minus second."""
-        return self.first.mean - self.second.mean
+        """The estimate."""
+        return math.fsum(part.mean for part in self.parts(self.weights))
+
+    @property
+    def margin(self) -> float:
+        """The estimate, below 0 where the baseline lost."""
+        return self.allowed + math.fsum(part.mean for part in self.parts(self.margin_weights))
+
+    @property
+    def has_margin(self) -> bool:
+        """Whether the difference is held against a margin."""
+        return bool(self.margin_weights or self.allowed)
+
+    @property
+    def testable(self) -> bool:
+        """Whether the difference has a spread."""
+        return all(part.testable for part in self.parts(self.weights))
+
+    @property
+    def seeds(self) -> str:
+        """Numbers of paired seeds, one for each size; "" of published cells."""
+        counts = [part.runs for part in self.parts(self.weights)] if self.by_seed else []
+        return " and ".join(map(str, counts))
+
+    def parts(self, weights: Weights) -> tuple[Sample, ...]:
+        """Independent samples that add up to a linear combination of the cells.
+
+        One per cell of published numbers; one per size of measured ones, over paired seeds.
+        """
+        if not self.by_seed:
+            return tuple(
+                Sample(weight * sample.mean, abs(weight) * sample.std, sample.runs)
+                for sample, weight in ((self.samples[cell], w) for cell, w in weights.items() if w)
+            )
+        return tuple(_sample(values) for values in self._values(weights))
+
+    def combined(self, kind: Kind) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+        """Parts of what a test holds above 0: margin + difference, and margin − difference."""
+        margin = {} if kind == "different" else self.margin_weights
+        known = 0.0 if kind == "different" else self.allowed
+        sides = (self.weights, add(self.weights, times=-1.0))
+        above, below = (_raised(self.parts(add(side, margin)), known) for side in sides)
+        return above, below
+
+    def p_value(self, kind: Kind) -> float:
+        """That the answer is shown; NaN where there is no test."""
+        return self._beyond(kind, self.weights, 1.0)
+
+    def refuting_p_value(self, kind: Kind) -> float:
+        """That the opposite is shown; NaN where there is no test."""
+        below = add(self.weights, times=-1.0)
+        if kind == "different":
+            return self._beyond("within", self.weights, 1.0)
+        sides = [
+            # A negative margin must not turn equality into an opposite.
+            max(self._beyond("higher", side, -1.0), self._above(side, 0.0))
+            for side in ([below] if kind == "higher" else [below, self.weights])
+        ]
+        return min(1.0, len(sides) * min(sides))
+
+    def _beyond(self, kind: Kind, weights: Weights, sign: float) -> float:
+        margin = add(self.margin_weights, times=sign)
+        shift = 0.0 if kind == "different" else sign * self.allowed
+        return beyond_margin(kind, weights, margin, lambda combined: self._above(combined, shift))
+
+    def _above(self, weights: Weights, shift: float) -> float:
+        if self.by_seed and len(values := self._values(weights)) == 1:
+            return paired(values[0], shift, "greater")
+        parts = dict(enumerate(self.parts(weights)))
+        return independent(dict.fromkeys(parts, 1.0), parts, shift)
+
+    def _values(self, weights: Weights) -> list[list[float]]:
+        """Values of a linear combination by seed, for each size."""
+        by_size: dict[str, dict[Cell, float]] = {}
+        for cell, weight in weights.items():
+            if weight:
+                by_size.setdefault(cell.size, {})[cell] = weight
+        return [list(seed_values(one, self.by_seed).values()) for one in by_size.values()]
+
+
+def _raised(parts: tuple[Sample, ...], known: float) -> tuple[Sample, ...]:
+    return (replace(parts[0], mean=parts[0].mean + known), *parts[1:]) if parts else parts
+
+
+def _sample(values: Sequence[float]) -> Sample:
+    if not values:
+        return Sample(math.nan, math.nan, 0)
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    return Sample(float(np.mean(values)), spread, len(values))
 
 
 @dataclass(frozen=True)
@@ -56,30 +189,29 @@ class Question:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A contrast with its p-value after Holm, NaN where it has no test."""
+    """A contrast with its p-values after Holm, NaN where it has no test."""
 
     contrast: Contrast
     p_value: float
+    refuting_p_value: float
 
     @property
     def shown(self) -> bool:
         """Whether the test succeeded at the family's level."""
         return self.p_value < ALPHA
 
+    @property
+    def refuted(self) -> bool:
+        """Whether the test of the opposite succeeded at the family's level."""
+        return self.refuting_p_value < ALPHA
+
 
 def outcomes_of(question: Question) -> list[Outcome]:
     """p-values of every contrast by the question's test, adjusted by Holm over the family."""
-    adjusted = holm([_p_value(question.kind, contrast) for contrast in question.contrasts])
-    return [Outcome(c, p) for c, p in zip(question.contrasts, adjusted, strict=True)]
-
-
-def _p_value(kind: Kind, c: Contrast) -> float:
-    if kind == "different":
-        return welch(c.first, c.second)
-    above = welch(c.first, c.second, shift=c.margin, alternative="greater")
-    if kind == "higher" or math.isnan(above):
-        return above
-    return max(above, welch(c.first, c.second, shift=-c.margin, alternative="less"))
+    contrasts = question.contrasts
+    shown = holm([contrast.p_value(question.kind) for contrast in contrasts])
+    refuted = holm([contrast.refuting_p_value(question.kind) for contrast in contrasts])
+    return [Outcome(*one) for one in zip(contrasts, shown, refuted, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -93,7 +225,7 @@ class Family:
         """Raises ``Missing`` where there is nothing to test."""
         if not self.contrasts:
             raise Missing(f"not run: {', '.join(self.absent)}")
-        if not any(c.first.testable and c.second.testable for c in self.contrasts):
+        if not any(contrast.testable for contrast in self.contrasts):
             raise Missing(
                 f"one run a cell has no spread to test with; differences: {self.differences()}"
             )
@@ -104,8 +236,16 @@ class Family:
 
     @property
     def level(self) -> int:
-        """How many first means are not below the second."""
+        """How many differences are not below 0."""
         return sum(contrast.difference >= 0.0 for contrast in self.contrasts)
+
+    @property
+    def how(self) -> str:
+        """How the family is tested, for a sentence."""
+        counts = sorted({contrast.seeds for contrast in self.contrasts if contrast.by_seed})
+        if not counts:
+            return "Welch, as the paper prints no runs"
+        return f"paired by seed, {' or '.join(counts)} seeds"
 
 
 def not_run(names: Iterable[str]) -> str:
@@ -135,43 +275,43 @@ def family(
       pairs: (τ, checkpoint) of the first and of the second model.
       with_margin: use each suite's retention margin; a suite without one counts as not run.
     """
+
+    differences, margins = {}, {}
+    for (first, second), suite in itertools.product(pairs, suites):
+        name = SUITE_NAMES[suite] + (f" {_label(first, second)}" if len(pairs) > 1 else "")
+        differences[name] = {Cell(size, *first, suite): 1.0, Cell(size, *second, suite): -1.0}
+        margins[name] = retention(size, suite)
+    return family_of(evidence, differences, margins if with_margin else {})
+
+
+def family_of(
+    evidence: Evidence,
+    differences: Mapping[str, Weights],
+    margins: Mapping[str, Weights] | None = None,
+    allowed: Mapping[str, float] | None = None,
+) -> Family:
+    """The differences, by name, whose cells were all scored.
+
+    Args:
+      evidence: the scores.
+      differences, margins: linear combinations of cells by name.
+      allowed: margins that are known, in per cent, by name.
+    """
     contrasts, absent = [], []
-    for first, second in pairs:
-        for suite in suites:
-            name = SUITE_NAMES[suite]
-            if len(pairs) > 1:
-                name += f" {_label(first, second)}"
-            try:
-                contrasts.append(
-                    Contrast(
-                        name,
-                        evidence.score(size, *first, suite),
-                        evidence.score(size, *second, suite),
-                        margin(evidence, size, suite) if with_margin else 0.0,
-                    )
-                )
-            except Missing:
-                absent.append(name)
+    for name, weights in differences.items():
+        margin = (margins or {}).get(name, {})
+        if {*weights, *margin} <= evidence.samples.keys():
+            known = (allowed or {}).get(name, 0.0)
+            scores = (evidence.samples, evidence.by_seed)
+            contrasts.append(Contrast(name, weights, *scores, margin, known))
+        else:
+            absent.append(name)
     return Family(tuple(contrasts), tuple(absent))
 
 
-def margin(evidence: Evidence, size: str, suite: str) -> float:
-    """Half of the baseline's gain from 500K to 1M on a suite; 0 where it gained nothing."""
-    gain = evidence.score(size, "0", FULL, suite).mean - evidence.score(size, "0", HALF, suite).mean
-    return max(0.0, RETAINED * gain)
-
-
-def mixed(first: Sample, second: Sample, weight: float) -> Sample:
-    """(1 − weight) · first + weight · second, of independent samples.
-
-    >>> mixed(Sample(1.0, 3.0, 5), Sample(3.0, 4.0, 5), 0.5)
-    Sample(mean=2.0, std=2.5, runs=5)
-    """
-    return Sample(
-        (1.0 - weight) * first.mean + weight * second.mean,
-        math.hypot((1.0 - weight) * first.std, weight * second.std),
-        min(first.runs, second.runs),
-    )
+def retention(size: str, suite: str) -> dict[Cell, float]:
+    """Half of the baseline's gain from 500K to 1M on a suite, as a linear combination."""
+    return {Cell(size, "0", FULL, suite): RETAINED, Cell(size, "0", HALF, suite): -RETAINED}
 
 
 def against(size: str, first: Model, second: Model) -> str:

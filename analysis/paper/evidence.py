@@ -7,7 +7,9 @@ behind a measured one are both a ``Sample``.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -31,6 +33,20 @@ VOCABULARY_ROWS = 32_128
 
 class Missing(Exception):
     """The records do not decide; the message names what they lack, without a full stop."""
+
+
+class OtherScale(Missing):
+    """The records are of a scaled profile, on which the statement says nothing."""
+
+
+class Cell(NamedTuple):
+    """A suite's score of one model at a checkpoint; ``variant``: of a changed pre-training."""
+
+    size: str
+    tau: str
+    checkpoint: int
+    suite: str
+    variant: str = ""
 
 
 def describe(size: str, tau: str, checkpoint: int | None = None) -> str:
@@ -100,22 +116,61 @@ class Evidence:
         return Evidence(records[plain], source, profile, records[~plain])
 
     @functools.cached_property
-    def _scores(self) -> dict[tuple[str, str, int, str], Sample]:
-        table = scores.summary(self.records)
-        return {
-            (row["size"], row["tau"], int(row["checkpoint"]), row["suite"]): Sample(
-                float(row["mean"]), float(row["std"]), 1 if pd.isna(row["runs"]) else row["runs"]
-            )
-            for row in table[table["checkpoint"].notna()].to_dict("records")
-        }
+    def scaled(self) -> bool:
+        """Whether the records are of a profile with fewer steps than the paper's."""
+        if self.source != "measured":
+            return False
+        steps = self.records[["step", "paper_step"]].dropna()
+        return (
+            self.profile != "paper"
+            if steps.empty
+            else bool((steps["step"] < steps["paper_step"]).any())
+        )
+
+    @functools.cached_property
+    def samples(self) -> Mapping[Cell, Sample]:
+        """Every suite score, in per cent, over all runs."""
+        found = {}
+        for variant, records in self._by_variant():
+            table = scores.summary(records)
+            for row in table[table["checkpoint"].notna()].to_dict("records"):
+                cell = Cell(row["size"], row["tau"], int(row["checkpoint"]), row["suite"], variant)
+                runs = 1 if pd.isna(row["runs"]) else row["runs"]
+                found[cell] = Sample(float(row["mean"]), float(row["std"]), runs)
+        return found
+
+    @functools.cached_property
+    def by_seed(self) -> Mapping[Cell, Mapping[int, float]]:
+        """Measured suite scores by pre-training seed, fine-tuning runs of a seed averaged.
+
+        Where all runs of a size share one pre-training seed: by fine-tuning seed.
+        """
+        found: dict[Cell, dict[int, float]] = {}
+        for variant, records in self._by_variant():
+            for size, table in scores.suite_scores(records).groupby("size"):
+                unit = "seed" if table["seed"].nunique() > 1 else "finetune_seed"
+                means = table.groupby(["tau", "checkpoint", "suite", unit])["score"].mean()
+                for tau, checkpoint, suite, seed, score in means.reset_index().to_numpy():
+                    cell = Cell(str(size), tau, int(checkpoint), suite, variant)
+                    found.setdefault(cell, {})[int(seed)] = float(score)
+        return found
+
+    def _by_variant(self) -> list[tuple[str, pd.DataFrame]]:
+        if self.variants.empty:
+            return [("", self.records)]
+        return [("", self.records), *((str(v), f) for v, f in self.variants.groupby("variant"))]
+
+    def sample(self, cell: Cell) -> Sample:
+        """The score of a cell, in per cent, over runs."""
+        found = self.samples.get(cell)
+        if found is None:
+            name = SUITE_NAMES[cell.suite]
+            raise Missing(f"no {name} score of {describe(cell.size, cell.tau, cell.checkpoint)}")
+        return found
 
     def score(self, size: str, tau: str, checkpoint: int, suite: str) -> Sample:
         """A suite's score, in per cent, over runs."""
-        found = self._scores.get((size, tau, checkpoint, suite))
-        if found is None:
-            name = SUITE_NAMES[suite]
-            raise Missing(f"no {name} score of {describe(size, tau, checkpoint)}")
-        return found
+        return self.sample(Cell(size, tau, checkpoint, suite))
 
     def spread_score(self, size: str, tau: str, checkpoint: int, suite: str) -> Sample:
         """A suite's score that has a spread over runs; one run alone raises ``Missing``."""
@@ -129,11 +184,16 @@ class Evidence:
 
     def scored(self, size: str, tau: str, checkpoint: int, suite: str) -> bool:
         """Whether there is such a score."""
-        return (size, tau, checkpoint, suite) in self._scores
+        return Cell(size, tau, checkpoint, suite) in self.samples
 
     def checkpoints(self, size: str, tau: str) -> list[int]:
-        """Checkpoints with a score of any suite, in order."""
-        return sorted({key[2] for key in self._scores if key[:2] == (size, tau)})
+        """Checkpoints with a score of any suite, in order.
+
+        Without checkpoint 0, fine-tuning from scratch, where all τ are one model: it is no evidence
+        about pre-training.
+        """
+        found = {cell.checkpoint for cell in self.samples if cell[:2] == (size, tau)}
+        return sorted(found - {0})
 
     @functools.cached_property
     def _flops(self) -> dict[tuple[str, str, int], tuple[float, int]]:
@@ -245,42 +305,36 @@ class Evidence:
         )
 
     def tasks(self, suite: str) -> list[str]:
-        """Names of a suite's tasks; stand-ins for the paper's tasks raise ``Missing``."""
-        self.require(REAL_TASK_PROFILES, "its tasks are stand-ins")
+        """Names of a suite's tasks; stand-ins for the paper's tasks raise ``OtherScale``."""
         rows = self.records[(self.records["suite"] == suite) & (self.records["task"] != "")]
         if rows.empty:
             raise Missing(f"no task of {SUITE_NAMES[suite]}")
+        self.require(REAL_TASK_PROFILES, "its tasks are stand-ins")
         return sorted(set(rows["task"]))
 
     def require(self, profiles: tuple[str, ...], reason: str) -> None:
-        """Raises ``Missing`` for records of other profiles."""
+        """Raises ``OtherScale`` for records of other profiles."""
         if self.profile and self.profile not in profiles:
-            raise Missing(f"this is the {self.profile} profile: {reason}")
+            raise OtherScale(f"this is the {self.profile} profile: {reason}")
 
-    def study(self, name: str, published_setting: str) -> dict[str, dict[str, Sample]]:
-        """Scores of a study of Appendix A.1: setting → suite → score of τ = ∞ at 250K.
+    def study(self, name: str, published_setting: str) -> dict[str, tuple[Cell, ...]]:
+        """Cells of a study of Appendix A.1 over several runs: setting → suites, τ = ∞ at 250K.
 
         Measured records of a changed pre-training have a ``variant`` of ``<name>-<setting>``;
         those without one have the published setting.
         """
-        found: dict[str, dict[str, Sample]] = {}
-        variants = self.variants
-        if not variants.empty:
-            named = variants[variants["variant"].str.startswith(f"{name}-")]
-            for variant, rows in named.groupby("variant"):
-                other = Evidence(rows, self.source, self.profile, variants.iloc[:0])
-                found[str(variant).removeprefix(f"{name}-")] = other.study_scores()
-        if not any(found.values()):
+        found: dict[str, tuple[Cell, ...]] = {}
+        for cell, sample in self.samples.items():
+            of_study = cell.suite in STUDY_SUITES and cell[:3] == STUDY_MODEL and sample.testable
+            if of_study and cell.variant.startswith(f"{name}-"):
+                setting = cell.variant.removeprefix(f"{name}-")
+            elif of_study and not cell.variant:
+                setting = published_setting
+            else:
+                continue
+            found[setting] = (*found.get(setting, ()), cell)
+        if not any(cell.variant for cells in found.values() for cell in cells):
             raise Missing(
                 f"the {name} study was not run here, and the paper prints no scores of it"
             )
-        found.setdefault(published_setting, self.study_scores())
-        return {setting: suites for setting, suites in found.items() if suites}
-
-    def study_scores(self) -> dict[str, Sample]:
-        """Scores that Appendix A.1 chose settings by, where they are over several runs."""
-        return {
-            suite: score
-            for (size, tau, checkpoint, suite), score in self._scores.items()
-            if (size, tau, checkpoint) == STUDY_MODEL and suite in STUDY_SUITES and score.testable
-        }
+        return found

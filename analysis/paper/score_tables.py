@@ -48,6 +48,9 @@ def runs_per_cell(size: str, number: int) -> None:
         if not cells:
             raise Missing(f"no score of {size.capitalize()}")
         counts = sorted({cell.runs for cell in cells})
+        if evidence.source == "measured" and counts != [claimed]:
+            found = " or ".join(map(str, counts))
+            raise Missing(f"these cells are over {found} runs, by their profile; stated: {claimed}")
         records = evidence.records
         printed = records[
             (records["size"] == size) & (records["task"] != "") & records["seed"].isna()

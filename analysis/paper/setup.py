@@ -152,7 +152,7 @@ def converges(evidence: Evidence) -> Finding:
         raise Missing(f"no fine-tuning run with {LEAST_EVALUATIONS} evaluations or more")
     turned = int((judged["step"] < judged["max"]).sum())
     return Finding(
-        graded(turned, len(judged)),
+        graded(turned, len(judged), none=Verdict.CONTRADICTED),
         f"{turned} of {len(judged)} fine-tuning runs have their best score before the last "
         "evaluation",
     )

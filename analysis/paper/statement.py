@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.compute as pc
 
 from analysis.paper.contrasts import Question
-from analysis.paper.evidence import Evidence, Missing
+from analysis.paper.evidence import Evidence, Missing, OtherScale
 from analysis.schema import csv_files
 from analysis.schema.rows import SCORES, of_metrics
 
@@ -22,24 +22,29 @@ from analysis.schema.rows import SCORES, of_metrics
 class Verdict(enum.StrEnum):
     """Result of judging a statement or a printed cell.
 
-    ``EXPLAINED``: a recomputed number differs from the printed one, but by no more than rounding,
-    or a mean against a median, accounts for. ``PARTLY``: the test succeeds in some cells only, or
-    leaves the statement open. ``FAILS``: the test succeeds nowhere; with few runs the opposite need
-    not be true. ``INCONSISTENT``: other published numbers contradict a published one by arithmetic;
-    the same finding on measured records is ``FAILS``. ``NOT_TESTABLE``: the records do not decide.
+    ``PARTLY``: shown in some cells only. ``EXPLAINED``: a recomputed number differs from the
+    printed one, but by no more than rounding, or a mean against a median, accounts for.
+    ``NOT_DECIDED``: neither the statement nor its opposite is shown. ``CONTRADICTED``: the opposite
+    is shown, by a test or, of measured numbers, by arithmetic. ``INCONSISTENT``: other published
+    numbers contradict a published one by arithmetic. ``NOT_AT_SCALE``: the statement is about
+    the paper's sizes, and the records are of a scaled profile. ``NOT_TESTABLE``: what the test
+    needs is not in the records.
     """
 
     HOLDS = "holds"
     EXPLAINED = "explained"
     PARTLY = "partly"
-    FAILS = "fails"
+    NOT_DECIDED = "not decided"
+    CONTRADICTED = "contradicted"
     INCONSISTENT = "inconsistent"
+    NOT_AT_SCALE = "not testable at this scale"
     NOT_TESTABLE = "not testable with this data"
 
     @property
     def short(self) -> str:
-        """The verdict in at most two words, as printed and as the command line takes it."""
-        return self.value.removesuffix(" with this data")
+        """The verdict in a few words, as printed and as the command line takes it."""
+        words = self.value.removesuffix(" with this data")
+        return "not at this scale" if self is Verdict.NOT_AT_SCALE else words
 
 
 CLAIM_VERDICTS = tuple(verdict for verdict in Verdict if verdict is not Verdict.EXPLAINED)
@@ -184,10 +189,12 @@ class Statement(Passage):
     Attributes:
       judge: a pure function of the evidence; raises ``Missing`` where the records do not decide.
       basis: what kind of evidence bears on it.
+      sized: whether it is about the paper's sizes: numbers that follow from shapes and steps.
     """
 
     judge: Judge
     basis: Basis
+    sized: bool
 
     @property
     def claimed(self) -> bool:
@@ -200,11 +207,19 @@ class Statement(Passage):
         return self.basis is not Basis.RUNS
 
     def judged(self, evidence: Evidence) -> Judgement:
-        """Applies the judge; missing records give ``NOT_TESTABLE`` and what is missing."""
+        """Applies the judge.
+
+        Missing records give ``NOT_TESTABLE`` and what is missing; records of a scaled profile
+        ``NOT_AT_SCALE`` where the statement is about the paper's sizes.
+        """
         try:
             finding = self.judge(evidence)
+            if self.sized and evidence.scaled:
+                finding = replace(finding, verdict=Verdict.NOT_AT_SCALE)
         except Missing as missing:
-            finding = Finding(Verdict.NOT_TESTABLE, str(missing))
+            scale = isinstance(missing, OtherScale)
+            verdict = Verdict.NOT_AT_SCALE if scale else Verdict.NOT_TESTABLE
+            finding = Finding(verdict, str(missing))
         return Judgement(self, finding, evidence.source, evidence.profile)
 
 
@@ -270,13 +285,14 @@ def registry() -> dict[str, tuple[Statement, ...]]:
             reads=reads,
             judge=judge,
             basis=Basis(row["basis"]),
+            sized=bool(row["sized"]),
         )
         found.setdefault(row["part"], []).append(statement)
     return {part: tuple(statements) for part, statements in found.items()}
 
 
 def graded(
-    passed: int, total: int, *, incomplete: bool = False, none: Verdict = Verdict.FAILS
+    passed: int, total: int, *, incomplete: bool = False, none: Verdict = Verdict.NOT_DECIDED
 ) -> Verdict:
     """Verdict of a statement with several parts.
 
@@ -287,7 +303,7 @@ def graded(
       none: verdict where no part holds.
 
     >>> [graded(passed, 3).value for passed in (3, 1, 0)], graded(3, 3, incomplete=True).value
-    (['holds', 'partly', 'fails'], 'partly')
+    (['holds', 'partly', 'not decided'], 'partly')
     """
     if not passed:
         return none
@@ -296,7 +312,7 @@ def graded(
 
 def contradiction(evidence: Evidence) -> Verdict:
     """Verdict of arithmetic against a statement, by where the numbers come from."""
-    return Verdict.INCONSISTENT if evidence.source == "published" else Verdict.FAILS
+    return Verdict.INCONSISTENT if evidence.source == "published" else Verdict.CONTRADICTED
 
 
 def arithmetic(evidence: Evidence, fits: bool) -> Verdict:

@@ -120,7 +120,9 @@ def claims(
     verdict: Annotated[
         str,
         typer.Option(
-            "--verdict", help="Only: holds, partly, fails, inconsistent or 'not testable'."
+            "--verdict",
+            help="Only: holds, partly, not-decided, contradicted, inconsistent, "
+            "not-at-this-scale or not-testable.",
         ),
     ] = "",
     format: Annotated[str, typer.Option("--format", help="text, markdown or json.")] = "text",

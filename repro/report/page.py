@@ -30,11 +30,13 @@ _TEMPLATES = Path(__file__).parents[1] / "templates"
 _VERDICT_CLASSES = {
     Verdict.HOLDS: "good",
     Verdict.PARTLY: "weak",
-    Verdict.FAILS: "bad",
+    Verdict.NOT_DECIDED: "none",
+    Verdict.CONTRADICTED: "bad",
     Verdict.INCONSISTENT: "bad",
+    Verdict.NOT_AT_SCALE: "none",
     Verdict.NOT_TESTABLE: "none",
 }
-_VERDICT_SIGNS = dict(zip(CLAIM_VERDICTS, "●◐○✕–", strict=True))
+_VERDICT_SIGNS = dict(zip(CLAIM_VERDICTS, "●◐?○✕·–", strict=True))
 
 
 @dataclass(frozen=True)

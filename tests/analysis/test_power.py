@@ -9,10 +9,19 @@ from statsmodels.stats.power import TTestIndPower
 
 from analysis import power
 from analysis.paper.contrasts import Contrast
+from analysis.paper.evidence import Cell
 from analysis.schema import published, records
 from analysis.tests import Sample
 
-EQUAL = Contrast("", Sample(51.0, 2.0, 5), Sample(50.0, 2.0, 5))
+
+def contrast(first, second, allowed=0.0):
+    """Two published cells and a known margin."""
+    ours, plain = Cell("base", "250K", 500_000, "glue"), Cell("base", "0", 500_000, "glue")
+    samples = {ours: first, plain: second}
+    return Contrast("", {ours: 1.0, plain: -1.0}, samples, allowed=allowed)
+
+
+EQUAL = contrast(Sample(51.0, 2.0, 5), Sample(50.0, 2.0, 5))
 
 
 @pytest.mark.parametrize("runs", [3, 10, 60])
@@ -29,20 +38,20 @@ def test_runs_needed_equals_statsmodels():
 
 
 def test_power_of_unequal_spreads_is_what_a_simulation_finds():
-    contrast = Contrast("", Sample(52.0, 1.0, 5), Sample(50.0, 3.0, 5), margin=0.5)
+    unequal = contrast(Sample(52.0, 1.0, 5), Sample(50.0, 3.0, 5), 0.5)
     rng = np.random.default_rng(0)
     draws, runs = 4000, 8
-    first = rng.normal(52.0, 1.0, (draws, runs)) + contrast.margin
+    first = rng.normal(52.0, 1.0, (draws, runs)) + unequal.margin
     second = rng.normal(50.0, 3.0, (draws, runs))
     tested = scipy.stats.ttest_ind(first, second, axis=1, equal_var=False, alternative="greater")
     found = (tested.pvalue < 0.05).mean()
-    expected = power.power("higher", contrast, 0.05, runs)
+    expected = power.power("higher", unequal, 0.05, runs)
     # Four binomial deviations, and 0.01 because Welch's degrees of freedom are estimated.
     assert found == pytest.approx(expected, abs=0.01 + 4 * math.sqrt(0.25 / draws))
 
 
 def test_equivalence_needs_both_sides():
-    level = Contrast("", Sample(50.0, 1.0, 5), Sample(50.0, 1.0, 5), margin=1.0)
+    level = contrast(Sample(50.0, 1.0, 5), Sample(50.0, 1.0, 5), 1.0)
     rng = np.random.default_rng(1)
     draws, runs = 4000, 20
     first, second = rng.normal(50.0, 1.0, (2, draws, runs))
@@ -57,11 +66,11 @@ def test_equivalence_needs_both_sides():
 
 
 def test_what_can_never_be_shown_and_what_is_not_known():
-    lower = Contrast("", Sample(49.0, 1.0, 5), Sample(50.0, 1.0, 5))
+    lower = contrast(Sample(49.0, 1.0, 5), Sample(50.0, 1.0, 5))
     assert power.runs_needed("higher", lower, 0.05) == math.inf
-    single = Contrast("", Sample(51.0, math.nan, 1), Sample(50.0, 1.0, 5))
+    single = contrast(Sample(51.0, math.nan, 1), Sample(50.0, 1.0, 5))
     assert math.isnan(power.runs_needed("higher", single, 0.05))
-    exact = Contrast("", Sample(51.0, 0.0, 5), Sample(50.0, 0.0, 5))
+    exact = contrast(Sample(51.0, 0.0, 5), Sample(50.0, 0.0, 5))
     assert power.runs_needed("higher", exact, 0.05) == 2
 
 
@@ -72,7 +81,7 @@ def test_every_claim_with_a_test_is_asked_and_marked():
     # Its strongest cell is Rainbow, 71.60 ± 0.18 against 70.14 ± 0.25, tested at 0.05 / 7.
     assert beats.cells == 7
     assert beats.some == power.runs_needed(
-        "higher", Contrast("", Sample(71.60, 0.18, 5), Sample(70.14, 0.25, 5)), 0.05 / 7
+        "higher", contrast(Sample(71.60, 0.18, 5), Sample(70.14, 0.25, 5)), 0.05 / 7
     )
     assert beats.some <= beats.half <= beats.every and not beats.decides
     assert "audit" not in result.text() and result.without + len(needs) == 88
@@ -88,8 +97,8 @@ def test_without_records_nothing_is_asked():
 @pytest.mark.parametrize(("difference", "runs"), [(13.5, 2), (-22.3, 1000), (0.4, 7), (-60.0, 9)])
 def test_far_tails_are_those_of_the_noncentral_t(difference, runs):
     scale = math.sqrt(2 / runs)
-    contrast = Contrast("", Sample(difference * scale, 1.0, 5), Sample(0.0, 1.0, 5))
+    far = contrast(Sample(difference * scale, 1.0, 5), Sample(0.0, 1.0, 5))
     degrees = 2 * (runs - 1)
     bound = scipy.stats.t.isf(0.025, degrees)
     expected = scipy.stats.nct.sf(bound, degrees, difference)
-    assert power.power("higher", contrast, 0.025, runs) == pytest.approx(expected, abs=1e-12)
+    assert power.power("higher", far, 0.025, runs) == pytest.approx(expected, abs=1e-12)
