@@ -1,15 +1,14 @@
-"""What a loss of power leaves: files cut short anywhere, and how a run goes on from them."""
+"""Training continues after damaged files, a full disk or too few descriptors, as if undisturbed."""
 
 from __future__ import annotations
 
 import gc
 import json
-import os
 import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
 import jax
@@ -29,19 +28,13 @@ from spactor.progress import Observer
 from spactor.step import TrainState
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "soak"))
-import starvation
+import faults
 
 # TensorStore's threads find Orbax's event loop closed after a failed read, once for each array.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 CONFIG = tiny_config(num_encoder_layers=1, num_decoder_layers=1)
 STAGE = "span_corruption"
-LENGTHS: dict[str, Callable[[int], int]] = {
-    "nothing": lambda size: 0,
-    "one byte": lambda size: 1,
-    "half": lambda size: size // 2,
-    "all but one byte": lambda size: size - 1,
-}
 READ = ("about/metadata", "state/_METADATA", "state/manifest.ocdbt", "state/d/*", "state/*/d/*")
 """Files of a checkpoint that are read; of those that a pattern fits, the largest."""
 ONE = np.ones(())
@@ -49,7 +42,7 @@ ONE = np.ones(())
 
 @pytest.fixture(autouse=True, scope="module")
 def _collected_here() -> Iterator[None]:
-    """What those threads complain of is said here, and not in the tests that follow."""
+    """Warnings of those threads come here, and not in the tests of another file."""
     yield
     gc.collect()
 
@@ -134,17 +127,13 @@ def run(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
-def cut(path: Path, length: str) -> None:
-    os.truncate(path, LENGTHS[length](path.stat().st_size))
-
-
-@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("length", faults.LENGTHS)
 @pytest.mark.parametrize("pattern", READ)
 def test_a_checkpoint_cut_short_is_set_aside_for_the_one_before(
     run: Path, pattern: str, length: str
 ) -> None:
     home = run / "checkpoints" / "8"
-    cut(max(home.glob(pattern), key=lambda path: path.stat().st_size), length)
+    faults.cut(max(home.glob(pattern), key=lambda path: path.stat().st_size), length)
     with warnings.catch_warnings(record=True, action="always") as caught:
         found = saved(run)
     if length == "all but one byte" and found == 8:
@@ -157,84 +146,71 @@ def test_a_checkpoint_cut_short_is_set_aside_for_the_one_before(
     assert (home.with_name("damaged-8") / pattern.partition("/")[0]).is_dir()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("length", LENGTHS)
-def test_no_file_of_a_checkpoint_cut_short_gives_other_numbers(
-    finished: Path, tmp_path: Path, length: str
-) -> None:
-    for number, path in enumerate(sorted((finished / "checkpoints/8").rglob("*"))):
-        if path.is_file() and path.stat().st_size:
-            run = Path(shutil.copytree(finished, tmp_path / str(number)))
-            cut(run / path.relative_to(finished), length)
-            with warnings.catch_warnings(action="ignore", category=DamageWarning):
-                assert saved(run) in (4, 8)
-
-
-def test_a_run_goes_on_from_the_checkpoint_before(finished: Path, run: Path) -> None:
-    cut(run / "checkpoints/8/about/metadata", "half")
-    with pytest.warns(DamageWarning, match="checkpoints/8: damaged"):
-        train(run)
-    assert saved(run) == 8
-    assert numbers(run) == numbers(finished)
-    # Steps 6 and 8 stand there twice, as after a kill.
-    assert len((run / METRICS).read_text().splitlines()) == 6
-
-
-def test_with_every_checkpoint_damaged_it_begins_anew(finished: Path, run: Path) -> None:
+def _lose_states(run: Path) -> None:
     for step in "4", "8":
         shutil.rmtree(run / "checkpoints" / step / "state")
-    with pytest.warns(DamageWarning) as caught:
-        train(run)
-    assert [str(each.message).split(": ")[0][-1] for each in caught] == ["8", "4"]
-    assert saved(run) == 8 and numbers(run) == numbers(finished)
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-def test_a_log_cut_short_loses_no_line(finished: Path, run: Path, length: str) -> None:
-    """Checkpoints whose lines are gone are set aside, so that their steps are logged again."""
-    cut(run / METRICS, length)
-    with warnings.catch_warnings(record=True, action="always") as caught:
-        train(run)
-    assert numbers(run) == numbers(finished) and saved(run) == 8
-    damage = [str(each.message) for each in caught if each.category is DamageWarning]
-    told = [message.partition("damaged (")[2].partition(")")[0] for message in damage]
-    # Half of it is two lines and a piece; all but one byte lacks the end of the last line alone.
-    assert told == {
-        "half": ["metrics.jsonl lacks step 6"],
-        "all but one byte": [],
-    }.get(length, ["metrics.jsonl lacks step 8", "metrics.jsonl lacks step 4"])
-
-
-def test_a_line_that_is_none_is_kept_aside(finished: Path, run: Path) -> None:
+def _blank_a_line(run: Path) -> None:
     lines = (run / METRICS).read_text().splitlines()
     lines[1] = "\0" * len(lines[1])
     (run / METRICS).write_text("\n".join(lines) + "\n")
-    with pytest.warns(DamageWarning) as caught:
-        train(run)
-    assert any("1 lines are not JSON objects" in str(each.message) for each in caught)
-    assert numbers(run) == numbers(finished)
-    assert (run / f"damaged-{METRICS}").read_text().count("\n") == 4
 
 
-@pytest.mark.parametrize("length", LENGTHS)
-def test_an_event_file_cut_short_changes_no_number(finished: Path, run: Path, length: str) -> None:
+def _cut_events(run: Path, length: str) -> None:
     [events] = (run / "train").iterdir()
-    cut(events, length)
+    faults.cut(events, length)
     shutil.rmtree(run / "checkpoints" / "8")
-    train(run)
+
+
+LACKS_ALL = ("metrics.jsonl lacks step 8", "metrics.jsonl lacks step 4")
+DAMAGE: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
+    "last checkpoint": (
+        lambda run: faults.cut(run / "checkpoints/8/about/metadata", "half"),
+        ("checkpoints/8: damaged",),
+    ),
+    "all checkpoints": (_lose_states, ("checkpoints/8: damaged", "checkpoints/4: damaged")),
+    "log, nothing": (lambda run: faults.cut(run / METRICS, "nothing"), LACKS_ALL),
+    "log, one byte": (lambda run: faults.cut(run / METRICS, "one byte"), LACKS_ALL),
+    # Two lines and a part of the third are left; without the last byte, all lines are.
+    "log, half": (lambda run: faults.cut(run / METRICS, "half"), ("metrics.jsonl lacks step 6",)),
+    "log, all but one byte": (lambda run: faults.cut(run / METRICS, "all but one byte"), ()),
+    "line of zeros": (
+        _blank_a_line,
+        *(("metrics.jsonl lacks step 4",) * 2 + ("1 lines are not JSON objects",),),
+    ),
+    **{
+        f"events, {length}": (lambda run, length=length: _cut_events(run, length), ())
+        for length in faults.LENGTHS
+    },
+}
+"""Damage to a finished run, and what the warnings must name, in their order."""
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_training_ends_as_undisturbed(finished: Path, run: Path, damage: str) -> None:
+    """Checkpoints whose lines are gone are set aside, so that their steps are logged again."""
+    harm, named = DAMAGE[damage]
+    harm(run)
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        train(run)
     assert numbers(run) == numbers(finished) and saved(run) == 8
-    assert len(list((run / "train").iterdir())) == 2
+    messages = [str(each.message) for each in caught if each.category is DamageWarning]
+    for part, message in zip(named, messages, strict=True):
+        assert part in message
+    if damage == "line of zeros":
+        assert (run / f"damaged-{METRICS}").read_text().count("\n") == 4
 
 
 def test_a_damaged_checkpoint_of_a_parent_is_named(run: Path) -> None:
-    cut(run / "checkpoints/8/state/_METADATA", "nothing")
+    faults.cut(run / "checkpoints/8/state/_METADATA", "nothing")
     with pytest.raises(DamagedCheckpoint, match=r"checkpoint .*checkpoints/8 is damaged \(Exp"):
         restore_parent(run, CONFIG, 8, STAGE)
-    assert (run / "checkpoints/8").is_dir(), "its own run sets it aside, no reader does"
+    assert (run / "checkpoints/8").is_dir(), "only its own run sets it aside"
 
 
 def test_a_fault_of_the_machine_damages_nothing(run: Path, monkeypatch) -> None:
-    """A checkpoint that can't be read for want of file descriptors is a good one."""
+    """A checkpoint that can't be read for lack of file descriptors is not damaged."""
 
     def starved(self: Checkpoints, step: int) -> TrainState:
         raise ValueError("RESOURCE_EXHAUSTED: Error opening file: Too many open files")
@@ -251,26 +227,22 @@ def test_a_fault_of_the_machine_damages_nothing(run: Path, monkeypatch) -> None:
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_the_first_step_with_a_bad_number_is_named(tmp_path: Path, value: str) -> None:
-    """The loss of step 7 is fine; its gradient isn't. The log, of steps 7 and 8, says step 7."""
+    """The loss of step 7 is finite; its gradient isn't. The log is of steps 7 and 8."""
     gradient = {"loss": Ratio(np.float32(7), ONE), "grad_norm": Ratio(np.float32(value), ONE)}
     with pytest.raises(Diverged) as caught:
         train(tmp_path, bad={7: gradient})
-    assert str(caught.value) == (
-        f"train/grad_norm became {value} at step 7 (batch {batch_digest(batch_at(6))}; last good "
-        "checkpoint 4): lower the learning rate, or look at the data of that step"
-    )
-    assert sorted(numbers(tmp_path)) == [2, 4, 6], "no number that is none is ever logged"
+    found = caught.value
+    assert (found.metric, found.value, found.step) == ("train/grad_norm", value, 7)
+    assert (found.batch_digest, found.checkpoint_step) == (batch_digest(batch_at(6)), 4)
+    assert sorted(numbers(tmp_path)) == [2, 4, 6], "a number that isn't finite is never logged"
 
 
-def test_before_the_first_checkpoint_there_is_none_to_name(tmp_path: Path) -> None:
+def test_a_bad_number_before_the_first_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"at step 1 \(batch \w+; no checkpoint before it\)"):
-        train(tmp_path, bad={1: {"loss": Ratio(np.float32("nan"), ONE)}})
-
-
-def test_a_bad_validation_loss_stops_a_run(tmp_path: Path) -> None:
+        train(tmp_path / "loss", bad={1: {"loss": Ratio(np.float32("nan"), ONE)}})
     with pytest.raises(Diverged, match="validation/x became inf at step 4"):
-        train(tmp_path, evaluated=float("inf"))
-    assert saved(tmp_path) is None
+        train(tmp_path / "validation", evaluated=float("inf"))
+    assert saved(tmp_path / "validation") is None
 
 
 def test_a_clock_that_goes_backwards_orders_nothing(
@@ -291,41 +263,38 @@ def test_a_clock_that_goes_backwards_orders_nothing(
     assert numbers(tmp_path) == numbers(finished) and saved(tmp_path) == 8
 
 
-@pytest.mark.parametrize("left", [0, 8192])
-def test_a_disk_that_fills_costs_no_number(finished: Path, tmp_path: Path, left: int) -> None:
-    """Full at once, the log's next line is torn; with some room left, a checkpoint is."""
-    with starvation.small_disk(tmp_path / "disk", "16m") as disk:
-        run, filling = disk / "run", starvation.full(disk, left)
-
-        def fill(step: int, *_: object) -> None:
-            if step == 2:
-                filling.__enter__()
-
-        with pytest.raises(Exception) as caught:
-            train(run, observer=fill)
-        filling.__exit__(None, None, None)
-        assert files.system_fault(caught.value) == "No space left on device"
-        assert not (run / "checkpoints" / "4").exists()
-        train(run)
-        assert numbers(run) == numbers(finished) and saved(run) == 8
+STARVED: dict[str, tuple[Callable[[Path], AbstractContextManager], str]] = {
+    # The next line of the log is torn.
+    "disk": (faults.full, "No space left on device"),
+    # A checkpoint is.
+    "most of the disk": (lambda disk: faults.full(disk, 8192), "No space left on device"),
+    "descriptors": (lambda disk: faults.few_descriptors(), "Too many open files"),
+}
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
-def test_want_of_file_descriptors_costs_no_number(finished: Path, tmp_path: Path) -> None:
-    limit = starvation.few_descriptors()
+@pytest.mark.parametrize("lack", STARVED)
+def test_starved_training_ends_as_undisturbed(finished: Path, tmp_path: Path, lack: str) -> None:
+    starve, cause = STARVED[lack]
+    with ExitStack() as stack:
+        disk = tmp_path
+        if cause == "No space left on device":
+            disk = stack.enter_context(faults.small_disk(tmp_path / "disk", "16m"))
+        starving = starve(disk)
 
-    def starve(step: int, *_: object) -> None:
-        if step == 2:
-            limit.__enter__()
+        def observe(step: int, *_: object) -> None:
+            if step == 2:
+                starving.__enter__()
 
-    with pytest.raises(Exception) as caught:
-        train(tmp_path, observer=starve)
-    limit.__exit__(None, None, None)
-    assert files.system_fault(caught.value) == "Too many open files"
-    del caught
-    gc.collect()  # What Orbax left half begun, while its complaints are still ours.
-    train(tmp_path)
-    assert numbers(tmp_path) == numbers(finished) and saved(tmp_path) == 8
+        with pytest.raises(Exception) as caught:
+            train(disk / "run", observer=observe)
+        starving.__exit__(None, None, None)
+        assert files.system_fault(caught.value) == cause
+        assert not (disk / "run" / "checkpoints" / "4").exists()
+        del caught
+        gc.collect()  # Warnings of Orbax's unfinished work come here.
+        train(disk / "run")
+        assert numbers(disk / "run") == numbers(finished) and saved(disk / "run") == 8
 
 
 def test_a_log_refuses_what_is_no_number(tmp_path: Path) -> None:
@@ -341,7 +310,7 @@ def test_a_log_refuses_what_is_no_number(tmp_path: Path) -> None:
         '{"stage": "span_corruption", "model": {"emb_dim": 1e999}}',
     ],
 )
-def test_what_a_checkpoint_strangely_says_of_itself_is_one_line(tmp_path: Path, about: str) -> None:
+def test_odd_metadata_of_a_checkpoint_are_refused_in_one_line(tmp_path: Path, about: str) -> None:
     with closing(Checkpoints(tmp_path, CONFIG, STAGE)) as checkpoints:
         checkpoints.save(state_at(4), 4)
     (tmp_path / "checkpoints" / "4" / "about" / "metadata").write_text(about, "utf-8")

@@ -1,4 +1,4 @@
-"""Disks that are full or read-only and a process short of file descriptors, for tests."""
+"""Faults for tests: files cut short, full and read-only disks, too few file descriptors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+LENGTHS = ("nothing", "one byte", "half", "all but one byte")
+
+
+def cut(path: Path, length: str) -> None:
+    """Cuts a file to one of `LENGTHS`, as a loss of power may."""
+    size = path.stat().st_size
+    os.truncate(path, (0, 1, size // 2, size - 1)[LENGTHS.index(length)])
 
 
 @contextlib.contextmanager

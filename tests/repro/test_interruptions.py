@@ -1,0 +1,263 @@
+"""A tree ends as one left in peace, whatever happens to its files, disk, numbers and runners.
+
+The engine trains nothing; `tests/soak` and `tests/spactor/test_interruptions.py` do.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import pytest
+from collecting import collected
+
+from repro import cli, folders, show
+from repro.engines import factory
+from repro.node_state import inspect
+from repro.plan import Tree, build
+from repro.progress import Display
+from repro.runner import Outcome, Runner
+from repro.specs import load_profile
+from spactor import files
+from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "soak"))
+import faults
+
+FIRST = "base/s0/hybrid/0-250K"
+LEAF = "base/s0/sc/500K/finetune-glue/f0"
+BAD = Diverged("train/grad_norm", "nan", 7, "47107671c42c1643", 5)
+
+
+@pytest.fixture
+def run(tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]) -> Callable:
+    """Runs the tree, or some nodes; returns the outcome and what was printed."""
+
+    def run(*names: str) -> tuple[Outcome, str]:
+        display = displays(tree)
+        outcome = Runner(tree, runs, engine, display).run(names or None)
+        return outcome, display._console.file.getvalue()  # type: ignore[attr-defined]
+
+    return run
+
+
+# Several runners.
+
+
+@pytest.mark.parametrize("victim", ["", FIRST])
+@pytest.mark.parametrize("number", [2, 8])
+def test_several_runners_run_each_node_once(
+    tree: Tree, tmp_path: Path, number: int, victim: str
+) -> None:
+    """If one is killed, its node's lock is released, and one other continues the node."""
+    runs, workers = tmp_path / "runs", set()
+    script = str(Path(__file__).with_name("crowd.py"))
+    failed = subprocess.run([sys.executable, script, str(runs), str(number), victim]).returncode
+    assert failed == bool(victim)
+    for name in tree.nodes:
+        folder = folders.node_folder(runs, "tiny", name)
+        journal = [line.split() for line in (folder / "journal.txt").read_text().splitlines()]
+        attempts = folders.read_json(folder / folders.PROVENANCE)["attempts"]
+        if name == victim:
+            assert "ended" not in attempts.pop(0)
+            event, dead = journal.pop(0)
+            assert event == "begin" and dead != journal[0][1]
+        (begin, worker), (end, same) = journal
+        assert (begin, end, worker) == ("begin", "end", same), name
+        [attempt] = attempts
+        assert "ended" in attempt and (folder / folders.DONE).is_file()
+        workers.add(worker)
+    assert len(workers) > (not victim), "those that live share the work"
+
+
+@pytest.mark.slow
+def test_two_real_runners_share_a_tree(tmp_path: Path) -> None:
+    """The soak's tree, by two processes of the command; each node has one attempt."""
+    command = [sys.executable, "-m", "repro", "run", "--runs", str(tmp_path / "runs")]
+    command += ["--profile", str(Path(faults.__file__).with_name("soak.toml"))]
+    command += ["--size", "base", "--tau", "60K"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
+    found = sorted((tmp_path / "runs" / "soak").rglob(folders.PROVENANCE))
+    assert [len(folders.read_json(path)["attempts"]) for path in found] == [1] * 4
+
+
+# Damaged files.
+
+
+@pytest.mark.parametrize("length", faults.LENGTHS)
+@pytest.mark.parametrize("name", [folders.DONE, folders.PROVENANCE, folders.NODE])
+def test_a_node_whose_file_is_cut_short_runs_again(
+    tree: Tree, runs: Path, engine, run: Callable, name: str, length: str
+) -> None:
+    """Without its provenance a node is finished all the same, and `repro collect` names the file.
+
+    All but one byte lacks the end of the last line alone.
+    """
+    run()
+    folder = folders.node_folder(runs, "tiny", LEAF)
+    faults.cut(folder / name, length)
+    engine.ran.clear()
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        outcome, printed = run()
+    messages = [str(each.message) for each in caught]
+    if length == "all but one byte":
+        assert engine.ran == [] and messages == []
+    elif name == folders.PROVENANCE:
+        assert engine.ran == []
+        with pytest.raises(UserError, match=r"provenance\.json: damaged"):
+            collected(tree, runs)
+        (folder / folders.DONE).unlink()
+        with pytest.warns(DamageWarning, match=r"provenance\.json: damaged .* damaged-prov"):
+            run()
+        assert engine.ran == [LEAF]
+    elif name == folders.DONE:
+        assert engine.ran == [LEAF]
+        [message] = messages
+        assert message.startswith(f"{folder / name}: damaged") and "damaged-done.json" in message
+    else:
+        assert engine.ran == [LEAF] and outcome.set_aside == (LEAF,)
+        assert LEAF in printed and "node.json is damaged" in printed
+    assert len(collected(tree, runs).provenance) == len(tree.nodes)
+
+
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_parent_with_a_damaged_checkpoint_runs_first(
+    tree: Tree, engine, run: Callable, heals: bool
+) -> None:
+    child = tree.children(FIRST)[0].name
+    run(FIRST)
+
+    def restore(name: str) -> None:
+        if name == child and not (heals and engine.ran.count(FIRST) == 2):
+            raise DamagedCheckpoint("checkpoint 5 is damaged")
+
+    engine.before = restore
+    if heals:
+        outcome, printed = run(FIRST, child)
+        assert outcome.ran == (FIRST, child)
+        assert FIRST in printed and "checkpoint 5 is damaged" in printed
+    else:
+        with pytest.raises(DamagedCheckpoint):
+            run(FIRST, child)
+        assert engine.ran == [FIRST, FIRST]
+
+
+# Full and read-only disks, too few descriptors.
+
+STARVED: dict[str, tuple[Callable[[Path], AbstractContextManager], str]] = {
+    "full": (faults.full, "No space left on device"),
+    "read-only": (faults.read_only, "Read-only file system"),
+    "descriptors": (lambda disk: faults.few_descriptors(), "Too many open files"),
+}
+
+
+@pytest.mark.parametrize("when", ["at the start", "at the first node"])
+@pytest.mark.parametrize("lack", STARVED)
+def test_a_starved_command_prints_the_cause_and_continues_later(
+    tmp_path: Path, engine, monkeypatch, capsys, lack: str, when: str
+) -> None:
+    smoke, (starve, cause) = load_profile("smoke"), STARVED[lack]
+    engine.check = lambda tree: None
+    monkeypatch.setattr(factory, "engine_for", lambda *_, **__: engine)
+    tree = build(smoke, smoke.select(["base"], ["60K"]))
+    with faults.small_disk(tmp_path / "disk", "1m") as disk:
+        runs = folders.open_runs(disk / "runs", create=True)
+
+        def command() -> tuple[object, list[str]]:
+            options = ("--profile", "smoke", "--size", "base", "--tau", "60K", "--runs", str(runs))
+            with pytest.raises(SystemExit) as ended:
+                cli.main(("run", *options))
+            return ended.value.code or 0, capsys.readouterr().err.splitlines()
+
+        def conditions() -> set[str]:
+            nodes = [folders.node_folder(runs, "smoke", name) for name in tree.nodes]
+            return {inspect(folder, {}).condition for folder in nodes}
+
+        with ExitStack() as starving:
+            if when == "at the start":
+                starving.enter_context(starve(disk))
+            else:
+                engine.before = lambda name: starving.enter_context(starve(disk))
+            code, lines = command()
+        engine.before = lambda name: None
+        assert code == 2 and len(lines) == 1, lines
+        assert lines[0].startswith("repro: ") and cause in lines[0]
+        # Every file with its final name can be read; none has a temporary one.
+        assert not list(runs.rglob("*.tmp"))
+        for path in runs.rglob("*.json"):
+            folders.read_json(path)
+        assert conditions() <= {"new", "partial"}
+        assert command() == (0, [])
+        assert set(engine.ran) == set(tree.nodes) and conditions() == {"finished"}
+
+
+def test_the_old_file_outlives_a_full_disk(tmp_path: Path) -> None:
+    with faults.small_disk(tmp_path / "disk", "1m") as disk:
+        path = disk / "a.json"
+        folders.write_json(path, {"a": 1})
+        with faults.full(disk), pytest.raises(UserError, match=re.escape(str(path))):
+            files.write_atomically(path, bytes(100_000))
+        assert [entry.name for entry in disk.iterdir()] == ["a.json"]
+        assert folders.read_json(path) == {"a": 1}
+        files.write_atomically(path, bytes(100_000))
+        assert path.stat().st_size == 100_000
+
+
+def test_a_lack_of_descriptors_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "done.json"
+    folders.write_json(path, {"a": 1})
+    with faults.few_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        folders.read_or_set_aside(path)
+    assert folders.read_or_set_aside(path) == {"a": 1}
+
+
+# Numbers that are not finite.
+
+
+def test_a_diverged_node_blocks_those_that_depend_on_it(
+    tree: Tree, runs: Path, engine, run: Callable
+) -> None:
+    def fail(name: str) -> None:
+        if name == FIRST:
+            raise BAD
+
+    engine.before = fail
+    _, printed = run()
+    below = {name for name in tree.nodes if "/sc/" not in name}
+    assert set(engine.ran) == set(tree.nodes) - below
+    assert FIRST in printed and str(BAD).partition(" (")[0] in printed
+    folder = folders.node_folder(runs, "tiny", FIRST)
+    assert folders.read_json(folder / folders.DIVERGED)["divergence"] == {
+        "metric": "train/grad_norm",
+        "value": "nan",
+        "step": 7,
+        "batch_digest": "47107671c42c1643",
+        "checkpoint_step": 5,
+    }
+    again, _ = run()
+    assert again.diverged == (FIRST,) and set(again.blocked) == below - {FIRST}
+    assert again.ran == (), "the result would be the same"
+
+    lines = show.status_lines(tree, runs)
+    assert lines[0] == f"{FIRST}: diverged: {BAD}"
+    assert lines[-1].endswith("8 not begun, 1 diverged")
+    records = collected(tree, runs)
+    assert records.unfinished[FIRST] == f"diverged: {BAD}"
+    frame = records.metrics[records.metrics["metric"] == "diverged/glue"]
+    assert sorted(zip(frame["tau"], frame["checkpoint"], strict=True)) == [
+        *(("250K", 500_000), ("250K", 1_000_000), ("inf", 500_000), ("inf", 1_000_000))
+    ]
+    assert set(frame["text"]) == {f"{FIRST}: {BAD}"}
+
+    engine.before = lambda name: None
+    engine.files = {**engine.files, "tokens_train.npy": "other"}
+    outcome, _ = run()
+    assert FIRST in outcome.ran and outcome.diverged == () == outcome.blocked
+    assert inspect(folder, {}).condition == "finished"
