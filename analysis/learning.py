@@ -16,17 +16,20 @@ held-out text:
 
 "Well" means a loss at least a tenth below the reference, or a rate at least twice the reference
 (one in ten where the reference is 0). The hybrid's values are those at the end of its longest first
-stage: τ = ∞ where it was run, else the largest τ.
+stage: τ = ∞ where it was run, else the largest τ. Numbers are means over seeds; with two or more
+seeds a better mean counts if a one-sided t-test over the seeds' margins shows it, and is "not
+shown" otherwise.
 
 :func:`compare_with_scratch` compares, per size, τ and suite, fine-tuned models at the last
-checkpoint with the same model fine-tuned from freshly initialised weights: Welch's test over runs,
-one-sided (pre-trained is better), p-values adjusted by Holm over the suites of one size and τ. A
-run is a pair of a pre-training and a fine-tuning seed.
+checkpoint with the same model fine-tuned from freshly initialised weights. Both start from the same
+initial weights and see the same data of a seed, so the test is paired by seed, one-sided
+(pre-trained is better), with p-values adjusted by Holm over the suites of one size and τ.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -35,7 +38,7 @@ from analysis import scores
 from analysis.schema.facts import SIZES, SUITES, TAUS
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
-from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, holm, welch
+from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, format_p, holm, paired, seed_values
 
 READS = of_metrics("validation/", "data/") | SCORES
 CLEAR_LOSS_MARGIN = 0.10
@@ -45,6 +48,7 @@ MEAN_SPAN_LENGTH = 3.0
 
 CLEARLY, BARELY, NOT, UNKNOWN = "yes, well", "yes, barely", "no", NOT_RUN
 BETTER, NOT_SHOWN = "better", "not shown"
+BySeed = Mapping[int, float]
 FROM_SCRATCH = 0
 """The checkpoint of a model that was not pre-trained."""
 
@@ -55,9 +59,10 @@ class Check:
 
     Attributes:
       size, name: of the model, and which check.
-      measured, reference: the run's number and the trivial predictor's; NaN where not run.
+      measured, reference: the run's number and the trivial predictor's, means over seeds; NaN where
+        not run.
       unit: of both.
-      verdict: "yes, well", "yes, barely", "no" or "not run".
+      verdict: "yes, well", "yes, barely", "not shown", "no" or "not run".
       sentence: the verdict in words, with the numbers.
     """
 
@@ -122,20 +127,23 @@ def run(records: pd.DataFrame) -> LearningResult:
 def _checks(records: pd.DataFrame, series: pd.DataFrame, size: str) -> list[Check]:
     plain = _final(series, size, "0")
     hybrid = _final(series, size, _longest_hybrid(series, size))
-    loss, replaced = plain.get("sc_loss_clean", math.nan), hybrid.get("replaced_fraction", math.nan)
+    loss, replaced = plain.get("sc_loss_clean", {}), hybrid.get("replaced_fraction", {})
     entropy = _fact(records, "data/unigram_entropy_nats", size)
     share = _fact(records, "data/target_text_fraction", size)
     if math.isnan(share):
         # The limit of long inputs: a span costs its tokens and a sentinel.
         share = MEAN_SPAN_LENGTH / (MEAN_SPAN_LENGTH + 1.0)
 
-    def loss_check(name: str, measured: float, reference: float, what: str) -> Check:
+    def loss_check(name: str, measured: BySeed, reference: BySeed | float, what: str) -> Check:
         return _check(size, name, measured, reference, "nats", what, lower=True)
 
-    def rate_check(name: str, metric: str, reference: float, unit: str, what: str) -> Check:
-        measured = hybrid.get(metric, math.nan)
+    def rate_check(
+        name: str, metric: str, reference: BySeed | float, unit: str, what: str
+    ) -> Check:
+        measured = hybrid.get(metric, {})
         return _check(size, name, measured, reference, unit, what, lower=False)
 
+    binary = {seed: binary_entropy(p) for seed, p in replaced.items()}
     return [
         loss_check("text", loss, entropy, "baseline's loss per target token; unigram entropy"),
         loss_check(
@@ -148,8 +156,8 @@ def _checks(records: pd.DataFrame, series: pd.DataFrame, size: str) -> list[Chec
             "generator's accuracy on [M]; most frequent token's rate",
         ),
         loss_check(
-            *("detection loss", hybrid.get("rtd_loss", math.nan), binary_entropy(replaced)),
-            f"RTD loss per position; entropy of the replaced fraction {replaced:.4f}",
+            *("detection loss", hybrid.get("rtd_loss", {}), binary),
+            f"RTD loss per position; entropy of the replaced fraction {_mean(replaced):.4f}",
         ),
         rate_check(
             *("detection recall", "rtd_recall", 0.0, "recall"),
@@ -163,8 +171,18 @@ def _checks(records: pd.DataFrame, series: pd.DataFrame, size: str) -> list[Chec
 
 
 def _check(
-    size: str, name: str, measured: float, reference: float, unit: str, what: str, *, lower: bool
+    size: str,
+    name: str,
+    measured_by_seed: BySeed,
+    known: BySeed | float,
+    unit: str,
+    what: str,
+    *,
+    lower: bool,
 ) -> Check:
+    references = dict.fromkeys(measured_by_seed, known) if isinstance(known, float) else known
+    measured = _mean(measured_by_seed)
+    reference = known if isinstance(known, float) else _mean(known)
     if math.isnan(measured) or math.isnan(reference):
         absent = "the run's value" if math.isnan(measured) else "the reference"
         sentence = f"{absent} is not in the records ({what})"
@@ -175,6 +193,13 @@ def _check(
     else:
         floor = CLEAR_RATE_MARGIN * reference or CLEAR_RATE_OVER_NONE
     verdict = NOT if margin <= 0 else CLEARLY if margin >= floor else BARELY
+    sign = -1.0 if lower else 1.0
+    cells = {"measured": measured_by_seed, "reference": references}
+    margins = seed_values({"measured": sign, "reference": -sign}, cells)
+    p_value = paired(list(margins.values()), alternative="greater")
+    if margin > 0 and p_value >= ALPHA:
+        verdict = NOT_SHOWN
+    tested = "" if math.isnan(p_value) else f", p = {format_p(p_value)} over {len(margins)} seeds"
     side = "below" if measured < reference else "above"
     relation = (
         f"equals {reference:.4f}"
@@ -182,16 +207,22 @@ def _check(
         else f"is {abs(margin):.4f} {side} {reference:.4f}"
     )
     wanted = "" if margin > 0 else f"; it should be {'below' if lower else 'above'}"
-    sentence = f"{measured:.4f} {relation} {unit}{wanted} ({what})"
+    sentence = f"{measured:.4f} {relation} {unit}{tested}{wanted} ({what})"
     return Check(size, name, measured, reference, unit, verdict, sentence)
 
 
-def _final(series: pd.DataFrame, size: str, tau: str) -> dict[str, float]:
-    """Last value of each validation metric, averaged over seeds."""
+def _mean(values: BySeed) -> float:
+    return math.fsum(values.values()) / len(values) if values else math.nan
+
+
+def _final(series: pd.DataFrame, size: str, tau: str) -> Mapping[str, BySeed]:
+    """Last value of each validation metric, by seed."""
     rows = series[(series["size"] == size) & (series["tau"] == tau)].sort_values("step")
     last = rows.drop_duplicates(["metric", "seed"], keep="last")
-    means = last.groupby("metric")["value"].mean()
-    return {str(metric).removeprefix("validation/"): float(v) for metric, v in means.items()}
+    found: dict[str, dict[int, float]] = {}
+    for metric, seed, value in last[["metric", "seed", "value"]].itertuples(index=False):
+        found.setdefault(str(metric).removeprefix("validation/"), {})[int(seed)] = float(value)
+    return found
 
 
 def _longest_hybrid(series: pd.DataFrame, size: str) -> str:
@@ -214,7 +245,8 @@ class ScratchComparison:
 
     Attributes:
       checkpoint: of the pre-trained model, on the paper's scale; 0 where there is none.
-      pretrained, scratch: suite scores over runs; a sample of 0 runs where not run.
+      pretrained, scratch: suite scores over seeds; a sample of 0 runs where not run.
+      seeds: number of seeds that both have.
       p_holm: NaN without a test.
       verdict: "better", "not shown", "no spread, not tested" or "not run".
     """
@@ -225,6 +257,7 @@ class ScratchComparison:
     checkpoint: int
     pretrained: Sample
     scratch: Sample
+    seeds: int
     p_holm: float
 
     @property
@@ -260,7 +293,7 @@ class ScratchResult:
         head = f"Against from scratch? {self.profile or 'no'} profile; "
         if not self.comparisons:
             return f"{head}{NOT_RUN}: `repro run --profile scratch` does that"
-        lines = [f"{head}one-sided Welch tests, Holm over suites, ± with ddof = {scores.DDOF}"]
+        lines = [f"{head}one-sided tests paired by seed, Holm over suites; ± is of the seeds"]
         for one in self.comparisons:
             p = "" if math.isnan(one.p_holm) else f", p = {one.p_holm:.2g}"
             lines.append(
@@ -283,32 +316,36 @@ def compare_with_scratch(records: pd.DataFrame) -> ScratchResult:
       UserError: the records mix profiles, or a run's scores are incomplete.
     """
     pair = sole_profile(records)
-    found = scores.suite_scores(records[records["variant"] == ""])
-    of_scratch = found.loc[found["checkpoint"] == FROM_SCRATCH, ["size", "tau"]].drop_duplicates()
+    found = scores.seed_scores(records[records["variant"] == ""])
     cells = sorted(
-        of_scratch.itertuples(index=False, name=None),
+        {(size, tau) for size, tau, checkpoint, _ in found if checkpoint == FROM_SCRATCH},
         key=lambda cell: (cell[0], TAUS.index(cell[1])),
     )
     compared = [one for size, tau in cells for one in _over_suites(found, size, tau)]
     return ScratchResult(profile=pair[1] if pair else "", comparisons=tuple(compared))
 
 
-def _over_suites(found: pd.DataFrame, size: str, tau: str) -> list[ScratchComparison]:
-    own = found[(found["size"] == size) & (found["tau"] == tau)]
-    last = int(own["checkpoint"].max())
-    pretrained = own if last != FROM_SCRATCH else own.iloc[:0]
-    samples = [
-        (_sample(pretrained, suite, last), _sample(own, suite, FROM_SCRATCH)) for suite in SUITES
-    ]
-    p_values = holm([welch(*pair, alternative="greater") for pair in samples])
+def _over_suites(
+    found: Mapping[tuple[str, str, int, str], BySeed], size: str, tau: str
+) -> list[ScratchComparison]:
+    last = max(checkpoint for *model, checkpoint, _ in found if model == [size, tau])
+    rows: list[tuple[str, BySeed, BySeed, list[float]]] = []
+    for suite in SUITES:
+        pretrained = found.get((size, tau, last, suite), {}) if last != FROM_SCRATCH else {}
+        scratch = found.get((size, tau, FROM_SCRATCH, suite), {})
+        gaps = seed_values({0: 1.0, 1: -1.0}, {0: pretrained, 1: scratch})
+        rows.append((suite, pretrained, scratch, list(gaps.values())))
+    p_values = holm([paired(gaps, alternative="greater") for *_, gaps in rows])
     return [
-        ScratchComparison(size, tau, suite, last, *pair, p_holm)
-        for suite, pair, p_holm in zip(SUITES, samples, p_values, strict=True)
+        ScratchComparison(
+            *(size, tau, suite, last, _sample(pretrained), _sample(scratch), len(gaps)), p_holm
+        )
+        for (suite, pretrained, scratch, gaps), p_holm in zip(rows, p_values, strict=True)
     ]
 
 
-def _sample(own: pd.DataFrame, suite: str, checkpoint: int) -> Sample:
-    values = own.loc[(own["suite"] == suite) & (own["checkpoint"] == checkpoint), "score"]
+def _sample(scores_by_seed: BySeed) -> Sample:
+    values = pd.Series(scores_by_seed, dtype=float)
     return Sample(float(values.mean()), float(values.std(ddof=scores.DDOF)), len(values))
 
 

@@ -10,15 +10,15 @@ import synthetic_records as synthetic
 
 from analysis import learning
 from analysis.schema import records
-from analysis.tests import NOT_RUN, UNTESTED
+from analysis.tests import NOT_RUN, UNTESTED, paired
 
 
 def checks(frame):
     return {(check.size, check.name): check for check in learning.run(frame).checks}
 
 
-def final(name, value, tau="inf", size="base", step=1000):
-    at = {"size": size, "tau": tau, "seed": 0, "step": step, "metric": f"validation/{name}"}
+def final(name, value, tau="inf", size="base", step=1000, seed=0):
+    at = {"size": size, "tau": tau, "seed": seed, "step": step, "metric": f"validation/{name}"}
     return {**synthetic.COMMON, **at, "value": value}
 
 
@@ -52,6 +52,27 @@ def test_verdicts_are_plain(loss, verdict, words):
     assert check.verdict == verdict
     assert words in check.sentence
     assert check.passed is verdict.startswith("yes")
+
+
+def test_over_seeds_a_better_mean_has_to_be_shown():
+    def check(losses):
+        rows = [final("sc_loss_clean", x, tau="0", seed=seed) for seed, x in enumerate(losses)]
+        return checks(records.from_rows([*synthetic.facts(), *rows]))["base", "text"]
+
+    # One of five seeds learned: the mean is a tenth below 6.0, and t = 1.
+    one = check([3.0, 6.0, 6.0, 6.0, 6.0])
+    assert one.verdict == learning.NOT_SHOWN and not one.passed
+    assert "5.4000 is 0.6000 below 6.0000 nats, p = 0.187 over 5 seeds (" in one.sentence
+    assert check([5.3, 5.2, 5.4, 5.3, 5.3]).verdict == learning.CLEARLY
+    # Worse than trivial is no, by the mean, whatever the seeds.
+    assert check([6.5, 6.5, 5.9]).verdict == learning.NOT
+    # References by seed: the entropy of each seed's replaced fraction, 0.3251 and 0.5004.
+    rows = [final("rtd_loss", 0.2, seed=0), final("rtd_loss", 0.4, seed=1)]
+    rows += [final("replaced_fraction", p, seed=seed) for seed, p in enumerate((0.1, 0.2))]
+    loss = checks(records.from_rows(rows))["base", "detection loss"]
+    margins = [0.3250830 - 0.2, 0.5004024 - 0.4]
+    assert loss.reference - loss.measured == pytest.approx(sum(margins) / 2)
+    assert f"p = {paired(margins, alternative='greater'):.3f} over 2 seeds" in loss.sentence
 
 
 def test_a_head_that_never_flags_has_not_learned():
@@ -95,7 +116,7 @@ def score(suite: str, value: float, checkpoint: int, seed: int, **more: object) 
     task, metric = {"glue": ("rte", "accuracy"), "squad": ("squad", "f1")}[suite]
     return {
         **synthetic.COMMON,
-        **{"size": "base", "tau": "0", "seed": 0, "finetune_seed": seed, "step": 30},
+        **{"size": "base", "tau": "0", "seed": seed, "finetune_seed": 0, "step": 30},
         **{"checkpoint": checkpoint, "suite": suite, "task": task, "metric": metric},
         "value": value,
         **more,
@@ -122,15 +143,14 @@ def result() -> learning.ScratchResult:
     return learning.compare_with_scratch(records.from_rows(rows))
 
 
-def test_welch_and_holm(result: learning.ScratchResult) -> None:
+def test_paired_and_holm(result: learning.ScratchResult) -> None:
     found = {one.suite: one for one in result.comparisons}
     assert len(found) == 7 and found["glue"].checkpoint == 1_000_000
     p = {
-        "glue": scipy.stats.ttest_ind(GLUE, FRESH, equal_var=False, alternative="greater").pvalue,
-        "squad": scipy.stats.ttest_ind(
-            SQUAD, NO_BETTER, equal_var=False, alternative="greater"
-        ).pvalue,
+        suite: scipy.stats.ttest_rel(pretrained, scratch, alternative="greater").pvalue
+        for suite, pretrained, scratch in (("glue", GLUE, FRESH), ("squad", SQUAD, NO_BETTER))
     }
+    assert (found["glue"].seeds, found["squad"].seeds) == (5, 3)
     assert found["glue"].p_holm == pytest.approx(2 * p["glue"])
     assert found["squad"].p_holm == pytest.approx(p["squad"])
     assert found["glue"].difference == pytest.approx(61.1 - 51.4)
@@ -147,6 +167,17 @@ def test_the_text_names_what_was_not_run(result: learning.ScratchResult) -> None
     assert "better" in lines[1] and "61.10 ± 0.96 (n = 5) pre-trained, 51.40 ± 2.30" in lines[1]
     assert sum("not run pre-trained, not run from scratch" in line for line in lines) == 5
     assert lines[-1] == "base, τ = 0: better on 1 of 7"
+
+
+def test_seeds_without_a_partner_make_no_test() -> None:
+    rows = [score("glue", 60.0 + seed, 1_000_000, seed) for seed in (0, 1)]
+    rows += [score("glue", 50.0 + seed, 0, seed) for seed in (1, 2)]
+    (glue, *_) = learning.compare_with_scratch(records.from_rows(rows)).comparisons
+    assert (glue.seeds, glue.verdict) == (1, UNTESTED)
+    # Fine-tuning seeds of one pre-training are no repetitions of it.
+    rows = [score("glue", 60.0 + n, at, 0, finetune_seed=n) for n in range(3) for at in (0, 1)]
+    (glue, *_) = learning.compare_with_scratch(records.from_rows(rows)).comparisons
+    assert (glue.seeds, glue.verdict, glue.pretrained.mean) == (1, UNTESTED, 61.0)
 
 
 def test_one_run_of_each_is_not_tested() -> None:
