@@ -20,6 +20,7 @@ import pandas as pd
 
 from analysis.schema import records
 from analysis.schema.facts import FLAN_SUITES
+from analysis.schema.nodes import Nodes
 from repro import advice, folders, identity, provenance, scoring, t5x_folder, validation
 from repro.costs import StepFlops
 from repro.node_state import inspect
@@ -143,13 +144,13 @@ def read_nodes(tree: Tree, runs: Path, finished: Mapping[str, str]) -> list[Read
     return found
 
 
-def read_provenance(path: Path) -> list[dict[str, Any]]:
+def read_provenance(path: Path) -> Nodes:
     """Reads the nodes' provenance as `write` wrote it.
 
     Raises:
       UserError: the file is damaged.
     """
-    return folders.read_json(path, provenance.CollectedFile)["nodes"]
+    return Nodes.of(folders.read_json(path, Nodes)["nodes"])
 
 
 def write(collected: Collected, folder: Path) -> tuple[Path, ...]:

@@ -12,8 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
-
+from analysis.schema.nodes import TrainedNode
 from repro import folders
 from repro.plan import Finetuning, Node
 from spactor.provenance import commit, versions
@@ -38,73 +37,13 @@ _PACKAGES = (
 )
 
 
-class _Seeds(TypedDict, total=False):
-    pretraining: int
-    finetuning: int
-
-
-class _Lengths(TypedDict, total=False):
-    total_steps: int
-    batch_size: int
-    input_length: int
-
-
-class _Inputs(TypedDict, total=False):
-    config: _Lengths
-    start_step: int
-    end_step: int
-    checkpoint_step: int
-    parent: str | None
-
-
-class _Tokens(TypedDict, total=False):
-    train: int
-
-
-class _Data(TypedDict, total=False):
-    fingerprint: str
-    tokens: _Tokens
-    unigram_entropy_nats: float
-    most_frequent_token_rate: float
-
-
-class _Attempt(TypedDict, total=False):
-    started: str
-    seconds: float
-
-
-class Record(TypedDict, total=False):
-    """``provenance.json``: types of what is read back; a record has more."""
-
-    node: str
-    fingerprint: str
-    commit: str
-    python: str
-    machine: str
-    device: str
-    command: str
-    config_gin: str
-    packages: dict[str, Any]
-    seeds: _Seeds
-    inputs: _Inputs
-    experiments: list[dict[str, Any]]
-    data: _Data
-    attempts: list[_Attempt]
-
-
-class CollectedFile(TypedDict):
-    """``provenance.json`` beside collected records: the records of all nodes."""
-
-    nodes: list[Record]
-
-
 def read(path: Path) -> dict[str, Any]:
     """The record of a node's run.
 
     Raises:
       UserError: the file is missing or damaged.
     """
-    return folders.read_json(path, Record)
+    return folders.read_json(path, TrainedNode)
 
 
 def now() -> str:

@@ -20,6 +20,7 @@ from typing import Any, TypeGuard
 from filelock import FileLock, Timeout
 from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
+from analysis.schema.nodes import TrainedNode
 from repro import folders, identity, provenance, scoring
 from repro.engines.contract import Engine
 from repro.engines.data import PreparedData
@@ -214,7 +215,7 @@ class Runner:
         )
         folders.read_or_set_aside(folder / folders.DONE)
         path = folder / folders.PROVENANCE
-        attempts = folders.read_or_set_aside(path, provenance.Record).get("attempts", [])
+        attempts = folders.read_or_set_aside(path, TrainedNode).get("attempts", [])
         attempt: dict[str, Any] = {"started": provenance.now()}
         folders.write_json(path, record | {"attempts": [*attempts, attempt]})
         if isinstance(node, Finetuning) and self._engine.can_score():

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import pandas as pd
 
-from analysis.required import RequiredRun
+import tables
 from analysis.schema.facts import SIZES, SUITES
 from analysis.schema.published import RELATIVE_FLOPS
 from spactor.errors import UserError
@@ -43,6 +42,11 @@ class Place:
     cell: Cell
     position: int
     default_size: str
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], str]:
+        """Labels of the row and key of the column."""
+        return self.row.labels, self.column.key
 
     @property
     def title(self) -> str:
@@ -97,36 +101,32 @@ class Place:
         return self.column.key.partition("/")[2] if self.suite else ""
 
 
-class Requiring(Protocol):
-    """A table's module, as far as it matters here."""
-
-    @property
-    def requires(self) -> tuple[RequiredRun, ...]:
-        """Runs the table rests on."""
-        ...
-
-
-def size_of(module: Requiring) -> str:
-    """Size of a table's models, where its rows do not name it; "" where it rests on no runs."""
-    return module.requires[0].size if module.requires else ""
+def places_of(table: Table) -> list[Place]:
+    """Every cell of a table, row by row."""
+    requires = tables.get(table.number).requires
+    size = requires[0].size if requires else ""
+    return [
+        Place(table, row, column, cell, position, size)
+        for position, row in enumerate(table.rows)
+        for column, cell in zip(table.columns, row.cells, strict=True)
+    ]
 
 
-def find(table: Table, row: str, column: str, *, size: str = "") -> Place:
+def find(table: Table, row: str, column: str) -> Place:
     """The cell a person means.
 
     Args:
       table: as computed.
       row: its labels or enough of them: "120K 500K", "τ = 120K, 500K", "Baseline".
       column: heading or key, or an unambiguous part of it: "SQuAD", "world religions".
-      size: of the table's models, where its rows have no label for it.
 
     Raises:
       UserError: nothing or several things fit; the line lists them.
     """
-    position = _find_row(table, row, size)
-    place = _find_column(table, column)
-    found = table.rows[position]
-    return Place(table, found, table.columns[place], found.cells[place], position, size)
+    places = places_of(table)
+    size = places[0].default_size if places else ""
+    at = _find_row(table, row, size) * len(table.columns) + _find_column(table, column)
+    return places[at]
 
 
 def shown_records(place: Place, records: pd.DataFrame) -> pd.DataFrame:

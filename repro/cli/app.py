@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow.compute as pc
 
+    from analysis.schema.nodes import Nodes
     from repro.plan import Tree
 
 app = typer.Typer(
@@ -113,13 +114,13 @@ class Measured:
 
     Attributes:
       metrics, timing: validated records; ``timing`` is None where there is none.
-      provenance: one mapping per finished node.
+      provenance: of every finished node.
       output: folder for what is drawn and written from them.
     """
 
     metrics: pd.DataFrame
     timing: pd.DataFrame | None
-    provenance: Sequence[Mapping[str, object]]
+    provenance: Nodes
     output: Path
 
     @property
@@ -137,6 +138,7 @@ def measured(source: str, profile: str, runs: Path, reads: pc.Expression | None 
       reads: a row filter, see ``analysis.schema.rows``; all records by default.
     """
     from analysis.schema import records
+    from analysis.schema.nodes import Nodes
     from repro import collect, folders
     from repro.specs import load_profile
 
@@ -168,7 +170,7 @@ def measured(source: str, profile: str, runs: Path, reads: pc.Expression | None 
         timing=_published_experiments(records.read(timing, reads))
         if timing.is_file() and timing != metrics
         else None,
-        provenance=collect.read_provenance(provenance) if provenance.is_file() else (),
+        provenance=collect.read_provenance(provenance) if provenance.is_file() else Nodes(),
         output=output,
     )
 

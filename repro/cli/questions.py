@@ -43,18 +43,19 @@ def explain(
     source: Source = "",
 ) -> None:
     """Says where a cell of a table comes from: file and line, or runs with all that made them."""
-    import tables as modules
-    from tables import origins
+    import tables
+    from tables import trace_text
+    from tables.traces import Tracer
 
-    modules.get(table)
+    tables.get(table)
     if source == "published":
         from analysis.schema import published
 
-        found = origins.explain(table, row, column, published.load(table))
+        tracer = Tracer(published.load(table))
     else:
         ours = measured(source, profile, runs)
-        found = origins.explain(table, row, column, ours.records, ours.provenance)
-    print(found.text())
+        tracer = Tracer(ours.records, ours.provenance)
+    print(trace_text.text(tracer.explain(table, row, column)))
 
 
 @app.command()

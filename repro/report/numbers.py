@@ -16,7 +16,7 @@ from analysis.schema import published
 from tables import breakdowns, differences
 from tables.cells import MISSING, Cell, Column, Row, Table
 from tables.differences import Compared
-from tables.places import Place, size_of
+from tables.places import Place, places_of
 
 NOT_PRINTED = "–"
 BEYOND = "not in the paper"
@@ -214,11 +214,9 @@ class PairedTable:
     @property
     def places(self) -> dict[str, tuple[Place, Place | None]]:
         """Every cell's place in our table and in the paper's, where it prints one, by id."""
-        size = size_of(tables.get(self.number))
-        theirs = _places(self.published, size)
+        theirs = {place.key: place for place in places_of(self.published)}
         return {
-            self.ids[key]: (place, theirs.get(key))
-            for key, place in _places(self.ours, size).items()
+            self.ids[place.key]: (place, theirs.get(place.key)) for place in places_of(self.ours)
         }
 
 
@@ -249,14 +247,6 @@ def _cells(table: Table) -> dict[tuple[tuple[str, ...], str], Cell]:
         for row in table.rows
         for column, cell in zip(table.columns, row.cells, strict=True)
         if not cell.missing
-    }
-
-
-def _places(table: Table, size: str) -> dict[tuple[tuple[str, ...], str], Place]:
-    return {
-        (row.labels, column.key): Place(table, row, column, cell, at, size)
-        for at, row in enumerate(table.rows)
-        for column, cell in zip(table.columns, row.cells, strict=True)
     }
 
 

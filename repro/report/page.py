@@ -6,10 +6,9 @@ import base64
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import pandas as pd
@@ -21,6 +20,7 @@ from analysis.paper import CLAIM_VERDICTS, Verdict, claims_view
 from analysis.paper.evidence import describe
 from analysis.schema import published
 from analysis.schema.facts import SUITE_HEADINGS
+from analysis.schema.nodes import Nodes
 from repro.report import choices, drawings, numbers, tree, tree_map
 from repro.report.outcomes import Outcomes
 from repro.report.traces import Traces
@@ -64,12 +64,12 @@ class SuiteState:
         return self.runs > 0
 
 
-def write_report(outcomes: Outcomes, provenance: Sequence[Mapping[str, Any]], path: Path) -> Path:
+def write_report(outcomes: Outcomes, nodes: Nodes, path: Path) -> Path:
     """Writes the page.
 
     Args:
       outcomes: of measured records of one profile; may be of none.
-      provenance: one mapping per node as the runner wrote it; values may be nested.
+      nodes: provenance of the runs.
       path: the HTML file; written in one step.
 
     Returns:
@@ -79,19 +79,19 @@ def write_report(outcomes: Outcomes, provenance: Sequence[Mapping[str, Any]], pa
       UserError: a run's scores are incomplete, or the disk refused.
     """
     path = Path(path)
-    files.write_atomically(path, page(outcomes, provenance).encode())
+    files.write_atomically(path, page(outcomes, nodes).encode())
     return path
 
 
-def page(outcomes: Outcomes, provenance: Sequence[Mapping[str, Any]]) -> str:
+def page(outcomes: Outcomes, nodes: Nodes) -> str:
     """The page's text; arguments and errors as ``write_report``."""
     records = outcomes.records
     paired = {number: numbers.pair(table) for number, table in outcomes.tables.items()}
-    traces = Traces(records, provenance)
+    traces = Traces(records, nodes)
     for pair in paired.values():
         traces.add(pair)
     style, script = (_read(f"report.{kind}") for kind in ("css", "js"))
-    grown = tree.grow(provenance)
+    grown = tree.grow(nodes)
     runs = _runs(records)
     judged = outcomes.judged
     return (
@@ -146,6 +146,7 @@ def _environment() -> jinja2.Environment:
         "claim_class": _VERDICT_CLASSES,
         "claim_sign": _VERDICT_SIGNS,
         "claim_verdicts": CLAIM_VERDICTS,
+        "flops_of": tree.flops_of,
         "flops_text": tree.flops_text,
         "power_level": power.POWER,
         "seconds_text": tree.seconds_text,

@@ -1,100 +1,82 @@
-"""Where every cell comes from, compact enough to lie in the page.
+"""The trace of every cell as plain data, compact enough to be part of the page.
 
-A score is traced through the runs behind it, which the cells of one suite, τ and checkpoint share;
-runs name their nodes, and nodes what they share: code, data, machine, packages, command. Cells that
-no run is behind have the lines that ``repro explain`` prints.
+A score's cells of one suite, τ and checkpoint share a group of runs; runs name their nodes, and
+nodes what they share: code, data, machine, packages, command. Other cells have lines of text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from analysis.schema import published
+from analysis.schema.nodes import Nodes, TrainedNode
 from repro.report.numbers import PairedTable
-from tables import origins
-from tables.origins import ScoredRun
+from tables import trace_text
 from tables.places import Place
+from tables.traces import HOW_SELECTED, PrintedNumber, ScoredRun, Tracer
 
 Json = dict[str, Any]
 _DECIMALS = 4
 
 
 class Traces:
-    """Gathers what the page's script shows of each cell; ``data`` is the whole of it."""
+    """Collects the traces that the page's script shows; ``data`` is all of them."""
 
-    def __init__(self, records: pd.DataFrame, provenance: Sequence[Mapping[str, Any]]) -> None:
-        self._records = records
-        self._nodes = {str(entry.get("node", "")): at for at, entry in enumerate(provenance)}
-        self._fingerprints = [str(entry.get("fingerprint", "")) for entry in provenance]
-        self._runs: dict[tuple[str, str], Mapping[tuple[str, int], tuple[ScoredRun, ...]]] = {}
-        self._groups: dict[tuple[str, str, str, int], int] = {}
-        self._groups_of_runs: list[list[Json]] = []
-        self._shared: dict[str, tuple[int, Json]] = {}
-        self._described = [self._node(entry) for entry in provenance]
+    def __init__(self, records: pd.DataFrame, nodes: Nodes) -> None:
+        self._tracer = Tracer(records, nodes)
+        self._nodes = nodes
+        self._positions = {node.name: at for at, node in enumerate(nodes.nodes)}
         self._cells: dict[str, Json] = {}
+        self._groups: dict[tuple[ScoredRun, ...], int] = {}
+        self._shared: list[dict[str, str]] = []
+        self._described = list(map(self._node, nodes.nodes))
 
     @property
     def data(self) -> Json:
         """The selection rule, cells by id, groups of runs, nodes, and what nodes share."""
         return {
-            "rule": origins.HOW_SELECTED,
+            "rule": HOW_SELECTED,
             "cells": self._cells,
-            "groups": self._groups_of_runs,
+            "groups": [list(map(self._run, runs)) for runs in self._groups],
             "nodes": self._described,
-            "shared": [facts for _, facts in self._shared.values()],
+            "shared": self._shared,
         }
 
     @property
-    def common(self) -> Json:
+    def common(self) -> dict[str, str]:
         """What is the same for every node."""
-        everywhere = [set(facts.items()) for _, facts in self._shared.values()]
-        same = set.intersection(*everywhere) if everywhere else set()
-        return {name: value for name, value in self._first.items() if (name, value) in same}
+        first = self._shared[0] if self._shared else {}
+        return {
+            name: value
+            for name, value in first.items()
+            if all(facts.get(name) == value for facts in self._shared)
+        }
 
     def add(self, table: PairedTable) -> None:
         """Traces every cell of a table, on both sides."""
-        printed = published.load(table.number)
-        lines = origins.printed_scores(printed)
+        printed = Tracer(published.load(table.number))
         for name, (ours, theirs) in table.places.items():
             cell = self._measured(ours)
             if theirs is not None and not theirs.cell.missing:
-                key = (theirs.tau, theirs.checkpoint, theirs.suite, theirs.task)
-                if theirs.suite:
-                    cell["paper"] = lines.get(key, [])
-                else:
-                    cell["paper"] = list(origins.trace(theirs, printed).lines)
+                trace = printed.trace(theirs)
+                cell["paper"] = (
+                    list(map(_printed, trace.printed)) if theirs.suite else trace_text.lines(trace)
+                )
             if cell:
                 self._cells[name] = cell
-
-    @property
-    def _first(self) -> Json:
-        return next((facts for _, facts in self._shared.values()), {})
 
     def _measured(self, place: Place) -> Json:
         if place.cell.missing and not place.suite:
             return {"lines": ["not run: the records hold no such number"]}
+        trace = self._tracer.trace(place)
         if not place.suite:
-            return {"lines": list(origins.trace(place, self._records).lines)}
-        group = self._group(place)
-        if group is None:
+            return {"lines": list(trace.lines)}
+        if not trace.runs:
             return {}
+        group = self._groups.setdefault(trace.runs, len(self._groups))
         return {"group": group} | ({"task": place.task} if place.task else {})
-
-    def _group(self, place: Place) -> int | None:
-        of = (place.size, place.suite)
-        if of not in self._runs:
-            self._runs[of] = origins.scored_runs(self._records, *of)
-        runs = self._runs[of].get((place.tau, place.checkpoint), ())
-        if not runs:
-            return None
-        key = (*of, place.tau, place.checkpoint)
-        if key not in self._groups:
-            self._groups[key] = len(self._groups_of_runs)
-            self._groups_of_runs.append(list(map(self._run, runs)))
-        return self._groups[key]
 
     def _run(self, run: ScoredRun) -> Json:
         described: Json = {
@@ -109,45 +91,33 @@ class Traces:
         }
         if run.last:
             described["last"] = [run.last[0], round(run.last[1], _DECIMALS)]
-        at = self._nodes.get(run.node)
+        at = self._positions.get(run.node)
         # Another run of the same name is not the run of these scores.
-        if at is not None and run.fingerprint in ("", self._fingerprints[at]):
+        if at is not None and run.fingerprint in ("", self._nodes.nodes[at].fingerprint):
             described["at"] = at
         return described
 
-    def _node(self, entry: Mapping[str, Any]) -> Json:
-        attempts = entry.get("attempts") or ()
-        inputs = entry.get("inputs") or {}
-        parent = str(inputs.get("parent") or "")
+    def _node(self, node: TrainedNode) -> Json:
+        facts = node.surroundings
+        if facts not in self._shared:
+            self._shared.append(facts)
         described: Json = {
-            "node": str(entry.get("node", "")),
-            "fingerprint": str(entry.get("fingerprint", "")),
-            "shared": self._share(entry),
+            "node": node.name,
+            "fingerprint": node.fingerprint,
+            "shared": self._shared.index(facts),
         }
-        if parent in self._fingerprints and parent:
-            described["parent"] = self._fingerprints.index(parent)
-        if attempts:
-            described["started"] = attempts[0].get("started", "")
-            described["seconds"] = round(sum(one.get("seconds", 0.0) for one in attempts), 1)
-            described["attempts"] = len(attempts)
+        if node.inputs.parent in self._nodes.positions:
+            described["parent"] = self._nodes.positions[node.inputs.parent]
+        if node.attempts and node.seconds is not None:
+            described["started"] = node.attempts[0].started
+            described["seconds"] = round(node.seconds, 1)
+            described["attempts"] = len(node.attempts)
         return described
 
-    def _share(self, entry: Mapping[str, Any]) -> int:
-        data = entry.get("data") or {}
-        tokens = (data.get("tokens") or {}).get("train")
-        packages = entry.get("packages") or {}
-        facts = {
-            "code": entry.get("commit"),
-            "data": data.get("fingerprint"),
-            "training tokens": f"{tokens:,}" if tokens else None,
-            "device": entry.get("device"),
-            "machine": entry.get("machine"),
-            "Python": entry.get("python"),
-            "packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
-            "command": entry.get("command"),
-        }
-        known = {name: str(value) for name, value in facts.items() if value}
-        return self._shared.setdefault(repr(known), (len(self._shared), known))[0]
+
+def _printed(number: PrintedNumber) -> str:
+    where = f"{number.metric}: {number.path}, line {number.line}"
+    return "; ".join(filter(None, (where, number.over, number.note)))
 
 
 __all__ = ["Traces"]

@@ -10,11 +10,12 @@ import dataclasses
 import functools
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analysis.flops import step_flops
+from analysis.schema.nodes import Nodes, TrainedNode
 from repro.progress import duration
 from spactor.config import STAGES, PretrainConfig
 from spactor.errors import UserError
@@ -22,46 +23,6 @@ from spactor.plain_data import from_mapping
 from tables.cells import rounded
 
 UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Node:
-    """One trained node.
-
-    Attributes:
-      name, fingerprint, parent: parent is a fingerprint, "" at step 0.
-      size, seed, finetune_seed: as its provenance has them; seeds None where it doesn't.
-      suite: "" of a segment of pre-training.
-      stage: of a segment; "" of fine-tuning.
-      start, end: steps of the profile; of fine-tuning 0 and its length.
-      flops, seconds: None where unknown.
-      taus: the experiments it serves.
-    """
-
-    name: str
-    fingerprint: str
-    parent: str
-    size: str
-    seed: int | None
-    finetune_seed: int | None
-    suite: str
-    stage: str
-    start: int
-    end: int
-    flops: float | None
-    seconds: float | None
-    taus: tuple[str, ...]
-
-    @property
-    def steps(self) -> int:
-        """Steps it trained."""
-        return self.end - self.start
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """Lane and label of a segment: the end of its name."""
-        parts = self.name.split("/")
-        return (parts[-2] if len(parts) > 1 else "", parts[-1])
 
 
 @dataclass(frozen=True)
@@ -94,7 +55,7 @@ class Segment:
       finetunings: all of them.
     """
 
-    first: Node
+    first: TrainedNode
     parent: tuple[str, str, str] | None
     seeds: tuple[int, ...]
     flops: float | None
@@ -104,7 +65,7 @@ class Segment:
     @property
     def key(self) -> tuple[str, str, str]:
         """Size, lane and label."""
-        return (self.first.size, *self.first.place)
+        return _key(self.first)
 
 
 @dataclass(frozen=True)
@@ -118,7 +79,7 @@ class Grown:
       alone: FLOPs of pre-training if every experiment had run by itself; None where unknown.
     """
 
-    nodes: tuple[Node, ...]
+    nodes: Sequence[TrainedNode]
     segments: tuple[Segment, ...]
     pretraining: Cost
     finetuning: Cost
@@ -150,13 +111,13 @@ def seconds_text(seconds: float | None) -> str:
     return UNKNOWN if seconds is None else duration(seconds)
 
 
-def cost(nodes: Iterable[Node]) -> Cost:
+def cost(nodes: Iterable[TrainedNode]) -> Cost:
     """What nodes cost together."""
     listed = list(nodes)
     return Cost(
         nodes=len(listed),
         steps=sum(node.steps for node in listed),
-        flops=_sum(node.flops for node in listed),
+        flops=_sum(map(flops_of, listed)),
         seconds=_sum(node.seconds for node in listed),
     )
 
@@ -166,60 +127,32 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def grow(provenance: Sequence[Mapping[str, Any]]) -> Grown:
-    """The tree, from one mapping per finished node as ``repro collect`` writes them."""
-    nodes = tuple(map(_node, provenance))
-    trained = [node for node in nodes if not node.suite and node.stage]
-    tuned = [node for node in nodes if node.suite]
-    segments = _segments(trained, tuned)
-    alone = [None if node.flops is None else node.flops * len(node.taus) for node in trained]
+def grow(nodes: Nodes) -> Grown:
+    """The tree of the nodes of ``repro collect``'s provenance."""
+    trained = [node for node in nodes.nodes if node.stage]
+    tuned = [node for node in nodes.nodes if node.suite]
+    alone = [
+        None if (flops := flops_of(node)) is None else flops * len(node.taus) for node in trained
+    ]
     return Grown(
-        nodes=nodes,
-        segments=segments,
+        nodes=nodes.nodes,
+        segments=_segments(trained, tuned, nodes),
         pretraining=cost(trained),
         finetuning=cost(tuned),
         alone=_sum(alone),
     )
 
 
-def _node(entry: Mapping[str, Any]) -> Node:
-    inputs = entry.get("inputs") or {}
-    seeds = entry.get("seeds")
-    seeds = seeds if isinstance(seeds, Mapping) else {}
-    experiments = entry.get("experiments") or ()
-    attempts = entry.get("attempts") or ()
-    tuning = inputs.get("kind") == "finetuning"
-    config = inputs.get("config") or {}
-    end = config.get("total_steps", 0) if tuning else inputs.get("end_step", 0)
-    return Node(
-        name=str(entry.get("node", "")),
-        fingerprint=str(entry.get("fingerprint", "")),
-        parent=str(inputs.get("parent") or ""),
-        size=str(inputs.get("size") or (experiments[0].get("size", "") if experiments else "")),
-        seed=seeds.get("pretraining"),
-        finetune_seed=seeds.get("finetuning"),
-        suite=str(inputs.get("suite", "")) if tuning else "",
-        stage="" if tuning else str(inputs.get("stage", "")),
-        start=0 if tuning else int(inputs.get("start_step", 0)),
-        end=int(end),
-        flops=_flops(inputs),
-        seconds=sum(one.get("seconds", 0.0) for one in attempts) if attempts else None,
-        taus=tuple(str(one.get("tau", "")) for one in experiments),
-    )
-
-
-def _flops(inputs: Mapping[str, Any]) -> float | None:
+def flops_of(node: TrainedNode) -> float | None:
     """As ``repro.costs`` counts a node; None where its configuration isn't known here."""
-    config = inputs.get("config") or {}
-    if inputs.get("kind") == "finetuning":
-        steps = config.get("total_steps", 0)
+    config = dict(node.inputs.config)
+    if node.is_finetuning:
         changed = {name: config[name] for name in ("batch_size", "input_length") if name in config}
-        model = json.dumps(inputs.get("pretraining"), sort_keys=True)
+        model = json.dumps(node.inputs.pretraining, sort_keys=True)
         of_step = _step_flops(model, json.dumps(changed), "span_corruption")
     else:
-        steps = inputs.get("end_step", 0) - inputs.get("start_step", 0)
-        of_step = _step_flops(json.dumps(config, sort_keys=True), "{}", inputs.get("stage", ""))
-    return None if of_step is None else steps * of_step
+        of_step = _step_flops(json.dumps(config, sort_keys=True), "{}", node.stage)
+    return None if of_step is None else node.steps * of_step
 
 
 @functools.cache
@@ -234,32 +167,38 @@ def _step_flops(config: str, changed: str, stage: Any) -> float | None:
         return None
 
 
-def _segments(trained: Sequence[Node], tuned: Sequence[Node]) -> tuple[Segment, ...]:
-    by_print = {node.fingerprint: node for node in trained}
-    leaves: dict[str, list[Node]] = {}
+def _segments(
+    trained: Sequence[TrainedNode], tuned: Sequence[TrainedNode], nodes: Nodes
+) -> tuple[Segment, ...]:
+    leaves: dict[str, list[TrainedNode]] = {}
     for node in tuned:
-        leaves.setdefault(node.parent, []).append(node)
-    groups: dict[tuple[str, str, str], list[Node]] = {}
+        leaves.setdefault(node.inputs.parent or "", []).append(node)
+    groups: dict[tuple[str, str, str], list[TrainedNode]] = {}
     for node in trained:
-        groups.setdefault((node.size, *node.place), []).append(node)
+        groups.setdefault(_key(node), []).append(node)
     found = []
-    for nodes in groups.values():
-        before = by_print.get(nodes[0].parent)
-        known = [node.flops for node in nodes if node.flops is not None]
-        times = [node.seconds for node in nodes if node.seconds is not None]
+    for alike in groups.values():
+        before = nodes.parent(alike[0])
+        known = [flops for node in alike if (flops := flops_of(node)) is not None]
+        times = [node.seconds for node in alike if node.seconds is not None]
+        seeds = [node.seeds.pretraining for node in alike]
         found.append(
             Segment(
-                first=nodes[0],
-                parent=(before.size, *before.place) if before else None,
-                seeds=tuple(sorted(node.seed for node in nodes if node.seed is not None)),
+                first=alike[0],
+                parent=_key(before) if before and before.stage else None,
+                seeds=tuple(sorted(seed for seed in seeds if seed is not None)),
                 flops=statistics.median(known) if known else None,
                 seconds=statistics.median(times) if times else None,
                 finetunings=cost(
-                    leaf for node in nodes for leaf in leaves.get(node.fingerprint, ())
+                    leaf for node in alike for leaf in leaves.get(node.fingerprint, ())
                 ),
             )
         )
     return tuple(found)
 
 
-__all__ = ["Grown", "Segment", "cost", "flops_text", "grow", "seconds_text"]
+def _key(node: TrainedNode) -> tuple[str, str, str]:
+    return (node.size, *node.lane)
+
+
+__all__ = ["Grown", "Segment", "cost", "flops_of", "flops_text", "grow", "seconds_text"]

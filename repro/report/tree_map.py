@@ -68,13 +68,13 @@ def maps(segments: Sequence[Segment]) -> tuple[TreeMap, ...]:
 def _map(size: str, segments: Sequence[Segment]) -> TreeMap:
     begins: dict[str, int] = {}
     for segment in segments:
-        lane = segment.first.place[0]
+        lane = segment.first.lane[0]
         begins[lane] = min(begins.get(lane, segment.first.start), segment.first.start)
     # The hybrid above, the branches in the order in which they leave it, the baseline below.
     lanes = sorted(begins, key=lambda lane: (lane != "hybrid", lane == "sc", begins[lane]))
     heights = {lane: _TOP + _LANE * at for at, lane in enumerate(lanes)}
     scale = (WIDTH - _LEFT - _RIGHT) / max(1, *(segment.first.end for segment in segments))
-    at = {segment.key: heights[segment.first.place[0]] for segment in segments}
+    at = {segment.key: heights[segment.first.lane[0]] for segment in segments}
 
     def stretch(segment: Segment) -> Stretch:
         x, until = (_LEFT + scale * step for step in (segment.first.start, segment.first.end))
@@ -87,7 +87,7 @@ def _map(size: str, segments: Sequence[Segment]) -> TreeMap:
                 f"M{x:.1f} {above:.1f}C{half:.1f} {above:.1f} {half:.1f} {y:.1f} "
                 f"{x + _BEND:.1f} {y:.1f}H{max(until, x + _BEND):.1f}"
             )
-        return Stretch(segment, _colour(segment.first.place[0]), x, until, y, path)
+        return Stretch(segment, _colour(segment.first.lane[0]), x, until, y, path)
 
     return TreeMap(
         size=size,

@@ -34,7 +34,7 @@ from spactor.data.examples import Example, dataset, json_lines
 from spactor.data.readers import tfds_folder
 from spactor.data.suites import BENCHMARKS
 from spactor.errors import Diverged, UserError
-from tables import origins
+from tables import trace_text
 
 ROOT = Path(__file__).parents[2]
 Files = Mapping[str, bytes]
@@ -191,7 +191,7 @@ def _read_provenance(folder: Path) -> None:
     _all(
         lambda: tree.grow(nodes),
         lambda: traces.Traces(_RECORDS, nodes),
-        lambda: [origins.of_node(nodes, name) for name in _tree().nodes],
+        lambda: [list(trace_text.provenance_lines(nodes, name, "")) for name in _tree().nodes],
     )
 
 

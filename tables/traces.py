@@ -1,0 +1,344 @@
+"""Where a cell comes from: the line of a file for what the paper prints, runs for what we measured.
+
+A measured score is traced to its runs: node, seeds, the fine-tuning step that was selected and by
+which rule, the score and its tasks. The provenance that ``repro collect`` writes has, by node, the
+pre-training behind a run, code, data, device, packages and command. ``tables.trace_text`` and
+``repro.report.traces`` write the same traces, for the terminal and for the report.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+import tables
+from analysis import scores
+from analysis.compiled import local_step as compiled
+from analysis.schema.facts import (
+    BASELINE_TAU,
+    REPORTED_SELECTION,
+    SELECTION_RULES,
+    SELECTIONS,
+    SIZES,
+    step_label,
+)
+from analysis.schema.nodes import Nodes
+from analysis.schema.published import line_of
+from analysis.schema.quantities import DIVIDED_TASKS, SUITE_AVERAGE
+from analysis.schema.records import sole_profile
+from tables.notes import origin_label
+from tables.places import Place, find, setting_records, shown_records
+
+HOW_SELECTED = f"selection: {REPORTED_SELECTION}: {SELECTION_RULES[REPORTED_SELECTION]}"
+"""Which of a run's fine-tuning steps its score is of."""
+_RUN = ["tau", "checkpoint", "seed", "finetune_seed"]
+
+
+@dataclass(frozen=True)
+class PrintedNumber:
+    """A number or words that the paper prints.
+
+    Attributes:
+      metric: its metric in the records.
+      text: as printed, with its decimals.
+      bold: of a suite's average; None of anything else.
+      over: statistic and number of runs; "" of what is not over runs.
+      path, line: where the repository holds it.
+      note: a remark on it, or "".
+    """
+
+    metric: str
+    text: str
+    bold: bool | None
+    over: str
+    path: str
+    line: int
+    note: str
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """A run behind a suite's score, at the fine-tuning step that was selected.
+
+    Attributes:
+      node, fingerprint: of the fine-tuning; "" where the records lack it.
+      seed, finetune_seed: of pre-training and of fine-tuning.
+      step, score: selected, and the suite's score there.
+      steps: those that the records hold, in order.
+      last: the last of them and the score there; None where the records lack it.
+      metrics: task, metric and value at the selected step.
+    """
+
+    node: str
+    fingerprint: str
+    seed: int
+    finetune_seed: int
+    step: int
+    score: float
+    steps: tuple[int, ...]
+    last: tuple[int, float] | None
+    metrics: tuple[tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A cell and where it comes from.
+
+    Attributes:
+      place: the cell.
+      source: whose number it is.
+      nodes: provenance of the runs.
+      lines: how it came about, indented by two spaces a level.
+      printed: what the paper prints there.
+      runs: whose scores it is of.
+    """
+
+    place: Place
+    source: str
+    nodes: Nodes
+    lines: tuple[str, ...] = ()
+    printed: tuple[PrintedNumber, ...] = ()
+    runs: tuple[ScoredRun, ...] = ()
+
+
+class Tracer:
+    """Traces cells of tables that were computed from the same records.
+
+    Args:
+      records: the published ones of one table, or measured ones of one profile with timing.
+      nodes: provenance of the measured runs.
+
+    Raises:
+      UserError: records of several profiles.
+    """
+
+    def __init__(self, records: pd.DataFrame, nodes: Nodes | None = None) -> None:
+        self._records = records
+        self._nodes = nodes or Nodes()
+        source, profile = sole_profile(records) or ("", "")
+        self._published = source == "published"
+        self._source = origin_label(source, profile)
+        self._runs: dict[tuple[str, str], Mapping[tuple[str, int], tuple[ScoredRun, ...]]] = {}
+        self._means: dict[str, dict[tuple[str, str, int], float]] = {}
+
+    def explain(self, number: int, row: str, column: str) -> Trace:
+        """Traces the cell that a person names; see ``tables.places.find``.
+
+        Raises:
+          UserError: no such table, row or column; or as the table's ``compute``.
+        """
+        return self.trace(find(tables.get(number).compute(self._records), row, column))
+
+    def trace(self, place: Place) -> Trace:
+        """Traces a cell of a computed table.
+
+        Raises:
+          UserError: a run's scores are incomplete.
+        """
+        trace = functools.partial(Trace, place, self._source, self._nodes)
+        if self._published:
+            found = self._printed(place)
+            return trace(() if found else ("  the paper prints nothing here",), found)
+        if place.suite:
+            runs = self._runs_of(place)
+            return trace(tuple(self._score(place, runs)), runs=runs)
+        if place.tau:
+            lines = _relative_flops(place, self._records)
+        elif place.column.key.startswith(tuple(compiled.VARIANTS)):
+            lines = _compiled(place)
+        elif place.stage:
+            lines = _stage(place, self._records, self._nodes)
+        else:
+            lines = _setting(place, self._records)
+        return trace(tuple(lines))
+
+    def _printed(self, place: Place) -> tuple[PrintedNumber, ...]:
+        if place.suite:
+            key = (place.tau, place.checkpoint, place.suite, place.task)
+            return tuple(map(_printed_number, self._printed_scores.get(key, ())))
+        return tuple(map(_printed_number, shown_records(place, self._records).itertuples()))
+
+    @functools.cached_property
+    def _printed_scores(self) -> Mapping[tuple[str, int, str, str], list[Any]]:
+        found: dict[tuple[str, int, str, str], list[Any]] = {}
+        record: Any
+        for record in self._records[self._records["suite"] != ""].itertuples():
+            key = (record.tau, int(record.checkpoint), record.suite, record.task)
+            found.setdefault(key, []).append(record)
+        return found
+
+    def _runs_of(self, place: Place) -> tuple[ScoredRun, ...]:
+        of = (place.size, place.suite)
+        if of not in self._runs:
+            self._runs[of] = _scored_runs(self._records, *of)
+        return self._runs[of].get((place.tau, place.checkpoint), ())
+
+    def _score(self, place: Place, runs: tuple[ScoredRun, ...]) -> Iterable[str]:
+        if not runs:
+            yield (
+                f"  not run: the records hold no score of {place.suite} for {place.size}, "
+                f"τ = {place.tau}, {step_label(place.checkpoint)}"
+            )
+            return
+        kind = "median" if place.task else "mean"
+        what = f"{place.task} at the step selected" if place.task else "the suite's score"
+        over = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+        yield (
+            f"{kind} over {over} of {what}; a score is the mean over tasks of the mean over metrics"
+        )
+        if any((place.suite, task) in DIVIDED_TASKS for run in runs for task, _, _ in run.metrics):
+            yield "  MNLI's matched and mismatched set count as two tasks"
+        yield HOW_SELECTED
+        if not place.task and place.tau != BASELINE_TAU:
+            yield self._why_bold(place)
+
+    def _why_bold(self, place: Place) -> str:
+        if place.size not in self._means:
+            own = self._records[self._records["size"] == place.size]
+            summary = scores.summary(own, REPORTED_SELECTION)
+            keys = zip(summary["suite"], summary["tau"], summary["checkpoint"], strict=True)
+            self._means[place.size] = dict(zip(keys, summary["mean"], strict=True))
+        means = self._means[place.size]
+        ours = means[place.suite, place.tau, place.checkpoint]
+        baseline = means.get((place.suite, BASELINE_TAU, place.checkpoint))
+        if baseline is None:
+            return "not bold: there is no τ = 0 to compare with"
+        bold, sign = (
+            ("bold" if place.cell.bold else "not bold"),
+            ">" if ours > baseline else "not >",
+        )
+        return f"{bold}: {ours:.4f} {sign} {baseline:.4f} of τ = 0, before rounding"
+
+
+def _scored_runs(
+    records: pd.DataFrame, size: str, suite: str
+) -> Mapping[tuple[str, int], tuple[ScoredRun, ...]]:
+    """The runs of every τ and checkpoint that has scores of a suite, by seeds."""
+    own = records[(records["size"] == size) & (records["suite"] == suite) & (records["task"] != "")]
+    if own.empty:
+        return {}
+    chosen = scores.select(own, REPORTED_SELECTION)
+    tasks = {key: list(rows.itertuples()) for key, rows in chosen.groupby(_RUN)}
+    steps = {key: tuple(sorted(set(found))) for key, found in own.groupby(_RUN)["step"]}
+    at_last = scores.suite_scores(own, SELECTIONS[1]).set_index(_RUN)[["step", "score"]]
+    last = dict(zip(at_last.index, at_last.itertuples(index=False, name=None), strict=True))
+    found: dict[tuple[str, int], list[ScoredRun]] = {}
+    run: Any
+    for run in scores.suite_scores(chosen, REPORTED_SELECTION).sort_values(_RUN).itertuples():
+        key = (run.tau, run.checkpoint, run.seed, run.finetune_seed)
+        rows: list[Any] = tasks[key]
+        one = ScoredRun(
+            node=rows[0].node,
+            fingerprint=rows[0].fingerprint,
+            seed=int(run.seed),
+            finetune_seed=int(run.finetune_seed),
+            step=int(run.step),
+            score=float(run.score),
+            steps=tuple(map(int, steps[key])),
+            last=(int(last[key][0]), float(last[key][1])) if key in last else None,
+            metrics=tuple((row.task, row.metric, float(row.value)) for row in rows),
+        )
+        found.setdefault((run.tau, int(run.checkpoint)), []).append(one)
+    return {cell: tuple(runs) for cell, runs in found.items()}
+
+
+def _printed_number(record: Any) -> PrintedNumber:
+    kind = "mean and standard deviation" if record.task == "" else "median"
+    path, line = line_of(record)
+    return PrintedNumber(
+        metric=record.metric,
+        text=_as_printed(record),
+        bold=bool(record.bold) if record.metric == SUITE_AVERAGE else None,
+        over="" if pd.isna(record.runs) else f"{kind} of {record.runs} runs",
+        path=path,
+        line=line,
+        note=record.note,
+    )
+
+
+def _as_printed(record: Any) -> str:
+    if pd.isna(record.value):
+        return record.text or "not legible"
+    if pd.isna(record.decimals):
+        return f"{record.value:g}"
+    decimals = int(record.decimals)
+    if record.metric.startswith("cost/step_flops/"):
+        return f"{record.value:.{decimals}e} FLOPs ({decimals} decimal of the mantissa)"
+    spread = "" if pd.isna(record.std) else f" ± {record.std:.{decimals}f}"
+    plural = "decimal" if decimals == 1 else "decimals"
+    return f"{record.value:.{decimals}f}{spread} ({decimals} {plural})"
+
+
+def _compiled(place: Place) -> Iterable[str]:
+    yield "compiled at the paper's size, so no run is behind it"
+    for program, one in compiled.load().items():
+        if program.size == place.size and place.column.key.startswith(program.variant):
+            versions = ", ".join(f"{name} {version}" for name, version in one.versions.items())
+            yield f"  {program.stage}: {one.cost.flops:.6e} FLOPs of one chip of {one.cost.chips}"
+            yield f"    {one.date}, commit {one.commit}, {versions}"
+    yield f"  {compiled.ARTIFACT.path.name}, by `{compiled.ARTIFACT.command}`"
+
+
+def _relative_flops(place: Place, records: pd.DataFrame) -> Iterable[str]:
+    printed = records[
+        (records["metric"] == "cost/pretraining_flops") & (records["size"] == place.size)
+    ]
+    for tau, checkpoint in (
+        (place.tau, place.checkpoint),
+        (BASELINE_TAU, scores.FLOPS_UNIT_CHECKPOINT),
+    ):
+        found = printed[
+            (printed["tau"] == tau) & printed["checkpoint"].eq(checkpoint).fillna(False)
+        ]
+        at = f"τ = {tau}, {step_label(checkpoint)}"
+        if found.empty:
+            yield f"  not run: the records hold no pre-training FLOPs of {at}"
+        else:
+            yield f"  {found['value'].iloc[0]:.6e} FLOPs of {at}"
+    yield "the first over the second; counted analytically from the profile, so no run is behind it"
+
+
+def _stage(place: Place, records: pd.DataFrame, nodes: Nodes) -> Iterable[str]:
+    own = records[records["size"] == place.size]
+    if "seqs" not in place.column.key:
+        yield "counted analytically from the profile, so no run is behind it"
+        costs = own[own["metric"].str.startswith("cost/step_flops/")].sort_values("metric")
+        for metric, flops in zip(costs["metric"], costs["value"], strict=True):
+            yield f"  {metric}: {flops:.6e} FLOPs"
+        return
+    yield "median over logged intervals, over the baseline's (τ = 0)"
+    for stage in dict.fromkeys((place.stage, "span_corruption")):
+        rows = own[own["metric"] == f"timing/seqs_per_second/{stage}"]
+        if stage == "span_corruption":
+            rows = rows[rows["tau"].isin([BASELINE_TAU, ""])]
+        rows = rows.drop_duplicates(["seed", "node", "step", "value"])
+        if rows.empty:
+            yield f"  not run: the records hold no timing of {stage}"
+            continue
+        yield f"  {stage}: {rows['value'].median():.4f} sequences/second, {len(rows)} intervals"
+        for name, speeds in rows.groupby("node", sort=False)["value"]:
+            node = nodes.named.get(str(name))
+            where = node.machine_and_time if node else "provenance unknown"
+            yield f"    {name}: {speeds.median():.4f}, {len(speeds)} intervals; {where}"
+
+
+def _setting(place: Place, records: pd.DataFrame) -> Iterable[str]:
+    if place.column.key in SIZES:
+        found = setting_records(place, records[records["metric"].str.startswith("setting/")])
+        if found.empty:
+            yield "  not run: the records hold no such setting"
+        record: Any
+        for record in found.itertuples():
+            yield f"{record.metric}: {record.text or f'{record.value:g}'}, as the profile has it"
+    else:
+        scored = records.loc[records["task"] != "", ["suite", "task"]].drop_duplicates()
+        yield f"counted from the records: {len(scored)} tasks have scores"
+        for suite, group in scored.groupby("suite"):
+            yield f"  {suite}: {', '.join(sorted(group['task']))}"
+
+
+__all__ = ["HOW_SELECTED", "PrintedNumber", "ScoredRun", "Trace", "Tracer"]
