@@ -68,7 +68,7 @@ def provenance_lines(nodes: Nodes, name: str, fingerprint: str) -> Iterable[str]
         return
     yield f"  fingerprint {node.fingerprint[:12]}"
     behind = list(nodes.ancestors(node))
-    step = node.inputs.checkpoint_step
+    step = node.checkpoint_step
     at = "" if step is None else f" to its checkpoint at step {step}"
     names = " > ".join(one.name or "?" for one in reversed(behind))
     yield f"  pre-trained{at}: {names or 'by a node that is not in the provenance'}"

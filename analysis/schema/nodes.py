@@ -6,82 +6,41 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
+from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 
-class _Part(BaseModel):
-    """Keys of a file that are not named here are ignored; a missing one has its default."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class Seeds(_Part):
-    """Seeds of pre-training and of fine-tuning; None where there is none."""
-
-    pretraining: int | None = None
-    finetuning: int | None = None
+def _at(*path: str, default: object = "") -> Any:
+    """A field that a file holds under nested keys; a missing one has the default."""
+    return Field(default, validation_alias=AliasPath(*path))
 
 
-class Lengths(TypedDict, total=False):
-    """The settings of a configuration that are read one by one; it has more."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-
-    total_steps: int
-    batch_size: int
-    input_length: int
-
-
-class Inputs(_Part):
-    """What a node's numbers depend on, as far as it is read back.
-
-    Attributes:
-      kind: "pretraining" or "finetuning".
-      parent: fingerprint of the node it continues; None at step 0.
-      config: settings of its training.
-      pretraining: of fine-tuning, the configuration of the model.
-      checkpoint_step: of fine-tuning, the pre-training step it starts from.
-    """
-
-    kind: str = ""
-    size: str = ""
-    suite: str = ""
-    stage: str = ""
-    parent: str | None = None
-    start_step: int = 0
-    end_step: int = 0
-    checkpoint_step: int | None = None
-    config: Lengths = {}
-    pretraining: dict[str, Any] | None = None
-
-
-class Tokens(_Part):
-    """Numbers of tokens of the prepared data."""
-
-    train: int | None = None
-
-
-class Data(_Part):
-    """The prepared data."""
-
-    fingerprint: str = ""
-    tokens: Tokens = Tokens()
-    unigram_entropy_nats: float | None = None
-    most_frequent_token_rate: float | None = None
-
-
-class Attempt(_Part):
+class Attempt(BaseModel):
     """A start of a node, and how long it trained."""
 
     started: str = ""
     seconds: float = 0.0
 
 
-class TrainedNode(_Part):
-    """A trained node and how it came about; "" or None is what the file lacks."""
+class TrainedNode(BaseModel):
+    """A trained node and how it came about; keys of the file that are not named are ignored.
 
-    name: str = Field("", alias="node")
+    Attributes:
+      name, fingerprint: of the node; like every text "" where the file lacks it.
+      commit, python, machine, device, command, packages: what it ran with.
+      seed, finetune_seed: of pre-training and fine-tuning; None where there is none.
+      parent: fingerprint of the node it continues; None at step 0.
+      stage, start_step, end_step: of a segment of pre-training.
+      suite, checkpoint_step: of a fine-tuning; the pre-training step it starts from.
+      config: settings of its training.
+      total_steps, batch_size, input_length: of ``config``.
+      pretraining: of fine-tuning, the configuration of the model.
+      experiments: those that it serves.
+      attempts: its starts, in order.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field("", validation_alias="node")
     fingerprint: str = ""
     commit: str = ""
     python: str = ""
@@ -89,32 +48,38 @@ class TrainedNode(_Part):
     device: str = ""
     command: str = ""
     packages: dict[str, Any] = {}
-    seeds: Seeds = Seeds()
-    inputs: Inputs = Inputs()
     experiments: list[dict[str, Any]] = []
-    data: Data = Data()
     attempts: list[Attempt] = []
 
-    @property
-    def is_finetuning(self) -> bool:
-        """Whether it is a fine-tuning, not a segment of pre-training."""
-        return self.inputs.kind == "finetuning"
+    seeds: dict[str, Any] = {}
+    seed: int | None = _at("seeds", "pretraining", default=None)
+    finetune_seed: int | None = _at("seeds", "finetuning", default=None)
 
-    @property
-    def suite(self) -> str:
-        """Suite of a fine-tuning; "" of a segment."""
-        return self.inputs.suite if self.is_finetuning else ""
+    data: dict[str, Any] = {}
+    data_fingerprint: str = _at("data", "fingerprint")
+    training_tokens: int | None = _at("data", "tokens", "train", default=None)
+    unigram_entropy_nats: float | None = _at("data", "unigram_entropy_nats", default=None)
+    most_frequent_token_rate: float | None = _at("data", "most_frequent_token_rate", default=None)
 
-    @property
-    def stage(self) -> str:
-        """Stage of a segment; "" of a fine-tuning."""
-        return "" if self.is_finetuning else self.inputs.stage
+    inputs: dict[str, Any] = {}
+    parent: str | None = _at("inputs", "parent", default=None)
+    input_size: str = _at("inputs", "size")
+    suite: str = _at("inputs", "suite")
+    stage: str = _at("inputs", "stage")
+    start_step: int = _at("inputs", "start_step", default=0)
+    end_step: int = _at("inputs", "end_step", default=0)
+    checkpoint_step: int | None = _at("inputs", "checkpoint_step", default=None)
+    pretraining: dict[str, Any] | None = _at("inputs", "pretraining", default=None)
+    config: dict[str, Any] = _at("inputs", "config", default={})
+    total_steps: int = _at("inputs", "config", "total_steps", default=0)
+    batch_size: int | None = _at("inputs", "config", "batch_size", default=None)
+    input_length: int | None = _at("inputs", "config", "input_length", default=None)
 
     @property
     def size(self) -> str:
         """Size of the model."""
         first = self.experiments[0] if self.experiments else {}
-        return self.inputs.size or str(first.get("size", ""))
+        return self.input_size or str(first.get("size", ""))
 
     @property
     def taus(self) -> tuple[str, ...]:
@@ -122,21 +87,14 @@ class TrainedNode(_Part):
         return tuple(str(one.get("tau", "")) for one in self.experiments)
 
     @property
-    def start(self) -> int:
-        """The profile's step at which it starts."""
-        return 0 if self.is_finetuning else self.inputs.start_step
-
-    @property
     def end(self) -> int:
         """The profile's step at which it ends."""
-        if self.is_finetuning:
-            return self.inputs.config.get("total_steps", 0)
-        return self.inputs.end_step
+        return self.total_steps if self.suite else self.end_step
 
     @property
     def steps(self) -> int:
         """Number of steps that it trained."""
-        return self.end - self.start
+        return self.end - self.start_step
 
     @property
     def seconds(self) -> float | None:
@@ -171,10 +129,10 @@ class TrainedNode(_Part):
     @property
     def surroundings(self) -> dict[str, str]:
         """What many nodes share, by its name for people; without what is unknown."""
-        tokens = self.data.tokens.train
+        tokens = self.training_tokens
         facts = {
             "code": self.commit,
-            "data": self.data.fingerprint,
+            "data": self.data_fingerprint,
             "training tokens": f"{tokens:,}" if tokens else "",
             "device": self.device,
             "machine": self.machine,
@@ -185,7 +143,7 @@ class TrainedNode(_Part):
         return {name: value for name, value in facts.items() if value}
 
 
-class Nodes(_Part):
+class Nodes(BaseModel):
     """``provenance.json`` beside collected records: every finished node.
 
     >>> first = {"node": "hybrid", "fingerprint": "a1"}
@@ -193,6 +151,8 @@ class Nodes(_Part):
     >>> [node.name for node in nodes.ancestors(nodes.named["tau60K"])]
     ['hybrid']
     """
+
+    model_config = ConfigDict(frozen=True)
 
     nodes: list[TrainedNode] = []
 
@@ -213,7 +173,7 @@ class Nodes(_Part):
 
     def parent(self, node: TrainedNode) -> TrainedNode | None:
         """The node that another continues; None at step 0 and where it is unknown."""
-        at = self.positions.get(node.inputs.parent or "")
+        at = self.positions.get(node.parent or "")
         return None if at is None else self.nodes[at]
 
     def ancestors(self, node: TrainedNode) -> Iterator[TrainedNode]:

@@ -106,8 +106,8 @@ class Traces:
             "fingerprint": node.fingerprint,
             "shared": self._shared.index(facts),
         }
-        if node.inputs.parent in self._nodes.positions:
-            described["parent"] = self._nodes.positions[node.inputs.parent]
+        if node.parent in self._nodes.positions:
+            described["parent"] = self._nodes.positions[node.parent]
         if node.attempts and node.seconds is not None:
             described["started"] = node.attempts[0].started
             described["seconds"] = round(node.seconds, 1)

@@ -145,13 +145,13 @@ def grow(nodes: Nodes) -> Grown:
 
 def flops_of(node: TrainedNode) -> float | None:
     """As ``repro.costs`` counts a node; None where its configuration isn't known here."""
-    config = dict(node.inputs.config)
-    if node.is_finetuning:
-        changed = {name: config[name] for name in ("batch_size", "input_length") if name in config}
-        model = json.dumps(node.inputs.pretraining, sort_keys=True)
+    if node.suite:
+        lengths = {"batch_size": node.batch_size, "input_length": node.input_length}
+        changed = {name: length for name, length in lengths.items() if length is not None}
+        model = json.dumps(node.pretraining, sort_keys=True)
         of_step = _step_flops(model, json.dumps(changed), "span_corruption")
     else:
-        of_step = _step_flops(json.dumps(config, sort_keys=True), "{}", node.stage)
+        of_step = _step_flops(json.dumps(node.config, sort_keys=True), "{}", node.stage)
     return None if of_step is None else node.steps * of_step
 
 
@@ -172,7 +172,7 @@ def _segments(
 ) -> tuple[Segment, ...]:
     leaves: dict[str, list[TrainedNode]] = {}
     for node in tuned:
-        leaves.setdefault(node.inputs.parent or "", []).append(node)
+        leaves.setdefault(node.parent or "", []).append(node)
     groups: dict[tuple[str, str, str], list[TrainedNode]] = {}
     for node in trained:
         groups.setdefault(_key(node), []).append(node)
@@ -181,7 +181,7 @@ def _segments(
         before = nodes.parent(alike[0])
         known = [flops for node in alike if (flops := flops_of(node)) is not None]
         times = [node.seconds for node in alike if node.seconds is not None]
-        seeds = [node.seeds.pretraining for node in alike]
+        seeds = [node.seed for node in alike]
         found.append(
             Segment(
                 first=alike[0],

@@ -69,7 +69,7 @@ def _map(size: str, segments: Sequence[Segment]) -> TreeMap:
     begins: dict[str, int] = {}
     for segment in segments:
         lane = segment.first.lane[0]
-        begins[lane] = min(begins.get(lane, segment.first.start), segment.first.start)
+        begins[lane] = min(begins.get(lane, segment.first.start_step), segment.first.start_step)
     # The hybrid above, the branches in the order in which they leave it, the baseline below.
     lanes = sorted(begins, key=lambda lane: (lane != "hybrid", lane == "sc", begins[lane]))
     heights = {lane: _TOP + _LANE * at for at, lane in enumerate(lanes)}
@@ -77,7 +77,7 @@ def _map(size: str, segments: Sequence[Segment]) -> TreeMap:
     at = {segment.key: heights[segment.first.lane[0]] for segment in segments}
 
     def stretch(segment: Segment) -> Stretch:
-        x, until = (_LEFT + scale * step for step in (segment.first.start, segment.first.end))
+        x, until = (_LEFT + scale * step for step in (segment.first.start_step, segment.first.end))
         y = at[segment.key]
         above = at.get(segment.parent, y) if segment.parent else y
         path = f"M{x:.1f} {above:.1f}H{until:.1f}"

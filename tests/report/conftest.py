@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.schema.nodes import Nodes
 from repro import report
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "records")]
@@ -19,16 +20,16 @@ def study():
 
 
 @pytest.fixture(scope="session")
-def provenance(study):
+def nodes(study):
     """Of every node of the study."""
     import traced_study
 
-    return traced_study.provenance(study)
+    return Nodes.of(traced_study.provenance(study))
 
 
 @pytest.fixture(scope="session")
-def page(study, provenance):
+def page(study, nodes):
     """The page of the study."""
     import synthetic_records
 
-    return report.page(report.Outcomes(study, synthetic_records.timing()), provenance)
+    return report.page(report.Outcomes(study, synthetic_records.timing()), nodes)

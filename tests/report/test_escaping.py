@@ -13,6 +13,7 @@ import synthetic_records as synthetic
 
 import tables
 from analysis.schema import published, records
+from analysis.schema.nodes import Nodes
 from repro import report
 from tables import rendering
 from tables.cells import Cell, Column, Row, Table
@@ -75,7 +76,7 @@ def test_the_report_escapes_everything_that_comes_from_data() -> None:
     provenance = [{"node": EVIL, "commit": EVIL, EVIL: evil, "machine": n} for n in (EVIL, "m")]
     frame = evil_records()
     outcomes = report.Outcomes(frame[frame["variant"] == ""], synthetic.timing())
-    page = report.page(outcomes, provenance)
+    page = report.page(outcomes, Nodes.of(provenance))
     own = re.findall("<script.*?>", page)
     assert own == ['<script type="application/json" id="traces">', "<script>"]
     parsed = assert_harmless(re.sub("<script.*?</script>", "", page, flags=re.DOTALL))

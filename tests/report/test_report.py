@@ -16,6 +16,7 @@ import traced_study
 import tables
 from analysis.flops import step_flops
 from analysis.schema import records
+from analysis.schema.nodes import Nodes
 from repro import report
 from repro.report import choices, numbers, tree, tree_map
 from repro.report.traces import Traces
@@ -153,7 +154,9 @@ def test_data_is_escaped(page):
 
 
 def test_a_page_of_nothing_says_so(tmp_path):
-    path = report.write_report(report.Outcomes(records.empty()), [], tmp_path / "new" / "one.html")
+    path = report.write_report(
+        report.Outcomes(records.empty()), Nodes(), tmp_path / "new" / "one.html"
+    )
     text = Page(path.read_text(encoding="utf-8")).words
     assert "No provenance was recorded." in text and "0 of 7" in text and "0 of 6" in text
     assert "not known: no provenance of pre-training" in text
@@ -163,7 +166,7 @@ def test_records_of_two_profiles_are_refused(tmp_path):
     rows = synthetic.costs()
     mixed = records.from_rows([*rows, {**rows[0], "profile": "smoke"}])
     with pytest.raises(UserError, match="several profiles"):
-        report.write_report(report.Outcomes(mixed), [], tmp_path / "x.html")
+        report.write_report(report.Outcomes(mixed), Nodes(), tmp_path / "x.html")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,13 +180,14 @@ def test_columns_the_paper_has_and_we_ran_none_of_follow_ours(study):
     assert len(set(paired.ids.values())) == len(paired.ours.rows) * len(paired.ours.columns)
 
 
-def test_a_cell_is_traced_to_its_runs_and_a_paper_s_to_its_line(study, provenance):
-    traces = Traces(study, provenance)
+def test_a_cell_is_traced_to_its_runs_and_a_paper_s_to_its_line(study, nodes):
+    traces = Traces(study, nodes)
     paired = numbers.pair(tables.get(2).compute(study))
     traces.add(paired)
     cell = traces.data["cells"][paired.ids[("120K", "500K"), "glue"]]
     assert cell["paper"] == [
-        "average: analysis/schema/published/table2.csv, line 19; mean and deviation of 5 runs"
+        "average: analysis/schema/published/table2.csv, line 19; "
+        "mean and standard deviation of 5 runs"
     ]
     group = traces.data["groups"][cell["group"]]
     first, second = group
@@ -202,14 +206,14 @@ def test_a_cell_is_traced_to_its_runs_and_a_paper_s_to_its_line(study, provenanc
 
 def test_a_node_of_the_same_name_but_another_fingerprint_is_not_taken_for_the_run(study):
     other = [{"node": "base/s0/tau120K/500K/finetune-glue/f0", "fingerprint": "another"}]
-    traces = Traces(study, other)
+    traces = Traces(study, Nodes.of(other))
     traces.add(numbers.pair(tables.get(2).compute(study)))
     runs = [run for group in traces.data["groups"] for run in group]
     assert runs and not any("at" in run for run in runs)
 
 
-def test_the_tree_s_costs_are_those_of_its_nodes(provenance):
-    grown = tree.grow(provenance)
+def test_the_tree_s_costs_are_those_of_its_nodes(nodes):
+    grown = tree.grow(nodes)
     plain, hybrid = (step_flops(PAPER["base"], one) for one in ("span_corruption", "hybrid"))
     # 240 hybrid steps serve two experiments; 760 and 1,000 plain ones serve one each.
     assert grown.pretraining.steps == 2000 and grown.pretraining.seconds == 30.0
@@ -229,11 +233,11 @@ def test_the_tree_s_costs_are_those_of_its_nodes(provenance):
 
 
 def test_what_provenance_does_not_know_is_unknown():
-    grown = tree.grow([{"node": "base/s0/sc/0-500K", "seeds": [0]}, {"node": "x"}])
+    grown = tree.grow(Nodes.of([{"node": "base/s0/sc/0-500K"}, {"node": "x"}]))
     assert grown.segments == () and grown.total.flops is None
     assert tree.seconds_text(grown.total.seconds) == tree.flops_text(None) == "unknown"
     odd = {"inputs": {"kind": "pretraining", "stage": "hybrid", "config": {"of": "old"}}}
-    assert tree.grow([odd]).nodes[0].flops is None
+    assert tree.flops_of(Nodes.of([odd]).nodes[0]) is None
 
 
 def test_settings_that_depart_from_the_paper_s_are_listed():
@@ -269,10 +273,8 @@ def run(code):
     )
 
 
-def test_without_jax_and_tensorflow_another_process_writes_the_same_bytes(
-    tmp_path, study, provenance, page
-):
-    (tmp_path / "provenance.json").write_text(json.dumps(provenance))
+def test_without_jax_and_tensorflow_another_process_writes_the_same_bytes(tmp_path, study, page):
+    (tmp_path / "provenance.json").write_text(json.dumps(traced_study.provenance(study)))
     records.write(study, tmp_path / "m.parquet")
     code = f"""
 import sys; sys.path.insert(0, {str(ROOT / "tests" / "records")!r})
@@ -280,9 +282,10 @@ import json
 import synthetic_records as synthetic
 from pathlib import Path
 from analysis.schema import records
+from analysis.schema.nodes import Nodes
 from repro import report
 folder = Path({str(tmp_path)!r})
-known = json.loads((folder / "provenance.json").read_text())
+known = Nodes.of(json.loads((folder / "provenance.json").read_text()))
 frame = records.read(folder / "m.parquet")
 report.write_report(report.Outcomes(frame, synthetic.timing()), known, folder / "r.html")
 """

@@ -12,11 +12,17 @@ import synthetic_records
 import tables
 from analysis.compiled import local_step as compiled
 from analysis.schema import published, records
+from analysis.schema.nodes import Nodes
 from analysis.schema.published import line_of
 from spactor.errors import UserError
-from tables import origins, places
+from tables import places, trace_text
+from tables.traces import Tracer
 
 ROOT = Path(published.__file__).parents[3]
+
+
+def explain(number, row, column, frame, nodes=None):
+    return trace_text.text(Tracer(frame, nodes).explain(number, row, column))
 
 
 def node_of(row):
@@ -36,7 +42,7 @@ def study():
 
 
 @pytest.fixture(scope="module")
-def provenance(study):
+def nodes(study):
     shared = {
         "commit": "c0ffee",
         "device": "1 × cpu cpu",
@@ -60,37 +66,36 @@ def provenance(study):
         | {"inputs": {"parent": "second", "checkpoint_step": 500}}
         for node in study.loc[study["node"] != "", "node"].unique()
     ]
-    return [shared | entry for entry in (*pretraining, *finetuning)]
+    return Nodes.of(shared | entry for entry in (*pretraining, *finetuning))
 
 
 @pytest.mark.parametrize("number", list(tables.REGISTRY))
 def test_every_published_cell_has_its_file_and_line(number):
     """One cell of each column and one of each row."""
     frame = published.load(number)
+    tracer = Tracer(frame)
     table = tables.get(number).compute(frame)
     cells = [(at % len(table.rows), at) for at in range(len(table.columns))]
     cells += [(at, 0) for at in range(len(table.rows))]
     for row, column in cells:
         labels, heading = " ".join(table.rows[row].labels), table.columns[column].heading
-        origin = origins.explain(number, labels, heading, frame)
-        assert origin.title.startswith(f"Table {number}, ")
-        assert origin.printed.startswith(table.rows[row].cells[column].text())
-        found = [line.split(", line ") for line in origin.lines if ", line " in line]
-        assert found
-        for name, line in found:
-            text = (ROOT / name.strip()).read_text("utf-8").splitlines()[int(line) - 1]
-            number_or_text = next(csv.reader([text]))
-            shown = [line.partition(": ")[2] for line in origin.lines if not line.startswith(" ")]
-            value, words = number_or_text[6], number_or_text[11]
+        found = tracer.explain(number, labels, heading)
+        assert found.place.title.startswith(f"Table {number}, ")
+        assert found.place.cell == table.rows[row].cells[column]
+        assert found.printed
+        for one in found.printed:
+            line = (ROOT / one.path).read_text("utf-8").splitlines()[one.line - 1]
+            values = next(csv.reader([line]))
+            value, words = values[6], values[11]
             if value and "e" not in value:
-                assert any(one.startswith(value) for one in shown)
+                assert one.text.startswith(value)
             elif words:
-                assert words in shown
+                assert one.text == words
 
 
 def test_a_published_cell():
-    found = origins.explain(2, "τ=120K, 500K", "squad", published.load(2))
-    assert found.text().splitlines() == [
+    text = explain(2, "τ=120K, 500K", "squad", published.load(2))
+    assert text.splitlines() == [
         "Table 2, τ 120K, Ckpt. 500K, SQuAD: 88.93 ± 0.11, bold",
         "published",
         "average: 88.93 ± 0.11 (2 decimals)",
@@ -114,7 +119,7 @@ def test_a_published_cell():
 )
 def test_rows_and_columns_are_matched_forgivingly(row, column, labels, heading):
     table = tables.get(2).compute(published.load(2))
-    place = places.find(table, row, column, size="base")
+    place = places.find(table, row, column)
     assert (place.row.labels, place.column.heading) == (labels, heading)
     assert (place.size, place.tau, place.checkpoint) == (
         "base",
@@ -137,24 +142,24 @@ def test_rows_and_columns_are_matched_forgivingly(row, column, labels, heading):
 )
 def test_what_fits_nothing_or_too_much_is_refused_with_what_there_is(number, row, column, message):
     with pytest.raises(UserError) as caught:
-        origins.explain(number, row, column, published.load(number))
+        explain(number, row, column, published.load(number))
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_no_such_table_and_no_such_record():
     with pytest.raises(UserError, match="there is no table 99"):
-        origins.explain(99, "0", "GLUE", published.load(2))
+        explain(99, "0", "GLUE", published.load(2))
     stray = published.load(2).assign(metric="cost/of_living").itertuples()
     with pytest.raises(UserError, match=r"no file in .* holds cost/of_living"):
         line_of(next(stray))
 
 
-def test_a_measured_mean_names_its_runs(study, provenance):
-    found = origins.explain(2, "120K 500K", "GLUE", study, provenance)
+def test_a_measured_mean_names_its_runs(study, nodes):
+    text = explain(2, "120K 500K", "GLUE", study, nodes)
     # τ = 120K is third: 2 + 1; at fine-tuning step 60 one more: CoLA 14, MRPC (64 + 74)/2 = 69,
     # (14 + 69)/2 = 41.5; the second seed 0.25 more. Mean 41.625, std 0.25/√2 = 0.18.
     # τ = 0 is first: 2 less, 39.625.
-    lines = found.text().splitlines()
+    lines = text.splitlines()
     assert lines[:5] == [
         "Table 2, τ 120K, Ckpt. 500K, GLUE: 41.63 ± 0.18, bold",
         "measured, micro profile: not comparable with the paper's cells",
@@ -181,33 +186,33 @@ def test_a_measured_mean_names_its_runs(study, provenance):
         "  repro run --profile micro",
         "run base/s0/tau120K/500K/finetune-glue-1",
     ]
-    assert "  score 41.7500 at fine-tuning step 60 of 30, 60; " in found.text()
+    assert "  score 41.7500 at fine-tuning step 60 of 30, 60; " in text
 
 
-def test_the_baseline_and_the_earlier_of_two_steps(study, provenance):
-    found = origins.explain(2, "0 500K", "CNNDM", study, provenance)
+def test_the_baseline_and_the_earlier_of_two_steps(study, nodes):
+    text = explain(2, "0 500K", "CNNDM", study, nodes)
     # CNN/DailyMail is better at step 30: (21 + 11) / 2 = 16.
-    assert "  score 16.0000 at fine-tuning step 30 of 30, 60; " in found.text()
-    assert "bold" not in found.text()
+    assert "  score 16.0000 at fine-tuning step 30 of 30, 60; " in text
+    assert "bold" not in text
 
 
-def test_without_provenance_or_with_another_runs(study, provenance):
-    text = origins.explain(2, "120K 500K", "GLUE", study).text()
+def test_without_provenance_or_with_another_runs(study, nodes):
+    text = explain(2, "120K 500K", "GLUE", study)
     assert text.count("provenance: none beside the records; `repro collect` writes it") == 2
-    other = [entry | {"fingerprint": "other"} for entry in provenance]
-    text = origins.explain(2, "120K 500K", "GLUE", study, other).text()
+    other = [node.model_copy(update={"fingerprint": "other"}) for node in nodes.nodes]
+    text = explain(2, "120K 500K", "GLUE", study, Nodes(nodes=other))
     assert "provenance: that of another run of this name (other, not print of bas)" in text
 
 
 def test_what_was_not_run_says_so(study):
-    text = origins.explain(2, "120K 500K", "MMLU", study).text()
+    text = explain(2, "120K 500K", "MMLU", study)
     assert "not run: the records hold no score of mmlu for base, τ = 120K, 500K" in text
-    text = origins.explain(4, "120K 500K", "FLOPs", study).text()
+    text = explain(4, "120K 500K", "FLOPs", study)
     assert text.count("not run: the records hold no pre-training FLOPs of τ") == 2
 
 
 def test_compiled_flops_say_what_they_were_compiled_with(study):
-    text = origins.explain(3, "Baseline", "ours_step_gflops", study).text()
+    text = explain(3, "Baseline", "ours_step_gflops", study)
     kept = compiled.load()[compiled.Program(size="base", stage="span_corruption", variant="ours")]
     assert f"span_corruption: {kept.cost.flops:.6e} FLOPs of one chip of 64" in text
     assert f"commit {kept.commit}, jax {kept.versions['jax']}" in text
@@ -215,11 +220,11 @@ def test_compiled_flops_say_what_they_were_compiled_with(study):
 
 
 def test_measured_flops_and_speed(study):
-    text = origins.explain(2, "120K 500K", "FLOPs", study).text()
+    text = explain(2, "120K 500K", "FLOPs", study)
     # 100 GFLOPs × (500 + 0.2 × 120) = 5.24e13, over 5e13.
     assert "5.240000e+13 FLOPs of τ = 120K, 500K\n  5.000000e+13 FLOPs of τ = 0, 500K" in text
     timed = pd.concat([study, synthetic_records.timing()], ignore_index=True)
-    text = origins.explain(3, "1st stage", "Seqs", timed).text()
+    text = explain(3, "1st stage", "Seqs", timed)
     # Three intervals of a node that two τ share: 25, 30, 50; the baseline's 35, 40, 60.
     assert "hybrid: 30.0000 sequences/second, 3 intervals" in text
     assert "span_corruption: 40.0000 sequences/second, 3 intervals" in text
