@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 import imitation
@@ -15,7 +14,7 @@ from analysis import tests
 from analysis.required import RequiredRun
 from analysis.schema import published, records
 from spactor.errors import UserError
-from tables import differences, rendering
+from tables import differences
 
 NUMBERS = sorted(tables.REGISTRY)
 EVERY = pytest.mark.parametrize("number", NUMBERS)
@@ -101,27 +100,6 @@ def test_notes_on_published_records_become_footnotes(number):
 def test_unknown_formats_are_named():
     with pytest.raises(UserError, match="unknown format 'pdf': give one of text, markdown"):
         tables.render(computed(2, "none"), "pdf")
-
-
-def test_names_from_data_are_escaped():
-    nasty = rendering.Table(
-        number=2,
-        source="measured",
-        profile="x",
-        caption="<b>50 % & more_</b> | ~^\\",
-        label_columns=(rendering.Column("tau", "τ"),),
-        columns=(rendering.Column("a", "A|B"),),
-        rows=(rendering.Row(("<i>",), (rendering.Cell(),)),),
-    )
-    html = tables.render(nasty, "html")
-    assert "<b>" not in html and "&lt;b&gt;50 % &amp; more_" in html and "&lt;i&gt;" in html
-    latex = tables.render(nasty, "latex")
-    assert r"\textless{}b\textgreater{}50 \% \& more\_" in latex
-    assert r"\textbar{} \textasciitilde{}\textasciicircum{}\textbackslash{}" in latex
-    assert r"| τ | A\|B |" in tables.render(nasty, "markdown")
-    bare = dataclasses.replace(nasty, rows=())
-    for format in tables.FORMATS:
-        assert tables.render(bare, format).endswith("\n")
 
 
 def test_a_wide_table_is_broken_where_the_paper_breaks_it():

@@ -32,16 +32,6 @@ def test_audit_as_json(capsys):
     assert code == 0 and json.loads(out)["counts"]["inconsistent"] > 10
 
 
-def test_explain(capsys, tmp_path):
-    arguments = ["explain", "--table", "2", "--row", "120K 500K", "--column", "GLUE"]
-    code, out, _ = run(capsys, *arguments, "--from", "published")
-    assert code == 0 and out.startswith("Table 2, τ 120K, Ckpt. 500K, GLUE: 86.35 ± 0.13, bold\n")
-    path = tmp_path / "metrics.parquet"
-    records.write(synthetic_records.study(), path)
-    code, out, _ = run(capsys, *arguments, "--from", str(path))
-    assert code == 0 and "GLUE: 41.50, bold\nmeasured, micro profile" in out
-
-
 def test_explain_reads_a_folder_of_runs_with_its_provenance(capsys, tmp_path):
     rows = synthetic_records.scores()
     for row in rows:
@@ -53,6 +43,10 @@ def test_explain_reads_a_folder_of_runs_with_its_provenance(capsys, tmp_path):
     entry = {"node": "glue/120K/500000", "fingerprint": "print", "commit": "c0ffee"}
     folders.write_json(home / collect.PROVENANCE, {"nodes": [entry]})
     arguments = ["explain", "--table", "2", "--row", "120K 500K", "--column", "GLUE"]
+    code, out, _ = run(capsys, *arguments, "--from", "published")
+    assert code == 0 and out.startswith("Table 2, τ 120K, Ckpt. 500K, GLUE: 86.35 ± 0.13, bold\n")
+    code, out, _ = run(capsys, *arguments, "--from", str(home / collect.METRICS))
+    assert code == 0 and "GLUE: 41.50, bold\nmeasured, micro profile" in out
     code, out, _ = run(capsys, *arguments, "--runs", str(runs))
     assert code == 0
     assert "run glue/120K/500000" in out and "  code c0ffee" in out
@@ -67,10 +61,6 @@ def test_explain_reads_a_folder_of_runs_with_its_provenance(capsys, tmp_path):
         (
             ["explain", "--table", "99", "--row", "0", "--column", "x", "--from", "published"],
             "there is no table 99",
-        ),
-        (
-            ["explain", "--table", "2", "--row", "7", "--column", "x", "--from", "published"],
-            "there is no row '7' in table 2; there are 0 500K",
         ),
         (
             ["explain", "--table", "2", "--row", "7", "--column", "x", "--from", "nowhere"],
