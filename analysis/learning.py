@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import scores
-from analysis.schema.facts import SIZES, SUITES, TAUS
+from analysis.schema.facts import FROM_SCRATCH, SIZES, SUITES, TAUS
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
 from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, format_p, holm, paired, seed_values
@@ -49,8 +49,6 @@ MEAN_SPAN_LENGTH = 3.0
 CLEARLY, BARELY, NOT, UNKNOWN = "yes, well", "yes, barely", "no", NOT_RUN
 BETTER, NOT_SHOWN = "better", "not shown"
 BySeed = Mapping[int, float]
-FROM_SCRATCH = 0
-"""The checkpoint of a model that was not pre-trained."""
 
 
 @dataclass(frozen=True)

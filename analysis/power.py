@@ -69,11 +69,21 @@ class PowerResult:
     needs: tuple[Need, ...]
     without: int
 
+    @property
+    def how(self) -> str:
+        """What is tested and what a run is, for a sentence."""
+        if self.source == "published":
+            return "Welch's tests, since the paper prints no runs that could be paired by seed"
+        return "tests paired by seed, a run being a seed of both models"
+
     def text(self) -> str:
         """A table for the terminal."""
         whose = "published" if self.source == "published" else f"measured, {self.profile}"
         has = ", ".join(f"{size.capitalize()} {count}" for size, count in self.runs.items())
-        lines = [f"By the means and spreads {whose}; runs that the profile has: {has}"]
+        lines = [
+            f"By the means and spreads {whose}; {self.how}.",
+            f"Runs that the profile has: {has}",
+        ]
         rows = [["claim", "cells", "runs: first", "half", "all", ""]]
         for need in self.needs:
             mark = "" if need.decides else "can't be decided in all cells"
@@ -163,7 +173,9 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
         variances = [part.std**2 for part in parts]
         error = math.sqrt(sum(variances) / runs)
         if error == 0.0:
-            return float(effect > 0.0)
+            # Equal differences of all seeds are put to the sign test.
+            enough = not contrast.by_seed or len(parts) > 1 or 2.0**-runs < tail
+            return float(effect > 0.0 and enough)
         degrees = (runs - 1) * sum(variances) ** 2 / sum(v**2 for v in variances)
         bound = -scipy.special.stdtrit(degrees, tail)
         # Ten times as fast as ``scipy.stats.nct``, but NaN in the far tails.

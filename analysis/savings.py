@@ -40,7 +40,7 @@ from analysis.compiled import local_step
 from analysis.flops import step_flops
 from analysis.paper.evidence import FULL, SUITE_NAMES, Evidence, Missing, describe, steps
 from analysis.schema import published, rows
-from analysis.schema.facts import CHECKPOINTS, SIZES, SUITES, TAUS
+from analysis.schema.facts import CHECKPOINTS, FROM_SCRATCH, SIZES, SUITES, TAUS
 from analysis.tests import CONFIDENCE
 from spactor.config import PAPER
 from spactor.text_table import align
@@ -372,7 +372,7 @@ def _measured_pairs(
     """
     curves: dict[tuple[str, str, str], dict[int, Mapping[int, float]]] = {}
     for (size, tau, checkpoint, suite), values in table.items():
-        if checkpoint > 0:
+        if checkpoint != FROM_SCRATCH:
             curves.setdefault((size, tau, suite), {})[checkpoint] = values
     for size, tau, suite in itertools.product(SIZES, TAUS[1:], SUITES):
         if (size, tau, suite) not in curves or FULL not in curves.get((size, "0", suite), {}):

@@ -1,9 +1,10 @@
 """Figure 3: score along pre-training for τ = 0 and τ = ∞, Base, fine-tuned at every checkpoint.
 
 Claims: RTD helps early; the gain vanishes around 250K steps, and SPACTOR(∞) ends below the
-baseline. Lines are means over runs, bands the range from the lowest to the highest run. The paper
-prints no numbers for it but Table 2's of the baseline. They are drawn where the profile is the
-paper's; a scaled profile, which is not comparable, has them in the axis label.
+baseline. Lines are means over runs, bands the range from the lowest to the highest run;
+fine-tuning from scratch, where both are one model, is no point of either. The paper prints no
+numbers for it but Table 2's of the baseline. They are drawn where the profile is the paper's; a
+scaled profile, which is not comparable, has them in the axis label.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pandas as pd
 
 from analysis.required import RequiredRun
 from analysis.schema import published
-from analysis.schema.facts import CHECKPOINTS, SUITE_NAMES, SUITES, model_label
+from analysis.schema.facts import CHECKPOINTS, FROM_SCRATCH, SUITE_NAMES, SUITES, model_label
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES
 from analysis.scores import suite_scores, summary
@@ -79,6 +80,7 @@ def compute(records: pd.DataFrame) -> Result:
     """
     source, profile = sole_profile(records) or ("", "")
     scores = suite_scores(records[(records["size"] == SIZE) & records["tau"].isin(CURVES)])
+    scores = scores[scores["checkpoint"] != FROM_SCRATCH]
     panels = []
     for suite in SUITES:
         own = scores[scores["suite"] == suite]

@@ -17,7 +17,14 @@ import pyarrow.compute as pc
 
 from analysis.required import RequiredRun
 from analysis.schema import published
-from analysis.schema.facts import CHECKPOINTS, SUITE_NAMES, TAUS, model_label, size_label
+from analysis.schema.facts import (
+    CHECKPOINTS,
+    FROM_SCRATCH,
+    SUITE_NAMES,
+    TAUS,
+    model_label,
+    size_label,
+)
 from analysis.schema.records import sole_profile
 from analysis.scores import SUMMARY_READS, relative_flops, summary
 from figures import drawing
@@ -168,7 +175,7 @@ def _points(records: pd.DataFrame, size: str) -> pd.DataFrame:
     records = records[records["size"] == size]
     flops = relative_flops(records)[["tau", "checkpoint", "value"]]
     points = summary(records).merge(flops, on=["tau", "checkpoint"])
-    return points.sort_values("value")
+    return points[points["checkpoint"] != FROM_SCRATCH].sort_values("value")
 
 
 def _lines(points: pd.DataFrame, suite: str) -> tuple[Line, ...]:

@@ -196,7 +196,10 @@ def notes(compared: Sequence[Compared], ours: Table, paper: Table) -> tuple[str,
             f"α = {ALPHA:g}, p adjusted by Holm over the numbers of the table that can be tested."
         )
     if counts["Welch"]:
-        written.append(f"Welch ({counts['Welch']}): on mean, standard deviation and runs of each.")
+        written.append(
+            f"Welch ({counts['Welch']}): on mean, standard deviation and runs of each; the paper "
+            "prints no single runs, so none can be paired by seed."
+        )
     if counts["borrowed spread"]:
         written.append(
             f"Borrowed spread ({counts['borrowed spread']}): only one side has a spread over runs; "

@@ -19,6 +19,9 @@ BASELINE_TAU = "0"
 """τ of T5 itself: no step is trained on the hybrid objective."""
 CHECKPOINTS = (500_000, 1_000_000)
 """Pre-training steps, on the paper's scale, at which Tables 2 and 4 score a model."""
+FROM_SCRATCH = 0
+"""The checkpoint of a model that was not pre-trained. All τ are one model there, so nothing that
+compares τ at checkpoints includes it."""
 SUITE_NAMES: Mapping[str, str] = {
     "glue": "GLUE",
     "superglue": "SuperGLUE",

@@ -3,15 +3,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
+import synthetic_records as synthetic
 from statsmodels.stats.power import TTestIndPower
 
 from analysis import power
 from analysis.paper.contrasts import Contrast
 from analysis.paper.evidence import Cell
 from analysis.schema import published, records
-from analysis.tests import Sample
+from analysis.tests import Sample, paired
 
 
 def contrast(first, second, allowed=0.0):
@@ -63,6 +65,45 @@ def test_equivalence_needs_both_sides():
     assert power.power("within", level, 0.05, runs) == pytest.approx(
         found, abs=4 * math.sqrt(0.25 / draws)
     )
+
+
+def measured(ours, plain, names=("250K", "0")):
+    """Two measured cells by seed."""
+    cells = [Cell("base", tau, 500_000, "glue") for tau in names]
+    by_seed = {c: dict(enumerate(v)) for c, v in zip(cells, (ours, plain), strict=True)}
+    return Contrast("", {cells[0]: 1.0, cells[1]: -1.0}, {}, by_seed)
+
+
+def test_power_of_a_paired_test_is_what_a_simulation_finds():
+    # Runs share noise of 3 by seed and have 1 of their own; the difference is 1.5.
+    rng = np.random.default_rng(2)
+    draws, runs, effect = 2000, 6, 1.5
+    seed = 3.0 * rng.standard_normal((draws, runs))
+    ours = effect + seed + rng.standard_normal((draws, runs))
+    plain = seed + rng.standard_normal((draws, runs))
+    found = np.mean([paired(gap, alternative="greater") < 0.05 for gap in ours - plain])
+    # Many seeds, so that their spread is the truth.
+    wide = 3.0 * rng.standard_normal(20_000)
+    noise = rng.standard_normal((2, 20_000))
+    pair = measured(effect + wide + noise[0], wide + noise[1])
+    expected = power.power("higher", pair, 0.05, runs)
+    assert found == pytest.approx(expected, abs=0.03 + 3 * math.sqrt(0.25 / draws))
+    # Unpaired the same means and spreads need more than four times as many runs.
+    alone = contrast(Sample(effect, math.sqrt(10.0), 5), Sample(0.0, math.sqrt(10.0), 5))
+    assert power.runs_needed("higher", alone, 0.05) > 4 * power.runs_needed("higher", pair, 0.05)
+
+
+def test_equal_differences_of_all_seeds_are_shown_by_their_number():
+    # The sign test: 2^-5 is the first below 0.05.
+    assert power.runs_needed("higher", measured([2.0, 3.0], [1.0, 2.0]), 0.05) == 5
+
+
+def test_fine_tuning_from_scratch_changes_no_number_of_runs():
+    frame = synthetic.study(runs=3, seeds=3)
+    scratch = frame[frame["checkpoint"] == 500_000].assign(checkpoint=0)
+    both = pd.concat([frame, scratch], ignore_index=True)
+    runs = {"base": 5, "large": 3}
+    assert power.run(both, runs).needs == power.run(frame, runs).needs != ()
 
 
 def test_what_can_never_be_shown_and_what_is_not_known():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 
+import pandas as pd
 import pytest
 import synthetic_records as synthetic
 
@@ -116,6 +117,15 @@ def test_large_follows_base_with_table_4_where_it_was_run():
     titles = [at.get_title() for at in figures.get("2").draw(result).axes]
     assert titles[0] == "SuperGLUE, Base" and titles[-1] == "CNN/DailyMail, Large · published"
     assert not any(panel.size == "large" for panel in figures.get("2").compute(base).panels)
+
+
+@pytest.mark.parametrize("number", ["2", "3", "5"])
+def test_fine_tuning_from_scratch_is_no_point(number):
+    frame = synthetic.study(runs=2)
+    scratch = frame[frame["checkpoint"] == 500_000].assign(checkpoint=0)
+    both = pd.concat([frame, scratch], ignore_index=True)
+    module = figures.get(number)
+    assert module.compute(both) == module.compute(frame)
 
 
 def test_figure_3_has_a_point_per_checkpoint_and_a_band_over_runs():
