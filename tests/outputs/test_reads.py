@@ -80,7 +80,7 @@ def plain(result):
         return tuple((key, plain(value)) for key, value in result.items())
     if isinstance(result, (tuple, list)):
         return tuple(map(plain, result))
-    if isinstance(result, pd.Series):
+    if isinstance(result, (pd.Series, pd.DataFrame)):
         return plain(list(result.items()))
     return result
 
