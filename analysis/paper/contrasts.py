@@ -17,7 +17,7 @@ kind           shown                                 refuted
 Measured runs of one seed share initialisation and data, so they are tested in pairs, seed by seed;
 cells of two sizes are paired within each size alone. The paper prints no runs, so its numbers are
 tested by Welch's test. p-values are adjusted by Holm over the family, those of showing and those of
-refuting apart. A cell of one run has no spread, and so no test.
+refuting apart. A cell of one run, or of fine-tuning runs of one pre-training, has no test.
 
 The margin is half of what the baseline itself gains from 500K to 1M on a suite: whoever claims the
 quality of twice the steps must retain at least half of what those steps are worth, the rule of
@@ -227,7 +227,8 @@ class Family:
             raise Missing(f"not run: {', '.join(self.absent)}")
         if not any(contrast.testable for contrast in self.contrasts):
             raise Missing(
-                f"one run a cell has no spread to test with; differences: {self.differences()}"
+                "fewer than two pre-training seeds in common leave no spread to test with; "
+                f"differences: {self.differences()}"
             )
 
     def differences(self) -> str:

@@ -141,19 +141,12 @@ class Evidence:
 
     @functools.cached_property
     def by_seed(self) -> Mapping[Cell, Mapping[int, float]]:
-        """Measured suite scores by pre-training seed, fine-tuning runs of a seed averaged.
-
-        Where all runs of a size share one pre-training seed: by fine-tuning seed.
-        """
-        found: dict[Cell, dict[int, float]] = {}
-        for variant, records in self._by_variant():
-            for size, table in scores.suite_scores(records).groupby("size"):
-                unit = "seed" if table["seed"].nunique() > 1 else "finetune_seed"
-                means = table.groupby(["tau", "checkpoint", "suite", unit])["score"].mean()
-                for tau, checkpoint, suite, seed, score in means.reset_index().to_numpy():
-                    cell = Cell(str(size), tau, int(checkpoint), suite, variant)
-                    found.setdefault(cell, {})[int(seed)] = float(score)
-        return found
+        """Measured suite scores by pre-training seed, the fine-tuning runs of a seed averaged."""
+        return {
+            Cell(*cell, variant): by_seed
+            for variant, records in self._by_variant()
+            for cell, by_seed in scores.seed_scores(records).items()
+        }
 
     def _by_variant(self) -> list[tuple[str, pd.DataFrame]]:
         if self.variants.empty:

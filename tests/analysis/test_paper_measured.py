@@ -200,63 +200,46 @@ def test_measured_runs_are_paired_by_seed():
     assert verdict("base.250k-beats-baseline-500k", apart) is UNTESTABLE
 
 
-def simulated(truth, draws, kind, shared=1.0):
-    """Families of three suites, five seeds, noise of 1 for each cell: shown and refuted, in draws.
-
-    Args:
-      truth: score of the model at 500K, and of the baseline at 500K and 1M.
-      kind: of the question; all but superiority with the retention margin.
-      shared: noise that the runs of a seed share.
-    """
+@pytest.mark.parametrize(
+    ("kind", "truth", "shown", "refuted"),
+    [
+        # Scores of the model at 500K, and of the baseline at 500K and 1M.
+        ("superiority", (60, 60, 60), False, False),
+        ("superiority", (63, 60, 60), True, False),
+        ("superiority", (57, 60, 60), False, True),
+        ("non-inferiority", (62, 60, 64), False, False),  # behind by the margin, 2
+        ("non-inferiority", (60, 60, 60), False, False),  # twice the steps gain nothing
+        ("non-inferiority", (66, 60, 66), True, False),
+        ("non-inferiority", (57, 60, 66), False, True),
+        ("equivalence", (62, 60, 64), False, False),
+        ("equivalence", (60, 60, 60), False, False),
+        ("equivalence", (70, 60, 70), True, False),
+        ("equivalence", (57, 60, 70), False, True),
+    ],
+)
+def test_level_and_power_of_a_family(kind, truth, shown, refuted):
+    """Three suites, five seeds with noise of 1 in common, and noise of 1 of every cell."""
     rng = np.random.default_rng(2)
+    draws = 300 if shown is refuted else 60
     found = []
     for _ in range(draws):
-        together = shared * rng.standard_normal(5)
+        together = rng.standard_normal(5)
         contrasts = []
         for suite in ("glue", "squad", "bbh"):
-            cells = [Cell("base", *model, suite) for model in (("250K", 1), ("0", 1), ("0", 2))]
-            cells = [cell._replace(checkpoint=500_000 * cell.checkpoint) for cell in cells]
-            values = np.asarray(truth)[:, None] + together + rng.standard_normal((3, 5))
-            by_seed = {c: dict(enumerate(v)) for c, v in zip(cells, values, strict=True)}
+            models = (("250K", 500_000), ("0", 500_000), ("0", 1_000_000))
+            ours, half, full = (Cell("base", *model, suite) for model in models)
+            values = np.array(truth)[:, None] + together + rng.standard_normal((3, 5))
+            runs = [dict(enumerate(seeds)) for seeds in values]
+            by_seed = dict(zip((ours, half, full), runs, strict=True))
             margin = {} if kind == "superiority" else retention("base", suite)
-            against = cells[1] if kind == "superiority" else cells[2]
-            contrasts.append(Contrast(suite, {cells[0]: 1.0, against: -1.0}, {}, by_seed, margin))
+            weights = {ours: 1.0, half if kind == "superiority" else full: -1.0}
+            contrasts.append(Contrast(suite, weights, {}, by_seed, margin))
         test = "within" if kind == "equivalence" else "higher"
         outcomes = outcomes_of(Question(test, tuple(contrasts)))
-        found.append([any(o.shown for o in outcomes), any(o.refuted for o in outcomes)])
-    return np.mean(found, axis=0)
-
-
-@pytest.mark.parametrize(
-    ("kind", "truth"),
-    [
-        ("superiority", (60.0, 60.0, 60.0)),
-        ("non-inferiority", (62.0, 60.0, 64.0)),  # behind by the margin, 2
-        ("equivalence", (62.0, 60.0, 64.0)),
-        ("non-inferiority", (60.0, 60.0, 60.0)),  # twice the steps gain nothing
-        ("equivalence", (60.0, 60.0, 60.0)),
-    ],
-)
-def test_on_the_boundary_little_is_shown_and_little_refuted(kind, truth):
-    # 0.05 for the family, and three binomial deviations of 400 draws.
-    assert (simulated(truth, 400, kind) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)).all()
-
-
-@pytest.mark.parametrize(
-    ("kind", "truth"),
-    [
-        ("superiority", (63.0, 60.0, 60.0)),
-        ("non-inferiority", (66.0, 60.0, 66.0)),
-        ("equivalence", (70.0, 60.0, 70.0)),
-    ],
-)
-def test_an_effect_is_found(kind, truth):
-    shown, refuted = simulated(truth, 100, kind)
-    assert shown > 0.8 and refuted < 0.05
-    # The same the other way round, as far beyond the margin.
-    ours = {"superiority": 57.0, "non-inferiority": 57.0, "equivalence": 57.0}[kind]
-    shown, refuted = simulated((ours, *truth[1:]), 100, kind)
-    assert refuted > 0.8 and shown < 0.05
+        found.append([any(one.shown for one in outcomes), any(one.refuted for one in outcomes)])
+    for rate, expected in zip(np.mean(found, axis=0), (shown, refuted), strict=True):
+        # 0.05 for the family, and three binomial deviations of the draws.
+        assert rate > 0.8 if expected else rate <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
 
 
 def test_costs_decide_a_statement():
