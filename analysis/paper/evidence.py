@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis import scores
 from analysis.schema import published
-from analysis.schema.facts import SUITE_SHORT_NAMES
+from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES
 from analysis.schema.records import sole_profile
 from analysis.tests import Sample
 from spactor.config import CorruptionConfig, ModelConfig, PretrainConfig
@@ -182,11 +182,10 @@ class Evidence:
     def checkpoints(self, size: str, tau: str) -> list[int]:
         """Checkpoints with a score of any suite, in order.
 
-        Without checkpoint 0, fine-tuning from scratch, where all τ are one model: it is no evidence
-        about pre-training.
+        Without fine-tuning from scratch, where all τ are one model.
         """
         found = {cell.checkpoint for cell in self.samples if cell[:2] == (size, tau)}
-        return sorted(found - {0})
+        return sorted(found - {FROM_SCRATCH})
 
     @functools.cached_property
     def _flops(self) -> dict[tuple[str, str, int], tuple[float, int]]:
