@@ -94,7 +94,7 @@ def _instructions(folder: Path | None) -> str:
     paths = instructions.paths(folder)
     if not paths:
         return f"{needed}: missing"
-    return f"{needed}: {len(instructions.examples(folder)):,} examples in {len(paths)} files"
+    return f"{needed}: {len(instructions.read(None, *paths)):,} examples in {len(paths)} files"
 
 
 def _check_c4(folder: Path | None) -> None:
@@ -122,8 +122,8 @@ def _check_c4(folder: Path | None) -> None:
     for split, count in release.counts.items():
         present = sum(release.file(split, number).is_file() for number in range(count))
         print(f"{split}: {present:,} of {count:,} files in {release.home}")
-    pieces = c4.vocabulary_pieces(folder)
-    print(f"vocabulary: {pieces:,} pieces")
+    _, vocabulary = c4.vocabulary_model(folder)
+    print(f"vocabulary: {vocabulary.sentencepiece_size:,} pieces")
 
 
 def _text(benchmark: Suite, parts: Sequence[Part]) -> str:

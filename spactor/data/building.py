@@ -71,14 +71,6 @@ def find_or_build(cache: Path, key: str, write: Write, report: Report) -> Path:
             return find(cache, key, report) or build(cache, key, write, report)
 
 
-def build_anew(cache: Path, key: str, write: Write, report: Report) -> Path:
-    """Builds the folder without looking for an earlier one; see `find_or_build`."""
-    with disk_errors(cache):
-        cache.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(cache / "prepare.lock"):
-            return build(cache, key, write, report)
-
-
 @contextlib.contextmanager
 def disk_errors(cache: Path) -> Iterator[None]:
     """Turns an `OSError` into a `UserError` that names the file and what to do."""
@@ -109,22 +101,17 @@ def find(cache: Path, key: str, report: Report) -> Path | None:
     try:
         fingerprint = strict_json.loads(lookup.read_text(encoding="utf-8"))["fingerprint"]
         folder = folder_of(cache, fingerprint)
+        if manifest.require(folder)["fingerprint"] == fingerprint:
+            return folder
+        wrong = f"{folder} holds other data than its fingerprint names"
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, UserError):
-        report(f"{lookup}: damaged; preparing the data again")
-        return None
-    try:
-        facts = manifest.read(folder)
-        wrong = manifest.damage(folder, facts)
-        if not wrong and facts["fingerprint"] != fingerprint:
-            wrong = f"{folder} holds other data than its fingerprint names"
     except UserError as error:
         wrong = str(error)
-    if wrong:
-        report(f"damaged: {wrong}; preparing the data again")
-        return None
-    return folder
+    except (ValueError, KeyError, TypeError):
+        wrong = str(lookup)
+    report(f"damaged: {wrong}; preparing the data again")
+    return None
 
 
 def build(cache: Path, key: str, write: Write, report: Report) -> Path:
@@ -162,12 +149,9 @@ def _seal(work: Path, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _move_into_place(work: Path, folder: Path) -> None:
     if folder.exists():
-        try:
-            facts = manifest.read(folder)
-            if manifest.damage(folder, facts) is None:
-                return
-        except UserError:
-            pass
+        with contextlib.suppress(UserError):
+            manifest.require(folder)
+            return
         # Renamed before it is deleted, so that a reader finds the whole old folder or the new one.
         old = folder.with_name(f"{_UNFINISHED}{os.getpid()}-replaced")
         folder.rename(old)

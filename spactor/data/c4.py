@@ -178,56 +178,38 @@ def _records(path: Path) -> Iterator[list[str]]:
         raise _damaged(path, str(error).splitlines()[0]) from None
 
 
-def vocabulary_pieces(folder: Path) -> int:
-    """Number of pieces of the vocabulary in a data folder.
+def vocabulary_model(folder: Path, vocab_size: int | None = None) -> tuple[bytes, VocabularyFacts]:
+    """The vocabulary in a data folder, serialised, and its numbers.
+
+    Args:
+      folder: the data folder.
+      vocab_size: rows of the model's embedding, if it is known.
 
     Raises:
-      UserError: it is missing, or is no SentencePiece model with T5's first ids.
+      UserError: it is missing, is no SentencePiece model with T5's first ids, or doesn't fill the
+        embedding.
     """
-    return _processor(folder)[1]
-
-
-def _processor(folder: Path) -> tuple[bytes, int]:
-    """A data folder's vocabulary, serialised, and the number of its pieces."""
-    import sentencepiece
-
     path = folder / manifest.VOCABULARY_FILE
     try:
         model = path.read_bytes()
-        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        processor = vocabulary.processor(model)
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: put T5's vocabulary there, the SentencePiece model of 32,000 "
             "pieces (cc_all.32000/sentencepiece.model)"
         ) from None
-    except (OSError, RuntimeError) as error:
+    except (OSError, UserError) as error:
         raise UserError(f"{path}: no SentencePiece model ({error}): put T5's there") from None
     ids = (processor.pad_id(), processor.eos_id(), processor.unk_id())
     if ids != (vocabulary.PAD_ID, vocabulary.EOS_ID, vocabulary.UNK_ID):
         raise UserError(
             f"{path}: pad, eos and unk are ids {ids}, and T5's are 0, 1 and 2: put T5's there"
         )
-    return model, processor.get_piece_size()
-
-
-def vocabulary_model(folder: Path, vocab_size: int) -> tuple[bytes, VocabularyFacts]:
-    """The vocabulary in a data folder, serialised, and its numbers.
-
-    Args:
-      folder: the data folder.
-      vocab_size: rows of the model's embedding.
-
-    Raises:
-      UserError: it is missing, is no SentencePiece model with T5's first ids, or doesn't fill the
-        embedding.
-    """
-    model, pieces = _processor(folder)
-    facts = VocabularyFacts.of_pieces(pieces)
-    if facts.padded_size != vocab_size:
+    facts = VocabularyFacts.of_pieces(processor.get_piece_size())
+    if vocab_size not in (None, facts.padded_size):
         raise UserError(
-            f"{folder / manifest.VOCABULARY_FILE} has {pieces:,} pieces, which fill "
-            f"{facts.padded_size:,} rows, and data.vocab_size is {vocab_size:,}: put T5's there, "
-            "or change vocab_size"
+            f"{path} has {facts.sentencepiece_size:,} pieces, which fill {facts.padded_size:,} "
+            f"rows, and data.vocab_size is {vocab_size:,}: put T5's there, or change vocab_size"
         )
     return model, facts
 

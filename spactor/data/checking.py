@@ -99,12 +99,10 @@ def require(suite: Suite, folder: Path) -> None:
 def files(suite: Suite, folder: Path) -> list[Path]:
     """Files that fine-tuning on a benchmark and scoring it read; see `require`."""
     found: set[Path] = set()
-    for task in suite.tasks:
+    for task in instructions.with_instructions(suite, folder).tasks:
         if isinstance(task, FileTask):
             found |= {folder / name for names in task.files.values() for name in names}
         elif isinstance(task, T5Task):
             home = folder / task.folder(tfds_folder.version_in(folder, task))
             found |= {path for path in home.iterdir() if path.is_file()}
-    if not suite.has_training_data:
-        found |= set(instructions.paths(folder))
     return sorted(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,12 @@ from spactor.errors import UserError
 from spactor.files import write_atomically
 
 
-def prepare(cache: Path, data: DataConfig, report: Report = lambda line: None) -> Path:
+def prepare(
+    cache: Path,
+    data: DataConfig,
+    report: Report = lambda line: None,
+    packages: Sequence[corpus.Package] = (),
+) -> Path:
     """Finds the prepared data of a configuration, or builds it.
 
     Args:
@@ -34,6 +39,7 @@ def prepare(cache: Path, data: DataConfig, report: Report = lambda line: None) -
         first builds, the others wait for it.
       data: what to read, and the vocabulary's size.
       report: called with one line per stage, and when a damaged folder is replaced.
+      packages: to read instead of what is installed.
 
     Returns:
       ``<cache>/corpus-<first 12 digits of the fingerprint>``, complete and verified.
@@ -48,7 +54,7 @@ def prepare(cache: Path, data: DataConfig, report: Report = lambda line: None) -
             "with --data-dir"
         )
     with building.disk_errors(cache):
-        packages = corpus.installed_packages(data.packages)
+        packages = packages or corpus.installed_packages(data.packages)
         key = _lookup_key(packages, data)
     write = functools.partial(_write_all, packages=packages, data=data, report=report)
     return building.find_or_build(cache, key, write, report)
@@ -63,17 +69,6 @@ def find(cache: Path, data: DataConfig) -> Path | None:
     except UserError:
         return None  # This installation can't have prepared it.
     return building.find(cache, key, lambda line: None)
-
-
-def prepare_from(
-    cache: Path,
-    packages: Sequence[corpus.Package],
-    data: DataConfig,
-    report: Report = lambda line: None,
-) -> Path:
-    """Builds the folder from the given packages without looking it up."""
-    write = functools.partial(_write_all, packages=packages, data=data, report=report)
-    return building.build_anew(cache, _lookup_key(packages, data), write, report)
 
 
 def _lookup_key(packages: Sequence[corpus.Package], data: DataConfig) -> str:
@@ -116,9 +111,8 @@ def _write_all(
         if not len(tokens[name]):
             raise UserError(f"the {name} split has no text: read more packages")
         npy.write(work / manifest.tokens_file(name), tokens[name])
-        building.write_lines(
-            work / manifest.documents_file(name), map(_document_line, by_split[name])
-        )
+        lines = (json.dumps(dataclasses.asdict(document)) for document in by_split[name])
+        building.write_lines(work / manifest.documents_file(name), lines)
 
     report("making the fine-tuning suites")
     made_from = sources(by_split, model)
@@ -129,8 +123,8 @@ def _write_all(
             for split, found in examples.items():
                 path = work / manifest.examples_file(suite.name, task.name, split)
                 # A task that lacks one split can't be both trained and scored.
-                lines = [example.line() for example in found] if all(examples.values()) else []
-                building.write_lines(path, lines)
+                complete = all(examples.values())
+                building.write_lines(path, [e.line() for e in found] if complete else [])
         suite_encoding.write_embedded(work, suite, facts)
 
     return {
@@ -143,14 +137,3 @@ def _write_all(
         "tokens": {name: len(stream) for name, stream in tokens.items()},
         **building.frequency_facts(np.bincount(tokens["train"])),
     }
-
-
-def _document_line(document: corpus.Document) -> str:
-    fields: Mapping[str, str] = {
-        "package": document.package,
-        "module": document.module,
-        "name": document.name,
-        "kind": document.kind,
-        "text": document.text,
-    }
-    return json.dumps(fields)

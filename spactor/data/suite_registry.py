@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from spactor.data import examples, host_tensorflow, manifest, suite_metrics, tasks
-from spactor.data.examples import Example
 from spactor.data.readers import instructions, tfds_folder
 from spactor.data.suites import (
     SPLITS,
     EmbeddedTask,
     FileTask,
+    ReleasedTask,
     Suite,
     T5Task,
     Task,
@@ -101,17 +101,13 @@ def register_released(suite: Suite, folder: Path, vocabulary: Any) -> str:
     Raises:
       UserError: something is missing, or the ``train`` extra is not installed.
     """
-    origins = {task.name: _released(folder, suite, task) for task in suite.tasks}
-    if not suite.has_training_data and instructions.paths(folder):
-        seqio = host_tensorflow.seqio()
-        origins[instructions.TASK] = _Origin(
-            seqio.FunctionDataSource(
-                functools.partial(_instructions_dataset, folder=folder), splits=("train",)
-            ),
-            _tokenize(),
-            rate=1.0,
-        )
-    mixture = _register(suite, origins, vocabulary)
+    complete = instructions.with_instructions(suite, folder)
+    origins = {
+        # A suite without training data is evaluated at one rate for all tasks.
+        task.name: _released(folder, task, task.rate if suite.has_training_data else 1.0)
+        for task in complete.released_tasks
+    }
+    mixture = _register(complete, origins, vocabulary)
     assert mixture is not None, "every task of a benchmark has a rate"
     return mixture
 
@@ -122,18 +118,19 @@ def _register(suite: Suite, origins: Mapping[str, _Origin], vocabulary: Any) -> 
         "inputs": seqio.Feature(vocabulary, add_eos=True, required=False),
         "targets": seqio.Feature(vocabulary, add_eos=True),
     }
-    known = {task.name: task for task in suite.tasks}
+    # An earlier registration may have had instructions.
+    names = dict.fromkeys([*(task.name for task in suite.tasks), instructions.TASK])
     # The mixture is replaced before its tasks, which it refers to.
     tasks.replace_in_registry(seqio.MixtureRegistry, suite.mixture_name)
-    for name in dict.fromkeys([*known, instructions.TASK]):
+    for name in names:
         tasks.replace_in_registry(seqio.TaskRegistry, suite.registered_name(name))
-    for name, origin in origins.items():
+    for task in (task for task in suite.tasks if task.name in origins):
         seqio.TaskRegistry.add(
-            suite.registered_name(name),
-            source=origin.source,
-            preprocessors=list(origin.preprocessors),
+            suite.registered_name(task.name),
+            source=origins[task.name].source,
+            preprocessors=list(origins[task.name].preprocessors),
             output_features=features,
-            **(_scoring(known[name]) if name in known else {"metric_fns": []}),
+            **_scoring(task),
         )
     # The mixture is what is scored, and a task without examples has no score.
     rates = [
@@ -178,7 +175,7 @@ def _stored(folder: Path, suite: Suite, task: Task) -> _Origin:
     return _Origin(source, (), rate=1.0)
 
 
-def _released(folder: Path, suite: Suite, task: Task) -> _Origin:
+def _released(folder: Path, task: ReleasedTask, rate: float) -> _Origin:
     seqio = host_tensorflow.seqio()
     if isinstance(task, T5Task):
         version = tfds_folder.check(folder, task)
@@ -195,11 +192,10 @@ def _released(folder: Path, suite: Suite, task: Task) -> _Origin:
         source = seqio.FunctionDataSource(
             functools.partial(_file_dataset, task=task, folder=folder),
             splits=tuple(task.files),
-            num_input_examples=dict(task.rows),
+            num_input_examples=dict(task.rows) or None,
         )
         preprocessors = _tokenize()
-    # A suite without training data is evaluated at one rate for all tasks.
-    return _Origin(source, preprocessors, task.rate if suite.has_training_data else 1.0)
+    return _Origin(source, preprocessors, rate)
 
 
 def _tokenize() -> list[Any]:
@@ -217,22 +213,12 @@ def _file_dataset(
     split: str, shuffle_files: bool, seed: int | None = None, *, task: FileTask, folder: Path
 ) -> Any:
     del shuffle_files, seed  # There is one file per split.
-    return _text_dataset(task.examples(folder, split))
-
-
-def _instructions_dataset(
-    split: str, shuffle_files: bool, seed: int | None = None, *, folder: Path
-) -> Any:
-    del split, shuffle_files, seed
-    return _text_dataset(instructions.examples(folder))
-
-
-def _text_dataset(examples: Sequence[Example]) -> Any:
     tf = host_tensorflow.tensorflow()
+    found = task.examples(folder, split)
     return tf.data.Dataset.from_tensor_slices(
         {
-            "inputs": tf.constant([example.inputs for example in examples], tf.string),
-            "targets": tf.constant([example.targets for example in examples], tf.string),
+            "inputs": tf.constant([example.inputs for example in found], tf.string),
+            "targets": tf.constant([example.targets for example in found], tf.string),
         }
     )
 

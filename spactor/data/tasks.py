@@ -35,44 +35,51 @@ def replace_in_registry(registry: Any, name: str) -> None:
         registry.remove(name)
 
 
-def text_as_targets(dataset: Any) -> Any:
+def _text_as_targets(dataset: Any) -> Any:
     """A preprocessor: the field ``text``, alone, under the name ``targets``."""
     return dataset.map(lambda fields: {"targets": fields["text"]})
 
 
-def chunks(dataset: Any, sequence_length: Mapping[str, int]) -> Any:
+def _chunks(dataset: Any, sequence_length: Mapping[str, int]) -> Any:
     """A preprocessor: all tokens as one stream, cut into pieces of the sequence length."""
     # rebatch joins ragged documents to one stream and cuts it, documents in order.
     return dataset.rebatch(sequence_length["targets"], drop_remainder=True)
 
 
-def register_docstrings(folder: Path) -> str:
-    """Registers the Task `spactor_docstrings` over a prepared folder; returns its name.
+def register_chunks(name: str, source: Any, vocabulary: Any) -> str:
+    """Registers a Task over documents with the field ``text``; returns its name.
 
     Its examples are ``{"targets": int32[N]}``, N given by the reader as
     ``sequence_length={"targets": N}``: raw chunks, without eos, not yet corrupted.
+
+    Args:
+      name: of the Task; an earlier one is replaced.
+      source: seqio's data source.
+      vocabulary: a ``seqio.Vocabulary``.
+    """
+    seqio = host_tensorflow.seqio()
+    replace_in_registry(seqio.TaskRegistry, name)
+    tokenize = functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False)
+    seqio.TaskRegistry.add(
+        name,
+        source=source,
+        preprocessors=[_text_as_targets, tokenize, _chunks],
+        output_features={"targets": seqio.Feature(vocabulary, add_eos=False)},
+        metric_fns=[],
+    )
+    return name
+
+
+def register_docstrings(folder: Path) -> str:
+    """Registers the Task `spactor_docstrings` over a prepared folder; see `register_chunks`.
 
     Raises:
       UserError: the folder is missing or damaged.
     """
     manifest.read(folder)
-    seqio = host_tensorflow.seqio()
-    replace_in_registry(seqio.TaskRegistry, DOCSTRINGS_TASK)
     files = {split: folder / manifest.documents_file(split) for split in ("train", "validation")}
-    seqio.TaskRegistry.add(
-        DOCSTRINGS_TASK,
-        source=seqio.FunctionDataSource(
-            functools.partial(examples.dataset, files=files, types=examples.texts("text")),
-            splits=tuple(files),
-        ),
-        preprocessors=[
-            text_as_targets,
-            functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
-            chunks,
-        ],
-        output_features={
-            "targets": seqio.Feature(seqio_vocabulary(folder), add_eos=False, required=True)
-        },
-        metric_fns=[],
+    source = host_tensorflow.seqio().FunctionDataSource(
+        functools.partial(examples.dataset, files=files, types=examples.texts("text")),
+        splits=tuple(files),
     )
-    return DOCSTRINGS_TASK
+    return register_chunks(DOCSTRINGS_TASK, source, seqio_vocabulary(folder))

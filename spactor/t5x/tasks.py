@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +43,12 @@ def c4(version: str, vocabulary: Any, folder: str | None = None) -> str:
       vocabulary: T5's.
       folder: the data folder, on this machine; None for T5X's ``--tfds_data_dir``.
     """
-    seqio = host_tensorflow.seqio()
-    tasks.replace_in_registry(seqio.TaskRegistry, C4_TASK)
-    seqio.TaskRegistry.add(
-        C4_TASK,
-        source=seqio.TfdsDataSource(tfds_name=f"c4/en:{version}")
+    source = (
+        host_tensorflow.seqio().TfdsDataSource(tfds_name=f"c4/en:{version}")
         if folder is None
-        else tasks.tfds_source(Path(folder) / FOLDER / version, SPLITS),
-        preprocessors=[
-            tasks.text_as_targets,
-            functools.partial(seqio.preprocessors.tokenize, copy_pretokenized=False),
-            tasks.chunks,
-        ],
-        output_features={"targets": seqio.Feature(vocabulary, add_eos=False)},
-        metric_fns=[],
+        else tasks.tfds_source(Path(folder) / FOLDER / version, SPLITS)
     )
-    return C4_TASK
+    return tasks.register_chunks(C4_TASK, source, vocabulary)
 
 
 def benchmark(folder: str, suite: str, vocabulary: Any) -> str:

@@ -32,7 +32,7 @@ def prepared(
     some_packages: tuple[corpus.Package, ...],
     small_config: DataConfig,
 ) -> Path:
-    return prepare.prepare_from(tmp_path_factory.mktemp("cache"), some_packages, small_config)
+    return prepare.prepare(tmp_path_factory.mktemp("cache"), small_config, packages=some_packages)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import re
 import pytest
 from made_sources import build, source, task
 
-from spactor.data.builders import choices, names
+from spactor.data.builders import choices
 from spactor.data.builders.choices import Item
 from spactor.data.corpus import Document
 from spactor.data.suites import EmbeddedTask
@@ -109,12 +109,12 @@ def test_four_names_of_one_package() -> None:
 
 
 def test_a_summary_that_spells_the_name_out_gives_no_question() -> None:
-    assert {name for name, _ in names.named_summaries(source(KITCHEN)).values()} == {
+    assert {name for name, _ in choices.named_summaries(source(KITCHEN)).values()} == {
         *("heat", "close_door", "sieve", "fetchBag", "_pour")
     }
-    assert names.quotes("to open door and window", "OpenDoor")
-    assert names.quotes("the door to open", "_open_door")
-    assert not names.quotes("reopen doors", "open_door")
+    assert choices.quotes("to open door and window", "OpenDoor")
+    assert choices.quotes("the door to open", "_open_door")
+    assert not choices.quotes("reopen doors", "open_door")
 
 
 def test_an_ending_is_the_end_of_its_sentence() -> None:

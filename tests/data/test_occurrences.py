@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from spactor.data.builders.occurrences import Occurrences
+from spactor.data.builders.source import Occurrences
 
 
 def test_it_finds_what_a_plain_search_finds() -> None:

@@ -20,7 +20,7 @@ from spactor.data import (
     suite_registry,
     suites,
 )
-from spactor.data.builders import glue, passages
+from spactor.data.builders import passages, summaries
 from spactor.data.corpus import Document, Split
 from spactor.errors import UserError
 
@@ -112,14 +112,14 @@ def test_relations_say_what_is_related() -> None:
 
 def test_shuffling_is_local() -> None:
     words = ["one", "two", "three", "four", "five", "six", "seven"]
-    shuffled = (glue.shuffled(" ".join(words), "seed") or "").split()
+    shuffled = (summaries.shuffled(" ".join(words), "seed") or "").split()
     assert [sorted(shuffled[i : i + 3]) for i in (0, 3, 6)] == [
         ["one", "three", "two"],
         ["five", "four", "six"],
         ["seven"],
     ]
     assert shuffled[:3] != words[:3] and shuffled[3:6] != words[3:6]
-    assert glue.shuffled("tick tick tick", "seed") is None
+    assert summaries.shuffled("tick tick tick", "seed") is None
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def _prepared(cache: Path, which: slice) -> Path:
     package = corpus.standard_library()
     some = (dataclasses.replace(package, files=package.files[which]),)
     config = DataConfig(corpus="embedded", vocab_size=512, packages="stdlib")
-    return prepare.prepare_from(cache, some, config)
+    return prepare.prepare(cache, config, packages=some)
 
 
 @pytest.fixture(scope="session")

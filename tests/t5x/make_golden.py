@@ -28,7 +28,7 @@ def _data() -> Path:
     ]
     package = corpus.Package("spactor", "0", root, tuple(sorted(files)), "golden")
     config = DataConfig(corpus="embedded", vocab_size=512, packages="stdlib")
-    return prepare.prepare_from(HOME / "cache", (package,), config)
+    return prepare.prepare(HOME / "cache", config, packages=(package,))
 
 
 def _keep(folder: Path, name: str) -> None:

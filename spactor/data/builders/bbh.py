@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 from collections.abc import Callable
 
 from spactor.data.builders.source import INPUT_PIECES, Source, bits
@@ -86,39 +87,16 @@ def booleans(draw: random.Random) -> tuple[str, str]:
         text = f"{text} {draw.choice(('and', 'or'))} {term}"
         if place == 0 and len(terms) > 2 and draw.random() < 0.5:
             text = f"not ( {text} )" if draw.random() < 0.5 else f"( {text} )"
-    return text, str(_truth(text.split()))
+    inner_first = re.sub(r"\( (.*) \)", lambda inner: str(_truth(inner[1])), text)
+    return text, str(_truth(inner_first))
 
 
-def _truth(tokens: list[str]) -> bool:
-    """Value of an expression: ``not`` before ``and`` before ``or``."""
-    return _any_of(tokens.copy())
-
-
-def _any_of(tokens: list[str]) -> bool:
-    value = _all_of(tokens)
-    while tokens and tokens[0] == "or":
-        del tokens[0]
-        value = _all_of(tokens) or value
-    return value
-
-
-def _all_of(tokens: list[str]) -> bool:
-    value = _one_of(tokens)
-    while tokens and tokens[0] == "and":
-        del tokens[0]
-        value = _one_of(tokens) and value
-    return value
-
-
-def _one_of(tokens: list[str]) -> bool:
-    first = tokens.pop(0)
-    if first == "not":
-        return not _one_of(tokens)
-    if first == "(":
-        value = _any_of(tokens)
-        del tokens[0]
-        return value
-    return first == "True"
+def _truth(text: str) -> bool:
+    """Value of an expression without brackets: ``not`` before ``and`` before ``or``."""
+    return any(
+        all(term in ("True", "not False") for term in terms.split(" and "))
+        for terms in text.split(" or ")
+    )
 
 
 @_generated

@@ -11,10 +11,12 @@ are held in memory, so bring a sample of a large collection; at least `LEAST_ROW
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from spactor.data.examples import Example
 from spactor.data.readers import files
+from spactor.data.suites import FileTask, Release, Suite
 from spactor.errors import UserError
 
 PATTERN = "flan/*.jsonl"
@@ -33,25 +35,42 @@ def require(folder: Path, suite: str) -> None:
     """Checks that a data folder has instructions to fine-tune on for a suite.
 
     Raises:
-      UserError: there are no files, or as `examples`.
+      UserError: there are no files, or as `read`.
     """
-    if not paths(folder):
+    found = paths(folder)
+    if not found:
         raise UserError(
             f"suite {suite} has nothing to be fine-tuned on, its release is scored alone: put a "
             f"mixture as JSON lines with inputs and targets at {folder / PATTERN}, or leave mmlu "
             "and bbh out of the profile's suites"
         )
-    examples(folder)
+    read(None, *found)
 
 
-def examples(folder: Path) -> list[Example]:
-    """All examples of the mixture.
+def with_instructions(suite: Suite, folder: Path) -> Suite:
+    """A benchmark with the mixture as its last task, if it lacks training data and there is one."""
+    found = [path.relative_to(folder).as_posix() for path in paths(folder)]
+    if suite.has_training_data or not found:
+        return suite
+    task = FileTask(
+        name=TASK,
+        metrics=(),
+        files={"train": tuple(found)},
+        counts={},
+        reader="instructions:read",
+        release=Release("the user's mixture of instructions", PATTERN),
+    )
+    return dataclasses.replace(suite, tasks=(*suite.tasks, task))
+
+
+def read(_task: FileTask | None, *paths: Path) -> list[Example]:
+    """All examples of files, in their order.
 
     Raises:
       UserError: a line is damaged, a file is empty, or there are fewer than `LEAST_ROWS`.
     """
     found: list[Example] = []
-    for path in paths(folder):
+    for path in paths:
         before = len(found)
         for row, fields in files.json_lines(path):
             sides = (files.text(path, row, fields, side) for side in ("inputs", "targets"))
@@ -60,7 +79,7 @@ def examples(folder: Path) -> list[Example]:
             raise UserError(f"{path}: 0 rows: give it lines with inputs and targets, or remove it")
     if len(found) < LEAST_ROWS:
         raise UserError(
-            f"{', '.join(map(str, paths(folder)))}: {len(found)} rows, and fine-tuning needs at "
+            f"{', '.join(map(str, paths))}: {len(found)} rows, and fine-tuning needs at "
             f"least {LEAST_ROWS}: add lines with inputs and targets"
         )
     return found

@@ -67,14 +67,14 @@ SUITES = (
         "glue",
         "GLUE",
         _task(
-            "glue:acceptability",
+            "summaries:acceptability",
             (Metric("matthews_corrcoef"),),
             10,
             _GLUE,
             ("unacceptable", "acceptable"),
         ),
-        _task("glue:pair", (F1, ACCURACY), 8, _GLUE, ("mismatch", "match")),
-        _task("glue:relation", (ACCURACY,), 8, _GLUE, ("object", "module", "package")),
+        _task("summaries:pair", (F1, ACCURACY), 8, _GLUE, ("mismatch", "match")),
+        _task("summaries:relation", (ACCURACY,), 8, _GLUE, ("object", "module", "package")),
     ),
     _suite(
         "superglue",
@@ -83,19 +83,19 @@ SUITES = (
         _task("superglue:word", (ACCURACY,), 4, _SUPERGLUE, ("other", "same")),
         _task("superglue:cause", (ACCURACY,), 4, _SUPERGLUE, LETTERS[:2]),
     ),
-    _suite("squad", "SQuAD", _task("squad:span", SQUAD, 16, _ONE_TASK)),
-    _suite("cnndm", "CNN/DailyMail", _task("cnndm:summary", ROUGE, 40, _ONE_TASK)),
+    _suite("squad", "SQuAD", _task("entries:span", SQUAD, 16, _ONE_TASK)),
+    _suite("cnndm", "CNN/DailyMail", _task("summaries:summary", ROUGE, 40, _ONE_TASK)),
     _suite(
         "rainbow",
         "Rainbow",
-        _task("rainbow:ending", (ACCURACY,), 4, _RAINBOW, LETTERS),
-        _task("rainbow:goal", (ACCURACY,), 4, _RAINBOW, LETTERS[:2]),
+        _task("choices:ending", (ACCURACY,), 4, _RAINBOW, LETTERS),
+        _task("choices:goal", (ACCURACY,), 4, _RAINBOW, LETTERS[:2]),
     ),
     _suite(
         "mmlu",
         "MMLU",
         *(
-            _task("mmlu:questions", (ACCURACY,), 4, _MMLU, LETTERS, name=package.replace("-", "_"))
+            _task("choices:package", (ACCURACY,), 4, _MMLU, LETTERS, name=package.replace("-", "_"))
             for package in MMLU_PACKAGES
         ),
     ),

@@ -1,8 +1,9 @@
-"""Builders of suite ``glue``: three classifications that stand in for GLUE.
+"""Builders of suites ``glue`` and ``cnndm``, from summaries of docstrings and the rest of them.
 
 ``acceptability`` (after CoLA): is this sentence in its own order, or locally shuffled?
 ``pair`` (after MRPC): does this summary belong to this body?
 ``relation`` (after MNLI): are summary and body of one object, of one module, of two packages?
+``summary`` (after CNN/DailyMail): the summary from the rest of the docstring.
 """
 
 from __future__ import annotations
@@ -159,3 +160,17 @@ def _two_texts(
         label,
         evidence=summary,
     )
+
+
+def summary(source: Source, task: EmbeddedTask, limit: int) -> list[Example]:
+    """Bodies of docstrings and their summaries; no body quotes its summary."""
+    room = INPUT_PIECES - source.pieces("summarize:")
+    return [
+        Example(
+            f"summary-{document.digest[:16]}",
+            f"summarize: {source.cut(body, room)}",
+            sentence,
+            evidence=sentence,
+        )
+        for document, (sentence, body) in passages.with_bodies(source).items()
+    ][:limit]
