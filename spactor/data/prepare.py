@@ -125,7 +125,7 @@ def _write_all(
                 # A task that lacks one split can't be both trained and scored.
                 complete = all(examples.values())
                 building.write_lines(path, [e.line() for e in found] if complete else [])
-        suite_encoding.write_embedded(work, suite, facts)
+        suite_encoding.write(work, suite, facts)
 
     return {
         "corpus": {

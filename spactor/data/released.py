@@ -156,7 +156,7 @@ def _write(
         frequencies = building.frequency_facts(counts["train"])
     for suite in wanted.suites:
         report(f"encoding {suite}")
-        suite_encoding.write_released(work, suite_named(suite, CORPUS), source, facts)
+        suite_encoding.write(work, suite_named(suite, CORPUS), facts, source)
     return {
         "corpus": {"name": "c4/en", "form": release.form},
         "vocabulary": dataclasses.asdict(facts),

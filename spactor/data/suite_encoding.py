@@ -14,38 +14,26 @@ from spactor.data.suites import SPLITS, Suite
 from spactor.data.vocabulary import EOS_ID, VocabularyFacts, seqio_vocabulary
 
 
-def write_embedded(folder: Path, suite: Suite, facts: VocabularyFacts) -> None:
-    """Encodes an embedded suite, whose examples lie in ``folder``.
-
-    Args:
-      folder: that is being prepared, with its vocabulary.
-      suite: an embedded one.
-      facts: of the vocabulary.
-    """
-    mixture = suite_registry.register_embedded(folder, suite)
-    _write(folder, suite, mixture, facts)
-
-
-def write_released(folder: Path, suite: Suite, source: Path, facts: VocabularyFacts) -> None:
-    """Encodes an official benchmark, and stores its validation examples for scoring.
+def write(folder: Path, suite: Suite, facts: VocabularyFacts, source: Path | None = None) -> None:
+    """Encodes a suite, and stores the validation examples of an official benchmark for scoring.
 
     Training on all rows alike is the proportional mixture, since T5's rates are numbers of
     examples; that includes the rows of tasks that are not scored, such as MNLI.
 
     Args:
-      folder: that is being prepared, with its vocabulary.
-      suite: an official benchmark, all of whose data are there.
-      source: the user's data folder.
+      folder: that is being prepared, with its vocabulary and the examples of embedded suites.
+      suite: an embedded one, or an official benchmark, all of whose data are there.
       facts: of the vocabulary.
+      source: the user's data folder with the benchmark.
 
     Raises:
       UserError: a file is damaged.
     """
-    mixture = suite_registry.register_released(suite, source, seqio_vocabulary(folder))
-    _write(folder, suite, mixture, facts)
-
-
-def _write(folder: Path, suite: Suite, mixture: str | None, facts: VocabularyFacts) -> None:
+    mixture = (
+        suite_registry.register_embedded(folder, suite)
+        if source is None
+        else suite_registry.register_released(suite, source, seqio_vocabulary(folder))
+    )
     seqio = host_tensorflow.seqio()
     mixed = seqio.MixtureRegistry.get(mixture).tasks if mixture else ()
     by_name = {task.name.removeprefix(f"{mixture}_"): task for task in mixed}

@@ -27,68 +27,71 @@ def label_use(invalid: float, classes: int, ending: str = "") -> dict[str, float
     return {f"invalid_rate{ending}": invalid, f"predicted_classes{ending}": float(classes)}
 
 
-def _pairs(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of TensorFlow Datasets with the fields ``names`` and a running index."""
-    return [dict(zip(names, row, strict=True)) | {"idx": i} for i, row in enumerate(rows)]
+def _texts(
+    name: str,
+    fields: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    answers: Sequence[str],
+    scores: Mapping[str, float],
+    **others: Any,
+) -> Case:
+    """A case of texts with a label; T5's prompt names the fields in alphabetical order.
+
+    Args:
+      fields: names of the texts.
+      rows: texts, number of the label, and target of each example.
+      others: fields with one value in all rows.
+    """
+    released, asked = [], []
+    for number, (*texts, label, target) in enumerate(rows):
+        named = dict(zip(fields, texts, strict=True))
+        released.append({**named, **others, "label": label, "idx": number})
+        asked.append((" ".join([name, *(f"{f}: {named[f]}" for f in sorted(fields))]), target))
+    return Case(released, asked, answers, scores)
 
 
-def _entailment(premise: str, hypothesis: str, rows: Sequence[int]) -> list[dict[str, Any]]:
-    texts = [
-        ("Dough rose.", "It grew."),
-        ("Dough rose.", "It was rye."),
-        ("Dough rose.", "It fell."),
-    ]
-    return _pairs(
-        [(*texts[i % 3], label) for i, label in enumerate(rows)], (premise, hypothesis, "label")
-    )
-
-
-_MNLI = Case(
-    _entailment("premise", "hypothesis", (0, 1, 2)),
+_MNLI = _texts(
+    "mnli",
+    ("premise", "hypothesis"),
     [
-        ("mnli hypothesis: It grew. premise: Dough rose.", "entailment"),
-        ("mnli hypothesis: It was rye. premise: Dough rose.", "neutral"),
-        ("mnli hypothesis: It fell. premise: Dough rose.", "contradiction"),
+        ("Dough rose.", "It grew.", 0, "entailment"),
+        ("Dough rose.", "It was rye.", 1, "neutral"),
+        ("Dough rose.", "It fell.", 2, "contradiction"),
     ],
     ["entailment", "contradiction", "maybe"],
     {},
 )
-_TWO_BY_TWO = ((1, "yes"), (1, "yes"), (0, "no"), (0, "no"))
-
-# Four answers to labels 1 1 0 0: right, wrong, right, and no label at all, which T5's F1 counts as
-# the other label. One true positive, one false negative, one false positive: F1 is 1/2.
-_F1 = {"f1": 50.0, "accuracy": 50.0, **label_use(25.0, 3)}
 
 
 def _similar(name: str, first: str, second: str, no: str, yes: str) -> Case:
-    return Case(
-        _pairs(
-            [("Bake.", f"Heat {i}.", label) for i, (label, _) in enumerate(_TWO_BY_TWO)],
-            (first, second, "label"),
-        ),
-        [
-            (f"{name} {first}: Bake. {second}: Heat {i}.", yes if label else no)
-            for i, (label, _) in enumerate(_TWO_BY_TWO)
-        ],
+    # Four answers to labels 1 1 0 0: right, wrong, right, and no label at all, which T5's F1 counts
+    # as the other label. One true positive, one false negative, one false positive: F1 is 1/2.
+    return _texts(
+        name,
+        (first, second),
+        [("Bake.", f"Heat {i}.", int(i < 2), yes if i < 2 else no) for i in range(4)],
         [yes, no, no, "perhaps"],
-        _F1,
+        {"f1": 50.0, "accuracy": 50.0, **label_use(25.0, 3)},
     )
 
 
-_SHAPE = (("Dough rose.", "It grew.", 0), ("Dough rose.", "It fell.", 1))
-_TRUE = (("Rye is a grain.", "is rye a grain", 1), ("Rye is a grain.", "is rye a fish", 0))
+def _rte(first: str, second: str, answer: str, scores: Mapping[str, float]) -> Case:
+    rows = [
+        ("Dough rose.", "It grew.", 0, "entailment"),
+        ("Dough rose.", "It fell.", 1, "not_entailment"),
+    ]
+    return _texts("rte", (first, second), rows, [answer, "not_entailment"], scores)
+
 
 TFDS: dict[tuple[str, str], Case] = {
-    ("glue", "cola"): Case(
-        _pairs(
-            [("Bread rises.", 1), ("Dough rests.", 1), ("Rises bread.", 0), ("Rests the.", 0)],
-            ("sentence", "label"),
-        ),
+    ("glue", "cola"): _texts(
+        "cola",
+        ["sentence"],
         [
-            ("cola sentence: Bread rises.", "acceptable"),
-            ("cola sentence: Dough rests.", "acceptable"),
-            ("cola sentence: Rises bread.", "unacceptable"),
-            ("cola sentence: Rests the.", "unacceptable"),
+            ("Bread rises.", 1, "acceptable"),
+            ("Dough rests.", 1, "acceptable"),
+            ("Rises bread.", 0, "unacceptable"),
+            ("Rests the.", 0, "unacceptable"),
         ],
         ["acceptable", "unacceptable", "unacceptable", "unacceptable"],
         # tp 1, fn 1, tn 2: (1·2 − 0) / √(1·2·2·3).
@@ -103,64 +106,50 @@ TFDS: dict[tuple[str, str], Case] = {
         scores={"accuracy_mismatched": 200 / 3, **label_use(100 / 3, 3, "_mismatched")},
     ),
     ("glue", "mrpc"): _similar("mrpc", "sentence1", "sentence2", "not_equivalent", "equivalent"),
-    ("glue", "qnli"): Case(
-        _pairs(
-            [("Who?", "A baker did.", 0), ("Who?", "It rained.", 1)],
-            ("question", "sentence", "label"),
-        ),
-        [
-            ("qnli question: Who? sentence: A baker did.", "entailment"),
-            ("qnli question: Who? sentence: It rained.", "not_entailment"),
-        ],
+    ("glue", "qnli"): _texts(
+        "qnli",
+        ("question", "sentence"),
+        [("Who?", "A baker did.", 0, "entailment"), ("Who?", "It rained.", 1, "not_entailment")],
         ["entailment", "entailment"],
         {"accuracy": 50.0, **label_use(0.0, 1)},
     ),
     ("glue", "qqp"): _similar("qqp", "question1", "question2", "not_duplicate", "duplicate"),
-    ("glue", "rte"): Case(
-        _pairs(_SHAPE, ("sentence1", "sentence2", "label")),
-        [
-            ("rte sentence1: Dough rose. sentence2: It grew.", "entailment"),
-            ("rte sentence1: Dough rose. sentence2: It fell.", "not_entailment"),
-        ],
-        ["not_entailment", "not_entailment"],
-        {"accuracy": 50.0, **label_use(0.0, 1)},
+    ("glue", "rte"): _rte(
+        *("sentence1", "sentence2", "not_entailment"), {"accuracy": 50.0, **label_use(0.0, 1)}
     ),
-    ("glue", "sst2"): Case(
-        _pairs([("lovely crust", 1), ("stale", 0)], ("sentence", "label")),
-        [("sst2 sentence: lovely crust", "positive"), ("sst2 sentence: stale", "negative")],
+    ("glue", "sst2"): _texts(
+        "sst2",
+        ["sentence"],
+        [("lovely crust", 1, "positive"), ("stale", 0, "negative")],
         ["positive", "good"],
         {"accuracy": 50.0, **label_use(50.0, 2)},
     ),
-    ("glue", "stsb"): Case(
-        _pairs(
-            [("a", "b", 1.0), ("a", "c", 2.04), ("a", "d", 4.0)],
-            ("sentence1", "sentence2", "label"),
-        ),
-        [
-            ("stsb sentence1: a sentence2: b", "1.0"),
-            ("stsb sentence1: a sentence2: c", "2.0"),
-            ("stsb sentence1: a sentence2: d", "4.0"),
-        ],
+    ("glue", "stsb"): _texts(
+        "stsb",
+        ("sentence1", "sentence2"),
+        [("a", "b", 1.0, "1.0"), ("a", "c", 2.04, "2.0"), ("a", "d", 4.0, "4.0")],
         # No number counts as -1: (1, 2, 4) against (2, -1, 5). Deviations (-4, -1, 5)/3 and
         # (0, -3, 3): products 18/3, squares 42/9 and 18. Ranks 1 2 3 against 2 1 3.
         ["2.0", "two", "5.0"],
         {"pearson_corrcoef": 600 / (42 / 9 * 18) ** 0.5, "spearman_corrcoef": 50.0},
     ),
-    ("superglue", "boolq"): Case(
-        _pairs(_TRUE, ("passage", "question", "label")),
+    ("superglue", "boolq"): _texts(
+        "boolq",
+        ("passage", "question"),
         [
-            ("boolq passage: Rye is a grain. question: is rye a grain", "True"),
-            ("boolq passage: Rye is a grain. question: is rye a fish", "False"),
+            ("Rye is a grain.", "is rye a grain", 1, "True"),
+            ("Rye is a grain.", "is rye a fish", 0, "False"),
         ],
         ["True", "true"],
         {"accuracy": 50.0, **label_use(50.0, 2)},
     ),
-    ("superglue", "cb"): Case(
-        _entailment("premise", "hypothesis", (0, 2, 1)),
+    ("superglue", "cb"): _texts(
+        "cb",
+        ("premise", "hypothesis"),
         [
-            ("cb hypothesis: It grew. premise: Dough rose.", "entailment"),
-            ("cb hypothesis: It was rye. premise: Dough rose.", "neutral"),
-            ("cb hypothesis: It fell. premise: Dough rose.", "contradiction"),
+            ("Dough rose.", "It grew.", 0, "entailment"),
+            ("Dough rose.", "It was rye.", 2, "neutral"),
+            ("Dough rose.", "It fell.", 1, "contradiction"),
         ],
         # Entailment: precision 1/2, recall 1, F1 2/3; contradiction 1; neutral 0.
         ["entailment", "entailment", "contradiction"],
@@ -170,20 +159,12 @@ TFDS: dict[tuple[str, str], Case] = {
             **label_use(0.0, 2),
         },
     ),
-    ("superglue", "copa"): Case(
-        _pairs(
-            [
-                ("It rose.", "effect", "It grew.", "It shrank.", 0),
-                ("It burnt.", "cause", "Cold.", "Heat.", 1),
-            ],
-            ("premise", "question", "choice1", "choice2", "label"),
-        ),
+    ("superglue", "copa"): _texts(
+        "copa",
+        ("premise", "question", "choice1", "choice2"),
         [
-            (
-                "copa choice1: It grew. choice2: It shrank. premise: It rose. question: effect",
-                "choice1",
-            ),
-            ("copa choice1: Cold. choice2: Heat. premise: It burnt. question: cause", "choice2"),
+            ("It rose.", "effect", "It grew.", "It shrank.", 0, "choice1"),
+            ("It burnt.", "cause", "Cold.", "Heat.", 1, "choice2"),
         ],
         ["choice1", "choice1"],
         {"accuracy": 50.0, **label_use(0.0, 1)},
@@ -251,36 +232,19 @@ TFDS: dict[tuple[str, str], Case] = {
         ["the Ada", "nobody", "Cem"],
         {"em": 50.0, "f1": 100 * (1 + 2 / 3) / 2},
     ),
-    ("superglue", "rte"): Case(
-        _pairs(_SHAPE, ("premise", "hypothesis", "label")),
-        [
-            ("rte hypothesis: It grew. premise: Dough rose.", "entailment"),
-            ("rte hypothesis: It fell. premise: Dough rose.", "not_entailment"),
-        ],
-        ["entailment", "not_entailment"],
-        {"accuracy": 100.0, **label_use(0.0, 2)},
+    ("superglue", "rte"): _rte(
+        *("premise", "hypothesis", "entailment"), {"accuracy": 100.0, **label_use(0.0, 2)}
     ),
-    ("superglue", "wic"): Case(
+    ("superglue", "wic"): _texts(
+        "wic",
+        ("sentence1", "sentence2", "word"),
         [
-            {
-                "sentence1": "Roll it.",
-                "sentence2": second,
-                "word": "roll",
-                "label": label,
-                "start1": 0,
-                "end1": 4,
-                "start2": 0,
-                "end2": 4,
-                "idx": i,
-            }
-            for i, (second, label) in enumerate((("Roll on.", 1), ("Eat a roll.", 0)))
-        ],
-        [
-            ("wic sentence1: Roll it. sentence2: Roll on. word: roll", "True"),
-            ("wic sentence1: Roll it. sentence2: Eat a roll. word: roll", "False"),
+            ("Roll it.", "Roll on.", "roll", 1, "True"),
+            ("Roll it.", "Eat a roll.", "roll", 0, "False"),
         ],
         ["False", "False"],
         {"accuracy": 50.0, **label_use(0.0, 1)},
+        **{"start1": 0, "end1": 4, "start2": 0, "end2": 4},
     ),
     ("superglue", "wsc"): Case(
         [
