@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spactor.data import manifest
-from spactor.data.examples import json_lines
+from spactor.data.readers.files import json_lines
 from spactor.data.suites import EMBEDDED, SPLITS
 from spactor.text_table import align
 
@@ -24,8 +24,9 @@ def describe(folder: Path) -> str:
             answers = {
                 split: collections.Counter(
                     example["targets"]
-                    for example, _ in json_lines(
-                        folder / manifest.examples_file(suite.name, task.name, split)
+                    for _, example in json_lines(
+                        folder / manifest.examples_file(suite.name, task.name, split),
+                        prepared=True,
                     )
                 )
                 for split in SPLITS

@@ -10,18 +10,16 @@ tasks serve them, because postprocessors and metrics read more fields than input
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spactor import strict_json
 from spactor.data import host_tensorflow
-from spactor.errors import UserError
+from spactor.data.readers.files import fault, json_lines
 
-_REPAIR = "run 'repro prepare'"
 _HIGHEST_RANK = 4
 
 Types = Mapping[str, tuple[str, int]]
@@ -47,30 +45,6 @@ class Example:
     def line(self) -> str:
         """The example as one line of JSON."""
         return json.dumps(asdict(self))
-
-
-def json_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """Objects of a file of JSON lines, each with the place to name in an error.
-
-    Raises:
-      UserError: the file can't be read, or a line is not a JSON object.
-    """
-    try:
-        # Not splitlines: texts may hold U+2028 and other line separators.
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}): {_REPAIR}") from None
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        where = f"{path}, line {number}"
-        try:
-            value = strict_json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{where}: damaged ({error}): {_REPAIR}") from None
-        if not isinstance(value, dict):
-            raise UserError(f"{where}: not a JSON object: {_REPAIR}")
-        yield value, where
 
 
 def texts(*names: str) -> Types:
@@ -99,19 +73,21 @@ def dataset(
     """
     del shuffle_files, seed
     tf = host_tensorflow.tensorflow()
-    where = str(types if isinstance(types, Path) else files[split])
+    path, number = files[split], 0
     try:
-        # A file of types has one line.
-        ((named, _),) = json_lines(types) if isinstance(types, Path) else ((types, ""),)
-        fields = {key: (tf.as_dtype(name), rank) for key, (name, rank) in named.items()}
+        if isinstance(types, Path):
+            path = types
+            ((_, types),) = json_lines(types, prepared=True)
+        fields = {key: (tf.as_dtype(name), rank) for key, (name, rank) in types.items()}
         if not fields or not all(0 <= rank <= _HIGHEST_RANK for _, rank in fields.values()):
             raise ValueError("no types and ranks of fields")
+        path = files[split]
         rows: list[dict[str, np.ndarray]] = []
-        for row, place in json_lines(files[split]):
-            where = place
+        for _, row in json_lines(path, prepared=True):
+            number += 1
             rows.append({key: _array(row[key], *fields[key]) for key in fields})
     except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise UserError(f"{where}: damaged ({error!r}): {_REPAIR}") from None
+        raise fault(path, number or None, f"damaged ({error!r})", prepared=True) from None
     if not any(rank for _, rank in fields.values()):
         # Slices of a tensor, because a Python generator serves ten times fewer rows a second.
         columns = {

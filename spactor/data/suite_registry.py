@@ -15,6 +15,7 @@ from typing import Any
 
 from spactor.data import examples, host_tensorflow, manifest, suite_metrics, tasks
 from spactor.data.readers import instructions, tfds_folder
+from spactor.data.readers.files import lines
 from spactor.data.suites import (
     SPLITS,
     EmbeddedTask,
@@ -148,12 +149,7 @@ def _embedded(folder: Path, suite: Suite, task: Task) -> _Origin:
     files: dict[str, Path] = {
         split: folder / manifest.examples_file(suite.name, task.name, split) for split in SPLITS
     }
-    try:
-        sizes = {split: len(file.read_bytes().splitlines()) for split, file in files.items()}
-    except OSError as error:
-        raise UserError(
-            f"{error.filename}: cannot be read ({error.strerror}): run 'repro prepare'"
-        ) from error
+    sizes = {split: len(lines(file, prepared=True)) for split, file in files.items()}
     source = host_tensorflow.seqio().FunctionDataSource(
         functools.partial(examples.dataset, files=files, types=examples.texts("inputs", "targets")),
         splits=tuple(files),

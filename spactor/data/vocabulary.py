@@ -93,12 +93,6 @@ def require(facts: VocabularyFacts, *, vocab_size: int, noise_spans: int) -> Non
             f"an example needs {noise_spans} sentinels and the vocabulary has {facts.extra_ids}: "
             "shorten the input or use a vocabulary with more extra ids"
         )
-    highest = facts.sentencepiece_size + facts.extra_ids
-    if not highest <= facts.mask_token_id < facts.padded_size:
-        raise UserError(
-            f"the vocabulary's [M] is id {facts.mask_token_id}, outside {highest} to "
-            f"{facts.padded_size - 1}: prepare the data again"
-        )
     if facts.mask_token_id >= vocab_size:
         raise UserError(
             f"[M] needs id {facts.mask_token_id} and model.vocab_size is {vocab_size}: set it to "

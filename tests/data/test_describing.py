@@ -45,5 +45,5 @@ def test_answers() -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"train\.jsonl: cannot be read .*: run 'repro prepare'"):
+    with pytest.raises(UserError, match=r"train\.jsonl is missing: run 'repro prepare'"):
         describing.describe(tmp_path)

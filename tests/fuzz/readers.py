@@ -30,8 +30,9 @@ from spactor import predictions
 from spactor.config import ModelConfig
 from spactor.data import arrays, c4, corpus, manifest, suite_tokens, vocabulary
 from spactor.data.building import find
-from spactor.data.examples import Example, dataset, json_lines
+from spactor.data.examples import Example, dataset
 from spactor.data.readers import tfds_folder
+from spactor.data.readers.files import json_lines
 from spactor.data.suites import BENCHMARKS
 from spactor.errors import Diverged, UserError
 from tables import trace_text
@@ -385,7 +386,7 @@ READERS: tuple[Reader, ...] = (
     *(_prepared(name) for name in PREPARED if name != "tokens_validation.npy"),
     _alone(
         *("suite examples", "text", "x.jsonl", [_EXAMPLE_LINE]),
-        lambda path: list(json_lines(path)),
+        lambda path: list(json_lines(path, prepared=True)),
     ),
     _alone(
         *("prepared lookup", "text", "lookup-k.json", [_json({"fingerprint": "01ab"})]),

@@ -1,4 +1,4 @@
-"""Formats of release files; every error is one line with file and row, rows counted from 1."""
+"""Formats of files of examples; every error is one line with file and row, rows counted from 1."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from spactor import strict_json
 from spactor.errors import UserError
 
 _REPAIR = "take the file from the release again"
+_PREPARE = "run 'repro prepare'"
 
 
 def with_options(question: str, letters: Sequence[str], options: Sequence[str]) -> str:
@@ -28,45 +29,57 @@ def with_options(question: str, letters: Sequence[str], options: Sequence[str]) 
     return "\n".join([question, "OPTIONS:", *lines, "A:"])
 
 
-def fault(path: Path, row: int | None, what: str) -> UserError:
-    """An error that names the file and, if it is known, the row."""
+def fault(path: Path, row: int | None, what: str, *, prepared: bool = False) -> UserError:
+    """An error that names the file, the row if it is known, and what to do.
+
+    Args:
+      path: the file.
+      row: counted from 1.
+      what: is wrong.
+      prepared: whether the file belongs to a prepared folder and not to a release.
+    """
     where = str(path) if row is None else f"{path}, row {row:,}"
-    return UserError(f"{where}: {what}: {_REPAIR}")
+    return UserError(f"{where}: {what}: {_PREPARE if prepared else _REPAIR}")
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, prepared: bool = False) -> str:
     try:
         return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise UserError(
-            f"{path} is missing: put the release's file there ('repro data check' lists them all)"
-        ) from None
+        advice = "put the release's file there ('repro data check' lists them all)"
+        raise UserError(f"{path} is missing: {_PREPARE if prepared else advice}") from None
     except UnicodeDecodeError as error:
         row = error.object[: error.start].count(b"\n") + 1
-        raise fault(path, row, "not UTF-8") from None
+        raise fault(path, row, "not UTF-8", prepared=prepared) from None
     except OSError as error:
         raise UserError(f"{path} can't be read ({error.strerror}): check its permissions") from None
 
 
-def lines(path: Path) -> list[str]:
+def lines(path: Path, *, prepared: bool = False) -> list[str]:
     """A file's lines without their ends; the last one may lack its own."""
-    found = [line.removesuffix("\r") for line in _text(path).split("\n")]
+    # Not splitlines: texts hold U+2028 and other line separators.
+    found = [line.removesuffix("\r") for line in _text(path, prepared).split("\n")]
     return found[:-1] if found[-1] == "" else found
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def json_lines(path: Path, *, prepared: bool = False) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Rows and their objects of a file of JSON lines.
+
+    Args:
+      path: the file.
+      prepared: whether the file belongs to a prepared folder and not to a release.
 
     Raises:
       UserError: the file is missing, or a line is no JSON object.
     """
-    # Not splitlines: texts hold U+2028 and other line separators.
-    for row, line in enumerate(lines(path), start=1):
+    for row, line in enumerate(lines(path, prepared=prepared), start=1):
         try:
             value = strict_json.loads(line)
         except ValueError:
-            raise fault(path, row, "damaged, no JSON") from None
-        yield row, _object(path, row, value)
+            value = None
+        if not isinstance(value, dict):
+            raise fault(path, row, "damaged, no JSON object", prepared=prepared)
+        yield row, value
 
 
 def json_examples(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
