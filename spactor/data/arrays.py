@@ -6,7 +6,6 @@ not depend on the chunk length: chunk i of length N is ``stream[i*N:(i+1)*N]``.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +55,7 @@ def load_arrays(folder: Path) -> TokenArrays:
         return TokenArrays(
             train=streams[0],
             validation=streams[1],
-            vocabulary=VocabularyFacts(
-                **{
-                    field.name: int(facts["vocabulary"][field.name])
-                    for field in dataclasses.fields(VocabularyFacts)
-                }
-            ),
+            vocabulary=VocabularyFacts(**facts["vocabulary"]),
             fingerprint=facts["fingerprint"],
             unigram_entropy_nats=float(facts["unigram_entropy_nats"]),
             most_frequent_token_rate=float(facts["most_frequent_token_rate"]),

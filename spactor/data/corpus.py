@@ -58,6 +58,7 @@ _SKIPPED_FOLDERS = frozenset(
     )
 )
 _SKIPPED_FILE = re.compile(r"test_.*|.*_test\.py|conftest\.py")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # With fewer files a pool of processes costs more to start than it saves.
 _FILES_WORTH_A_POOL = 3000
 _COMPOUND_FIELDS = ("body", "orelse", "finalbody", "handlers")
@@ -154,16 +155,12 @@ def standard_library() -> Package:
     """The running interpreter's standard library, test folders left out."""
     root = Path(sysconfig.get_path("stdlib"))
     found: list[tuple[str, int, int]] = []
-    folders = [root]
-    while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name not in _SKIPPED_FOLDERS:
-                        folders.append(Path(entry.path))
-                elif _wanted(relative := Path(entry.path).relative_to(root).as_posix()):
-                    stat = entry.stat()
-                    found.append((relative, stat.st_size, stat.st_mtime_ns))
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
+        for path in (Path(folder, name) for name in names):
+            if _wanted(relative := path.relative_to(root).as_posix()):
+                stat = path.stat()
+                found.append((relative, stat.st_size, stat.st_mtime_ns))
     found.sort()
     state = hashlib.sha256(repr((sys.version, found)).encode()).hexdigest()
     version = ".".join(map(str, sys.version_info[:3]))
@@ -306,15 +303,7 @@ def _worth_reading(text: str) -> bool:
         return False
     # Tables of data and lone surrogates are not prose.
     letters = sum(map(str.isalpha, text))
-    return letters * 2 >= sum(map(len, words)) and _encodes(text)
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return letters * 2 >= sum(map(len, words)) and _LONE_SURROGATE.search(text) is None
 
 
 def _documents_of_file(task: tuple[str, str, str]) -> list[Document]:

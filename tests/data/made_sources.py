@@ -10,6 +10,11 @@ from spactor.data.examples import Example
 from spactor.data.suites import EMBEDDED, EmbeddedTask, Split
 
 
+def document(text: str, module: str = "m", name: str = "f") -> Document:
+    """Docstring of a function, whose package is named as the first part of its module."""
+    return Document(module.partition(".")[0], module, name, "function", text)
+
+
 def source(
     documents: Sequence[Document] = (),
     *,

@@ -7,11 +7,10 @@ import dataclasses
 import re
 
 import pytest
-from made_sources import build, source, task
+from made_sources import build, document, source, task
 
 from spactor.data.builders import choices
 from spactor.data.builders.choices import Item
-from spactor.data.corpus import Document
 from spactor.data.suites import EmbeddedTask
 from spactor.data.suites.embedded import LETTERS
 
@@ -66,18 +65,14 @@ def test_a_group_fits_into_the_prompt() -> None:
     assert len(found) == 8 and max(len(e.inputs.split()) for e in found) <= 63
 
 
-def function(module: str, name: str, text: str) -> Document:
-    return Document(module.partition(".")[0], module, name, "function", text)
-
-
 KITCHEN = [
-    function("bakery.oven", "heat", "Bring the stove slowly to its temperature."),
-    function("bakery.oven", "close_door", "Make sure that no warmth escapes."),
-    function("bakery.flour", "sieve", "Let fine grains through and keep the rest."),
-    function("bakery.flour", "fetchBag", "Get one more from the cellar."),
-    function("cellar.wine", "_pour", "Fill one glass after the other."),
-    function("cellar.wine", "__init__", "Begin with all the bottles closed."),
-    function("bakery.oven", "open_door", "To open door and window at once."),
+    document("Bring the stove slowly to its temperature.", "bakery.oven", "heat"),
+    document("Make sure that no warmth escapes.", "bakery.oven", "close_door"),
+    document("Let fine grains through and keep the rest.", "bakery.flour", "sieve"),
+    document("Get one more from the cellar.", "bakery.flour", "fetchBag"),
+    document("Fill one glass after the other.", "cellar.wine", "_pour"),
+    document("Begin with all the bottles closed.", "cellar.wine", "__init__"),
+    document("To open door and window at once.", "bakery.oven", "open_door"),
 ]
 
 
@@ -124,8 +119,8 @@ def test_an_ending_is_the_end_of_its_sentence() -> None:
         "ending",
         source(
             [
-                function("m", f"f{n}", f"Do.\n\nTake {kind} flour first and last some {kind} salt.")
-                for n, kind in enumerate(kinds)
+                document(f"Do.\n\nTake {kind} flour first and last some {kind} salt.")
+                for kind in kinds
             ]
         ),
         10,

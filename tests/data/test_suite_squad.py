@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import collections
 
-from made_sources import build, source
+from made_sources import build, document, source
 
-from spactor.data.corpus import Document
 from spactor.data.suite_metrics import squad
-
-
-def document(text: str) -> Document:
-    return Document("p", "m", "f", "function", text)
-
 
 TURN = document(
     "Turn it.\n\nParameters\n----------\naxis : int, optional\n    Axis to turn it around.\n"

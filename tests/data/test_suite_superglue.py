@@ -5,15 +5,9 @@ from __future__ import annotations
 import collections
 
 import pytest
-from made_sources import build, source
+from made_sources import build, document, source
 
 from spactor.data.builders import entries
-from spactor.data.corpus import Document
-
-
-def document(text: str, module: str = "m", name: str = "turn") -> Document:
-    return Document(module.partition(".")[0], module, name, "function", text)
-
 
 AXIS = document(
     "Turn it.\n\nParameters\n----------\naxis : int, optional\n    Axis to turn it around."

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_sources import build, source
+from made_sources import build, document, source
 from made_sources import task as task_named
 
 from analysis.schema import records
@@ -35,13 +35,10 @@ def examples(folder: Path, suite: str, task: str, split: str) -> list[dict[str, 
     return [json.loads(line) for line in lines]
 
 
-def document(text: str, *, module: str = "bakery.oven", name: str = "heat") -> Document:
-    return Document("bakery", module, name, "function", text)
-
-
 OVEN = document(
     "Bring the stove slowly to its working temperature.\n\n"
-    "Args:\n  degrees: how hot it has to be, at least.\n  minutes: how long it may take."
+    "Args:\n  degrees: how hot it has to be, at least.\n  minutes: how long it may take.",
+    name="heat",
 )
 
 
@@ -133,7 +130,7 @@ def test_shuffling_is_local() -> None:
     ],
 )
 def test_summaries_that_give_no_example(text: str) -> None:
-    assert passages.summary_of(document(text)) is None
+    assert passages.summary_of(document(text, name="heat")) is None
 
 
 def test_bodies_that_give_no_example() -> None:

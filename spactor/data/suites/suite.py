@@ -119,7 +119,7 @@ class ReleasedTask(Task):
     @property
     def rate(self) -> float:
         """Weight in the mixture; 0 if there is nothing to train on."""
-        raise NotImplementedError
+        return float(self.rows.get("train", 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ class T5Task(ReleasedTask):
 
     @property
     def rate(self) -> float:
-        return float(self.rows.get("train", 0)) if self.weight is None else self.weight
+        return super().rate if self.weight is None else self.weight
 
     def folder(self, version: str) -> str:
         """Folder of a version, relative to the data folder."""
@@ -174,10 +174,6 @@ class FileTask(ReleasedTask):
     @property
     def rows(self) -> Mapping[str, int]:
         return self.counts
-
-    @property
-    def rate(self) -> float:
-        return float(self.counts.get("train", 0))
 
     def read(self, *paths: Path) -> list[Example]:
         """Examples of files, in their order.

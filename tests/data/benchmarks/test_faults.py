@@ -24,9 +24,6 @@ FILE_TASKS = [
     for task in suite.tasks
     if isinstance(task, FileTask)
 ]
-each_file_task = pytest.mark.parametrize(
-    ("suite", "task"), FILE_TASKS, ids=[f"{suite.name}-{task.name}" for suite, task in FILE_TASKS]
-)
 
 
 def named(name: str) -> FileTask:
@@ -49,28 +46,27 @@ def rows(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@each_file_task
-def test_every_file_is_missed_by_name_and_row_count(
-    suite: Suite, task: FileTask, rows: Path
-) -> None:
-    for split, files in task.files.items():
-        assert len(task.examples(rows, split)) == task.rows[split]
-        for file in files:
-            path = rows / file
-            whole = path.read_bytes()
-            path.unlink()
-            with pytest.raises(UserError) as caught:
+@pytest.mark.parametrize("suite", ["rainbow", "mmlu", "bbh"])
+def test_every_file_is_missed_by_name_and_row_count(suite: str, rows: Path) -> None:
+    for task in (task for each, task in FILE_TASKS if each.name == suite):
+        for split, files in task.files.items():
+            assert len(task.examples(rows, split)) == task.rows[split]
+            for file in files:
+                path = rows / file
+                whole = path.read_bytes()
+                path.unlink()
+                with pytest.raises(UserError) as caught:
+                    task.examples(rows, split)
+                assert str(caught.value) == (
+                    f"{path} is missing: put the release's file there "
+                    "('repro data check' lists them all)"
+                )
+                path.write_bytes(whole)
+            first = rows / files[0]
+            examples = made_up.CASES[suite, task.name].rows
+            made_up.write_files([rows / file for file in files], [*examples, examples[0]])
+            with pytest.raises(UserError, match=f"^{first}: 3 rows, and the release has 2: take"):
                 task.examples(rows, split)
-            assert str(caught.value) == (
-                f"{path} is missing: put the release's file there "
-                "('repro data check' lists them all)"
-            )
-            path.write_bytes(whole)
-        first = rows / files[0]
-        examples = made_up.CASES[suite.name, task.name].rows
-        made_up.write_files([rows / file for file in files], [*examples, examples[0]])
-        with pytest.raises(UserError, match=f"^{first}: 3 rows, and the release has 2: take the"):
-            task.examples(rows, split)
 
 
 @pytest.mark.parametrize(
