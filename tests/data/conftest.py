@@ -1,4 +1,4 @@
-"""One small prepared folder for all tests of the data: the standard library."""
+"""One small prepared folder for all tests of the data, and one of made-up benchmarks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from spactor.data.examples import Example
 from spactor.data.suites import EMBEDDED, Split
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+import made_up
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +65,11 @@ def micro_examples(
         for suite in EMBEDDED.values()
         for task in suite.tasks
     }
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a few made-up rows of every benchmark, in the formats of the releases."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    made_up.write_all(folder)
+    return folder
