@@ -101,9 +101,11 @@ def find(cache: Path, key: str, report: Report) -> Path | None:
     try:
         fingerprint = strict_json.loads(lookup.read_text(encoding="utf-8"))["fingerprint"]
         folder = folder_of(cache, fingerprint)
-        if manifest.require(folder)["fingerprint"] == fingerprint:
+        facts = manifest.read(folder)
+        wrong = manifest.damage(folder, facts)
+        if not wrong and facts["fingerprint"] == fingerprint:
             return folder
-        wrong = f"{folder} holds other data than its fingerprint names"
+        wrong = wrong or f"{folder} holds other data than its fingerprint names"
     except FileNotFoundError:
         return None
     except UserError as error:
