@@ -161,7 +161,7 @@ def _t5x_code() -> dict[str, str]:
     """Our gin files and what they load, T5X's trainer, network and gin files; "missing" without."""
     gin = ROOT / "spactor" / "t5x" / "gin"
     digests = gin_digests(gin)
-    # What gin loads trains; other modules convert, compile ahead, or look for damage.
+    # Only what gin loads changes numbers; `spactor.t5x.convert` does not.
     texts = "".join(path.read_text("utf-8") for path in gin.rglob("*.gin"))
     loaded = re.findall(r"^from spactor\.t5x import (\w+)$", texts, re.MULTILINE)
     for module in {"gin_files", *loaded}:

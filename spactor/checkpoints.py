@@ -218,3 +218,10 @@ def restore_parent(folder: Path, config: PretrainConfig, step: int, stage: Stage
         raise UserError(f"{folder} holds no checkpoints: run the segment that makes them")
     with closing(Checkpoints(folder, config, stage)) as checkpoints:
         return checkpoints.restore(step)
+
+
+def array_metadata(item: Path) -> Any:
+    """Returns the shapes and types of the arrays in an item's folder, as a tree; T5X's too."""
+    with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
+        found = reader.metadata(item)
+    return getattr(found, "item_metadata", found).tree

@@ -23,7 +23,7 @@ from flax import traverse_util
 
 from spactor import optimizer
 from spactor import step as steps
-from spactor.checkpoints import Checkpoints
+from spactor.checkpoints import Checkpoints, array_metadata
 from spactor.config import PretrainConfig, Stage
 from spactor.errors import UserError
 from spactor.step import TrainState
@@ -142,7 +142,7 @@ def read(path: Path) -> dict[str, Any]:
     if (path / "state").is_dir():
         with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
             arguments = jax.tree.map(
-                lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata(path / "state")
+                lambda _: ocp.RestoreArgs(restore_type=np.ndarray), array_metadata(path / "state")
             )
             tree = reader.restore(path / "state", restore_args=arguments)
     elif (path / "checkpoint").is_file():
@@ -159,13 +159,6 @@ def read(path: Path) -> dict[str, Any]:
             if keys[0] in ("state", "target") and keys[-1] != "m" and leaf is not None
         }
     )
-
-
-def metadata(path: Path) -> Any:
-    """Returns the shapes and types of the arrays in an Orbax item's folder, as a tree."""
-    with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
-        found = reader.metadata(path)
-    return getattr(found, "item_metadata", found).tree
 
 
 def _require_same(

@@ -9,9 +9,10 @@ from typing import Any
 from etils import epath
 from flax import traverse_util
 
+from spactor.checkpoints import array_metadata
 from spactor.errors import UserError
 from spactor.step import HYBRID_ONLY
-from spactor.t5x import convert, stream_record
+from spactor.t5x import stream_record
 from spactor.t5x.features import vocabulary_name
 
 
@@ -52,7 +53,7 @@ def keep_discriminator(
     _require_same_names(set(saved), set(needed), is_resuming)
     _require_same_shapes(_shapes(saved), _shapes(needed))
     for folder in _checkpoints(home if is_resuming else path):
-        arrays = traverse_util.flatten_dict(convert.metadata(folder / "state"))
+        arrays = traverse_util.flatten_dict(array_metadata(folder / "state"))
         _require_same_shapes(_shapes(arrays), _shapes(needed))
         _require_same_vocabulary(folder, vocabulary)
         has_slots = any(keys[:2] == ("state", "param_states") for keys in needed)

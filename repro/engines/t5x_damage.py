@@ -1,8 +1,8 @@
-"""Validates a checkpoint of T5X: ``python -m spactor.t5x.damage checkpoint_<step>``.
+"""Checks a checkpoint of T5X: ``python -m repro.engines.t5x_damage checkpoint_<step>``.
 
-It prints one line of JSON: the reason why the checkpoint can't be read, or null. It is a process
-of its own because the process that starts T5X must not start JAX. T5X's own errors for a truncated
-file may not mention the file.
+It prints one line of JSON: the reason why the checkpoint can't be read, or null. The engine runs it
+in a process of its own, because reading starts JAX, which the process that starts T5X must not do.
+T5X's own errors for a truncated file may not name the file.
 """
 
 from __future__ import annotations
