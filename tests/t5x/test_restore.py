@@ -132,5 +132,5 @@ def test_another_size_is_refused(hybrid, stage, model, message) -> None:
 
 
 def test_the_hybrid_objective_cant_follow_stage_2() -> None:
-    with pytest.raises(UserError, match="left by stage 2"):
+    with pytest.raises(UserError, match="it is of stage 2"):
         keep_discriminator(shapes("span_corruption"), shapes("hybrid"))
