@@ -73,7 +73,7 @@ def _started(
 
 
 def slurm(tasks: int) -> dict[str, str]:
-    """Variables by which JAX knows a slice of its own accord; the job's number makes the port."""
+    """Variables in which JAX finds the slice itself; it derives the port from the job's number."""
     return {
         "SLURM_JOB_ID": str(random.SystemRandom().randrange(10**6)),
         "SLURM_STEP_NODELIST": "localhost",
@@ -144,6 +144,6 @@ def test_t5x_gets_the_address_of_its_coordinator() -> None:
         ({"count": 2, "coordinator": "10.0.0.1"}, "--coordinator 10.0.0.1: give host 0's name and"),
     ],
 )
-def test_hosts_that_are_none_are_refused(hosts: dict, message: str) -> None:
+def test_invalid_hosts_are_refused(hosts: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Hosts(**hosts)

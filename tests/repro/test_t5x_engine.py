@@ -165,7 +165,7 @@ def test_activations_are_bfloat16_only_in_the_papers_models() -> None:
         ({"validation_chunks": 3}, "whole batches of 4, and validation_chunks is 3"),
     ],
 )
-def test_steps_that_t5x_would_not_keep_are_refused(settings: dict[str, int], message: str) -> None:
+def test_steps_that_t5x_would_not_save_are_refused(settings: dict[str, int], message: str) -> None:
     tree = build(thirty(**settings))
     with pytest.raises(UserError, match=message) as caught:
         t5x_command.require_runnable(tree)
@@ -182,7 +182,7 @@ def test_a_curriculum_names_the_local_engine() -> None:
         t5x_command.gin_texts(faded)
 
 
-def test_without_t5x_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_t5x_the_error_names_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(t5x.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"t5x and airio and jestimator.*t5x-sources\.txt"):
         T5XEngine(Path("cache")).check(build(thirty()))
@@ -303,7 +303,7 @@ def with_checkpoints(folder: Path, *steps: int) -> Path:
     return folder
 
 
-def test_what_a_kill_kept_from_being_measured_is_trained_again(
+def test_steps_that_a_kill_left_unmeasured_are_trained_again(
     golden_tree: Tree, tmp_path: Path
 ) -> None:
     profile, nodes = golden_tree.profile, golden_tree.nodes

@@ -149,7 +149,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_t5x_started_again(stand_in: Stand
     }
 
 
-def test_the_parents_damaged_checkpoint_is_named_to_the_runner(stand_in: StandIn) -> None:
+def test_a_damaged_checkpoint_of_the_parent_is_reported_to_the_runner(stand_in: StandIn) -> None:
     with pytest.raises(UserError, match=r"T5X failed in base.*: odd"):
         stand_in.run("raise SystemExit('odd')", parent=Path("parent"))
     stand_in.damaged.add("checkpoint_0")
@@ -158,7 +158,7 @@ def test_the_parents_damaged_checkpoint_is_named_to_the_runner(stand_in: StandIn
 
 
 def test_a_finished_nodes_damaged_last_checkpoint_is_made_again(stand_in: StandIn) -> None:
-    """As the runner asks for, when the run below failed on it."""
+    """The runner runs a finished node again when its child could not read the checkpoint."""
     stand_in.run(TRAINS_WELL)
     stand_in.damaged.add("checkpoint_15")
     with pytest.warns(DamageWarning, match="checkpoint_15: damaged"):

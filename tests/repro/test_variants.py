@@ -178,13 +178,13 @@ taus = ["0", "250K", "inf"]
         assert {spec.variant for spec in node.specs} == {"", "same"}
 
 
-def test_span_corruption_knows_nothing_of_the_hybrids_curricula() -> None:
+def test_span_corruption_ignores_curricula_of_the_hybrid_stage() -> None:
     tree = build(profile(FADE + FADE_RUNS.replace('["inf"]', '["0", "250K"]')))
     baseline = tree.nodes["base/s0/sc/0-500K"]
     assert [spec.variant for spec in baseline.specs] == ["", "fade"]
 
 
-def test_fingerprints_tell_curricula_apart_and_know_the_same_again(
+def test_fingerprints_differ_exactly_where_curricula_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(identity, "code_digests", lambda module: {module: module})

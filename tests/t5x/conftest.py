@@ -51,7 +51,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def t5x_installed() -> None:
-    """Asked for by tests that need T5X; the marks above follow from it."""
+    """Requested by tests that need T5X, which get the marks above."""
 
 
 @pytest.fixture(scope="session")

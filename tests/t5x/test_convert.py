@@ -24,18 +24,25 @@ def trained(made_up_state) -> step.TrainState:
     return made_up_state("hybrid", 3)
 
 
-def test_there_and_back_bit_for_bit(config, trained, tmp_path: Path) -> None:
-    with closing(Checkpoints(tmp_path / "local", config, "hybrid")) as checkpoints:
+@pytest.fixture(scope="module")
+def exported(config, trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a local checkpoint in ``local`` and T5X's copy of it in ``t5x``."""
+    home = tmp_path_factory.mktemp("exported")
+    with closing(Checkpoints(home / "local", config, "hybrid")) as checkpoints:
         checkpoints.save(trained, 3)
-    path = convert.export_checkpoint(tmp_path / "local", config, "hybrid", 3, tmp_path / "t5x")
-    assert path.name == "checkpoint_3"
-    tree = convert.read(path)
+    path = convert.export_checkpoint(home / "local", config, "hybrid", 3, home / "t5x")
+    assert path == home / "t5x" / "checkpoint_3"
+    return home
+
+
+def test_there_and_back_bit_for_bit(config, trained, exported: Path, tmp_path: Path) -> None:
+    path = exported / "t5x" / "checkpoint_3"
     np.testing.assert_array_equal(
-        tree["state"]["param_states"]["token_embedder"]["embedding"]["v_row"],
+        convert.read(path)["state"]["param_states"]["token_embedder"]["embedding"]["v_row"],
         trained.slots.v_row["token_embedder"]["embedding"],
     )
-    convert.import_checkpoint(path, config, "hybrid", tmp_path / "back")
-    with closing(Checkpoints(tmp_path / "back", config, "hybrid")) as checkpoints:
+    convert.import_checkpoint(path, config, "hybrid", tmp_path)
+    with closing(Checkpoints(tmp_path, config, "hybrid")) as checkpoints:
         back = checkpoints.restore(3)
     assert jax.tree.structure(back) == jax.tree.structure(trained)
     for ours, other in zip(jax.tree.leaves(trained), jax.tree.leaves(back), strict=True):
@@ -43,10 +50,8 @@ def test_there_and_back_bit_for_bit(config, trained, tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, other)
 
 
-def test_another_size_or_stage_is_refused(config, trained, tmp_path: Path) -> None:
-    with closing(Checkpoints(tmp_path / "local", config, "hybrid")) as checkpoints:
-        checkpoints.save(trained, 3)
-    path = convert.export_checkpoint(tmp_path / "local", config, "hybrid", 3, tmp_path / "t5x")
+def test_another_size_or_stage_is_refused(config, exported: Path, tmp_path: Path) -> None:
+    path = exported / "t5x" / "checkpoint_3"
     with pytest.raises(UserError, match=r"generator.* there and missing in"):
         convert.import_checkpoint(path, config, "span_corruption", tmp_path / "a")
     with pytest.raises(UserError, match="use the size"):
@@ -54,9 +59,9 @@ def test_another_size_or_stage_is_refused(config, trained, tmp_path: Path) -> No
     with pytest.raises(UserError, match="not a checkpoint of T5X"):
         convert.import_checkpoint(tmp_path, config, "hybrid", tmp_path / "c")
     with pytest.raises(UserError, match="exists"):
-        convert.export_checkpoint(tmp_path / "local", config, "hybrid", 3, tmp_path / "t5x")
+        convert.export_checkpoint(exported / "local", config, "hybrid", 3, exported / "t5x")
 
 
-def test_fine_tuning_has_two_numbers_and_t5x_one(trained) -> None:
+def test_a_state_whose_step_and_updates_differ_is_refused(trained) -> None:
     with pytest.raises(UserError, match="step 0 and its slots at 3"):
         convert.to_t5x(trained._replace(step=np.zeros((), np.int32)))

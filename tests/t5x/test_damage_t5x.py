@@ -47,7 +47,9 @@ def cut_largest(path: Path) -> None:
     file.write_bytes(file.read_bytes()[:100])
 
 
-def test_a_run_goes_on_from_the_checkpoint_before(finished: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
+    finished: Path, tmp_path: Path
+) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(finished, runs)
     folder = node(runs, SECOND)
@@ -73,7 +75,7 @@ def test_a_parent_whose_last_checkpoint_is_damaged_makes_it_again(
     again = start("run", runs, *SELECTION)
     out, err = again.communicate(timeout=1800)
     assert again.returncode == 0 and "3 nodes ran" in out, err
-    assert f"{FIRST} goes on from the checkpoint before its last" in out + err
+    assert f"{FIRST} continues from the checkpoint before its last" in out + err
     for name, step in ((FIRST, 15), (SECOND, 30), (LEAF, 34)):
         last = f"checkpoint_{step}"
         assert_same(leaves(node(finished, name) / last), leaves(node(runs, name) / last))

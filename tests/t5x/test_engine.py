@@ -61,7 +61,7 @@ def test_a_finished_node_gives_its_discriminator(finished: Path, tmp_path: Path)
         )
 
 
-def test_the_switch_keeps_the_discriminator_and_its_slots(finished: Path) -> None:
+def test_the_switch_retains_the_discriminator_and_its_slots(finished: Path) -> None:
     first, second = node(finished, FIRST), node(finished, SECOND)
     before, after = leaves(first / "checkpoint_15"), leaves(second / "checkpoint_15")
     dropped = {name: leaf for name, leaf in before.items() if set(name.split("/")) & {*HYBRID_ONLY}}
@@ -98,7 +98,7 @@ def test_killed_between_saving_and_validating_it_loses_no_number(
     repro("collect", runs)
 
 
-def test_a_branch_goes_on_as_one_run_would(
+def test_a_branch_equals_one_unbroken_run(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """τ = ∞ shares stage 1 with τ = 250K; in two segments and in one it is the same run."""
@@ -146,7 +146,7 @@ def test_a_run_whose_numbers_go_bad_is_ended_and_reported_as_diverged(tmp_path: 
     assert trained.returncode == 2 and "Traceback" not in err
     named = step_lines.last_digests(folder / step_lines.DIGESTS)[divergence["step"]]
     assert named == {"batch": divergence["batch_digest"]}
-    # T5X keeps the state it begins with.
+    # T5X saves the state that it begins with.
     assert (divergence["value"], divergence["checkpoint_step"]) == ("nan", 0)
     status = finish(start("status", runs, profile=profile))
     assert f"{FIRST}: diverged: {divergence['metric']} became {divergence['value']}" in status

@@ -63,7 +63,7 @@ def tuned(home: Path, data: Path, second_stage: Path) -> Path:
     return folder
 
 
-def test_slots_are_kept_or_reset(tuned: Path, second_stage: Path) -> None:
+def test_slots_are_retained_or_reset(tuned: Path, second_stage: Path) -> None:
     parent = leaves(second_stage / f"checkpoint_{FIRST}")
     retained, reset = tuned / "retained", tuned / "reset"
     for folder in (retained, reset):

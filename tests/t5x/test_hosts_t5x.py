@@ -77,7 +77,7 @@ def test_two_hosts_train_what_one_does(finished: Path, two: Path) -> None:
             assert both[step] == pytest.approx(values, rel=1e-6), f"{name} at {step}"
 
 
-def test_a_killed_host_ends_the_other_and_both_go_on(two: Path, tmp_path: Path) -> None:
+def test_a_killed_host_ends_the_other_and_both_resume(two: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(two, runs)
     folder = node(runs, SECOND)

@@ -1,4 +1,4 @@
-"""What a restore keeps and refuses, on state dictionaries such as T5X has; T5X is not needed."""
+"""What a restore retains and refuses, on state dictionaries like T5X's; T5X is not needed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def hybrid() -> Any:
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes("hybrid"))
 
 
-def test_the_discriminator_and_its_slots_are_the_very_same(hybrid) -> None:
+def test_the_discriminator_and_its_slots_are_unchanged(hybrid) -> None:
     retained = keep_discriminator(hybrid, shapes("span_corruption"))
     assert jax.tree.structure(retained) == jax.tree.structure(shapes("span_corruption"))
     assert set(hybrid["target"]) - set(retained["target"]) == {*step.HYBRID_ONLY}
@@ -45,11 +45,11 @@ def test_the_discriminator_and_its_slots_are_the_very_same(hybrid) -> None:
     assert retained["state"]["step"] is hybrid["state"]["step"]
 
 
-def test_resuming_touches_nothing(hybrid) -> None:
+def test_resuming_changes_nothing(hybrid) -> None:
     assert keep_discriminator(hybrid, shapes("hybrid"), is_resuming=True) is hybrid
 
 
-def test_a_run_goes_on_in_its_own_stage_only(hybrid) -> None:
+def test_a_run_resumes_in_its_own_stage_only(hybrid) -> None:
     with pytest.raises(UserError, match="MODEL_DIR holds checkpoints of stage 1"):
         keep_discriminator(hybrid, shapes("span_corruption"), is_resuming=True)
 

@@ -162,7 +162,7 @@ def finished(home: Path, step: int) -> str:
 
 @pytest.mark.parametrize("ahead", [0, 1])
 @pytest.mark.parametrize("numbered", [True, False])
-def test_goes_on_where_it_was_saved(tmp_path: Path, ahead: int, numbered: bool) -> None:
+def test_a_stream_resumes_where_it_was_saved(tmp_path: Path, ahead: int, numbered: bool) -> None:
     """``ahead``: T5X reads a first batch before it saves the initial checkpoint."""
     whole = take(opened(tmp_path, numbered=numbered), 12)
     # A stream without numbers belongs to fine-tuning, whose first checkpoint is at any step.
@@ -277,7 +277,7 @@ def digests(home: Path) -> list[tuple[int, dict[str, str]]]:
     return [(line.step, line.read) for line in step_lines.read_digests(home / step_lines.DIGESTS)]
 
 
-def test_batches_of_logged_steps_are_named(tmp_path: Path) -> None:
+def test_batches_of_logged_steps_have_digests(tmp_path: Path) -> None:
     """An update that ends at step n reads batch n - 1; a batch read again is named again."""
     source = opened(tmp_path)
     whole = take(source, 4)
@@ -294,7 +294,7 @@ def test_batches_of_logged_steps_are_named(tmp_path: Path) -> None:
     assert step == 2 and read != named[0][1]
 
 
-def test_batches_of_fine_tuning_are_named_by_steps_that_count_on(tmp_path: Path) -> None:
+def test_digests_of_fine_tuning_continue_the_steps_of_pretraining(tmp_path: Path) -> None:
     source = opened(tmp_path, numbered=False, log_period=1)
     # T5X reads a batch before it saves at the step that fine-tuning begins from.
     first = next(source)
@@ -361,7 +361,7 @@ def test_chunks_are_checked() -> None:
         CONVERTER().get_model_feature_lengths({"targets": 8})
 
 
-def test_a_vocabulary_lays_its_sentinels_like_t5(seqio_vocabulary) -> None:
+def test_sentinels_have_the_ids_that_t5_gives_them(seqio_vocabulary) -> None:
     facts = vocabulary_facts(seqio_vocabulary)
     # 411 pieces, 100 sentinels, [M].
     assert (facts.sentencepiece_size, facts.sentinel_id(0), facts.mask_token_id) == (411, 510, 511)
