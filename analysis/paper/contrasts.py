@@ -146,7 +146,7 @@ class Contrast:
             max(self._beyond("higher", side, -1.0), self._above(side, 0.0))
             for side in ([below] if kind == "higher" else [below, self.weights])
         ]
-        return min(1.0, len(sides) * min(sides))
+        return min(len(sides) * min(sides), 1.0)  # in this order NaN stays NaN
 
     def _beyond(self, kind: Kind, weights: Weights, sign: float) -> float:
         margin = add(self.margin_weights, times=sign)

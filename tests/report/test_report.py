@@ -70,7 +70,7 @@ def test_everything_is_on_it(page):
         "base/s0/hybrid/0-120K",
         "Learning checks passed 6 of 6",
         "Machine time",
-        "37 ● holds",
+        "36 ● holds",
         "For Large, 35 % of the compute is saved.",
         "published 1 − 1.06 / 2.00 = 47 % are saved at 500K; stated: 35 %",
         "FLOPs saved, analytic, %",
