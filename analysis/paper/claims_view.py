@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +9,6 @@ from dataclasses import dataclass
 from analysis.paper.statement import CLAIM_VERDICTS, Judgement, Passage, Verdict
 from analysis.tests import ALPHA
 from spactor.errors import UserError
-
-FORMATS = ("text", "markdown", "json")
 
 
 @dataclass(frozen=True)
@@ -86,18 +83,8 @@ NOTE = (
 )
 
 
-def render(rows: Sequence[Row], format: str = "text") -> str:
-    """The statements in one of ``FORMATS``.
-
-    Raises:
-      UserError: an unknown format.
-    """
-    if format not in FORMATS:
-        raise UserError(f"unknown format {format!r}: give one of {', '.join(FORMATS)}")
-    return {"text": _text, "markdown": _markdown, "json": _json}[format](rows)
-
-
-def _text(rows: Sequence[Row]) -> str:
+def render(rows: Sequence[Row]) -> str:
+    """The statements as text, and the verdicts counted."""
     lines = []
     for row in rows:
         lines += [f"{row.statement.id} ({row.statement.place})", f"  {row.statement.text}"]
@@ -107,48 +94,3 @@ def _text(rows: Sequence[Row]) -> str:
             )
         lines += [f"  {'test':9}  {row.statement.test}", ""]
     return "\n".join([*lines, NOTE, *summary(rows)])
-
-
-def _markdown(rows: Sequence[Row]) -> str:
-    ours = [row.measured for row in rows if row.measured is not None]
-    headings = ["claim", "place", "statement", "published"]
-    headings += [ours[0].origin] if ours else []
-    headings += ["numbers"]
-    lines = [_line(headings), _line(["---"] * len(headings))]
-    for row in rows:
-        numbers = "<br>".join(f"{j.origin}: {j.sentence}" for j in row.judgements)
-        verdicts = [judgement.verdict.short for judgement in row.judgements]
-        lines.append(
-            _line([row.statement.id, row.statement.place, row.statement.text, *verdicts, numbers])
-        )
-    return "\n".join([*lines, "", NOTE, "", *(f"{line}  " for line in summary(rows))])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _json(rows: Sequence[Row]) -> str:
-    def judged(judgement: Judgement | None) -> dict[str, str] | None:
-        if judgement is None:
-            return None
-        return {
-            "source": judgement.source,
-            "profile": judgement.profile,
-            "verdict": judgement.verdict.value,
-            "sentence": judgement.sentence,
-        }
-
-    data = [
-        {
-            "id": row.statement.id,
-            "place": row.statement.place,
-            "statement": row.statement.text,
-            "test": row.statement.test,
-            "reads": [str(cells) for cells in row.statement.reads],
-            "published": judged(row.published),
-            "measured": judged(row.measured),
-        }
-        for row in rows
-    ]
-    return json.dumps({"alpha": ALPHA, "claims": data}, indent=1, ensure_ascii=False)

@@ -13,17 +13,14 @@ import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.app import Profile, Runs, Source, app, local_path, measured
-from repro.cli.questions import power_text
+from repro.cli.outputs import power_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from repro.report import Outcomes
 
-ENDINGS = {
-    **{"text": "txt", "markdown": "md", "latex": "tex"},
-    **{"html": "html", "csv": "csv", "json": "json"},
-}
+ENDINGS = {"text": "txt", "markdown": "md", "latex": "tex", "html": "html", "csv": "csv"}
 """Of a file, by its format."""
 
 
@@ -93,5 +90,4 @@ def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
     yield "savings.txt", outcomes.savings.text()
     yield "power.txt", power_text(profile, outcomes.records)
     yield "learned.txt", f"{outcomes.learning.text()}\n{outcomes.scratch.text()}"
-    for format in claims_view.FORMATS:
-        yield f"claims.{ENDINGS[format]}", claims_view.render(outcomes.judged, format)
+    yield "claims.txt", claims_view.render(outcomes.judged)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 import pytest
 import synthetic_records as synthetic
@@ -229,20 +227,15 @@ def test_records_of_two_profiles_are_refused():
         paper.judge(mixed)
 
 
-@pytest.mark.parametrize("format", claims_view.FORMATS)
-def test_every_format_lists_every_verdict(judged, format, measured):
+def test_the_view_lists_every_verdict(judged, measured):
     rows = claims_view.beside(tuple(judged.values()), tuple(measured[1].values()))
-    text = claims_view.render(rows, format)
+    text = claims_view.render(rows)
     for row in rows:
         assert row.statement.id in text
-    if format == "json":
-        data = json.loads(text)["claims"]
-        assert [item["published"]["verdict"] for item in data] == list(PUBLISHED.values())
-        assert {item["measured"]["profile"] for item in data} == {"micro"}
-    else:
-        lines = claims_view.summary(rows)
-        assert lines[0].startswith("88 claims; published: 36 holds, 22 partly, 6 not decided")
-        assert all(line in text for line in lines)
+        assert all(one.verdict.short in text for one in row.judgements)
+    lines = claims_view.summary(rows)
+    assert lines[0].startswith("88 claims; published: 36 holds, 22 partly, 6 not decided")
+    assert all(line in text for line in lines)
 
 
 def run(capsys, *arguments):
@@ -258,11 +251,10 @@ def test_the_command(capsys, tmp_path, monkeypatch):
     assert code == 0 and "large.saving (Section 3.2.4)" in out
     assert out.rstrip().endswith("8 claims; published: 8 inconsistent")
     records.write(synthetic.study(), tmp_path / "m.parquet")
-    code, out, _ = run(capsys, "--from", "m.parquet", "--format", "markdown")
-    assert code == 0 and "| claim | place | statement | published | micro | numbers |" in out
+    code, out, _ = run(capsys, "--from", "m.parquet")
+    assert code == 0 and "micro profile, measured: " in out
     for arguments, message in (
         (["--verdict", "true"], "unknown verdict 'true': give one of holds, partly, not decided"),
-        (["--format", "docx"], "unknown format 'docx': give one of text"),
         (["--from", "nowhere"], "--from nowhere: no such file or folder"),
         (["--runs", "nowhere"], "there is no runs folder nowhere"),
     ):

@@ -19,7 +19,7 @@ from repro.cli.rebuilding import ENDINGS
 ROOT = Path(__file__).parents[2]
 SOME_TABLES = (2, 5, 6)
 TEXTS = {f"{name}.txt" for name in ("trend", "savings", "power", "learned", "claims")}
-TEXTS |= {"claims.md", "claims.json", "report.html"}
+TEXTS |= {"report.html"}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_every_output_is_written_and_again_the_same(kept, rebuilt, tmp_path, cap
 def test_a_file_says_what_its_command_says(kept, rebuilt, capsys):
     commands = {f"{name}.txt": [name] for name in ("trend", "savings", "power", "learned")}
     commands |= {"tables/table2.md": ["table", "2", "--format", "markdown"]}
-    commands |= {"claims.md": ["claims", "--format", "markdown"]}
+    commands |= {"claims.txt": ["claims"]}
     for name, command in commands.items():
         with pytest.raises(SystemExit):
             cli.main([*command, "--from", str(kept)])

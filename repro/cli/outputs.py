@@ -1,14 +1,17 @@
-"""Commands that read records: tables, figures, tests and the report."""
+"""Commands that print or draw one output: a table, a figure, a test, claims, the report."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.app import Profile, Runs, Source, app, measured
+from repro.cli.app import Profile, Runs, Source, app, is_collected, measured
 from spactor.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @app.command()
@@ -32,7 +35,7 @@ def table(
         raise UserError(f"unknown format {format!r}: give one of {', '.join(tables.FORMATS)}")
     if diff and source == "published":
         raise UserError(
-            "--diff holds our numbers against the published ones: leave --from out, or name a "
+            "--diff compares our numbers with the published ones: leave --from out, or name a "
             "file or a folder of runs"
         )
     if source == "published":
@@ -89,7 +92,7 @@ def trend(
 def savings(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
-    """Says how much pre-training each τ saves until the baseline's final score is reached."""
+    """Prints how much pre-training each τ saves until the baseline's final score is reached."""
     from analysis import savings as saving
     from analysis.schema import published
 
@@ -104,7 +107,7 @@ def savings(
 def learned(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
-    """Holds what the models learned against predictors that know nothing."""
+    """Compares what the models learned with predictors that know nothing."""
     from analysis import learning
 
     ours = measured(source, profile, runs, learning.READS)
@@ -125,7 +128,6 @@ def claims(
             "not-at-this-scale or not-testable.",
         ),
     ] = "",
-    format: Annotated[str, typer.Option("--format", help="text, markdown or json.")] = "text",
 ) -> None:
     """Judges the paper's claims on its own numbers and, beside them, on ours."""
     from analysis.paper import READS, claims_view, judge
@@ -138,7 +140,34 @@ def claims(
     if source != "published" and not nothing_ran:
         ours = judge(measured(source, profile, runs, READS).records)
     rows = claims_view.beside(judge(published.load_all()), ours)
-    print(claims_view.render(rows if only is None else claims_view.of_verdict(rows, only), format))
+    print(claims_view.render(rows if only is None else claims_view.of_verdict(rows, only)))
+
+
+@app.command()
+def power(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+) -> None:
+    """Prints how many runs each claim needs to be decided, and whether a profile has them."""
+    from analysis.paper import READS
+    from repro.specs import load_profile
+
+    frame = None
+    if source != "published" and (source or is_collected(load_profile(profile).name, runs)):
+        frame = measured(source, profile, runs, READS).records
+    print(power_text(profile, frame))
+
+
+def power_text(profile: str, frame: pd.DataFrame | None) -> str:
+    """What the runs of a profile can decide, by the published spreads and by those of records."""
+    from analysis import power as powers
+    from analysis.schema import published
+    from repro.specs import load_profile
+
+    chosen = load_profile(profile)
+    has = {size: row.runs * row.finetune_runs for size, row in chosen.matrix.items()}
+    known = [published.load_all(), *([] if frame is None else [frame])]
+    parts = [powers.run(records, has).text() for records in known]
+    return "\n\n".join([f"Runs needed per cell, profile {chosen.name}", *parts])
 
 
 @app.command()

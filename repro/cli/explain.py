@@ -1,0 +1,48 @@
+"""Commands on the numbers themselves: whether the paper's agree, where a cell comes from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
+from repro.cli.app import Profile, Runs, Source, app, measured
+
+
+@app.command()
+def audit(
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    everything: Annotated[bool, typer.Option("--all", help="The checks that hold, too.")] = False,
+) -> None:
+    """Recomputes the paper's numbers from each other; lists what is not consistent."""
+    from analysis import paper
+    from analysis.paper import audit_view
+    from analysis.schema import published
+
+    print(audit_view.render(paper.audit(published.load_all()), format, everything=everything))
+
+
+@app.command()
+def explain(
+    table: Annotated[int, typer.Option("--table", help="Number of the paper's table.")],
+    row: Annotated[str, typer.Option("--row", help="Labels of the row, such as '120K 500K'.")],
+    column: Annotated[str, typer.Option("--column", help="Heading of the column, such as SQuAD.")],
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+) -> None:
+    """Prints where a cell of a table comes from: file and line, or runs with all that made them."""
+    import tables
+    from tables import trace_text
+    from tables.traces import Tracer
+
+    tables.get(table)
+    if source == "published":
+        from analysis.schema import published
+
+        tracer = Tracer(published.load(table))
+    else:
+        ours = measured(source, profile, runs)
+        tracer = Tracer(ours.records, ours.provenance)
+    print(trace_text.text(tracer.explain(table, row, column)))
