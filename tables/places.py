@@ -1,8 +1,7 @@
 """Finds a cell of a table by the names of its row and column, and the records it prints.
 
-Matching is forgiving about case, punctuation, "τ =" and the order of labels, and strict about the
-rest: what fits several rows or columns is refused, and what fits none is answered with those there
-are.
+Case, punctuation, "τ =" and the order of labels do not matter. A name that fits several rows or
+columns is an error that lists them; one that fits none is an error that lists all there are.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Place:
 
     @property
     def title(self) -> str:
-        """Table, labels and heading, for people."""
+        """Table, labels and heading, as a title."""
         labels = [
             f"{column.heading} {label}" if column.key in ("tau", "checkpoint") else label
             for column, label in zip(self.table.label_columns, self.row.labels, strict=True)
@@ -113,7 +112,7 @@ def places_of(table: Table) -> list[Place]:
 
 
 def find(table: Table, row: str, column: str) -> Place:
-    """The cell a person means.
+    """The cell of a named row and column.
 
     Args:
       table: as computed.
@@ -130,14 +129,11 @@ def find(table: Table, row: str, column: str) -> Place:
 
 
 def shown_records(place: Place, records: pd.DataFrame) -> pd.DataFrame:
-    """The published records whose numbers or words the cell shows."""
+    """The published records whose numbers or words a cell without a score shows."""
     frame = records[records["place"] == f"Table {place.table.number}"]
     if place.tau:
         checkpoint = frame["checkpoint"].eq(place.checkpoint).fillna(False)
         frame = frame[(frame["size"] == place.size) & (frame["tau"] == place.tau) & checkpoint]
-        if place.suite:
-            return frame[(frame["suite"] == place.suite) & (frame["task"] == place.task)]
-
         return frame[frame["metric"] == RELATIVE_FLOPS]
     if place.stage:
         kind = "timing/" if "seqs" in place.column.key else "cost/step_flops/"
@@ -149,7 +145,7 @@ def shown_records(place: Place, records: pd.DataFrame) -> pd.DataFrame:
 
 def setting_records(place: Place, frame: pd.DataFrame) -> pd.DataFrame:
     """Records of settings and facts: by the names of the cell's parts, or by the row's position."""
-    names = [part.name for part in getattr(place.cell, "parts", ()) if part.name]
+    names = [part.name for part in place.cell.parts if part.name]
     if names:
         wanted = [f"setting/{name}" for name in names]
         return frame[(frame["size"] == place.size) & frame["metric"].isin(wanted)]
@@ -173,49 +169,38 @@ def _step(word: str) -> str:
 
 
 def _find_row(table: Table, wanted: str, size: str) -> int:
-    labels = [_tokens(" ".join(row.labels)) for row in table.rows]
+    names = [" ".join(row.labels) for row in table.rows]
+    labels = [_tokens(name) for name in names]
     implied = {size} - {word for own in labels for word in own}
-    wanted_words = [word for word in _tokens(wanted) if word not in implied]
-    whole = [at for at, own in enumerate(labels) if sorted(own) == sorted(wanted_words)]
-    partly = [at for at, own in enumerate(labels) if wanted_words and set(wanted_words) <= set(own)]
-    found = whole or partly
-    if len(found) == 1:
-        return found[0]
-    names = [_name(table, at) for at in (found or range(len(table.rows)))]
-    return _refuse(table, "row", wanted, names, several=bool(found))
-
-
-def _name(table: Table, position: int) -> str:
-    return " ".join(table.rows[position].labels)
-
-
-def _plain(text: str) -> str:
-    return "".join(sign for sign in text.casefold() if sign.isalnum())
+    words = [word for word in _tokens(wanted) if word not in implied]
+    whole = [sorted(own) == sorted(words) for own in labels]
+    partly = [bool(words) and set(words) <= set(own) for own in labels]
+    return _only_fit(table, f"row {wanted!r}", names, whole if any(whole) else partly)
 
 
 def _find_column(table: Table, wanted: str) -> int:
-    wanted_name = _plain(wanted)
+    def plain(text: str) -> str:
+        return "".join(sign for sign in text.casefold() if sign.isalnum())
+
+    word = plain(wanted)
     names = [
-        {_plain(column.key), _plain(column.heading), _plain(column.key.rpartition("/")[2])}
+        {plain(name) for name in (column.key, column.heading, column.key.rpartition("/")[2])}
         for column in table.columns
     ]
-    whole = [at for at, own in enumerate(names) if wanted_name in own]
-    partly = [
-        at
-        for at, own in enumerate(names)
-        if wanted_name and any(wanted_name in name for name in own)
-    ]
-    found = whole or partly
+    whole = [word in own for own in names]
+    partly = [bool(word) and any(word in name for name in own) for own in names]
+    headings = [column.heading for column in table.columns]
+    return _only_fit(table, f"column {wanted!r}", headings, whole if any(whole) else partly)
+
+
+def _only_fit(table: Table, what: str, names: Sequence[str], fits: Sequence[bool]) -> int:
+    """Position of the only name that fits; an error lists those that do, or all."""
+    found = [at for at, fit in enumerate(fits) if fit]
     if len(found) == 1:
         return found[0]
-    headings = [table.columns[at].heading for at in (found or range(len(table.columns)))]
-    return _refuse(table, "column", wanted, headings, several=bool(found))
-
-
-def _refuse(table: Table, what: str, wanted: str, names: Sequence[str], *, several: bool) -> int:
-    listed = "; ".join(names)
-    if several:
+    listed = "; ".join(names[at] for at in found or range(len(names)))
+    if found:
         raise UserError(
-            f"{what} {wanted!r} of table {table.number} could be any of {listed}; name one of them"
+            f"{what} of table {table.number} could be any of {listed}; name one of them"
         )
-    raise UserError(f"there is no {what} {wanted!r} in table {table.number}; there are {listed}")
+    raise UserError(f"there is no {what} in table {table.number}; there are {listed}")

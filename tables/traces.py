@@ -118,7 +118,7 @@ class Tracer:
 
     def __init__(self, records: pd.DataFrame, nodes: Nodes | None = None) -> None:
         self._records = records
-        self._nodes = nodes or Nodes()
+        self._nodes = nodes or Nodes.of()
         source, profile = sole_profile(records) or ("", "")
         self._published = source == "published"
         self._source = origin_label(source, profile)

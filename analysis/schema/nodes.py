@@ -154,11 +154,11 @@ class Nodes(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    nodes: list[TrainedNode] = []
+    nodes: list[TrainedNode]
 
     @classmethod
-    def of(cls, entries: Iterable[Mapping[str, Any]]) -> Nodes:
-        """Nodes from plain data of JSON."""
+    def of(cls, entries: Iterable[Mapping[str, Any]] = ()) -> Nodes:
+        """Nodes from plain data of JSON; by default none."""
         return cls.model_validate({"nodes": list(entries)})
 
     @functools.cached_property

@@ -170,7 +170,7 @@ def measured(source: str, profile: str, runs: Path, reads: pc.Expression | None 
         timing=_published_experiments(records.read(timing, reads))
         if timing.is_file() and timing != metrics
         else None,
-        provenance=collect.read_provenance(provenance) if provenance.is_file() else Nodes(),
+        provenance=collect.read_provenance(provenance) if provenance.is_file() else Nodes.of(),
         output=output,
     )
 

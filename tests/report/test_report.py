@@ -107,7 +107,7 @@ def test_every_number_of_every_table_is_in_the_list(page):
 
 def test_a_page_of_nothing_says_so(tmp_path):
     path = report.write_report(
-        report.Outcomes(records.empty()), Nodes(), tmp_path / "new" / "one.html"
+        report.Outcomes(records.empty()), Nodes.of(), tmp_path / "new" / "one.html"
     )
     text = Page(path.read_text(encoding="utf-8")).words
     assert "No provenance was recorded." in text and "0 of 7" in text and "0 of 6" in text
@@ -118,7 +118,7 @@ def test_records_of_two_profiles_are_refused(tmp_path):
     rows = synthetic.costs()
     mixed = records.from_rows([*rows, {**rows[0], "profile": "smoke"}])
     with pytest.raises(UserError, match="several profiles"):
-        report.write_report(report.Outcomes(mixed), Nodes(), tmp_path / "x.html")
+        report.write_report(report.Outcomes(mixed), Nodes.of(), tmp_path / "x.html")
     assert list(tmp_path.iterdir()) == []
 
 
