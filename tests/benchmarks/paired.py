@@ -1,7 +1,7 @@
 """Times of a subject and of a control taken in turn, so that both see the same machine.
 
 A machine's speed changes from minute to minute, more so when it is shared. So each round times
-the control and then the subject, and what is kept is the median of the rounds' ratios.
+the control and then the subject, and the result is the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def measure(
     what: str,
     against: str,
     at_most: float | None = None,
-    **told: Any,
+    **facts: Any,
 ) -> None:
     """Benchmarks ``subject`` with ``control`` before every round.
 
     Both run once unmeasured, which compiles them. The ratio of times goes to the benchmark's
-    ``extra_info``, and so into its JSON; it is told beside ``at_most`` and never held against it.
+    ``extra_info`` and its JSON, and is printed beside ``at_most``: a higher one is no failure.
 
     Args:
       benchmark: pytest-benchmark's fixture.
@@ -49,7 +49,7 @@ def measure(
       rounds: pairs of measurements.
       what, against: one line each, for the summary.
       at_most: the ratio aimed at.
-      told: anything else worth keeping.
+      facts: anything else to record.
     """
     control()
     subject()
@@ -70,5 +70,5 @@ def measure(
         at_most=at_most,
         control_seconds=statistics.median(control_seconds),
         **ratio_of(subject_seconds, control_seconds),
-        **told,
+        **facts,
     )

@@ -86,11 +86,11 @@ def main() -> None:
             batch()
         # Counted from the last answer: a pipeline goes on filling its buffers in between.
         before, processor = processor, time.process_time()
-        told = {
+        facts = {
             "wall_seconds": time.perf_counter() - wall,
             "processor_seconds": processor - before,
         }
-        print(json.dumps(told), flush=True)
+        print(json.dumps(facts), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 HEADINGS = ("what", "against", "time ratio", "range", "aimed at", "reached")
-TOLD = {
+TEXTS = {
     "examples_per_processor_second": "{:,.0f} examples per processor second",
     "control_examples_per_processor_second": "control {:,.0f}",
     "processor_ratio": "ratio of processor times {:.3f}",
@@ -21,7 +21,6 @@ TOLD = {
     "flops_per_second": "{:.3g} FLOPs per second and device",
     "mfu": "MFU {:.1%}",
     "divided_by": "of {}",
-    "seconds_beyond_compilation": "{:.3g} s beyond compilation",
     "seconds_aimed_at": "aimed at {} s",
     "peak_gigabytes": "peak memory {:.2f} GB",
     "gigabytes_aimed_at": "aimed at {} GB",
@@ -29,32 +28,32 @@ TOLD = {
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:
-    """One line a benchmark, and under it what else it told.
+    """One line a benchmark, and under it its other facts.
 
     Args:
       result: what pytest-benchmark writes with ``--benchmark-json``.
     """
     rows, notes = [HEADINGS], [""]
     for benchmark in result["benchmarks"]:
-        told = benchmark["extra_info"]
+        facts = benchmark["extra_info"]
         median = f"median {benchmark['stats']['median']:.4g} s"
-        aim = told.get("at_most")
-        if "ratio" in told:
+        aim = facts.get("at_most")
+        if "ratio" in facts:
             rows.append(
                 (
-                    told["what"],
-                    told["against"],
-                    f"{told['ratio']:.3f}",
-                    f"{told['lowest']:.3f}-{told['highest']:.3f}",
+                    facts["what"],
+                    facts["against"],
+                    f"{facts['ratio']:.3f}",
+                    f"{facts['lowest']:.3f}-{facts['highest']:.3f}",
                     "" if aim is None else f"≤ {aim:g}",
-                    "" if aim is None else "yes" if told["ratio"] <= aim else "no",
+                    "" if aim is None else "yes" if facts["ratio"] <= aim else "no",
                 )
             )
-            median += f", control {told['control_seconds']:.4g} s, {told['rounds']} rounds"
+            median += f", control {facts['control_seconds']:.4g} s, {facts['rounds']} rounds"
         else:
-            rows.append((told.get("what", benchmark["name"]), "", "", "", "", ""))
+            rows.append((facts.get("what", benchmark["name"]), "", "", "", "", ""))
         extra = [
-            text.format(told[name]) for name, text in TOLD.items() if told.get(name) is not None
+            text.format(facts[name]) for name, text in TEXTS.items() if facts.get(name) is not None
         ]
         notes.append("; ".join([median, *extra]))
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]

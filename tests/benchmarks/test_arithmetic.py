@@ -16,7 +16,7 @@ from spactor.config import PAPER
 
 
 class _Fixture:
-    """pytest-benchmark's fixture, with a clock that is told."""
+    """pytest-benchmark's fixture, with given times."""
 
     def __init__(self, seconds: list[float]) -> None:
         self.extra_info: dict[str, object] = {}
@@ -45,9 +45,9 @@ def test_the_control_runs_before_every_round() -> None:
         seconds_aimed_at=5,
     )
     assert calls == ["control", "subject"] * 4, "the first pair compiles"
-    told: dict[str, Any] = fixture.extra_info
-    assert (told["what"], told["against"], told["rounds"], told["at_most"]) == ("a", "b", 3, 2.0)
-    assert told["seconds_aimed_at"] == 5 and told["ratio"] > 1
+    facts: dict[str, Any] = fixture.extra_info
+    expected = {"what": "a", "against": "b", "rounds": 3, "at_most": 2.0, "seconds_aimed_at": 5}
+    assert expected.items() <= facts.items() and facts["ratio"] > 1
 
 
 def test_mfu_by_hand() -> None:
@@ -55,11 +55,11 @@ def test_mfu_by_hand() -> None:
     # 2.726e14 per second, and 0.2756 of the 9.89e14 an H100 could do.
     config = subjects.base_width(12, 32)
     assert config.model == PAPER["base"].model
-    told = utilisation.describe(
+    facts = utilisation.describe(
         step_flops(config, "span_corruption"), 0.05, "NVIDIA H100 80GB HBM3"
     )
-    assert told["mfu"] == pytest.approx(0.2756, abs=1e-4)
-    assert told["divided_by"] == "NVIDIA H100: 9.89e+14 dense bfloat16 FLOPs per second"
+    assert facts["mfu"] == pytest.approx(0.2756, abs=1e-4)
+    assert facts["divided_by"] == "NVIDIA H100: 9.89e+14 dense bfloat16 FLOPs per second"
 
 
 @pytest.mark.parametrize(

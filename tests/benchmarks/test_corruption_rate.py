@@ -31,8 +31,8 @@ class _Worker:
 
     def __call__(self) -> None:
         print(EXAMPLES, file=self._requests, flush=True)
-        told = json.loads(self._answers.readline())
-        self.processor_seconds.append(told["processor_seconds"])
+        facts = json.loads(self._answers.readline())
+        self.processor_seconds.append(facts["processor_seconds"])
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Time of a training step: by stage, and against other implementations of plain T5.
 
 On a CPU a model of Base's width has few layers; the ratio that counted FLOPs give for it, and for
-Base itself, is told beside the measured one. Models and batches are the same on both sides.
+Base itself, is recorded beside the measured one. Models and batches are the same on both sides.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _flops_ratio(config: PretrainConfig) -> float:
 
 
 def _stages(
-    benchmark: Any, config: PretrainConfig, what: str, vocabulary: VocabularyFacts, **told: Any
+    benchmark: Any, config: PretrainConfig, what: str, vocabulary: VocabularyFacts, **facts: Any
 ) -> None:
     paired.measure(
         benchmark,
@@ -43,7 +43,7 @@ def _stages(
         what=f"first stage, {what}",
         against="baseline, same model and batch",
         flops_ratio=_flops_ratio(config),
-        **told,
+        **facts,
     )
     if benchmark.stats is not None:
         benchmark.extra_info["speed_ratio"] = 1 / benchmark.extra_info["ratio"]

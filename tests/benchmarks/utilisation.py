@@ -46,8 +46,8 @@ def describe(flops: float, seconds: float, device_kind: str) -> dict[str, object
       seconds: of that step.
       device_kind: as JAX names the device.
 
-    >>> told = describe(2.75e12, 0.1, "TPU v4")
-    >>> round(told["mfu"], 6), told["divided_by"]
+    >>> facts = describe(2.75e12, 0.1, "TPU v4")
+    >>> round(facts["mfu"], 6), facts["divided_by"]
     (0.1, 'TPU v4: 2.75e+14 dense bfloat16 FLOPs per second')
     >>> describe(1e12, 0.5, "an unknown device")
     {'flops_per_second': 2000000000000.0, 'mfu': None, 'divided_by': None}
