@@ -301,8 +301,8 @@ def test_only_what_follows_from_an_error_is_not_reported(monkeypatch: pytest.Mon
     ("arguments", "said"),
     [
         (["savings", "--from", "published"], "≥ 50 [50, 50] ≥ 41 [41, 41]"),
-        (["power", "--from", "published"], "runs that the profile has: Base 1, Large 1"),
-        (["power", "--profile", "paper"], "runs that the profile has: Base 5, Large 3"),
+        (["power", "--from", "published"], "that the profile has: Base 1, Large 1"),
+        (["power", "--profile", "paper"], "that the profile has: Base 5, Large 3"),
     ],
 )
 def test_questions_about_the_published_numbers(capsys, tmp_path, monkeypatch, arguments, said):
