@@ -4,7 +4,7 @@ Layout::
 
     <runs>/spactor-runs.json                     marks a folder of runs
     <runs>/cache/                                prepared data, compiled programs
-    <runs>/<profile>/engine.json                 the engine whose nodes lie here
+    <runs>/<profile>/engine.json                 the engine and device whose nodes lie here
     <runs>/<profile>/<node>/node.json            inputs and fingerprint, written first
     <runs>/<profile>/<node>/provenance.json      where and when it ran
     <runs>/<profile>/<node>/done.json            written last
@@ -19,7 +19,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired
 
@@ -57,6 +57,7 @@ class NodeFile(TypedDict):
 
 class _EngineFile(TypedDict):
     engine: str
+    environment: NotRequired[dict[str, Any]]
 
 
 def open_runs(runs: Path, *, create: bool) -> Path:
@@ -123,10 +124,55 @@ def claim(runs: Path, profile: str, engine: str) -> None:
             )
 
 
+def claim_environment(
+    runs: Path, profile: str, here: Callable[[], Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """The environment of a profile's nodes, recorded when the first of them runs.
+
+    Args:
+      runs, profile: a folder that an engine has claimed.
+      here: returns this machine's; called if none is recorded.
+    """
+    path = profile_folder(runs, profile) / ENGINE
+    with FileLock(lock_path(path)):
+        found = environment_of(runs, profile)
+        if found is None:
+            found = here()
+            write_json(path, {**read_json(path), "environment": found})
+        return found
+
+
 def engine_of(runs: Path, profile: str) -> str | None:
     """The engine whose nodes lie in a profile's folder; None before the first run."""
     path = profile_folder(runs, profile) / ENGINE
     return str(read_json(path, _EngineFile)["engine"]) if path.is_file() else None
+
+
+def environment_of(runs: Path, profile: str) -> Mapping[str, Any] | None:
+    """Device and flags of the nodes that lie in a profile's folder; None before the first run."""
+    found = read_if_any(profile_folder(runs, profile) / ENGINE, _EngineFile)
+    return found.get("environment")
+
+
+def require_environment(runs: Path, profile: str, here: Mapping[str, Any]) -> None:
+    """Checks that this machine trains a profile's nodes as those that lie in its folder.
+
+    Raises:
+      UserError: the kind of device differs, or XLA's flags.
+    """
+    there = environment_of(runs, profile)
+    for key in here if there else ():
+        if there and there.get(key) != here[key]:
+            was, now = (" ".join(map(str, _listed(one.get(key)))) for one in (there, here))
+            raise UserError(
+                f"{profile_folder(runs, profile)} holds runs with {key} '{was}', and here it is "
+                f"'{now}', which gives other numbers: use the same, or name another folder with "
+                "--runs"
+            )
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def node_folder(runs: Path, profile: str, node: str) -> Path:

@@ -1,8 +1,9 @@
 """A node's identity: a digest of everything that can change its numbers.
 
 That is its stage, steps, seed, configurations, the files it reads, its parent, the engine, the
-method's code and the versions of the numerical libraries. Scores, made from a node's predictions,
-have one of their own. Paths, devices and logging are no part of it. The engines read the data in
+method's code, the versions and settings of the numerical libraries, and the kind of device. Scores,
+made from a node's predictions, have one of their own. Paths, the number of devices and logging are
+no part of it. The engines read the data in
 another order and begin from other values, so their nodes are different; a profile's folder
 of runs holds nodes of one engine (`repro.folders.claim`).
 Code is compared module by module (`repro.code_digests`): a comment or a log line changes nothing.
@@ -11,6 +12,8 @@ Code is compared module by module (`repro.code_digests`): a comment or a log lin
 from __future__ import annotations
 
 import importlib.util
+import os
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,12 +120,30 @@ def scoring(node: Finetuning, files: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def identities(tree: Tree, files: Mapping[str, str]) -> dict[str, Identity]:
+def environment(device: str) -> dict[str, Any]:
+    """What a node's numbers depend on that cannot be pinned: the kind of device, XLA's flags.
+
+    Args:
+      device: as an engine describes it; the number of devices is left out.
+
+    >>> environment("8 × tpu TPU v4 on 2 hosts")["device"]
+    'tpu TPU v4'
+    """
+    kind = device.partition(" × ")[2].partition(" on ")[0]
+    if kind.startswith("cpu"):
+        kind = f"cpu {platform.machine()}"
+    return {"device": kind, "xla_flags": numerics.xla_flags(os.environ)}
+
+
+def identities(
+    tree: Tree, files: Mapping[str, str], environment: Mapping[str, Any]
+) -> dict[str, Identity]:
     """Identity of every node of a tree on this installation.
 
     Args:
       tree: whose parents are complete.
       files: digests by path, from the prepared data's manifest.
+      environment: what ``environment`` returned where the nodes train.
     """
     result: dict[str, Identity] = {}
     engine = tree.profile.engine
@@ -132,6 +153,7 @@ def identities(tree: Tree, files: Mapping[str, str]) -> dict[str, Identity]:
     for name, node in tree.nodes.items():
         inputs = settings(tree, node) | {
             "engine": engine,
+            "environment": dict(environment),
             "data": data_of(node, files, engine),
             "parent": result[node.parent].fingerprint if node.parent else None,
             **programs[type(node)],

@@ -1,17 +1,20 @@
-"""Progress of a run: a bar on a terminal, one line per node elsewhere."""
+"""Progress of a run: a bar for each running node on a terminal, one line per node elsewhere."""
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from repro.plan import Finetuning, Node, Tree
+from spactor.progress import Observer
 
 
 def duration(seconds: float) -> str:
@@ -36,13 +39,45 @@ def duration(seconds: float) -> str:
     return f"{days} days {hours} h"
 
 
+@dataclass
+class _Running:
+    """A node that runs: when it began, its first and latest logged step and their times."""
+
+    node: Node
+    began: float
+    task: TaskID | None = None
+    first: tuple[int, float] | None = None
+    last: tuple[int, float] | None = None
+    end_step: int = 0
+    loss: float | None = None
+    tokens_per_second: float = 0.0
+
+    def pace(self) -> float | None:
+        """Seconds per step between the first and the latest logged step."""
+        if not self.first or not self.last or self.last[0] == self.first[0]:
+            return None
+        return (self.last[1] - self.first[1]) / (self.last[0] - self.first[0])
+
+    def left(self) -> float | None:
+        """Seconds to the node's end."""
+        pace = self.pace()
+        return None if pace is None or not self.last else pace * (self.end_step - self.last[0])
+
+    def facts(self) -> list[str]:
+        """Loss and speed as text."""
+        facts = [] if self.loss is None else [f"loss {self.loss:.4g} nats"]
+        if self.tokens_per_second:
+            facts.append(f"{self.tokens_per_second:,.0f} tokens/s")
+        return facts
+
+
 class Display:
-    """Shows the node that runs and how far the tree is.
+    """Shows the nodes that run and how far the tree is.
 
     Args:
       tree: what runs.
       weights: relative work of each node, such as its FLOPs.
-      console: where to write; a bar is drawn only on a terminal.
+      console: where to write; bars are drawn only on a terminal.
     """
 
     def __init__(self, tree: Tree, weights: Mapping[str, float], console: Console) -> None:
@@ -50,19 +85,14 @@ class Display:
         self._weights = weights
         self._console = console
         self._left = set(tree.nodes)
-        self._node: Node | None = None
-        self._began = self._opened = time.monotonic()
-        # First and latest (step, time) logged in this attempt, latest loss and speed.
-        self._first: tuple[int, float] | None = None
-        self._last: tuple[int, float] | None = None
-        self._loss: float | None = None
-        self._tokens_per_second = 0.0
-        # What this process ran, by kind, since fine-tuning decodes: seconds up to each node's
+        self._running: dict[str, _Running] = {}
+        self._most = 1  # Nodes that ran at the same time.
+        self._opened = time.monotonic()
+        # What this command ran, by kind, since fine-tuning decodes: seconds up to each node's
         # first logged step, mostly compilation, and seconds per weight from there on.
         self._starts: dict[bool, list[float]] = {True: [], False: []}
         self._rates: dict[bool, list[float]] = {True: [], False: []}
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
         if console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.fields[place]} {task.description}"),
@@ -91,6 +121,11 @@ class Display:
         """Seconds since it was made."""
         return time.monotonic() - self._opened
 
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Relative work of each node."""
+        return self._weights
+
     def print(self, line: str) -> None:
         """Prints one line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -99,96 +134,90 @@ class Display:
         """Counts a node that was finished already."""
         self._left.discard(name)
 
-    def start(self, node: Node) -> None:
-        """A node begins."""
-        self._node, self._began = node, time.monotonic()
-        self._first = self._last = self._loss = None
-        self._tokens_per_second = 0.0
+    def start(self, name: str) -> Observer:
+        """A node begins; returns what to call at each of its logged steps."""
+        self.stop(name)
+        running = _Running(self._tree.nodes[name], time.monotonic())
+        self._running[name] = running
+        self._most = max(self._most, len(self._running))
         if self._bar:
-            self._task = self._bar.add_task(
-                node.name, total=node.steps, place=self._place(), facts="starting"
+            running.task = self._bar.add_task(
+                name, total=running.node.steps, place=self._place(), facts="starting"
             )
+        return functools.partial(self.observe, name)
+
+    def stop(self, name: str) -> None:
+        """A node does not run any more, finished or not."""
+        running = self._running.pop(name, None)
+        if self._bar and running and running.task is not None:
+            self._bar.remove_task(running.task)
 
     def observe(
-        self, step: int, end_step: int, values: Mapping[str, float], sequences_per_second: float
+        self,
+        name: str,
+        step: int,
+        end_step: int,
+        values: Mapping[str, float],
+        sequences_per_second: float,
     ) -> None:
-        """A step was logged; passed to the engine as its observer."""
-        node = self._node
-        if node is None:
+        """A step of a running node was logged."""
+        running = self._running.get(name)
+        if running is None:
             return
-        self._last = step, time.monotonic()
-        self._first = self._first or self._last
-        self._loss = values.get("train/loss", self._loss)
+        running.last, running.end_step = (step, time.monotonic()), end_step
+        running.first = running.first or running.last
+        running.loss = values.get("train/loss", running.loss)
         if not math.isnan(sequences_per_second):
-            self._tokens_per_second = sequences_per_second * node.tokens_per_sequence
-        if self._bar and self._task is not None:
+            running.tokens_per_second = sequences_per_second * running.node.tokens_per_sequence
+        if self._bar and running.task is not None:
+            facts = running.facts()
+            if (left := running.left()) is not None:
+                facts.append(f"{duration(left)} left")
+                if any(self._rates.values()):
+                    facts.append(f"tree {duration(self._tree_left())}")
             self._bar.update(
-                self._task,
-                completed=node.steps - (end_step - step),
-                facts=self._facts(self._node_left(end_step)),
+                running.task,
+                completed=running.node.steps - (end_step - step),
+                facts=", ".join(facts),
             )
 
-    def finish(self, node: Node) -> None:
+    def finish(self, name: str) -> None:
         """A node finished; prints its line."""
-        seconds = time.monotonic() - self._began
-        self._learn(node)
-        place = self._place()
-        self._left.discard(node.name)
-        if self._bar and self._task is not None:
-            self._bar.remove_task(self._task)
-        self._node = self._task = None
-        facts = [f"{node.steps} steps", duration(seconds)]
-        if self._loss is not None:
-            facts.append(f"loss {self._loss:.4g}")
-        if self._tokens_per_second:
-            facts.append(f"{self._tokens_per_second:,.0f} tokens/s")
+        running = self._running[name]
+        node, place = running.node, self._place()
+        self._learn(running)
+        self._left.discard(name)
+        self.stop(name)
+        facts = [f"{node.steps} steps", duration(time.monotonic() - running.began)]
+        facts += running.facts()
         if self._left and any(self._rates.values()):
             facts.append(f"about {duration(self._tree_left())} left")
-        self.print(f"{place} {node.name}: {', '.join(facts)}")
+        self.print(f"{place} {name}: {', '.join(facts)}")
 
     def _place(self) -> str:
         total = len(self._tree.nodes)
         return f"[{total - len(self._left) + 1}/{total}]"
 
-    def _facts(self, node_left: float | None) -> str:
-        facts = [] if self._loss is None else [f"loss {self._loss:.4g}"]
-        if self._tokens_per_second:
-            facts.append(f"{self._tokens_per_second:,.0f} tokens/s")
-        if node_left is not None:
-            facts.append(f"{duration(node_left)} left")
-            if any(self._rates.values()):
-                facts.append(f"tree {duration(node_left + self._tree_left())}")
-        return ", ".join(facts)
-
-    def _pace(self) -> float | None:
-        """Seconds per step between the first and the latest logged step."""
-        if not self._first or not self._last or self._last[0] == self._first[0]:
-            return None
-        return (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
-
-    def _node_left(self, end_step: int) -> float | None:
-        pace = self._pace()
-        return None if pace is None or not self._last else pace * (end_step - self._last[0])
-
-    def _learn(self, node: Node) -> None:
+    def _learn(self, running: _Running) -> None:
         """Splits a finished node's time into what it takes to begin and what its steps take."""
-        kind = isinstance(node, Finetuning)
-        pace = self._pace()
-        if pace is None or self._first is None:
+        node, pace = running.node, running.pace()
+        if pace is None or running.first is None:
             return
-        self._starts[kind].append(self._first[1] - self._began)
+        kind = isinstance(node, Finetuning)
+        self._starts[kind].append(running.first[1] - running.began)
         self._rates[kind].append(pace * node.steps / self._weights[node.name])
 
     def _tree_left(self) -> float:
-        """Seconds for the nodes not begun, as those before them took."""
+        """Seconds for all nodes that are not finished, as those before them took."""
         total = 0.0
         for name in self._left:
-            node = self._tree.nodes[name]
-            if node is self._node:
+            running = self._running.get(name)
+            if running and (left := running.left()) is not None:
+                total += left
                 continue
-            kind = isinstance(node, Finetuning)
+            kind = isinstance(self._tree.nodes[name], Finetuning)
             kind = kind if self._rates[kind] else not kind
             # Programs are compiled once, so later nodes begin as the quickest did.
             total += min(self._starts[kind])
             total += statistics.median(self._rates[kind]) * self._weights[name]
-        return total
+        return total / self._most

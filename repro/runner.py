@@ -9,6 +9,7 @@ and free. A killed runner loses nothing but the steps since the last checkpoint.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 from collections import defaultdict
@@ -71,6 +72,7 @@ class Runner:
         self._run_id = ""
         self._printed: set[str] = set()
         self._outcome: dict[str, list[str]] = defaultdict(list)  # by field of Outcome
+        self._reopened: set[str] = set()
 
     def run(self, only: Sequence[str] = ()) -> Outcome:
         """Runs every node that is not finished; returns when the whole tree is.
@@ -90,11 +92,24 @@ class Runner:
             if node.parent is not None and node.parent not in pending:
                 self._require_finished(node.parent, identities[node.parent], node.name)
         self._run_id = self._engine.barrier(self._display.print)
+        return self._run_nodes(pending, identities, data)
+
+    def _run_nodes(
+        self,
+        pending: dict[str, Node],
+        identities: Mapping[str, identity.Identity],
+        data: PreparedData,
+    ) -> Outcome:
+        """Runs nodes, by name, every parent before its children."""
         return self._walk(
             pending,
-            lambda node: self._attempt(node, identities[node.name], data),
+            lambda node: self.attempt(node, identities[node.name], data),
             lambda names, seconds: self._report_holders(names),
         )
+
+    def environment(self) -> Mapping[str, Any]:
+        """What the numbers depend on where the nodes train."""
+        return identity.environment(self._engine.device())
 
     def _walk(
         self,
@@ -102,7 +117,7 @@ class Runner:
         attempt: Callable[[Node], bool | None],
         report_waiting: Callable[[list[str], float], None],
     ) -> Outcome:
-        """Attempts nodes until none is left.
+        """Attempts nodes, one at a time, until none is left.
 
         Args:
           pending: by name, every parent before its children.
@@ -110,8 +125,6 @@ class Runner:
           report_waiting: called at each poll with the names of waiting nodes and the seconds since
             a node last ran.
         """
-        outcome = self._outcome
-        reopened: set[str] = set()
         moved_at = time.monotonic()
         while pending:
             waiting: list[str] = []
@@ -119,37 +132,64 @@ class Runner:
             for name, node in list(pending.items()):
                 if node.parent in pending:
                     continue
-                try:
-                    if node.parent in (*outcome["diverged"], *outcome["blocked"]):
-                        outcome["blocked"].append(name)
-                    elif (worked := attempt(node)) is None:
-                        waiting.append(name)
-                        continue
-                    else:
-                        outcome["ran" if worked else "skipped"].append(name)
-                except Diverged as error:
-                    self._display.print(f"{name} diverged: {error}")
-                    outcome["diverged"].append(name)
-                except DamagedCheckpoint as error:
-                    if node.parent is None or node.parent in reopened:
-                        raise
-                    reopened.add(node.parent)
-                    pending[node.parent] = self._reopen(node.parent, error)
+                if self._settle(name, pending, functools.partial(attempt, node)):
                     moved = True
-                    continue
-                del pending[name]
-                moved = True
+                else:
+                    waiting.append(name)
             if moved:
                 moved_at = time.monotonic()
             else:
                 report_waiting(waiting, time.monotonic() - moved_at)
                 time.sleep(POLL_SECONDS)
-        return Outcome(**{field: tuple(names) for field, names in outcome.items()})
+        return self._ended()
+
+    def _settle(
+        self, name: str, pending: dict[str, Node], result: Callable[[], bool | None]
+    ) -> bool:
+        """Takes a node whose attempt ended out of the pending ones; False if it must wait.
+
+        Args:
+          name: of a pending node whose parent is not pending.
+          pending: by name.
+          result: the attempt's; raises what the attempt raised. Not called below one that diverged.
+        """
+        outcome = self._outcome
+        parent = pending[name].parent
+        try:
+            if self._is_blocked(pending[name]):
+                outcome["blocked"].append(name)
+            elif (worked := result()) is None:
+                return False
+            else:
+                outcome["ran" if worked else "skipped"].append(name)
+        except Diverged as error:
+            self._display.print(f"{name} diverged: {error}")
+            outcome["diverged"].append(name)
+        except DamagedCheckpoint as error:
+            if parent is None or parent in self._reopened:
+                raise
+            self._reopened.add(parent)
+            pending[parent] = self._reopen(parent, error)
+            return True
+        del pending[name]
+        return True
+
+    def _is_blocked(self, node: Node) -> bool:
+        return node.parent in (*self._outcome["diverged"], *self._outcome["blocked"])
+
+    def take_set_aside(self) -> list[str]:
+        """Removes the names of nodes that were set aside from the outcome, and returns them."""
+        return self._outcome.pop("set_aside", [])
+
+    def _ended(self) -> Outcome:
+        return Outcome(**{field: tuple(names) for field, names in self._outcome.items()})
 
     def _prepare(self) -> tuple[PreparedData, Mapping[str, identity.Identity]]:
         cache = folders.cache_folder(self._runs)
-        data = self._engine.prepare(self._tree.profile, cache, self._display.print)
-        return data, identity.identities(self._tree, data.files)
+        profile = self._tree.profile
+        data = self._engine.prepare(profile, cache, self._display.print)
+        environment = folders.claim_environment(self._runs, profile.name, self.environment)
+        return data, identity.identities(self._tree, data.files, environment)
 
     def _require_finished(self, parent: str, known: identity.Identity, child: str) -> None:
         condition = inspect(self._folder(parent), known.inputs).condition
@@ -159,13 +199,20 @@ class Runner:
                 f"run that first, with --node {parent}"
             )
 
-    def _attempt(self, node: Node, known: identity.Identity, data: PreparedData) -> bool | None:
-        """Runs a node unless it is finished; False if it was, None if another process has it."""
+    def skip(self, node: Node, known: identity.Identity, data: PreparedData) -> bool:
+        """Counts a node that is finished and scored; False if it is not."""
         folder = self._folder(node.name)
         finished = inspect(folder, known.inputs).condition == "finished"
         if finished and not self._needs_scores(node, data, folder):
             self._display.skip(node.name)
+            return True
+        return False
+
+    def attempt(self, node: Node, known: identity.Identity, data: PreparedData) -> bool | None:
+        """Runs a node unless it is finished; False if it was, None if another process has it."""
+        if self.skip(node, known, data):
             return False
+        folder = self._folder(node.name)
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folders.lock_path(folder))
         try:
@@ -187,6 +234,7 @@ class Runner:
                     "run the same command again"
                 )
             folders.require_own(self._runs, folder)
+            folders.require_environment(self._runs, self._tree.profile.name, self.environment())
             if state.condition == "stale":
                 self._set_aside(node.name, state)
             self._work(node, known, data, folder)
@@ -243,17 +291,17 @@ class Runner:
         folders.write_json(path, record | {"attempts": [*attempts, attempt]})
         folders.write_json(folder / folders.DONE, ended)
         holder.unlink(missing_ok=True)
-        self._display.finish(node)
+        self._display.finish(node.name)
 
     def _train(self, node: Node, data: PreparedData, folder: Path) -> None:
-        self._display.start(node)
+        observer = self._display.start(node.name)
         self._engine.run(
             self._tree.profile,
             node,
             data=data,
             folder=folder,
             parent=self._folder(node.parent) if node.parent else None,
-            observer=self._display.observe,
+            observer=observer,
         )
 
     def _needs_scores(self, node: Node, data: PreparedData, folder: Path) -> TypeGuard[Finetuning]:

@@ -61,7 +61,7 @@ class SliceRunner(Runner):
                 "hosts the same versions, and one folder of data with --data"
             )
         self._train(node, data, folder)
-        self._display.finish(node)
+        self._display.finish(node.name)
         return True
 
     def _report_host_0(self, waiting: list[str], seconds: float) -> None:

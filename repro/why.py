@@ -55,7 +55,8 @@ def explain(tree: Tree, runs: Path, files: Mapping[str, str], names: Iterable[st
       files: digests by path, from the prepared data's manifest.
       names: of nodes.
     """
-    explainer = _Explainer(tree, runs, identity.identities(tree, files), files)
+    environment = folders.environment_of(runs, tree.profile.name) or {}
+    explainer = _Explainer(tree, runs, identity.identities(tree, files, environment), files)
     return [explainer.answer(tree.nodes[name]) for name in names]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 LONGEST_MESSAGE = 2000
@@ -61,6 +62,10 @@ class Diverged(UserError):
     step: int
     batch_digest: str
     checkpoint_step: int | None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return type(self), tuple(values)
 
     def __str__(self) -> str:
         saved = self.checkpoint_step

@@ -12,6 +12,7 @@ import pytest
 from analysis.schema import records
 from repro import cli, folders
 from repro.cli import training
+from repro.engines import local
 from spactor.errors import LONGEST_MESSAGE, UserError
 
 
@@ -292,8 +293,8 @@ def test_only_what_follows_from_an_error_is_not_reported(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "__unraisablehook__", said.append)
     echo = SimpleNamespace(exc_value=RuntimeError("Event loop is closed"))
     other = SimpleNamespace(exc_value=RuntimeError("something else"))
-    cli._report_unraisable(echo)
-    cli._report_unraisable(other)
+    local._report_unraisable(echo)
+    local._report_unraisable(other)
     assert said == [other]
 
 

@@ -57,7 +57,6 @@ def entry() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.unraisablehook = _report_unraisable
     warnings.showwarning = _one_line(warnings.showwarning)
     try:
         main()
@@ -71,16 +70,6 @@ def entry() -> NoReturn:
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _report_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """Reports an exception that could not be raised, unless it follows from one that was.
-
-    When a checkpoint can't be written, the error is raised and printed in one line; TensorStore's
-    threads then find Orbax's event loop closed, once for each array.
-    """
-    if str(unraisable.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(unraisable)
 
 
 def _one_line(show: Callable[..., None]) -> Callable[..., None]:

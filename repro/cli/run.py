@@ -8,6 +8,7 @@ nodes), `repro.runner` (which node next, and the files about it), `repro.engines
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Annotated
 
 import typer
@@ -34,6 +35,15 @@ Nodes = Annotated[
         "--node",
         help="Only this node, if its parent is finished, or the nodes that match a pattern such as "
         "'base/s0/sc/1M/*'; may be repeated.",
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        min=0,
+        help="Number of nodes that train at the same time on a CPU, each in a process with one "
+        "thread; by default the number of cores. The numbers are the same for any.",
     ),
 ]
 Host = Annotated[
@@ -67,6 +77,7 @@ def run(
     variant: Variants = None,
     engine: Engine = "",
     node: Nodes = None,
+    jobs: Jobs = 0,
     host: Host = 0,
     hosts: HostCount = 1,
     coordinator: Coordinator = "",
@@ -80,9 +91,11 @@ def run(
     from repro import advice, costs, folders
     from repro.engines.contract import Hosts
     from repro.engines.factory import engine_for
+    from repro.engines.local import LocalEngine
     from repro.progress import Display, duration
     from repro.runner import Runner
     from repro.slice_runner import SliceRunner
+    from repro.workers import WorkerRunner
 
     tree = tree_of(profile, size, tau, seed, variant, engine)
     only = tree.named(node) if node else tuple(tree.nodes)
@@ -96,7 +109,14 @@ def run(
     flops = {name: costs.node_flops(tree.nodes[name], step_flops) for name in only}
     shown = dataclasses.replace(tree, nodes={name: tree.nodes[name] for name in only})
     with Display(shown, flops, Console(highlight=False)) as display:
-        runner = (Runner if slice_hosts.first else SliceRunner)(tree, runs, trainer, display)
+        runner: Runner
+        if not slice_hosts.first:
+            runner = SliceRunner(tree, runs, trainer, display)
+        elif isinstance(trainer, LocalEngine):
+            cores = len(os.sched_getaffinity(0))
+            runner = WorkerRunner(tree, runs, trainer, display, jobs or cores)
+        else:
+            runner = Runner(tree, runs, trainer, display)
         outcome = runner.run(only)
         display.print(
             f"{len(outcome.ran)} nodes ran in {duration(display.elapsed)}, "

@@ -1,10 +1,14 @@
-"""The local engine: the trainer of ``spactor``, in this process."""
+"""The local engine: the trainer of ``spactor``, in this process.
+
+`repro.workers` gives it processes of its own, which on a CPU have one thread of XLA.
+"""
 
 from __future__ import annotations
 
 import functools
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,4 +154,15 @@ class LocalEngine(Engine):
         # XLA's own caches would make the folder's path part of every program's key, and a folder
         # of runs that was moved or copied would compile again.
         jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
+        sys.unraisablehook = _report_unraisable
         self._is_set_up = True
+
+
+def _report_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Reports an exception that could not be raised, unless it follows from one that was.
+
+    When a checkpoint can't be written, the error is raised and printed in one line; TensorStore's
+    threads then find Orbax's event loop closed, once for each array.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)

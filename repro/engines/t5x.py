@@ -288,8 +288,7 @@ class T5XEngine(Engine):
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         return (
             {"TF_CPP_MIN_LOG_LEVEL": "2"}
-            | os.environ
-            | {name.upper(): str(value) for name, value in numerics.SETTINGS.items()}
+            | numerics.environment(os.environ)
             | {
                 "PYTHONPATH": os.pathsep.join(paths),
                 "JAX_COMPILATION_CACHE_DIR": str((self._cache / "xla").absolute()),

@@ -120,6 +120,7 @@ def _all(*reads: Callable[[], object]) -> None:
 
 # Profiles and records.
 
+
 def _read_profile(path: Path) -> None:
     # Without the cache, which retains every profile.
     plan.build(specs.load_profile.__wrapped__(str(path)))

@@ -34,7 +34,7 @@ def one_installation(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def prints(tree: Tree, files: dict[str, str] = FILES) -> dict[str, str]:
-    return {name: found.fingerprint for name, found in identity.identities(tree, files).items()}
+    return {name: found.fingerprint for name, found in identity.identities(tree, files, {}).items()}
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -51,7 +51,7 @@ def test_all_fingerprints_differ_and_are_stable(tree: Tree) -> None:
     assert len(set(found.values())) == len(tree.nodes)
     assert prints(tree) == found
     # Plain data: it is compared after a trip through JSON.
-    for known in identity.identities(tree, FILES).values():
+    for known in identity.identities(tree, FILES, {}).values():
         assert json.loads(json.dumps(known.inputs)) == known.inputs
 
 

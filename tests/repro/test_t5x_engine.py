@@ -203,8 +203,8 @@ def test_the_engine_of_a_profile_and_another(tmp_path: Path) -> None:
 def test_engines_share_no_node() -> None:
     files = {"tokens_train.npy": "1f", "documents_train.jsonl": "2e", "sentencepiece.model": "3d"}
     profile = load_profile("smoke")
-    local = identity.identities(build(profile), files)
-    other = identity.identities(build(with_engine(profile, "t5x")), files)
+    local = identity.identities(build(profile), files, {})
+    other = identity.identities(build(with_engine(profile, "t5x")), files, {})
     assert not {found.fingerprint for found in local.values()} & {
         found.fingerprint for found in other.values()
     }
@@ -262,7 +262,7 @@ def golden_tree() -> Tree:
 @pytest.fixture
 def golden_runs(runs: Path, golden_tree: Tree) -> Path:
     folders.claim(runs, "thirty", "t5x")
-    known = identity.identities(golden_tree, {})
+    known = identity.identities(golden_tree, {}, {})
     for name, golden in ((FIRST, "stage1"), (SECOND, "stage2"), (LEAF, "finetuning")):
         folder = folders.node_folder(runs, "thirty", name)
         shutil.copytree(GOLDEN / golden, folder)

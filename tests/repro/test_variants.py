@@ -191,7 +191,7 @@ def test_fingerprints_differ_exactly_where_curricula_do(
     monkeypatch.setattr(identity.provenance, "versions", lambda packages: {})
 
     def prints(text: str) -> dict[str, str]:
-        found = identity.identities(build(profile(text)), {})
+        found = identity.identities(build(profile(text)), {}, {})
         return {name: known.fingerprint for name, known in found.items()}
 
     first = prints(FADE + FADE_RUNS)

@@ -37,7 +37,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.ran: list[str] = []
         self.run_id = "started once"
-        self.before: Callable[[str], None] = lambda name: None
+        self.before: Callable[[str], object] = str
         self.files: dict[str, str] = {
             "tokens_train.npy": "1f",
             "suites/glue/tokens.npy": "2e",

@@ -73,11 +73,15 @@ class Pulse:
 
 def work(runs: Path, told: Connection) -> None:
     """The process that is killed: everything from nothing to the report."""
+    from repro import runner, workers
+
     with (runs.parent / f"{runs.name}.log").open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     for phase, target in PHASES.items():
         _announce(phase, target, told)
+    # In this process, which is the one that is killed: a worker does the same.
+    workers.WorkerRunner = lambda *arguments: runner.Runner(*arguments[:4])  # type: ignore
     where = ("--runs", str(runs))
     _repro("run", *SELECTION, *where)
     _repro("collect", "--profile", str(PROFILE), *where)

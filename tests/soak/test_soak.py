@@ -5,37 +5,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from repro import folders
+
 HOME = Path(__file__).parent
 PROFILE = ("--profile", str(HOME / "soak.toml"))
 SELECTION = (*PROFILE, "--size", "base", "--tau", "60K")
-INTERRUPTED = """
-import os, signal, sys
-from repro import cli
-from spactor import trainer
-
-fit = trainer.fit
-
-def fit_until(*, folder, observer, **rest):
-    def observe(step, *values):
-        observer(step, *values)
-        if step == 30 and str(folder).endswith("tau60K/60K-500K"):
-            os.kill(os.getpid(), signal.SIGINT)
-    fit(folder=folder, observer=observe, **rest)
-
-trainer.fit = fit_until
-# A shell that starts the tests in the background has them ignore ctrl-C.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.argv = ["repro", *sys.argv[1:]]
-cli.entry()
-"""
-"""The command, with ctrl-C at step 30 of a segment."""
+SEGMENT = "soak/base/s0/tau60K/60K-500K"
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +43,58 @@ def _repro(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "repro", *arguments], check=True, capture_output=True)
 
 
-def test_interrupted_by_ctrl_c(soaked: tuple[Path, str], tmp_path: Path) -> None:
+def _until_it_trains(runs: Path, process: subprocess.Popen[str]) -> None:
+    """Waits for the first logged step of the segment after τ."""
+    series = runs / SEGMENT / "metrics.jsonl"
+    while not (series.exists() and series.stat().st_size):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def _worker(runs: Path) -> int:
+    """The process that runs the segment."""
+    return json.loads((runs / SEGMENT / folders.HOLDER).read_text())["process"]
+
+
+@pytest.mark.parametrize("how", ["ctrl-C", "SIGTERM", "SIGKILL", "SIGKILL of the worker"])
+def test_a_stopped_run_ends_as_an_undisturbed_one(
+    soaked: tuple[Path, str], tmp_path: Path, how: str
+) -> None:
     undisturbed, runs = soaked[0] / "unbroken", tmp_path / "runs"
     runs.mkdir()
     shutil.copy(undisturbed / "spactor-runs.json", runs)
     shutil.copytree(undisturbed / "cache", runs / "cache")
     command = ("run", *SELECTION, "--runs", str(runs))
-    stopped = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, *command], capture_output=True, text=True
+    process = subprocess.Popen(
+        [sys.executable, "-m", "repro", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell that starts the tests in the background has them ignore ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
-    assert stopped.returncode == 130, stopped.stderr
-    assert "interrupted; run the same command to continue" in stopped.stderr
-    assert "Traceback" not in stopped.stderr
-    _repro(*command)
+    _until_it_trains(runs, process)
+    worker = _worker(runs)
+    if how == "ctrl-C":
+        os.killpg(process.pid, signal.SIGINT)  # A terminal sends it to the workers, too.
+    elif how == "SIGKILL of the worker":
+        os.kill(worker, signal.SIGKILL)
+    else:
+        process.send_signal(signal.Signals[how])
+    out, err = process.communicate()
+    assert "Traceback" not in err
+    if how == "SIGKILL of the worker":
+        assert process.returncode == 0, err
+        assert "(SIGKILL); another continues from its last checkpoint" in out
+    else:
+        assert process.returncode == (-signal.SIGKILL if how == "SIGKILL" else 130), err
+        assert how == "SIGKILL" or "interrupted; run the same command to continue" in err
+        end = time.monotonic() + 10
+        while Path(f"/proc/{worker}").exists():
+            assert time.monotonic() < end, "the worker lives on"
+            time.sleep(0.05)
+        _repro(*command)
     _repro("collect", *PROFILE, "--runs", str(runs))
     path = "soak/records/metrics.parquet"
     assert (runs / path).read_bytes() == (undisturbed / path).read_bytes()
