@@ -100,6 +100,8 @@ def test_equal_differences_of_all_seeds_are_shown_by_their_number():
 
 def test_fine_tuning_from_scratch_changes_no_number_of_runs():
     frame = synthetic.study(runs=3, seeds=3)
+    # Its scores are of one pre-training seed; here each is of its own.
+    frame = frame.assign(seed=frame["finetune_seed"].fillna(frame["seed"]))
     scratch = frame[frame["checkpoint"] == 500_000].assign(checkpoint=0)
     both = pd.concat([frame, scratch], ignore_index=True)
     runs = {"base": 5, "large": 3}
