@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spactor.data import host_tensorflow, manifest, vocabulary
+from spactor.data import manifest, vocabulary
 
 sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 import made_up
@@ -70,11 +70,13 @@ def write_tfds(folder: Path, rows: int = 40, version: str = "3.0.1") -> Path:
 def write_vocabulary(folder: Path, vocab_size: int = VOCAB_SIZE) -> None:
     """Writes a SentencePiece model with T5's first ids."""
     texts = [row["text"] for row in documents(200)]
-    # Often enough that no letter of an answer is too rare for a piece.
     cases = [asked for case in made_up.CASES.values() for pair in case.asked for asked in pair]
-    texts += 20 * [*cases, *(text for case in made_up.CASES.values() for text in case.answers)]
-    # Names of a tongue of words enough to learn pieces from.
-    texts += [f"{name} {name.lower()}ing {name}s" for name in dir(host_tensorflow) + dir(Path)]
+    cases += [text for case in made_up.CASES.values() for text in case.answers]
+    cases += [f"Is it {answer}?" for answer in INSTRUCTED]
+    # Each letter often enough that none is too rare for a piece.
+    texts += [*(20 * cases), *(300 * [" ".join(sorted(set("".join(cases))))])]
+    # Words enough to learn pieces from.
+    texts += [f"{name} {name.lower()}ing {name}s" for name in dir(str) + dir(Path)]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / manifest.VOCABULARY_FILE).write_bytes(vocabulary.train(texts, vocab_size))
 
