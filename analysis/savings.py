@@ -11,9 +11,9 @@ below the target, has an *unknown* saving.
 The interval is a bootstrap over runs: measured runs are drawn with replacement by seed, the
 model's and the baseline's together, each with all its checkpoints, since runs of one seed share
 initialisation and data; published means are redrawn from Student's t with their printed deviation,
-independently. Like every bootstrap of few seeds it is too narrow: with five, the 95 % interval covers
-the truth in about 85 % of simulated studies (`tests/analysis/test_savings.py`). Fine-tuning from
-scratch (checkpoint 0) is no evidence about τ and is left out.
+independently. Like every bootstrap of few seeds it is too narrow: with five, the 95 % interval
+covers the truth in about 85 % of simulated studies (`tests/analysis/test_savings.py`). Fine-tuning
+from scratch (checkpoint 0) is no evidence about τ and is left out.
 
 A noisy curve crosses its target early by chance. So each saving has the share of comparisons in
 which a model *identical* to the baseline would show ``NOTABLE`` or more, by simulation from the
