@@ -47,6 +47,13 @@ _processes = get_context("spawn")
 _ACCELERATOR_JOBS = 1
 
 
+def available_cores() -> int:
+    """Cores that this process may use; all of the machine's where the system does not say."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class WorkerRunner(Runner):
     """Runs a tree in worker processes; arguments as for ``Runner``, and:
 

@@ -8,7 +8,6 @@ nodes), `repro.runner` (which node next, and the files about it), `repro.engines
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Annotated
 
 import typer
@@ -95,7 +94,7 @@ def run(
     from repro.progress import Display, duration
     from repro.runner import Runner
     from repro.slice_runner import SliceRunner
-    from repro.workers import WorkerRunner
+    from repro.workers import WorkerRunner, available_cores
 
     tree = tree_of(profile, size, tau, seed, variant, engine)
     only = tree.named(node) if node else tuple(tree.nodes)
@@ -113,8 +112,7 @@ def run(
         if not slice_hosts.first:
             runner = SliceRunner(tree, runs, trainer, display)
         elif isinstance(trainer, LocalEngine):
-            cores = len(os.sched_getaffinity(0))
-            runner = WorkerRunner(tree, runs, trainer, display, jobs or cores)
+            runner = WorkerRunner(tree, runs, trainer, display, jobs or available_cores())
         else:
             runner = Runner(tree, runs, trainer, display)
         outcome = runner.run(only)
