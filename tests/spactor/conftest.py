@@ -14,12 +14,12 @@ from spactor.data import corpus, vocabulary
 from spactor.data.arrays import TokenArrays
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tiny_model import VOCABULARY, tiny_config
+from tiny_model import VOCABULARY, one_layer_config
 
 
 @pytest.fixture(scope="session")
 def config() -> PretrainConfig:
-    return tiny_config()
+    return one_layer_config()
 
 
 @pytest.fixture(scope="session")

@@ -21,12 +21,6 @@ from spactor.network import Network
 from spactor.plain_data import from_mapping, to_mapping
 
 
-@pytest.fixture(scope="session")
-def config() -> PretrainConfig:
-    """A model with one layer each: curricula change nothing within layers, which compile slowly."""
-    return tiny_config(num_encoder_layers=1, num_decoder_layers=1)
-
-
 def ramp(start: float, end: float, first: int = 4, last: int = 12, shape: str = "linear") -> Ramp:
     return Ramp(start_value=start, end_value=end, start_step=first, end_step=last, shape=shape)  # type: ignore[arg-type]
 

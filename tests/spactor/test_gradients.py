@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import naive
 import numpy as np
 import pytest
-from tiny_model import VOCABULARY, tiny_config
+from tiny_model import VOCABULARY, one_layer_config
 
 from spactor import corruption, network, objective, optimizer, step
 from spactor.keys import row_keys
 from spactor.network import Network
 
-CONFIG = tiny_config(num_encoder_layers=1, num_decoder_layers=1)
+CONFIG = one_layer_config()
 SAMPLE_KEYS = row_keys(jax.random.key(5), 4)
 _corrupt = jax.jit(corruption.corrupt, static_argnums=(2, 3))
 TERMS = {"generator": "generator_loss", "rtd": "rtd_loss", "sc": "sc_loss"}

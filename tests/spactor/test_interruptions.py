@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_model import tiny_config
+from tiny_model import one_layer_config
 
 from spactor import files, trainer
 from spactor import step as steps
@@ -33,7 +33,7 @@ import faults
 # TensorStore's threads find Orbax's event loop closed after a failed read, once for each array.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-CONFIG = tiny_config(num_encoder_layers=1, num_decoder_layers=1)
+CONFIG = one_layer_config()
 STAGE = "span_corruption"
 READ = ("about/metadata", "state/_METADATA", "state/manifest.ocdbt", "state/d/*", "state/*/d/*")
 """Files of a checkpoint that are read; of those that a pattern fits, the largest."""

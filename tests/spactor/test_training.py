@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tiny_model import VOCABULARY, tiny_config
+from tiny_model import VOCABULARY, one_layer_config
 
 from spactor import corruption, step
 from spactor.checkpoints import Checkpoints, restore_parent
@@ -187,7 +187,7 @@ def test_the_switch_at_tau_keeps_the_discriminator_and_its_slots(config, arrays,
 
 
 def test_a_stage_compiles_once_for_fresh_and_restored_states(arrays, tmp_path) -> None:
-    config = tiny_config(mlp_dim=56)  # no other test has compiled this one
+    config = one_layer_config(mlp_dim=56)  # no other test has compiled this one
     first, second = tmp_path / "first", tmp_path / "second"
     _pretrain(first, _job(config, end=4), arrays)
     _pretrain(second, _job(config, start=4), arrays, parent=first)
@@ -203,7 +203,7 @@ sys.modules |= dict.fromkeys(["tensorflow", "seqio", "t5", "tensorboard"])
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import numpy as np
-from tiny_model import VOCABULARY, tiny_config
+from tiny_model import VOCABULARY, one_layer_config
 from spactor.data.arrays import TokenArrays
 from spactor.pretraining import PretrainJob, pretrain
 from spactor.trainer import Schedule
@@ -211,7 +211,7 @@ from spactor.trainer import Schedule
 tokens = np.arange(2000, dtype=np.int32) % 400 + 3
 pretrain(
     PretrainJob(
-        config=tiny_config(), stage="hybrid", seed=0, validation_chunks=4,
+        config=one_layer_config(), stage="hybrid", seed=0, validation_chunks=4,
         schedule=Schedule(
             start_step=0, end_step=2, log_period_steps=2, evaluation_period_steps=2,
             checkpoint_period_steps=2,
@@ -245,7 +245,7 @@ def test_finished_runs_are_not_changed(config, arrays, run_folder) -> None:
 def test_invalid_parents_are_rejected(config, arrays, run_folder, tmp_path) -> None:
     _pretrain(run_folder, _job(config, "span_corruption", end=4), arrays)
     with pytest.raises(UserError, match="size"):
-        restore_parent(run_folder, tiny_config(mlp_dim=48), 4, "span_corruption")
+        restore_parent(run_folder, one_layer_config(mlp_dim=48), 4, "span_corruption")
     with pytest.raises(UserError, match="generator"):
         restore_parent(run_folder, config, 4, "hybrid")
     with pytest.raises(UserError, match="checkpoints/3"):

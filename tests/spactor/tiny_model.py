@@ -38,6 +38,11 @@ def tiny_config(**changes: float) -> PretrainConfig:
     )
 
 
+def one_layer_config(**changes: float) -> PretrainConfig:
+    """The same with one layer each: tests of what layers don't change compile less."""
+    return tiny_config(num_encoder_layers=1, num_decoder_layers=1, **changes)
+
+
 def random_params(model: ModelConfig, seed: int, *, hybrid: bool = False) -> dict:
     """Every parameter drawn anew, those too that training starts at 0 or 1; NumPy float32."""
     config = dataclasses.replace(tiny_config(), model=model)
