@@ -186,8 +186,7 @@ def test_the_switch_at_tau_keeps_the_discriminator_and_its_slots(config, arrays,
             _assert_same(moments[name], getattr(before.slots, slot)[name])
 
 
-def test_a_stage_compiles_once_for_fresh_and_restored_states(arrays, tmp_path) -> None:
-    config = one_layer_config(mlp_dim=56)  # no other test has compiled this one
+def test_a_stage_compiles_once_for_fresh_and_restored_states(config, arrays, tmp_path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     _pretrain(first, _job(config, end=4), arrays)
     _pretrain(second, _job(config, start=4), arrays, parent=first)
