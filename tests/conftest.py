@@ -19,6 +19,8 @@ ONE_PROCESS = ("tests/spactor", "tests/t5x", "tests/data", "tests/report", "test
 """Folders whose tests share compiled programs or prepared data, and so run in one process each."""
 
 
+# First, since xdist reads the groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Groups tests for ``pytest -n 2 --dist loadgroup`` by folder or by file."""
     if not config.pluginmanager.hasplugin("xdist"):
