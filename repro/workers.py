@@ -11,7 +11,6 @@ from __future__ import annotations
 import copyreg
 import functools
 import os
-import pickle
 import signal
 import threading
 import time
@@ -295,17 +294,13 @@ def _end_with_parent() -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    """An exception that can be sent to another process, with its traceback as a note."""
+    """An exception that can be sent to another process; a bug's with its traceback as text."""
     if isinstance(error, UserError | ImportError):
         return error
     if fault := files.system_fault(error):
         return UserError(f"{fault}: fix that, then run the same command again")
-    error.add_note(f"In a worker:\n{traceback.format_exc()}")
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"in a worker:\n{traceback.format_exc()}")
-    return error
+    # Not every exception survives being sent.
+    return RuntimeError(f"in a worker:\n{traceback.format_exc()}")
 
 
 class _Reporter:

@@ -294,7 +294,7 @@ def _read_vocabulary(folder: Path) -> None:
     _all(
         lambda: vocabulary.piece_names(model, vocabulary.VocabularyFacts(**_FACTS), [0, 3, 63]),
         lambda: huggingface_tokenizer.tokenizer_files(model, 512),
-        lambda: c4._processor(folder),
+        lambda: c4.vocabulary_model(folder),
     )
 
 

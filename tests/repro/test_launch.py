@@ -97,9 +97,11 @@ def options_of(command: str) -> dict[str, object]:
 def test_commands_are_ones_that_repro_run_takes(launcher: str) -> None:
     launch = planned(launcher)
     for job in launch.jobs:
-        given = options_of(launch.command(job, launch.bucket, launch.data_dir) + " --host 3")
+        # SkyPilot mounts the bucket; a command sees a folder.
+        folder = job_files.RUNS if launcher == "skypilot" else launch.bucket
+        given = options_of(launch.command(job, folder, launch.data_dir) + " --host 3")
         assert given["node"] == [job.pattern] and given["profile"] == "paper"
-        assert given["runs"] == Path(launch.bucket)
+        assert given["runs"] == Path(folder)
         assert (given["host"], given["hosts"]) == (3, job.slice.hosts)
 
 
