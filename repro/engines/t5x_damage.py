@@ -11,11 +11,8 @@ import json
 import sys
 from pathlib import Path
 
-from etils import epath
-
 from spactor import files
 from spactor.errors import UserError, first_line
-from spactor.t5x import convert, stream_record
 
 
 def reason(path: Path) -> str | None:
@@ -24,6 +21,11 @@ def reason(path: Path) -> str | None:
     Raises:
       OSError: the machine failed, not the file.
     """
+    # Imported here, since the base installation has neither.
+    from etils import epath
+
+    from spactor.t5x import convert, stream_record
+
     try:
         convert.read(path)
         for record in path.glob("dataset/**/*.json"):
