@@ -22,6 +22,12 @@ HOME = Path(__file__).parent
 PROFILE = ("--profile", str(HOME / "soak.toml"))
 SELECTION = (*PROFILE, "--size", "base", "--tau", "60K")
 SEGMENT = "soak/base/s0/tau60K/60K-500K"
+INTERRUPTIBLE = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("repro", run_name="__main__", alter_sys=True)
+"""
+"""A shell that starts the tests in the background has them, and what they start, ignore ctrl-C."""
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +72,11 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(
     shutil.copytree(undisturbed / "cache", runs / "cache")
     command = ("run", *SELECTION, "--runs", str(runs))
     process = subprocess.Popen(
-        [sys.executable, "-m", "repro", *command],
+        [sys.executable, "-c", INTERRUPTIBLE, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A shell that starts the tests in the background has them ignore ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
     _until_it_trains(runs, process)
     worker = _worker(runs)
