@@ -35,12 +35,14 @@ class Example:
       inputs, targets: as seqio names them, before tokenization.
       evidence: words that reveal the answer to a model that was trained on them; no training text
         holds the evidence of a validation example. Empty for generated and released questions.
+      choices: all answers that a ranked task compares, ``targets`` among them; else empty.
     """
 
     id: str
     inputs: str
     targets: str
     evidence: str = ""
+    choices: tuple[str, ...] = ()
 
     def line(self) -> str:
         """The example as one line of JSON."""

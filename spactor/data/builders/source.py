@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
+import collections
 import functools
 import hashlib
 import itertools
+import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +22,13 @@ INPUT_PIECES = 63
 
 SEED = 0
 """Seed of the generated questions in a prepared folder."""
+LEAST_COUNT = 50
+"""Occurrences in the training text of every word in `Words`."""
+MOST_RATIO = 1.5
+"""Frequencies of similar words differ by at most this factor."""
+WORD = re.compile(r"(?<!\S)[a-z]{3,}(?!\S)")
+"""A lower-case word that stands between white space."""
+_STEM_LETTERS = 4
 _BETWEEN = 0  # Separates two texts in an index; no word has this number.
 
 
@@ -64,6 +74,68 @@ class Occurrences:
         return int(self._begins[number + 1] - self._begins[number])
 
 
+class Words:
+    """Lower-case words of a text, ordered by frequency.
+
+    A word stands between white space; of names, numbers and code nothing is counted.
+
+    Args:
+      texts: that are counted.
+      least: words with fewer occurrences are left out.
+
+    >>> words = Words(["one fish two fish red fish blue fish", "one two red blue"], least=2)
+    >>> "two" in words, "fish" in words, "Fish" in words
+    (True, True, False)
+    >>> words.similar("fish", 1, "a salt") is None  # No other word is as frequent.
+    True
+    """
+
+    def __init__(self, texts: Iterable[str], least: int = LEAST_COUNT) -> None:
+        counts = collections.Counter(word for text in texts for word in WORD.findall(text))
+        ordered = sorted((count, word) for word, count in counts.items() if count >= least)
+        self._counts = [count for count, _ in ordered]
+        self._words = [word for _, word in ordered]
+        self._places = {word: place for place, word in enumerate(self._words)}
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._places
+
+    def similar(
+        self, word: str, count: int, salt: str, avoid: Container[str] = ()
+    ) -> tuple[str, ...] | None:
+        """Other words of nearly the same frequency, or None where there are too few.
+
+        How many of them are more frequent than the word is uniform between none and all, so that a
+        rank in frequency reveals nothing. They are drawn from the nearest twice as many; no two
+        share their first four letters, as forms of a word do.
+
+        Args:
+          word: one of these words.
+          count: number of words.
+          salt: what the draw depends on, such as the sentence.
+          avoid: words that are not drawn.
+        """
+        place = self._places[word]
+        low = bisect.bisect_left(self._counts, self._counts[place] / MOST_RATIO)
+        high = bisect.bisect_right(self._counts, self._counts[place] * MOST_RATIO)
+        above = bits("above", salt, word) % (count + 1)
+        found = [word]
+        for side, wanted in (
+            (self._words[place + 1 : high], above),
+            (self._words[low:place][::-1], count - above),
+        ):
+            near = [other for other in side if other not in avoid][: 2 * count]
+            for other in sorted(near, key=lambda other: bits("similar", salt, other)):
+                if wanted and all(
+                    other[:_STEM_LETTERS] != known[:_STEM_LETTERS] for known in found
+                ):
+                    found.append(other)
+                    wanted -= 1
+            if wanted:
+                return None
+        return tuple(found[1:])
+
+
 @dataclass(frozen=True)
 class Source:
     """What the examples of one split are made from.
@@ -74,6 +146,7 @@ class Source:
       read: sentences that a model may have been trained on; validation examples avoid them.
       pieces: number of tokens of a text, without eos.
       seed: of generated questions.
+      words: of the pre-training text.
     """
 
     split: Split
@@ -81,6 +154,7 @@ class Source:
     read: Container[str] = field(repr=False)
     pieces: Callable[[str], int] = field(repr=False)
     seed: int = 0
+    words: Words = field(default=Words([]), repr=False)
 
     def fresh(self, text: str) -> bool:
         """Whether no training text contains these words in this order."""
@@ -118,9 +192,11 @@ def sources(
     read = Occurrences(
         document.text for document in itertools.chain(documents["train"], documents["suite_train"])
     )
+    words = Words(document.text for document in documents["train"])
+    train, validation = documents["suite_train"], documents["suite_validation"]
     return {
-        "train": Source("train", documents["suite_train"], frozenset(), pieces, SEED),
-        "validation": Source("validation", documents["suite_validation"], read, pieces, SEED),
+        "train": Source("train", train, frozenset(), pieces, SEED, words),
+        "validation": Source("validation", validation, read, pieces, SEED, words),
     }
 
 

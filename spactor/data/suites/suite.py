@@ -88,11 +88,16 @@ class EmbeddedTask(Task):
         the source's documents makes no difference.
       target_length: decoder positions that hold any answer, eos included.
       limits: largest number of examples per split.
+      ranked: whether each example's choices are ranked by log-likelihood instead of an answer being
+        decoded.
+      length_normalized: whether a choice's log-likelihood is divided by its number of tokens.
     """
 
     builder: str
     target_length: int
     limits: Mapping[Split, int] = field(repr=False)
+    ranked: bool = False
+    length_normalized: bool = False
 
     def build(self, source: Source, limit: int) -> list[Example]:
         """Makes at most ``limit`` examples from the documents of one split."""
