@@ -45,8 +45,10 @@ class Example:
     choices: tuple[str, ...] = ()
 
     def line(self) -> str:
-        """The example as one line of JSON."""
-        return json.dumps(asdict(self))
+        """The example as one line of JSON, without the choices of a task that has none."""
+        return json.dumps(
+            {name: value for name, value in asdict(self).items() if name != "choices" or value}
+        )
 
 
 def texts(*names: str) -> Types:

@@ -73,8 +73,10 @@ def read(_task: FileTask | None, *paths: Path) -> list[Example]:
     for path in paths:
         before = len(found)
         for row, fields in files.json_lines(path):
-            sides = (files.text(path, row, fields, side) for side in ("inputs", "targets"))
-            found.append(Example(f"{path.name}-{row}", *sides))
+            inputs, targets = (
+                files.text(path, row, fields, side) for side in ("inputs", "targets")
+            )
+            found.append(Example(f"{path.name}-{row}", inputs, targets))
         if len(found) == before:
             raise UserError(f"{path}: 0 rows: give it lines with inputs and targets, or remove it")
     if len(found) < LEAST_ROWS:
