@@ -23,7 +23,9 @@ shown" otherwise.
 :func:`compare_with_scratch` compares, per size, τ and suite, fine-tuned models at the last
 checkpoint with the same model fine-tuned from freshly initialised weights. Both start from the same
 initial weights and see the same data of a seed, so the test is paired by seed, one-sided
-(pre-trained is better), with p-values adjusted by Holm over the suites of one size and τ.
+(pre-trained is better), with p-values adjusted by Holm over the suites of one size and τ. Suites
+whose tasks all state the score of guessing (`EmbeddedTask.chance`) are compared with that, too, by
+a one-sided t-test over seeds, adjusted in the same way.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from analysis.schema.facts import FROM_SCRATCH, SIZES, SUITES, TAUS
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
 from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, format_p, holm, paired, seed_values
+from spactor.data.suites import EMBEDDED
 
 READS = of_metrics("validation/", "data/") | SCORES
 CLEAR_LOSS_MARGIN = 0.10
@@ -246,7 +249,8 @@ class ScratchComparison:
       pretrained, scratch: suite scores over seeds; a sample of 0 runs where not run.
       seeds: number of seeds that both have.
       p_holm: NaN without a test.
-      verdict: "better", "not shown", "no spread, not tested" or "not run".
+      chance: score of guessing; NaN where the suite states none.
+      p_chance: of the pre-trained scores against chance, by Holm; NaN without a test.
     """
 
     size: str
@@ -257,20 +261,55 @@ class ScratchComparison:
     scratch: Sample
     seeds: int
     p_holm: float
+    chance: float
+    p_chance: float
 
     @property
     def verdict(self) -> str:
-        """Whether pre-training is shown to be better."""
-        if not (self.pretrained.runs and self.scratch.runs):
-            return NOT_RUN
-        if math.isnan(self.p_holm):
-            return UNTESTED
-        return BETTER if self.p_holm < ALPHA else NOT_SHOWN
+        """Whether pre-training is better: "better", "not shown", UNTESTED or NOT_RUN."""
+        return _verdict(self.difference, self.p_holm)
+
+    @property
+    def chance_verdict(self) -> str:
+        """Whether pre-trained models are better than chance, in the same words."""
+        return _verdict(self.over_chance, self.p_chance)
 
     @property
     def difference(self) -> float:
         """Pre-trained minus from scratch, in points; NaN where one was not run."""
         return self.pretrained.mean - self.scratch.mean
+
+    @property
+    def over_chance(self) -> float:
+        """Pre-trained minus chance, in points; NaN where it was not run or states no chance."""
+        return self.pretrained.mean - self.chance
+
+    def text(self) -> str:
+        """One line for the terminal."""
+        start = f"{self.size:5}  τ = {self.tau:4}  {self.suite:9}  {self.verdict:21}  "
+        if self.verdict == NOT_RUN:
+            return start + (
+                f"{_sample_text(self.pretrained)} pre-trained, "
+                f"{_sample_text(self.scratch)} from scratch"
+            )
+        p = "" if math.isnan(self.p_holm) else f", p = {format_p(self.p_holm)}"
+        line = (
+            f"{start}{self.difference:+.2f} points, n = {self.seeds}{p}: "
+            f"{_sample_text(self.pretrained)} pre-trained, "
+            f"{_sample_text(self.scratch)} from scratch"
+        )
+        if math.isnan(self.over_chance):
+            return line
+        p = "" if math.isnan(self.p_chance) else f", p = {format_p(self.p_chance)}"
+        return f"{line}; {self.over_chance:+.2f} against chance, {self.chance:.2f}{p}"
+
+
+def _verdict(difference: float, p_value: float) -> str:
+    if math.isnan(difference):
+        return NOT_RUN
+    if math.isnan(p_value):
+        return UNTESTED
+    return BETTER if p_value < ALPHA else NOT_SHOWN
 
 
 @dataclass(frozen=True)
@@ -282,26 +321,56 @@ class ScratchResult:
 
     def better(self, size: str, tau: str) -> int:
         """Number of suites on which pre-training is shown to be better."""
-        return sum(
-            (one.size, one.tau, one.verdict) == (size, tau, BETTER) for one in self.comparisons
-        )
+        return sum(one.verdict == BETTER for one in self._of(size, tau))
+
+    def _of(self, size: str, tau: str) -> list[ScratchComparison]:
+        return [one for one in self.comparisons if (one.size, one.tau) == (size, tau)]
+
+    def summary(self, size: str, tau: str) -> str:
+        """The result of one size and τ in one line: suites beaten, margins in points, seeds."""
+        rows = self._of(size, tau)
+        guessing = [one for one in rows if not math.isnan(one.chance)]
+        parts = [
+            _tally(
+                "fine-tuning from scratch",
+                [(one.verdict, one.difference, one.seeds) for one in rows],
+            ),
+            _tally(
+                "chance",
+                [(one.chance_verdict, one.over_chance, one.pretrained.runs) for one in guessing],
+            ),
+        ]
+        return f"{size}, τ = {tau}: pre-training beats {'; '.join(filter(None, parts))}"
 
     def text(self) -> str:
-        """One aligned line per suite, for the terminal."""
+        """One aligned line per suite, then one per size and τ, for the terminal."""
         head = f"Against from scratch? {self.profile or 'no'} profile; "
         if not self.comparisons:
             return f"{head}{NOT_RUN}: `repro run --profile scratch` does that"
         lines = [f"{head}one-sided tests paired by seed, Holm over suites; ± is of the seeds"]
-        for one in self.comparisons:
-            p = "" if math.isnan(one.p_holm) else f", p = {one.p_holm:.2g}"
-            lines.append(
-                f"{one.size:5}  τ = {one.tau:4}  {one.suite:9}  {one.verdict:21}  "
-                f"{_sample_text(one.pretrained)} pre-trained, "
-                f"{_sample_text(one.scratch)} from scratch{p}"
-            )
-        for size, tau in dict.fromkeys((one.size, one.tau) for one in self.comparisons):
-            lines.append(f"{size}, τ = {tau}: better on {self.better(size, tau)} of {len(SUITES)}")
-        return "\n".join(lines)
+        lines += [one.text() for one in self.comparisons]
+        models = dict.fromkeys((one.size, one.tau) for one in self.comparisons)
+        return "\n".join([*lines, *(self.summary(*model) for model in models)])
+
+
+def _tally(what: str, found: list[tuple[str, float, int]]) -> str:
+    """On how many suites a reference is beaten, from each one's verdict, margin and seeds.
+
+    >>> _tally("chance", [("better", 12.0, 3), ("not shown", 1.5, 3)])
+    'chance on 1 of 2 suites (margins +1.50 to +12.00 points, n = 3)'
+    """
+    if not found:
+        return ""
+    beaten = sum(verdict == BETTER for verdict, *_ in found)
+    ran = [(margin, seeds) for _, margin, seeds in found if not math.isnan(margin)]
+    line = f"{what} on {beaten} of {len(found)} suites"
+    if not ran:
+        return f"{line} ({NOT_RUN})"
+    margins, seeds = [margin for margin, _ in ran], sorted({n for _, n in ran})
+    span = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
+    untested = sum(verdict == UNTESTED for verdict, *_ in found)
+    more = f", {untested} with too few seeds for a test" if untested else ""
+    return f"{line} (margins {min(margins):+.2f} to {max(margins):+.2f} points, n = {span}{more})"
 
 
 def compare_with_scratch(records: pd.DataFrame) -> ScratchResult:
@@ -319,12 +388,29 @@ def compare_with_scratch(records: pd.DataFrame) -> ScratchResult:
         {(size, tau) for size, tau, checkpoint, _ in found if checkpoint == FROM_SCRATCH},
         key=lambda cell: (cell[0], TAUS.index(cell[1])),
     )
-    compared = [one for size, tau in cells for one in _over_suites(found, size, tau)]
+    chances = _chances(records)
+    compared = [one for size, tau in cells for one in _over_suites(found, chances, size, tau)]
     return ScratchResult(profile=pair[1] if pair else "", comparisons=tuple(compared))
 
 
+def _chances(records: pd.DataFrame) -> dict[str, float]:
+    """Score of guessing on each suite whose tasks all state one: the mean over tasks."""
+    ran = records[records["suite"] != ""].groupby("suite")["task"].unique()
+    found = {}
+    for suite, tasks in ran.items():
+        known = {task.recorded_as: task.chance for task in EMBEDDED[str(suite)].tasks}
+        values = [known.get(task) for task in tasks]
+        stated = [value for value in values if value is not None]
+        if stated and len(stated) == len(values):
+            found[str(suite)] = math.fsum(stated) / len(stated)
+    return found
+
+
 def _over_suites(
-    found: Mapping[tuple[str, str, int, str], BySeed], size: str, tau: str
+    found: Mapping[tuple[str, str, int, str], BySeed],
+    chances: Mapping[str, float],
+    size: str,
+    tau: str,
 ) -> list[ScratchComparison]:
     last = max(checkpoint for *model, checkpoint, _ in found if model == [size, tau])
     rows: list[tuple[str, BySeed, BySeed, list[float]]] = []
@@ -334,11 +420,19 @@ def _over_suites(
         gaps = seed_values({0: 1.0, 1: -1.0}, {0: pretrained, 1: scratch})
         rows.append((suite, pretrained, scratch, list(gaps.values())))
     p_values = holm([paired(gaps, alternative="greater") for *_, gaps in rows])
+    over_chance = [
+        [value - chances[suite] for value in pretrained.values()] if suite in chances else []
+        for suite, pretrained, *_ in rows
+    ]
+    p_chances = holm([paired(gaps, alternative="greater") for gaps in over_chance])
     return [
         ScratchComparison(
-            *(size, tau, suite, last, _sample(pretrained), _sample(scratch), len(gaps)), p_holm
+            *(size, tau, suite, last, _sample(pretrained), _sample(scratch), len(gaps), p_holm),
+            *(chances.get(suite, math.nan), p_chance),
         )
-        for (suite, pretrained, scratch, gaps), p_holm in zip(rows, p_values, strict=True)
+        for (suite, pretrained, scratch, gaps), p_holm, p_chance in zip(
+            rows, p_values, p_chances, strict=True
+        )
     ]
 
 

@@ -138,6 +138,7 @@ class Table:
       caption: one paragraph.
       label_columns, columns: headings of the rows' labels and cells.
       footnotes: one sentence or two each.
+      details: what a footnote counts, line by line; printed on request.
       block_columns: where there are more columns, they are broken into blocks of so many.
       flat: a row is one observation, so CSV too has one line a row.
     """
@@ -150,8 +151,13 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
     block_columns: int | None = None
     flat: bool = False
+
+    def detailed(self) -> Table:
+        """The table with its details among the footnotes."""
+        return dataclasses.replace(self, footnotes=(*self.footnotes, *self.details), details=())
 
     def sections(self) -> list[list[Row]]:
         """The rows, in runs of equal ``section``."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.schema.facts import CHECKPOINTS, SUITE_HEADINGS, step_label
 from tables.cells import NOT_RUN, Column, Row
-
-MOST_NAMED = 8
-"""A footnote names up to so many tasks of a cell one by one."""
 
 
 def origin_label(source: str, profile: str) -> str:
@@ -89,29 +87,37 @@ def notes_on_cells(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str,
     return tuple(written)
 
 
-def notes_on_collapse(found: pd.DataFrame) -> tuple[str, ...]:
-    """A footnote naming the cells with runs that collapsed; they count like any other run.
+@dataclass(frozen=True)
+class Collapse:
+    """Runs that answered the whole validation set of a task with one class.
 
-    Args:
-      found: as ``analysis.scores.collapsed`` returns it. Where more than ``MOST_NAMED`` tasks of
-        a cell have such runs, such as MMLU's subjects, the footnote counts the tasks.
+    Attributes:
+      footnotes: their number; none where there is no such run.
+      details: one line per cell and task, with the number of runs.
     """
-    cells: dict[tuple[str, str, int], dict[str, int]] = {}
-    for row in found.to_dict("records"):
-        if row["checkpoint"] in CHECKPOINTS:
-            place = (row["suite"], row["tau"], int(row["checkpoint"]))
-            cells.setdefault(place, {})[row["task"]] = row["runs"]
-    listed = []
-    for place, runs in cells.items():
-        if len(runs) > MOST_NAMED:
-            runs = {f"in {len(runs)} tasks": sum(runs.values())}
-        listed += [f"{cell_label(*place, task)}: {count}" for task, count in runs.items()]
-    if not listed:
-        return ()
-    return (
-        "Runs that answered a whole validation set with one class, in the numbers like any other: "
-        f"{'; '.join(listed)}.",
-    )
+
+    footnotes: tuple[str, ...]
+    details: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: pd.DataFrame) -> Collapse:
+        """The notes for what ``analysis.scores.collapsed`` returns."""
+        printed = found[found["checkpoint"].isin(CHECKPOINTS)]
+        if printed.empty:
+            return cls((), ())
+        places = printed[["suite", "tau", "checkpoint", "task", "runs"]].itertuples(index=False)
+        details = tuple(
+            f"One class for the whole validation set: {cell_label(suite, tau, int(step), task)}, "
+            f"{runs} {'run' if runs == 1 else 'runs'}."
+            for suite, tau, step, task, runs in places
+        )
+        cells = printed.groupby(["suite", "tau", "checkpoint"]).ngroups
+        line = (
+            "Scores of one run on one task that answered the whole validation set with one class: "
+            f"{printed['runs'].sum()}, in {cells} {'cell' if cells == 1 else 'cells'}; the means "
+            "include them, and `repro table --notes` lists them."
+        )
+        return cls((line,), details)
 
 
 def notes_on_divergence(

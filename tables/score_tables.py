@@ -81,6 +81,7 @@ class ScoreTable:
         }
         runs = {place: cell.runs for place, cell in cells.items()}
         lost = diverged(records)
+        collapse = notes.Collapse.of(collapsed(records))
         cells |= {place: Cell(words=DIVERGED) for place in lost if place not in cells}
         costs = {
             (row["tau"], int(row["checkpoint"])): Cell(
@@ -111,10 +112,11 @@ class ScoreTable:
             rows=rows,
             footnotes=(
                 *_footnotes(source, cells),
-                *notes.notes_on_collapse(collapsed(records)),
+                *collapse.footnotes,
                 *notes.notes_on_divergence(lost, runs),
                 *notes.notes_on_missing(rows),
             ),
+            details=collapse.details,
         )
 
 

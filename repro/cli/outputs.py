@@ -26,6 +26,9 @@ def table(
     diff: Annotated[
         bool, typer.Option("--diff", help="Ours beside published, with a verdict on each cell.")
     ] = False,
+    notes: Annotated[
+        bool, typer.Option("--notes", help="Lists the runs that a footnote counts.")
+    ] = False,
 ) -> None:
     """Prints one of the paper's tables, from our numbers or from the published ones."""
     import tables
@@ -51,7 +54,8 @@ def table(
         computed = differences.compute(number, frame)
     else:
         computed = module.compute(frame)
-    print(tables.render(computed, format).rstrip("\n"))
+    shown = computed.detailed() if notes else computed
+    print(tables.render(shown, format).rstrip("\n"))
 
 
 @app.command()

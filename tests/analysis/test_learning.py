@@ -11,6 +11,7 @@ import synthetic_records as synthetic
 from analysis import learning
 from analysis.schema import records
 from analysis.tests import NOT_RUN, UNTESTED, paired
+from spactor.data.suites import EMBEDDED
 
 
 def checks(frame):
@@ -166,7 +167,35 @@ def test_the_text_names_what_was_not_run(result: learning.ScratchResult) -> None
     lines = result.text().splitlines()
     assert "better" in lines[1] and "61.10 ± 0.96 (n = 5) pre-trained, 51.40 ± 2.30" in lines[1]
     assert sum("not run pre-trained, not run from scratch" in line for line in lines) == 5
-    assert lines[-1] == "base, τ = 0: better on 1 of 7"
+    assert lines[-1].startswith("base, τ = 0: ") and lines[-1].endswith(
+        "from scratch on 1 of 7 suites (margins -0.33 to +9.70 points, n = 3 to 5)"
+    )
+
+
+def test_against_chance_where_every_task_has_one() -> None:
+    # Two tasks of the embedded BBH have two labels each; SQuAD's answers cannot be guessed.
+    bbh, squad = [70.0, 74.0, 72.0], [40.0, 41.0, 42.0]
+    of_bbh = {"suite": "bbh", "metric": "accuracy"}
+    rows = [
+        score("glue", value + shift, at, seed) | of_bbh | {"task": task}
+        for at, shift in ((1_000_000, 0.0), (0, -20.0))
+        for seed, value in enumerate(bbh)
+        for task in [t.name for t in EMBEDDED["bbh"].tasks if t.chance == 50.0]
+    ]
+    rows += [score("squad", value, 1_000_000, seed) for seed, value in enumerate(squad)]
+    compared = learning.compare_with_scratch(records.from_rows(rows))
+    found = {one.suite: one for one in compared.comparisons}
+    p = scipy.stats.ttest_1samp(bbh, 50.0, alternative="greater").pvalue
+    assert found["bbh"].over_chance == pytest.approx(22.0)
+    assert found["bbh"].p_chance == pytest.approx(p)
+    assert found["bbh"].chance_verdict == learning.BETTER
+    assert math.isnan(found["squad"].chance) and found["squad"].chance_verdict == NOT_RUN
+    assert "chance on 1 of 1 suites" in compared.summary("base", "0")
+    # The official suite's task states no score of guessing.
+    one = next(task.name for task in EMBEDDED["bbh"].tasks if task.chance == 50.0)
+    official = [row | {"task": "snarks"} for row in rows if row["task"] == one]
+    rest = learning.compare_with_scratch(records.from_rows([*rows, *official])).comparisons
+    assert all(math.isnan(one.chance) for one in rest)
 
 
 def test_seeds_without_a_partner_make_no_test() -> None:

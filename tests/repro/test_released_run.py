@@ -111,8 +111,9 @@ def test_a_real_classification_that_collapsed_is_in_a_footnote(
     capsys.readouterr()
     repro(home, "table", "2")
     out = " ".join(capsys.readouterr().out.split())
-    assert "Runs that answered a whole validation set with one class" in out
-    assert "BBH in 23 tasks τ = 0 500K: 23" in out
+    assert "the whole validation set with one class" in out and "BBH navigate" not in out
+    repro(home, "table", "2", "--notes")
+    assert "BBH navigate τ = 0 500K, 1 run." in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_second_run_has_nothing_to_do(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

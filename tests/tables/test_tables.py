@@ -180,14 +180,16 @@ def test_runs_that_collapsed_are_in_a_footnote_and_in_the_numbers() -> None:
     table, same = tables.get(2).compute(flagged), tables.get(2).compute(plain)
     assert table.rows == same.rows
     (note,) = set(table.footnotes) - set(same.footnotes)
-    assert note == (
-        "Runs that answered a whole validation set with one class, in the numbers like any other: "
-        "GLUE mrpc τ = 0 500K: 1; GLUE mrpc τ = 0 1M: 1."
-    )
+    assert ": 2, in 2 cells" in note
     assert note in tables.get(6).compute(flagged).footnotes
+    listed = ["GLUE mrpc τ = 0 500K, 1 run.", "GLUE mrpc τ = 0 1M, 1 run."]
+    assert [line.partition(": ")[2] for line in table.details] == listed and not same.details
+    assert table.detailed().footnotes == (*table.footnotes, *table.details)
+    assert "GLUE mrpc τ" not in tables.render(table)
+    assert "GLUE mrpc τ" in tables.render(table.detailed())
 
 
-def test_runs_that_collapsed_in_many_tasks_are_counted_together() -> None:
+def test_runs_that_collapsed_in_many_tasks_are_one_line() -> None:
     of_a_run = [
         row
         for row in synthetic.scores(runs=2, taus=("0",))
@@ -201,14 +203,11 @@ def test_runs_that_collapsed_in_many_tasks_are_counted_together() -> None:
 
     rows = asked(subjects, "accuracy", 25.0)
     plain = tables.get(2).compute(records.from_rows(rows)).footnotes
-    for tasks, said in (
-        (subjects[:1], f"MMLU {subjects[0]} τ = 0 500K: 2."),
-        (subjects[:9], "MMLU in 9 tasks τ = 0 500K: 18."),
-    ):
+    for tasks, count in ((subjects[:1], 2), (subjects[:9], 18)):
         more = asked(tasks, "predicted_classes", 1.0)
         flagged = tables.get(2).compute(records.from_rows(rows + more)).footnotes
         (note,) = set(flagged) - set(plain)
-        assert note.endswith(f"like any other: {said}")
+        assert f": {count}, in 1 cell;" in note
 
 
 def test_checkpoints_of_continuous_fine_tuning_are_no_rows() -> None:

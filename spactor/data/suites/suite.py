@@ -77,6 +77,11 @@ class Task:
         """Its task in the records; empty for a task that is not scored."""
         return (self.record_name or self.name) if self.metrics else ""
 
+    @property
+    def chance(self) -> float | None:
+        """Score of guessing, 0 to 100, averaged over the metrics; None where it is not known."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedTask(Task):
@@ -91,6 +96,7 @@ class EmbeddedTask(Task):
       ranked: whether each example's choices are ranked by log-likelihood instead of an answer being
         decoded.
       length_normalized: whether a choice's log-likelihood is divided by its number of tokens.
+      guessing: score of uniform guesses, 0 to 100, of a task that ranks choices.
     """
 
     builder: str
@@ -98,6 +104,16 @@ class EmbeddedTask(Task):
     limits: Mapping[Split, int] = field(repr=False)
     ranked: bool = False
     length_normalized: bool = False
+    guessing: float | None = None
+
+    @property
+    def chance(self) -> float | None:
+        if self.guessing is not None:
+            return self.guessing
+        names = {metric.name for metric in self.metrics} - {"margin"}
+        if names == {"accuracy"} and self.labels:
+            return 100.0 / len(self.labels)
+        return 0.0 if names == {"matthews_corrcoef"} else None
 
     def build(self, source: Source, limit: int) -> list[Example]:
         """Makes at most ``limit`` examples from the documents of one split."""
