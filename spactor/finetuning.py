@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from spactor import curriculum, objective, optimizer, predictions, trainer
+from spactor import curriculum, objective, optimizer, predictions, ranking, trainer
 from spactor import step as steps
 from spactor.checkpoints import Checkpoints, restore_parent
 from spactor.config import FinetuneConfig, ObjectiveConfig, PretrainConfig
@@ -148,7 +148,8 @@ def finetune(
 ) -> None:
     """Fine-tunes to the end of the job, resuming from the newest checkpoint in ``folder``.
 
-    Each evaluation decodes the validation split and stores the tokens (`spactor.predictions`).
+    Each evaluation decodes the validation split, or ranks its choices, and stores tokens and
+    log-likelihoods (`spactor.predictions`).
     Steps are counted from 0.
 
     Args:
@@ -169,6 +170,7 @@ def finetune(
     update = build_finetune_step(job.program_config)
     scale = loss_scale(config, job.checkpoint_step)
     decode = steps.build_greedy_decode(job.program_config, arrays.target_length, EOS_ID)
+    rank = steps.build_scorer(job.program_config)
 
     def initial_state() -> TrainState:
         if parent is None:
@@ -184,10 +186,12 @@ def finetune(
         return jax.device_put(first, steps.device_sharding())
 
     def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
-        decoded = predictions.predict(
+        found = predictions.predict(
             lambda tokens: decode(state.params, tokens), arrays.validation_inputs
         )
-        predictions.write(folder, step, decoded)
+        for name, items in arrays.ranked.items():
+            found[name] = ranking.log_likelihoods(functools.partial(rank, state.params), items)
+        predictions.write(folder, step, found)
         return {f"eval/{job.suite}/{name}": value for name, value in score(step).items()}
 
     period_steps = job.config.evaluation_period_steps

@@ -1,9 +1,10 @@
-"""Predictions on a suite's validation split as token ids, one file per evaluation.
+"""Predictions on a suite's validation split, one file per evaluation.
 
-``predictions/<step>.npy`` is a structured array with one row per validation example, in the order
-of the prepared folder, and two fields, ``task`` and ``tokens``. Scores are computed from these
-files (`spactor.scoring`), so training and decoding need no TensorFlow, and scoring may run later or
-on another machine.
+``predictions/<step>.npy`` is a structured array in the order of the prepared folder. It has one row
+per validation example, with its decoded ``tokens``, and of a ranked task one row per choice, with
+its ``log_likelihood``; the field ``task`` has the task's name, and the third field is 0 or NaN.
+Scores are computed from these files (`spactor.scoring`), so training and decoding need no
+TensorFlow, and scoring may run later or on another machine.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from spactor import npy
 from spactor.errors import UserError
 
 FOLDER = "predictions"
+_SCORE = ("log_likelihood", np.float32)
 ROWS = 128
 """Rows per decoded batch; the last batch is padded, never dropped."""
 
@@ -36,6 +38,8 @@ def predict(decode: Decode, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nd
     Returns:
       int32[V, T] of each task, row by row.
     """
+    if not inputs:
+        return {}
     rows = np.concatenate(list(inputs.values()))
     filled = np.zeros((-len(rows) % ROWS, rows.shape[1]), rows.dtype)
     batches = np.split(np.concatenate([rows, filled]), (len(rows) + len(filled)) // ROWS)
@@ -51,20 +55,24 @@ def write(folder: Path, step: int, predictions: Mapping[str, np.ndarray]) -> Non
     Args:
       folder: of the fine-tuning node.
       step: fine-tuning step.
-      predictions: int32[V, T] of each task, with one T for all.
+      predictions: of each task int32[V, T], with one T for all, or float32[R] of a ranked one.
     """
     names = np.repeat(
         [name.encode() for name in predictions], [len(rows) for rows in predictions.values()]
     )
-    tokens = np.concatenate(list(predictions.values()))
-    fields = [("task", names.dtype), ("tokens", np.int32, tokens.shape[1:])]
-    table = np.zeros(len(tokens), fields)
-    table["task"], table["tokens"] = names, tokens
+    width = max((rows.shape[1] for rows in predictions.values() if rows.ndim == 2), default=0)
+    table = np.zeros(len(names), [("task", names.dtype), ("tokens", np.int32, (width,)), _SCORE])
+    table["task"], table[_SCORE[0]] = names, np.nan
+    start = 0
+    for rows in predictions.values():
+        part = table[start : start + len(rows)]
+        part["tokens" if rows.ndim == 2 else _SCORE[0]] = rows
+        start += len(rows)
     npy.write(_path(folder, step), table)
 
 
 def read(folder: Path, step: int) -> dict[str, np.ndarray]:
-    """Predictions of one step: int32[V, T] of each task.
+    """Predictions of one step: of each task int32[V, T], or float32[R] of a ranked one.
 
     Raises:
       UserError: the file is missing or damaged.
@@ -72,14 +80,17 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
     path = _path(folder, step)
     try:
         table = npy.read(path)
-        if table.ndim != 1 or table.dtype.names != ("task", "tokens"):
-            raise ValueError("not a table of tasks and tokens")
-        names, tokens = table["task"], table["tokens"]
-        if names.dtype.kind != "S" or tokens.dtype != np.int32:
-            raise ValueError("not a table of names and int32 tokens")
-        return {
-            name.decode(): np.array(tokens[names == name]) for name in dict.fromkeys(names.tolist())
-        }
+        if table.ndim != 1 or table.dtype.names != ("task", "tokens", _SCORE[0]):
+            raise ValueError("not a table of tasks, tokens and log-likelihoods")
+        names, tokens, scores = (table[name] for name in table.dtype.names)
+        if names.dtype.kind != "S" or (tokens.dtype, scores.dtype) != (np.int32, _SCORE[1]):
+            raise ValueError("not a table of names, int32 tokens and float32 log-likelihoods")
+        found = {}
+        for name in dict.fromkeys(names.tolist()):
+            of_task = names == name
+            is_ranked = not np.isnan(scores[of_task]).any()
+            found[name.decode()] = np.array((scores if is_ranked else tokens)[of_task])
+        return found
     except ValueError as error:
         raise UserError(
             f"{path}: predictions can't be read ({error}): move its node's folder away and run "

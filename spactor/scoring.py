@@ -38,7 +38,8 @@ def score(folder: Path, data_folder: Path, suite: str, step: int) -> dict[str, f
       step: fine-tuning step.
 
     Returns:
-      Metrics of all tasks as ``{"<task>/<metric>": value}``, on a scale of 0 to 100.
+      Metrics of all tasks as ``{"<task>/<metric>": value}``, on a scale of 0 to 100; margins of
+      ranked tasks in nats.
 
     Raises:
       UserError: the predictions are missing or belong to other examples.
@@ -81,10 +82,10 @@ class _Scorer:
         """Scores predictions; see the function `score`."""
         named = {id(made): name for name, made in self._evaluator.cached_model_datasets.items()}
 
-        def predict(dataset: Any) -> Sequence[tuple[int, np.ndarray]]:
+        def answers(dataset: Any, ndim: int) -> Sequence[tuple[int, np.ndarray]]:
             task = self._tasks[named[id(dataset)]]
             rows = predicted.get(task)
-            if rows is None or len(rows) != len(dataset):
+            if rows is None or len(rows) != len(dataset) or rows.ndim != ndim:
                 raise UserError(
                     f"{output.parent}: the predictions of step {step} are not of the prepared "
                     f"examples of {task}: score them with the data that the node was trained on"
@@ -93,7 +94,12 @@ class _Scorer:
 
         self._output = output
         output.mkdir(parents=True, exist_ok=True)
-        metrics, _ = self._evaluator.evaluate(compute_metrics=True, step=step, predict_fn=predict)
+        metrics, _ = self._evaluator.evaluate(
+            compute_metrics=True,
+            step=step,
+            predict_fn=functools.partial(answers, ndim=2),
+            score_fn=functools.partial(answers, ndim=1),
+        )
         return {
             f"{self._tasks[registered]}/{name}": float(value)
             for registered, values in metrics.result().items()

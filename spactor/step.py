@@ -241,6 +241,33 @@ def validation_metrics(
 
 
 @functools.cache
+def build_scorer(config: PretrainConfig) -> Callable[[Params, Any, Any], Array]:
+    """Compiled log-likelihoods of choices, whose inputs are encoded once.
+
+    Returns:
+      ``(params, encoder_input_tokens int32 [B, L], targets int32 [B, C, T]) → float32 [B, C]``,
+      sums over the target tokens other than padding, in nats.
+    """
+    network = Network(config.model)
+
+    def score(params: Params, encoder_input_tokens: Array, targets: Array) -> Array:
+        model = network.bind({"params": params})
+        bias = objective.padding_bias(encoder_input_tokens)
+        encoded = model.encode(model.embed(encoder_input_tokens), bias)
+
+        def of_choice(tokens: Array) -> Array:
+            # Bound here, because a module bound outside can't be used under vmap.
+            decoder = network.bind({"params": params})
+            logits = decoder.decode(corruption.shift_right(tokens), encoded, bias)
+            nll, _ = objective.token_cross_entropy(logits, tokens)
+            return -jnp.sum(nll, axis=-1, where=tokens > 0)
+
+        return jax.vmap(of_choice, in_axes=1, out_axes=1)(targets)
+
+    return jax.jit(score)
+
+
+@functools.cache
 def build_greedy_decode(
     config: PretrainConfig, max_length: int, eos_id: int
 ) -> Callable[[Params, Array | np.ndarray], Array]:

@@ -18,15 +18,21 @@ import numpy as np
 import pandas as pd
 
 from analysis.schema import csv_files
-from spactor.data.suites import EMBEDDED, INVALID_RATE, PREDICTED_CLASSES
+from spactor.data.suites import EMBEDDED, INVALID_RATE, MARGIN, PREDICTED_CLASSES
 from spactor.errors import UserError
 
+CLOZE = "cloze/"
+"""Beginning of the metrics of the zero-shot cloze, which pre-training records at checkpoints."""
 SUITE_AVERAGE = "average"
 """A suite's score over its tasks; such a record names no task."""
 _SETS = ("", "_matched", "_mismatched")
 """Endings of metrics: MNLI has two validation sets."""
-DIAGNOSTICS = tuple(name + ending for name in (INVALID_RATE, PREDICTED_CLASSES) for ending in _SETS)
-"""How a run used a classification's labels; beside a task's scores, in no average."""
+DIAGNOSTICS = (
+    MARGIN,
+    *(name + ending for name in (INVALID_RATE, PREDICTED_CLASSES) for ending in _SETS),
+)
+"""Beside a task's scores, in no average: how a run used a classification's labels, and by how much
+the right choices of a ranked task were likelier."""
 SUSPECT_ACCURACIES = 3
 """So many accuracies of one suite, each above 0 and at most 1, are fractions."""
 
@@ -92,13 +98,15 @@ def tasks() -> Mapping[tuple[str, str], tuple[str, ...]]:
         known[item.suite, item.task] = (*known.get((item.suite, item.task), ()), item.metric)
     for suite in EMBEDDED.values():
         for task in suite.tasks:
-            known[suite.name, task.name] = tuple(fact.name for fact in task.metrics)
+            names = (fact.name for fact in task.metrics)
+            known[suite.name, task.name] = tuple(n for n in names if n not in DIAGNOSTICS)
     return types.MappingProxyType(known)
 
 
 _CORRELATION = Quantity("percent", -100.0, 100.0)
 _PERCENT = Quantity("percent", 0.0, 100.0)
 _NATS = Quantity("nats", 0.0)
+_MARGIN = Quantity("nats", -math.inf)
 _FRACTION = Quantity("fraction", 0.0, 1.0)
 _FLOPS = Quantity("FLOPs", 0.0)
 _RATIO = Quantity("ratio", 0.0)
@@ -128,6 +136,10 @@ def quantity_of(suite: str, metric: str) -> Quantity:
     """
     if metric.startswith(PREDICTED_CLASSES):
         return _CLASSES
+    if metric == MARGIN or metric == f"{CLOZE}{MARGIN}":
+        return _MARGIN
+    if metric == f"{CLOZE}accuracy":
+        return _PERCENT
     if suite:
         # A suite of correlations averages below zero too.
         below_zero = metric == SUITE_AVERAGE or metric.endswith("_corrcoef")

@@ -56,6 +56,10 @@ def texts(*names: str) -> Types:
     return {name: ("string", 0) for name in names}
 
 
+CHOICES: Types = {**texts("inputs", "targets"), "choices": ("string", 1)}
+"""Types of the fields of a ranked task's examples."""
+
+
 def dataset(
     split: str,
     shuffle_files: bool,
@@ -76,22 +80,60 @@ def dataset(
       UserError: a file can't be read, or a row does not have the given types.
     """
     del shuffle_files, seed
+    rows, fields = _read(files[split], types)
+    return _dataset_of(rows, fields)
+
+
+def ranked_dataset(
+    split: str, shuffle_files: bool, seed: int | None = None, *, files: Mapping[str, Path]
+) -> Any:
+    """As `dataset`, of examples with choices; in validation, one row for every choice.
+
+    Inputs stay, targets are the choice, ``idx`` is int32 [number of the example, of the choice],
+    and ``is_correct`` is a bool, as ``t5.data.preprocessors.rank_classification`` makes them.
+    """
+    del shuffle_files, seed
+    rows, fields = _read(files[split], CHOICES)
     tf = host_tensorflow.tensorflow()
-    path, number = files[split], 0
+    del fields["choices"]
+    if split == "validation":
+        fields |= {"idx": (tf.int32, 1), "is_correct": (tf.bool, 0)}
+        rows = [
+            {
+                "inputs": row["inputs"],
+                "targets": np.array(choice, object),
+                "idx": np.array([number, place], np.int32),
+                "is_correct": np.array(choice == row["targets"].item()),
+            }
+            for number, row in enumerate(rows)
+            for place, choice in enumerate(row["choices"].tolist())
+        ]
+    return _dataset_of(rows, fields)
+
+
+def _read(path: Path, types: Types | Path) -> tuple[list[dict[str, np.ndarray]], dict[str, Any]]:
+    """Rows of a file of JSON lines, and the type and rank of each field; see `dataset`."""
+    tf = host_tensorflow.tensorflow()
+    file, number = path, 0
     try:
         if isinstance(types, Path):
-            path = types
+            file = types
             ((_, types),) = json_lines(types, prepared=True)
         fields = {key: (tf.as_dtype(name), rank) for key, (name, rank) in types.items()}
         if not fields or not all(0 <= rank <= _HIGHEST_RANK for _, rank in fields.values()):
             raise ValueError("no types and ranks of fields")
-        path = files[split]
+        file = path
         rows: list[dict[str, np.ndarray]] = []
-        for _, row in json_lines(path, prepared=True):
+        for _, row in json_lines(file, prepared=True):
             number += 1
             rows.append({key: _array(row[key], *fields[key]) for key in fields})
     except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise fault(path, number or None, f"damaged ({error!r})", prepared=True) from None
+        raise fault(file, number or None, f"damaged ({error!r})", prepared=True) from None
+    return rows, fields
+
+
+def _dataset_of(rows: list[dict[str, np.ndarray]], fields: Mapping[str, Any]) -> Any:
+    tf = host_tensorflow.tensorflow()
     if not any(rank for _, rank in fields.values()):
         # Slices of a tensor, because a Python generator serves ten times fewer rows a second.
         columns = {

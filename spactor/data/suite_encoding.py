@@ -5,12 +5,13 @@ Prompts and token ids are therefore those that T5X reads.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from spactor.data import building, examples, host_tensorflow, manifest, suite_registry, suite_tokens
-from spactor.data.suites import SPLITS, Suite
+from spactor.data.suites import SPLITS, EmbeddedTask, Suite
 from spactor.data.vocabulary import EOS_ID, VocabularyFacts, seqio_vocabulary
 
 
@@ -39,6 +40,8 @@ def write(folder: Path, suite: Suite, facts: VocabularyFacts, source: Path | Non
     by_name = {task.name.removeprefix(f"{mixture}_"): task for task in mixed}
     own = [task.name for task in suite.tasks]
     ids: dict[suite_tokens.Place, list[np.ndarray]] = {}
+    choices: dict[str, suite_tokens.Choices] = {}
+    ranked = {task.name for task in suite.tasks if isinstance(task, EmbeddedTask) and task.ranked}
     # In the suite's order; the instructions, which are no task of the suite, are last.
     for name in sorted(by_name, key=lambda name: own.index(name) if name in own else len(own)):
         for split in (split for split in SPLITS if split in by_name[name].splits):
@@ -51,10 +54,24 @@ def write(folder: Path, suite: Suite, facts: VocabularyFacts, source: Path | Non
                 types = folder / manifest.types_file(suite.name, name)
                 building.write_lines(types, [examples.types_of(dataset)])
             ids |= {(name, split, side): [] for side in suite_tokens.SIDES}
+            if split == "validation" and name in ranked:
+                rows = list(rows)
+                choices[name] = _choices(name, rows)
             for row in rows:
-                for side in suite_tokens.SIDES:
+                # Inputs of an item are stored once, with its first choice.
+                for side in suite_tokens.SIDES[1 if row.get("idx", (0, 0))[1] else 0 :]:
                     # Stored without the eos that the tasks append.
                     if row[side][-1] != EOS_ID:
                         raise ValueError(f"the sequences of task {name} do not end in eos")
                     ids[name, split, side].append(row[side][:-1].astype(facts.dtype))
-    suite_tokens.write(folder, suite.name, suite.target_length, ids, facts.dtype)
+    suite_tokens.write(folder, suite.name, suite.target_length, ids, facts.dtype, choices)
+
+
+def _choices(task: str, rows: Sequence[Mapping[str, np.ndarray]]) -> suite_tokens.Choices:
+    """Numbers of choices, and of the right one, from rows of `examples.ranked_dataset`."""
+    items = np.array([row["idx"][0] for row in rows])
+    right = np.array([row["idx"] for row in rows if row["is_correct"]])
+    counts = np.bincount(items)
+    if not np.array_equal(right[:, 0], np.arange(len(counts))) or counts.min() < 2:
+        raise ValueError(f"an item of task {task} has not one right choice of two or more")
+    return counts, right[:, 1]

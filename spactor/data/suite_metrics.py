@@ -17,6 +17,7 @@ import numpy as np
 
 from spactor.data import host_tensorflow
 from spactor.data.suites import INVALID_RATE, PREDICTED_CLASSES
+from spactor.ranking import accuracy_and_margin
 
 MetricFunction = Callable[[Sequence[Any], Sequence[Any]], Mapping[str, Any]]
 
@@ -94,6 +95,37 @@ def squad(targets: Sequence[str], predictions: Sequence[str]) -> Mapping[str, An
     """Exact match and F1 over words, in per cent, by SQuAD's rule, with one right answer each."""
     answers = [[target] for target in targets]
     return dict(host_tensorflow.t5_metrics().squad(answers, predictions))
+
+
+def ranked_target(score: Any, example: Any = None, is_target: bool = False, **_: Any) -> Any:
+    """Postprocessor of ranked tasks, with the result of ``t5``'s, as JSON can hold it.
+
+    Returns:
+      Of a target: the numbers of the item and of the choice, whether the choice is right, its
+      weight, and its number of tokens; the score itself otherwise.
+    """
+    if not is_target:
+        return score
+    idx = tuple(int(number) for number in example["idx"])
+    return idx, bool(example["is_correct"]), 1.0, len(example["targets"])
+
+
+def ranking(length_normalized: bool) -> MetricFunction:
+    """Accuracy in per cent and margin in nats of a ranked task; see `spactor.ranking`.
+
+    The function's arguments are targets of `ranked_target` and log-likelihoods.
+    """
+
+    # seqio recognizes a metric of log-likelihoods by the names of these two arguments.
+    def measure(targets: Sequence[Any], scores: Sequence[float]) -> Mapping[str, float]:
+        rows = sorted(zip(targets, scores, strict=True), key=lambda row: row[0][0])
+        counts = np.bincount([target[0][0] for target, _ in rows])
+        right = [target[0][1] for target, _ in rows if target[1]]
+        lengths = [target[3] if length_normalized else 1 for target, _ in rows]
+        values = np.array([score for _, score in rows], np.float64) / lengths
+        return accuracy_and_margin(values, counts, right)
+
+    return measure
 
 
 FUNCTIONS: Mapping[str, MetricFunction] = {

@@ -85,7 +85,11 @@ def register_embedded(folder: Path, suite: Suite) -> str | None:
       folder: a prepared data folder, or one that is being prepared.
       suite: an embedded one.
     """
-    origins = {task.name: _embedded(folder, suite, task) for task in suite.tasks}
+    origins = {
+        task.name: _embedded(folder, suite, task)
+        for task in suite.tasks
+        if isinstance(task, EmbeddedTask)
+    }
     return _register(suite, origins, seqio_vocabulary(folder))
 
 
@@ -145,13 +149,20 @@ def _register(suite: Suite, origins: Mapping[str, _Origin], vocabulary: Any) -> 
     return suite.mixture_name
 
 
-def _embedded(folder: Path, suite: Suite, task: Task) -> _Origin:
+def _embedded(folder: Path, suite: Suite, task: EmbeddedTask) -> _Origin:
     files: dict[str, Path] = {
         split: folder / manifest.examples_file(suite.name, task.name, split) for split in SPLITS
     }
     sizes = {split: len(lines(file, prepared=True)) for split, file in files.items()}
+    read = (
+        functools.partial(examples.ranked_dataset, files=files)
+        if task.ranked
+        else functools.partial(
+            examples.dataset, files=files, types=examples.texts("inputs", "targets")
+        )
+    )
     source = host_tensorflow.seqio().FunctionDataSource(
-        functools.partial(examples.dataset, files=files, types=examples.texts("inputs", "targets")),
+        read,
         splits=tuple(files),
         num_input_examples=sizes,
     )
@@ -244,6 +255,11 @@ def t5_labels(task: Any) -> tuple[str, ...]:
 
 def _scoring(task: Task) -> dict[str, Any]:
     """Postprocessor and metrics of a task, with the use of its labels if it has labels."""
+    if isinstance(task, EmbeddedTask) and task.ranked:
+        return {
+            "postprocess_fn": suite_metrics.ranked_target,
+            "metric_fns": [suite_metrics.ranking(task.length_normalized)],
+        }
     renamed: Mapping[str, str] = {}
     functions: list[suite_metrics.MetricFunction]
     if isinstance(task, T5Task):

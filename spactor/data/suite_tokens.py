@@ -2,10 +2,12 @@
 
     suites/<suite>/tokens.npy           uint16 or int32 [tokens]: the ids of all rows, end to end
     suites/<suite>/tokens.offsets.npy   int64 [rows + 1]: row i is tokens[offsets[i]:offsets[i + 1]]
-    suites/<suite>/tokens.json          target length, and number of rows by task, split and side
+    suites/<suite>/tokens.json          target length; number of rows by task, split and side;
+                                        choices of every validation item of ranked tasks
 
 A row is one side (inputs or targets) of an example, neither cut nor padded, without eos. Examples
-are in file order, which is the order in which seqio reads and scores them. Both arrays are
+are in file order, which is the order in which seqio reads and scores them. A ranked task's
+validation rows are one per item for inputs, and one per choice for targets. Both arrays are
 memory-mapped; the rows of a training batch are padded when the batch is asked for.
 """
 
@@ -14,14 +16,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from spactor import npy, strict_json
+from spactor import npy, ranking, strict_json
 from spactor.data import epochs, manifest
 from spactor.data.vocabulary import EOS_ID
 from spactor.errors import UserError
@@ -32,8 +34,13 @@ LENGTH_STEP = 16
 """Decoder positions are a multiple of it, so that suites with short answers share programs."""
 _MAX_TARGET_LENGTH = 2**20
 
+CHOICE_STEP = 8
+"""The same for the choices of a ranked task."""
+
 Place = tuple[str, str, str]
 """Task, split and side ("inputs" or "targets")."""
+Choices = tuple[np.ndarray, np.ndarray]
+"""Of every validation item of a ranked task: how many choices it has, and which is right."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,14 @@ class SuiteTokens:
       tokens, offsets: row i is ``tokens[offsets[i]:offsets[i + 1]]``.
       rows: numbers of rows by place; tasks in the suite's order. A task of an official benchmark
         may have training rows alone.
+      choices: of ranked tasks.
     """
 
     target_length: int
     tokens: np.ndarray
     offsets: np.ndarray
     rows: Mapping[Place, range]
+    choices: Mapping[str, Choices] = field(default_factory=dict)
 
     def side(self, split: str, side: str) -> dict[str, range]:
         """Numbers of the rows of one side by task, of the tasks that have the split."""
@@ -82,6 +91,17 @@ class SuiteTokens:
         out[np.arange(len(rows)), lengths] = EOS_ID
         return out
 
+    def items(self, task: str, input_length: int) -> ranking.Items:
+        """Validation items of a ranked task, with their inputs cut or padded to a length."""
+        counts, right = self.choices[task]
+        rows = np.asarray(self.rows[task, "validation", "targets"])
+        longest = int(np.max(self.offsets[rows + 1] - self.offsets[rows])) + 1
+        length = -(-longest // CHOICE_STEP) * CHOICE_STEP
+        targets = np.zeros((len(counts), int(np.max(counts)), length), np.int32)
+        targets[np.arange(targets.shape[1]) < counts[:, None]] = self.padded(rows, length)
+        inputs = self.padded(self.rows[task, "validation", "inputs"], input_length)
+        return ranking.Items(inputs, targets, counts, right)
+
 
 @dataclass(frozen=True)
 class FinetuneArrays:
@@ -91,13 +111,15 @@ class FinetuneArrays:
       tokens: of the suite.
       input_length: L, encoder positions.
       training_rows: numbers of the training examples' rows by side, task after task.
-      validation_inputs: int32[V, L] of each task, in the suite's order.
+      validation_inputs: int32[V, L] of each task whose answers are decoded, in the suite's order.
+      ranked: validation items of each task whose choices are ranked.
     """
 
     tokens: SuiteTokens
     input_length: int
     training_rows: Mapping[str, np.ndarray]
     validation_inputs: Mapping[str, np.ndarray]
+    ranked: Mapping[str, ranking.Items] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.training_rows["inputs"])
@@ -128,6 +150,7 @@ def write(
     target_length: int,
     rows: Mapping[Place, Sequence[np.ndarray]],
     dtype: np.dtype,
+    choices: Mapping[str, Choices] = MappingProxyType({}),
 ) -> None:
     """Writes a suite's token ids.
 
@@ -137,6 +160,7 @@ def write(
       target_length: decoder positions that hold any answer, eos included.
       rows: ids of each row, by place in the suite's order of tasks.
       dtype: of the ids.
+      choices: of ranked tasks.
     """
     tokens, offsets, index = (folder / name for name in files_of(suite))
     every = [row for of_place in rows.values() for row in of_place]
@@ -145,6 +169,9 @@ def write(
     content = {
         "target_length": target_length,
         "parts": [[*place, len(of_place)] for place, of_place in rows.items()],
+        "choices": {
+            task: [numbers.tolist() for numbers in of_task] for task, of_task in choices.items()
+        },
     }
     write_atomically(index, (json.dumps(content, indent=1) + "\n").encode())
 
@@ -192,7 +219,26 @@ def _suite_tokens(tokens: np.ndarray, offsets: np.ndarray, content: Any) -> Suit
         start += count
     if start != len(offsets) - 1:
         raise ValueError(f"the index counts {start} rows of {len(offsets) - 1}")
-    return SuiteTokens(target_length, tokens, offsets, MappingProxyType(rows))
+    choices = {
+        task: _choices(rows, task, *of_task)
+        for task, of_task in dict(content.get("choices", {})).items()
+    }
+    return SuiteTokens(
+        target_length, tokens, offsets, MappingProxyType(rows), MappingProxyType(choices)
+    )
+
+
+def _choices(rows: Mapping[Place, range], task: str, counts: Any, right: Any) -> Choices:
+    """Numbers of choices, after checking that the task has as many rows."""
+    items, targets = (len(rows[task, "validation", side]) for side in SIDES)
+    for numbers in (counts, right):
+        if len(numbers) != items or any(type(number) is not int for number in numbers):
+            raise ValueError(f"{task}: choices are not of its {items} items")
+    if sum(counts) != targets or not all(
+        0 <= number < count and count > 1 for count, number in zip(counts, right, strict=True)
+    ):
+        raise ValueError(f"{task}: choices are not its {targets} targets")
+    return np.array(counts, np.int64), np.array(right, np.int64)
 
 
 @functools.lru_cache(maxsize=8)
@@ -222,7 +268,12 @@ def load(folder: Path, suite: str, *, input_length: int) -> FinetuneArrays:
         found,
         input_length,
         training,
-        {task: found.padded(rows, input_length) for task, rows in validation},
+        {
+            task: found.padded(rows, input_length)
+            for task, rows in validation
+            if task not in found.choices
+        },
+        {task: found.items(task, input_length) for task in found.choices},
     )
 
 

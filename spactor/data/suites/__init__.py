@@ -20,6 +20,7 @@ from types import MappingProxyType
 from spactor.data.suites import embedded, released, t5
 from spactor.data.suites.suite import (
     INVALID_RATE,
+    MARGIN,
     PREDICTED_CLASSES,
     SPLITS,
     EmbeddedTask,
@@ -38,6 +39,7 @@ __all__ = [
     "BENCHMARKS",
     "EMBEDDED",
     "INVALID_RATE",
+    "MARGIN",
     "PREDICTED_CLASSES",
     "RECORDED_AS",
     "SPLITS",

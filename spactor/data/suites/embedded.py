@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spactor.data.suites.suite import EmbeddedTask, Metric, Split, Suite
+from spactor.data.suites.suite import MARGIN, EmbeddedTask, Metric, Split, Suite
 
 ACCURACY = Metric("accuracy")
 F1 = Metric("f1")
 ROUGE = tuple(Metric(name, function="rouge") for name in ("rouge1", "rouge2", "rougeL"))
 SQUAD = (Metric("em", function="squad"), Metric("f1", function="squad"))
+RANKED, RANKED_BY_LENGTH = (
+    tuple(Metric(name, version, "ranking") for name in ("accuracy", MARGIN))
+    for version in ("1-ranked", "1-ranked-normalized")
+)
 
 LETTERS = ("A", "B", "C", "D")
 """Names of choices."""
@@ -54,6 +58,8 @@ def _task(
         target_length=target_length,
         limits=limits,
         labels=labels,
+        ranked=metrics in (RANKED, RANKED_BY_LENGTH),
+        length_normalized=metrics == RANKED_BY_LENGTH,
     )
 
 

@@ -25,6 +25,8 @@ INVALID_RATE = "invalid_rate"
 """Answers that are none of a classification's labels, in per cent; each counts as wrong."""
 PREDICTED_CLASSES = "predicted_classes"
 """Number of different answers, all that are no label being one of them; 1 is a collapsed run."""
+MARGIN = "margin"
+"""Mean log-likelihood of the right answer of a ranked task less the best wrong one's, in nats."""
 
 
 @dataclass(frozen=True)

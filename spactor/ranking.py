@@ -1,0 +1,87 @@
+"""Choices ranked by log-likelihood, as by T0 and lm-evaluation-harness; nothing is decoded.
+
+A model reads an item's inputs, and the log-likelihood of every choice's text, eos included, is the
+sum over its tokens; of a length-normalized task it is divided by their number. The choice with the
+highest is the model's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+ROWS = 64
+"""Items per compiled batch; the last batch is padded, never cut."""
+
+Score = Callable[[np.ndarray, np.ndarray], Any]
+"""Encoder inputs int32 ``[B, L]`` and targets int32 ``[B, C, T]`` to log-likelihoods ``[B, C]``."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """Items with choices, as token ids.
+
+    Attributes:
+      inputs: int32 ``[E, L]``, eos and padding included.
+      targets: int32 ``[E, C, T]``; of an item with fewer than C choices the last ones are padding.
+      counts: int ``[E]``, numbers of choices.
+      right: int ``[E]``, numbers of the right choices.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    counts: np.ndarray
+    right: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+
+def log_likelihoods(score: Score, items: Items) -> np.ndarray:
+    """Log-likelihoods of all choices in nats, item after item: float32 ``[sum of counts]``.
+
+    Args:
+      score: compiled for ``ROWS`` items; see `spactor.step.build_scorer`.
+      items: what is scored.
+    """
+    filled = -len(items) % ROWS
+
+    def batches(rows: np.ndarray) -> list[np.ndarray]:
+        padded = np.concatenate([rows, np.zeros((filled, *rows.shape[1:]), rows.dtype)])
+        return np.split(padded, len(padded) // ROWS)
+
+    # A list, so that every batch is dispatched before the first result is fetched.
+    scores = [
+        score(*both) for both in zip(batches(items.inputs), batches(items.targets), strict=True)
+    ]
+    table = np.concatenate([np.asarray(part, np.float32) for part in scores])[: len(items)]
+    return table[np.arange(table.shape[1]) < items.counts[:, None]]
+
+
+def accuracy_and_margin(
+    scores: np.ndarray | Sequence[float],
+    counts: np.ndarray | Sequence[int],
+    right: np.ndarray | Sequence[int],
+) -> dict[str, float]:
+    """Accuracy in per cent, and mean margin of the right choice in nats.
+
+    An item's margin is the right choice's score less the highest of the others'.
+
+    Args:
+      scores: of all choices, item after item.
+      counts: number of choices of each item, at least two.
+      right: number of the right choice of each item. Of equal scores the first choice is the
+        model's answer.
+
+    >>> accuracy_and_margin([-1.0, -3.0, -2.0, -1.5, -1.0], [2, 3], [0, 1])
+    {'accuracy': 50.0, 'margin': 0.75}
+    """
+    answers, margins = [], []
+    items = np.split(np.asarray(scores, np.float64), np.cumsum(counts)[:-1])
+    for of_item, number in zip(items, right, strict=True):
+        answers.append(int(np.argmax(of_item)) == number)
+        margins.append(of_item[number] - np.max(np.delete(of_item, number)))
+    return {"accuracy": 100.0 * float(np.mean(answers)), "margin": float(np.mean(margins))}
