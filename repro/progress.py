@@ -1,20 +1,25 @@
-"""Progress of a run: a bar for each running node on a terminal, one line per node elsewhere."""
+"""Progress of a run: one live display for all nodes on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import functools
 import math
-import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.live import Live
+from rich.text import Text
 
 from repro.plan import Finetuning, Node, Tree
+from repro.remaining import Rates, makespan
 from spactor.progress import Observer
+
+PLAIN_WIDTH = 80
+PLAIN_PERIOD_SECONDS = 60.0
+"""How often the progress is printed where it cannot be shown live."""
 
 
 def duration(seconds: float) -> str:
@@ -39,17 +44,28 @@ def duration(seconds: float) -> str:
     return f"{days} days {hours} h"
 
 
+def shortened(name: str, width: int) -> str:
+    """A node's name in so many characters.
+
+    >>> shortened("base/s0/tau250K/500K/finetune-glue/f0", 30)
+    'base/s0/tau25…finetune-glue/f0'
+    """
+    if len(name) <= width:
+        return name
+    end = (width - 1 + 3) // 2
+    return f"{name[: width - 1 - end]}…{name[-end:]}"
+
+
 @dataclass
 class _Running:
     """A node that runs: when it began, its first and latest logged step and their times."""
 
     node: Node
     began: float
-    task: TaskID | None = None
     first: tuple[int, float] | None = None
     last: tuple[int, float] | None = None
     end_step: int = 0
-    loss: float | None = None
+    loss: str = ""
     tokens_per_second: float = 0.0
 
     def pace(self) -> float | None:
@@ -58,53 +74,70 @@ class _Running:
             return None
         return (self.last[1] - self.first[1]) / (self.last[0] - self.first[0])
 
-    def left(self) -> float | None:
-        """Seconds to the node's end."""
-        pace = self.pace()
-        return None if pace is None or not self.last else pace * (self.end_step - self.last[0])
+    def left(self, pace: float) -> float:
+        """Seconds to the node's end at so many seconds a step."""
+        steps = self.end_step - self.last[0] if self.last else self.node.steps
+        return pace * steps
 
-    def facts(self) -> list[str]:
-        """Loss and speed as text."""
-        facts = [] if self.loss is None else [f"loss {self.loss:.4g} nats"]
-        if self.tokens_per_second:
-            facts.append(f"{self.tokens_per_second:,.0f} tokens/s")
-        return facts
+    def done(self) -> str:
+        """Steps of the node that are trained, and all of them."""
+        steps = self.node.steps - (self.end_step - self.last[0]) if self.last else 0
+        return f"{steps}/{self.node.steps}"
+
+    def speed(self) -> str:
+        """Tokens a second, "" before they are known."""
+        return f"{self.tokens_per_second:,.0f} tokens/s" if self.tokens_per_second else ""
+
+    def observe(self, values: Mapping[str, float], sequences_per_second: float) -> None:
+        """Takes a logged step's values."""
+        # Pre-training's objective is a weighted sum; span corruption is its part in every stage.
+        name = "loss" if isinstance(self.node, Finetuning) else "sc_loss"
+        if (loss := values.get(f"train/{name}")) is not None:
+            self.loss = f"{loss:.3f} nats/token"
+        elif (objective := values.get("train/loss")) is not None:
+            self.loss = f"objective {objective:.4g}"
+        if not math.isnan(sequences_per_second):
+            self.tokens_per_second = sequences_per_second * self.node.tokens_per_sequence
 
 
 class Display:
-    """Shows the nodes that run and how far the tree is.
+    """Shows the nodes that run, how far the tree is, and the remaining time.
 
     Args:
       tree: what runs.
       weights: relative work of each node, such as its FLOPs.
-      console: where to write; bars are drawn only on a terminal.
+      console: where to write; only a terminal is written to live.
+      earlier: seconds of nodes that earlier runs finished on this machine, by name.
+      clock: seconds since any moment.
     """
 
-    def __init__(self, tree: Tree, weights: Mapping[str, float], console: Console) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        weights: Mapping[str, float],
+        console: Console,
+        earlier: Mapping[str, float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.jobs = 1
+        """Number of nodes that may run at the same time."""
         self._tree = tree
         self._weights = weights
         self._console = console
-        self._left = set(tree.nodes)
+        self._clock = clock
+        self._left = dict.fromkeys(tree.nodes)  # In the tree's order.
         self._running: dict[str, _Running] = {}
-        self._most = 1  # Nodes that ran at the same time.
-        self._opened = time.monotonic()
-        # What this command ran, by kind, since fine-tuning decodes: seconds up to each node's
-        # first logged step, mostly compilation, and seconds per weight from there on.
-        self._starts: dict[bool, list[float]] = {True: [], False: []}
-        self._rates: dict[bool, list[float]] = {True: [], False: []}
-        self._bar: Progress | None = None
+        self._opened = self._printed = clock()
+        self._rates = Rates(tree, weights, earlier or {})
+        self._live: Live | None = None
         if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.fields[place]} {task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[facts]}"),
-                console=console,
-                transient=True,
+            self._live = Live(
+                console=console, transient=True, get_renderable=self._renderable, auto_refresh=True
             )
 
     def __enter__(self) -> Display:
-        if self._bar:
-            self._bar.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(
@@ -113,13 +146,14 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar:
-            self._bar.stop()
+        if self._live:
+            self._live.stop()
+            self._live = None
 
     @property
     def elapsed(self) -> float:
         """Seconds since it was made."""
-        return time.monotonic() - self._opened
+        return self._clock() - self._opened
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -132,25 +166,16 @@ class Display:
 
     def skip(self, name: str) -> None:
         """Counts a node that was finished already."""
-        self._left.discard(name)
+        self._left.pop(name, None)
 
     def start(self, name: str) -> Observer:
         """A node begins; returns what to call at each of its logged steps."""
-        self.stop(name)
-        running = _Running(self._tree.nodes[name], time.monotonic())
-        self._running[name] = running
-        self._most = max(self._most, len(self._running))
-        if self._bar:
-            running.task = self._bar.add_task(
-                name, total=running.node.steps, place=self._place(), facts="starting"
-            )
+        self._running[name] = _Running(self._tree.nodes[name], self._clock())
         return functools.partial(self.observe, name)
 
     def stop(self, name: str) -> None:
         """A node does not run any more, finished or not."""
-        running = self._running.pop(name, None)
-        if self._bar and running and running.task is not None:
-            self._bar.remove_task(running.task)
+        self._running.pop(name, None)
 
     def observe(
         self,
@@ -164,60 +189,65 @@ class Display:
         running = self._running.get(name)
         if running is None:
             return
-        running.last, running.end_step = (step, time.monotonic()), end_step
+        running.last, running.end_step = (step, self._clock()), end_step
         running.first = running.first or running.last
-        running.loss = values.get("train/loss", running.loss)
-        if not math.isnan(sequences_per_second):
-            running.tokens_per_second = sequences_per_second * running.node.tokens_per_sequence
-        if self._bar and running.task is not None:
-            facts = running.facts()
-            if (left := running.left()) is not None:
-                facts.append(f"{duration(left)} left")
-                if any(self._rates.values()):
-                    facts.append(f"tree {duration(self._tree_left())}")
-            self._bar.update(
-                running.task,
-                completed=running.node.steps - (end_step - step),
-                facts=", ".join(facts),
-            )
+        running.observe(values, sequences_per_second)
+        if not self._live and self._clock() - self._printed >= PLAIN_PERIOD_SECONDS:
+            self._printed = self._clock()
+            for line in self.lines(PLAIN_WIDTH):
+                self.print(line)
 
     def finish(self, name: str) -> None:
         """A node finished; prints its line."""
         running = self._running[name]
-        node, place = running.node, self._place()
-        self._learn(running)
-        self._left.discard(name)
+        pace = running.pace()
+        if pace is not None and running.first and running.last:
+            stepping = running.last[1] - running.first[1]
+            self._rates.add(name, self._clock() - running.began - stepping, pace)
+        self._left.pop(name, None)
         self.stop(name)
-        facts = [f"{node.steps} steps", duration(time.monotonic() - running.began)]
-        facts += running.facts()
-        if self._left and any(self._rates.values()):
-            facts.append(f"about {duration(self._tree_left())} left")
-        self.print(f"{place} {name}: {', '.join(facts)}")
-
-    def _place(self) -> str:
         total = len(self._tree.nodes)
-        return f"[{total - len(self._left) + 1}/{total}]"
+        facts = [duration(self._clock() - running.began), running.loss, running.speed()]
+        place = f"[{total - len(self._left)}/{total}]"
+        self.print(f"{place} {name}: {', '.join(filter(None, facts))}")
 
-    def _learn(self, running: _Running) -> None:
-        """Splits a finished node's time into what it takes to begin and what its steps take."""
-        node, pace = running.node, running.pace()
-        if pace is None or running.first is None:
-            return
-        kind = isinstance(node, Finetuning)
-        self._starts[kind].append(running.first[1] - running.began)
-        self._rates[kind].append(pace * node.steps / self._weights[node.name])
+    def lines(self, width: int) -> list[str]:
+        """A line per running node, and one for the tree, each of at most so many characters."""
+        # Live draws from a thread of its own.
+        rows = [
+            (name, one.done(), one.loss or "starting", one.speed())
+            for name, one in list(self._running.items())
+        ]
+        widths = [max((len(row[at]) for row in rows), default=0) for at in range(4)]
+        room = min(widths[0], max(width - sum(widths[1:]) - 2 * 3, 12))
+        lines = []
+        for name, *facts in rows:
+            cells = [shortened(name, room).ljust(room)]
+            cells += [fact.rjust(size) for fact, size in zip(facts, widths[1:], strict=True)]
+            lines.append("  ".join(cells).rstrip()[:width])
+        total = len(self._tree.nodes)
+        left = self.remaining()
+        time_left = "measuring the time" if left is None else f"about {duration(left)} left"
+        lines.append(f"{total - len(self._left)} of {total} nodes finished, {time_left}"[:width])
+        return lines
 
-    def _tree_left(self) -> float:
-        """Seconds for all nodes that are not finished, as those before them took."""
-        total = 0.0
-        for name in self._left:
-            running = self._running.get(name)
-            if running and (left := running.left()) is not None:
-                total += left
+    def remaining(self) -> float | None:
+        """Seconds until all nodes are finished; None while nothing was measured."""
+        running = dict(self._running)
+        paces = {name: pace for name, one in running.items() if (pace := one.pace()) is not None}
+        seconds: dict[str, float] = {}
+        for name in list(self._left):
+            if name in paces:
+                seconds[name] = running[name].left(paces[name])
                 continue
-            kind = isinstance(self._tree.nodes[name], Finetuning)
-            kind = kind if self._rates[kind] else not kind
-            # Programs are compiled once, so later nodes begin as the quickest did.
-            total += min(self._starts[kind])
-            total += statistics.median(self._rates[kind]) * self._weights[name]
-        return total / self._most
+            whole = self._rates.seconds(name, paces)
+            if whole is None:
+                return None
+            if name in running:
+                # At most its rate's time: steps before a resumed node's first are not trained.
+                whole = max(whole - (self._clock() - running[name].began), 0.0)
+            seconds[name] = whole
+        return makespan(seconds, self._tree, self.jobs)
+
+    def _renderable(self) -> Text:
+        return Text("\n".join(self.lines(self._console.width)), no_wrap=True, overflow="crop")

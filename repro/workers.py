@@ -28,9 +28,10 @@ from repro import runner
 from repro.engines.contract import Engine
 from repro.engines.data import PreparedData
 from repro.identity import Identity
-from repro.plan import Node, Tree
+from repro.plan import Finetuning, Node, Tree
 from repro.progress import Display
 from repro.runner import Outcome, Runner
+from repro.spent import FINETUNING, PRETRAINING, Spent, peak_bytes
 from spactor import files, numerics
 from spactor.errors import DamageWarning, UserError
 
@@ -66,6 +67,7 @@ class WorkerRunner(Runner):
         self._one_thread = True
         self._workers: list[_Worker] = []
         self._killed: set[str] = set()
+        self._spent = Spent()
 
     def run(self, only: Sequence[str] = ()) -> Outcome:
         """Runs every node that is not finished; arguments and errors as for ``Runner``."""
@@ -101,6 +103,8 @@ class WorkerRunner(Runner):
         if self._jobs > 1:
             chains = _chains(pending, self._display.weights)
             pending = dict(sorted(pending.items(), key=lambda item: -chains[item[0]]))
+        self._display.jobs = self._jobs
+        began = time.monotonic()
         waiting: set[str] = set()  # Held by other processes when last attempted.
         polled_at = time.monotonic()
         while pending:
@@ -124,6 +128,9 @@ class WorkerRunner(Runner):
                 if not self._busy():
                     self._report_holders(sorted(waiting))
                 waiting.clear()
+        if self._spent.seconds:
+            for line in self._spent.lines(time.monotonic() - began, self._jobs):
+                self._display.print(line)
         return self._ended()
 
     def _busy(self) -> list[_Worker]:
@@ -163,6 +170,8 @@ class WorkerRunner(Runner):
                 warnings.warn(values[0], DamageWarning, stacklevel=1)
             elif kind == "set_aside":
                 self._outcome["set_aside"] += values
+            elif kind == "spent":
+                self._spent.add(*values)
             else:
                 getattr(self._display, kind)(*values)
         for worker in ended:
@@ -273,6 +282,7 @@ def _work(pipe: Connection, one_thread: bool) -> None:
         except EOFError:
             os._exit(0)
         value: Any
+        began = time.monotonic()
         try:
             if task == "environment":
                 value = worked.environment()
@@ -283,6 +293,11 @@ def _work(pipe: Connection, one_thread: bool) -> None:
             value = _portable(error)
         for name in worked.take_set_aside():
             reporter.report("set_aside", name)
+        within = engine.take_spent()
+        if task != "environment":
+            activity = FINETUNING if isinstance(tree.nodes[name], Finetuning) else PRETRAINING
+            seconds = time.monotonic() - began
+            reporter.report("spent", activity, seconds, within, os.getpid(), peak_bytes())
         reporter.report("ended", value)
 
 

@@ -199,7 +199,7 @@ def test_a_diff_of_good_records(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; run the same command to continue"),
+        (KeyboardInterrupt(), 130, "interrupted; to continue: repro plan"),
         (UserError("a fault:\n fix it"), 2, "a fault: fix it"),
         (OSError(28, "No space left on device", "x/y"), 2, "No space left on device (x/y)"),
         (OSError(30, "Read-only file system", "x"), 2, "Read-only file system (x)"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -110,7 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _exit(line, 2)
     # Some versions of Typer turn the interrupt into its exit code themselves.
     if code == _INTERRUPTED:
-        _exit("interrupted; run the same command to continue", _INTERRUPTED)
+        given = sys.argv[1:] if arguments is None else arguments
+        _exit(f"interrupted; to continue: {shlex.join(['repro', *given])}", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -121,6 +121,10 @@ class Engine(ABC):
     def restore(self, node: Node, folder: Path) -> Any:
         """Returns the discriminator's parameters at the end of a finished node."""
 
+    def take_spent(self) -> Mapping[str, float]:
+        """Seconds of this process since the last call, by activities of `repro.spent`."""
+        return {}
+
     def can_score(self) -> bool:
         """Whether `score` works: the engine writes predictions, and this machine can score them."""
         return False

@@ -9,6 +9,7 @@ import functools
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from repro.engines.contract import Engine
 from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node
 from repro.specs import Profile
+from repro.spent import SCORING, STARTING, Stopwatch
 from spactor.progress import Observer
 
 
@@ -28,6 +30,7 @@ class LocalEngine(Engine):
         super().__init__(cache, source)
         self._arrays: tuple[Path, Any] | None = None
         self._is_set_up = False
+        self._stopwatch = Stopwatch()
 
     def device(self) -> str:
         """Returns the number and kind of JAX's devices."""
@@ -51,8 +54,8 @@ class LocalEngine(Engine):
         self._set_up()
         label = folders.read_node(folder)["fingerprint"]
         if isinstance(node, Finetuning):
-            from spactor import scoring
-            from spactor.finetuning import FinetuneJob, finetune
+            with self._stopwatch.measure(STARTING):
+                from spactor.finetuning import FinetuneJob, finetune
 
             finetune(
                 FinetuneJob(
@@ -67,15 +70,16 @@ class LocalEngine(Engine):
                 folder=folder,
                 parent=parent,
                 observer=observer,
-                score=functools.partial(scoring.score, folder, data.folder, node.suite)
+                score=functools.partial(self._score, node, data, folder)
                 if self.can_score()
                 else lambda step: {},
                 run_id=label,
             )
             return
-        from spactor import example
-        from spactor.pretraining import PretrainJob, pretrain
-        from spactor.trainer import Schedule
+        with self._stopwatch.measure(STARTING):
+            from spactor import example
+            from spactor.pretraining import PretrainJob, pretrain
+            from spactor.trainer import Schedule
 
         arrays = self._load_arrays(data.folder)
         pretrain(
@@ -120,10 +124,20 @@ class LocalEngine(Engine):
 
     def score(self, node: Finetuning, *, data: PreparedData, folder: Path, step: int) -> None:
         """Scores one step's predictions with seqio's Evaluator."""
+        self._set_up()
+        self._score(node, data, folder, step)
+
+    def _score(
+        self, node: Finetuning, data: PreparedData, folder: Path, step: int
+    ) -> Mapping[str, float]:
         from spactor import scoring
 
-        self._set_up()
-        scoring.score(folder, data.folder, node.suite, step)
+        with self._stopwatch.measure(SCORING):
+            return scoring.score(folder, data.folder, node.suite, step)
+
+    def take_spent(self) -> Mapping[str, float]:
+        """Seconds of compiling, scoring and importing since the last call."""
+        return self._stopwatch.take()
 
     def _load_arrays(self, folder: Path) -> Any:
         if self._arrays is None or self._arrays[0] != folder:
@@ -138,10 +152,11 @@ class LocalEngine(Engine):
             return
         # Without it TensorFlow, which reads fine-tuning's data, prints on stderr at its import.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        import jax
-        from absl import logging as absl_logging
+        with self._stopwatch.measure(STARTING):
+            import jax
+            from absl import logging as absl_logging
 
-        from spactor import numerics
+            from spactor import numerics
 
         # Silences seqio's advice about sequence lengths at each evaluation, and the tracebacks of
         # Orbax's threads when a checkpoint can't be written: that error is raised as well.
@@ -154,6 +169,7 @@ class LocalEngine(Engine):
         # XLA's own caches would make the folder's path part of every program's key, and a folder
         # of runs that was moved or copied would compile again.
         jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
+        jax.monitoring.register_event_duration_secs_listener(self._stopwatch.compiled)
         sys.unraisablehook = _report_unraisable
         self._is_set_up = True
 

@@ -35,7 +35,7 @@ def test_runs_every_node_once_parents_first(
     assert engine.ran == list(outcome.ran) == list(tree.nodes)
     lines = printed(display)
     assert len(lines) == len(tree.nodes), "one line per node where there is no terminal"
-    assert lines[0].startswith("[1/13] base/s0/hybrid/0-250K: 5 steps, 0 s, loss 95")
+    assert lines[0].startswith("[1/13] base/s0/hybrid/0-250K: 0 s, objective 95")
     again = Runner(tree, runs, engine, displays(tree)).run()
     assert again.ran == () and set(again.skipped) == set(tree.nodes)
     assert len(engine.ran) == len(tree.nodes)

@@ -114,6 +114,9 @@ class FakeEngine:
         _append(folder / "digests.jsonl", digests)
         _append(folder / "metrics.jsonl", lines)
 
+    def take_spent(self) -> dict[str, float]:
+        return {}
+
     def can_score(self) -> bool:
         return self.scores
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -93,7 +94,8 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(
         assert "(SIGKILL); another continues from its last checkpoint" in out
     else:
         assert process.returncode == (-signal.SIGKILL if how == "SIGKILL" else 130), err
-        assert how == "SIGKILL" or "interrupted; run the same command to continue" in err
+        advised = f"interrupted; to continue: {shlex.join(['repro', *command])}"
+        assert how == "SIGKILL" or advised in err
         end = time.monotonic() + 10
         while Path(f"/proc/{worker}").exists():
             assert time.monotonic() < end, "the worker lives on"

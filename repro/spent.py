@@ -1,0 +1,120 @@
+"""Where the time and the memory of a run went, as its workers measured them."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+PRETRAINING, FINETUNING = "pre-training", "fine-tuning"
+SCORING, COMPILING, STARTING, IDLE = "scoring", "compiling", "importing", "idle"
+
+
+def peak_bytes() -> int:
+    """The largest resident memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class Stopwatch:
+    """Seconds of one process by what they were spent on; inner activities are not counted twice."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._compiled: list[tuple[float, float]] = []
+
+    @contextmanager
+    def measure(self, activity: str) -> Iterator[None]:
+        """Counts the time of a block to an activity, less what was compiled in it."""
+        began, before = time.monotonic(), self._compiling()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - began - (self._compiling() - before)
+            self._seconds[activity] += spent
+
+    def compiled(self, event: str, duration_secs: float, **more: object) -> None:
+        """Listens to ``jax.monitoring``: tracing, lowering and compiling, one inside another."""
+        if event.startswith("/jax/core/compile/"):
+            now = time.monotonic()
+            # An event is reported when it ends, after those inside it.
+            while self._compiled and self._compiled[-1][0] >= now - duration_secs:
+                self._compiled.pop()
+            self._compiled.append((now - duration_secs, now))
+
+    def take(self) -> Mapping[str, float]:
+        """The seconds since the last call, by activity."""
+        found = {**self._seconds, COMPILING: self._compiling()}
+        self._seconds.clear()
+        self._compiled.clear()
+        return found
+
+    def _compiling(self) -> float:
+        return sum(end - start for start, end in self._compiled)
+
+
+@dataclass
+class Spent:
+    """Sums over the workers of a run.
+
+    Attributes:
+      seconds: of the workers, by activity.
+      peaks: the peak of each process's memory in bytes, by its id.
+    """
+
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    peaks: dict[int, int] = field(default_factory=dict)
+
+    def add(
+        self, activity: str, seconds: float, within: Mapping[str, float], process: int, peak: int
+    ) -> None:
+        """Adds a task.
+
+        Args:
+          activity: of the task.
+          seconds: that it took, with what was measured within it.
+          within: seconds of other activities.
+          process, peak: id of the worker and the peak of its memory in bytes.
+        """
+        for inner, taken in within.items():
+            self.seconds[inner] += taken
+        self.seconds[activity] += max(seconds - sum(within.values()), 0.0)
+        self.peaks[process] = peak
+
+    def lines(self, elapsed: float, jobs: int) -> list[str]:
+        """A short table: seconds of all workers by activity, then the memory.
+
+        Args:
+          elapsed: seconds during which so many workers could have worked.
+          jobs: number of workers.
+
+        >>> spent = Spent()
+        >>> spent.add(PRETRAINING, 60.0, {COMPILING: 15.0}, process=1, peak=3 * 10**9)
+        >>> for line in spent.lines(45.0, 2)[:-1]: print(line)
+        time of 2 workers      90 s
+          pre-training         45 s  50 %
+          compiling            15 s  17 %
+          idle                 30 s  33 %
+        """
+        whole = elapsed * jobs
+        idle = max(whole - sum(self.seconds.values()), 0.0)
+        workers = f"time of {jobs} worker{'s' if jobs > 1 else ''}"
+        lines = [f"{workers:18} {whole:6,.0f} s"]
+        order = (PRETRAINING, FINETUNING, SCORING, COMPILING, STARTING)
+        rows = [*((name, self.seconds[name]) for name in order), (IDLE, idle)]
+        for name, seconds in rows:
+            if whole and seconds:
+                lines.append(
+                    f"  {name:16} {seconds:6,.0f} s {seconds / whole:4.0%}".replace("%", " %")
+                )
+        peaks = {**self.peaks, os.getpid(): peak_bytes()}
+        lines.append(
+            f"memory: {sum(peaks.values()) / 1e9:.1f} GB, the sum of the peaks of "
+            f"{len(peaks)} processes"
+        )
+        return lines
