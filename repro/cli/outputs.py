@@ -83,6 +83,16 @@ def figure(
 
 
 @app.command()
+def summary(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+) -> None:
+    """Prints the result in three sentences: two stages, one stage, downstream."""
+    from analysis import summary as summaries
+
+    print(summaries.run(measured(source, profile, runs, summaries.READS).records).text())
+
+
+@app.command()
 def trend(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:

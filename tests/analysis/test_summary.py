@@ -1,0 +1,90 @@
+"""The three sentences: worked out by hand on made-up records, and their size under no effect."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import synthetic_records as synthetic
+
+from analysis import summary
+from analysis.schema import records
+
+STEPS = range(100_000, 1_000_001, 100_000)
+
+
+def losses(tau: str, seed: int, values: list[float]) -> list[dict]:
+    """One validated loss for every 100K steps."""
+    at = {**synthetic.COMMON, "size": "base", "tau": tau, "seed": seed}
+    series = {"metric": "validation/sc_loss_clean"}
+    return [
+        {**at, **series, "step": step // 1000, "paper_step": step, "value": value}
+        for step, value in zip(STEPS, values, strict=True)
+    ]
+
+
+BASELINE = [5.0, 4.6, 4.3, 4.1, 3.9, 3.8, 3.7, 3.6, 3.5, 3.4]
+EARLIER = [4.9, 4.5, 4.2, 4.0, 3.8, 3.6, 3.4, 3.5, 3.4, 3.3]
+"""Ends 0.1 lower, and is at 3.4 for good from 900K on."""
+FALLEN = [4.8, 4.2, 4.0, 3.9, 3.8, 3.7, 3.65, 3.6, 3.55, 3.5]
+"""Leads by 0.4 at 200K, and ends 0.1 higher."""
+
+
+def study(seeds: int):
+    rows = [*synthetic.costs()]
+    for seed in range(seeds):
+        shift = 0.01 * seed
+        rows += losses("0", seed, [loss + shift for loss in BASELINE])
+        rows += losses("250K", seed, [loss + 2 * shift for loss in EARLIER])
+        rows += losses("inf", seed, [loss + shift for loss in FALLEN])
+    return records.from_rows(rows)
+
+
+def test_leads_and_savings_by_hand():
+    result = summary.run(study(2))
+    two, one = result.two_stages, result.one_stage
+    assert (two.baseline, two.model) == (pytest.approx(3.405), pytest.approx(3.31))
+    assert two.lead.by_seed == pytest.approx((0.1, 0.09))
+    # Seed 1: 3.42 at 900K is above its baseline's 3.41, so it is there at 1M alone.
+    assert two.steps_saved == pytest.approx((0.1, 0.0))
+    # A hybrid step costs 1.2 plain ones: 0.9 + 0.2 · 0.25 of the baseline's.
+    assert two.flops_saved == pytest.approx((0.05, -0.05))
+    assert one.at == 200_000
+    assert one.largest.by_seed == pytest.approx((0.4, 0.4))
+    assert one.final.by_seed == pytest.approx((-0.1, -0.1))
+    assert one.lost.mean == pytest.approx(0.5)
+    assert result.sentences[2] == "Downstream: not run."
+
+
+def test_a_single_seed_is_not_tested_and_a_late_model_saves_nothing():
+    result = summary.run(study(1))
+    assert "one seed, no test" in result.sentences[0] and "p =" not in result.text()
+    rows = losses("0", 0, BASELINE) + losses("250K", 0, FALLEN)
+    late = summary.run(records.from_rows(rows))
+    assert math.isnan(late.two_stages.steps_saved[0]) and late.two_stages.flops_saved == ()
+    assert "0 of 1 seeds reach" in late.sentences[0]
+
+
+def test_downstream_counts_suites_and_shows_differences_after_holm():
+    frame = synthetic.study(runs=3, seeds=3)
+    downstream = summary.run(frame).downstream
+    # The made-up scores rise with τ at every checkpoint, equally in all seeds.
+    assert set(downstream.differences) == {"glue", "cnndm"}
+    assert all(one.mean > 0 for one in downstream.differences.values())
+    assert downstream.scratch == ()
+
+
+def test_two_equal_models_show_a_lead_in_one_study_of_twenty():
+    generator = np.random.default_rng(0)
+    studies = 400
+    shown = 0
+    for _ in range(studies):
+        gaps = generator.normal(0.0, 0.05, size=5)
+        shown += summary.Difference(tuple(gaps)).p_value < 0.05
+    # 20 expected; five standard deviations of a binomial count are 22.
+    assert shown <= 42
+
+
+def test_no_records():
+    assert "not run" in summary.run(records.empty()).text()
