@@ -20,7 +20,7 @@ import nox
 
 ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "project"
-FIGURES = ("1", "2", "3", "4", "5", "B")
+FIGURES = ("1", "2", "3", "4", "5", "B", "S")
 BASE_TESTS = (
     *("tests/records", "tests/tables", "tests/fuzz", "tests/test_cli.py"),
     *(

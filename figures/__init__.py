@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from analysis.required import RequiredRun
-from figures import appendix_b, drawing, figure1, figure3, figure4, score_against_flops
+from figures import appendix_b, drawing, figure1, figure3, figure4, score_against_flops, summary
 from spactor.errors import UserError
 
 
@@ -52,12 +52,13 @@ _MODULES: tuple[FigureModule, ...] = (
     figure3,
     figure4,
     appendix_b,
+    summary,
     *score_against_flops.FIGURES,
 )
 REGISTRY: Mapping[str, FigureModule] = types.MappingProxyType(
     {module.NUMBER: module for module in sorted(_MODULES, key=lambda module: module.NUMBER)}
 )
-"""The paper's figures by number; B, the residuals of Appendix B's regression, is ours."""
+"""The paper's figures by number; B, the residuals of Appendix B's line, and S are ours."""
 
 
 def get(name: str) -> FigureModule:

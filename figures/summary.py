@@ -1,0 +1,126 @@
+"""Figure S: validation loss of SPACTOR(250K) and SPACTOR(∞) against the baseline's, Base.
+
+Claims: the hybrid objective leads early; trained to the end it loses its lead (Section 3.2.2); with
+two stages the lead stays (Section 3.3). The figure is ours, and shows what `repro summary` prints.
+
+Panel a has the span-corruption losses on X_c, panel b the baseline's loss minus the model's at the
+same step, so a curve above 0 leads; faint lines are single seeds. The dotted line is τ = 250K.
+Curves are means over the pre-training seeds that a model shares with its baseline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis import summary, trend
+from analysis.required import RequiredRun
+from analysis.schema.records import sole_profile
+from figures import drawing, figure4
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NUMBER = "S"
+DOC = __doc__
+LABELS = {
+    "0": "baseline (τ = 0)",
+    summary.TAU: f"two stages (τ = {summary.TAU})",
+    "inf": "one stage (τ = ∞)",
+}
+
+requires: tuple[RequiredRun, ...] = tuple(
+    RequiredRun(summary.SIZE, tau, 1_000_000) for tau in LABELS
+)
+reads = trend.READS
+
+
+@dataclass(frozen=True)
+class Result:
+    """The figure's numbers; every table has the index paper_step and a column for each seed.
+
+    Attributes:
+      losses: on X_c by τ, in nats per target token.
+      leads: baseline minus model by τ, at steps that all shared seeds have.
+    """
+
+    source: str
+    profile: str
+    losses: dict[str, pd.DataFrame]
+    leads: dict[str, pd.DataFrame]
+
+
+def compute(records: pd.DataFrame) -> Result:
+    """The curves from records of one source and profile.
+
+    Raises:
+      UserError: the records mix profiles.
+    """
+    source, profile = sole_profile(records) or ("", "")
+    curves = {tau: trend.Curve(tau, trend.CLEAN, label) for tau, label in LABELS.items()}
+    return Result(
+        source=source,
+        profile=profile,
+        losses={tau: trend.curve(records, which).dropna() for tau, which in curves.items()},
+        leads={
+            tau: trend.differences(records, curves["0"], which)
+            for tau, which in curves.items()
+            if tau != "0"
+        },
+    )
+
+
+def draw(result: Result) -> Figure:
+    """Panels a and b; each reads "not run" where its records are missing."""
+    counts = {table.shape[1] for table in result.losses.values() if not table.empty}
+    seeds = drawing.count_label("", counts, " seed" if counts == {1} else " seeds")
+    whose = drawing.origin_label(result.source, result.profile)
+    title = f"Figure {NUMBER} · validation loss with the hybrid objective\nBase · {whose}{seeds}"
+    with drawing.settings():
+        figure, (left, right) = drawing.new_figure(2, title)
+        figure.set_size_inches(8.4, 3.9)
+        drawing.set_symbols(left.set_title("(a) span-corruption loss, input X_c"))
+        _draw(left, result, result.losses, "loss (nats per target token)")
+        right.set_title("(b) lead: baseline minus model")
+        _draw(right, result, result.leads, "difference (nats per target token)")
+    return figure
+
+
+def _draw(axes: Axes, result: Result, tables: dict[str, pd.DataFrame], unit: str) -> None:
+    present = {tau: table for tau, table in tables.items() if not table.empty}
+    if not present:
+        drawing.mark_not_run(axes, "it needs τ = 0, 250K or ∞ of one seed")
+        return
+    is_lead = "0" not in tables
+    if is_lead:
+        axes.axhline(0.0, color="#999999", linewidth=0.8)
+    axes.axvline(summary.TAU_STEPS / figure4.THOUSAND, color="#999999", linestyle=":")
+    late = [table[table.index >= trend.FIRST_PAPER_STEP_OF_BEND] for table in present.values()]
+    for tau, table in present.items():
+        style = drawing.TAU_STYLES[tau]
+        steps = table.index.to_numpy() / figure4.THOUSAND
+        if is_lead and table.shape[1] > 1:
+            axes.plot(steps, table.to_numpy(), color=style.color, alpha=0.25, linewidth=0.7)
+        axes.plot(
+            steps,
+            table.mean(axis="columns").to_numpy(),
+            markersize=3.5,
+            linewidth=1.3,
+            markevery=max(len(steps) // 12, 1),
+            label=LABELS[tau],
+            **style.options(),
+        )
+    # The first steps, equal for all, would flatten the rest.
+    if all(len(table) for table in late):
+        low = min(float(table.min().min()) for table in late)
+        high = max(float(table.max().max()) for table in late)
+        room = 0.06 * (high - low) or 0.01
+        axes.set_ylim((min(low, 0.0) if is_lead else low) - room, high + room)
+    axes.set_ylabel(unit)
+    axes.legend(loc="best" if is_lead else "upper right")
+    scaled = "" if result.profile == "paper" else ", on the paper's scale"
+    axes.set_xlabel(f"pre-training steps (thousands{scaled})")
+    axes.set_xlim(left=0)
