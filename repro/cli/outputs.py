@@ -62,7 +62,9 @@ def table(
 def figure(
     name: Annotated[
         str,
-        typer.Argument(help="The paper's figure, 1 to 5; B, residuals of Appendix B's line; or S, the summary."),
+        typer.Argument(
+            help="The paper's figure, 1 to 5; B, residuals of Appendix B's line; or S, the summary."
+        ),
     ],
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
