@@ -149,8 +149,9 @@ def _reproduce(session: nox.Session, arguments: Sequence[str]) -> None:
     _repro(session, "collect", *where)
     for number in ("2", "3", "4"):
         _repro(session, "table", number, *where)
-    _repro(session, "learned", *where)
-    _repro(session, "trend", *where)
+    _repro(session, "evidence", "learned", *where)
+    _repro(session, "evidence", "trend", *where)
+    _repro(session, "summary", *where)
     for name in FIGURES:
         _repro(session, "figure", name, *where)
     _repro(session, "report", *where)
@@ -180,7 +181,7 @@ def compiled(session: nox.Session) -> None:
 def compile_flops(session: nox.Session) -> None:
     """Compiles the paper's step for 64 TPU chips and stores its FLOPs: an hour. Passes on --all."""
     session.run(
-        *(_python(session), "-m", "repro", "compile-flops", *session.posargs),
+        *(_python(session), "-m", "repro", "compile", *session.posargs),
         env=_with_libtpu(session),
         external=True,
     )
@@ -190,7 +191,7 @@ def compile_flops(session: nox.Session) -> None:
 def compile_t5x(session: nox.Session) -> None:
     """Compiles T5X's step for 64 TPU chips: hours. Needs T5X on PYTHONPATH. Passes on --all."""
     session.run(
-        *(_python(session), "-m", "repro", "compile-t5x", *session.posargs),
+        *(_python(session), "-m", "repro", "compile", "--t5x", *session.posargs),
         env=_with_libtpu(session),
         external=True,
     )
@@ -407,7 +408,7 @@ def trend(session: nox.Session) -> None:
     """Collects and tests the trend of Appendix B; passes on --profile, --runs and --from."""
     if not _options(session.posargs, "--from"):
         _collect(session)
-    _repro(session, "trend", *session.posargs)
+    _repro(session, "evidence", "trend", *session.posargs)
 
 
 @nox.session(default=False)

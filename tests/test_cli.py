@@ -44,7 +44,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["table", "2", "--from", "nowhere"], "--from nowhere: no such file or folder"),
         (["figure", "99"], "there is no figure 99; there are 1, 2, 3, 4, 5, B"),
         (["figure", "2", "--from", "published"], "the paper prints no numbers for its figures"),
-        (["trend", "--from", "published"], "the paper prints no series"),
+        (["evidence", "trend", "--from", "published"], "the paper prints no series"),
         (["collect", "--runs", "nowhere"], "there is no runs folder nowhere"),
         (["status", "--runs", "nowhere"], "there is no runs folder nowhere"),
         (["why", "--runs", "nowhere"], "there is no runs folder nowhere"),
@@ -60,7 +60,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["run", "--profile", "mini", "--data", "d", "--data-dir", "e"], "to prepare: give one"),
         (["run", "--profile", "mini", "--data-dir", "none"], "--data-dir none: no such folder"),
         (["run", "--profile", "smoke", "--engine", "jax"], "unknown engine 'jax'"),
-        (["run", "--profile", "micro", "--engine", "t5x"], "divisors of 20"),
+        (["run", "--profile", "micro", "--engine", "t5x"], "divisors of 120"),
         (["run", "--engine", "t5x", "--profile", "curriculum"], "--engine local"),
         (["prepare", "--profile", "mini"], "'repro data check c4' lists its files"),
         (["launch", "--to", "slurm"], "Missing option '--out'"),
@@ -122,8 +122,8 @@ def test_arguments_of_any_length_and_kind_are_quoted_in_a_line(
 
 def test_a_folder_of_another_project(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
-    for command in ("run", "collect", "prepare", "status", "trend"):
-        code, _, err = run(capsys, command, "--profile", "smoke", "--runs", str(tmp_path))
+    for command in ("run", "collect", "prepare", "status", "evidence trend"):
+        code, _, err = run(capsys, *command.split(), "--profile", "smoke", "--runs", str(tmp_path))
         assert code == 2 and "is not a runs folder of this project" in err
 
 
@@ -250,15 +250,15 @@ def test_plan_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     )
     assert code == 0
     plan = json.loads(out)
-    assert len(plan["nodes"]) == 108 and len(plan["experiments"]) == 7
+    assert len(plan["nodes"]) == 122 and len(plan["experiments"]) == 7
     first = plan["nodes"][0]
     assert (first["name"], first["stage"], first["steps"]) == (
         "base/s0/hybrid/0-60K",
         "hybrid",
-        120,
+        720,
     )
     assert first["taus"] == ["60K", "120K", "250K", "inf"]
-    assert plan["pretraining"]["steps"] == 12_140 and plan["pretraining"]["steps_alone"] == 13_000
+    assert plan["pretraining"]["steps"] == 72_840 and plan["pretraining"]["steps_alone"] == 78_000
     assert plan["estimate"]["seconds"] > 0
 
 
@@ -266,7 +266,7 @@ def test_a_study_is_planned(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     arguments = ("--profile", "generator", "--runs", str(tmp_path / "none"))
     code, out, _ = run(capsys, "plan", *arguments)
     assert code == 0 and "the generator's depth" in out
-    assert re.search(r"generator-decoder/hybrid/0-250K: hybrid, 500 steps", out)
+    assert re.search(r"generator-decoder/hybrid/0-250K: hybrid, 3,000 steps", out)
     code, out, _ = run(capsys, "plan", *arguments, "--json")
     assert [spec.get("variant", "") for spec in json.loads(out)["experiments"]] == [
         "",
@@ -301,9 +301,9 @@ def test_only_what_follows_from_an_error_is_not_reported(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["savings", "--from", "published"], "≥ 50 [50, 50] ≥ 41 [41, 41]"),
-        (["power", "--from", "published"], "that the profile has: Base 1, Large 1"),
-        (["power", "--profile", "paper"], "that the profile has: Base 5, Large 3"),
+        (["evidence", "savings", "--from", "published"], "≥ 50 [50, 50] ≥ 41 [41, 41]"),
+        (["evidence", "power", "--from", "published"], "that the profile has: Base 1, Large 1"),
+        (["evidence", "power", "--profile", "paper"], "that the profile has: Base 5, Large 3"),
     ],
 )
 def test_questions_about_the_published_numbers(capsys, tmp_path, monkeypatch, arguments, said):

@@ -75,7 +75,7 @@ class Program(measurements.Program):
 
 ARTIFACT: Artifact[Program, Cost] = Artifact(
     path=Path(__file__).with_name("local_step.json"),
-    command="python -m repro compile-flops",
+    command="python -m repro compile",
     programs=tuple(
         Program(size=size, stage=stage, variant=variant)
         for size in PAPER

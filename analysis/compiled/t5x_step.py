@@ -107,7 +107,7 @@ def sources() -> dict[str, str]:
 
 ARTIFACT: Artifact[Program, T5XCost] = Artifact(
     path=Path(__file__).with_name("t5x_step.json"),
-    command="python -m repro compile-t5x",
+    command="python -m repro compile --t5x",
     programs=tuple(
         Program(size=size, stage=stage, topology=topology)
         for topology in TOPOLOGIES

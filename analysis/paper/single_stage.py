@@ -308,8 +308,8 @@ def significant_within(evidence: Evidence) -> Finding:
             f"one slope ({slope:.2e}) is given for two quantities: Figure 4b and Section 3.2.1 "
             "subtract SPACTOR(∞) from the baseline, Appendix B compares X_c and X̂_c within "
             "SPACTOR(∞)",
-            "a falling line fits baseline − SPACTOR(∞) with SPACTOR getting worse; `repro trend` "
-            "computes both",
+            "a falling line fits baseline − SPACTOR(∞) with SPACTOR getting worse; "
+            "`repro evidence trend` computes both",
         )
     return _falls(_gaps(evidence, trend.HYBRID_CLEAN, trend.HYBRID_NOISY))
 

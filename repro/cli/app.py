@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from repro import advice
 from spactor.errors import UserError
@@ -20,15 +22,68 @@ if TYPE_CHECKING:
     from analysis.schema.nodes import Nodes
     from repro.plan import Tree
 
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "Run": ("plan", "prepare", "run", "status", "why", "score", "collect"),
+    "Results": ("summary", "table", "figure", "report", "explain", "rebuild"),
+    "Evidence": ("evidence",),
+    "The paper": ("claims", "audit"),
+    "Tools": ("data", "verify", "export", "forecast", "launch", "compile"),
+}
+"""Commands by section of the help, in the order in which a study needs them."""
+
+
+class Sections(TyperGroup):
+    """Lists the commands by section."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all commands, in the order of the sections."""
+        return [name for names in SECTIONS.values() for name in names]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Writes a list of commands for every section."""
+        width = max(map(len, self.commands))
+        for title, names in SECTIONS.items():
+            limit = formatter.width - 6 - width
+            shown = [(name, self.commands[name].get_short_help_str(limit)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in shown])
+
+
 app = typer.Typer(
     name="repro",
-    help="Reproduces SPACTOR-T5: plan, run, collect, and print the results.",
+    cls=Sections,
+    help="Reproduces SPACTOR-T5: trains the models, and prints the paper's tables, figures and "
+    "tests from what was measured.",
     # Rich would take longer to import than everything else that `repro --help` needs.
     rich_markup_mode=None,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+evidence = typer.Typer(
+    name="evidence",
+    help="Statistical tests: learned, trend, savings, power.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+app.add_typer(evidence)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"repro {metadata.version('spactor')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="The version."),
+    ] = False,
+) -> None:
+    """Reproduces SPACTOR-T5: trains the models, and prints the paper's tables, figures and tests
+    from what was measured."""
+
 
 Profile = Annotated[
     str,

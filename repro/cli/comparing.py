@@ -55,9 +55,9 @@ def verify(
     ],
     profile: Profile = DEFAULT_PROFILE,
 ) -> None:
-    """Finds the first step and stream at which two runs differ; exits with 1 if they do.
+    """Finds the first step and stream at which two runs differ.
 
-    Clocks are not compared.
+    Exits with 1 if they do. Clocks are not compared.
     """
     found = _compared(first, second, profile)
     for line in found.notes:

@@ -1,4 +1,4 @@
-"""Commands that compile training steps for TPU slices."""
+"""The command that compiles training steps for TPU slices."""
 
 from __future__ import annotations
 
@@ -9,29 +9,25 @@ import typer
 
 from repro.cli.app import app
 
-Everything = Annotated[
-    bool, typer.Option("--all", help="All programs, not only what is missing or out of date.")
-]
 
+@app.command(name="compile")
+def compile_steps(
+    t5x: Annotated[
+        bool, typer.Option("--t5x", help="T5X's step, for v4 and v5e: hours. Needs T5X.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All programs, not only what is missing or out of date.")
+    ] = False,
+) -> None:
+    """Compiles the paper's step for 64 TPU chips; needs no TPU.
 
-@app.command()
-def compile_flops(everything: Everything = False) -> None:
-    """Compiles the paper's step for 64 TPU chips and stores its FLOPs; about an hour, no TPU."""
-    _without_tpu()
-    from analysis.compiled import local_step
-
-    print(local_step.summary(local_step.ARTIFACT.update(everything=everything)))
-
-
-@app.command(name="compile-t5x")
-def compile_t5x(everything: Everything = False) -> None:
-    """Compiles T5X's step for 64 v4 and 64 v5e chips and stores its cost; hours, no TPU."""
-    _without_tpu()
-    from analysis.compiled import t5x_step
-
-    print(t5x_step.summary(t5x_step.ARTIFACT.update(everything=everything)))
-
-
-def _without_tpu() -> None:
-    """Keeps JAX on the CPU; an installed libtpu would look for chips and print errors."""
+    Stores FLOPs and memory in analysis/compiled. About an hour.
+    """
+    # An installed libtpu would look for chips and print errors.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    from analysis.compiled import local_step, t5x_step
+
+    if t5x:
+        print(t5x_step.summary(t5x_step.ARTIFACT.update(everything=everything)))
+    else:
+        print(local_step.summary(local_step.ARTIFACT.update(everything=everything)))

@@ -15,7 +15,7 @@ def audit(
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
     everything: Annotated[bool, typer.Option("--all", help="The checks that hold, too.")] = False,
 ) -> None:
-    """Recomputes the paper's numbers from each other; lists what is not consistent."""
+    """Checks the paper's numbers against each other."""
     from analysis import paper
     from analysis.paper import audit_view
     from analysis.schema import published
@@ -25,24 +25,24 @@ def audit(
 
 @app.command()
 def explain(
-    table: Annotated[int, typer.Option("--table", help="Number of the paper's table.")],
+    number: Annotated[int, typer.Argument(help="Number of the paper's table, 1 to 17.")],
     row: Annotated[str, typer.Option("--row", help="Labels of the row, such as '120K 500K'.")],
     column: Annotated[str, typer.Option("--column", help="Heading of the column, such as SQuAD.")],
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
     source: Source = "",
 ) -> None:
-    """Prints where a cell of a table comes from: file and line, or runs with all that made them."""
+    """Prints where a cell of a table comes from."""
     import tables
     from tables import trace_text
     from tables.traces import Tracer
 
-    tables.get(table)
+    tables.get(number)
     if source == "published":
         from analysis.schema import published
 
-        tracer = Tracer(published.load(table))
+        tracer = Tracer(published.load(number))
     else:
         ours = measured(source, profile, runs)
         tracer = Tracer(ours.records, ours.provenance)
-    print(trace_text.text(tracer.explain(table, row, column)))
+    print(trace_text.text(tracer.explain(number, row, column)))

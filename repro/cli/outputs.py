@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.app import Profile, Runs, Source, app, is_collected, measured
+from repro.cli.app import Profile, Runs, Source, app, evidence, is_collected, measured
 from spactor.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def table(
         bool, typer.Option("--notes", help="Lists the runs that a footnote counts.")
     ] = False,
 ) -> None:
-    """Prints one of the paper's tables, from our numbers or from the published ones."""
+    """Prints one of the paper's tables, ours or as published."""
     import tables
 
     module = tables.get(number)
@@ -88,27 +88,27 @@ def figure(
 def summary(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
-    """Prints the result in three sentences: two stages, one stage, downstream."""
+    """Prints the result in three sentences."""
     from analysis import summary as summaries
 
     print(summaries.run(measured(source, profile, runs, summaries.READS).records).text())
 
 
-@app.command()
+@evidence.command()
 def trend(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
-    """Tests whether the gap between validation losses drifts (Appendix B)."""
+    """Tests the trend of the validation losses (Appendix B)."""
     from analysis import trend as trends
 
     print(trends.run(measured(source, profile, runs, trends.READS).records).text().rstrip("\n"))
 
 
-@app.command()
+@evidence.command()
 def savings(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
-    """Prints how much pre-training each τ saves until the baseline's final score is reached."""
+    """Prints the pre-training that each τ saves to reach a score."""
     from analysis import savings as saving
     from analysis.schema import published
 
@@ -119,11 +119,11 @@ def savings(
     print(saving.run(frame).text())
 
 
-@app.command()
+@evidence.command()
 def learned(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
-    """Compares what the models learned with predictors that know nothing."""
+    """Compares the models with trivial predictors and from scratch."""
     from analysis import learning
 
     ours = measured(source, profile, runs, learning.READS)
@@ -145,7 +145,7 @@ def claims(
         ),
     ] = "",
 ) -> None:
-    """Judges the paper's claims on its own numbers and, beside them, on ours."""
+    """Judges the paper's claims on its own numbers and on ours."""
     from analysis.paper import READS, claims_view, judge
     from analysis.schema import published
 
@@ -159,11 +159,11 @@ def claims(
     print(claims_view.render(rows if only is None else claims_view.of_verdict(rows, only)))
 
 
-@app.command()
+@evidence.command()
 def power(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
-    """Prints how many runs each claim needs to be decided, and whether a profile has them."""
+    """Prints how many runs each claim needs to be decided."""
     from analysis.paper import READS
     from repro.specs import load_profile
 
@@ -190,7 +190,7 @@ def power_text(profile: str, frame: pd.DataFrame | None) -> str:
 def report(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
 ) -> None:
-    """Writes one self-contained HTML page with everything on it."""
+    """Writes everything as one self-contained HTML page."""
     from repro.report import Outcomes, write_report
 
     ours = measured(source, profile, runs)

@@ -39,9 +39,9 @@ def rebuild(
         ),
     ] = None,
 ) -> None:
-    """Writes every table, figure and test and the report from collected records; trains nothing.
+    """Writes every table, figure, test and the report from records.
 
-    Equal records give equal bytes.
+    Trains nothing. Equal records give equal bytes.
     """
     import figures
     from repro.report import Outcomes, write_report
@@ -86,6 +86,7 @@ def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
     for number, table in outcomes.tables.items():
         for format in tables.FORMATS:
             yield f"tables/table{number}.{ENDINGS[format]}", tables.render(table, format)
+    yield "summary.txt", outcomes.summary.text()
     yield "trend.txt", outcomes.trend.text()
     yield "savings.txt", outcomes.savings.text()
     yield "power.txt", power_text(profile, outcomes.records)

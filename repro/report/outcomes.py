@@ -9,7 +9,7 @@ import pandas as pd
 
 import figures
 import tables
-from analysis import learning, paper, savings, trend
+from analysis import learning, paper, savings, summary, trend
 from analysis.learning import ScratchResult
 from analysis.paper import claims_view
 from analysis.schema import published
@@ -61,6 +61,10 @@ class Outcomes:
     def judged(self) -> Sequence[claims_view.Row]:
         """Every claim on the paper's numbers and on ours."""
         return claims_view.beside(paper.judge(published.load_all()), paper.judge(self.records))
+
+    @functools.cached_property
+    def summary(self) -> summary.SummaryResult:
+        return summary.run(self.records)
 
     @functools.cached_property
     def trend(self) -> trend.TrendResult:

@@ -107,6 +107,7 @@ def page(outcomes: Outcomes, nodes: Nodes) -> str:
             figures=tuple(_drawing(number, svg) for number, svg in outcomes.svgs.items()),
             parts=_parts(judged),
             tally=_tally(judged),
+            summary=outcomes.summary,
             learning=outcomes.learning,
             scratch=outcomes.scratch,
             trend=outcomes.trend,

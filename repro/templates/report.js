@@ -237,7 +237,7 @@
       make("h3", {}, "The paper's"),
       linesOf(told.paper ?? ["the paper prints nothing here"]),
       make("h3", {}, "On the command line"),
-      linesOf([`repro explain --table ${number} --row "${row}" --column "${heading}"`]),
+      linesOf([`repro explain ${number} --row "${row}" --column "${heading}"`]),
     );
     dialog.showModal();
     one(".body", dialog).scrollTop = 0;

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+THE_PAPER = "https://arxiv.org/abs/2401.13160"
+"""The only address that the page links to."""
 VOID = {"meta", "br", "img", "link", "input"}
 
 

@@ -179,7 +179,7 @@ def test_a_click_on_a_cell_tells_where_it_comes_from(tab):
         "d" * 64,
         "2026-01-01T00:00:00+00:00, 10 s in 1 attempt",
         "analysis/schema/published/table2.csv, line 19",
-        'repro explain --table 2 --row "120K 500K" --column "GLUE"',
+        'repro explain 2 --row "120K 500K" --column "GLUE"',
     ):
         assert words in text, words
     assert traced_study.HOSTILE in text and dialog.locator("img").count() == 0

@@ -42,7 +42,7 @@ def test_explain_reads_a_folder_of_runs_with_its_provenance(capsys, tmp_path):
     records.write(records.from_rows(rows), home / collect.METRICS)
     entry = {"node": "glue/120K/500000", "fingerprint": "print", "commit": "c0ffee"}
     folders.write_json(home / collect.PROVENANCE, {"nodes": [entry]})
-    arguments = ["explain", "--table", "2", "--row", "120K 500K", "--column", "GLUE"]
+    arguments = ["explain", "2", "--row", "120K 500K", "--column", "GLUE"]
     code, out, _ = run(capsys, *arguments, "--from", "published")
     assert code == 0 and out.startswith("Table 2, τ 120K, Ckpt. 500K, GLUE: 86.35 ± 0.13, bold\n")
     code, out, _ = run(capsys, *arguments, "--from", str(home / collect.METRICS))
@@ -57,13 +57,13 @@ def test_explain_reads_a_folder_of_runs_with_its_provenance(capsys, tmp_path):
     ("arguments", "message"),
     [
         (["audit", "--format", "pdf"], "unknown format 'pdf': give one of text, json"),
-        (["explain", "--table", "2", "--row", "0 1M"], "Missing option '--column'"),
+        (["explain", "2", "--row", "0 1M"], "Missing option '--column'"),
         (
-            ["explain", "--table", "99", "--row", "0", "--column", "x", "--from", "published"],
+            ["explain", "99", "--row", "0", "--column", "x", "--from", "published"],
             "there is no table 99",
         ),
         (
-            ["explain", "--table", "2", "--row", "7", "--column", "x", "--from", "nowhere"],
+            ["explain", "2", "--row", "7", "--column", "x", "--from", "nowhere"],
             "--from nowhere: no such file or folder",
         ),
     ],
