@@ -60,7 +60,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["run", "--profile", "mini", "--data", "d", "--data-dir", "e"], "to prepare: give one"),
         (["run", "--profile", "mini", "--data-dir", "none"], "--data-dir none: no such folder"),
         (["run", "--profile", "smoke", "--engine", "jax"], "unknown engine 'jax'"),
-        (["run", "--profile", "micro", "--engine", "t5x"], "divisors of 120"),
+        (["run", "--profile", "micro", "--engine", "t5x"], "fine-tunes from a checkpoint only"),
+        (["run", "--profile", "mlm", "--engine", "t5x"], "divisors of 600"),
         (["run", "--engine", "t5x", "--profile", "curriculum"], "--engine local"),
         (["prepare", "--profile", "mini"], "'repro data check c4' lists its files"),
         (["launch", "--to", "slurm"], "Missing option '--out'"),
@@ -251,7 +252,7 @@ def test_plan_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     assert code == 0
     plan = json.loads(out)
     assert len(plan["nodes"]) == 122 and len(plan["experiments"]) == 7
-    first = plan["nodes"][0]
+    first = next(node for node in plan["nodes"] if "stage" in node)
     assert (first["name"], first["stage"], first["steps"]) == (
         "base/s0/hybrid/0-60K",
         "hybrid",
