@@ -116,7 +116,7 @@ def _read(path: Path, types: Types | Path) -> tuple[list[dict[str, np.ndarray]],
     tf = host_tensorflow.tensorflow()
     file, number = path, 0
     try:
-        if isinstance(types, Path):
+        if not isinstance(types, Mapping):
             file = types
             ((_, types),) = json_lines(types, prepared=True)
         fields = {key: (tf.as_dtype(name), rank) for key, (name, rank) in types.items()}

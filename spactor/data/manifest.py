@@ -75,7 +75,7 @@ def read(folder: Path) -> dict[str, Any]:
             raise ValueError
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be read ({error.strerror}): run 'repro prepare'"
+            f"{path}: cannot be read ({error.strerror or error}): run 'repro prepare'"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: damaged; run 'repro prepare' to build it again") from error

@@ -11,6 +11,7 @@ older format, which the public T5 checkpoints have.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from flax import traverse_util
 
 from spactor import optimizer
@@ -27,6 +29,7 @@ from spactor.checkpoints import Checkpoints, array_metadata
 from spactor.config import PretrainConfig, Stage
 from spactor.errors import UserError
 from spactor.step import TrainState
+from spactor.t5x.stream_record import absolute
 
 _SLOTS = ("v_row", "v_col", "v")
 
@@ -75,8 +78,12 @@ def from_t5x(tree: Mapping[str, Any]) -> TrainState:
 
 
 def export_checkpoint(
-    folder: Path, config: PretrainConfig, stage: Stage, step: int, model_dir: Path
-) -> Path:
+    folder: Path,
+    config: PretrainConfig,
+    stage: Stage,
+    step: int,
+    model_dir: str | os.PathLike[str],
+) -> epath.Path:
     """Writes a local checkpoint as T5X's ``model_dir/checkpoint_<step>`` and returns its path.
 
     The checkpoint has no state of a data stream: T5X can fine-tune and evaluate from it, and
@@ -86,14 +93,14 @@ def export_checkpoint(
       folder: of the segment.
       config, stage: of the checkpoint.
       step: of the checkpoint.
-      model_dir: a folder for T5X.
+      model_dir: a folder for T5X, or an address such as ``gs://…``.
 
     Raises:
       UserError: there is no such checkpoint, it is of another size or stage, or the path exists.
     """
     with closing(Checkpoints(folder, config, stage)) as checkpoints:
         state = checkpoints.restore(step)
-    path = (model_dir / f"checkpoint_{step}").absolute()
+    path = absolute(model_dir) / f"checkpoint_{step}"
     if path.exists():
         raise UserError(f"{path} exists: name another folder")
     with closing(ocp.Checkpointer(ocp.CompositeCheckpointHandler())) as writer:
@@ -108,7 +115,9 @@ def export_checkpoint(
     return path
 
 
-def import_checkpoint(path: Path, config: PretrainConfig, stage: Stage, folder: Path) -> None:
+def import_checkpoint(
+    path: str | os.PathLike[str], config: PretrainConfig, stage: Stage, folder: Path
+) -> None:
     """Writes a checkpoint of T5X as one of the local engine's, at the same step.
 
     Args:
@@ -132,25 +141,25 @@ def to_shapes(config: PretrainConfig, stage: Stage) -> dict[str, Any]:
     return _as_t5x(steps.init_state(config, 0, stage))
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads the arrays of a T5X checkpoint: ``{"state": …, "target": …}``, without ``m``.
 
     Raises:
       UserError: it is not a checkpoint of T5X.
     """
-    path = path.absolute()
-    if (path / "state").is_dir():
+    place = absolute(path)
+    if (place / "state").is_dir():
         with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
             arguments = jax.tree.map(
-                lambda _: ocp.RestoreArgs(restore_type=np.ndarray), array_metadata(path / "state")
+                lambda _: ocp.RestoreArgs(restore_type=np.ndarray), array_metadata(place / "state")
             )
-            tree = reader.restore(path / "state", restore_args=arguments)
-    elif (path / "checkpoint").is_file():
+            tree = reader.restore(place / "state", restore_args=arguments)
+    elif (place / "checkpoint").is_file():
         from t5x import checkpoints as t5x_checkpoints
 
-        tree = t5x_checkpoints.load_t5x_checkpoint(str(path), lazy_parameters=False)
+        tree = t5x_checkpoints.load_t5x_checkpoint(str(place), lazy_parameters=False)
     else:
-        raise UserError(f"{path} is not a checkpoint of T5X: name a folder checkpoint_<step>")
+        raise UserError(f"{place} is not a checkpoint of T5X: name a folder checkpoint_<step>")
     flat = traverse_util.flatten_dict(tree)
     return traverse_util.unflatten_dict(
         {
@@ -162,7 +171,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _require_same(
-    found: Mapping[tuple[str, ...], Any], wanted: Mapping[tuple[str, ...], Any], path: Path
+    found: Mapping[tuple[str, ...], Any], wanted: Mapping[tuple[str, ...], Any], path: Any
 ) -> None:
     differing = sorted(set(found) ^ set(wanted)) or sorted(
         keys for keys in wanted if found[keys].shape != wanted[keys].shape

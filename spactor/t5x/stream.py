@@ -51,7 +51,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
       facts: settings that determine the data; a checkpoint with other facts is refused.
       first_row: this host's first row in the global batch.
       numbered: adds ``step`` and ``row``, int32 ``[b]``, to every batch.
-      home: the run's own folder.
+      home: the run's own folder, or an address such as ``gs://…``.
       elsewhere: how a checkpoint of another folder is restored: ``continue`` its stream (τ), or
         ``start`` at the stream's beginning (fine-tuning).
       log_period: steps between digests of batches in `DIGESTS`; None writes no such file.
@@ -72,7 +72,7 @@ class TrainStream(dataset_iterator.DatasetIterator):
         self._facts = dict(facts)
         self._first_row = first_row
         self._numbered = numbered
-        self._home = epath.Path(home)
+        self._home = stream_record.absolute(home)
         self._elsewhere = elsewhere
         self._log_period = log_period
         self._position = 0
@@ -112,14 +112,17 @@ class TrainStream(dataset_iterator.DatasetIterator):
         if self._log_period is None or self._position % self._log_period:
             return
         assert self._origin is not None
-        folder = Path(self._home)
-        folder.mkdir(parents=True, exist_ok=True)
+        self._home.mkdir(parents=True, exist_ok=True)
+        path, step = self._home / DIGESTS, self._origin + self._position
+        values = {"run": "", "seed": self._facts["seed"], "batch": batch_digest(batch)}
         # Opened for each line, since T5X does not close a stream.
-        with closing(JsonLines(folder / DIGESTS)) as lines:
-            lines.write(
-                self._origin + self._position,
-                {"run": "", "seed": self._facts["seed"], "batch": batch_digest(batch)},
-            )
+        if "://" in str(path):
+            # A bucket has whole objects only, so no line can be incomplete.
+            with path.open("a") as file:
+                file.write(json.dumps({"step": step, **values}) + "\n")
+        else:
+            with closing(JsonLines(Path(path))) as lines:
+                lines.write(step, values)
 
     def reset(self) -> None:
         self._inner.reset()
@@ -156,8 +159,10 @@ class TrainStream(dataset_iterator.DatasetIterator):
         self._inner.save(filename)
         if ahead:
             assert self._last is not None
-            with _beside(path, ".pending.npy").open("wb") as file:
-                np.save(file, _as_table(self._last), allow_pickle=False)
+            # NumPy seeks in a file that it writes, which a bucket's can't.
+            table = io.BytesIO()
+            np.save(table, _as_table(self._last), allow_pickle=False)
+            _beside(path, ".pending.npy").write_bytes(table.getvalue())
         record = stream_record.Record(
             facts=self._facts,
             step=step,
@@ -274,8 +279,7 @@ def get_dataset(
       model_dir: the run's folder.
       data_shards: S; a multiple of ``num_shards`` and a divisor of the batch size.
       numbered, elsewhere: see :class:`TrainStream`.
-      log_period: T5X's ``stats_period``. Digests are logged if one process reads whole batches, and
-        the folder is on this machine.
+      log_period: T5X's ``stats_period``. Digests are logged if one process reads whole batches.
 
     Raises:
       UserError: there is no seed, or DATA_SHARDS does not fit hosts and batch.
@@ -336,7 +340,7 @@ def get_dataset(
         },
         first_row=shard_id * cfg.batch_size // num_shards,
         numbered=numbered,
-        home=str(Path(model_dir).absolute()) if "://" not in model_dir else model_dir,
+        home=model_dir,
         elsewhere=elsewhere,
-        log_period=log_period if jax.process_count() == 1 and "://" not in model_dir else None,
+        log_period=log_period if jax.process_count() == 1 else None,
     )

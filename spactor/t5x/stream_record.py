@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import Any, TypedDict
 
 from etils import epath
@@ -32,6 +33,13 @@ class Record(TypedDict):
     origin: int
     ahead: int
     state: str
+
+
+def absolute(path: str | os.PathLike[str]) -> epath.Path:
+    """Returns an absolute path; an address such as ``gs://bucket/folder`` is one."""
+    # epath's own `absolute` puts the working directory before gs://.
+    text = os.fspath(path)
+    return epath.Path(text if "://" in text else os.path.abspath(text))
 
 
 def state_digest(path: epath.Path) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from etils import epath
+from etils.epath import gpath
 
 from spactor import step
 from spactor.config import DataConfig, PretrainConfig
@@ -47,6 +49,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = repro_process.start("run", runs, *repro_process.SELECTION)
     assert "3 nodes ran" in repro_process.finish(trained)
     return runs
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> epath.Path:
+    """A folder in TensorFlow's memory: as in a bucket, what is being written can't be sought in."""
+    monkeypatch.setattr(gpath, "_URI_PREFIXES", (*gpath._URI_PREFIXES, "ram://"))
+    monkeypatch.setattr(gpath, "_URI_SCHEMES", gpath._URI_SCHEMES | {"ram"})
+    monkeypatch.setitem(gpath._URI_MAP_ROOT, "ram://", "/ram/")
+    monkeypatch.setitem(gpath._PREFIX_TO_BACKEND, "ram", epath.backend.tf_backend)
+    monkeypatch.setitem(epath.register._URI_PREFIXES_TO_CLS, "ram://", gpath.PosixGPath)
+    folder = epath.Path(f"ram://bucket{tmp_path}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

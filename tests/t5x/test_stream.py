@@ -180,6 +180,25 @@ def test_a_stream_resumes_where_it_was_saved(tmp_path: Path, ahead: int, numbere
     assert_same(take(third, 5), whole[7:])
 
 
+def test_a_stream_in_a_bucket_resumes_where_it_was_saved(bucket, tmp_path: Path) -> None:
+    whole = take(opened(tmp_path), 6)
+    source = opened(bucket)
+    state = bucket / "checkpoint_0" / "dataset" / "train_ds-000-of-001"
+    state.parent.mkdir(parents=True)
+    assert_same(take(source, 1), whole[:1])  # T5X reads a batch before it saves.
+    source.save(state)
+    assert_same(take(source, 5), whole[1:])
+    again = opened(bucket)
+    again.restore(str(state))
+    assert_same(take(again, 6), whole)
+    lines = (tmp_path / step_lines.DIGESTS).read_text()
+    assert (bucket / step_lines.DIGESTS).read_text() == 2 * lines
+    index = state.parent / f"{state.name}.index"
+    index.write_bytes(index.read_bytes()[:-1])
+    with pytest.raises(UserError, match="damaged"):
+        opened(bucket).restore(str(state))
+
+
 def test_stage_2_reads_on_in_a_folder_of_its_own(tmp_path: Path) -> None:
     parent, child = tmp_path / "stage1", tmp_path / "stage2"
     whole = take(opened(parent), 9)
