@@ -1,4 +1,4 @@
-"""The feature converter of T5X's pre-training: checks token chunks, packs and pads nothing."""
+"""The feature converter of T5X's pre-training: any raw tokens to full chunks, without padding."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ def vocabulary_name(vocabulary: Any) -> str:
 
 
 class ChunkFeatureConverter(seqio.FeatureConverter):
-    """``{"targets": int32[N]}`` to ``{"tokens": int32[N]}``.
+    """``{"targets": int32[any]}`` to ``{"tokens": int32[N]}``.
+
+    All pieces of a task, whole documents or chunks, are one stream of tokens, which is cut every N
+    tokens. What a short last chunk lacks comes from the next piece; chunks of N tokens stay as they
+    are. Only the end of a split that is read once, as in validation, can be left over.
 
     Args:
       pack: must be false, since chunks are full.
@@ -48,9 +52,9 @@ class ChunkFeatureConverter(seqio.FeatureConverter):
       others: seqio's arguments.
 
     Raises:
-      UserError: packing is on, or a feature length or a task's own length is not N.
-      tf.errors.InvalidArgumentError: while reading, a chunk has another length or an id that is
-        not text; `stream.TrainStream` raises it as a UserError.
+      UserError: packing is on, or the feature length is not N.
+      tf.errors.InvalidArgumentError: while reading, an id is padding or not text;
+        `stream.TrainStream` raises it as a UserError.
     """
 
     TASK_FEATURES = {"targets": seqio.FeatureConverter.FeatureSpec(dtype=tf.int32)}  # noqa: RUF012
@@ -62,36 +66,28 @@ class ChunkFeatureConverter(seqio.FeatureConverter):
     ) -> None:
         if pack:
             raise UserError("chunks are never packed: set DatasetConfig.pack = False")
-        super().__init__(pack=False, **others)
+        # Documents may be longer than a chunk.
+        super().__init__(pack=False, **(others | {"apply_length_check": False}))
         self._chunk_tokens = chunk_tokens
         self._highest_id = highest_id
 
     def _convert_features(self, ds: Any, task_feature_lengths: Mapping[str, int]) -> Any:
-        self.get_model_feature_lengths(task_feature_lengths)
-        (found,) = ds.element_spec["targets"].shape
-        if found not in (None, self._chunk_tokens):
-            raise UserError(
-                f"the task's chunks have {found} tokens, and this model corrupts chunks of "
-                f"{self._chunk_tokens}: cut them to that length"
-            )
+        length = self.get_model_feature_lengths(task_feature_lengths)["tokens"]
 
-        def convert(features: Mapping[str, Any]) -> dict[str, Any]:
+        def checked(features: Mapping[str, Any]) -> Any:
             tokens = features["targets"]
             checks = [
-                tf.debugging.assert_equal(
-                    tf.size(tokens),
-                    self._chunk_tokens,
-                    f"a chunk that is not {self._chunk_tokens} tokens long",
-                ),
-                tf.debugging.assert_positive(tokens, "a chunk with padding in it"),
+                tf.debugging.assert_positive(tokens, "a text with padding in it"),
                 tf.debugging.assert_less_equal(
-                    tokens, self._highest_id, "a chunk with an id that is not a piece of text"
+                    tokens, self._highest_id, "a text with an id that is not a piece of text"
                 ),
             ]
             with tf.control_dependencies(checks):
-                return {"tokens": tf.ensure_shape(tf.identity(tokens), [self._chunk_tokens])}
+                return tf.identity(tokens)
 
-        return ds.map(convert, num_parallel_calls=tf.data.AUTOTUNE)
+        stream = ds.map(checked, num_parallel_calls=tf.data.AUTOTUNE)
+        chunks = stream.rebatch(length, drop_remainder=True)
+        return chunks.map(lambda tokens: {"tokens": tf.ensure_shape(tokens, [length])})
 
     def get_model_feature_lengths(self, task_feature_lengths: Mapping[str, int]) -> dict[str, int]:
         """Returns the lengths of the model's features; refuses any but N."""

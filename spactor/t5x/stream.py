@@ -16,6 +16,7 @@ This file works around two properties of T5X at commit cc342d4:
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import re
@@ -282,7 +283,8 @@ def get_dataset(
       log_period: T5X's ``stats_period``. Digests are logged if one process reads whole batches.
 
     Raises:
-      UserError: there is no seed, or DATA_SHARDS does not fit hosts and batch.
+      UserError: there is no seed, DATA_SHARDS does not fit hosts and batch, or pre-training is
+        given a task that has inputs.
     """
     del num_epochs, continue_from_last_checkpoint
     if cfg.seed is None:
@@ -294,10 +296,21 @@ def get_dataset(
             f"DATA_SHARDS {data_shards} must be a multiple of the {num_shards} hosts that read "
             f"and divide the batch of {cfg.batch_size}"
         )
+    if cfg.module:
+        importlib.import_module(cfg.module)
+    task = cfg.mixture_or_task_name
+    if isinstance(task, str):
+        task = seqio.get_mixture_or_task(task)
+    features = task.output_features
+    if numbered and ("targets" not in features or "inputs" in features):
+        raise UserError(
+            f"{task.name} has {' and '.join(features)}, and pre-training corrupts raw tokens "
+            "itself: give a task or mixture with targets alone, without span corruption"
+        )
     per_host = data_shards // num_shards
     parts = [
         seqio.get_dataset(
-            cfg.mixture_or_task_name,
+            task,
             task_feature_lengths=cfg.task_feature_lengths,
             dataset_split=cfg.split,
             shuffle=cfg.shuffle,
@@ -318,16 +331,10 @@ def get_dataset(
     def joined(*batches: Mapping[str, Any]) -> dict[str, Any]:
         return {name: tf.concat([batch[name] for batch in batches], 0) for name in batches[0]}
 
-    task = cfg.mixture_or_task_name
-    features = (
-        seqio.get_mixture_or_task(task).output_features
-        if isinstance(task, str)
-        else (task.output_features)
-    )
     return TrainStream(
         tf.data.Dataset.zip(*parts).map(joined),
         facts={
-            "task": task if isinstance(task, str) else task.name,
+            "task": task.name,
             "vocabulary": vocabulary_name(features["targets"].vocabulary),
             "split": cfg.split,
             "lengths": dict(cfg.task_feature_lengths),

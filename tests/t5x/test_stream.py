@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,6 +56,7 @@ CONVERTER = functools.partial(ChunkFeatureConverter, chunk_tokens=LENGTH, highes
 def settings(**changes: Any) -> SimpleNamespace:
     values = {
         "mixture_or_task_name": TASK,
+        "module": None,
         "task_feature_lengths": {"targets": LENGTH},
         "split": "train",
         "batch_size": 8,
@@ -67,35 +68,6 @@ def settings(**changes: Any) -> SimpleNamespace:
         "trim_output_features": True,
     }
     return SimpleNamespace(**(values | changes))
-
-
-@pytest.fixture
-def misfit(seqio_vocabulary) -> Iterator[Callable[[int, bool], None]]:
-    """Registers the task again, with chunks of a given length, known to TensorFlow or not."""
-    seqio = host_tensorflow.seqio()
-    tf = host_tensorflow.tensorflow()
-    original = seqio.TaskRegistry.get(TASK)
-
-    def register(length: int, is_known: bool) -> None:
-        def dataset(split: str, shuffle_files: bool, seed: int | None = None) -> Any:
-            chunks = tf.data.Dataset.from_tensor_slices({"targets": np.full((8, length), 5, "i4")})
-            if is_known:
-                return chunks
-            # The length after a mask is not known in advance.
-            return chunks.map(lambda chunk: {"targets": chunk["targets"][chunk["targets"] > 0]})
-
-        seqio.TaskRegistry.remove(TASK)
-        seqio.TaskRegistry.add(
-            TASK,
-            source=seqio.FunctionDataSource(dataset, splits=("train",)),
-            preprocessors=[],
-            output_features=original.output_features,
-            metric_fns=[],
-        )
-
-    yield register
-    seqio.TaskRegistry.remove(TASK)
-    seqio.TaskRegistry.add_provider(TASK, original)
 
 
 def opened(home: Path, host: int = 0, hosts: int = 1, **changes: Any) -> stream.TrainStream:
@@ -334,50 +306,85 @@ def test_unseeded_and_indivisible_are_refused(tmp_path: Path) -> None:
         opened(tmp_path, 0, 3)
 
 
-@pytest.mark.parametrize("is_known", [True, False])
-@pytest.mark.parametrize("length", [LENGTH - 1, LENGTH + 1])
-def test_chunks_of_the_wrong_length_are_refused(
-    tmp_path: Path, misfit, length: int, is_known: bool
-) -> None:
-    misfit(length, is_known)
-    with pytest.raises(UserError) as caught:
-        next(opened(tmp_path, trim_output_features=False))
-    message = str(caught.value)
-    assert "\n" not in message
-    if is_known:
-        assert f"chunks have {length} tokens" in message
-    else:
-        expected = "not 7 tokens long" if length < LENGTH else "has length not less than or equal"
-        assert expected in message
-
-
-def converted(values: list[int], length: int = LENGTH, **changes: Any) -> list[Any]:
+def converted(pieces: list[list[int]], length: int = LENGTH, **changes: Any) -> list[Any]:
     tf = host_tensorflow.tensorflow()
-    # Its length is only known when it is read.
+    # Their lengths are only known when they are read.
     dataset = tf.data.Dataset.from_generator(
-        lambda: [{"targets": values}], output_signature={"targets": tf.TensorSpec([None], tf.int32)}
+        lambda: [{"targets": piece} for piece in pieces],
+        output_signature={"targets": tf.TensorSpec([None], tf.int32)},
     )
-    converter = ChunkFeatureConverter(
-        **({"chunk_tokens": LENGTH, "highest_id": 410} | changes), apply_length_check=False
-    )
-    return list(converter._convert_features(dataset, {"targets": length}).as_numpy_iterator())
+    converter = ChunkFeatureConverter(**({"chunk_tokens": LENGTH, "highest_id": 410} | changes))
+    found = converter(dataset, {"targets": length}).as_numpy_iterator()
+    return [chunk["tokens"].tolist() for chunk in found]
 
 
-def test_chunks_are_checked() -> None:
+def test_pieces_of_any_length_are_one_stream_of_tokens() -> None:
+    tokens = list(range(3, 3 + 3 * LENGTH))
+    chunks = [tokens[:7], tokens[7:14], tokens[14:]]
+    assert converted(chunks) == chunks
+    # A short one, an empty one, a document, and a rest that is too short for a chunk.
+    assert converted([tokens[:5], [], tokens[5:20], tokens[20:], [9]]) == chunks
+
+
+def test_tokens_are_checked() -> None:
     tf = host_tensorflow.tensorflow()
     whole = list(range(404, 411))
-    np.testing.assert_array_equal(converted(whole)[0]["tokens"], whole)
     for values, message in (
-        (whole[:-1], "not 7 tokens long"),
         ([*whole[:-1], 411], "not a piece of text"),
         ([*whole[:-1], 0], "padding"),
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-            converted(values)
+            converted([values])
     with pytest.raises(UserError, match="never packed"):
-        converted(whole, pack=True)
+        converted([whole], pack=True)
     with pytest.raises(UserError, match="chunks of 8 tokens"):
         CONVERTER().get_model_feature_lengths({"targets": 8})
+
+
+def test_a_task_of_ones_own_is_read_in_documents(seqio_vocabulary, tmp_path: Path) -> None:
+    """Its short ends are carried over to the next document, also at the end of an epoch."""
+    seqio = host_tensorflow.seqio()
+    name = "spactor_documents"
+    documents = [list(range(3, 3 + size)) for size in (5, 9, 1, 2)]
+    tf = host_tensorflow.tensorflow()
+
+    def dataset(split: str, shuffle_files: bool, seed: int | None = None) -> Any:
+        return tf.data.Dataset.from_generator(
+            lambda: [{"targets": document} for document in documents],
+            output_signature={"targets": tf.TensorSpec([None], tf.int32)},
+        )
+
+    def register(*names: str) -> None:
+        tasks.replace_in_registry(seqio.TaskRegistry, name)
+        seqio.TaskRegistry.add(
+            name,
+            source=seqio.FunctionDataSource(dataset, splits=("train",)),
+            preprocessors=[],
+            output_features={
+                each: seqio.Feature(seqio_vocabulary, add_eos=False, required=False)
+                for each in names
+            },
+            metric_fns=[],
+        )
+
+    register("targets")
+    source = opened(
+        tmp_path,
+        mixture_or_task_name=name,
+        shuffle=False,
+        batch_size=2,
+        data_shards=1,
+        trim_output_features=False,
+    )
+    read = np.concatenate([batch["tokens"] for batch in take(source, 17)]).reshape(-1)
+    # 17 batches of 14 tokens are 14 epochs of 17.
+    np.testing.assert_array_equal(
+        read, 14 * [token for document in documents for token in document]
+    )
+    register("inputs", "targets")
+    with pytest.raises(UserError, match="has inputs and targets, and pre-training corrupts raw"):
+        opened(tmp_path, mixture_or_task_name=name)
+    tasks.replace_in_registry(seqio.TaskRegistry, name)
 
 
 def test_sentinels_have_the_ids_that_t5_gives_them(seqio_vocabulary) -> None:
