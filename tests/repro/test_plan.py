@@ -23,8 +23,10 @@ def test_every_tree_is_sound(name: str) -> None:
             assert (node.parent is None) == (node.start_step == 0)
             if node.parent:
                 assert tree.nodes[node.parent].end_step == node.start_step
-        else:
+        elif node.parent:
             assert tree.nodes[node.parent].end_step == node.checkpoint_step
+        else:
+            assert node.checkpoint_step == 0
     counted = Counter(node.size for node in tree.nodes.values())
     for size, nodes in counted.items():
         assert nodes <= tree.profile.most_nodes(size)
