@@ -20,6 +20,8 @@ _TITLES: Mapping[Verdict, str] = {
     Verdict.EXPLAINED: "Differ, and are explained",
     Verdict.HOLDS: "Hold",
 }
+_NOTEWORTHY = (Verdict.INCONSISTENT, Verdict.PARTLY, Verdict.CONTRADICTED)
+_MORE = "--details prints the arithmetic, --all the other checks."
 _YARDSTICK = (
     "Averages are means over runs, breakdown cells medians. Of 5 runs the two part by 0.3 printed "
     "standard deviations as a rule, of 3 runs by 0.34; up to one deviation counts as explained, up "
@@ -28,14 +30,19 @@ _YARDSTICK = (
 
 
 def render(
-    judgements: Sequence[Judgement], format: str = "text", *, everything: bool = False
+    judgements: Sequence[Judgement],
+    format: str = "text",
+    *,
+    everything: bool = False,
+    details: bool = False,
 ) -> str:
-    """The judgements by verdict, and the line of counts.
+    """The line of counts, then the judgements by verdict.
 
     Args:
       judgements: result of ``analysis.paper.audit``.
       format: one of ``FORMATS``.
-      everything: list those that hold, too.
+      everything: list all; by default those that are inconsistent or hold in part.
+      details: with the arithmetic; JSON always has it.
 
     Raises:
       UserError: an unknown format.
@@ -45,9 +52,11 @@ def render(
     groups = {
         verdict: [one for one in judgements if one.verdict is verdict]
         for verdict in _TITLES
-        if everything or verdict is not Verdict.HOLDS
+        if everything or verdict in _NOTEWORTHY
     }
-    return _text(judgements, groups) if format == "text" else _json(judgements, groups)
+    if format == "json":
+        return _json(judgements, groups)
+    return _text(judgements, groups, details=details)
 
 
 def summary(judgements: Sequence[Judgement]) -> str:
@@ -60,22 +69,24 @@ def summary(judgements: Sequence[Judgement]) -> str:
 Groups = Mapping[Verdict, Sequence[Judgement]]
 
 
-def _text(judgements: Sequence[Judgement], groups: Groups) -> str:
-    lines = ["The paper's numbers against each other.", _YARDSTICK, ""]
+def _text(judgements: Sequence[Judgement], groups: Groups, *, details: bool) -> str:
+    lines = [f"The paper's numbers against each other; {summary(judgements)}."]
+    lines += ["", _YARDSTICK] if details else []
     for verdict, group in groups.items():
         if not group:
             continue
-        lines += [f"{_TITLES[verdict]} ({len(group)})", ""]
+        lines += ["", f"{_TITLES[verdict]} ({len(group)})"]
         for one in group:
-            lines.append(f"{one.statement.place}: {one.statement.text}")
+            lines.append(f"  {one.statement.place}: {one.statement.text}")
+            if not details:
+                continue
             lines.append(f"    {one.finding.sentence}")
             if one.finding.remark:
                 lines.append(f"    {one.finding.remark}")
             if one.finding.suspect:
                 lines.append(f"    {_suspect(one.finding.suspect)}")
             lines.append(f"    [{one.statement.id}]")
-        lines.append("")
-    return "\n".join([*lines, summary(judgements)])
+    return "\n".join(lines if details else [*lines, "", _MORE])
 
 
 def _json(judgements: Sequence[Judgement], groups: Groups) -> str:

@@ -83,9 +83,16 @@ NOTE = (
 )
 
 
-def render(rows: Sequence[Row]) -> str:
-    """The statements as text, and the verdicts counted."""
-    lines = []
+def render(rows: Sequence[Row], *, details: bool = False) -> str:
+    """The verdicts counted, then the statements by verdict: ours, or the paper's without ours.
+
+    Args:
+      rows: result of `beside`.
+      details: every statement with its text, the numbers and the test, in the paper's order.
+    """
+    if not details:
+        return "\n".join([*summary(rows), *_by_verdict(rows), "", _MORE])
+    lines = [*summary(rows), "", NOTE, ""]
     for row in rows:
         lines += [f"{row.statement.id} ({row.statement.place})", f"  {row.statement.text}"]
         for judgement in row.judgements:
@@ -93,4 +100,22 @@ def render(rows: Sequence[Row]) -> str:
                 f"  {judgement.origin:9}  {judgement.verdict.short:17}  {judgement.sentence}"
             )
         lines += [f"  {'test':9}  {row.statement.test}", ""]
-    return "\n".join([*lines, NOTE, *summary(rows)])
+    return "\n".join(lines).rstrip()
+
+
+_MORE = "--details prints each statement with its numbers and its test."
+
+
+def _by_verdict(rows: Sequence[Row]) -> list[str]:
+    width = max((len(row.statement.id) for row in rows), default=0)
+    lines = []
+    for verdict in CLAIM_VERDICTS:
+        group = [row for row in rows if row.judgements[-1].verdict is verdict]
+        if not group:
+            continue
+        lines += ["", f"{verdict.value} ({len(group)})"]
+        for row in group:
+            paper = f"{row.published.origin}: {row.published.verdict.short}"
+            line = f"  {row.statement.id:{width}}  {paper if row.measured else ''}"
+            lines.append(line.rstrip())
+    return lines

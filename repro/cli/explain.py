@@ -7,20 +7,22 @@ from typing import Annotated
 import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.app import Profile, Runs, Source, app, measured
+from repro.cli.app import Details, Profile, Runs, Source, app, measured
 
 
 @app.command()
 def audit(
     format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
-    everything: Annotated[bool, typer.Option("--all", help="The checks that hold, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All checks.")] = False,
+    details: Details = False,
 ) -> None:
     """Checks the paper's numbers against each other."""
     from analysis import paper
     from analysis.paper import audit_view
     from analysis.schema import published
 
-    print(audit_view.render(paper.audit(published.load_all()), format, everything=everything))
+    judgements = paper.audit(published.load_all())
+    print(audit_view.render(judgements, format, everything=everything, details=details))
 
 
 @app.command()

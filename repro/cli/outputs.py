@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.app import Profile, Runs, Source, app, evidence, is_collected, measured
+from repro.cli.app import Details, Profile, Runs, Source, app, evidence, is_collected, measured
 from spactor.errors import UserError
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ def claims(
             "not-at-this-scale or not-testable.",
         ),
     ] = "",
+    details: Details = False,
 ) -> None:
     """Judges the paper's claims on its own numbers and on ours."""
     from analysis.paper import READS, claims_view, judge
@@ -156,7 +157,9 @@ def claims(
     if source != "published" and not nothing_ran:
         ours = judge(measured(source, profile, runs, READS).records)
     rows = claims_view.beside(judge(published.load_all()), ours)
-    print(claims_view.render(rows if only is None else claims_view.of_verdict(rows, only)))
+    if only is not None:
+        rows = claims_view.of_verdict(rows, only)
+    print(claims_view.render(rows, details=details))
 
 
 @evidence.command()

@@ -91,4 +91,4 @@ def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
     yield "savings.txt", outcomes.savings.text()
     yield "power.txt", power_text(profile, outcomes.records)
     yield "learned.txt", f"{outcomes.learning.text()}\n{outcomes.scratch.text()}"
-    yield "claims.txt", claims_view.render(outcomes.judged)
+    yield "claims.txt", claims_view.render(outcomes.judged, details=True)

@@ -75,7 +75,7 @@ def test_a_file_says_what_its_command_says(kept, rebuilt, capsys):
     commands = {f"{name}.txt": ["evidence", name] for name in tests}
     commands["summary.txt"] = ["summary"]
     commands |= {"tables/table2.md": ["table", "2", "--format", "markdown"]}
-    commands |= {"claims.txt": ["claims"]}
+    commands |= {"claims.txt": ["claims", "--details"]}
     for name, command in commands.items():
         with pytest.raises(SystemExit):
             cli.main([*command, "--from", str(kept)])
