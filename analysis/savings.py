@@ -40,9 +40,9 @@ import pandas as pd
 from analysis import scores
 from analysis.compiled import local_step
 from analysis.flops import step_flops
-from analysis.paper.evidence import FULL, SUITE_NAMES, Evidence, Missing, describe, steps
+from analysis.paper.evidence import FULL, Evidence, Missing, describe, steps
 from analysis.schema import published, rows
-from analysis.schema.facts import CHECKPOINTS, FROM_SCRATCH, SIZES, SUITES, TAUS
+from analysis.schema.facts import CHECKPOINTS, FROM_SCRATCH, SIZES, SUITE_SHORT_NAMES, SUITES, TAUS
 from analysis.tests import CONFIDENCE
 from spactor.config import PAPER
 from spactor.text_table import align
@@ -158,7 +158,7 @@ class SavingsResult:
             flops = (saving.flops.get(name) for name in known)
             rows.append(
                 [
-                    f"{SUITE_NAMES[saving.suite]} ({saving.target:.2f})",
+                    f"{SUITE_SHORT_NAMES[saving.suite]} ({saving.target:.2f})",
                     describe(saving.size, saving.tau),
                     "–".join(map(str, saving.runs)),
                     f"{saving.reached:.0%}",

@@ -158,7 +158,7 @@ def compare_nodes(where: str, first: Path, second: Path, parameters: Parameters)
     sides = [streams_of(folder, parameters) for folder in (first, second)]
     for folder, streams in zip((first, second), sides, strict=True):
         if not streams:
-            raise UserError(f"{folder} holds no numbers yet: run `repro run` until it is finished")
+            raise UserError(f"{folder} holds no numbers yet: train it to its end first")
     differences, counted = first_differences(where, *sides)
     notes = [
         f"{where}: inputs differ: {line}"

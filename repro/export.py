@@ -82,11 +82,12 @@ def export(tree: Tree, node: Node, runs: Path, engine: Engine, target: Path) -> 
         raise UserError(f"{target} exists: name another folder, or remove it first")
     folder = folders.node_folder(runs, tree.profile.name, node.name)
     state = inspect(folder, identity.settings(tree, node))
+    renew = advice.command("run", tree.profile, runs)
     if state.condition == "stale":
-        raise UserError(f"{node.name} is stale, {state.reasons[0]}: `repro run` renews it")
+        raise UserError(f"{node.name} is stale, {state.reasons[0]}: `{renew}` renews it")
     if state.condition != "finished":
         begun = "not finished" if state.condition == "partial" else "not begun"
-        raise UserError(f"{node.name} is {begun}: `repro run` trains it")
+        raise UserError(f"{node.name} is {begun}: `{renew}` trains it")
     record = provenance.read(folder / folders.PROVENANCE)
     if "fingerprint" not in record.get("data", {}):
         raise Damaged(f"{folder / folders.PROVENANCE}: no data.fingerprint; run the node again")

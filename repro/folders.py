@@ -26,11 +26,14 @@ from typing import TYPE_CHECKING, Any, NotRequired
 from filelock import FileLock
 from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
+from repro.advice import DEFAULT_PROFILE, command
 from spactor import files, strict_json
 from spactor.errors import Damaged, UserError
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+    from repro.specs import Profile
 
 MARKER = "spactor-runs.json"
 _MARK = {"project": "spactor", "format": 1}
@@ -60,12 +63,13 @@ class _EngineFile(TypedDict):
     environment: NotRequired[dict[str, Any]]
 
 
-def open_runs(runs: Path, *, create: bool) -> Path:
+def open_runs(runs: Path, *, create: bool, profile: Profile | str = DEFAULT_PROFILE) -> Path:
     """Checks that a folder holds this project's runs; marks it when it is new or empty.
 
     Args:
       runs: the folder.
       create: make and mark it when there is none.
+      profile: that the advised command trains.
 
     Raises:
       UserError: for a folder of something else, of another version, or none at all.
@@ -84,7 +88,8 @@ def open_runs(runs: Path, *, create: bool) -> Path:
         )
     if not create:
         raise UserError(
-            f"there is no runs folder {runs}: run `repro run` first, or name one with --runs"
+            f"there is no runs folder {runs}: run `{command('run', profile, runs)}` first, or name "
+            "one with --runs"
         )
     runs.mkdir(parents=True, exist_ok=True)
     write_json(marker, _MARK)

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import folders, identity, scoring
+from repro import advice, folders, identity, scoring
 from repro.identity import Identity
 from repro.node_state import inspect
 from repro.plan import Finetuning, Node, Tree
+from repro.specs import Profile
 
-DATA_UNKNOWN = (
-    "the data is not prepared here (run `repro prepare`): assuming the data that each node recorded"
-)
+
+def data_unknown(profile: Profile, runs: Path) -> str:
+    """The line for data that is not prepared on this machine."""
+    return (
+        f"the data is not prepared here (run `{advice.command('prepare', profile, runs)}`): "
+        "assuming the data that each node recorded"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,12 @@ number of workers. A worker that is killed costs the steps since its node's last
 
 from __future__ import annotations
 
-import copyreg
 import functools
 import os
 import signal
 import threading
 import time
 import traceback
-import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,14 +32,6 @@ from repro.runner import Outcome, Runner
 from repro.spent import FINETUNING, PRETRAINING, Spent, peak_bytes
 from spactor import files, numerics
 from spactor.errors import DamageWarning, UserError
-
-
-def _read_only(table: dict[Any, Any]) -> types.MappingProxyType[Any, Any]:
-    return types.MappingProxyType(table)
-
-
-# A profile may have read-only tables, which cannot be pickled otherwise.
-copyreg.pickle(types.MappingProxyType, lambda table: (_read_only, (dict(table),)))
 
 _processes = get_context("spawn")
 _ACCELERATOR_JOBS = 1

@@ -220,6 +220,13 @@ def test_advised_commands_can_be_pasted(
     assert advised(mistake(capsys, *collect)) == ["run", *given]
     plan = advised(mistake(capsys, "run", *given, "--node", "nowhere"))
     assert plan == ["plan", "--profile", str(profile), "--json"]
+    with pytest.raises(SystemExit):
+        cli.main(["why", "base/s0/hybrid/*", *given])
+    assert advised(capsys.readouterr().err) == ["prepare", *given]
+    given[-1] = str(tmp_path / "no folder")
+    for command in ("status", "collect", "why", "table"):
+        number = ["2"] if command == "table" else []
+        assert advised(mistake(capsys, command, *number, *given)) == ["run", *given]
 
 
 def test_advice_leaves_out_what_is_the_default() -> None:

@@ -38,13 +38,13 @@ import numpy as np
 from analysis.paper.evidence import (
     FULL,
     HALF,
-    SUITE_NAMES,
     Cell,
     Evidence,
     Missing,
     describe,
     steps,
 )
+from analysis.schema.facts import SUITE_SHORT_NAMES
 from analysis.tests import (
     ALPHA,
     Kind,
@@ -279,7 +279,7 @@ def family(
 
     differences, margins = {}, {}
     for (first, second), suite in itertools.product(pairs, suites):
-        name = SUITE_NAMES[suite] + (f" {_label(first, second)}" if len(pairs) > 1 else "")
+        name = SUITE_SHORT_NAMES[suite] + (f" {_label(first, second)}" if len(pairs) > 1 else "")
         differences[name] = {Cell(size, *first, suite): 1.0, Cell(size, *second, suite): -1.0}
         margins[name] = retention(size, suite)
     return family_of(evidence, differences, margins if with_margin else {})

@@ -22,7 +22,7 @@ from analysis.paper.contrasts import (
     not_run,
     outcomes_of,
 )
-from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Cell, Evidence, Missing, stated
+from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, stated
 from analysis.paper.introduction import TWO_TAUS
 from analysis.paper.statement import (
     FIGURE2_SUITES,
@@ -35,7 +35,7 @@ from analysis.paper.statement import (
     graded,
     judges,
 )
-from analysis.schema.facts import SUITES
+from analysis.schema.facts import SUITE_SHORT_NAMES, SUITES
 from analysis.tests import add
 from spactor.config import PretrainConfig
 
@@ -191,7 +191,7 @@ def most_budgets(evidence: Evidence) -> Finding:
     shares, absent = {}, []
     for tau in TWO_TAUS:
         for suite in FIGURE2_SUITES:
-            name = f"{SUITE_NAMES[suite]} {tau}"
+            name = f"{SUITE_SHORT_NAMES[suite]} {tau}"
             try:
                 shares[name] = share_of_budgets_above(evidence, "base", tau, suite)
             except Missing:
@@ -210,7 +210,7 @@ def most_budgets(evidence: Evidence) -> Finding:
     for tau in TWO_TAUS:
         middle = sum(common_budgets(evidence, "base", tau)) / 2.0
         for suite in FIGURE2_SUITES:
-            name = f"{SUITE_NAMES[suite]} {tau}"
+            name = f"{SUITE_SHORT_NAMES[suite]} {tau}"
             middles[name] = lead_at(evidence, "base", tau, suite, middle)
     finding = superiority("lead at the middle budget", family_of(evidence, middles))
     return replace(finding, sentence=f"{text}; {finding.sentence}")
@@ -308,7 +308,7 @@ def others_gain(evidence: Evidence) -> Finding:
     claimed = stated("prose/mmlu_flops_saved_percent", "base")
     parts, passed, absent, more = [], 0, [], {}
     for suite in FIGURE5_OTHERS:
-        name = SUITE_NAMES[suite]
+        name = SUITE_SHORT_NAMES[suite]
         try:
             value, bound = saved_at_equal_score(evidence, "base", "250K", suite)
         except Missing:

@@ -22,7 +22,6 @@ from spactor.config import CorruptionConfig, ModelConfig, PretrainConfig
 
 HALF, FULL = 500_000, 1_000_000
 """The two checkpoints of Tables 2 and 4, in pre-training steps."""
-SUITE_NAMES = SUITE_SHORT_NAMES
 STUDY_MODEL = ("base", "inf", 250_000)
 STUDY_SUITES = ("superglue", "squad")
 """Appendix A.1 chose its settings on these scores of this model."""
@@ -157,7 +156,7 @@ class Evidence:
         """The score of a cell, in per cent, over runs."""
         found = self.samples.get(cell)
         if found is None:
-            name = SUITE_NAMES[cell.suite]
+            name = SUITE_SHORT_NAMES[cell.suite]
             raise Missing(f"no {name} score of {describe(cell.size, cell.tau, cell.checkpoint)}")
         return found
 
@@ -170,8 +169,8 @@ class Evidence:
         found = self.score(size, tau, checkpoint, suite)
         if not found.testable:
             raise Missing(
-                f"the {SUITE_NAMES[suite]} score of {describe(size, tau, checkpoint)} is of one "
-                f"run, without a spread ({found.mean:.2f})"
+                f"the {SUITE_SHORT_NAMES[suite]} score of {describe(size, tau, checkpoint)} is of "
+                f"one run, without a spread ({found.mean:.2f})"
             )
         return found
 
@@ -300,7 +299,7 @@ class Evidence:
         """Names of a suite's tasks; stand-ins for the paper's tasks raise ``OtherScale``."""
         rows = self.records[(self.records["suite"] == suite) & (self.records["task"] != "")]
         if rows.empty:
-            raise Missing(f"no task of {SUITE_NAMES[suite]}")
+            raise Missing(f"no task of {SUITE_SHORT_NAMES[suite]}")
         self.require(REAL_TASK_PROFILES, "its tasks are stand-ins")
         return sorted(set(rows["task"]))
 

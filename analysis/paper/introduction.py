@@ -7,7 +7,7 @@ from analysis.flops import terms
 from analysis.paper.budgets import lead_at, saved
 from analysis.paper.comparisons import superiority
 from analysis.paper.contrasts import family_of
-from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated
+from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated
 from analysis.paper.shapes import generator_parameters, parameters
 from analysis.paper.statement import (
     FLOPS,
@@ -20,7 +20,7 @@ from analysis.paper.statement import (
     graded,
     judges,
 )
-from analysis.schema.facts import SIZES, SUITES
+from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES
 
 TWO_TAUS = ("250K", "120K")
 AROUND_PERCENT = 2.5
@@ -48,7 +48,7 @@ def same_budget(evidence: Evidence) -> Finding:
     budget = evidence.relative_flops("base", "250K", HALF)
     what = f"SPACTOR(250K) at 500K minus the baseline's line at the same budget, {budget:.2f}"
     leads = {
-        SUITE_NAMES[suite]: lead_at(evidence, "base", "250K", suite, budget, HALF)
+        SUITE_SHORT_NAMES[suite]: lead_at(evidence, "base", "250K", suite, budget, HALF)
         for suite in SUITES
     }
     return superiority(what, family_of(evidence, leads))

@@ -12,7 +12,6 @@ from analysis.paper.efficiency import shapes_ratio
 from analysis.paper.evidence import (
     FULL,
     HALF,
-    SUITE_NAMES,
     Cell,
     Evidence,
     Missing,
@@ -32,7 +31,7 @@ from analysis.paper.statement import (
     graded,
     judges,
 )
-from analysis.schema.facts import SIZES, SUITES, Tau
+from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES, Tau
 from analysis.tests import add
 
 TAU = "120K"
@@ -73,7 +72,7 @@ def extra_flops(evidence: Evidence) -> Finding:
 def within_one_deviation(evidence: Evidence) -> Finding:
     parts, passed, absent, spreads = [], 0, [], {}
     for suite in BEHIND:
-        name = SUITE_NAMES[suite]
+        name = SUITE_SHORT_NAMES[suite]
         try:
             ours = evidence.score("large", TAU, HALF, suite)
             plain = evidence.score("large", "0", FULL, suite)
@@ -94,14 +93,14 @@ def within_one_deviation(evidence: Evidence) -> Finding:
         return Finding(verdict, text + not_run(absent))
     # The margin has no error here: the statement is about the deviations that were observed.
     differences = {
-        SUITE_NAMES[suite]: {
+        SUITE_SHORT_NAMES[suite]: {
             Cell("large", TAU, HALF, suite): 1.0,
             Cell("large", "0", FULL, suite): -1.0,
         }
         for suite in spreads
     }
     members = family_of(
-        evidence, differences, allowed={SUITE_NAMES[suite]: s for suite, s in spreads.items()}
+        evidence, differences, allowed={SUITE_SHORT_NAMES[suite]: s for suite, s in spreads.items()}
     )
     finding = non_inferiority("less than σ behind", Family(members.contrasts, tuple(absent)))
     return replace(finding, sentence=f"{text}; {finding.sentence}")
@@ -134,8 +133,8 @@ def scales(evidence: Evidence) -> Finding:
     }
     members = family_of(
         evidence,
-        {SUITE_NAMES[suite]: gain for suite, gain in gains.items()},
-        {SUITE_NAMES[suite]: add(_gain("base", suite), times=RETAINED) for suite in SUITES},
+        {SUITE_SHORT_NAMES[suite]: gain for suite, gain in gains.items()},
+        {SUITE_SHORT_NAMES[suite]: add(_gain("base", suite), times=RETAINED) for suite in SUITES},
     )
     return non_inferiority("Large's gain over its baseline minus Base's, τ = 120K at 500K", members)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.paper.evidence import SUITE_NAMES, Evidence, Missing, describe, stated
+from analysis.paper.evidence import Evidence, Missing, describe, stated
 from analysis.paper.statement import Cells, Finding, arithmetic, judges
-from analysis.schema.facts import CHECKPOINTS, SUITES, TAUS
+from analysis.schema.facts import CHECKPOINTS, SUITE_SHORT_NAMES, SUITES, TAUS
 from analysis.scores import strictly_higher
 
 
@@ -23,7 +23,7 @@ def bold_rule(size: str, number: int) -> None:
             at, suite = int(row["checkpoint"]), row["suite"]
             plain = evidence.score(size, "0", at, suite)
             if bool(row["bold"]) != strictly_higher(row["value"], plain.mean):
-                wrong.append(f"{SUITE_NAMES[suite]} of {describe(size, row['tau'], at)}")
+                wrong.append(f"{SUITE_SHORT_NAMES[suite]} of {describe(size, row['tau'], at)}")
         return Finding(
             arithmetic(evidence, not wrong),
             f"{len(printed) - len(wrong)} of {len(printed)} cells are bold as the rule says"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from analysis import scores
-from analysis.paper.evidence import SUITE_NAMES, VOCABULARY_ROWS, Evidence, Missing, stated
+from analysis.paper.evidence import VOCABULARY_ROWS, Evidence, Missing, stated
 from analysis.paper.statement import (
     SETTINGS,
     Cells,
@@ -17,7 +17,7 @@ from analysis.paper.statement import (
     judges,
 )
 from analysis.schema import published, quantities
-from analysis.schema.facts import SIZES
+from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES
 from spactor.config import NUM_SENTINELS
 
 ROWS_MULTIPLE = 128
@@ -92,7 +92,7 @@ def flan_tasks(suite: str) -> None:
         found = len(evidence.tasks(suite))
         return Finding(
             arithmetic(evidence, found == claimed),
-            f"{found} tasks of {SUITE_NAMES[suite]} have a score; stated: {claimed}",
+            f"{found} tasks of {SUITE_SHORT_NAMES[suite]} have a score; stated: {claimed}",
         )
 
     judges(f"setup.{suite}-tasks", Cells(("task",), suites=(suite,)))(judge)
@@ -114,7 +114,7 @@ def dataset_counts(id: str, *suites: str) -> None:
     def judge(evidence: Evidence) -> Finding:
         pairs = {suite: (datasets(suite), len(evidence.tasks(suite))) for suite in suites}
         numbers = ", ".join(
-            f"{SUITE_NAMES[suite]} {found} scored, {claimed} in Table 1"
+            f"{SUITE_SHORT_NAMES[suite]} {found} scored, {claimed} in Table 1"
             for suite, (claimed, found) in pairs.items()
         )
         return Finding(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.paper.compared import OTHER_SUITES
 from analysis.paper.contrasts import Question, family, not_run, outcomes_of
-from analysis.paper.evidence import FULL, HALF, SUITE_NAMES, Evidence, Missing, stated, steps
+from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated, steps
 from analysis.paper.score_tables import bold_rule, runs_per_cell
 from analysis.paper.statement import (
     FLOPS,
@@ -16,7 +16,7 @@ from analysis.paper.statement import (
     graded,
     judges,
 )
-from analysis.schema.facts import CHECKPOINTS, SUITES, Tau
+from analysis.schema.facts import CHECKPOINTS, SUITE_SHORT_NAMES, SUITES, Tau
 
 TAUS_AT_HALF = ("250K", "120K", "60K")
 TAUS_AT_FULL = ("250K", "120K")
@@ -29,7 +29,7 @@ def gains(id: str, metric: str, suites: tuple[str, ...]) -> None:
         claimed = stated(metric, "base", "250K")
         found, absent = {}, []
         for suite in suites:
-            name = SUITE_NAMES[suite]
+            name = SUITE_SHORT_NAMES[suite]
             if not all(evidence.scored("base", tau, HALF, suite) for tau in ("250K", "0")):
                 absent.append(name)
                 continue

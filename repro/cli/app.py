@@ -213,7 +213,7 @@ def measured(source: str, profile: str, runs: Path, reads: pc.Expression | None 
         )
     else:
         name = load_profile(profile).name
-        folders.open_runs(path, create=False)
+        folders.open_runs(path, create=False, profile=profile)
         metrics = records_folder(path, name) / collect.METRICS
         output = folders.profile_folder(path, name) / "output"
         if not metrics.is_file():

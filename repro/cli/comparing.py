@@ -31,14 +31,14 @@ def why(
     from repro.engines.data import DataSource
     from repro.specs import load_profile
 
-    folders.open_runs(runs, create=False)
+    folders.open_runs(runs, create=False, profile=profile)
     engine = folders.engine_of(runs, load_profile(profile).name) or ""
     tree = tree_of(profile, engine=engine)
     names = tree.named(node) if node else tuple(tree.nodes)
     source = DataSource.of(tree.profile, data, None)
     found = source.find(tree.profile, folders.cache_folder(runs))
     if found is None:
-        print(reasons.DATA_UNKNOWN, file=sys.stderr)
+        print(reasons.data_unknown(tree.profile, runs), file=sys.stderr)
     files = found.files if found else reasons.recorded_files(tree, runs)
     for answer in reasons.explain(tree, runs, files, names):
         print("\n".join(answer.lines()))
@@ -85,7 +85,7 @@ def _compared(first: Path, second: Path, profile: str) -> Compared:
         return comparison.compare_nodes(one.name, one, other, digests)
     name = load_profile(profile).name
     for path in (one, other):
-        folders.open_runs(path, create=False)
+        folders.open_runs(path, create=False, profile=profile)
     return comparison.compare_runs(
         folders.profile_folder(one, name), folders.profile_folder(other, name), digests
     )

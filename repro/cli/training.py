@@ -91,7 +91,7 @@ def score(
 
     tree = tree_of(profile)
     engine = engine_for(tree.profile, folders.cache_folder(runs), data, data_dir)
-    folders.open_runs(runs, create=False)
+    folders.open_runs(runs, create=False, profile=profile)
     print(f"{len(score_nodes(tree, runs, engine, print))} nodes scored")
 
 
@@ -104,7 +104,7 @@ def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> No
     from repro import folders
 
     tree = tree_of(profile)
-    folders.open_runs(runs, create=False)
+    folders.open_runs(runs, create=False, profile=profile)
     collected = collecting.collect(
         tree,
         runs,
@@ -161,7 +161,7 @@ def export(
     name = load_profile(profile).name
     tree = tree_of(profile, size, tau, seed, engine=folders.engine_of(runs, name) or "")
     chosen = exporting.choose(tree, node, checkpoint)
-    folders.open_runs(runs, create=False)
+    folders.open_runs(runs, create=False, profile=profile)
     engine = engine_for(tree.profile, folders.cache_folder(runs))
     exporting.export(tree, chosen, runs, engine, to)
     print(f"{chosen.name}: {to}")
@@ -173,6 +173,6 @@ def status(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> Non
     from repro import folders, show
 
     tree = tree_of(profile)
-    folders.open_runs(runs, create=False)
+    folders.open_runs(runs, create=False, profile=profile)
     for line in show.status_lines(tree, runs):
         print(line)

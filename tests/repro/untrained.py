@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import types
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -146,9 +145,9 @@ def tiny_profile() -> Profile:
         validation_period_steps=5,
         checkpoint_period_steps=5,
         suites=("glue",),
-        finetuning=types.MappingProxyType({"glue": smoke.finetuning["glue"]}),
-        sizes=types.MappingProxyType({"base": smoke.sizes["base"]}),
-        matrix=types.MappingProxyType({"base": row}),
+        finetuning={"glue": smoke.finetuning["glue"]},
+        sizes={"base": smoke.sizes["base"]},
+        matrix={"base": row},
     )
 
 
