@@ -61,15 +61,21 @@ REGISTRY: Mapping[int, TableModule] = types.MappingProxyType(
 )
 
 
-def get(number: int) -> TableModule:
+def get(number: int | str) -> TableModule:
     """The module of a table.
+
+    Args:
+      number: as an integer, or as a person wrote it.
 
     Raises:
       UserError: there is no such table here.
     """
-    if number not in REGISTRY:
-        raise UserError(f"there is no table {number}; there are {min(REGISTRY)} to {max(REGISTRY)}")
-    return REGISTRY[number]
+    written = str(number)
+    known = {str(each): module for each, module in REGISTRY.items()}
+    if written not in known:
+        listed = f"{min(REGISTRY)} to {max(REGISTRY)}"
+        raise UserError(f"there is no table {written}; there are {listed}")
+    return known[written]
 
 
 __all__ = ["FORMATS", "REGISTRY", "Table", "TableModule", "get", "render"]

@@ -27,7 +27,7 @@ def audit(
 
 @app.command()
 def explain(
-    number: Annotated[int, typer.Argument(help="Number of the paper's table, 1 to 17.")],
+    number: Annotated[str, typer.Argument(help="Number of the paper's table, 1 to 17.")],
     row: Annotated[str, typer.Option("--row", help="Labels of the row, such as '120K 500K'.")],
     column: Annotated[str, typer.Option("--column", help="Heading of the column, such as SQuAD.")],
     profile: Profile = DEFAULT_PROFILE,
@@ -39,12 +39,12 @@ def explain(
     from tables import trace_text
     from tables.traces import Tracer
 
-    tables.get(number)
+    wanted = tables.get(number).NUMBER
     if source == "published":
         from analysis.schema import published
 
-        tracer = Tracer(published.load(number))
+        tracer = Tracer(published.load(wanted))
     else:
         ours = measured(source, profile, runs)
         tracer = Tracer(ours.records, ours.provenance)
-    print(trace_text.text(tracer.explain(number, row, column)))
+    print(trace_text.text(tracer.explain(wanted, row, column)))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def table(
-    number: Annotated[int, typer.Argument(help="Number of the paper's table, 1 to 17.")],
+    number: Annotated[str, typer.Argument(help="Number of the paper's table, 1 to 17.")],
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
     source: Source = "",
@@ -44,14 +44,14 @@ def table(
     if source == "published":
         from analysis.schema import published
 
-        frame = published.load(number)
+        frame = published.load(module.NUMBER)
     else:
         frame = measured(source, profile, runs, module.reads).records
     if diff:
         # Brings SciPy, which no table needs by itself.
         from tables import differences
 
-        computed = differences.compute(number, frame)
+        computed = differences.compute(module.NUMBER, frame)
     else:
         computed = module.compute(frame)
     shown = computed.detailed() if notes else computed
