@@ -61,25 +61,33 @@ REGISTRY: Mapping[str, FigureModule] = types.MappingProxyType(
 """The paper's figures by number; B, the residuals of Appendix B's line, and S are ours."""
 
 
-def get(name: str) -> FigureModule:
-    """The module of a figure.
+EXTENDED: Mapping[str, FigureModule] = types.MappingProxyType(
+    {figure.NUMBER: figure for figure in score_against_flops.EXTENDED}
+)
+"""Figures with more than the paper's own panels and curves."""
+
+
+def get(name: str, *, extended: bool = False) -> FigureModule:
+    """The module of a figure, extended if there is such a form of it.
 
     Raises:
       UserError: there is no such figure here.
     """
     if name not in REGISTRY:
         raise UserError(f"there is no figure {name}; there are {', '.join(REGISTRY)}")
-    return REGISTRY[name]
+    return EXTENDED.get(name, REGISTRY[name]) if extended else REGISTRY[name]
 
 
-def render(number: str, records: pd.DataFrame, folder: Path) -> list[Path]:
+def render(
+    number: str, records: pd.DataFrame, folder: Path, *, extended: bool = False
+) -> list[Path]:
     """Writes a figure as SVG, PDF and PNG into ``folder`` and returns their paths.
 
     Raises:
       UserError: as the figure's ``compute``; or a file could not be written.
     """
-    module = get(number)
+    module = get(number, extended=extended)
     return drawing.save(module.draw(module.compute(records)), folder, f"figure{number}")
 
 
-__all__ = ["REGISTRY", "FigureModule", "get", "render"]
+__all__ = ["EXTENDED", "REGISTRY", "FigureModule", "get", "render"]

@@ -17,7 +17,14 @@ import pandas as pd
 
 from analysis.required import RequiredRun
 from analysis.schema import published
-from analysis.schema.facts import CHECKPOINTS, FROM_SCRATCH, SUITE_NAMES, SUITES, model_label
+from analysis.schema.facts import (
+    CHECKPOINTS,
+    FROM_SCRATCH,
+    SUITE_NAMES,
+    SUITES,
+    model_label,
+    step_label,
+)
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES
 from analysis.scores import suite_scores, summary
@@ -162,8 +169,9 @@ def _draw_panel(at: Axes, panel: Panel, profile: str, handles: dict[str, Any]) -
     scaled = "" if profile == "paper" else ", on the paper's scale"
     label = f"steps (thousands{scaled})"
     if scaled and panel.published:
-        theirs = [f"{mean:.2f} at {n // THOUSAND}K" for n, (mean, _) in panel.published.items()]
-        label += f"\npublished baseline: {', '.join(theirs)}"
+        at_steps = ", ".join(map(step_label, panel.published))
+        scores = ", ".join(f"{mean:.2f}" for mean, _ in panel.published.values())
+        label += f"\npaper at {at_steps}: {scores}"
     at.set_xlabel(label)
     at.set_ylabel("suite score (0–100)")
     at.set_xlim(left=0)

@@ -1,12 +1,14 @@
 """Figures 2 and 5: score against pre-training FLOPs, one panel per suite.
 
-A row of panels is Base as measured; the row under it is the paper's, from Table 2, with axes of its
-own, since the two need not be comparable. Where Large was run, which the paper's figures leave out,
-two rows of Large follow, the paper's from Table 4. Bars are standard deviations over runs.
+By default a figure has the paper's panels and curves, Base with τ = 0, 120K and 250K, as measured.
+The extended figure has every τ; under each row of panels the paper's own points, from Tables 2 and
+4, with axes of their own, since the two need not be comparable; and Large, which the paper's
+figures leave out, where it was run. Bars are standard deviations over runs.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ SIZE = "base"
 """Of the paper's figures."""
 TABLES = {SIZE: 2, "large": 4}
 """The table that holds a size's published points."""
+_PAPER_TAUS = ("0", "120K", "250K")
 _LEGEND_COLUMNS = {1: 2, 2: 3, 3: 5, 4: 5}
 """Entries of the legend that fit side by side, by panels in a row."""
 
@@ -61,7 +64,7 @@ class Panel:
     Attributes:
       size, suite: their names.
       lines: of the records given; none where they have no such suite.
-      published: of the paper, beside measured records; empty where the records are the paper's.
+      published: of the paper, in an extended figure of measured records; else empty.
     """
 
     size: str
@@ -94,19 +97,19 @@ class CostFigure:
       NUMBER: as in the paper.
       suites: a panel each, in print order.
       DOC: what the figure shows, and what the paper claims by it.
+      extended: whether it has every τ, Large and the paper's points, too.
     """
 
     NUMBER: str
     suites: tuple[str, ...]
     DOC: str
+    extended: bool = False
 
     @property
     def requires(self) -> tuple[RequiredRun, ...]:
         """Runs the figure rests on."""
         return tuple(
-            RequiredRun(SIZE, tau, checkpoint)
-            for tau in ("0", "120K", "250K")
-            for checkpoint in CHECKPOINTS
+            RequiredRun(SIZE, tau, checkpoint) for tau in _PAPER_TAUS for checkpoint in CHECKPOINTS
         )
 
     @property
@@ -125,12 +128,14 @@ class CostFigure:
         runs: set[int] = set()
         for size, table in TABLES.items():
             points = _points(records, size)
+            if not self.extended:
+                points = points[points["tau"].isin(_PAPER_TAUS)]
             own = points[points["suite"].isin(self.suites)]
-            if own.empty and size != SIZE:
+            if size != SIZE and (own.empty or not self.extended):
                 continue
             runs |= {int(n) for n in own["runs"].dropna()}
             paper = points.iloc[:0]
-            if source != "published":
+            if source != "published" and self.extended:
                 paper = _points(published.load(table), size)
             panels += [
                 Panel(size, suite, _lines(points, suite), _lines(paper, suite))
@@ -237,3 +242,4 @@ baseline; whether τ = 120K or 250K is better depends on the task.
 """,
     ),
 )
+EXTENDED = tuple(dataclasses.replace(figure, extended=True) for figure in FIGURES)

@@ -69,6 +69,10 @@ def figure(
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
     source: Source = "",
+    extended: Annotated[
+        bool,
+        typer.Option("--all", help="Figures 2 and 5: every τ, Large and the paper's points, too."),
+    ] = False,
 ) -> None:
     """Draws one of the paper's figures as SVG, PDF and PNG."""
     import figures
@@ -80,7 +84,7 @@ def figure(
             "in Figures 2 and 5: leave --from out, or name a file"
         )
     ours = measured(source, profile, runs, module.reads)
-    for path in figures.render(name, ours.records, ours.output / "figures"):
+    for path in figures.render(name, ours.records, ours.output / "figures", extended=extended):
         print(path)
 
 
