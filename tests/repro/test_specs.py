@@ -57,7 +57,7 @@ def test_every_profile_keeps_what_makes_it_the_papers_study(name: str) -> None:
         assert config.corruption == paper.corruption
         assert (config.objective.lambda_rtd, config.objective.lambda_sc) == (10.0, 10.0)
         # Warm-up is the same fraction of the run; micro's is tuned (docs/variants.md).
-        share = 12 if name == "micro" else 100
+        share = 24 if name == "micro" else 100
         assert config.optimizer.warmup_steps == max(1, profile.total_steps // share)
         model = config.model
         assert model.num_heads * model.head_dim == model.emb_dim
