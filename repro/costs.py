@@ -13,13 +13,16 @@ import numpy as np
 
 from repro import folders, provenance
 from repro.plan import Finetuning, Node, Tree
+from repro.progress import duration
 from spactor.config import PretrainConfig, Stage
 
 StepFlops = Callable[[PretrainConfig, Stage], float]
 """FLOPs of one training step, whole batch, forward and backward."""
 
-ASSUMED_EFFICIENCY = 0.12
+ASSUMED_EFFICIENCY = 0.22
 """Share of a plain matrix product's speed that training reaches, until a run has been timed."""
+GUESS_FACTOR = 2.0
+"""A guess is stated as the range from its half to its double."""
 
 
 def node_flops(node: Node, step_flops: StepFlops) -> float:
@@ -45,19 +48,50 @@ def tree_flops(tree: Tree, step_flops: StepFlops) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Seconds of every node, and a description of their source."""
+    """What a tree takes on this machine.
+
+    Attributes:
+      seconds: of every node, in one process.
+      elapsed: of the whole tree in ``jobs`` processes, which wait for parents.
+      jobs: number of processes.
+      measured: number of nodes of this machine that it rests on; 0 for a guess.
+    """
 
     seconds: Mapping[str, float]
-    source: str
+    elapsed: float
+    jobs: int
+    measured: int
+
+    @property
+    def sentence(self) -> str:
+        """The time, in words.
+
+        >>> Estimate(seconds={}, elapsed=1500.0, jobs=2, measured=4).sentence
+        'about 25 min in 2 processes, by 4 nodes that ran on this machine'
+        >>> Estimate(seconds={}, elapsed=3600.0, jobs=2, measured=0).sentence
+        "30 min to 2 h 0 min in 2 processes, a guess from the speed of this CPU's matrix products"
+        """
+        if self.measured:
+            nodes = "1 node" if self.measured == 1 else f"{self.measured} nodes"
+            return (
+                f"about {duration(self.elapsed)} in {self.jobs} processes, by {nodes} that ran on "
+                "this machine"
+            )
+        least, most = self.elapsed / GUESS_FACTOR, self.elapsed * GUESS_FACTOR
+        return (
+            f"{duration(least)} to {duration(most)} in {self.jobs} processes, a guess from the "
+            "speed of this CPU's matrix products"
+        )
 
 
-def estimate(tree: Tree, flops: Mapping[str, float], runs: Path) -> Estimate:
+def estimate(tree: Tree, flops: Mapping[str, float], runs: Path, jobs: int) -> Estimate:
     """Estimates times from nodes that ran on this machine, else from a matrix product.
 
     Args:
       tree: of the plan.
       flops: of each node.
       runs: folder of runs; need not exist.
+      jobs: processes that run nodes at the same time.
     """
     measured = measured_rates(tree, runs)
     if measured:
@@ -70,23 +104,26 @@ def estimate(tree: Tree, flops: Mapping[str, float], runs: Path) -> Estimate:
             for kind in {kind for kind, _ in measured}
         }
         fallback = next(iter(overall.values()))
-        return Estimate(
-            seconds={
-                name: measured.get(
-                    (_kind(node), name), flops[name] * overall.get(_kind(node), fallback)
-                )
-                for name, node in tree.nodes.items()
-            },
-            source=f"estimated from {len(measured)} nodes that ran on this machine",
-        )
-    speed = matmul_flops_per_second()
-    return Estimate(
-        seconds={name: flops[name] / (speed * ASSUMED_EFFICIENCY) for name in tree.nodes},
-        source=(
-            f"rough estimate: a matrix product runs at {speed / 1e9:.0f} GFLOP/s on this machine's "
-            f"CPU and training is assumed to reach {ASSUMED_EFFICIENCY:.0%} of it"
-        ),
-    )
+        seconds = {
+            name: measured.get(
+                (_kind(node), name), flops[name] * overall.get(_kind(node), fallback)
+            )
+            for name, node in tree.nodes.items()
+        }
+    else:
+        # NumPy multiplies on all cores at once, and a process trains on one of them.
+        rate = ASSUMED_EFFICIENCY * matmul_flops_per_second() / jobs
+        seconds = {name: flops[name] / rate for name in tree.nodes}
+    elapsed = max(sum(seconds.values()) / jobs, _longest_chain(tree, seconds))
+    return Estimate(seconds=seconds, elapsed=elapsed, jobs=jobs, measured=len(measured))
+
+
+def _longest_chain(tree: Tree, seconds: Mapping[str, float]) -> float:
+    """Seconds of the nodes that must run one after the other."""
+    ends: dict[str, float] = {}
+    for name, node in tree.nodes.items():
+        ends[name] = seconds[name] + (ends[node.parent] if node.parent else 0.0)
+    return max(ends.values(), default=0.0)
 
 
 def _kind(node: Node) -> str:

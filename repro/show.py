@@ -71,8 +71,8 @@ def _add_children(
         seconds = sum(estimate.seconds[node.name] for node in leaves)
         steps = number(sum(node.steps for node in leaves))
         branch.add(
-            f"fine-tune {suites}{start}{times}: {steps} steps, {number(work)} FLOPs, "
-            f"~{duration(seconds)}"
+            f"fine-tune {suites}{start}{times}: {steps} steps, {number(work)} FLOPs"
+            f"{_time(estimate, seconds)}"
         )
     for node in children:
         if not isinstance(node, Segment):
@@ -81,10 +81,15 @@ def _add_children(
         shared = f", shared by {len(node.specs)} {what}" if len(node.specs) > 1 else ""
         line = (
             f"{node.name.removeprefix(prefix)}: {node.stage.replace('_', ' ')}, "
-            f"{number(node.steps)} steps, {number(flops[node.name])} FLOPs, "
-            f"~{duration(estimate.seconds[node.name])}{shared}"
+            f"{number(node.steps)} steps, {number(flops[node.name])} FLOPs"
+            f"{_time(estimate, estimate.seconds[node.name])}{shared}"
         )
         _add_children(tree, node.name, prefix, branch.add(line), flops, estimate)
+
+
+def _time(estimate: Estimate, seconds: float) -> str:
+    """A node's time where it rests on measurements; the plan's end has the guess of the whole."""
+    return f", ~{duration(seconds)}" if estimate.measured else ""
 
 
 def plan_summary(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> list[str]:
@@ -101,7 +106,7 @@ def plan_summary(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> 
         f"each experiment alone: {number(pretraining.steps_alone)} steps, "
         f"{number(pretraining.flops_alone)} FLOPs; sharing saves {pretraining.steps_saved:.1%} "
         f"of the steps and {pretraining.flops_saved:.1%} of the FLOPs",
-        f"time on this machine: ~{duration(sum(estimate.seconds.values()))} ({estimate.source})",
+        f"time: {estimate.sentence}",
     ]
 
 
@@ -125,8 +130,8 @@ def plan_data(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> dic
             "flops_saved_fraction": pretraining.flops_saved,
         },
         "estimate": {
-            "seconds": sum(estimate.seconds.values()),
-            "source": estimate.source,
+            "seconds": estimate.elapsed,
+            "source": estimate.sentence,
         },
     }
 

@@ -39,11 +39,11 @@ def plan(
 ) -> None:
     """Shows what would run, what is shared, and what it costs."""
     from analysis.flops import step_flops
-    from repro import costs, show
+    from repro import costs, show, workers
 
     tree = tree_of(profile, size, tau, seed, variant)
     flops = costs.tree_flops(tree, step_flops)
-    estimate = costs.estimate(tree, flops, runs)
+    estimate = costs.estimate(tree, flops, runs, workers.available_cores())
     if as_json:
         print(json.dumps(show.plan_data(tree, flops, estimate), indent=1, ensure_ascii=False))
         return
