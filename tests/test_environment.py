@@ -221,10 +221,10 @@ def test_advised_commands_can_be_pasted(
     plan = advised(mistake(capsys, "run", *given, "--node", "nowhere"))
     assert plan == ["plan", "--profile", str(profile), "--json"]
     with pytest.raises(SystemExit):
-        cli.main(["why", "base/s0/hybrid/*", *given])
+        cli.main(["status", "base/s0/hybrid/*", *given])
     assert advised(capsys.readouterr().err) == ["prepare", *given]
     given[-1] = str(tmp_path / "no folder")
-    for command in ("status", "collect", "why", "table"):
+    for command in ("status", "collect", "table"):
         number = ["2"] if command == "table" else []
         assert advised(mistake(capsys, command, *number, *given)) == ["run", *given]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from repro.plan import Tree
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "Run": ("plan", "prepare", "run", "status", "why", "score", "collect"),
+    "Run": ("plan", "prepare", "run", "status", "score", "collect"),
     "Results": ("summary", "table", "figure", "report", "explain", "rebuild"),
     "Evidence": ("evidence",),
     "The paper": ("claims", "audit"),
@@ -215,9 +215,9 @@ def measured(source: str, profile: str, runs: Path, reads: pc.Expression | None 
         name = load_profile(profile).name
         if not path.exists():
             raise UserError(
-                f"there is no runs folder {path}: train with `repro run`, or see the results that "
-                "come with the checkout by --from results/micro, or the paper's tables by --from "
-                "published"
+                f"there is no runs folder {path}: train with `{advice.command('run', profile, path)}`,"
+                " or see the results that come with the checkout by --from results/micro, or the "
+                "paper's tables by --from published"
             )
         folders.open_runs(path, create=False, profile=profile)
         metrics = records_folder(path, name) / collect.METRICS

@@ -1,4 +1,4 @@
-"""Commands that compare: a node's inputs with those recorded, and one run with another."""
+"""The command that compares one run with another."""
 
 from __future__ import annotations
 
@@ -8,40 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.app import Data, Profile, Runs, app, local_path, tree_of
+from repro.advice import DEFAULT_PROFILE
+from repro.cli.app import Profile, app, local_path
 
 if TYPE_CHECKING:
     from repro.comparison import Compared
-
-
-@app.command()
-def why(
-    node: Annotated[
-        list[str] | None,
-        typer.Argument(help="Names of nodes, or patterns such as 'base/s0/sc/*'; else all."),
-    ] = None,
-    profile: Profile = DEFAULT_PROFILE,
-    runs: Runs = DEFAULT_RUNS,
-    data: Data = None,
-) -> None:
-    """Explains what the next run does with a node, and which changed input is the reason."""
-    from repro import folders
-    from repro import why as reasons
-    from repro.engines.data import DataSource
-    from repro.specs import load_profile
-
-    folders.open_runs(runs, create=False, profile=profile)
-    engine = folders.engine_of(runs, load_profile(profile).name) or ""
-    tree = tree_of(profile, engine=engine)
-    names = tree.named(node) if node else tuple(tree.nodes)
-    source = DataSource.of(tree.profile, data, None)
-    found = source.find(tree.profile, folders.cache_folder(runs))
-    if found is None:
-        print(reasons.data_unknown(tree.profile, runs), file=sys.stderr)
-    files = found.files if found else reasons.recorded_files(tree, runs)
-    for answer in reasons.explain(tree, runs, files, names):
-        print("\n".join(answer.lines()))
 
 
 @app.command()

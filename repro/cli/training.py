@@ -168,11 +168,35 @@ def export(
 
 
 @app.command()
-def status(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
-    """Prints which nodes are finished, begun, stale or not begun."""
+def status(
+    node: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names of nodes, or patterns such as 'base/s0/sc/*': what the next run does with "
+            "each, and the changed input that is the reason."
+        ),
+    ] = None,
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    data: Data = None,
+) -> None:
+    """Prints which nodes are finished, begun or stale; of a NODE why."""
     from repro import folders, show
+    from repro import why as reasons
+    from repro.engines.data import DataSource
+    from repro.specs import load_profile
 
-    tree = tree_of(profile)
+    engine = folders.engine_of(runs, load_profile(profile).name) if node else None
+    tree = tree_of(profile, engine=engine or "")
     folders.open_runs(runs, create=False, profile=profile)
-    for line in show.status_lines(tree, runs):
-        print(line)
+    if not node:
+        for line in show.status_lines(tree, runs):
+            print(line)
+        return
+    names = tree.named(node)
+    found = DataSource.of(tree.profile, data, None).find(tree.profile, folders.cache_folder(runs))
+    if found is None:
+        print(reasons.data_unknown(tree.profile, runs), file=sys.stderr)
+    files = found.files if found else reasons.recorded_files(tree, runs)
+    for answer in reasons.explain(tree, runs, files, names):
+        print("\n".join(answer.lines()))
