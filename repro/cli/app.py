@@ -214,10 +214,11 @@ def measured(source: str, profile: str, runs: Path, reads: pc.Expression | None 
     else:
         name = load_profile(profile).name
         if not path.exists():
+            train = advice.command("run", profile, path)
             raise UserError(
-                f"there is no runs folder {path}: train with `{advice.command('run', profile, path)}`,"
-                " or see the results that come with the checkout by --from results/micro, or the "
-                "paper's tables by --from published"
+                f"there is no runs folder {path}: train with `{train}`, or see the results that "
+                "come with the checkout by --from results/micro, or the paper's tables by --from "
+                "published"
             )
         folders.open_runs(path, create=False, profile=profile)
         metrics = records_folder(path, name) / collect.METRICS
