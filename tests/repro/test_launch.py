@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -85,12 +86,18 @@ def test_slices(name: str) -> None:
     assert Slice.with_chips(name, 64).hosts == 16
 
 
+@functools.cache
+def run_command() -> Any:
+    """The command ``repro run``, built once, since building all commands takes a while."""
+    return typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
+
+
 def options_of(command: str) -> dict[str, object]:
     """What ``repro run`` makes of a command line."""
     words = shlex.split(command)
     assert words[:4] == ["python", "-m", "repro", "run"]
-    run = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
-    return run.make_context("run", words[4:]).params
+    params: dict[str, object] = run_command().make_context("run", words[4:]).params
+    return params
 
 
 @pytest.mark.parametrize("launcher", ["skypilot", "slurm"])
