@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from spactor.config import ModelConfig
+from spactor.products import dense_product
 
 Array = jax.Array
 
@@ -34,6 +35,22 @@ MAX_DISTANCE = 128
 _attention_init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 _dense_init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
 _bias_init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")
+
+
+def _dense(
+    features: int,
+    init: nn.initializers.Initializer,
+    dtype: Any = None,
+    name: str | None = None,
+) -> nn.Dense:
+    return nn.Dense(
+        features,
+        use_bias=False,
+        kernel_init=init,
+        dtype=dtype,
+        dot_general=dense_product,
+        name=name,
+    )
 
 
 def relative_position_buckets(length: int, *, bidirectional: bool) -> np.ndarray:
@@ -97,16 +114,13 @@ class Attention(nn.Module):
     def setup(self) -> None:
         width = self.config.num_heads * self.config.head_dim
 
-        def projection(features: int, init: nn.initializers.Initializer) -> nn.Dense:
-            return nn.Dense(features, use_bias=False, kernel_init=init, dtype=self.dtype)
-
         def query_init(*args: Any) -> Array:
             return _attention_init(*args) / np.float32(np.sqrt(self.config.head_dim))
 
-        self.query = projection(width, query_init)
-        self.key = projection(width, _attention_init)
-        self.value = projection(width, _attention_init)
-        self.out = projection(self.config.emb_dim, _attention_init)
+        self.query = _dense(width, query_init, self.dtype)
+        self.key = _dense(width, _attention_init, self.dtype)
+        self.value = _dense(width, _attention_init, self.dtype)
+        self.out = _dense(self.config.emb_dim, _attention_init, self.dtype)
         self.dropout = nn.Dropout(self.config.dropout_rate, broadcast_dims=(-2,))
 
     def _heads(self, x: Array) -> Array:
@@ -182,16 +196,11 @@ class FeedForward(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, deterministic: bool) -> Array:
-        def dense(features: int, name: str) -> nn.Dense:
-            return nn.Dense(
-                features, use_bias=False, kernel_init=_dense_init, dtype=self.dtype, name=name
-            )
-
-        hidden = nn.relu(dense(self.mlp_dim, "wi")(x))
+        hidden = nn.relu(_dense(self.mlp_dim, _dense_init, self.dtype, "wi")(x))
         hidden = nn.Dropout(self.config.dropout_rate, broadcast_dims=(-2,))(
             hidden, deterministic=deterministic
         )
-        return dense(self.config.emb_dim, "wo")(hidden)
+        return _dense(self.config.emb_dim, _dense_init, self.dtype, "wo")(hidden)
 
 
 class EncoderLayer(nn.Module):
@@ -367,9 +376,8 @@ class Generator(nn.Module):
             hidden = decoder(decoder_embedded, hidden, no_padding, deterministic)
         if positions is not None:
             hidden = jnp.take_along_axis(hidden, positions[..., None], axis=1)
-        return nn.Dense(
-            config.vocab_size, use_bias=False, kernel_init=_dense_init, name="projection"
-        )(hidden.astype(jnp.float32))
+        projection = _dense(config.vocab_size, _dense_init, name="projection")
+        return projection(hidden.astype(jnp.float32))
 
 
 class ReplacedTokenHead(nn.Module):
@@ -381,16 +389,8 @@ class ReplacedTokenHead(nn.Module):
     @nn.compact
     def __call__(self, encoded: Array) -> Array:
         """Logits ``[B, L]`` in float32."""
-        hidden = nn.Dense(
-            self.config.rtd_mlp_dim,
-            use_bias=False,
-            kernel_init=_dense_init,
-            dtype=self.dtype,
-            name="wi",
-        )(encoded)
-        logits = nn.Dense(1, use_bias=False, kernel_init=_dense_init, name="wo")(
-            nn.gelu(hidden).astype(jnp.float32)
-        )
+        hidden = _dense(self.config.rtd_mlp_dim, _dense_init, self.dtype, "wi")(encoded)
+        logits = _dense(1, _dense_init, name="wo")(nn.gelu(hidden).astype(jnp.float32))
         return logits[..., 0]
 
 
@@ -455,7 +455,9 @@ class Network(nn.Module):
 
     def _logits(self, hidden: Array) -> Array:
         table = self.token_embedder.embedding.astype(jnp.float32)
-        return hidden.astype(jnp.float32) @ table.T / np.float32(np.sqrt(self.config.emb_dim))
+        # Not the logits are divided, which are many more.
+        scaled = hidden.astype(jnp.float32) / np.float32(np.sqrt(self.config.emb_dim))
+        return scaled @ table.T
 
     def generate(
         self,

@@ -15,6 +15,7 @@ from tiny_model import VOCABULARY, one_layer_config
 from spactor import corruption, network, objective, optimizer, step
 from spactor.keys import row_keys
 from spactor.network import Network
+from spactor.products import dense_product
 
 CONFIG = one_layer_config()
 SAMPLE_KEYS = row_keys(jax.random.key(5), 4)
@@ -225,3 +226,18 @@ def test_losses_alone_against_numerical_gradients() -> None:
                 nudge[index] = 1e-6
                 numerical = (loss(at + nudge) - loss(at - nudge)) / 2e-6
                 assert float(exact[index]) == pytest.approx(float(numerical), abs=1e-7), name
+
+
+@pytest.mark.parametrize("features", [5, 7, 11])
+def test_gradients_of_a_projection_equal_those_that_jax_derives(features: int) -> None:
+    """A kernel that is wider, one that is square, and one that is narrower than its inputs."""
+    inputs_key, kernel_key, grad_key = jax.random.split(jax.random.key(0), 3)
+    inputs = jax.random.normal(inputs_key, (3, 4, 7))
+    kernel = jax.random.normal(kernel_key, (7, features))
+    grad = jax.random.normal(grad_key, (3, 4, features))
+    ours, expected = (
+        jax.jit(lambda *operands, product=product: jax.vjp(product, *operands)[1](grad))
+        for product in (lambda x, k: dense_product(x, k, None), jnp.matmul)
+    )
+    for found, other in zip(ours(inputs, kernel), expected(inputs, kernel), strict=True):
+        np.testing.assert_allclose(found, other, rtol=0, atol=1e-5)

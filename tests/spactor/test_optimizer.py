@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import adafactor_trial as trial
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from spactor import optimizer
@@ -37,6 +39,34 @@ def test_the_trial_moves_far_and_clips(after_updates) -> None:
         assert moved > 1e4 * trial.TOLERANCE, name
     # The scale of a tensor at zero is clipped to 1e-3, so its first update is 1e-3 of the rate.
     assert 1e-4 < np.abs(after_updates[1]["zero"]).max() < 1e-2
+
+
+def test_two_hundred_updates_equal_optax() -> None:
+    """Its own Adafactor, which computes the powers that ours writes as reciprocal roots."""
+    config = trial.CONFIG
+    theirs = optax.chain(
+        optax.scale_by_factored_rms(decay_rate=config.decay_rate),
+        optax.clip_by_block_rms(config.clipping_threshold),
+        optax.scale_by_param_block_rms(),
+    )
+
+    @jax.jit
+    def both(ours, slots, params, state, n):
+        key = jax.random.fold_in(jax.random.key(0), n)
+        grads = jax.tree.map(lambda leaf: jax.random.normal(key, leaf.shape), params)
+        rate = 0.01 / jnp.sqrt(1.0 + n)
+        ours, slots = optimizer.update(ours, grads, slots, rate, config)
+        scaled, state = theirs.update(grads, state, params)
+        params = jax.tree.map(lambda p, u: p - rate * u, params, scaled)
+        return ours, slots, params, state
+
+    params = jax.tree.map(jnp.asarray, trial.parameters())
+    state = (params, optimizer.init_slots(params, config), params, theirs.init(params))
+    for n in range(200):
+        state = both(*state, jnp.float32(n))
+    ours, slots, expected, (moments, *_) = state
+    for found, other in ((ours, expected), (slots, moments)):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), found, other)
 
 
 def test_learning_rates_equal_t5x() -> None:
