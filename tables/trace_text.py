@@ -7,15 +7,31 @@ from collections.abc import Iterable
 from analysis.schema.nodes import Nodes
 from tables.traces import PrintedNumber, ScoredRun, Trace
 
+MORE = "--details prints tasks, pre-training, code, data, machine and command of each run."
 
-def text(trace: Trace) -> str:
-    """The whole trace, a fact on each line."""
+
+def text(trace: Trace, *, details: bool = True) -> str:
+    """A trace as lines of text.
+
+    Args:
+      trace: of a cell.
+      details: everything about each run, a fact on each line; else a line for each run.
+    """
     place = trace.place
     bold = ", bold" if place.cell.bold else ""
     written = [f"{place.title}: {place.cell.text()}{bold}", trace.source, *lines(trace)]
+    if not details and trace.runs:
+        written += [_short(run) for run in trace.runs]
+        return "\n".join([*written, MORE])
     for run in trace.runs:
         written += _run(run, place.task, trace.nodes)
     return "\n".join(written)
+
+
+def _short(run: ScoredRun) -> str:
+    return (
+        f"  {run.node or 'a run without a name'}: {run.score:.2f} at fine-tuning step {run.step}"
+    )
 
 
 def lines(trace: Trace) -> list[str]:
@@ -82,4 +98,4 @@ def provenance_lines(nodes: Nodes, name: str, fingerprint: str) -> Iterable[str]
     yield f"  {known.get('command', 'unknown command')}"
 
 
-__all__ = ["lines", "provenance_lines", "text"]
+__all__ = ["MORE", "lines", "provenance_lines", "text"]

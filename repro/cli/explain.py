@@ -33,6 +33,7 @@ def explain(
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
     source: Source = "",
+    details: Details = False,
 ) -> None:
     """Prints where a cell of a table comes from."""
     import tables
@@ -47,4 +48,4 @@ def explain(
     else:
         ours = measured(source, profile, runs)
         tracer = Tracer(ours.records, ours.provenance)
-    print(trace_text.text(tracer.explain(wanted, row, column)))
+    print(trace_text.text(tracer.explain(wanted, row, column), details=details))

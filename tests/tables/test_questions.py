@@ -46,7 +46,7 @@ def test_explain_reads_a_folder_of_runs_with_its_provenance(capsys, tmp_path):
     assert code == 0 and out.startswith("Table 2, τ 120K, Ckpt. 500K, GLUE: 86.35 ± 0.13, bold\n")
     code, out, _ = run(capsys, *arguments, "--from", str(home / collect.METRICS))
     assert code == 0 and "GLUE: 41.50, bold\nmeasured, micro profile" in out
-    code, out, _ = run(capsys, *arguments, "--runs", str(runs))
+    code, out, _ = run(capsys, *arguments, "--runs", str(runs), "--details")
     assert code == 0
     assert "run glue/120K/500000" in out and "  code c0ffee" in out
     assert "pre-trained: by a node that is not in the provenance" in out
