@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.advice import DEFAULT_PROFILE
-from repro.cli.app import Profile, app, local_path
+from repro.cli.app import Details, Profile, app, local_path
 
 if TYPE_CHECKING:
     from repro.comparison import Compared
+
+SHOWN = 5
+"""Lines of each kind that are printed without ``--details``."""
 
 
 @app.command()
@@ -25,6 +28,7 @@ def verify(
         Path, typer.Argument(parser=local_path, help="Another one of the same kind.")
     ],
     profile: Profile = DEFAULT_PROFILE,
+    details: Details = False,
 ) -> None:
     """Finds the first step and stream at which two runs differ.
 
@@ -33,11 +37,21 @@ def verify(
     found = _compared(first, second, profile)
     for line in found.notes:
         print(f"note: {line}", file=sys.stderr)
-    for line in (*found.missing, *(difference.line() for difference in found.differences)):
-        print(line)
-    if not found.equal:
-        raise typer.Exit(1)
-    print(f"equal: {found.counted:,} values")
+    if found.equal:
+        print(f"equal: {found.counted:,} values")
+        return
+    print(
+        f"different: {len(found.differences):,} first differences among {found.counted:,} values "
+        f"compared; on one side alone: {len(found.missing):,}"
+    )
+    lines = [difference.line() for difference in found.differences], found.missing
+    for group in lines:
+        shown = group if details else group[:SHOWN]
+        for line in shown:
+            print(f"  {line}")
+        if len(shown) < len(group):
+            print(f"  and {len(group) - len(shown):,} more: --details prints all")
+    raise typer.Exit(1)
 
 
 def _compared(first: Path, second: Path, profile: str) -> Compared:
