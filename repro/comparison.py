@@ -27,7 +27,12 @@ STREAMS = (
     "facts",
 )
 """Facts are records that no run measured: costs, settings, facts about the data."""
-_FAMILIES = {"train/": "train metrics", "validation/": "validation", "eval/": "scores"}
+_FAMILIES = {
+    "train/": "train metrics",
+    "validation/": "validation",
+    "cloze/": "cloze",
+    "eval/": "scores",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,9 +70,11 @@ def settings(tree: Tree, node: Node) -> dict[str, Any]:
         "start_step": node.start_step,
         "end_step": node.end_step,
         "config": _plain(node.config),
-        # A node's numbers include its series: means over log periods, and validation losses.
+        # A node's numbers include its series: means over log periods, validation losses, and
+        # the cloze at checkpoints.
         "log_period_steps": tree.profile.log_period_steps,
         "validation_period_steps": tree.profile.validation_period_steps,
+        "checkpoint_period_steps": tree.profile.checkpoint_period_steps,
         "validation_chunks": tree.profile.validation_chunks,
     }
 
@@ -104,7 +106,9 @@ def data_of(node: Node, files: Mapping[str, str], engine: Engine = "local") -> d
         )
     else:
         prefixes = (
-            (f"suites/{node.suite}/tokens.",) if isinstance(node, Finetuning) else ("tokens_",)
+            (f"suites/{node.suite}/tokens.",)
+            if isinstance(node, Finetuning)
+            else ("tokens_", "suites/cloze/tokens.")
         )
     return {path: digest for path, digest in files.items() if path.startswith(prefixes)}
 

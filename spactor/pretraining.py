@@ -6,6 +6,7 @@ Reading order of the method: this module, then `trainer` (the loop), `step` (the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from spactor import ranking, trainer
 from spactor import step as steps
-from spactor import trainer
 from spactor.checkpoints import Checkpoints, restore_parent
 from spactor.config import PretrainConfig, Stage
 from spactor.data import vocabulary
 from spactor.data.arrays import TokenArrays, train_batch, validation_chunks
 from spactor.data.digest import batch_digest
 from spactor.metrics import host_means
+from spactor.objective import Params
 from spactor.progress import Observer
 from spactor.step import TrainState
 
@@ -42,6 +44,17 @@ class PretrainJob:
     seed: int
     schedule: trainer.Schedule
     validation_chunks: int
+
+
+def zero_shot_cloze(
+    config: PretrainConfig, params: Params, items: ranking.Items
+) -> dict[str, float]:
+    """Accuracy (per cent) and margin (nats) of a cloze, ranked by a pre-trained model."""
+    rank = steps.build_scorer(PretrainConfig(model=config.model))
+    discriminator = {k: v for k, v in params.items() if k not in steps.HYBRID_ONLY}
+    scores = ranking.log_likelihoods(functools.partial(rank, discriminator), items)
+    found = ranking.accuracy_and_margin(scores, items.counts, items.right)
+    return {f"cloze/{name}": value for name, value in found.items()}
 
 
 def pretrain(
@@ -88,10 +101,13 @@ def pretrain(
         return restore_parent(parent, config, job.schedule.start_step, job.stage)
 
     def evaluate(state: TrainState, step: int) -> Mapping[str, float]:
-        del step
-        return host_means(
-            [validation_step(state.params, batch) for batch in batches], "validation/"
-        )
+        values: dict[str, float] = {}
+        if job.schedule.evaluates_at(step):
+            metrics = [validation_step(state.params, batch) for batch in batches]
+            values |= host_means(metrics, "validation/")
+        if arrays.cloze is not None and job.schedule.saves_at(step):
+            values |= zero_shot_cloze(config, state.params, arrays.cloze)
+        return values
 
     def digests(step: int, batch: np.ndarray) -> Mapping[str, str]:
         masks = corruption(batch, job.seed, step)._asdict()

@@ -79,7 +79,8 @@ class Task:
       initial_state: makes the state at ``schedule.start_step``; not called when resuming.
       train_step: compiled update ``(state, batch, seed) → (state, metrics)``; the state is donated.
       batch_at: batch of the update from ``step`` to ``step + 1``.
-      evaluate: values to log beside the training metrics, of a state and its step.
+      evaluate: values to log beside the training metrics, of a state and its step; called where
+        the schedule evaluates or saves.
       digests: digests of the input of the update from ``step`` to ``step + 1``, from the step and
         its batch.
       batch_size: sequences per step, for ``timing/seqs_per_second``.
@@ -164,7 +165,7 @@ def fit(
             sequences_per_second = clock.steps_per_second() * task.batch_size
             require_finite(values)
             window.clear()
-            if schedule.evaluates_at(step):
+            if schedule.evaluates_at(step) or schedule.saves_at(step):
                 values |= task.evaluate(state, step)
                 require_finite(values)
             # Digests first, so that no logged value lacks them.

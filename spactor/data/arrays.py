@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from spactor import npy
-from spactor.data import epochs, manifest
+from spactor.data import epochs, manifest, suite_tokens
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
+from spactor.ranking import Items
 
 _FILES = (manifest.tokens_file("train"), manifest.tokens_file("validation"))
 
@@ -31,6 +32,7 @@ class TokenArrays:
         of the best model that ignores context.
       most_frequent_token_rate: share of the commonest training token; the accuracy of the
         best guess that ignores context.
+      cloze: items of the zero-shot cloze; None where the folder has none.
     """
 
     train: np.ndarray
@@ -39,6 +41,7 @@ class TokenArrays:
     fingerprint: str
     unigram_entropy_nats: float
     most_frequent_token_rate: float
+    cloze: Items | None = None
 
 
 def load_arrays(folder: Path) -> TokenArrays:
@@ -59,6 +62,7 @@ def load_arrays(folder: Path) -> TokenArrays:
             fingerprint=facts["fingerprint"],
             unigram_entropy_nats=float(facts["unigram_entropy_nats"]),
             most_frequent_token_rate=float(facts["most_frequent_token_rate"]),
+            cloze=suite_tokens.cloze_items(folder),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(

@@ -19,11 +19,15 @@ import numpy as np
 from spactor import npy
 from spactor.config import DataConfig
 from spactor.data import building, corpus, manifest, suite_encoding, suites, vocabulary
+from spactor.data.builders.cloze import clozes
 from spactor.data.builders.source import sources
 from spactor.data.building import Report
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
 from spactor.files import write_atomically
+
+_CLOZE = {"limit": 3_000, "pieces": 42, "word_pieces": 3}
+"""Short sentences and words, because every checkpoint is scored; all packages have about 2,050."""
 
 
 def prepare(
@@ -126,6 +130,8 @@ def _write_all(
                 complete = all(examples.values())
                 building.write_lines(path, [e.line() for e in found] if complete else [])
         suite_encoding.write(work, suite, facts)
+    held_out = dataclasses.replace(made_from["validation"], documents=by_split["validation"])
+    suite_encoding.write_cloze(work, clozes(held_out, **_CLOZE), facts)
 
     return {
         "corpus": {

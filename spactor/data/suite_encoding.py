@@ -11,8 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from spactor.data import building, examples, host_tensorflow, manifest, suite_registry, suite_tokens
+from spactor.data.builders.cloze import GAP
+from spactor.data.examples import Example
 from spactor.data.suites import SPLITS, EmbeddedTask, Suite
 from spactor.data.vocabulary import EOS_ID, VocabularyFacts, seqio_vocabulary
+
+_AFTER_GAP = "<extra_id_1>"
 
 
 def write(folder: Path, suite: Suite, facts: VocabularyFacts, source: Path | None = None) -> None:
@@ -65,6 +69,45 @@ def write(folder: Path, suite: Suite, facts: VocabularyFacts, source: Path | Non
                         raise ValueError(f"the sequences of task {name} do not end in eos")
                     ids[name, split, side].append(row[side][:-1].astype(facts.dtype))
     suite_tokens.write(folder, suite.name, suite.target_length, ids, facts.dtype, choices)
+
+
+def write_cloze(folder: Path, clozes: Sequence[Example], facts: VocabularyFacts) -> None:
+    """Writes the zero-shot cloze, as a ranked task without training rows; nothing without examples.
+
+    Inputs and targets have pre-training's form (Section 2.1), so that a model can rank the words
+    without any fine-tuning::
+
+        inputs     Return the <extra_id_0> of the largest element eos      X_c, one span masked
+        targets    <extra_id_0> index <extra_id_1> eos                     the decoder's target
+
+    Args:
+      folder: that is being prepared, with its vocabulary.
+      clozes: of `spactor.data.builders.cloze`.
+      facts: of the vocabulary.
+    """
+    if not clozes:
+        return
+    name = suite_tokens.CLOZE
+    path = folder / manifest.examples_file(name, name, "validation")
+    building.write_lines(path, [example.line() for example in clozes])
+    vocabulary, tf = seqio_vocabulary(folder), host_tensorflow.tensorflow()
+
+    def ids(texts: list[str]) -> list[np.ndarray]:
+        encoded = vocabulary.encode_tf(tf.constant(texts))
+        tokens = encoded.flat_values.numpy().astype(facts.dtype)
+        return np.split(tokens, encoded.row_splits.numpy()[1:-1])
+
+    targets = [f"{GAP} {word} {_AFTER_GAP}" for example in clozes for word in example.choices]
+    rows = {
+        (name, "validation", "inputs"): ids([example.inputs for example in clozes]),
+        (name, "validation", "targets"): ids(targets),
+    }
+    choices = (
+        np.array([len(example.choices) for example in clozes]),
+        np.array([example.choices.index(example.targets) for example in clozes]),
+    )
+    longest = max(map(len, rows[name, "validation", "targets"])) + 1
+    suite_tokens.write(folder, name, longest, rows, facts.dtype, {name: choices})
 
 
 def _choices(task: str, rows: Sequence[Mapping[str, np.ndarray]]) -> suite_tokens.Choices:

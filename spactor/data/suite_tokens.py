@@ -34,8 +34,10 @@ LENGTH_STEP = 16
 """Decoder positions are a multiple of it, so that suites with short answers share programs."""
 _MAX_TARGET_LENGTH = 2**20
 
-CHOICE_STEP = 8
+CHOICE_STEP = 2
 """The same for the choices of a ranked task."""
+CLOZE = "cloze"
+"""Suite and task under which the items of the zero-shot cloze are stored."""
 
 Place = tuple[str, str, str]
 """Task, split and side ("inputs" or "targets")."""
@@ -91,12 +93,16 @@ class SuiteTokens:
         out[np.arange(len(rows)), lengths] = EOS_ID
         return out
 
+    def length_of(self, rows: range) -> int:
+        """Positions that hold any of the rows, eos included; a multiple of `CHOICE_STEP`."""
+        lengths = np.diff(self.offsets[rows.start : rows.stop + 1])
+        return -(-(int(np.max(lengths)) + 1) // CHOICE_STEP) * CHOICE_STEP
+
     def items(self, task: str, input_length: int) -> ranking.Items:
         """Validation items of a ranked task, with their inputs cut or padded to a length."""
         counts, right = self.choices[task]
-        rows = np.asarray(self.rows[task, "validation", "targets"])
-        longest = int(np.max(self.offsets[rows + 1] - self.offsets[rows])) + 1
-        length = -(-longest // CHOICE_STEP) * CHOICE_STEP
+        rows = self.rows[task, "validation", "targets"]
+        length = self.length_of(rows)
         targets = np.zeros((len(counts), int(np.max(counts)), length), np.int32)
         targets[np.arange(targets.shape[1]) < counts[:, None]] = self.padded(rows, length)
         inputs = self.padded(self.rows[task, "validation", "inputs"], input_length)
@@ -197,6 +203,18 @@ def read(folder: Path, suite: str) -> SuiteTokens:
         raise UserError(
             f"{index.parent}: damaged token ids ({error}); run 'repro prepare' to build them again"
         ) from error
+
+
+def cloze_items(folder: Path) -> ranking.Items | None:
+    """Items of a prepared folder's zero-shot cloze; None where it has none, as a folder of C4.
+
+    Raises:
+      UserError: the folder's files are damaged.
+    """
+    if not set(files_of(CLOZE)) <= set(manifest.read(folder)["files"]):
+        return None
+    found = read(folder, CLOZE)
+    return found.items(CLOZE, found.length_of(found.rows[CLOZE, "validation", "inputs"]))
 
 
 def _suite_tokens(tokens: np.ndarray, offsets: np.ndarray, content: Any) -> SuiteTokens:

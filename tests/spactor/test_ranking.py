@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import special
 from tiny_model import random_params, tiny_config
 
 from spactor import objective, ranking, step
+from spactor.checkpoints import restore_parent
 from spactor.data import host_tensorflow, suite_metrics
+from spactor.data.arrays import TokenArrays
 from spactor.network import Network
+from spactor.pretraining import PretrainJob, pretrain
 from spactor.ranking import Items
+from spactor.trainer import Schedule
 
 CONFIG = tiny_config()
 
@@ -83,3 +91,35 @@ def test_metrics_are_those_of_t5(length_normalized: bool) -> None:
     )
     assert found == pytest.approx({**theirs, "margin": np.mean(margins)})
     assert 30 < found["accuracy"] < 95
+
+
+def test_pre_training_logs_the_cloze_at_its_checkpoints(
+    arrays: TokenArrays, tmp_path: Path
+) -> None:
+    """Also where nothing is validated, from the parameters that the checkpoint holds."""
+    items = _items(np.random.default_rng(3), 6)
+    job = PretrainJob(
+        config=CONFIG,
+        stage="hybrid",
+        seed=0,
+        schedule=Schedule(
+            start_step=0,
+            end_step=4,
+            log_period_steps=1,
+            evaluation_period_steps=2,
+            checkpoint_period_steps=3,
+        ),
+        validation_chunks=4,
+    )
+    with_cloze = dataclasses.replace(arrays, cloze=items)
+    pretrain(job, arrays=with_cloze, folder=tmp_path, parent=None, observer=lambda *_: None)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    logged = {name: [n["step"] for n in lines if name in n] for name in lines[-1]}
+    assert logged["cloze/accuracy"] == logged["cloze/margin"] == [3, 4]
+    assert logged["validation/sc_loss_clean"] == [2, 4]
+    params = restore_parent(tmp_path, CONFIG, 4, "span_corruption").params
+    scorer = step.build_scorer(CONFIG)
+    scores = ranking.log_likelihoods(lambda *both: scorer(params, *both), items)
+    expected = ranking.accuracy_and_margin(scores, items.counts, items.right)
+    assert lines[-1]["cloze/margin"] == pytest.approx(expected["margin"], rel=1e-5)
+    assert lines[-1]["cloze/accuracy"] == expected["accuracy"]

@@ -20,7 +20,7 @@ from spactor.data.examples import Example
 
 GAP = "<extra_id_0>"
 CHOICES = 4
-_LEAST_WORDS = 8
+_LEAST_WORDS = 6
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n\s*\n|\n\s*[-*>]")
 
 
@@ -79,14 +79,18 @@ def gap_in(sentence: str, words: Words, count: int = CHOICES) -> Gap | None:
 
 
 def clozes(
-    source: Source, limit: int, pieces: int = INPUT_PIECES, count: int = CHOICES
+    source: Source,
+    limit: int,
+    pieces: int = INPUT_PIECES,
+    word_pieces: int = INPUT_PIECES,
+    count: int = CHOICES,
 ) -> list[Example]:
     """Sentences with gaps, in the order of the documents' digests; no sentence comes twice.
 
     Args:
       source: of the documents; its words may be taken out or offered.
       limit: largest number of examples.
-      pieces: the most that a sentence may have.
+      pieces, word_pieces: the most that a sentence and a choice may have.
       count: number of choices.
     """
     found: list[Example] = []
@@ -97,7 +101,8 @@ def clozes(
             if normal in seen or source.pieces(sentence) > pieces or not source.fresh(sentence):
                 continue
             seen.add(normal)
-            if gap := gap_in(sentence, source.words, count):
+            gap = gap_in(sentence, source.words, count)
+            if gap and all(source.pieces(word) <= word_pieces for word in gap.choices):
                 name = f"cloze-{document.digest[:16]}-{number}"
                 found.append(
                     Example(name, gap.sentence, gap.word, evidence=sentence, choices=gap.choices)
