@@ -12,7 +12,9 @@ held-out text:
 * ``detection loss``: the RTD loss per position against −p ln p − (1−p) ln(1−p), the loss of a
   head that knows only the fraction p of replaced tokens;
 * ``detection recall`` and ``detection precision``: against a head that never flags (recall 0) and
-  one that flags at random (precision p).
+  one that flags at random (precision p);
+* ``zero-shot cloze``, where it was recorded: the baseline's accuracy on held-out sentences, without
+  fine-tuning, against guessing one of four words.
 
 "Well" means a loss at least a tenth below the reference, or a rate at least twice the reference
 (one in ten where the reference is 0). The hybrid's values are those at the end of its longest first
@@ -38,15 +40,17 @@ import pandas as pd
 
 from analysis import scores
 from analysis.schema.facts import FROM_SCRATCH, SIZES, SUITES, TAUS
+from analysis.schema.quantities import CLOZE
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
 from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, format_p, holm, paired, seed_values
 from spactor.data.suites import EMBEDDED
 
-READS = of_metrics("validation/", "data/") | SCORES
+READS = of_metrics("validation/", "data/", CLOZE) | SCORES
 CLEAR_LOSS_MARGIN = 0.10
 CLEAR_RATE_MARGIN = 1.0
 CLEAR_RATE_OVER_NONE = 0.10
+CLOZE_CHANCE = 25.0
 MEAN_SPAN_LENGTH = 3.0
 
 CLEARLY, BARELY, NOT, UNKNOWN = "yes, well", "yes, barely", "no", NOT_RUN
@@ -145,7 +149,16 @@ def _checks(records: pd.DataFrame, series: pd.DataFrame, size: str) -> list[Chec
         return _check(size, name, measured, reference, unit, what, lower=False)
 
     binary = {seed: binary_entropy(p) for seed, p in replaced.items()}
+    cloze = _final(records[records["metric"] == f"{CLOZE}accuracy"], size, "0")
     return [
+        *(
+            _check(
+                *(size, "zero-shot cloze", accuracy, CLOZE_CHANCE, "per cent right"),
+                "baseline's choice of four words, without fine-tuning; guessing",
+                lower=False,
+            )
+            for accuracy in cloze.values()
+        ),
         loss_check("text", loss, entropy, "baseline's loss per target token; unigram entropy"),
         loss_check(
             *("text and format", loss, entropy * share),

@@ -142,9 +142,7 @@ Source = Annotated[
         "of runs (by default that of --runs).",
     ),
 ]
-Details = Annotated[
-    bool, typer.Option("--details", help="The numbers and tests behind each line.")
-]
+Details = Annotated[bool, typer.Option("--details", help="The numbers and tests behind each line.")]
 Data = Annotated[
     Path | None,
     typer.Option(

@@ -50,10 +50,18 @@ def test_arrays_are_what_seqio_feeds_a_model(
     every = [row for task in tasks for row in from_seqio(task, "train")]
     for name, padded in arrays.training(np.arange(len(arrays))).items():
         np.testing.assert_array_equal(padded, [row[name] for row in every])
-    assert tuple(arrays.validation_inputs) == tasks
-    for task in tasks:
+    assert {*arrays.validation_inputs, *arrays.ranked} == {*tasks}
+    for task, inputs in arrays.validation_inputs.items():
         rows = [row["encoder_input_tokens"] for row in from_seqio(task, "validation")]
-        np.testing.assert_array_equal(arrays.validation_inputs[task], rows)
+        np.testing.assert_array_equal(inputs, rows)
+    for task, items in arrays.ranked.items():
+        pairs = [(row, n) for n, count in enumerate(items.counts) for row in range(count)]
+        every = from_seqio(task, "validation")
+        assert len(every) == len(pairs)
+        for row, (choice, item) in zip(every, pairs, strict=True):
+            np.testing.assert_array_equal(row["encoder_input_tokens"], items.inputs[item])
+            of_row, ours = row["decoder_target_tokens"], items.targets[item, choice]
+            assert of_row[of_row > 0].tolist() == ours[ours > 0].tolist()
 
 
 @each_suite
