@@ -70,11 +70,9 @@ def settings(tree: Tree, node: Node) -> dict[str, Any]:
         "start_step": node.start_step,
         "end_step": node.end_step,
         "config": _plain(node.config),
-        # A node's numbers include its series: means over log periods, validation losses, and
-        # the cloze at checkpoints.
+        # A node's numbers include its series: means over log periods, and validation losses.
         "log_period_steps": tree.profile.log_period_steps,
         "validation_period_steps": tree.profile.validation_period_steps,
-        "checkpoint_period_steps": tree.profile.checkpoint_period_steps,
         "validation_chunks": tree.profile.validation_chunks,
     }
 

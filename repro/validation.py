@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.schema.quantities import CLOZE
 from repro import folders, provenance, scoring, step_lines, t5x_folder
 from repro.plan import Finetuning, Node, Segment
 from repro.specs import Profile
@@ -119,7 +118,7 @@ def find_gaps(present: Mapping[str, Collection[int]], due: tuple[int, ...]) -> l
 
 
 def segment_gaps(profile: Profile, node: Segment, steps: Steps, *, by_metric: bool) -> list[Gap]:
-    """Returns the gaps in a segment's training, validation and cloze metrics.
+    """Returns the gaps in a segment's training and validation metrics.
 
     Args:
       profile: the node's, with its periods.
@@ -132,7 +131,6 @@ def segment_gaps(profile: Profile, node: Segment, steps: Steps, *, by_metric: bo
     for family, period in (
         (_TRAINING, profile.log_period_steps),
         (_VALIDATION, profile.validation_period_steps),
-        (CLOZE, profile.checkpoint_period_steps),
     ):
         present: dict[str, set[int]] = {}
         for step, values in steps.items():
@@ -140,17 +138,12 @@ def segment_gaps(profile: Profile, node: Segment, steps: Steps, *, by_metric: bo
                 if name.startswith(family) and not name.endswith(_UNDEFINED_AT_TIMES):
                     present.setdefault(name if by_metric else family, set()).add(step)
         due = due_steps(node.start_step, node.end_step, period)
-        # Only some data have a cloze.
-        gaps += find_gaps(present if present or family == CLOZE else {family: ()}, due)
+        gaps += find_gaps(present or {family: ()}, due)
     return gaps
 
 
 def _loggable_steps(profile: Profile, node: Segment) -> set[int]:
-    periods = (
-        profile.log_period_steps,
-        profile.validation_period_steps,
-        profile.checkpoint_period_steps,
-    )
+    periods = (profile.log_period_steps, profile.validation_period_steps)
     steps = {
         step for period in periods for step in due_steps(node.start_step, node.end_step, period)
     }

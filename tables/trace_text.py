@@ -29,9 +29,7 @@ def text(trace: Trace, *, details: bool = True) -> str:
 
 
 def _short(run: ScoredRun) -> str:
-    return (
-        f"  {run.node or 'a run without a name'}: {run.score:.2f} at fine-tuning step {run.step}"
-    )
+    return f"  {run.node or 'a run without a name'}: {run.score:.2f} at fine-tuning step {run.step}"
 
 
 def lines(trace: Trace) -> list[str]:
