@@ -328,7 +328,12 @@ def _setting_rows(profile: Profile) -> Iterator[dict[str, Any]]:
             yield {"size": size, "metric": f"setting/{name}"} | _setting(value)
     groups: dict[str, list[FinetuneConfig]] = {}
     for suite, finetuning in profile.finetuning.items():
-        groups.setdefault("flan" if suite in FLAN_SUITES else "default", []).append(finetuning)
+        group = "flan" if suite in FLAN_SUITES else "default"
+        (first, *_) = groups.get(group, [finetuning])
+        length = {name: getattr(first, name) for name in ("total_steps", "evaluation_period_steps")}
+        # A suite with further settings of its own has records of its own.
+        alone = dataclasses.replace(finetuning, **length) != first
+        groups.setdefault(suite if alone else group, []).append(finetuning)
     for group, configs in groups.items():
         first = configs[0]
         settings = {

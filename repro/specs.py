@@ -464,10 +464,18 @@ def _are_tables(*values: object) -> bool:
 
 
 def _finetuning(tables: object, suites: Sequence[object], where: str) -> dict[str, Any]:
-    """Settings of each suite, from those of all and the further ones of FLAN's suites."""
+    """Settings of each suite: those of all, over them those of FLAN's suites, and its own."""
     groups = from_mapping(_FinetuningTables, tables, where)  # type: ignore[arg-type]
+    try:
+        _require_known(groups.suites, SUITES, "suites", some=False)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
     return {
-        str(suite): {**groups.default, **(groups.flan if suite in FLAN_SUITES else {})}
+        str(suite): {
+            **groups.default,
+            **(groups.flan if suite in FLAN_SUITES else {}),
+            **groups.suites.get(str(suite), {}),
+        }
         for suite in suites
     }
 
@@ -476,3 +484,4 @@ def _finetuning(tables: object, suites: Sequence[object], where: str) -> dict[st
 class _FinetuningTables:
     default: Mapping[str, Any]
     flan: Mapping[str, Any] = field(default_factory=dict)
+    suites: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -173,27 +173,27 @@ def test_the_text_names_what_was_not_run(result: learning.ScratchResult) -> None
 
 
 def test_against_chance_where_every_task_has_one() -> None:
-    # Two tasks of the embedded BBH have two labels each; SQuAD's answers cannot be guessed.
-    bbh, squad = [70.0, 74.0, 72.0], [40.0, 41.0, 42.0]
-    of_bbh = {"suite": "bbh", "metric": "accuracy"}
+    # One task of the embedded SuperGLUE has two choices; SQuAD's answers cannot be guessed.
+    superglue, squad = [70.0, 74.0, 72.0], [40.0, 41.0, 42.0]
+    of_suite = {"suite": "superglue", "metric": "accuracy"}
     rows = [
-        score("glue", value + shift, at, seed) | of_bbh | {"task": task}
+        score("glue", value + shift, at, seed) | of_suite | {"task": task}
         for at, shift in ((1_000_000, 0.0), (0, -20.0))
-        for seed, value in enumerate(bbh)
-        for task in [t.name for t in EMBEDDED["bbh"].tasks if t.chance == 50.0]
+        for seed, value in enumerate(superglue)
+        for task in [t.name for t in EMBEDDED["superglue"].tasks if t.chance == 50.0]
     ]
     rows += [score("squad", value, 1_000_000, seed) for seed, value in enumerate(squad)]
     compared = learning.compare_with_scratch(records.from_rows(rows))
     found = {one.suite: one for one in compared.comparisons}
-    p = scipy.stats.ttest_1samp(bbh, 50.0, alternative="greater").pvalue
-    assert found["bbh"].over_chance == pytest.approx(22.0)
-    assert found["bbh"].p_chance == pytest.approx(p)
-    assert found["bbh"].chance_verdict == learning.BETTER
+    p = scipy.stats.ttest_1samp(superglue, 50.0, alternative="greater").pvalue
+    assert found["superglue"].over_chance == pytest.approx(22.0)
+    assert found["superglue"].p_chance == pytest.approx(p)
+    assert found["superglue"].chance_verdict == learning.BETTER
     assert math.isnan(found["squad"].chance) and found["squad"].chance_verdict == NOT_RUN
     assert "chance on 1 of 1 suites" in compared.summary("base", "0")
     # The official suite's task states no score of guessing.
-    one = next(task.name for task in EMBEDDED["bbh"].tasks if task.chance == 50.0)
-    official = [row | {"task": "snarks"} for row in rows if row["task"] == one]
+    one = next(task.name for task in EMBEDDED["superglue"].tasks if task.chance == 50.0)
+    official = [row | {"task": "copa"} for row in rows if row["task"] == one]
     rest = learning.compare_with_scratch(records.from_rows([*rows, *official])).comparisons
     assert all(math.isnan(one.chance) for one in rest)
 

@@ -108,7 +108,7 @@ def test_without_tensorflow_it_predicts_the_same_and_is_scored_later(
     assert not (there / scoring.FOLDER).exists()
     scoring.score_all(there, prepared, SUITE)
     scored = {path.name for path in (here / scoring.FOLDER).iterdir()}
-    assert {f"spactor_glue_{task}-metrics.jsonl" for task in ("acceptability", "pair")} <= scored
+    assert {f"spactor_glue_{task}-metrics.jsonl" for task in ("acceptability", "order")} <= scored
     assert scored == {path.name for path in (there / scoring.FOLDER).iterdir()}
     for name in scored:
         assert (there / scoring.FOLDER / name).read_text() == (
@@ -145,7 +145,7 @@ def test_one_program_for_every_rate_checkpoint_and_suite_of_a_length(
 def test_scores_are_logged_beside_the_loss(here: Path) -> None:
     lines = [json.loads(line) for line in (here / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
-    assert {"train/loss", "eval/glue/pair/accuracy"} <= set(lines[1])
+    assert {"train/loss", "eval/glue/order/accuracy"} <= set(lines[1])
 
 
 @pytest.mark.parametrize("suite", suites.EMBEDDED.values(), ids=suites.EMBEDDED)
@@ -179,7 +179,7 @@ def test_perfect_and_empty_answers(prepared: Path, tmp_path: Path, suite: suites
 
 
 def test_predictions_of_other_examples_are_refused(prepared: Path, tmp_path: Path) -> None:
-    predictions.write(tmp_path, 1, {"pair": np.zeros((2, 4), np.int32)})
+    predictions.write(tmp_path, 1, {"order": np.zeros((2, 4), np.int32)})
     with pytest.raises(UserError, match="not of the prepared examples"):
         scoring.score(tmp_path, prepared, SUITE, 1)
     with pytest.raises(UserError, match=r"predictions can't be read"):

@@ -82,7 +82,7 @@ def test_a_second_call_builds_nothing(
 
 @pytest.mark.parametrize(
     "name",
-    ["tokens_train.npy", "suites/glue/pair/train.jsonl", manifest.FILE_NAME, "lookup"],
+    ["tokens_train.npy", "suites/glue/order/train.jsonl", manifest.FILE_NAME, "lookup"],
 )
 @pytest.mark.parametrize("harm", ["missing", "truncated", "changed"])
 def test_damage_is_found_and_said_in_one_line(

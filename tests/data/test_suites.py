@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def examples(folder: Path, suite: str, task: str, split: str) -> list[dict[str, 
 
 OVEN = document(
     "Bring the stove slowly to its working temperature.\n\n"
-    "Args:\n  degrees: how hot it has to be, at least.\n  minutes: how long it may take.",
+    "Args:\n  degrees: temperature of the stove.\n  minutes: how long it may take.",
     name="heat",
 )
 
@@ -45,7 +46,7 @@ OVEN = document(
 def test_the_prompt_of_a_summary_is_exact() -> None:
     (example,) = build("cnndm", "summary", source([OVEN]), 10)
     assert example.inputs == (
-        "summarize: Args: degrees: how hot it has to be, at least. minutes: how long it may take."
+        "summarize: Args: degrees: temperature of the stove. minutes: how long it may take."
     )
     assert example.targets == "Bring the stove slowly to its working temperature"
     assert example.id == f"summary-{OVEN.digest[:16]}"
@@ -65,46 +66,39 @@ LOAVES = [bread(kind, f"bakery.{kind}") for kind in KINDS]
 
 def test_the_prompts_of_the_classifications_are_exact() -> None:
     found = {example.id: example for example in build("glue", "acceptability", source(LOAVES), 100)}
-    right = [example for example in found.values() if example.targets == "acceptable"]
+    right = [example for example in found.values() if example.targets == "True"]
     texts = {f"acceptability sentence: bake some {kind} bread in the oven" for kind in KINDS}
     assert right and {example.inputs for example in right} <= texts
-    wrong = [example for example in found.values() if example.targets == "unacceptable"]
+    wrong = [example for example in found.values() if example.targets == "False"]
     assert len(wrong) == len(right)
     for example in wrong:
         assert example.inputs not in texts
         assert any(sorted(example.inputs.split()) == sorted(text.split()) for text in texts)
 
-    for example in build("glue", "pair", source(LOAVES), 100):
-        summary, body = example.inputs.removeprefix("pair summary: ").split(" body: ")
-        baked = summary.removeprefix("Bake some ").removesuffix(" bread in the oven")
-        floured = body.removeprefix("The ").partition(" flour")[0]
-        assert {baked, floured} <= set(KINDS)
-        assert example.targets == ("match" if baked == floured else "mismatch")
 
-
-def test_relations_say_what_is_related() -> None:
-    places = [f"p{package}.m{module}" for package in range(6) for module in range(2)] * 2
-    documents = [
-        bread(f"{chr(97 + n)}{kind}", place)
-        for n, place in enumerate(places)
-        for kind in ("rye", "oat")
-    ]
-    place_of = {d.text.removeprefix("Bake some ").partition(" ")[0]: d.module for d in documents}
-    found = build("glue", "relation", source(documents), 30)
-    assert collections.Counter(example.targets for example in found) == dict.fromkeys(
-        task_named("glue", "relation").labels, 10
-    )
+def test_a_sentence_shuffled_as_a_whole() -> None:
+    found = build("glue", "order", source(LOAVES), 100)
+    texts = {f"order sentence: bake some {kind} bread in the oven" for kind in KINDS}
+    labels = collections.Counter(example.targets for example in found)
+    assert labels["True"] == labels["False"] >= 2
     for example in found:
-        summary, body = example.inputs.removeprefix("relation summary: ").split(" body: ")
-        baked = summary.removeprefix("Bake some ").removesuffix(" bread in the oven")
-        floured = body.removeprefix("The ").partition(" flour")[0]
-        if baked == floured:
-            assert example.targets == "object"
-        elif place_of[baked] == place_of[floured]:
-            assert example.targets == "module"
-        else:
-            assert place_of[baked].partition(".")[0] != place_of[floured].partition(".")[0]
-            assert example.targets == "package"
+        assert (example.inputs in texts) == (example.targets == "True")
+        assert any(sorted(example.inputs.split()) == sorted(text.split()) for text in texts)
+
+
+def test_topics_have_equal_shares_and_are_not_named() -> None:
+    packages = ("python", "tensorflow", "transformers", "scipy", "nltk")
+    documents = [
+        dataclasses.replace(loaf, package=packages[n % 5]) for n, loaf in enumerate(LOAVES)
+    ]
+    naming = document("Ask SciPy for some more bread at the counter.")
+    documents.append(dataclasses.replace(naming, package="scipy"))
+    found = build("glue", "topic", source(documents), 7)
+    labels = dict(zip(packages, task_named("glue", "topic").labels, strict=False))
+    assert sorted(example.targets for example in found) == sorted(labels.values())
+    package_of = {f"topic: {' '.join(d.text.split())}": d.package for d in documents[:-1]}
+    for example in found:
+        assert example.targets == labels[package_of[example.inputs]]
 
 
 def test_shuffling_is_local() -> None:
@@ -148,13 +142,15 @@ def test_contract(prepared: Path, suite: suites.Suite, task: suites.EmbeddedTask
     train, validation = (
         examples(prepared, suite.name, task.name, split) for split in ("train", "validation")
     )
-    if suite.name == "mmlu" and task.name != "python":
+    if task.name == "topic" or (suite.name == "mmlu" and task.name != "python"):
         assert not train and not validation, "the corpus holds the standard library alone"
         return
     assert 1 < len(validation) <= task.limits["validation"]
     assert 10 < len(train) <= task.limits["train"]
     every = train + validation
-    assert all(set(example) == {"id", "inputs", "targets", "evidence"} for example in every)
+    keys = {"id", "inputs", "targets", "evidence", *(["choices"] if task.ranked else [])}
+    assert all(set(example) == keys for example in every)
+    assert all(example["targets"] in example["choices"] for example in every if task.ranked)
     for key in ("id", "inputs"):
         assert len({example[key] for example in every}) == len(every)
     if task.labels:
@@ -163,7 +159,8 @@ def test_contract(prepared: Path, suite: suites.Suite, task: suites.EmbeddedTask
             assert set(counts) == set(task.labels)
             assert len(set(counts.values())) == 1, "labels are balanced"
     assert all(
-        (metric.function or metric.name) in suite_metrics.FUNCTIONS for metric in task.metrics
+        task.ranked or (metric.function or metric.name) in suite_metrics.FUNCTIONS
+        for metric in task.metrics
     )
     assert all(fact.version for fact in task.metrics)
 
@@ -186,15 +183,6 @@ def test_no_words_of_a_summary_are_shared_between_splits(prepared: Path) -> None
         }
 
     assert not words("train") & words("validation")
-
-
-def test_a_pair_uses_every_summary_and_body_once(prepared: Path) -> None:
-    found = examples(prepared, "glue", "pair", "train")
-    parts = [
-        example["inputs"].removeprefix("pair summary: ").split(" body: ", 1) for example in found
-    ]
-    for column in zip(*parts, strict=True):
-        assert len(set(column)) == len(column)
 
 
 def test_metrics_on_predictions_by_hand() -> None:

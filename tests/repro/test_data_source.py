@@ -90,4 +90,4 @@ def test_the_folder_is_of_no_use_to_the_embedded_corpus(mini: Profile, tmp_path:
 def test_metrics_are_those_of_the_profiles_suites(mini: Profile) -> None:
     real = DataSource.of(mini, None, None).metric_versions("glue")
     assert real["mnli"] == {"accuracy_matched": "1", "accuracy_mismatched": "1"}
-    assert set(DataSource().metric_versions("glue")) == {"acceptability", "pair", "relation"}
+    assert set(DataSource().metric_versions("glue")) == {"acceptability", "order", "topic"}

@@ -1,4 +1,4 @@
-"""Statements on parameters and on causes in docstrings: four styles of sections, and prose.
+"""Statements on parameters in docstrings: four styles of sections, and prose.
 
 Builder of suite ``squad``: ``span``, the type or the default of a parameter from the docstring
 around its statement.
@@ -7,9 +7,8 @@ around its statement.
 from __future__ import annotations
 
 import collections
-import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -40,15 +39,6 @@ class Statement:
     aspect: Aspect
     answer: str
     text: str
-
-
-@dataclass(frozen=True)
-class Cause:
-    """An effect (an exception, a returned value) and the clause that states its condition."""
-
-    document: Document
-    effect: str
-    clause: str
 
 
 _TYPE_WORDS = (
@@ -106,8 +96,6 @@ _MOST_WORDS = 14
 _LEAST_WORDS = 5
 
 
-# Cached, because two suites use them.
-@functools.lru_cache(maxsize=20_000)
 def statements(document: Document) -> tuple[Statement, ...]:
     """Every statement on a parameter, in the order they stand; one a name and aspect.
 
@@ -172,44 +160,6 @@ def statements_of(source: Source) -> Mapping[Document, list[Statement]]:
                 found.setdefault(document, []).append(statement)
             seen.add(normal)
     return found
-
-
-_CLAUSE = r"([^.;:()\n]+(?:\n[ \t]*[^.;:()\n]+)?)"
-_RAISED = re.compile(
-    r"\b([A-Z]\w*(?:Error|Exception|Warning|Exit|Interrupt|Iteration))`*:?\s+"
-    r"(?:(?:is|will be|may be)\s+raised\s+)?(?:[Ii]f|[Ww]hen)\s+" + _CLAUSE
-)
-_RETURNED = re.compile(
-    r"\b[Rr]eturns?:?\s+[`*'\"]*(True|true|False|false|None|1|0)[`*'\"]*\s+"
-    r"(?:if|when|iff)\s+" + _CLAUSE
-)
-_CLAUSE_WORDS = range(4, 13)
-
-
-def causes(document: Document) -> Iterator[Cause]:
-    """Effects that a docstring names with their causes.
-
-    >>> text = "Open it.\\n\\nRaises:\\n  OSError: If the file can not be read."
-    >>> [(c.effect, c.clause) for c in causes(Document("p", "m", "f", "function", text))]
-    [('raises OSError', 'the file can not be read')]
-    """
-    for verb, pattern in (("raises", _RAISED), ("returns", _RETURNED)):
-        for match in pattern.finditer(document.text):
-            what = match[1].capitalize() if verb == "returns" else match[1]
-            clause = " ".join(match[2].split()).partition(", otherwise")[0].rstrip(",")
-            words = words_of(clause)
-            if len(clause.split()) in _CLAUSE_WORDS and what.lower() not in words:
-                yield Cause(document, f"{verb} {what}", clause)
-
-
-def causes_of(source: Source) -> list[Cause]:
-    """Fresh causes, none twice, in the order of their documents' digests."""
-    found: dict[str, Cause] = {}
-    for document in sorted(source.documents, key=lambda document: document.digest):
-        for cause in causes(document):
-            if source.fresh(cause.clause):
-                found.setdefault(" ".join(words_of(cause.clause)), cause)
-    return list(found.values())
 
 
 _ANSWER_PIECES = 10

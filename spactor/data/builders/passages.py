@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from spactor.data.builders.source import INPUT_PIECES, Source
+from spactor.data.builders.source import Source
 from spactor.data.corpus import Document, words_of
 
 SUMMARY_WORDS = range(4, 15)
 SUMMARY_CHARACTERS = 72
 BODY_WORDS = 8
 BODY_CHARACTERS = 240
-BODY_PIECES = 16
-"""Pieces that a prompt has room for beside the longest summary."""
 _PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*[,;:]?")
 _PLAIN_SHARE = 0.9
 
@@ -77,15 +75,6 @@ def unique(
     return found
 
 
-def area(document: Document) -> str:
-    """The importable package or top-level module a document belongs to.
-
-    >>> area(Document("scikit-learn", "sklearn.base", "clone", "function", "Copy it."))
-    'sklearn'
-    """
-    return document.module.partition(".")[0]
-
-
 def summaries(source: Source) -> Mapping[Document, str]:
     """Summaries of the documents that have one, none twice and none seen in training."""
     found = unique(source.documents, summary_of)
@@ -99,25 +88,3 @@ def with_bodies(source: Source) -> Mapping[Document, tuple[str, str]]:
     return {
         document: (found[document], body) for document, body in bodies.items() if source.fresh(body)
     }
-
-
-def texts(source: Source, prompt: str) -> Mapping[Document, tuple[str, str]]:
-    """Summaries and bodies of which any two fit into a prompt, once the body is cut.
-
-    Args:
-      source: of the documents.
-      prompt: with the fields ``summary`` and ``body``, the body last.
-    """
-    found = {
-        document: (summary, body)
-        for document, (summary, body) in with_bodies(source).items()
-        if room(source, prompt, summary) >= BODY_PIECES
-    }
-    # Bodies that begin alike would be equal once they are cut.
-    cut = unique(found, lambda document: source.cut(found[document][1], BODY_PIECES))
-    return {document: found[document] for document in cut}
-
-
-def room(source: Source, prompt: str, summary: str) -> int:
-    """Pieces that ``prompt`` leaves for a body beside a summary."""
-    return INPUT_PIECES - source.pieces(prompt.format(summary=summary, body=""))

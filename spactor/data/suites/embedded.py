@@ -20,26 +20,21 @@ RANKED, RANKED_BY_LENGTH = (
     for version in ("1-ranked", "1-ranked-normalized")
 )
 
-LETTERS = ("A", "B", "C", "D")
-"""Names of choices."""
-
 MMLU_PACKAGES = (
-    *("python", "tensorflow", "jax", "scipy", "orbax-checkpoint", "transformers", "pandas"),
-    "scikit-learn",
+    *("python", "tensorflow", "transformers", "scipy", "jax", "pandas", "scikit-learn", "nltk"),
 )
-"""Subjects of ``mmlu``: the distributions with the most questions, as the corpus spells them.
+"""Subjects of ``mmlu``: the distributions with the most sentences, as the corpus spells them.
 
 A subject that the corpus lacks (all but ``python``, where only the standard library is read) has no
 examples. Dashes become underscores in the tasks' names.
 """
 
-
-_GLUE: Mapping[Split, int] = {"train": 2400, "validation": 120}
-_SUPERGLUE: Mapping[Split, int] = {"train": 3000, "validation": 120}
-_RAINBOW: Mapping[Split, int] = {"train": 3000, "validation": 160}
-_MMLU: Mapping[Split, int] = {"train": 480, "validation": 32}
-_BBH: Mapping[Split, int] = {"train": 500, "validation": 32}
-_ONE_TASK: Mapping[Split, int] = {"train": 4000, "validation": 256}
+_SENTENCES: Mapping[Split, int] = {"train": 3000, "validation": 400}
+# With more labels, bags of words that are learned from scratch do as well.
+_FEW_LABELS: Mapping[Split, int] = {"train": 400, "validation": 400}
+_PACKAGE: Mapping[Split, int] = {"train": 600, "validation": 150}
+_LISTS: Mapping[Split, int] = {"train": 3000, "validation": 200}
+_ONE_TASK: Mapping[Split, int] = {"train": 4000, "validation": 400}
 
 
 def _task(
@@ -49,6 +44,7 @@ def _task(
     limits: Mapping[Split, int],
     labels: tuple[str, ...] = (),
     name: str = "",
+    guessing: float | None = None,
 ) -> EmbeddedTask:
     """A row; the task is named as its builder's function unless ``name`` is given."""
     return EmbeddedTask(
@@ -60,6 +56,7 @@ def _task(
         labels=labels,
         ranked=metrics in (RANKED, RANKED_BY_LENGTH),
         length_normalized=metrics == RANKED_BY_LENGTH,
+        guessing=guessing,
     )
 
 
@@ -75,45 +72,43 @@ SUITES = (
         _task(
             "summaries:acceptability",
             (Metric("matthews_corrcoef"),),
-            10,
-            _GLUE,
-            ("unacceptable", "acceptable"),
+            2,
+            _SENTENCES,
+            ("False", "True"),
         ),
-        _task("summaries:pair", (F1, ACCURACY), 8, _GLUE, ("mismatch", "match")),
-        _task("summaries:relation", (ACCURACY,), 8, _GLUE, ("object", "module", "package")),
+        _task("summaries:order", (F1, ACCURACY), 2, _SENTENCES, ("False", "True"), guessing=50.0),
+        _task("summaries:topic", (ACCURACY,), 2, _FEW_LABELS, ("A", "B", "C", "D")),
     ),
     _suite(
         "superglue",
         "SuperGLUE",
-        _task("superglue:question", (F1, ACCURACY), 4, _SUPERGLUE, ("no", "yes")),
-        _task("superglue:word", (ACCURACY,), 4, _SUPERGLUE, ("other", "same")),
-        _task("superglue:cause", (ACCURACY,), 4, _SUPERGLUE, LETTERS[:2]),
+        _task("cloze:four_words", RANKED, 8, _SENTENCES, guessing=25.0),
+        _task("cloze:two_words", RANKED, 8, _SENTENCES, guessing=50.0),
     ),
     _suite("squad", "SQuAD", _task("entries:span", SQUAD, 16, _ONE_TASK)),
     _suite("cnndm", "CNN/DailyMail", _task("summaries:summary", ROUGE, 40, _ONE_TASK)),
     _suite(
         "rainbow",
         "Rainbow",
-        _task("choices:ending", (ACCURACY,), 4, _RAINBOW, LETTERS),
-        _task("choices:goal", (ACCURACY,), 4, _RAINBOW, LETTERS[:2]),
+        _task("choices:ending", RANKED_BY_LENGTH, 16, _SENTENCES, guessing=25.0),
     ),
     _suite(
         "mmlu",
         "MMLU",
         *(
-            _task("choices:package", (ACCURACY,), 4, _MMLU, LETTERS, name=package.replace("-", "_"))
+            _task(
+                "cloze:package", RANKED, 8, _PACKAGE, name=package.replace("-", "_"), guessing=25.0
+            )
             for package in MMLU_PACKAGES
         ),
     ),
     _suite(
         "bbh",
         "BBH",
-        _task("bbh:booleans", (ACCURACY,), 6, _BBH, ("False", "True")),
-        _task("bbh:sorting", (ACCURACY,), 16, _BBH),
-        _task("bbh:counting", (ACCURACY,), 6, _BBH),
-        _task("bbh:sums", (ACCURACY,), 6, _BBH),
-        _task("bbh:brackets", (ACCURACY,), 16, _BBH),
-        _task("bbh:swaps", (ACCURACY,), 6, _BBH),
-        _task("bbh:steps", (ACCURACY,), 4, _BBH, ("no", "yes")),
+        # Guessing draws words of the question in any order.
+        _task("bbh:last", (ACCURACY,), 4, _LISTS, guessing=23.75),
+        _task("bbh:second", (ACCURACY,), 4, _LISTS, guessing=23.75),
+        _task("bbh:last_two", (ACCURACY,), 8, _LISTS, guessing=8.3),
+        _task("bbh:reverse", (ACCURACY,), 16, _LISTS, guessing=23.6),
     ),
 )
