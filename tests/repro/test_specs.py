@@ -233,7 +233,7 @@ def test_a_suite_may_have_settings_of_its_own() -> None:
         parse_profile("demo", SMOKE.replace("[matrix.base]", slip, 1), "demo.toml")
 
 
-@pytest.mark.parametrize("name", SCALES)
+@pytest.mark.parametrize("name", [name for name in SCALES if name != "micro"])
 def test_flan_suites_differ_as_in_the_paper(name: str) -> None:
     text = (resources.files("repro") / "profiles" / f"{name}.toml").read_text("utf-8")
     table = tomllib.loads(text)["finetuning"]
@@ -244,8 +244,7 @@ def test_flan_suites_differ_as_in_the_paper(name: str) -> None:
     assert flan["batch_size"] * 2 == usual["batch_size"]
     assert flan["reset_optimizer"] and not usual["reset_optimizer"]
     differ = {"learning_rate", "dropout_rate", "batch_size", "reset_optimizer"}
-    # Half of no dropout is none.
-    assert {key for key in usual if usual[key] != flan[key]} | {"dropout_rate"} == differ
+    assert {key for key in usual if usual[key] != flan[key]} == differ
 
 
 def test_a_profile_that_extends_another(tmp_path) -> None:
@@ -291,7 +290,7 @@ def test_the_micro_study_is_micro_with_the_papers_runs() -> None:
     assert {size: row.runs for size, row in study.matrix.items()} == {"base": 5, "large": 3}
     assert [str(tau) for tau in study.matrix["base"].taus] == ["0", "60K", "120K", "250K", "inf"]
     (spec,) = study.select(taus=["inf"], seeds=[0])
-    assert study.finetuned_at(spec) == (0, 120_000, 250_000, 500_000, 750_000, 1_000_000)
+    assert study.finetuned_at(spec) == (0, 500_000, 1_000_000)
     assert (study.sizes, study.finetuning, study.suites) == (
         micro.sizes,
         micro.finetuning,
