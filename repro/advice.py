@@ -27,8 +27,17 @@ def command(name: str, profile: Profile | str, runs: Path | None = None, *more: 
     >>> command("collect", "mine/a b.toml", Path("my runs"))
     "repro collect --profile 'mine/a b.toml' --runs 'my runs'"
     """
+    return shlex.join(["repro", name, *options(profile, runs), *more])
+
+
+def options(profile: Profile | str, runs: Path | None = None, source: str = "") -> list[str]:
+    """The options that repeat a choice of profile, runs folder and ``--from``.
+
+    >>> options("study.toml", Path("runs"), "results/micro")
+    ['--profile', 'study.toml', '--from', 'results/micro']
+    """
     given = profile if isinstance(profile, str) else profile.path or profile.name
     chosen = ["--profile", given] if given != DEFAULT_PROFILE else []
     if runs is not None and runs != DEFAULT_RUNS:
         chosen += ["--runs", str(runs)]
-    return shlex.join(["repro", name, *chosen, *more])
+    return [*chosen, *(["--from", source] if source else [])]

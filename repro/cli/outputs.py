@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from repro import advice
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.app import Details, Profile, Runs, Source, app, evidence, is_collected, measured
 from spactor.errors import UserError
@@ -202,4 +203,5 @@ def report(
 
     ours = measured(source, profile, runs)
     outcomes = Outcomes(ours.metrics, ours.timing)
-    print(write_report(outcomes, ours.provenance, ours.output / "report.html"))
+    options = advice.options(profile, runs, source)
+    print(write_report(outcomes, ours.provenance, ours.output / "report.html", options))

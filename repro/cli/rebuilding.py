@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from repro import advice
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.app import Profile, Runs, Source, app, local_path, measured
 from repro.cli.outputs import power_text
@@ -66,7 +67,8 @@ def rebuild(
             path = folder / name
             files.write_atomically(path, (text.rstrip("\n") + "\n").encode())
             written.append(path)
-        page = write_report(outcomes, ours.provenance, folder / "report.html")
+        options = advice.options(profile, runs, source)
+        page = write_report(outcomes, ours.provenance, folder / "report.html", options)
         written += [page, *itertools.chain(*drawing.result().values())]
     print(f"{len(written)} files in {folder}; begin with {page}")
 

@@ -1,9 +1,10 @@
 """One self-contained HTML page: what the paper printed, what was measured, how sure, at what cost.
 
-Everything that comes from data is escaped. The page is whole without its script, which adds
-sorting, filters, zoom and each cell's provenance; a content security policy admits that one script
-and style sheet by their hashes and forbids the network. It has no date, so equal records give
-equal bytes.
+Everything that comes from data is escaped. Results, claims, figures and Tables 1 to 5 need no
+script; the long lists and the breakdowns start folded, and the script builds them when they are
+opened. It also adds sorting, filters, CSV, zoom and each cell's provenance. A content security
+policy admits that one script and style sheet by their hashes and forbids the network. The page has
+no date, so equal records and options give equal bytes.
 """
 
 from repro.report.outcomes import Outcomes

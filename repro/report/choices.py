@@ -47,7 +47,7 @@ def unsaid() -> Markup:
 
 
 def _fitted(tokens: Sequence[Token]) -> list[Token]:
-    """Headings one level down, columns with their scope, tables that may scroll."""
+    """Headings one level down, columns with their scope, tables that may scroll, no links."""
     fitted = []
     heading = ""
     for at, token in enumerate(tokens):
@@ -55,6 +55,8 @@ def _fitted(tokens: Sequence[Token]) -> list[Token]:
             heading = tokens[at + 1].content
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{int(token.tag[1:]) + 1}"
+        # Files of the checkout aren't beside the page.
+        token.children = [one for one in token.children or () if not one.type.startswith("link_")]
         if token.type == "th_open":
             token.attrSet("scope", "col")
         if token.type == "table_open":

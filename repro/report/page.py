@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 
 import figures
-from analysis import paper, power, tests, trend
+from analysis import power, tests, trend
 from analysis.paper import CLAIM_VERDICTS, Verdict, claims_view
 from analysis.paper.evidence import describe
 from analysis.schema import published
@@ -23,6 +24,7 @@ from analysis.schema.facts import SUITE_HEADINGS
 from analysis.schema.nodes import Nodes
 from repro.report import choices, drawings, numbers, tree, tree_map
 from repro.report.outcomes import Outcomes
+from repro.report.packed import Packed
 from repro.report.traces import Traces
 from spactor import files
 
@@ -41,12 +43,12 @@ _VERDICT_SIGNS = dict(zip(CLAIM_VERDICTS, "●◐?○✕·–", strict=True))
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure on the page: what it shows, what the paper claims by it, and the drawing."""
+    """A figure on the page: what it shows, what the paper claims by it, and the image's address."""
 
     number: str
     shows: str
     claims: str
-    svg: Markup
+    address: Markup
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,14 @@ class SuiteState:
         return self.runs > 0
 
 
-def write_report(outcomes: Outcomes, nodes: Nodes, path: Path) -> Path:
+def write_report(outcomes: Outcomes, nodes: Nodes, path: Path, options: Sequence[str] = ()) -> Path:
     """Writes the page.
 
     Args:
       outcomes: of measured records of one profile; may be of none.
       nodes: provenance of the runs.
       path: the HTML file; written in one step.
+      options: of ``repro``, which the page's commands repeat to read the same records.
 
     Returns:
       The path.
@@ -79,18 +82,20 @@ def write_report(outcomes: Outcomes, nodes: Nodes, path: Path) -> Path:
       UserError: a run's scores are incomplete, or the disk refused.
     """
     path = Path(path)
-    files.write_atomically(path, page(outcomes, nodes).encode())
+    files.write_atomically(path, page(outcomes, nodes, options).encode())
     return path
 
 
-def page(outcomes: Outcomes, nodes: Nodes) -> str:
+def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
     """The page's text; arguments and errors as ``write_report``."""
     records = outcomes.records
     paired = {number: numbers.pair(table) for number, table in outcomes.tables.items()}
     traces = Traces(records, nodes)
     for pair in paired.values():
         traces.add(pair)
-    style, script = (_read(f"report.{kind}") for kind in ("css", "js"))
+    colours, style, script = map(_read, ("colours.css", "report.css", "report.js"))
+    style = colours + style
+    figure_style = colours + _read("figure.css")
     grown = tree.grow(nodes)
     runs = _runs(records)
     judged = outcomes.judged
@@ -104,8 +109,11 @@ def page(outcomes: Outcomes, nodes: Nodes) -> str:
             style_hash=_hash(style),
             script_hash=_hash(script),
             tables=tuple(paired.values()),
-            figures=tuple(_drawing(number, svg) for number, svg in outcomes.svgs.items()),
-            parts=_parts(judged),
+            number_count=sum(len(one.numbers) for one in paired.values()),
+            figures=tuple(
+                _drawing(number, svg, figure_style) for number, svg in outcomes.svgs.items()
+            ),
+            claims=_by_verdict(judged),
             tally=_tally(judged),
             summary=outcomes.summary,
             learning=outcomes.learning,
@@ -119,6 +127,8 @@ def page(outcomes: Outcomes, nodes: Nodes) -> str:
             tree=grown,
             tree_maps=tree_map.maps(grown.segments),
             traces=traces.data,
+            packed=Packed(traces=traces.data),
+            options=shlex.join(options),
             common=traces.common,
             unsaid=choices.unsaid(),
             departures=choices.departures(paired[choices.SETTINGS_TABLE]),
@@ -135,10 +145,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {
-        "ensure_ascii": False,
-        "separators": (",", ":"),
-    }
     environment.globals |= {
         "NOT_PRINTED": numbers.NOT_PRINTED,
         "SIGNS": numbers.SIGNS,
@@ -170,7 +176,7 @@ def _hash(text: str) -> str:
     return f"sha256-{digest}"
 
 
-def _drawing(number: str, svg: bytes) -> Drawing:
+def _drawing(number: str, svg: bytes, style: str) -> Drawing:
     shows, _, rest = (figures.get(number).DOC or "").strip().partition("\n\n")
     claimed = rest.partition("\n\n")[0].replace("``", "")
     shows = " ".join(shows.split())
@@ -178,14 +184,17 @@ def _drawing(number: str, svg: bytes) -> Drawing:
         number,
         shows,
         " ".join(claimed.split()) if claimed.startswith("Claims:") else "",
-        drawings.inline(svg, f"figure{number}", shows),
+        drawings.address(svg, style),
     )
 
 
-def _parts(judged: Sequence[claims_view.Row]) -> dict[str, list[claims_view.Row]]:
-    """The claims by part of the paper."""
-    rows = {row.statement.id: row for row in judged}
-    return {heading: [rows[one.id] for one in part] for heading, part in paper.PARTS.items()}
+def _by_verdict(judged: Sequence[claims_view.Row]) -> dict[Verdict, list[claims_view.Row]]:
+    """The claims by what our records say of them, in the order of ``CLAIM_VERDICTS``."""
+    found = {
+        verdict: [row for row in judged if row.measured and row.measured.verdict is verdict]
+        for verdict in CLAIM_VERDICTS
+    }
+    return {verdict: rows for verdict, rows in found.items() if rows}
 
 
 def _tally(judged: Sequence[claims_view.Row]) -> dict[str, dict[Verdict, int]]:

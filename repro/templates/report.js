@@ -1,5 +1,6 @@
 "use strict";
-// Adds sorting, filters, each cell's provenance and zoom to a page that is whole without them.
+// Adds folded sections, sorting, filters, CSV, each cell's provenance and zoom to a page whose
+// results, claims, figures and first tables need no script.
 (() => {
   const one = (selector, from = document) => from.querySelector(selector);
   const all = (selector, from = document) => [...from.querySelectorAll(selector)];
@@ -13,6 +14,30 @@
   }
 
   document.documentElement.classList.add("scripted");
+
+  // Folded sections and traces are one compressed block, read once and when first needed.
+  const block = one("#packed");
+  let reading = null;
+  function unpack() {
+    return (reading ??= (() => {
+      const bytes = Uint8Array.from(atob(block.textContent), (letter) => letter.charCodeAt(0));
+      const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+      return new Response(stream).json();
+    })());
+  }
+
+  /** Puts a folded section's content in its place, once. */
+  function build(box) {
+    return (box.building ??= unpack().then(({ sections }) => {
+      const parsed = new DOMParser().parseFromString(sections[box.id], "text/html");
+      box.append(...parsed.body.childNodes);
+      enhance(box);
+    }));
+  }
+
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.open && target.matches("details.folded")) build(target);
+  }, true);
 
   // Sorting: a heading is a button; once up, twice down, three times as it was.
   function keyOf(row, column) {
@@ -45,7 +70,7 @@
   }
 
   const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
-  for (const table of all("table.sortable")) {
+  function makeSortable(table) {
     [...table.tHead.rows[0].cells].forEach((heading, column) => {
       const button = make("button", { type: "button", className: "sort" }, ...heading.childNodes);
       heading.append(button);
@@ -58,8 +83,46 @@
     });
   }
 
+  // CSV: the rows shown, in their order; a cell of three lines is three columns.
+  const SIDES = [["ours", ".ours"], ["paper", ".paper"], ["difference", ".diff"]];
+
+  function field(text) {
+    // A spreadsheet would compute text that begins like a formula.
+    const isNumber = /^[-+]?[\d.]/.test(text);
+    return `"${(/^[=+@-]/.test(text) && !isNumber ? `'${text}` : text).replaceAll('"', '""')}"`;
+  }
+
+  function csvOf(table) {
+    const headings = [...table.tHead.rows[0].cells].map(words);
+    const first = one("tbody tr", table);
+    const sides = [...(first?.cells ?? [])].map((cell) => (one(".ours", cell) ? SIDES : [["", ""]]));
+    const line = (fields) => `${fields.map(field).join(",")}\r\n`;
+    const head = headings.flatMap((heading, at) =>
+      (sides[at] ?? [["", ""]]).map(([side]) => [heading, side].filter(Boolean).join(", ")));
+    const rows = all("tbody tr", table).filter((row) => !row.hidden).map((row) =>
+      [...row.cells].flatMap((cell, at) =>
+        sides[at].map(([, side]) => words(side ? one(side, cell) : cell))));
+    return [head, ...rows].map(line).join("");
+  }
+
+  function addCsv(table) {
+    const box = table.closest(".scroll");
+    const place = box.closest("[id]");
+    const label = box.getAttribute("aria-label");
+    const button = make("button", { type: "button", className: "csv" }, "CSV");
+    button.setAttribute("aria-label", `CSV of ${label}`);
+    button.addEventListener("click", () => {
+      const at = all("table", place).indexOf(table);
+      const file = new Blob(["\ufeff", csvOf(table)], { type: "text/csv" });
+      const href = URL.createObjectURL(file);
+      make("a", { href, download: `${place.id}${at ? `-${at + 1}` : ""}.csv` }).click();
+      setTimeout(() => URL.revokeObjectURL(href), 1000);
+    });
+    box.after(button);
+  }
+
   // Filters: a field named like a row's data-… must equal it; the text must occur in the row.
-  for (const filter of all("search.filter")) {
+  function makeFilter(filter) {
     const fields = all("[name]", filter);
     const rows = all(filter.dataset.rows).map((row) => [row, words(row).toLocaleLowerCase("en")]);
     const parts = [...new Set(rows.map(([row]) => row.closest(".part")))].filter(Boolean);
@@ -75,7 +138,11 @@
         );
         shown += row.hidden ? 0 : 1;
       }
-      for (const part of parts) part.hidden = !one("[data-ours]:not([hidden])", part);
+      const isFiltered = fields.some(({ value }) => value);
+      for (const part of parts) {
+        part.hidden = !one("[data-ours]:not([hidden])", part);
+        part.open ||= isFiltered;
+      }
       output.value = `${shown} of ${rows.length} ${output.dataset.noun}`;
     }
     filter.addEventListener("input", apply);
@@ -85,11 +152,19 @@
 
   // Cells: one stop of the tab key a table; arrows move, Enter opens.
   const cellsOf = (row) => all("td", row);
-  for (const table of all("table.grid, #numbers table.list")) {
+  function makeGrid(table) {
     table.setAttribute("role", "grid");
     const first = one("tbody td", table);
     if (first) first.tabIndex = 0;
   }
+
+  function enhance(root) {
+    all("table.sortable", root).forEach(makeSortable);
+    all(".scroll > table", root).forEach(addCsv);
+    all("table.grid, #numbers table.list", root).forEach(makeGrid);
+    all("search.filter", root).forEach(makeFilter);
+  }
+  enhance(document);
 
   function focusCell(from, to) {
     from.tabIndex = -1;
@@ -163,6 +238,8 @@
       make("thead", {}, line("th", headings)), make("tbody", {}, ...rows.map((row) => line("td", row)))));
   }
 
+  const quoted = (text) => (/^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
   const linesOf = (lines) => make("pre", {}, lines.join("\n"));
 
   function nodeOf(run) {
@@ -217,9 +294,12 @@
     ];
   }
 
-  function tell(cell) {
-    traces ??= JSON.parse(one("#traces").textContent);
+  async function tell(cell) {
     const id = idOf(cell);
+    // The dialog reads the list of numbers, and the table where a number of the list stands.
+    const needed = [one("#all-numbers"), document.getElementById(`table${id.split("-")[0]}`)];
+    await Promise.all(needed.filter((box) => box.matches("details.folded")).map(build));
+    ({ traces } = await unpack());
     const told = traces.cells[id] ?? {};
     const { number, heading, labels, row } = titleOf(cell);
     const numbers = all(`#numbers tr[data-cell="${id}"]`).map((line) => {
@@ -237,7 +317,8 @@
       make("h3", {}, "The paper's"),
       linesOf(told.paper ?? ["the paper prints nothing here"]),
       make("h3", {}, "On the command line"),
-      linesOf([`repro explain ${number} --row "${row}" --column "${heading}"`]),
+      linesOf([["repro explain", number, "--row", quoted(row), "--column", quoted(heading),
+        block.dataset.options].filter(Boolean).join(" ")]),
     );
     dialog.showModal();
     one(".body", dialog).scrollTop = 0;
@@ -249,7 +330,8 @@
     box.addEventListener("click", (event) => event.target === box && box.close());
   }
 
-  // Zoom: the drawing itself moves into the dialog, and its view box with the wheel or the keys.
+  // Zoom: the drawing moves into the dialog, or an image of it goes there; the wheel and the keys
+  // change the view box.
   const zoom = one("#zoom");
   const stage = one(".stage", zoom);
   let view = null;
@@ -270,8 +352,23 @@
     show([x + dx * width, y + dy * height, width, height]);
   }
 
+  const SVG = "http://www.w3.org/2000/svg";
+
+  function drawingOf(img) {
+    const svg = document.createElementNS(SVG, "svg");
+    const image = document.createElementNS(SVG, "image");
+    const size = { width: img.naturalWidth, height: img.naturalHeight };
+    svg.setAttribute("viewBox", `0 0 ${size.width} ${size.height}`);
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", img.alt);
+    for (const [name, value] of Object.entries({ ...size, href: img.src })) image.setAttribute(name, value);
+    svg.append(image);
+    return svg;
+  }
+
   function enlarge(figure) {
-    const svg = one("svg", figure);
+    const img = one("img", figure);
+    const svg = img ? drawingOf(img) : one("svg", figure);
     const whole = svg.getAttribute("viewBox").split(/[\s,]+/).map(Number);
     view = { svg, home: svg.parentNode, whole, now: whole };
     one("h2", zoom).textContent = words(one("figcaption p", figure));
@@ -281,7 +378,8 @@
 
   zoom.addEventListener("close", () => {
     show(view.whole);
-    view.home.append(view.svg);
+    if (view.home) view.home.append(view.svg);
+    else view.svg.remove();
   });
 
   const STEP = 0.1;
@@ -322,10 +420,16 @@
     one("figcaption", figure).append(button);
   }
 
-  // A link to a table that is folded away unfolds it.
-  function unfold() {
-    const to = location.hash && document.getElementById(location.hash.slice(1));
-    if (to instanceof HTMLDetailsElement) to.open = true;
+  // A link to what is folded away unfolds it, and so does one to a section with one folded part.
+  async function unfold() {
+    const to = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!to) return;
+    const inside = all(":scope > details.folded", to);
+    for (let box = inside.length === 1 ? inside[0] : to; box; box = box.parentElement) {
+      if (box instanceof HTMLDetailsElement) box.open = true;
+    }
+    if (to.matches("details.folded")) await build(to);
+    to.scrollIntoView();
   }
   addEventListener("hashchange", unfold);
   unfold();

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+import re
 from html.parser import HTMLParser
 
 THE_PAPER = "https://arxiv.org/abs/2401.13160"
@@ -10,17 +14,19 @@ VOID = {"meta", "br", "img", "link", "input"}
 
 
 class Page(HTMLParser):
-    """Checks nesting; collects tags, attributes, ids, links, scripts and text."""
+    """Checks nesting; counts elements; collects tags, attributes, ids, links, scripts and text."""
 
     def __init__(self, text):
         super().__init__()
         self.open, self.ids, self.tags, self.text, self.links = [], [], set(), [], []
+        self.count = 0
         self.scripts, self.styles, self.attributes = [], [], []
         self.feed(text)
         assert self.open == []
 
     def handle_starttag(self, tag, attributes):
         self.tags.add(tag)
+        self.count += 1
         self.attributes += attributes
         self.ids += [value for name, value in attributes if name == "id"]
         self.links += [v for n, v in attributes if n in ("src", "href", "xlink:href", "action")]
@@ -47,3 +53,18 @@ class Page(HTMLParser):
     @property
     def words(self):
         return " ".join(" ".join(self.text).split())
+
+
+def unpacked(text):
+    """What the page's script reads: the sections that start folded, and the traces."""
+    block = re.search(r'<script type="text/plain" id="packed"[^>]*>([^<]*)</script>', text)[1]
+    return json.loads(gzip.decompress(base64.b64decode(block)))
+
+
+def unfolded(text):
+    """The page with every folded section in its place, as after it was opened."""
+    for name, section in unpacked(text)["sections"].items():
+        opening = f'<details class="folded" id="{name}">'
+        assert text.count(opening) == 1
+        text = text.replace(opening, opening + section)
+    return text
