@@ -211,7 +211,7 @@ def build_validation_step(
     return jax.jit(
         lambda params, chunks: validation_metrics(
             network, params, chunks, config, vocabulary, stage
-        )
+        )[1]
     )
 
 
@@ -222,22 +222,22 @@ def validation_metrics(
     config: PretrainConfig,
     vocabulary: VocabularyFacts,
     stage: Stage,
-) -> Metrics:
-    """Metrics of :func:`build_validation_step`, for our network or T5X's stock one."""
+) -> tuple[Array, Metrics]:
+    """The stage's objective on validation chunks, and the metrics of `build_validation_step`."""
     keys = validation_keys(Role.VALIDATION_CORRUPTION, chunks)
     batch = corruption.corrupt(chunks, keys, config.lengths, vocabulary)
-    _, clean = objective.span_corruption_loss(network, params, batch, config.objective)
+    loss, clean = objective.span_corruption_loss(network, params, batch, config.objective)
     metrics = {"sc_loss_clean": clean["sc_loss"]}
     if stage == "hybrid":
         sample_keys = validation_keys(Role.VALIDATION_SAMPLING, chunks)
-        _, hybrid = objective.hybrid_loss(network, params, batch, config.objective, sample_keys)
+        loss, hybrid = objective.hybrid_loss(network, params, batch, config.objective, sample_keys)
         renamed = {
             "sc_loss": "sc_loss_noisy",
             "generator_loss": "mlm_loss",
             "generator_accuracy": "mlm_accuracy",
         }
         metrics |= {renamed.get(name, name): ratio for name, ratio in hybrid.items()}
-    return metrics
+    return loss, metrics
 
 
 @functools.cache

@@ -221,7 +221,7 @@ class T5XEngine(Engine):
 
     def _damage(self, path: Path) -> str | None:
         """Returns why a checkpoint can't be read; None if it can, or if the check itself fails."""
-        done = self._python("-m", "repro.engines.t5x_damage", str(path), JAX_PLATFORMS="cpu")
+        done = self._python("-m", "spactor.t5x.damage", str(path), JAX_PLATFORMS="cpu")
         return None if done.returncode else json.loads(done.stdout.splitlines()[-1])
 
     def restore(self, node: Node, folder: Path) -> Any:

@@ -1,16 +1,17 @@
 """The models that T5X trains: SPACTOR's first stage, span corruption alone, and fine-tuning.
 
-Losses, corruption and keys are `spactor`'s functions. Every loss is divided by constants of the
-global batch, so the gradients of any number of microbatches add up to the batch's, and corruption
-depends only on an example's step and row. Dropout's masks depend on the number of microbatches, for
-each of which T5X draws its own.
+Corruption, keys and the first stage's loss are `spactor`'s functions; network, loss and metrics of
+span corruption and fine-tuning are T5X's. The loss is divided by constants of the global batch, so
+the gradients of any number of microbatches add up to the batch's, and corruption depends only on an
+example's step and row. Dropout's masks depend on the number of microbatches, for each of which T5X
+draws its own.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
@@ -30,7 +31,7 @@ from spactor.config import CurriculumConfig, ModelConfig, PretrainConfig, Stage
 from spactor.data import vocabulary
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
-from spactor.keys import Role, role_key
+from spactor.keys import Role, role_key, validation_keys
 from spactor.network import Network
 from spactor.t5x.features import ChunkFeatureConverter, vocabulary_facts
 
@@ -56,46 +57,6 @@ def stock_module(config: ModelConfig, dtype: str) -> stock.Transformer:
             logits_via_embedding=True,
         )
     )
-
-
-class StockNetwork:
-    """T5X's network with the methods that `spactor.objective` calls; T5X makes the masks."""
-
-    def __init__(self, module: stock.Transformer) -> None:
-        self._module = module
-
-    def bind(self, variables: Mapping[str, Any], rngs: Mapping[str, Array]) -> _BoundStock:
-        return _BoundStock(functools.partial(self._module.apply, variables, rngs=rngs))
-
-
-class _BoundStock:
-    def __init__(self, apply: Callable[..., Array]) -> None:
-        self._apply = apply
-        self._encoder_input_tokens: Array | None = None
-
-    def embed(self, tokens: Array) -> Array:
-        return tokens  # The stock encoder embeds.
-
-    def encode(self, tokens: Array, padding_bias: Array, deterministic: bool) -> Array:
-        del padding_bias
-        self._encoder_input_tokens = tokens
-        return self._apply(
-            tokens, enable_dropout=not deterministic, method=stock.Transformer.encode
-        )
-
-    def decode(
-        self, decoder_input_tokens: Array, encoded: Array, padding_bias: Array, deterministic: bool
-    ) -> Array:
-        del padding_bias
-        return self._apply(
-            encoded,
-            self._encoder_input_tokens,
-            decoder_input_tokens,
-            # Stands for the targets, which only mask padding, whose logits are not read.
-            jnp.ones_like(decoder_input_tokens),
-            enable_dropout=not deterministic,
-            method=stock.Transformer.decode,
-        )
 
 
 def _require_fit(config: PretrainConfig, output_vocabulary: seqio.Vocabulary) -> VocabularyFacts:
@@ -147,7 +108,9 @@ def logical_axes(params: Mapping[str, Any]) -> dict[str, Any]:
 class _ChunkModel(models.EncoderDecoderModel):
     """Base of the pre-training models, which read raw token chunks and corrupt them.
 
-    Decoding and scoring are the stock model's, on ``encoder_input_tokens``.
+    Decoding and scoring are the stock model's, on ``encoder_input_tokens``. ``loss`` is the
+    objective, in training and in validation, which corrupts without dropout and with keys that
+    depend on the tokens alone, as the local engine's.
 
     Args:
       config: sizes, corruption, weights and the global batch size.
@@ -177,25 +140,29 @@ class _ChunkModel(models.EncoderDecoderModel):
         if seed is None:
             raise UserError("RANDOM_SEED is None: give a whole number, unseeded runs are refused")
         facts = _require_fit(config, output_vocabulary)
+        lengths, weights = config.lengths, config.objective
+        normalizer = None
+        if self.stage == "span_corruption":
+            tokens = 1 if weights.reduction == "sum_per_sequence" else lengths.target_tokens
+            normalizer = config.batch_size * tokens / weights.lambda_sc
         super().__init__(
             module=stock_module(config.model, dtype),
             input_vocabulary=input_vocabulary,
             output_vocabulary=output_vocabulary,
             optimizer_def=optimizer_def,
             decode_fn=decode_fn,
+            loss_normalizing_factor=normalizer,
             feature_converter_cls=functools.partial(
                 ChunkFeatureConverter,
-                chunk_tokens=config.lengths.chunk_tokens,
+                chunk_tokens=lengths.chunk_tokens,
                 highest_id=facts.sentencepiece_size - 1,
             ),
-            z_loss=config.objective.z_loss,
+            z_loss=weights.z_loss,
         )
         self.config = config
         self.seed = seed
         self.facts = facts
-        self._initial = Network(dataclasses.replace(config.model, compute_dtype=dtype))
-        is_hybrid = self.stage == "hybrid"
-        self._network: Any = self._initial if is_hybrid else StockNetwork(self.module)
+        self._network = Network(dataclasses.replace(config.model, compute_dtype=dtype))
 
     def get_initial_variables(
         self,
@@ -212,10 +179,24 @@ class _ChunkModel(models.EncoderDecoderModel):
                 "set BATCH_SIZE once, for both"
             )
         tokens = jnp.zeros((1, 2), jnp.int32)
-        params = self._initial.init(rng, tokens, tokens, method=Network.touch_all)["params"]
+        params = self._network.init(rng, tokens, tokens, method=Network.touch_all)["params"]
         if self.stage != "hybrid":
             params = {k: v for k, v in params.items() if k not in steps.HYBRID_ONLY}
         return freeze({"params": params, "params_axes": logical_axes(params)})
+
+    def _keys(self, role: Role, batch: Batch) -> Array:
+        """One key per row, of its update (``step``) and its place in the global batch (``row``)."""
+        one = functools.partial(role_key, role, self.seed)
+        return jax.vmap(one)(batch["step"], batch["row"])
+
+    def _corrupt(self, tokens: Array, keys: Array) -> corruption.CorruptedBatch:
+        return corruption.corrupt(tokens, keys, self.config.lengths, self.facts)
+
+
+class SpactorModel(_ChunkModel):
+    """The first stage: L_G + λ1·L_RTD + λ2·L_SC on X̂_c (Equation 9)."""
+
+    stage = "hybrid"
 
     def loss_fn(
         self, params: Any, batch: Batch, dropout_rng: Array | None
@@ -224,73 +205,90 @@ class _ChunkModel(models.EncoderDecoderModel):
 
         Args:
           params: of this stage.
-          batch: ``tokens`` int32 ``[b, N]``, with ``step`` and ``row`` int32 ``[b]``: the update
-            that reads them, and their rows in the global batch.
+          batch: ``tokens`` int32 ``[b, N]``, with ``step`` and ``row`` int32 ``[b]``.
           dropout_rng: T5X's key of the step and microbatch.
         """
-
-        def keys(role: Role) -> Array:
-            return jax.vmap(functools.partial(role_key, role, self.seed))(
-                batch["step"], batch["row"]
-            )
-
-        corrupted = corruption.corrupt(
-            batch["tokens"], keys(Role.CORRUPTION), self.config.lengths, self.facts
+        mean, ratios = objective.hybrid_loss(
+            self._network,
+            params,
+            self._corrupt(batch["tokens"], self._keys(Role.CORRUPTION, batch)),
+            self.config.objective,
+            self._keys(Role.GENERATOR_SAMPLING, batch),
+            dropout_rng if self.config.model.dropout_rate > 0.0 else None,
         )
-        dropout = dropout_rng if self.config.model.dropout_rate > 0.0 else None
-        shared = (self._network, params, corrupted, self.config.objective)
-        if self.stage == "hybrid":
-            samples = keys(Role.GENERATOR_SAMPLING)
-            mean, ratios = objective.hybrid_loss(*shared, samples, dropout)
-        else:
-            mean, ratios = objective.span_corruption_loss(*shared, dropout)
-        loss = mean * (batch["tokens"].shape[0] / self.config.batch_size)
-        return loss, _logged(ratios, loss, batch["tokens"].shape[0])
+        return self._logged(mean, ratios, batch)
 
     def eval_fn(self, params: Any, batch: Batch) -> tuple[Array, Metrics]:
-        """Validates as the local engine does: corruption keyed by content, no dropout."""
-        ratios = steps.validation_metrics(
+        """Validates as the local engine does."""
+        mean, ratios = steps.validation_metrics(
             self._network, params, batch["tokens"], self.config, self.facts, self.stage
         )
-        clean = ratios["sc_loss_clean"]
-        loss = clean.total / clean.weight
-        return loss, _logged(ratios, loss, batch["tokens"].shape[0])
+        return self._logged(mean, ratios, batch)
 
-
-def _logged(ratios: objective.Metrics, loss: Array, rows: int) -> Metrics:
-    metrics: Metrics = {
-        name: clu_metrics.Average(total=ratio.total, count=ratio.weight)
-        for name, ratio in ratios.items()
-    }
-    return metrics | {
-        "loss": metrics_lib.AveragePerStep(total=loss),
-        "timing/seqs_per_second": metrics_lib.TimeRate.from_model_output(numerator=jnp.array(rows)),
-        "timing/steps_per_second": metrics_lib.StepsPerTime.from_model_output(),
-        "timing/seconds": metrics_lib.Time(),
-    }
-
-
-class SpactorModel(_ChunkModel):
-    """The first stage: L_G + λ1·L_RTD + λ2·L_SC on X̂_c (Equation 9)."""
-
-    stage = "hybrid"
+    def _logged(
+        self, mean: Array, ratios: objective.Metrics, batch: Batch
+    ) -> tuple[Array, Metrics]:
+        rows = batch["tokens"].shape[0]
+        loss = mean * (rows / self.config.batch_size)
+        rate = metrics_lib.TimeRate.from_model_output(numerator=jnp.array(rows))
+        averages = {
+            name: clu_metrics.Average(total=ratio.total, count=ratio.weight)
+            for name, ratio in ratios.items()
+        }
+        return loss, averages | {
+            "loss": metrics_lib.AveragePerStep(total=loss),
+            "timing/seqs_per_second": rate,
+            "timing/steps_per_second": metrics_lib.StepsPerTime.from_model_output(),
+            "timing/seconds": metrics_lib.Time(),
+        }
 
 
 class SpanCorruptionModel(_ChunkModel):
-    """The second stage and the baseline: λ2·L_SC on X_c, over T5X's own network.
+    """The second stage and the baseline: λ2·L_SC on X_c, T5X's own loss of its own network.
 
     λ2 weighs L_SC here too: Adafactor's slots are retained at τ, and a loss ten times smaller than
-    before would shrink the next updates tenfold.
+    before would shrink the next updates tenfold. T5X's ``loss_normalizing_factor`` is B/λ2, or that
+    times the target length for a mean per token.
     """
 
     stage = "span_corruption"
 
+    def loss_fn(
+        self, params: Any, batch: Batch, dropout_rng: Array | None
+    ) -> tuple[Array, Metrics]:
+        """As `SpactorModel.loss_fn`, with T5X's metrics and ``sc_loss``, nats per target token."""
+        corrupted = self._corrupt(batch["tokens"], self._keys(Role.CORRUPTION, batch))
+        return self._stock_loss(params, corrupted, dropout_rng, "sc_loss")
+
+    def eval_fn(self, params: Any, batch: Batch) -> tuple[Array, Metrics]:
+        """Validates as the local engine does, with T5X's metrics and ``sc_loss_clean``."""
+        keys = validation_keys(Role.VALIDATION_CORRUPTION, batch["tokens"])
+        return self._stock_loss(params, self._corrupt(batch["tokens"], keys), None, "sc_loss_clean")
+
+    def _stock_loss(
+        self,
+        params: Any,
+        corrupted: corruption.CorruptedBatch,
+        dropout_rng: Array | None,
+        name: str,
+    ) -> tuple[Array, Metrics]:
+        features = {
+            "encoder_input_tokens": corrupted.encoder_input_tokens,
+            "decoder_input_tokens": corrupted.decoder_input_tokens,
+            "decoder_target_tokens": corrupted.decoder_target_tokens,
+        }
+        loss, metrics = super().loss_fn(params, features, dropout_rng)
+        entropy = metrics["cross_ent_loss_per_all_target_tokens"]
+        total = self._loss_normalizing_factor * entropy.total
+        return loss, metrics | {name: clu_metrics.Average(total=total, count=entropy.count)}
+
 
 class FinetuneModel(models.EncoderDecoderModel):
-    """The stock model with the loss of the local engine's fine-tuning.
+    """The stock model with the gradients of the local engine's fine-tuning.
 
-    The loss is the mean per target token, times `finetuning.loss_scale`, so that retained slots fit
-    the new gradients. With microbatches it is the mean of their means.
+    T5X's loss is a sum over target tokens, and so are its metrics. What is differentiated is its
+    mean per target token times `finetuning.loss_scale`, so that retained slots fit the new
+    gradients; with microbatches the mean of their means.
 
     Args:
       config: of the pre-training, with fine-tuning's dropout rate.
@@ -329,16 +327,7 @@ class FinetuneModel(models.EncoderDecoderModel):
     def loss_fn(
         self, params: Any, batch: Batch, dropout_rng: Array | None
     ) -> tuple[Array, Metrics]:
-        network: Any = StockNetwork(self.module)
-        rows = batch["encoder_input_tokens"].shape[0]
-        mean, ratios = objective.target_token_loss(
-            network,
-            params,
-            batch["encoder_input_tokens"],
-            batch["decoder_target_tokens"],
-            self.config.objective.z_loss,
-            dropout_rng,
-        )
-        renamed = {"target_loss": ratios["loss"]}
-        loss = self._loss_scale * mean * (rows / self._batch_size)
-        return loss, _logged(renamed, loss, rows)
+        total, metrics = super().loss_fn(params, batch, dropout_rng)
+        tokens = metrics["loss_per_nonpadding_target_token"].count
+        share = batch["decoder_target_tokens"].shape[0] / self._batch_size
+        return self._loss_scale * share * total / tokens, metrics

@@ -269,6 +269,7 @@ def get_dataset(
     numbered: bool,
     elsewhere: Elsewhere,
     log_period: int,
+    hardware_rng: bool = False,
 ) -> TrainStream:
     """T5X's ``train.get_dataset_fn`` for training data.
 
@@ -281,15 +282,21 @@ def get_dataset(
       data_shards: S; a multiple of ``num_shards`` and a divisor of the batch size.
       numbered, elsewhere: see :class:`TrainStream`.
       log_period: T5X's ``stats_period``. Digests are logged if one process reads whole batches.
+      hardware_rng: T5X's ``USE_HARDWARE_RNG``, which is refused.
 
     Raises:
-      UserError: there is no seed, DATA_SHARDS does not fit hosts and batch, or pre-training is
-        given a task that has inputs.
+      UserError: there is no seed or it is the hardware's, DATA_SHARDS does not fit hosts and
+        batch, or pre-training is given a task that has inputs.
     """
     del num_epochs, continue_from_last_checkpoint
     if cfg.seed is None:
         raise UserError(
             "train/utils.DatasetConfig.seed is None: give a whole number, unseeded runs are refused"
+        )
+    if hardware_rng:
+        raise UserError(
+            "USE_HARDWARE_RNG is True, and then masks and samples depend on how many devices there "
+            "are: leave it False"
         )
     if data_shards % num_shards or cfg.batch_size % data_shards:
         raise UserError(

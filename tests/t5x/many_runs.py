@@ -1,8 +1,9 @@
 """Several runs of stock T5X's scripts in one process, to save start-ups; prints how each ended.
 
-``python many_runs.py RUNS.json``, started by `t5x_process.many`. A run is ``{"script": "train",
-"files": [gin files], "macros": {name: value}}``; what is printed last is a JSON list with
-``null`` for a run that ended well, or the error's type and its message.
+``python many_runs.py RUNS.json [FOLDER]``, started by `t5x_process.many`. A run is
+``{"script": "train", "files": [gin files], "macros": {name: value}}``; what is printed last is a
+JSON list with ``null`` for a run that ended well, or the error's type and its message. With FOLDER,
+epath reads and writes what is below it as it does a bucket: through TensorFlow.
 """
 
 from __future__ import annotations
@@ -47,7 +48,19 @@ def ended(run: Mapping[str, Any], known: Scripts) -> list[str] | None:
     return None
 
 
-def main(path: str) -> None:
+def as_bucket(folder: str) -> None:
+    """Uses TensorFlow's backend of epath below a folder."""
+    from etils.epath import backend, gpath
+
+    usual = gpath._GPath._backend.fget
+    gpath._GPath._backend = property(
+        lambda path: backend.tf_backend if path._path_str.startswith(folder) else usual(path)
+    )
+
+
+def main(path: str, *bucket: str) -> None:
+    for folder in bucket:
+        as_bucket(folder)
     known = scripts()
     import t5x
 
@@ -57,4 +70,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

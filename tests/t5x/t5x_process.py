@@ -47,12 +47,16 @@ def start(
         )
 
 
-def many(runs: list[dict[str, Any]], folder: Path) -> list[list[str] | None]:
-    """Runs scripts one after the other in one process; how each ended: see `many_runs`.
+def start_many(
+    runs: list[dict[str, Any]], folder: Path, *bucket: str, path: Path = ROOT
+) -> subprocess.Popen[bytes]:
+    """Starts scripts one after the other in one process, which prints how each ended.
 
     Args:
       runs: script, names of our gin files or paths of others, and macros.
       folder: for the list of runs and the log.
+      bucket: a folder that is used as a bucket is; see `many_runs`.
+      path: of the user's own modules.
     """
     resolved = [
         run | {"files": [name if "/" in name else f"{GIN}/{name}.gin" for name in run["files"]]}
@@ -60,22 +64,35 @@ def many(runs: list[dict[str, Any]], folder: Path) -> list[list[str] | None]:
     ]
     listed = folder / "runs.json"
     listed.write_text(json.dumps(resolved), "utf-8")
-    log = folder / "runs.log"
-    with log.open("ab") as errors:
-        done = subprocess.run(
+    environment = _environment()
+    environment["PYTHONPATH"] += f"{os.pathsep}{path}"
+    with (folder / "runs.log").open("ab") as errors:
+        return subprocess.Popen(
             [
                 sys.executable,
                 str(Path(__file__).parent / "many_runs.py"),
                 str(folder / "runs.json"),
+                *bucket,
             ],
             cwd=ROOT,
-            env=_environment(),
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=errors,
-            timeout=900,
         )
-    assert done.returncode == 0, log.read_text("utf-8", errors="replace")[-4000:]
-    return json.loads(done.stdout.decode().splitlines()[-1])
+
+
+def many(
+    runs: list[dict[str, Any]], folder: Path, *bucket: str, path: Path = ROOT
+) -> list[list[str] | None]:
+    """As `start_many`, to the end; returns how each run ended."""
+    process = start_many(runs, folder, *bucket, path=path)
+    try:
+        out, _ = process.communicate(timeout=1800)
+    finally:
+        process.kill()
+    log = (folder / "runs.log").read_text("utf-8", errors="replace")
+    assert process.returncode == 0, log[-4000:]
+    return json.loads(out.decode().splitlines()[-1])
 
 
 def finish(process: subprocess.Popen[bytes], log: Path, timeout: float = 600) -> None:

@@ -13,8 +13,10 @@ import pytest
 from flax import traverse_util
 from tiny_model import VOCABULARY
 
-from spactor import finetuning, objective, optimizer, step
+from spactor import corruption, finetuning, objective, optimizer, step
+from spactor.corruption import shift_right
 from spactor.errors import UserError
+from spactor.keys import Role, role_key
 from spactor.network import Network
 
 pytestmark = pytest.mark.usefixtures("t5x_installed")
@@ -154,6 +156,48 @@ def test_microbatches_change_nothing(config, chunks, seqio_vocabulary, stage) ->
             )
 
 
+@pytest.mark.parametrize("reduction", ["sum_per_sequence", "mean_per_token"])
+def test_span_corruption_is_t5xs_own_loss(config, chunks, seqio_vocabulary, reduction) -> None:
+    """The stock model's loss of the same corrupted batch, times λ2/B, and its gradient."""
+    from t5x import models as t5x_models
+
+    config = dataclasses.replace(
+        config, objective=dataclasses.replace(config.objective, reduction=reduction)
+    )
+    ours = make_model(config, seqio_vocabulary, "span_corruption")
+    stock = t5x_models.EncoderDecoderModel(
+        module=ours.module,
+        input_vocabulary=seqio_vocabulary,
+        output_vocabulary=seqio_vocabulary,
+        optimizer_def=None,
+        z_loss=config.objective.z_loss,
+    )
+    params = step.without_hybrid_parts(step.init_state(config, 0, "hybrid")).params
+    keys = jax.vmap(lambda row: role_key(Role.CORRUPTION, SEED, 0, row))(jnp.arange(8))
+    corrupted = corruption.corrupt(chunks[0], keys, config.lengths, VOCABULARY)
+    features = {
+        name: getattr(corrupted, name)
+        for name in ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_tokens")
+    }
+    (loss, metrics), grads = jax.value_and_grad(ours.loss_fn, has_aux=True)(
+        params, batch_of(chunks, 0), None
+    )
+    (other, theirs), their_grads = jax.value_and_grad(stock.loss_fn, has_aux=True)(
+        params, features, None
+    )
+    tokens = corrupted.decoder_target_tokens.size
+    factor = config.objective.lambda_sc / (8 if reduction == "sum_per_sequence" else tokens)
+    np.testing.assert_allclose(loss, factor * other, rtol=1e-6)
+    for ours_leaf, leaf in zip(jax.tree.leaves(grads), jax.tree.leaves(their_grads), strict=True):
+        atol = 2e-6 * factor * float(jnp.max(jnp.abs(leaf)))
+        np.testing.assert_allclose(ours_leaf, factor * leaf, rtol=0, atol=atol)
+    assert set(metrics) == {*theirs, "sc_loss"}
+    assert float(metrics["accuracy"].total) == float(theirs["accuracy"].total)
+    np.testing.assert_allclose(
+        metrics["sc_loss"].compute(), theirs["cross_ent_loss"].total / tokens, rtol=1e-5
+    )
+
+
 def test_validation_is_the_local_engines_in_both_models(config, chunks, seqio_vocabulary) -> None:
     params = step.init_state(config, 0, "hybrid").params
     discriminator = {k: v for k, v in params.items() if k not in step.HYBRID_ONLY}
@@ -162,6 +206,11 @@ def test_validation_is_the_local_engines_in_both_models(config, chunks, seqio_vo
         model = make_model(config, seqio_vocabulary, stage)
         _, logged[stage] = jax.jit(model.eval_fn)(tree, {"tokens": chunks[0]})
         local = step.build_validation_step(config, VOCABULARY, stage)(tree, chunks[0])
+        # The objective, in the unit of training's; it has a z-loss, which the metrics lack.
+        train, _ = step.validation_metrics(
+            Network(config.model), tree, chunks[0], config, VOCABULARY, stage
+        )
+        np.testing.assert_allclose(logged[stage]["loss"].total, train, rtol=1e-6)
         for name, ratio in local.items():
             np.testing.assert_allclose(
                 logged[stage][name].compute(), ratio.total / ratio.weight, rtol=1e-6
@@ -213,13 +262,39 @@ def test_fine_tuning_weighs_its_loss_as_the_local_engine(
     rng = np.random.default_rng(1)
     batch = {
         "encoder_input_tokens": rng.integers(3, 400, (2, 9)).astype(np.int32),
-        "decoder_target_tokens": rng.integers(3, 400, (2, 4)).astype(np.int32),
+        # Of different lengths.
+        "decoder_target_tokens": np.array([[7, 8, 9, 10], [11, 12, 0, 0]], np.int32),
     }
-    loss, _ = model.loss_fn(params, batch, None)
-    mean, _ = objective.target_token_loss(
+    targets = batch["decoder_target_tokens"]
+    stock = batch | {
+        "decoder_input_tokens": np.asarray(shift_right(targets)),
+        "decoder_loss_weights": (targets > 0).astype(np.int32),
+    }
+    mean, ratios = objective.target_token_loss(
         Network(config.model), params, *batch.values(), config.objective.z_loss, None
     )
-    np.testing.assert_allclose(loss, finetuning.loss_scale(config, 0) * mean, rtol=1e-6)
+    scale = finetuning.loss_scale(config, 0)
+    loss, metrics = model.loss_fn(params, stock, None)
+    np.testing.assert_allclose(loss, scale * mean, rtol=1e-6)
+    # T5X's metrics are sums and means over the six target tokens.
+    np.testing.assert_allclose(metrics["loss"].total, 6 * mean, rtol=1e-6)
+    np.testing.assert_allclose(metrics["cross_ent_loss"].total, ratios["loss"].total, rtol=1e-6)
+    assert float(metrics["accuracy"].count) == 6
+    halves = [
+        model.loss_fn(params, {name: rows[part] for name, rows in stock.items()}, None)[0]
+        for part in (slice(0, 1), slice(1, 2))
+    ]
+    one_by_one = [
+        objective.target_token_loss(
+            Network(config.model),
+            params,
+            *(rows[part] for rows in batch.values()),
+            config.objective.z_loss,
+            None,
+        )[0]
+        for part in (slice(0, 1), slice(1, 2))
+    ]
+    np.testing.assert_allclose(halves, [scale * one / 2 for one in one_by_one], rtol=1e-6)
 
 
 def test_bad_input_is_refused_before_the_first_step(config, seqio_vocabulary) -> None:

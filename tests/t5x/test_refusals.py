@@ -134,6 +134,12 @@ def cases(
         ),
         "no data state": (second("span_corruption", parent=exported), "no data state"),
         "no item": (second("span_corruption", parent=no_item), "has no folder dataset"),
+        "inputs": (
+            pretraining("hybrid", "embedded_suite", SUITE="glue"),
+            "has inputs and targets, and pre-training corrupts raw tokens",
+        ),
+        # Last, because T5X changes JAX's generator for the whole process.
+        "hardware": (pretraining("hybrid", "embedded", USE_HARDWARE_RNG=True), "USE_HARDWARE_RNG"),
     }
 
 

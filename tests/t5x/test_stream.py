@@ -72,6 +72,7 @@ def settings(**changes: Any) -> SimpleNamespace:
 
 def opened(home: Path, host: int = 0, hosts: int = 1, **changes: Any) -> stream.TrainStream:
     options = {"data_shards": 4, "numbered": True, "elsewhere": "continue", "log_period": 2}
+    options["hardware_rng"] = False
     for name in options:
         options[name] = changes.pop(name, options[name])
     return stream.get_dataset(
@@ -300,6 +301,8 @@ def test_digests_of_fine_tuning_continue_the_steps_of_pretraining(tmp_path: Path
 def test_unseeded_and_indivisible_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unseeded runs are refused"):
         opened(tmp_path, seed=None)
+    with pytest.raises(UserError, match="USE_HARDWARE_RNG"):
+        opened(tmp_path, hardware_rng=True)
     with pytest.raises(UserError, match="DATA_SHARDS 3"):
         opened(tmp_path, data_shards=3)
     with pytest.raises(UserError, match="DATA_SHARDS 4 must be a multiple of the 3 hosts"):

@@ -1,4 +1,4 @@
-"""Checks a checkpoint of T5X: ``python -m repro.engines.t5x_damage checkpoint_<step>``.
+"""Checks a checkpoint of T5X: ``python -m spactor.t5x.damage checkpoint_<step>``.
 
 It prints one line of JSON: the reason why the checkpoint can't be read, or null. The engine runs it
 in a process of its own, because reading starts JAX, which the process that starts T5X must not do.
@@ -11,8 +11,11 @@ import json
 import sys
 from pathlib import Path
 
+from etils import epath
+
 from spactor import files
 from spactor.errors import UserError, first_line
+from spactor.t5x import convert, stream_record
 
 
 def reason(path: Path) -> str | None:
@@ -21,11 +24,6 @@ def reason(path: Path) -> str | None:
     Raises:
       OSError: the machine failed, not the file.
     """
-    # Imported here, since the base installation has neither.
-    from etils import epath
-
-    from spactor.t5x import convert, stream_record
-
     try:
         convert.read(path)
         for record in path.glob("dataset/**/*.json"):
