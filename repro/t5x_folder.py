@@ -17,6 +17,11 @@ from spactor.errors import UserError
 
 CONFIG = "config.gin"
 SPEED = "timing/seqs_per_second"
+_STOCK = (
+    *("accuracy", "z_loss", "cross_ent_loss", "loss_per_", "non_padding_fraction/"),
+    "effective_batch_size/",
+)
+"""Beginnings of names of T5X's own metrics, which the local engine does not have."""
 
 
 class NotFinite(UserError):
@@ -58,6 +63,7 @@ def read_attempts(folder: Path) -> Series:
     """Merges the event files of all starts of the run, under the local engine's metric names.
 
     Names are ``train/…`` and ``validation/…``, and of T5X's timings ``timing/seqs_per_second``.
+    T5X's own metrics, such as ``accuracy``, are left out: some are in units of the loss.
     Where several files hold a step, as after a restart, the newest file counts. The first speed of
     each file is left out: its period includes loading programs and waiting for the first batch.
 
@@ -93,8 +99,8 @@ def _attempt(path: Path, prefix: str) -> dict[int, dict[str, float]]:
                 first_speed = False
                 continue
             name = tag
-        # T5X's "loss" of an evaluation repeats one of the other metrics.
-        elif tag.startswith((TIMING, "learning_rate/")) or name == "validation/loss":
+        # T5X's "loss" of an evaluation is the objective, which the local engine does not validate.
+        elif tag.startswith((TIMING, "learning_rate/", *_STOCK)) or name == "validation/loss":
             continue
         elif not math.isfinite(value):
             raise NotFinite(path, name, value, step)
