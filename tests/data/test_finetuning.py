@@ -17,6 +17,7 @@ from spactor.checkpoints import Checkpoints
 from spactor.config import FinetuneConfig, ModelConfig, PretrainConfig
 from spactor.data import suite_tokens, suites
 from spactor.data.suites import INVALID_RATE, PREDICTED_CLASSES
+from spactor.data.suites.suite import MARGIN
 from spactor.data.vocabulary import EOS_ID
 from spactor.errors import UserError
 from spactor.finetuning import FinetuneJob, build_finetune_step, finetune
@@ -149,29 +150,40 @@ def test_scores_are_logged_beside_the_loss(here: Path) -> None:
 
 
 @pytest.mark.parametrize("suite", suites.EMBEDDED.values(), ids=suites.EMBEDDED)
-def test_perfect_and_empty_answers(prepared: Path, tmp_path: Path, suite: suites.Suite) -> None:
+def test_right_and_wrong_answers(prepared: Path, tmp_path: Path, suite: suites.Suite) -> None:
     arrays = suite_tokens.load(prepared, suite.name, input_length=32)
     tokens = suite_tokens.read(prepared, suite.name)
     tasks = [task for task in suite.tasks if task.name in tokens.tasks]
-    right = {
-        task.name: tokens.padded(
-            tokens.rows[task.name, "validation", "targets"], arrays.target_length
-        )
-        for task in tasks
-    }
-    predictions.write(tmp_path, 1, right)
-    predictions.write(tmp_path, 2, {task: np.zeros_like(array) for task, array in right.items()})
-    perfect = scoring.score(tmp_path, prepared, suite.name, 1)
-    names = {f"{task.name}/{fact.name}" for task in tasks for fact in task.metrics}
+    right, wrong = {}, {}
+    for task in tasks:
+        if task.name in arrays.ranked:
+            items = arrays.ranked[task.name]
+            places = np.cumsum(items.counts) - items.counts + items.right
+            # The right choice has 0 and every other −2, or the other way round.
+            right[task.name] = np.full(items.counts.sum(), -2.0, np.float32)
+            right[task.name][places] = 0.0
+            wrong[task.name] = -2.0 - right[task.name]
+        else:
+            rows = tokens.rows[task.name, "validation", "targets"]
+            right[task.name] = tokens.padded(rows, arrays.target_length)
+            wrong[task.name] = np.zeros_like(right[task.name])  # An empty answer.
+    for at, answers in ((1, right), (2, wrong)):
+        predictions.write(tmp_path, at, answers)
     labels = {task.name: len(task.labels) for task in tasks if task.labels}
+    ranked = [f"{task}/{MARGIN}" for task in arrays.ranked]
+    names = {f"{task.name}/{fact.name}" for task in tasks for fact in task.metrics} - {*ranked}
+    perfect = scoring.score(tmp_path, prepared, suite.name, 1)
+    margins = [perfect.pop(name) for name in ranked]
+    assert all(0.0 < margin <= 2.0 for margin in margins)  # Divided by the length in Rainbow.
     assert perfect == dict.fromkeys(names, 100.0) | {
         f"{task}/{name}": value
         for task, number in labels.items()
         for name, value in ((INVALID_RATE, 0.0), (PREDICTED_CLASSES, number))
     }
-    empty = scoring.score(tmp_path, prepared, suite.name, 2)
+    none = scoring.score(tmp_path, prepared, suite.name, 2)
+    assert all(-2.0 <= none.pop(name) < 0.0 for name in ranked)
     # An empty answer is no label: every one is wrong, all are one class.
-    assert empty == dict.fromkeys(names, 0.0) | {
+    assert none == dict.fromkeys(names, 0.0) | {
         f"{task}/{name}": value
         for task in labels
         for name, value in ((INVALID_RATE, 100.0), (PREDICTED_CLASSES, 1.0))
