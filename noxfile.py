@@ -161,10 +161,10 @@ def _reproduce(session: nox.Session, arguments: Sequence[str]) -> None:
 def tests(session: nox.Session) -> None:
     """Runs the tests and the examples in docstrings in two processes; passes arguments to pytest.
 
-    Tests of one folder that compiles programs share a process (see tests/conftest.py). With
-    `-- -n 0` all tests run in one process.
+    Tests of one file share a process, and so what its fixtures make. With `-- -n 0` all tests run
+    in one process.
     """
-    parallel = ("-n", "2", "--dist", "loadgroup", "--benchmark-disable")
+    parallel = ("-n", "2", "--dist", "loadfile", "--benchmark-disable")
     session.run(_python(session), "-m", "pytest", *parallel, *session.posargs, external=True)
 
 

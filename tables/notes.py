@@ -115,7 +115,7 @@ class Collapse:
         line = (
             "Scores of one run on one task that answered the whole validation set with one class: "
             f"{printed['runs'].sum()}, in {cells} {'cell' if cells == 1 else 'cells'}; the means "
-            "include them, and `repro table --notes` lists them."
+            "include them, and --notes lists them."
         )
         return cls((line,), details)
 

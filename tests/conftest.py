@@ -1,4 +1,4 @@
-"""Settings for all tests: of JAX, before it is imported, and of tests in several processes."""
+"""Settings of JAX for all tests, made before it is imported."""
 
 from __future__ import annotations
 
@@ -14,21 +14,6 @@ if "SPACTOR_BENCHMARKS" not in os.environ:
     # that run once, so XLA's code generator doesn't optimize.
     flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
-
-ONE_PROCESS = ("tests/spactor", "tests/t5x", "tests/data", "tests/report", "tests/tables")
-"""Folders whose tests share compiled programs or prepared data, and so run in one process each."""
-
-
-# First, since xdist reads the groups in the same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Groups tests for ``pytest -n 2 --dist loadgroup`` by folder or by file."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        path = item.path.relative_to(config.rootpath).as_posix()
-        folders = (folder for folder in ONE_PROCESS if path.startswith(f"{folder}/"))
-        item.add_marker(pytest.mark.xdist_group(next(folders, path)))
 
 
 @pytest.fixture(autouse=True, scope="module")

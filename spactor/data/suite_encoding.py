@@ -58,12 +58,14 @@ def write(folder: Path, suite: Suite, facts: VocabularyFacts, source: Path | Non
                 types = folder / manifest.types_file(suite.name, name)
                 building.write_lines(types, [examples.types_of(dataset)])
             ids |= {(name, split, side): [] for side in suite_tokens.SIDES}
-            if split == "validation" and name in ranked:
+            is_ranked = split == "validation" and name in ranked
+            if is_ranked:
                 rows = list(rows)
                 choices[name] = _choices(name, rows)
             for row in rows:
                 # Inputs of an item are stored once, with its first choice.
-                for side in suite_tokens.SIDES[1 if row.get("idx", (0, 0))[1] else 0 :]:
+                first_side = 1 if is_ranked and row["idx"][1] else 0
+                for side in suite_tokens.SIDES[first_side:]:
                     # Stored without the eos that the tasks append.
                     if row[side][-1] != EOS_ID:
                         raise ValueError(f"the sequences of task {name} do not end in eos")

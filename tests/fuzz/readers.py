@@ -233,7 +233,10 @@ PREPARED: Files = {
     "suites/glue/tokens.offsets.npy": _saved(np.save, np.array([0, 1, 3])),
     "suites/glue/tokens.json": _json(_TARGETS),
 }
-_PREDICTED = np.array([(b"pair", [1, 2, 3])] * 2, [("task", "S4"), ("tokens", np.int32, (3,))])
+_PREDICTED = np.array(
+    [(b"order", [1, 2, 3], np.nan), (b"topic", [0, 0, 0], -1.5)],
+    [("task", "S5"), ("tokens", np.int32, (3,)), ("log_likelihood", np.float32)],
+)
 
 
 def manifest_of(contents: Files) -> dict[str, Any]:

@@ -212,7 +212,9 @@ def refused(runs: Path, tree: Tree, prepared: PreparedData, tmp_path: Path):
 
 def test_an_unfinished_node(refused) -> None:
     (refused.folder / folders.DONE).unlink()
-    assert refused() == f"{HYBRID} is not finished: `repro run` trains it"
+    message = refused()
+    assert message.startswith(f"{HYBRID} is not finished: `repro run --profile smoke")
+    assert message.endswith("` trains it")
 
 
 def test_a_stale_node(refused, tree: Tree) -> None:
@@ -221,8 +223,9 @@ def test_a_stale_node(refused, tree: Tree) -> None:
     changed = dataclasses.replace(
         tree, nodes={**tree.nodes, HYBRID: dataclasses.replace(node, config=config)}
     )
-    expected = f"{HYBRID} is stale, config.batch_size was 4, is 8: `repro run` renews it"
-    assert refused(changed) == expected
+    message = refused(changed)
+    assert message.startswith(f"{HYBRID} is stale, config.batch_size was 4, is 8: `repro run --")
+    assert message.endswith("` renews it")
 
 
 def test_a_vocabulary_that_is_gone_or_changed(refused, prepared: PreparedData) -> None:

@@ -90,7 +90,7 @@ def test_commands_of_a_tree() -> None:
         *start,
         *(f"--gin_file=/runs/{LEAF}/gin/{name}.gin" for name in ("size", "finetune")),
         f"{shipped}/embedded_suite.gin",
-        *given(LEAF, "TRAIN_STEPS=34", "INITIAL_STEP=30", "SUITE='glue'", "TARGET_LENGTH=10"),
+        *given(LEAF, "TRAIN_STEPS=34", "INITIAL_STEP=30", "SUITE='glue'", "TARGET_LENGTH=2"),
         *("--gin.DATA_SHARDS=4", "--gin.STATS_PERIOD=2", f"--gin.{parent}"),
     ]
 
@@ -330,14 +330,15 @@ def test_steps_that_a_kill_left_unmeasured_are_trained_again(
     leaf = tmp_path / "leaf"
     shutil.copytree(GOLDEN / "finetuning", leaf)
     home = leaf / "inference_eval"
-    # A task that the suite got after the golden folder was written.
-    shutil.copy(
-        home / "spactor_glue_pair-metrics.jsonl", home / "spactor_glue_relation-metrics.jsonl"
-    )
+    # Tasks that the suite got after the golden folder was written.
+    for task in ("order", "topic"):
+        shutil.copy(
+            home / "spactor_glue_pair-metrics.jsonl", home / f"spactor_glue_{task}-metrics.jsonl"
+        )
     with_checkpoints(leaf, 20, 24, 28)
     t5x.remove_unmeasured(profile, nodes[LEAF], leaf)
     assert saved(leaf) == [20, 24, 28]
-    path = home / "spactor_glue_pair-metrics.jsonl"
+    path = home / "spactor_glue_order-metrics.jsonl"
     path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
     t5x.remove_unmeasured(profile, nodes[LEAF], leaf)
     assert saved(leaf) == [20, 24]
