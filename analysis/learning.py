@@ -371,11 +371,19 @@ def _tally(what: str, found: list[tuple[str, float, int]]) -> str:
 
     >>> _tally("chance", [("better", 12.0, 3), ("not shown", 1.5, 3)])
     'chance on 1 of 2 suites (margins +1.50 to +12.00 points, n = 3)'
+    >>> _tally("chance", [(UNTESTED, 12.0, 1)]).partition(" (")[0]
+    'chance on 1 of 1 suites'
     """
     if not found:
         return ""
-    beaten = sum(verdict == BETTER for verdict, *_ in found)
     ran = [(margin, seeds) for _, margin, seeds in found if not math.isnan(margin)]
+    tested = any(verdict not in (UNTESTED, NOT_RUN) for verdict, *_ in found)
+    # Without any test, higher scores are counted, and the line has the reason.
+    beaten = (
+        sum(verdict == BETTER for verdict, *_ in found)
+        if tested
+        else sum(margin > 0 for margin, _ in ran)
+    )
     line = f"{what} on {beaten} of {len(found)} suites"
     if not ran:
         return f"{line} ({NOT_RUN})"
