@@ -162,6 +162,11 @@ class Downstream:
     differences: dict[str, Difference]
     p_holm: dict[str, float]
 
+    def _tested(self, words: str) -> str:
+        """The words, or that a single seed allows no test."""
+        alone = self.p_holm and all(map(math.isnan, self.p_holm.values()))
+        return "one seed, no test" if alone else words
+
     @property
     def sentence(self) -> str:
         """In words."""
@@ -169,14 +174,14 @@ class Downstream:
         if self.scratch:
             parts.append(
                 f"pre-training beats fine-tuning from scratch on {len(self.beaten)} of "
-                f"{len(self.scratch)} suites (shown on {len(self.shown)})"
+                f"{len(self.scratch)} suites ({self._tested(f'shown on {len(self.shown)}')})"
             )
         if self.differences:
             higher = sum(one.mean > 0 for one in self.differences.values())
             decided = [name for name, p in self.p_holm.items() if p < ALPHA]
             parts.append(
                 f"τ = {TAU} scores above its baseline on {higher} of {len(self.differences)} "
-                f"suites (a difference is shown on {len(decided)})"
+                f"suites ({self._tested(f'a difference is shown on {len(decided)}')})"
             )
         return f"Downstream, {'; '.join(parts)}." if parts else "Downstream: not run."
 

@@ -1,0 +1,66 @@
+"""Commands in README and docs are valid, and those that only read print something when pasted."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+
+from analysis import summary
+from analysis.schema import records
+from repro import cli
+from repro.cli.app import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+READS = ("audit", "claims", "explain", "plan", "report", "summary", "table")
+"""Commands that need nothing but recorded results, and so are run."""
+RESULTS = ROOT / "results" / "micro"
+
+
+def shown() -> list[tuple[str, str]]:
+    """Page and command of every line of a code block that calls ``repro``."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"^```[a-z]*\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S):
+            joined = block.replace("\\\n", " ")
+            lines = re.findall(r"^(?:\$ )?(?:python -m )?(repro .*)$", joined, re.M)
+            found += [(page.name, line) for line in lines]
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), shown())
+def test_a_command_of_a_page_is_valid(
+    page: str,
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    group = typer.main.get_command(app)
+    _, command, rest = group.resolve_command(group.make_context("repro", [name]), [name])
+    command.make_context(name, [*rest, *arguments], resilient_parsing=False)
+    if name not in READS:
+        return
+    shutil.copytree(RESULTS, tmp_path / "results" / "micro")
+    monkeypatch.chdir(tmp_path)
+    if name == "explain":
+        arguments += ["--from", "results/micro"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main([name, *arguments])
+    assert not ended.value.code and capsys.readouterr().out.strip()
+
+
+def test_the_readme_states_the_result_that_its_records_give() -> None:
+    readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    for sentence in summary.run(records.read(RESULTS / "metrics.parquet")).sentences:
+        assert sentence in readme
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 120
