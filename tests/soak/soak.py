@@ -89,7 +89,9 @@ def work(runs: Path, told: Connection) -> None:
     alone = runs / "soak" / "alone" / "metrics.parquet"
     alone.parent.mkdir(exist_ok=True)
     shutil.copy(runs / "soak" / "records" / "metrics.parquet", alone)
-    _repro("report", "--from", str(alone), "--profile", str(PROFILE), *where)
+    # The page has the paths of its command, so they are relative.
+    os.chdir(runs)
+    _repro("report", "--from", str(alone.relative_to(runs)), "--profile", str(PROFILE))
 
 
 def _repro(*arguments: str) -> None:
