@@ -27,13 +27,14 @@ from analysis import learning, scores, trend
 from analysis.paper.evidence import Evidence, Missing, steps
 from analysis.savings import spent
 from analysis.schema import rows
-from analysis.schema.facts import SUITES
+from analysis.schema.facts import FROM_SCRATCH, SUITES
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA, format_p, holm, paired, seed_values
 
 TAU = "250K"
 TAU_STEPS = 250_000
 SIZE = trend.SIZE
+_ONE_SEED = "one seed, no test"
 READS = rows.of_metrics(trend.CLEAN, "cost/") | rows.SCORES
 
 
@@ -65,7 +66,7 @@ class Difference:
         ('one seed, no test', 'p = 0.074 over 3 seeds')
         """
         if len(self.by_seed) < 2:
-            return "one seed, no test"
+            return _ONE_SEED
         return f"p = {format_p(self.p_value)} over {len(self.by_seed)} seeds"
 
 
@@ -165,7 +166,7 @@ class Downstream:
     def _tested(self, words: str) -> str:
         """The words, or that a single seed allows no test."""
         alone = self.p_holm and all(map(math.isnan, self.p_holm.values()))
-        return "one seed, no test" if alone else words
+        return _ONE_SEED if alone else words
 
     @property
     def sentence(self) -> str:
@@ -225,11 +226,10 @@ def run(records: pd.DataFrame) -> SummaryResult:
     )
 
 
-def _curves(records: pd.DataFrame, tau: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Losses of a model and of its baseline at the same steps and seeds; None without any."""
-    model, baseline = (
-        trend.curve(records, trend.Curve(which, trend.CLEAN, "")) for which in (tau, "0")
-    )
+def _curves(records: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Losses of SPACTOR(``TAU``) and its baseline at the same steps and seeds; None without any."""
+    model = trend.curve(records, trend.Curve(TAU, trend.CLEAN, ""))
+    baseline = trend.curve(records, trend.BASELINE_CLEAN)
     seeds = model.columns.intersection(baseline.columns)
     both = model.index.intersection(baseline.index)
     model, baseline = model.loc[both, seeds], baseline.loc[both, seeds]
@@ -240,7 +240,7 @@ def _curves(records: pd.DataFrame, tau: str) -> tuple[pd.DataFrame, pd.DataFrame
 
 
 def _two_stages(records: pd.DataFrame) -> TwoStages | None:
-    curves = _curves(records, TAU)
+    curves = _curves(records)
     if curves is None:
         return None
     model, baseline = curves
@@ -273,11 +273,7 @@ def _reached(losses: pd.Series, target: float) -> float:
 
 
 def _one_stage(records: pd.DataFrame) -> OneStage | None:
-    curves = _curves(records, "inf")
-    if curves is None:
-        return None
-    model, baseline = curves
-    leads = baseline - model
+    leads = trend.differences(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
     late = leads[leads.index >= trend.FIRST_PAPER_STEP_OF_BEND]
     if late.empty:
         return None
@@ -303,7 +299,7 @@ def _downstream(records: pd.DataFrame) -> Downstream:
             for size, tau, checkpoint, name in found
             if (size, name) == (SIZE, suite)
             and tau == TAU
-            and checkpoint
+            and checkpoint != FROM_SCRATCH
             and (SIZE, "0", checkpoint, suite) in found
         ]
         if not ends:

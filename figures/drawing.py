@@ -135,6 +135,13 @@ def mark_not_run(axes: Axes, reason: str) -> None:
     axes.spines[:].set_visible(False)
 
 
+def label_steps(axes: Axes, profile: str) -> None:
+    """Labels the axis of pre-training steps, in thousands, and begins it at 0."""
+    scaled = "" if profile == "paper" else ", on the paper's scale"
+    axes.set_xlabel(f"pre-training steps (thousands{scaled})")
+    axes.set_xlim(left=0)
+
+
 def set_symbols(text: Text) -> None:
     """Typesets the paper's X_c, X_c^MLM and X̂_c in a text of our own (never in one from data)."""
     written = text.get_text().replace("X̂_c", r"$\widehat{X}_c$")

@@ -115,7 +115,7 @@ def _draw_curves(axes: Axes, result: Result) -> None:
     axes.set_ylabel("loss (nats per target token)")
     for text in axes.legend(loc="upper right").get_texts():
         drawing.set_symbols(text)
-    _label_steps(axes, result)
+    drawing.label_steps(axes, result.profile)
 
 
 def _draw_gaps(axes: Axes, result: Result) -> None:
@@ -158,7 +158,7 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), fontsize=7.5, frameon=False)
     _frame_late(axes, values, by_seed[late])
     axes.set_ylabel("difference (nats per target token)")
-    _label_steps(axes, result)
+    drawing.label_steps(axes, result.profile)
 
 
 def _slope_label(reading: trend.Reading, line: trend.Line) -> str:
@@ -196,9 +196,3 @@ def _frame_late(axes: Axes, values: np.ndarray, late: np.ndarray) -> None:
             fontsize=7.5,
             color="#555555",
         )
-
-
-def _label_steps(axes: Axes, result: Result) -> None:
-    scaled = "" if result.profile == "paper" else ", on the paper's scale"
-    axes.set_xlabel(f"pre-training steps (thousands{scaled})")
-    axes.set_xlim(left=0)

@@ -121,6 +121,4 @@ def _draw(axes: Axes, result: Result, tables: dict[str, pd.DataFrame], unit: str
         axes.set_ylim((min(low, 0.0) if is_lead else low) - room, high + room)
     axes.set_ylabel(unit)
     axes.legend(loc="best" if is_lead else "upper right")
-    scaled = "" if result.profile == "paper" else ", on the paper's scale"
-    axes.set_xlabel(f"pre-training steps (thousands{scaled})")
-    axes.set_xlim(left=0)
+    drawing.label_steps(axes, result.profile)

@@ -14,6 +14,7 @@ import numpy as np
 from repro import folders, provenance
 from repro.plan import Finetuning, Node, Tree
 from repro.progress import duration
+from repro.remaining import makespan
 from spactor.config import PretrainConfig, Stage
 
 StepFlops = Callable[[PretrainConfig, Stage], float]
@@ -114,16 +115,8 @@ def estimate(tree: Tree, flops: Mapping[str, float], runs: Path, jobs: int) -> E
         # NumPy multiplies on all cores at once, and a process trains on one of them.
         rate = ASSUMED_EFFICIENCY * matmul_flops_per_second() / jobs
         seconds = {name: flops[name] / rate for name in tree.nodes}
-    elapsed = max(sum(seconds.values()) / jobs, _longest_chain(tree, seconds))
+    elapsed = makespan(seconds, tree, jobs)
     return Estimate(seconds=seconds, elapsed=elapsed, jobs=jobs, measured=len(measured))
-
-
-def _longest_chain(tree: Tree, seconds: Mapping[str, float]) -> float:
-    """Seconds of the nodes that must run one after the other."""
-    ends: dict[str, float] = {}
-    for name, node in tree.nodes.items():
-        ends[name] = seconds[name] + (ends[node.parent] if node.parent else 0.0)
-    return max(ends.values(), default=0.0)
 
 
 def _kind(node: Node) -> str:

@@ -81,8 +81,7 @@ def options(
         typer.Option("--version", is_eager=True, callback=_print_version, help="The version."),
     ] = False,
 ) -> None:
-    """Reproduces SPACTOR-T5: trains the models, and prints the paper's tables, figures and tests
-    from what was measured."""
+    """Options of the program itself; its help is the application's."""
 
 
 Profile = Annotated[
