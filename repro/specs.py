@@ -428,6 +428,8 @@ def _read(text: str, where: str) -> dict[str, Any]:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{where}: not valid TOML ({error}): fix the file") from None
+    except RecursionError:
+        raise UserError(f"{where}: lists or tables nested too deeply: fix the file") from None
     without = values.pop("without", [])
     if "extends" not in values:
         if without:

@@ -137,6 +137,7 @@ SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8"
         ("total_steps = 100", 'total_steps = "100"', "total_steps is '100': give a valid integer"),
         ("total_steps = 100", "total_steps = 0", "total_steps is 0: give 1 or more"),
         ("total_steps = 100", "total_steps = ", "not valid TOML"),
+        ("total_steps = 100", "total_steps = " + "[" * 5_000, "nested too deeply"),
         ('engine = "local"', 'engine = "torch"', "engine is 'torch': give 'local' or 't5x'"),
         (
             "emb_dim = 32",
