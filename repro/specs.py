@@ -108,7 +108,9 @@ class SizeMatrix:
 
     Attributes:
       taus: every τ, in print order.
-      runs: pre-training runs; their seeds are 0 … runs - 1.
+      runs: pre-training runs.
+      first_seed: seed of the first pre-training run; the others' follow.
+      runs_of: fewer runs, the first ones, for some τ.
       checkpoints: steps at which models are fine-tuned; pre-training ends at the last of them.
       checkpoints_of: other checkpoints, for some τ.
       finetune_runs: fine-tuning runs of each suite at each checkpoint; their seeds count from 0.
@@ -123,6 +125,8 @@ class SizeMatrix:
     checkpoints_of: Mapping[_Tau, tuple[PaperStep, ...]] = field(default_factory=dict)
     finetune_runs: _Runs = 1
     finetune_at: tuple[PaperStep, ...] = ()
+    first_seed: Annotated[int, Field(ge=0, lt=MOST_RUNS)] = 0
+    runs_of: Mapping[_Tau, _Runs] = field(default_factory=dict)
     variants: Mapping[str, VariantRow] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -131,14 +135,27 @@ class SizeMatrix:
             _require_rising(steps)
         if further := self.finetune_at[1 if self.finetune_at[:1] == (0,) else 0 :]:
             _require_rising(further)
-        for tau in self.checkpoints_of:
-            if tau not in self.taus:
-                raise ValueError(f"checkpoints_of has τ = {tau}, which is not among taus: add it")
+        for name in ("checkpoints_of", "runs_of"):
+            for tau in getattr(self, name):
+                if tau not in self.taus:
+                    raise ValueError(f"{name} has τ = {tau}, which is not among taus: add it")
+        for tau, runs in self.runs_of.items():
+            if runs > self.runs:
+                raise ValueError(f"runs_of has {runs} for τ = {tau}: give {self.runs} or fewer")
+        if self.first_seed + self.runs > MOST_RUNS:
+            raise ValueError(
+                f"the last seed is {self.first_seed + self.runs - 1}: give first_seed and runs so "
+                f"that it is under {MOST_RUNS}"
+            )
 
     @property
     def seeds(self) -> range:
         """Seeds of pre-training."""
-        return range(self.runs)
+        return range(self.first_seed, self.first_seed + self.runs)
+
+    def seeds_of(self, tau: Tau) -> range:
+        """Seeds of one τ without a variant."""
+        return self.seeds[: self.runs_of.get(tau, self.runs)]
 
     @property
     def finetune_seeds(self) -> range:
@@ -250,9 +267,10 @@ class Profile:
         named = {name: of.taus for name, of in row.variants.items()}
         for variant, taus in ({"": row.taus} | named).items():
             for tau in taus:
-                yield ExperimentSpec(
-                    profile=self.name, size=size, tau=tau, seed=seed, variant=variant
-                )
+                if variant or seed in row.seeds_of(tau):
+                    yield ExperimentSpec(
+                        profile=self.name, size=size, tau=tau, seed=seed, variant=variant
+                    )
 
     def most_nodes(self, size: str) -> int:
         """An upper bound on the nodes of a size, computed without building any.
@@ -262,7 +280,10 @@ class Profile:
         """
         row = self.matrix[size]
         leaves = len(self.suites) * row.finetune_runs
-        alone = (2 + len(self.finetuned_at(spec)) * (1 + leaves) for spec in self._of_seed(size, 0))
+        alone = (
+            2 + len(self.finetuned_at(spec)) * (1 + leaves)
+            for spec in self._of_seed(size, row.first_seed)
+        )
         return row.runs * sum(alone)
 
     def _require_tree_fits(self) -> None:

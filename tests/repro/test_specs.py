@@ -179,6 +179,13 @@ SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8"
             "matrix.base: checkpoints_of has τ = 70K, which is not among taus",
         ),
         (
+            "runs = 1",
+            "runs = 1\nruns_of = { 70K = 1 }",
+            "matrix.base: runs_of has τ = 70K, which is not among taus",
+        ),
+        ("runs = 1", "runs = 1\nruns_of = { 60K = 2 }", "runs_of has 2 for τ = 60K: give 1 or"),
+        ("runs = 1", "runs = 2\nfirst_seed = 999", "the last seed is 1000: give first_seed"),
+        (
             '60K = ["500K"]',
             '60K = ["2M"]',
             "matrix.base.checkpoints_of.60K.0 is '2M': give 0, thousands",
@@ -267,6 +274,18 @@ def test_a_profile_takes_settings_away_from_the_one_it_extends() -> None:
     assert less.sizes == {"base": micro.sizes["base"]}
     base = dataclasses.replace(micro.matrix["base"], runs=2, checkpoints_of={})
     assert less.matrix == {"base": base}
+
+
+def test_seeds_begin_where_a_profile_wants_and_some_taus_have_fewer() -> None:
+    text = 'extends = "micro"\n[matrix.base]\nruns = 3\nfirst_seed = 200\nruns_of = { 60K = 1 }\n'
+    profile = parse_profile("seeds", text, "seeds.toml")
+    seeds = {
+        str(tau): [spec.seed for spec in profile.select(sizes=["base"], taus=[str(tau)])]
+        for tau in profile.matrix["base"].taus
+    }
+    three = [200, 201, 202]
+    assert seeds == {"0": three, "60K": [200], "120K": three, "250K": three, "inf": three}
+    assert {spec.seed for spec in profile.select(sizes=["large"])} == {0}
 
 
 @pytest.mark.parametrize(
