@@ -246,7 +246,7 @@ def _two_stages(records: pd.DataFrame) -> TwoStages | None:
     model, baseline = curves
     last = model.index[-1]
     target = baseline.loc[last]
-    at = np.array([_reached(model[seed], target[seed]) for seed in model.columns])
+    at = np.array([reached(model[seed], target[seed]) for seed in model.columns])
     try:
         overhead = 1.0 + Evidence.of(records).step_overhead(SIZE)
         flops = tuple(map(float, 1.0 - spent(at, TAU_STEPS, overhead) / last))
@@ -261,10 +261,10 @@ def _two_stages(records: pd.DataFrame) -> TwoStages | None:
     )
 
 
-def _reached(losses: pd.Series, target: float) -> float:
+def reached(losses: pd.Series, target: float) -> float:
     """The first step from which on all losses are at or below a target; NaN for none.
 
-    >>> _reached(pd.Series([3.0, 2.0, 2.5, 2.0], index=[100, 200, 300, 400]), 2.2)
+    >>> reached(pd.Series([3.0, 2.0, 2.5, 2.0], index=[100, 200, 300, 400]), 2.2)
     400.0
     """
     above = np.flatnonzero(losses.to_numpy() > target)

@@ -136,6 +136,16 @@ def learned(
     print(learning.compare_with_scratch(ours.metrics).text())
 
 
+@evidence.command()
+def registered(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+) -> None:
+    """Runs the tests that were named before the study began."""
+    from analysis import registered as tests
+
+    print(tests.run(measured(source, profile, runs, tests.READS).metrics).text())
+
+
 @app.command()
 def claims(
     profile: Profile = DEFAULT_PROFILE,

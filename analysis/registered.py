@@ -1,0 +1,271 @@
+"""The tests of the study that were named before its first seed ran (``results/study/README.md``).
+
+Every test is about a number that each seed of Base has once, and that is positive where the paper's
+claim points; a two-sided t-test over seeds decides, with p-values adjusted by Holm over all tests:
+
+* ``fewer steps``, ``fewer FLOPs``: the share that SPACTOR(250K) saves until its validation loss is
+  at or below the baseline's final one for good. In a seed where the baseline ends lower, it is
+  minus the share that the baseline saves until it is at SPACTOR(250K)'s final loss, so that two
+  models without a difference have a mean of zero;
+* ``two stages over one``: final loss of SPACTOR(∞) minus that of SPACTOR(250K);
+* ``lead lost``: the lead of SPACTOR(∞) over the baseline, a mean over 120K to 250K, minus the same
+  over 900K to 1M. These spans are fixed; a lead "at its best" would be too large by chance;
+* ``… over scratch``: a suite's score of the baseline at 1M minus that of the same model fine-tuned
+  from scratch;
+* ``cloze …``, suites ``… at 500K`` and ``… at 1M``: SPACTOR(250K) minus the baseline.
+
+Losses are span-corruption losses on X_c in nats per target token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+
+from analysis import scores, summary, trend
+from analysis.paper.evidence import FULL, HALF, Evidence, Missing, steps
+from analysis.paper.statement import Verdict
+from analysis.savings import spent
+from analysis.schema import rows
+from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, SUITES
+from analysis.schema.quantities import CLOZE
+from analysis.schema.records import sole_profile
+from analysis.tests import ALPHA, format_p, holm, paired, seed_values
+
+READS = rows.of_metrics(trend.CLEAN, "cost/", CLOZE) | rows.SCORES
+EARLY, LATE = (120_000, 250_000), (900_000, 1_000_000)
+"""Paper steps, both included, over which a lead is averaged."""
+POWER = 0.8
+
+SMALLEST = {"share": 0.05, "nats": 0.02, "points": 2.0}
+"""The smallest effect of interest, by unit."""
+
+BySeed = Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class RegisteredTest:
+    """One test and its outcome.
+
+    Attributes:
+      name: short, unique.
+      unit: of the values: share, nats or points.
+      values: by seed; positive where the paper's claim points.
+      p_holm: two-sided, adjusted over all tests; NaN below two seeds.
+    """
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+    p_holm: float
+
+    @property
+    def mean(self) -> float:
+        """Over seeds; NaN without any."""
+        return float(np.mean(self.values)) if self.values else math.nan
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Confidence interval of the mean, not adjusted; NaN below two seeds."""
+        count = len(self.values)
+        if count < 2:
+            return math.nan, math.nan
+        half = scipy.stats.t.isf((1.0 - level) / 2.0, count - 1) * scipy.stats.sem(self.values)
+        return self.mean - float(half), self.mean + float(half)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Holds or contradicted where the adjusted p-value is below α, by the sign of the mean."""
+        if math.isnan(self.p_holm):
+            return Verdict.NOT_TESTABLE
+        if self.p_holm >= ALPHA:
+            return Verdict.NOT_DECIDED
+        return Verdict.HOLDS if self.mean > 0 else Verdict.CONTRADICTED
+
+    @property
+    def below_smallest(self) -> bool:
+        """Whether the mean is shown to be within the smallest effect of interest of zero.
+
+        By two one-sided tests at α, not adjusted.
+        """
+        low, high = self.interval(1.0 - 2.0 * ALPHA)
+        return -SMALLEST[self.unit] < low and high < SMALLEST[self.unit]
+
+    def seeds_needed(self, tests: int) -> float:
+        """Seeds that give a power of 0.8 at this mean and spread, at α / ``tests``."""
+        if len(self.values) < 2:
+            return math.nan
+        spread = float(np.std(self.values, ddof=1))
+        return seeds_needed(self.mean / spread if spread else math.inf, ALPHA / tests)
+
+
+@dataclass(frozen=True)
+class RegisteredResult:
+    """All tests of one profile."""
+
+    profile: str
+    tests: tuple[RegisteredTest, ...]
+
+    def text(self) -> str:
+        """A summary line, then one line per test, for the terminal."""
+        verdicts = [test.verdict for test in self.tests]
+        counts = ", ".join(
+            f"{verdicts.count(verdict)} {verdict.short}"
+            for verdict in Verdict
+            if verdict in verdicts
+        )
+        lines = [
+            f"Registered tests of {self.profile or 'no'} profile, Base: {counts}",
+            "Two-sided t-tests over n seeds, paired; p is adjusted by Holm over all tests.",
+            "n80: seeds for a power of 0.8 at this mean and spread and at α over all tests.",
+            "*: below the smallest effect of interest (5 % of the budget, 0.02 nats, 2 points),",
+            "by two one-sided tests.",
+            "",
+            f"{'test':23}{'n':>3}{'mean':>8}{'95 % interval':>17}{'p':>8}{'n80':>5}  verdict",
+        ]
+        lines.extend(self._line(test).rstrip() for test in self.tests)
+        return "\n".join(lines)
+
+    def _line(self, test: RegisteredTest) -> str:
+        times, digits = {"share": (100.0, 1), "nats": (1.0, 3), "points": (1.0, 1)}[test.unit]
+
+        def shown(value: float) -> str:
+            return "-" if math.isnan(value) else f"{times * value:.{digits}f}"
+
+        low, high = test.interval()
+        between = f"{shown(low)} to {shown(high)}" if len(test.values) > 1 else "-"
+        p_value = "-" if math.isnan(test.p_holm) else format_p(test.p_holm)
+        needed = test.seeds_needed(len(self.tests))
+        seeds = "-" if math.isnan(needed) else ">999" if needed > 999 else f"{needed:.0f}"
+        unit = {"share": " %", "nats": "", "points": ""}[test.unit]
+        mark = "*" if test.below_smallest else ""
+        return (
+            f"{test.name:23}{len(test.values):3}{shown(test.mean) + unit:>8}{between:>17}"
+            f"{p_value:>8}{seeds:>5}  {test.verdict.short}{mark}"
+        )
+
+
+def seeds_needed(effect: float, level: float) -> float:
+    """Fewest seeds with which a two-sided paired t-test has a power of 0.8.
+
+    Args:
+      effect: mean difference over its standard deviation.
+      level: of the test.
+
+    Returns:
+      2 or more; infinity beyond 100,000 seeds.
+
+    >>> seeds_needed(0.5, 0.05), seeds_needed(2.0, 0.05), seeds_needed(0.0, 0.05)
+    (34.0, 5.0, inf)
+    """
+    effect = abs(effect)
+    if math.isinf(effect):
+        return 2.0
+
+    def power(seeds: int) -> float:
+        bound = scipy.stats.t.isf(level / 2.0, seeds - 1)
+        # Errors of the wrong sign add nothing at a power of 0.8.
+        return float(scipy.stats.nct.sf(bound, seeds - 1, effect * math.sqrt(seeds)))
+
+    low, high = 1, 2
+    while power(high) < POWER:
+        low, high = high, 2 * high
+        if high > 100_000:
+            return math.inf
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return float(high)
+
+
+def run(records: pd.DataFrame) -> RegisteredResult:
+    """The tests on measured records of one profile; those whose runs are missing have no seeds.
+
+    Raises:
+      UserError: the records mix profiles, or a run's scores are incomplete.
+    """
+    pair = sole_profile(records)
+    found = list(_values(records[records["variant"] == ""]))
+    adjusted = holm([paired(tuple(values.values())) for _, _, values in found])
+    tests = tuple(
+        RegisteredTest(name, unit, tuple(values.values()), p_holm)
+        for (name, unit, values), p_holm in zip(found, adjusted, strict=True)
+    )
+    return RegisteredResult(pair[1] if pair else "", tests)
+
+
+def _values(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
+    yield "fewer steps", "share", _saved(records, 1.0)
+    try:
+        overhead = 1.0 + Evidence.of(records).step_overhead(trend.SIZE)
+    except Missing:
+        yield "fewer FLOPs", "share", {}
+    else:
+        yield "fewer FLOPs", "share", _saved(records, overhead)
+    two_stages = trend.Curve(summary.TAU, trend.CLEAN, "")
+    over_one = trend.differences(records, trend.HYBRID_CLEAN, two_stages)
+    yield "two stages over one", "nats", _at(over_one, over_one.index.max())
+    lead = trend.differences(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
+    early, late = (lead.loc[first:last].mean() for first, last in (EARLY, LATE))
+    yield "lead of one stage lost", "nats", _plain((early - late).dropna())
+    cells = scores.seed_scores(records)
+
+    def difference(suite: str, first: tuple[str, int], second: tuple[str, int]) -> BySeed:
+        named = {at: cells.get((trend.SIZE, *at, suite), {}) for at in (first, second)}
+        return seed_values({first: 1.0, second: -1.0}, named)
+
+    for suite in SUITES:
+        name = f"{SUITE_SHORT_NAMES[suite]} over scratch"
+        yield name, "points", difference(suite, ("0", FULL), ("0", FROM_SCRATCH))
+    cloze = trend.differences(
+        records,
+        trend.Curve(summary.TAU, f"{CLOZE}accuracy", ""),
+        trend.Curve("0", f"{CLOZE}accuracy", ""),
+    )
+    for at in (HALF, FULL):
+        yield f"cloze at {steps(at)}", "points", _at(cloze, at)
+        for suite in SUITES:
+            name = f"{SUITE_SHORT_NAMES[suite]} at {steps(at)}"
+            yield name, "points", difference(suite, (summary.TAU, at), ("0", at))
+
+
+def _at(by_seed: pd.DataFrame, step: float) -> BySeed:
+    """One row of a table with a column per seed; empty where there is none."""
+    return _plain(by_seed[by_seed.index == step].mean()) if step in by_seed.index else {}
+
+
+def _plain(values: pd.Series) -> BySeed:
+    return dict(zip(values.index.astype(int).tolist(), values.tolist(), strict=True))
+
+
+def _saved(records: pd.DataFrame, overhead: float) -> BySeed:
+    """Share of the budget that SPACTOR(250K) saves, by seed, as the module's docstring defines it.
+
+    Args:
+      records: measured.
+      overhead: cost of a hybrid step over that of a plain one; 1 counts steps.
+    """
+    model = trend.curve(records, trend.Curve(summary.TAU, trend.CLEAN, ""))
+    baseline = trend.curve(records, trend.BASELINE_CLEAN)
+    both = model.index.intersection(baseline.index)
+    saved = {}
+    for seed in model.columns.intersection(baseline.columns):
+        ours, theirs = (curve.loc[both, seed].dropna() for curve in (model, baseline))
+        if ours.empty or not ours.index.equals(theirs.index):
+            continue
+        last = float(ours.index[-1])
+
+        def cost(step: float, tau: float) -> float:
+            return float(spent(np.array([step]), tau, overhead)[0])
+
+        if ours.iloc[-1] <= theirs.iloc[-1]:
+            reached = summary.reached(ours, theirs.iloc[-1])
+            saved[int(seed)] = 1.0 - cost(reached, summary.TAU_STEPS) / last
+        else:
+            reached = summary.reached(theirs, ours.iloc[-1])
+            saved[int(seed)] = reached / cost(last, summary.TAU_STEPS) - 1.0
+    return saved
