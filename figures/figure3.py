@@ -2,8 +2,9 @@
 
 Claims: RTD helps early; the gain vanishes around 250K steps, and SPACTOR(∞) ends below the
 baseline. Lines are means over runs, bands the range from the lowest to the highest run;
-fine-tuning from scratch, where both are one model, is no point of either. The paper prints no
-numbers for it but Table 2's of the baseline. They are drawn where the profile is the paper's; a
+fine-tuning from scratch, where both are one model, is no point of either. The last panel is ours:
+accuracy of the zero-shot cloze, which is recorded at every validation. The paper prints no numbers
+for the figure but Table 2's of the baseline. They are drawn where the profile is the paper's; a
 scaled profile, which is not comparable, has them in the axis label.
 """
 
@@ -25,9 +26,11 @@ from analysis.schema.facts import (
     model_label,
     step_label,
 )
+from analysis.schema.quantities import CLOZE
 from analysis.schema.records import sole_profile
-from analysis.schema.rows import SCORES
+from analysis.schema.rows import SCORES, of_metrics
 from analysis.scores import suite_scores, summary
+from analysis.trend import Curve, curve
 from figures import drawing
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ PUBLISHED = "baseline, published (bars: ± its standard deviation)"
 requires: tuple[RequiredRun, ...] = tuple(
     RequiredRun(SIZE, tau, checkpoint) for tau in CURVES for checkpoint in CHECKPOINTS
 )
-reads = SCORES
+reads = SCORES | of_metrics(CLOZE)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Panel:
-    """One suite: the points of each τ, by step, and Table 2's scores of the baseline."""
+    """One suite: the points of each τ, by step, and Table 2's scores of the baseline.
+
+    ``suite`` is ``CLOZE`` for the zero-shot cloze.
+    """
 
     suite: str
     lines: Mapping[str, tuple[Point, ...]]
@@ -94,7 +100,19 @@ def compute(records: pd.DataFrame) -> Result:
         lines = {tau: _points(own[own["tau"] == tau]) for tau in CURVES}
         if any(lines.values()):
             panels.append(Panel(suite, lines, _published(suite) if source == "measured" else {}))
+    cloze = {tau: _cloze(records, tau) for tau in CURVES}
+    if any(cloze.values()):
+        panels.append(Panel(CLOZE, cloze, {}))
     return Result(source=source, profile=profile, panels=tuple(panels))
+
+
+def _cloze(records: pd.DataFrame, tau: str) -> tuple[Point, ...]:
+    by_step = curve(records, Curve(tau, f"{CLOZE}accuracy", ""))
+    over_seeds = by_step.agg(["mean", "min", "max", "count"], axis="columns")
+    return tuple(
+        Point(int(step), float(mean), float(low), float(high), int(count))
+        for step, mean, low, high, count in over_seeds.itertuples(name=None)
+    )
 
 
 def _published(suite: str) -> dict[int, tuple[float, float]]:
@@ -116,7 +134,8 @@ def _points(scores: pd.DataFrame) -> tuple[Point, ...]:
 
 def draw(result: Result) -> Figure:
     """The figure; "not run" where the records hold nothing for it."""
-    counts = {p.runs for panel in result.panels for line in panel.lines.values() for p in line}
+    suites = [panel for panel in result.panels if panel.suite != CLOZE] or result.panels
+    counts = {p.runs for panel in suites for line in panel.lines.values() for p in line}
     runs = drawing.count_label("n = ", counts)
     title = (
         "Figure 3 · score along pre-training (bands: lowest to highest run)\n"
@@ -140,6 +159,7 @@ def draw(result: Result) -> Figure:
 
 
 def _draw_panel(at: Axes, panel: Panel, profile: str, handles: dict[str, Any]) -> None:
+    dense = {"marker": ""} if panel.suite == CLOZE else {}
     for tau, points in panel.lines.items():
         if not points:
             continue
@@ -147,13 +167,14 @@ def _draw_panel(at: Axes, panel: Panel, profile: str, handles: dict[str, Any]) -
         steps = [point.paper_steps / THOUSAND for point in points]
         lows, highs = [p.lowest for p in points], [p.highest for p in points]
         at.fill_between(steps, lows, highs, color=style.color, alpha=0.18, linewidth=0)
-        [handles[tau]] = at.plot(
+        [line] = at.plot(
             steps,
             [point.mean for point in points],
             linewidth=1.3,
             markersize=4.5,
-            **style.options(),
+            **{**style.options(), **dense},
         )
+        handles.setdefault(tau, line)
     if profile == "paper" and panel.published:
         handles["published"] = at.errorbar(
             [step / THOUSAND for step in panel.published],
@@ -165,7 +186,7 @@ def _draw_panel(at: Axes, panel: Panel, profile: str, handles: dict[str, Any]) -
             markerfacecolor="white",
             color=drawing.TAU_STYLES["0"].color,
         )
-    at.set_title(SUITE_NAMES[panel.suite])
+    at.set_title("zero-shot cloze" if dense else SUITE_NAMES[panel.suite])
     scaled = "" if profile == "paper" else ", on the paper's scale"
     label = f"steps (thousands{scaled})"
     if scaled and panel.published:
@@ -173,5 +194,5 @@ def _draw_panel(at: Axes, panel: Panel, profile: str, handles: dict[str, Any]) -
         scores = ", ".join(f"{mean:.2f}" for mean, _ in panel.published.values())
         label += f"\npaper at {at_steps}: {scores}"
     at.set_xlabel(label)
-    at.set_ylabel("suite score (0–100)")
+    at.set_ylabel("accuracy (%)" if dense else "suite score (0–100)")
     at.set_xlim(left=0)

@@ -142,6 +142,23 @@ def test_figure_3_has_a_point_per_checkpoint_and_a_band_over_runs():
     assert set(result.panels[0].lines) == {"0", "inf"}
 
 
+def test_figure_3_ends_with_the_zero_shot_cloze_of_every_checkpoint():
+    def cloze(tau, seed, value):
+        at = {**synthetic.COMMON, "size": "base", "tau": tau, "seed": seed, "value": value}
+        return {**at, "metric": "cloze/accuracy", "step": 100, "paper_step": 100_000}
+
+    rows = [cloze("0", 0, 30.0), cloze("0", 1, 34.0), cloze("inf", 0, 40.0), cloze("250K", 0, 1.0)]
+    module = figures.get("3")
+    result = module.compute(records.from_rows(rows))
+    (panel,) = result.panels
+    (baseline,) = panel.lines["0"]
+    assert (baseline.paper_steps, baseline.mean, baseline.runs) == (100_000, 32.0, 2)
+    assert (baseline.lowest, baseline.highest) == (30.0, 34.0)
+    assert [point.mean for point in panel.lines["inf"]] == [40.0]
+    (axis,) = module.draw(result).axes
+    assert (axis.get_title(), axis.get_ylabel()) == ("zero-shot cloze", "accuracy (%)")
+
+
 def test_figure_3_has_the_published_baseline_beside_ours_and_draws_it_at_the_papers_scale():
     module = figures.get("3")
     measured = synthetic.study(runs=2)
