@@ -117,11 +117,11 @@ def smoke(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def study(session: nox.Session) -> None:
-    """Trains the micro study (results/micro/study.toml) and stores its records there; a night.
+    """Trains the registered study (results/study) and stores its records there; a night.
 
     If stopped, it continues where it was. Passes on --runs, --size, --tau and --seed.
     """
-    folder = ROOT / "results" / "micro"
+    folder = ROOT / "results" / "study"
     profile = ("--profile", str(folder / "study.toml"))
     where = _options(session.posargs, "--runs")
     _repro(session, "prepare", *profile, *where)

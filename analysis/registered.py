@@ -1,20 +1,25 @@
 """The tests of the study that were named before its first seed ran (``results/study/README.md``).
 
 Every test is about a number that each seed of Base has once, and that is positive where the paper's
-claim points; a two-sided t-test over seeds decides, with p-values adjusted by Holm over all tests:
+claim points. A two-sided t-test over seeds decides, with p-values adjusted by Holm over the tests
+of a family. The families answer different questions and have an α of 0.05 each.
+
+``LOSS``, validation losses (span corruption on X_c, in nats per target token):
 
 * ``fewer steps``, ``fewer FLOPs``: the share that SPACTOR(250K) saves until its validation loss is
   at or below the baseline's final one for good. In a seed where the baseline ends lower, it is
   minus the share that the baseline saves until it is at SPACTOR(250K)'s final loss, so that two
   models without a difference have a mean of zero;
 * ``two stages over one``: final loss of SPACTOR(∞) minus that of SPACTOR(250K);
-* ``lead lost``: the lead of SPACTOR(∞) over the baseline, a mean over 120K to 250K, minus the same
-  over 900K to 1M. These spans are fixed; a lead "at its best" would be too large by chance;
-* ``… over scratch``: a suite's score of the baseline at 1M minus that of the same model fine-tuned
-  from scratch;
-* ``cloze …``, suites ``… at 500K`` and ``… at 1M``: SPACTOR(250K) minus the baseline.
+* ``lead of one stage lost``: the lead of SPACTOR(∞) over the baseline, a mean over 120K to 250K,
+  minus the same over 900K to 1M. These spans are fixed; a lead "at its best" would be too large by
+  chance.
 
-Losses are span-corruption losses on X_c in nats per target token.
+``LEARNING``: a suite's score of the baseline at 1M minus that of the same model fine-tuned from
+scratch.
+
+``DOWNSTREAM``: the zero-shot cloze and each suite at 500K and at 1M, SPACTOR(250K) minus the
+baseline.
 """
 
 from __future__ import annotations
@@ -42,6 +47,11 @@ EARLY, LATE = (120_000, 250_000), (900_000, 1_000_000)
 """Paper steps, both included, over which a lead is averaged."""
 POWER = 0.8
 
+LOSS = "loss"
+LEARNING = "pre-training over scratch"
+DOWNSTREAM = "SPACTOR(250K) over the baseline, downstream"
+FAMILIES = (LOSS, LEARNING, DOWNSTREAM)
+
 SMALLEST = {"share": 0.05, "nats": 0.02, "points": 2.0}
 """The smallest effect of interest, by unit."""
 
@@ -53,12 +63,14 @@ class RegisteredTest:
     """One test and its outcome.
 
     Attributes:
-      name: short, unique.
+      family: one of ``FAMILIES``.
+      name: short, unique in its family.
       unit: of the values: share, nats or points.
       values: by seed; positive where the paper's claim points.
-      p_holm: two-sided, adjusted over all tests; NaN below two seeds.
+      p_holm: two-sided, adjusted over the family; NaN below two seeds.
     """
 
+    family: str
     name: str
     unit: str
     values: tuple[float, ...]
@@ -120,17 +132,19 @@ class RegisteredResult:
         )
         lines = [
             f"Registered tests of {self.profile or 'no'} profile, Base: {counts}",
-            "Two-sided t-tests over n seeds, paired; p is adjusted by Holm over all tests.",
-            "n80: seeds for a power of 0.8 at this mean and spread and at α over all tests.",
+            "Two-sided t-tests over n seeds, paired; p is adjusted by Holm over a family.",
+            "n80: seeds for a power of 0.8 at this mean and spread and at α over the family.",
             "*: below the smallest effect of interest (5 % of the budget, 0.02 nats, 2 points),",
             "by two one-sided tests.",
-            "",
-            f"{'test':23}{'n':>3}{'mean':>8}{'95 % interval':>17}{'p':>8}{'n80':>5}  verdict",
         ]
-        lines.extend(self._line(test).rstrip() for test in self.tests)
+        for family in FAMILIES:
+            own = [test for test in self.tests if test.family == family]
+            head = f"{'n':>3}{'mean':>8}{'95 % interval':>17}{'p':>8}{'n80':>5}  verdict"
+            lines += ["", family, f"{'test':23}{head}"]
+            lines.extend(self._line(test, len(own)).rstrip() for test in own)
         return "\n".join(lines)
 
-    def _line(self, test: RegisteredTest) -> str:
+    def _line(self, test: RegisteredTest, tests: int) -> str:
         times, digits = {"share": (100.0, 1), "nats": (1.0, 3), "points": (1.0, 1)}[test.unit]
 
         def shown(value: float) -> str:
@@ -139,7 +153,7 @@ class RegisteredResult:
         low, high = test.interval()
         between = f"{shown(low)} to {shown(high)}" if len(test.values) > 1 else "-"
         p_value = "-" if math.isnan(test.p_holm) else format_p(test.p_holm)
-        needed = test.seeds_needed(len(self.tests))
+        needed = test.seeds_needed(tests)
         seeds = "-" if math.isnan(needed) else ">999" if needed > 999 else f"{needed:.0f}"
         unit = {"share": " %", "nats": "", "points": ""}[test.unit]
         mark = "*" if test.below_smallest else ""
@@ -189,16 +203,19 @@ def run(records: pd.DataFrame) -> RegisteredResult:
       UserError: the records mix profiles, or a run's scores are incomplete.
     """
     pair = sole_profile(records)
-    found = list(_values(records[records["variant"] == ""]))
-    adjusted = holm([paired(tuple(values.values())) for _, _, values in found])
-    tests = tuple(
-        RegisteredTest(name, unit, tuple(values.values()), p_holm)
-        for (name, unit, values), p_holm in zip(found, adjusted, strict=True)
-    )
-    return RegisteredResult(pair[1] if pair else "", tests)
+    plain = records[records["variant"] == ""]
+    tests: list[RegisteredTest] = []
+    for family, values_of in zip(FAMILIES, (_losses, _over_scratch, _downstream), strict=True):
+        found = list(values_of(plain))
+        adjusted = holm([paired(tuple(values.values())) for _, _, values in found])
+        tests += [
+            RegisteredTest(family, name, unit, tuple(values.values()), p_holm)
+            for (name, unit, values), p_holm in zip(found, adjusted, strict=True)
+        ]
+    return RegisteredResult(pair[1] if pair else "", tuple(tests))
 
 
-def _values(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
+def _losses(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
     yield "fewer steps", "share", _saved(records, 1.0)
     try:
         overhead = 1.0 + Evidence.of(records).step_overhead(trend.SIZE)
@@ -212,25 +229,36 @@ def _values(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
     lead = trend.differences(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
     early, late = (lead.loc[first:last].mean() for first, last in (EARLY, LATE))
     yield "lead of one stage lost", "nats", _plain((early - late).dropna())
-    cells = scores.seed_scores(records)
 
-    def difference(suite: str, first: tuple[str, int], second: tuple[str, int]) -> BySeed:
-        named = {at: cells.get((trend.SIZE, *at, suite), {}) for at in (first, second)}
-        return seed_values({first: 1.0, second: -1.0}, named)
 
+def _over_scratch(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
+    found = scores.seed_scores(records)
     for suite in SUITES:
-        name = f"{SUITE_SHORT_NAMES[suite]} over scratch"
-        yield name, "points", difference(suite, ("0", FULL), ("0", FROM_SCRATCH))
-    cloze = trend.differences(
-        records,
-        trend.Curve(summary.TAU, f"{CLOZE}accuracy", ""),
-        trend.Curve("0", f"{CLOZE}accuracy", ""),
-    )
+        values = _difference(found, suite, ("0", FULL), ("0", FROM_SCRATCH))
+        yield SUITE_SHORT_NAMES[suite], "points", values
+
+
+def _downstream(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
+    found = scores.seed_scores(records)
+    accuracy = f"{CLOZE}accuracy"
+    ours, baseline = (trend.Curve(tau, accuracy, "") for tau in (summary.TAU, "0"))
+    cloze = trend.differences(records, ours, baseline)
     for at in (HALF, FULL):
         yield f"cloze at {steps(at)}", "points", _at(cloze, at)
         for suite in SUITES:
             name = f"{SUITE_SHORT_NAMES[suite]} at {steps(at)}"
-            yield name, "points", difference(suite, (summary.TAU, at), ("0", at))
+            yield name, "points", _difference(found, suite, (summary.TAU, at), ("0", at))
+
+
+def _difference(
+    found: Mapping[tuple[str, str, int, str], BySeed],
+    suite: str,
+    first: tuple[str, int],
+    second: tuple[str, int],
+) -> BySeed:
+    """A suite's score of one τ and checkpoint minus that of another, by seed."""
+    named = {at: found.get((trend.SIZE, *at, suite), {}) for at in (first, second)}
+    return seed_values({first: 1.0, second: -1.0}, named)
 
 
 def _at(by_seed: pd.DataFrame, step: float) -> BySeed:

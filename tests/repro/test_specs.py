@@ -57,7 +57,7 @@ def test_every_profile_keeps_what_makes_it_the_papers_study(name: str) -> None:
         assert config.corruption == paper.corruption
         assert (config.objective.lambda_rtd, config.objective.lambda_sc) == (10.0, 10.0)
         # Warm-up is the same fraction of the run; micro's is tuned (docs/variants.md).
-        share = 24 if name == "micro" else 100
+        share = 20 if name == "micro" else 100
         assert config.optimizer.warmup_steps == max(1, profile.total_steps // share)
         model = config.model
         assert model.num_heads * model.head_dim == model.emb_dim
@@ -304,13 +304,22 @@ def test_a_profile_that_extends_wrongly(text: str, message: str) -> None:
         parse_profile("mine", text, "mine")
 
 
-def test_the_micro_study_is_micro_with_the_papers_runs() -> None:
-    path = Path(__file__).parents[2] / "results" / "micro" / "study.toml"
+def test_the_registered_study_is_micro_for_longer_with_new_seeds() -> None:
+    path = Path(__file__).parents[2] / "results" / "study" / "study.toml"
     study, micro = load_profile(str(path)), load_profile("micro")
-    assert {size: row.runs for size, row in study.matrix.items()} == {"base": 5, "large": 3}
-    assert [str(tau) for tau in study.matrix["base"].taus] == ["0", "60K", "120K", "250K", "inf"]
-    (spec,) = study.select(taus=["inf"], seeds=[0])
-    assert study.finetuned_at(spec) == (0, 500_000, 1_000_000)
+    base, large = study.matrix["base"], study.matrix["large"]
+    assert {str(tau): len(base.seeds_of(tau)) for tau in base.taus} == {
+        "0": 8,
+        "60K": 5,
+        "120K": 5,
+        "250K": 8,
+        "inf": 8,
+    }
+    assert large.seeds == range(200, 203)
+    # Seeds of earlier studies and of tuning.
+    assert not {*range(5), *range(100, 104)} & {*base.seeds, *large.seeds}
+    (spec,) = study.select(sizes=["base"], taus=["inf"], seeds=[200])
+    assert study.finetuned_at(spec) == (0, 250_000, 500_000, 1_000_000)
     assert (study.sizes, study.finetuning, study.suites) == (
         micro.sizes,
         micro.finetuning,
