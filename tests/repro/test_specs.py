@@ -116,8 +116,8 @@ def test_the_paper_profile_leaves_no_published_setting_to_a_default() -> None:
 def test_steps_scale_exactly_or_not_at_all() -> None:
     micro = load_profile("micro")
     steps = [micro.step_of(step) for step in (0, 60_000, 250_000, 1_000_000)]
-    assert steps == [0, 720, 3_000, 12_000]
-    assert micro.paper_step_of(720) == 60_000
+    assert steps == [0, 600, 2_500, 10_000]
+    assert micro.paper_step_of(600) == 60_000
     with pytest.raises(UserError, match="60K of the paper's steps is no whole step of 10"):
         dataclasses.replace(micro, total_steps=10)
 
