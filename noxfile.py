@@ -49,7 +49,8 @@ def _python(session: nox.Session) -> str:
         return str(binary)
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
     # Nox brings virtualenv, which needs no ensurepip; a bare Debian has no venv module.
-    session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT), external=True)
+    create = (sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT))
+    session.run_install(*create, external=True)
     _install(session, str(binary), "-e", f"{ROOT}[train]", *_group("dev"))
     stamp.write_text(digest.hexdigest())
     return str(binary)
@@ -66,7 +67,7 @@ def _install(session: nox.Session, python: str, *requirements: str) -> None:
 
 def _pip_install(session: nox.Session, python: str, *arguments: str) -> None:
     install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    session.run(*install, *arguments, external=True)
+    session.run_install(*install, *arguments, external=True)
 
 
 def _environment(session: nox.Session, name: str, *arguments: str) -> str:
@@ -74,7 +75,7 @@ def _environment(session: nox.Session, name: str, *arguments: str) -> str:
     folder = ROOT / ".nox" / name
     python = str(folder / "bin" / "python")
     command = (sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(folder))
-    session.run(*command, external=True)
+    session.run_install(*command, external=True)
     _pip_install(session, python, *arguments)
     return python
 
