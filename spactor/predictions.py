@@ -2,7 +2,8 @@
 
 ``predictions/<step>.npy`` is a structured array in the order of the prepared folder. It has one row
 per validation example, with its decoded ``tokens``, and of a ranked task one row per choice, with
-its ``log_likelihood``; the field ``task`` has the task's name, and the third field is 0 or NaN.
+its ``log_likelihood``. The field ``task`` has the task's name, ``ranked`` says which of the two the
+row holds; the other is 0.
 Scores are computed from these files (`spactor.scoring`), so training and decoding need no
 TensorFlow, and scoring may run later or on another machine.
 """
@@ -20,7 +21,7 @@ from spactor import npy
 from spactor.errors import UserError
 
 FOLDER = "predictions"
-_SCORE = ("log_likelihood", np.float32)
+_FIELDS = ("task", "ranked", "tokens", "log_likelihood")
 ROWS = 128
 """Rows per decoded batch; the last batch is padded, never dropped."""
 
@@ -61,12 +62,14 @@ def write(folder: Path, step: int, predictions: Mapping[str, np.ndarray]) -> Non
         [name.encode() for name in predictions], [len(rows) for rows in predictions.values()]
     )
     width = max((rows.shape[1] for rows in predictions.values() if rows.ndim == 2), default=0)
-    table = np.zeros(len(names), [("task", names.dtype), ("tokens", np.int32, (width,)), _SCORE])
-    table["task"], table[_SCORE[0]] = names, np.nan
+    types = (names.dtype, np.bool_, (np.int32, (width,)), np.float32)
+    table = np.zeros(len(names), list(zip(_FIELDS, types, strict=True)))
+    table["task"] = names
     start = 0
     for rows in predictions.values():
         part = table[start : start + len(rows)]
-        part["tokens" if rows.ndim == 2 else _SCORE[0]] = rows
+        part["ranked"] = rows.ndim == 1
+        part["tokens" if rows.ndim == 2 else "log_likelihood"] = rows
         start += len(rows)
     npy.write(_path(folder, step), table)
 
@@ -80,16 +83,18 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
     path = _path(folder, step)
     try:
         table = npy.read(path)
-        if table.ndim != 1 or table.dtype.names != ("task", "tokens", _SCORE[0]):
-            raise ValueError("not a table of tasks, tokens and log-likelihoods")
-        names, tokens, scores = (table[name] for name in table.dtype.names)
-        if names.dtype.kind != "S" or (tokens.dtype, scores.dtype) != (np.int32, _SCORE[1]):
-            raise ValueError("not a table of names, int32 tokens and float32 log-likelihoods")
+        if table.ndim != 1 or table.dtype.names != _FIELDS:
+            raise ValueError(f"not a table of {', '.join(_FIELDS)}")
+        names, ranked, tokens, scores = (table[name] for name in _FIELDS)
+        types = (ranked.dtype, tokens.dtype, scores.dtype)
+        if names.dtype.kind != "S" or types != (np.bool_, np.int32, np.float32):
+            raise ValueError("not a table of names, truth values, int32 and float32")
         found = {}
         for name in dict.fromkeys(names.tolist()):
             of_task = names == name
-            is_ranked = not np.isnan(scores[of_task]).any()
-            found[name.decode()] = np.array((scores if is_ranked else tokens)[of_task])
+            if len(set(ranked[of_task].tolist())) > 1:
+                raise ValueError(f"{name.decode()} has ranked and decoded rows")
+            found[name.decode()] = np.array((scores if ranked[of_task][0] else tokens)[of_task])
         return found
     except ValueError as error:
         raise UserError(

@@ -148,3 +148,15 @@ def test_fine_tuning_ranks_the_choices_as_seqio_lists_them(folder: Path, tmp_pat
     rows = list(dataset.as_numpy_iterator())
     assert [row["idx"].tolist() for row in rows[:5]] == [[0, 0], [0, 1], [1, 0], [1, 1], [1, 2]]
     assert [bool(row["is_correct"]) for row in rows[:5]] == [True, False, False, True, False]
+
+
+def test_log_likelihoods_that_are_no_numbers_stay_log_likelihoods(tmp_path: Path) -> None:
+    tokens = np.array([[3, 1], [4, 1]], np.int32)
+    ranked = np.array([np.nan, np.nan, 0.5], np.float32)
+    predictions.write(tmp_path, 5, {"decoded": tokens, "ranked": ranked})
+    found = predictions.read(tmp_path, 5)
+    assert list(found) == ["decoded", "ranked"]
+    np.testing.assert_array_equal(found["decoded"], tokens)
+    np.testing.assert_array_equal(found["ranked"], ranked)
+    predictions.write(tmp_path, 6, {"ranked": ranked})
+    np.testing.assert_array_equal(predictions.read(tmp_path, 6)["ranked"], ranked)
