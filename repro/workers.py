@@ -91,8 +91,7 @@ class WorkerRunner(Runner):
     ) -> Outcome:
         self._fit(next(iter(identities.values())).inputs["environment"])
         if self._jobs > 1:
-            chains = _chains(pending, self._display.weights)
-            pending = dict(sorted(pending.items(), key=lambda item: -chains[item[0]]))
+            pending = _in_order(pending, self._display.weights)
         self._display.jobs = self._jobs
         began = time.monotonic()
         waiting: set[str] = set()  # Held by other processes when last attempted.
@@ -194,6 +193,12 @@ def _ending(code: int | None) -> str:
     ('SIGKILL', 'exit code 1')
     """
     return signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
+
+
+def _in_order(nodes: Mapping[str, Node], weights: Mapping[str, float]) -> dict[str, Node]:
+    """Seed by seed, so that a study that is cut short has whole seeds; the longest chain first."""
+    chains = _chains(nodes, weights)
+    return dict(sorted(nodes.items(), key=lambda item: (item[1].seed, -chains[item[0]])))
 
 
 def _chains(nodes: Mapping[str, Node], weights: Mapping[str, float]) -> dict[str, float]:

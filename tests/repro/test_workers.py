@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 from untrained import FakeEngine
 
-from repro import folders
+from repro import folders, plan
 from repro.plan import Tree
 from repro.progress import Display
 from repro.runner import Outcome
-from repro.workers import WorkerRunner, _chains
+from repro.specs import Profile
+from repro.workers import WorkerRunner, _chains, _in_order
 from spactor import numerics
 from spactor.errors import Diverged, UserError
 
@@ -176,3 +178,13 @@ def test_chains_are_sums_along_the_longest_path(tree: Tree) -> None:
     for name in tree.nodes:
         children = [chains[child.name] for child in tree.children(name)]
         assert chains[name] == 1.0 + max(children, default=0.0)
+
+
+def test_nodes_are_fed_seed_by_seed_and_by_their_chains(tiny: Profile) -> None:
+    matrix = {size: dataclasses.replace(row, runs=2) for size, row in tiny.matrix.items()}
+    nodes = plan.build(dataclasses.replace(tiny, matrix=matrix)).nodes
+    weights = dict.fromkeys(nodes, 1.0)
+    chains, ordered = _chains(nodes, weights), _in_order(nodes, weights)
+    keys = [(node.seed, -chains[name]) for name, node in ordered.items()]
+    assert ordered == nodes and keys == sorted(keys)
+    assert {seed for seed, _ in keys} == {0, 1}
