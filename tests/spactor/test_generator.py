@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_model import VOCABULARY, one_layer_config, tiny_config
+from tiny_model import CORRUPT, VOCABULARY, one_layer_config, tiny_config
 
-from spactor import corruption, step
+from spactor import step
 from spactor.corruption import shift_right
 from spactor.keys import row_keys
 from spactor.network import Network
@@ -40,7 +40,7 @@ def test_parameters_are_those_of_a_small_t5(encoder_decoder) -> None:
 
 def test_inputs_of_a_position(encoder_decoder, chunks) -> None:
     """A position reads the whole masked input, and the clean input before the position."""
-    batch = jax.jit(corruption.corrupt, static_argnums=(2, 3))(
+    batch = CORRUPT(
         jnp.asarray(chunks),
         row_keys(jax.random.key(3), 4),
         encoder_decoder.lengths,

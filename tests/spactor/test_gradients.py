@@ -10,22 +10,22 @@ import jax.numpy as jnp
 import naive
 import numpy as np
 import pytest
-from tiny_model import VOCABULARY, one_layer_config
+from tiny_model import CORRUPT, VOCABULARY, one_layer_config
 
-from spactor import corruption, network, objective, optimizer, step
+from spactor import network, objective, optimizer, step
+from spactor.curriculum import Weights
 from spactor.keys import row_keys
 from spactor.network import Network
 from spactor.products import dense_product
 
 CONFIG = one_layer_config()
 SAMPLE_KEYS = row_keys(jax.random.key(5), 4)
-_corrupt = jax.jit(corruption.corrupt, static_argnums=(2, 3))
 TERMS = {"generator": "generator_loss", "rtd": "rtd_loss", "sc": "sc_loss"}
 
 
 @pytest.fixture(scope="module")
 def batch(chunks):
-    return _corrupt(jnp.asarray(chunks), SAMPLE_KEYS, CONFIG.lengths, VOCABULARY)
+    return CORRUPT(jnp.asarray(chunks), SAMPLE_KEYS, CONFIG.lengths, VOCABULARY)
 
 
 @pytest.fixture(scope="module")
@@ -103,20 +103,27 @@ def naive_terms(params, batch, noisy):
     return evaluate(params)
 
 
-@pytest.mark.parametrize("absent", [None, "rtd", "sc"])
-def test_loss_and_gradient_equal_the_naive_ones(params, batch, naive_terms, absent) -> None:
-    """Masked positions only and one lookup change nothing; λ = 0 equals the term's absence."""
-    weights = {"rtd": 10.0, "sc": 10.0} | ({absent: 0.0} if absent else {})
-    settings = dataclasses.replace(
-        CONFIG.objective, lambda_rtd=weights["rtd"], lambda_sc=weights["sc"]
-    )
+@pytest.fixture(scope="module")
+def weighted(batch):
+    """Compiled ``(parameters, λ1, λ2) → (loss, gradient)``."""
 
     @jax.jit
     @jax.value_and_grad
-    def ours(params):
-        return objective.hybrid_loss(Network(CONFIG.model), params, batch, settings, SAMPLE_KEYS)[0]
+    def ours(params, rtd, sc):
+        weights = Weights(rtd, sc)
+        network = Network(CONFIG.model)
+        return objective.hybrid_loss(
+            network, params, batch, CONFIG.objective, SAMPLE_KEYS, None, weights
+        )[0]
 
-    loss, gradient = ours(params)
+    return ours
+
+
+@pytest.mark.parametrize("absent", [None, "rtd", "sc"])
+def test_loss_and_gradient_equal_the_naive_ones(weighted, params, naive_terms, absent) -> None:
+    """Masked positions only and one lookup change nothing; λ = 0 equals the term's absence."""
+    weights = {"rtd": 10.0, "sc": 10.0} | ({absent: 0.0} if absent else {})
+    loss, gradient = weighted(params, **weights)
     terms, gradients = naive_terms
     present = {name: weights.get(name, 1.0) for name in terms if name != absent}
     expected = sum(weight * float(terms[name]) for name, weight in present.items())
@@ -156,8 +163,7 @@ def double(monkeypatch):
         yield
 
 
-@pytest.mark.parametrize("stage", ["hybrid", "span_corruption"])
-def test_gradient_equals_the_numerical_one(double, monkeypatch, chunks, stage) -> None:
+def test_gradient_equals_the_numerical_one(double, monkeypatch, chunks) -> None:
     """Central differences in double precision, every tensor moved by itself.
 
     The differences hold the sampled tokens fixed and the gradient does not, so they agree only if
@@ -166,16 +172,14 @@ def test_gradient_equals_the_numerical_one(double, monkeypatch, chunks, stage) -
     # float64 is not a valid setting of a profile; it is used only here.
     model = Network(dataclasses.replace(CONFIG.model, compute_dtype="float64"))
     params = jax.tree.map(
-        lambda leaf: jnp.asarray(leaf, jnp.float64), step.init_state(CONFIG, 0, stage).params
+        lambda leaf: jnp.asarray(leaf, jnp.float64), step.init_state(CONFIG, 0, "hybrid").params
     )
-    batch = _corrupt(jnp.asarray(chunks), SAMPLE_KEYS, CONFIG.lengths, VOCABULARY)
+    batch = CORRUPT(jnp.asarray(chunks), SAMPLE_KEYS, CONFIG.lengths, VOCABULARY)
     sample = objective.sample_replacements
     sampled = []
 
     def loss(params):
-        if stage == "hybrid":
-            return objective.hybrid_loss(model, params, batch, CONFIG.objective, SAMPLE_KEYS)[0]
-        return objective.span_corruption_loss(model, params, batch, CONFIG.objective)[0]
+        return objective.hybrid_loss(model, params, batch, CONFIG.objective, SAMPLE_KEYS)[0]
 
     def sample_and_record(*given):
         tokens = sample(*given)
@@ -186,7 +190,7 @@ def test_gradient_equals_the_numerical_one(double, monkeypatch, chunks, stage) -
     gradient = jax.jit(jax.grad(loss))(params)
     assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {np.dtype("float64")}
     jax.effects_barrier()
-    assert len(sampled) == (stage == "hybrid")
+    assert len(sampled) == 1
     monkeypatch.setattr(objective, "sample_replacements", lambda *_: sampled[0])
     held = jax.jit(loss)
     rng = np.random.default_rng(0)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_model import VOCABULARY
+from tiny_model import CORRUPT, VOCABULARY
 
-from spactor import corruption, keys, step
+from spactor import keys, step
 from spactor.keys import Role
 
 ROWS, STEPS, SEEDS = 4, (0, 1, 2, 3, 4, 5, 6, 7, 99, 10**6), (0, 1, 7, 2**31 - 1)
@@ -95,7 +95,7 @@ def test_validation_masks_are_independent_of_the_sampled_replacements() -> None:
 
 def test_training_and_validation_corrupt_the_same_chunks_differently(config, chunks) -> None:
     batch = step.build_corruption(config, VOCABULARY, "hybrid")(chunks, 0, 0)
-    validation = corruption.corrupt(
+    validation = CORRUPT(
         jnp.asarray(chunks),
         keys.validation_keys(Role.VALIDATION_CORRUPTION, jnp.asarray(chunks)),
         config.lengths,

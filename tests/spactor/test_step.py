@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_model import VOCABULARY, one_layer_config
+from tiny_model import CORRUPT, VOCABULARY, one_layer_config
 
-from spactor import corruption, optimizer, step
+from spactor import optimizer, step
 from spactor.data.vocabulary import EOS_ID
 from spactor.keys import Role, role_key, row_keys
 from spactor.network import Network
@@ -57,7 +57,6 @@ def test_initial_discriminator_does_not_depend_on_the_stage(config) -> None:
 def test_without_a_first_stage_it_is_plain_t5(config, chunks) -> None:
     """τ = 0: three updates equal those of a plain T5; test_against_t5x.py compares with T5X."""
     network = Network(config.model)
-    corrupt = jax.jit(corruption.corrupt, static_argnums=(2, 3))
 
     @jax.jit
     @jax.grad
@@ -76,7 +75,7 @@ def test_without_a_first_stage_it_is_plain_t5(config, chunks) -> None:
     update = jax.jit(optimizer.update, static_argnums=4)
     for n in range(3):
         keys = row_keys(role_key(Role.CORRUPTION, 0, n), len(chunks))
-        grads = gradient(params, corrupt(jnp.asarray(chunks), keys, config.lengths, VOCABULARY))
+        grads = gradient(params, CORRUPT(jnp.asarray(chunks), keys, config.lengths, VOCABULARY))
         rate = optimizer.learning_rate(n, config.optimizer)
         params, slots = update(params, grads, slots, rate, config.optimizer)
     trained, _ = _trained(config, chunks, "span_corruption")
@@ -110,10 +109,10 @@ def test_corruption_of_a_row_does_not_depend_on_the_batch(config, chunks) -> Non
 
 def test_dropout_draws_from_seed_and_step(chunks) -> None:
     config = one_layer_config(dropout_rate=0.3)
-    first, _ = _trained(config, chunks, "hybrid", updates=1)
-    again, _ = _trained(config, chunks, "hybrid", updates=1)
+    first, _ = _trained(config, chunks, "span_corruption", updates=1)
+    again, _ = _trained(config, chunks, "span_corruption", updates=1)
     assert _same(first, again)
-    without, _ = _trained(one_layer_config(), chunks, "hybrid", updates=1)
+    without, _ = _trained(one_layer_config(), chunks, "span_corruption", updates=1)
     assert not _same(first.params, without.params)
 
 

@@ -8,11 +8,13 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from spactor import step
+from spactor import corruption, step
 from spactor.config import ModelConfig, OptimizerConfig, PretrainConfig
 from spactor.data.vocabulary import VocabularyFacts
 
 VOCABULARY = VocabularyFacts.of_pieces(512 - 101)
+# Compiled: one by one, its operations take longer than its compilation.
+CORRUPT = jax.jit(corruption.corrupt, static_argnums=(2, 3))
 
 
 def tiny_config(**changes: float) -> PretrainConfig:
