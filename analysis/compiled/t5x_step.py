@@ -30,6 +30,8 @@ GIN = Path(spactor.__file__).parent / "t5x" / "gin"
 SOURCES = Path(__file__).parents[2] / "t5x-sources.txt"
 TOPOLOGIES = ("v4:4x4x4", "v5e:8x8")
 _SLICE_FILES: Mapping[tuple[str, str], tuple[str, ...]] = {("large", "v5e:8x8"): ("large_v5e",)}
+# Part of a program's identity, because products don't show which arrays a loss holds.
+_LOSSES: Mapping[Stage, dict[str, str]] = {"hybrid": {}, "span_corruption": {"loss": "T5X's own"}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +77,8 @@ class Program(measurements.Program):
     def fingerprint(self) -> str:
         """Digest of matrix products, slice, layout and T5X's commits.
 
-        The models pass the losses of ``spactor`` to T5X, so the products are those of the local
-        step; the products of T5X's own network are the local ones with one-hot lookups.
+        Stage 1's products are those of the local step. Stage 2 is T5X's own network and loss, whose
+        products are the local ones with one-hot lookups.
         """
         local = local_step.Program(
             size=self.size,
@@ -92,6 +94,7 @@ class Program(measurements.Program):
                 "model_parallel_submesh": list(macro(self, "MODEL_PARALLEL_SUBMESH")),
                 "sources": sources(),
             }
+            | _LOSSES[self.stage]
         )
 
     def compile(self) -> T5XCost:
