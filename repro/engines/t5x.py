@@ -56,6 +56,13 @@ device = f"{len(jax.devices())} × {first.platform} {first.device_kind}"
 print(json.dumps([device, jax.process_count(), f"{run_id:08x}"]))
 """
 
+_DAMAGE = """
+import json, sys
+from etils import epath
+from spactor.t5x import convert
+print(json.dumps(convert.damage(epath.Path(sys.argv[1]))))
+"""
+
 
 def require_installed() -> None:
     """Checks that T5X and the two libraries it comes with are installed.
@@ -221,7 +228,7 @@ class T5XEngine(Engine):
 
     def _damage(self, path: Path) -> str | None:
         """Returns why a checkpoint can't be read; None if it can, or if the check itself fails."""
-        done = self._python("-m", "spactor.t5x.damage", str(path), JAX_PLATFORMS="cpu")
+        done = self._python("-c", _DAMAGE, str(path), JAX_PLATFORMS="cpu")
         return None if done.returncode else json.loads(done.stdout.splitlines()[-1])
 
     def restore(self, node: Node, folder: Path) -> Any:

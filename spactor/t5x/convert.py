@@ -1,4 +1,4 @@
-"""Converts checkpoints between the local engine and T5X, bit for bit.
+"""Reads checkpoints of T5X, and converts them to and from the local engine's, bit for bit.
 
 Both are Orbax folders of the same arrays under different names::
 
@@ -23,41 +23,24 @@ import orbax.checkpoint as ocp
 from etils import epath
 from flax import traverse_util
 
-from spactor import optimizer
+from spactor import files, optimizer
 from spactor import step as steps
 from spactor.checkpoints import Checkpoints, array_metadata
 from spactor.config import PretrainConfig, Stage
-from spactor.errors import UserError
+from spactor.errors import UserError, first_line
 from spactor.step import TrainState
-from spactor.t5x.stream_record import absolute
+from spactor.t5x import checkpoint
 
 _SLOTS = ("v_row", "v_col", "v")
 
 
 def to_t5x(state: TrainState) -> dict[str, Any]:
-    """Converts a local state to T5X's state dictionary.
-
-    Raises:
-      UserError: the step and the slots' number of updates differ, as in fine-tuning; T5X has one
-        number for both.
-    """
-    if int(state.slots.count) != int(state.step):
-        raise UserError(
-            f"the state is at step {int(state.step)} and its slots at {int(state.slots.count)}: "
-            "T5X has one number for both, so only checkpoints of pre-training convert"
-        )
-    return _as_t5x(state, m=np.zeros(1, np.float32))
-
-
-def _as_t5x(state: TrainState, **others: np.ndarray) -> dict[str, Any]:
-    """Returns T5X's state dictionary, with other slots that are the same for every parameter."""
-    moments = {name: traverse_util.flatten_dict(getattr(state.slots, name)) for name in _SLOTS}
-    param_states = {}
-    for path in traverse_util.flatten_dict(state.params):
-        for name in _SLOTS:
-            param_states[(*path, name)] = moments[name][path]
-        for name, leaf in others.items():
-            param_states[(*path, name)] = leaf
+    """Converts a local state to T5X's state dictionary, without ``m``."""
+    param_states = {
+        (*path, name): leaf
+        for name in _SLOTS
+        for path, leaf in traverse_util.flatten_dict(getattr(state.slots, name)).items()
+    }
     return {
         "state": {"step": state.step, "param_states": traverse_util.unflatten_dict(param_states)},
         "target": state.params,
@@ -96,18 +79,30 @@ def export_checkpoint(
       model_dir: a folder for T5X, or an address such as ``gs://…``.
 
     Raises:
-      UserError: there is no such checkpoint, it is of another size or stage, or the path exists.
+      UserError: there is no such checkpoint, it is of another size or stage or of a fine-tuning, or
+        the path exists.
     """
     with closing(Checkpoints(folder, config, stage)) as checkpoints:
         state = checkpoints.restore(step)
-    path = absolute(model_dir) / f"checkpoint_{step}"
+    if int(state.slots.count) != int(state.step):
+        raise UserError(
+            f"the state is at step {int(state.step)} and its slots at {int(state.slots.count)}: "
+            "T5X has one number for both, so only checkpoints of pre-training convert"
+        )
+    tree = to_t5x(state)
+    tree["state"]["param_states"] = jax.tree.map(
+        lambda slots: slots | {"m": np.zeros(1, np.float32)},
+        tree["state"]["param_states"],
+        is_leaf=lambda node: "v" in node,
+    )
+    path = checkpoint.absolute(model_dir) / f"checkpoint_{step}"
     if path.exists():
         raise UserError(f"{path} exists: name another folder")
     with closing(ocp.Checkpointer(ocp.CompositeCheckpointHandler())) as writer:
         writer.save(
             path,
             ocp.args.Composite(
-                state=ocp.args.PyTreeSave(to_t5x(state)),
+                state=ocp.args.PyTreeSave(tree),
                 # T5X begins no training from a checkpoint that lacks this item.
                 dataset=ocp.args.JsonSave({}),
             ),
@@ -129,16 +124,16 @@ def import_checkpoint(
       UserError: it is not a checkpoint of T5X, or of another size, vocabulary or stage.
     """
     tree = read(path)
-    wanted = jax.eval_shape(lambda: to_shapes(config, stage))
-    _require_same(traverse_util.flatten_dict(tree), traverse_util.flatten_dict(wanted), path)
+    wanted = state_shapes(config, stage)
+    checkpoint.require_same_shapes(checkpoint.shapes_of(tree), checkpoint.shapes_of(wanted), path)
     state = jax.device_put(from_t5x(tree), steps.device_sharding())
     with closing(Checkpoints(folder, config, stage)) as checkpoints:
         checkpoints.save(state, int(state.step))
 
 
-def to_shapes(config: PretrainConfig, stage: Stage) -> dict[str, Any]:
-    """Returns T5X's state dictionary of an initial state without ``m``, to trace its shapes."""
-    return _as_t5x(steps.init_state(config, 0, stage))
+def state_shapes(config: PretrainConfig, stage: Stage) -> dict[str, Any]:
+    """Returns the shapes and types of T5X's state dictionary, without ``m``."""
+    return jax.eval_shape(lambda: to_t5x(steps.init_state(config, 0, stage)))
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -147,7 +142,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
       UserError: it is not a checkpoint of T5X.
     """
-    place = absolute(path)
+    place = checkpoint.absolute(path)
     if (place / "state").is_dir():
         with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
             arguments = jax.tree.map(
@@ -170,19 +165,23 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     )
 
 
-def _require_same(
-    found: Mapping[tuple[str, ...], Any], wanted: Mapping[tuple[str, ...], Any], path: Any
-) -> None:
-    differing = sorted(set(found) ^ set(wanted)) or sorted(
-        keys for keys in wanted if found[keys].shape != wanted[keys].shape
-    )
-    if differing:
-        keys = differing[0]
-        shapes = [
-            "missing" if keys not in tree else str(tuple(tree[keys].shape))
-            for tree in (found, wanted)
-        ]
-        raise UserError(
-            f"{path}: {'/'.join(keys)} is {shapes[0]} there and {shapes[1]} in this "
-            "configuration: use the size, vocabulary and stage it was made with"
-        )
+def damage(path: epath.Path) -> str | None:
+    """Returns why a checkpoint can't be read; None if every array and data state can be read.
+
+    T5X's own errors for a truncated file may not name the file.
+
+    Raises:
+      OSError: the machine failed, not the file.
+    """
+    try:
+        read(path)
+        for file in path.glob("dataset/**/*.json"):
+            state = file.with_suffix("")
+            if record := checkpoint.read_record(state):
+                checkpoint.require_same_state(state, record)
+    # Orbax and TensorStore each have errors of their own for a file cut short.
+    except Exception as error:
+        if files.system_fault(error):
+            raise
+        return str(error) if isinstance(error, UserError) else first_line(error)
+    return None

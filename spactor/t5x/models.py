@@ -21,15 +21,14 @@ from clu import metrics as clu_metrics
 from flax import traverse_util
 from flax.core import freeze
 from flax.linen import partitioning as flax_partitioning
-from t5x import decoding, models
 from t5x import metrics as metrics_lib
+from t5x import models
 from t5x.examples.t5 import network as stock
 
 from spactor import corruption, finetuning, objective
 from spactor import step as steps
 from spactor.config import CurriculumConfig, ModelConfig, PretrainConfig, Stage
 from spactor.data import vocabulary
-from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
 from spactor.keys import Role, role_key, validation_keys
 from spactor.network import Network
@@ -59,53 +58,73 @@ def stock_module(config: ModelConfig, dtype: str) -> stock.Transformer:
     )
 
 
-def _require_fit(config: PretrainConfig, output_vocabulary: seqio.Vocabulary) -> VocabularyFacts:
-    if config.curriculum != CurriculumConfig():
-        raise UserError(
-            "this configuration has a curriculum, which T5X does not support: train it with the "
-            "local engine"
-        )
-    facts = vocabulary_facts(output_vocabulary)
-    vocabulary.require(
-        facts, vocab_size=config.model.vocab_size, noise_spans=config.lengths.noise_spans
-    )
-    return facts
-
-
+# By the end of a parameter's name; the first that fits.
 _AXES: Mapping[str, tuple[str, ...]] = {
-    "embedding": ("vocab", "embed"),
     "rel_embedding": ("heads", "relpos_buckets"),
+    "embedding": ("vocab", "embed"),
     "scale": ("embed",),
     "query/kernel": ("embed", "joined_kv"),
     "key/kernel": ("embed", "joined_kv"),
     "value/kernel": ("embed", "joined_kv"),
     "out/kernel": ("joined_kv", "embed"),
-    "wi/kernel": ("embed", "mlp"),
-    "wo/kernel": ("mlp", "embed"),
     "projection/kernel": ("embed", "vocab"),
     # One column can't be split; T5X's rules replicate this axis.
     "rtd_head/wo/kernel": ("mlp", "mlp_activations"),
+    "wi/kernel": ("embed", "mlp"),
+    "wo/kernel": ("mlp", "embed"),
 }
 
 
 def logical_axes(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns T5X's ``params_axes`` for a parameter tree: the stock network's names, and ours.
-
-    Raises:
-      ValueError: a parameter has no rule.
-    """
+    """Returns T5X's ``params_axes`` for a parameter tree: the stock network's names, and ours."""
     axes = {}
     for path in traverse_util.flatten_dict(params):
-        joined = "/".join(path)
-        known = [end for end in _AXES if joined == end or joined.endswith("/" + end)]
-        if not known:
-            raise ValueError(f"parameter {joined} has no logical axes: name them in _AXES")
-        metadata = flax_partitioning.AxisMetadata(names=_AXES[max(known, key=len)])
-        axes[(*path[:-1], path[-1] + "_axes")] = metadata
+        names = [names for end, names in _AXES.items() if "/".join(path).endswith(end)]
+        axes[(*path[:-1], path[-1] + "_axes")] = flax_partitioning.AxisMetadata(names=names[0])
     return traverse_util.unflatten_dict(axes)
 
 
-class _ChunkModel(models.EncoderDecoderModel):
+class _Model(models.EncoderDecoderModel):
+    """T5X's model of its own network at the sizes of a configuration.
+
+    Args:
+      config: of pre-training, or of the pre-training that a fine-tuning continues.
+      output_vocabulary: seqio's; the input's is the same.
+      dtype: of activations.
+      stock: T5X's other arguments.
+
+    Raises:
+      UserError: the vocabulary does not fit the model, or the configuration has a curriculum
+        beside τ.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: PretrainConfig,
+        output_vocabulary: seqio.Vocabulary,
+        dtype: Literal["float32", "bfloat16"] = "bfloat16",
+        **stock: Any,
+    ) -> None:
+        if config.curriculum != CurriculumConfig():
+            raise UserError(
+                "this configuration has a curriculum, which T5X does not support: train it with "
+                "the local engine"
+            )
+        self.config = config
+        self.facts = vocabulary_facts(output_vocabulary)
+        vocabulary.require(
+            self.facts, vocab_size=config.model.vocab_size, noise_spans=config.lengths.noise_spans
+        )
+        super().__init__(
+            module=stock_module(config.model, dtype),
+            output_vocabulary=output_vocabulary,
+            z_loss=config.objective.z_loss,
+            **stock,
+        )
+
+
+class _ChunkModel(_Model):
     """Base of the pre-training models, which read raw token chunks and corrupt them.
 
     Decoding and scoring are the stock model's, on ``encoder_input_tokens``. ``loss`` is the
@@ -115,53 +134,25 @@ class _ChunkModel(models.EncoderDecoderModel):
     Args:
       config: sizes, corruption, weights and the global batch size.
       seed: of corruption and sampling; the run's ``RANDOM_SEED``.
-      input_vocabulary, output_vocabulary: the same seqio vocabulary.
-      optimizer_def: T5X's Adafactor.
-      dtype: of activations.
+      others: see `_Model`.
 
     Raises:
-      UserError: the vocabulary does not fit the model, there is no seed, or the configuration
-        has a curriculum beside τ.
+      UserError: as `_Model`, or there is no seed.
     """
 
     stage: Stage
 
-    def __init__(
-        self,
-        *,
-        config: PretrainConfig,
-        seed: int,
-        input_vocabulary: seqio.Vocabulary,
-        output_vocabulary: seqio.Vocabulary,
-        optimizer_def: Any,
-        dtype: Literal["float32", "bfloat16"] = "bfloat16",
-        decode_fn: models.DecodeFnCallable = decoding.beam_search,
-    ) -> None:
+    def __init__(self, *, config: PretrainConfig, seed: int, **others: Any) -> None:
         if seed is None:
             raise UserError("RANDOM_SEED is None: give a whole number, unseeded runs are refused")
-        facts = _require_fit(config, output_vocabulary)
-        lengths, weights = config.lengths, config.objective
-        normalizer = None
-        if self.stage == "span_corruption":
-            tokens = 1 if weights.reduction == "sum_per_sequence" else lengths.target_tokens
-            normalizer = config.batch_size * tokens / weights.lambda_sc
-        super().__init__(
-            module=stock_module(config.model, dtype),
-            input_vocabulary=input_vocabulary,
-            output_vocabulary=output_vocabulary,
-            optimizer_def=optimizer_def,
-            decode_fn=decode_fn,
-            loss_normalizing_factor=normalizer,
-            feature_converter_cls=functools.partial(
-                ChunkFeatureConverter,
-                chunk_tokens=lengths.chunk_tokens,
-                highest_id=facts.sentencepiece_size - 1,
-            ),
-            z_loss=weights.z_loss,
+        super().__init__(config=config, **others)
+        self.FEATURE_CONVERTER_CLS = functools.partial(
+            ChunkFeatureConverter,
+            chunk_tokens=config.lengths.chunk_tokens,
+            highest_id=self.facts.sentencepiece_size - 1,
         )
-        self.config = config
         self.seed = seed
-        self.facts = facts
+        dtype = self.module.config.dtype
         self._network = Network(dataclasses.replace(config.model, compute_dtype=dtype))
 
     def get_initial_variables(
@@ -253,37 +244,37 @@ class SpanCorruptionModel(_ChunkModel):
 
     stage = "span_corruption"
 
+    def __init__(self, *, config: PretrainConfig, **others: Any) -> None:
+        per_token = config.objective.reduction == "mean_per_token"
+        tokens = config.lengths.target_tokens if per_token else 1
+        factor = config.batch_size * tokens / config.objective.lambda_sc
+        super().__init__(config=config, loss_normalizing_factor=factor, **others)
+
     def loss_fn(
         self, params: Any, batch: Batch, dropout_rng: Array | None
     ) -> tuple[Array, Metrics]:
         """As `SpactorModel.loss_fn`, with T5X's metrics and ``sc_loss``, nats per target token."""
-        corrupted = self._corrupt(batch["tokens"], self._keys(Role.CORRUPTION, batch))
-        return self._stock_loss(params, corrupted, dropout_rng, "sc_loss")
+        keys = self._keys(Role.CORRUPTION, batch)
+        return self._stock_loss(params, batch["tokens"], keys, dropout_rng, "sc_loss")
 
     def eval_fn(self, params: Any, batch: Batch) -> tuple[Array, Metrics]:
         """Validates as the local engine does, with T5X's metrics and ``sc_loss_clean``."""
         keys = validation_keys(Role.VALIDATION_CORRUPTION, batch["tokens"])
-        return self._stock_loss(params, self._corrupt(batch["tokens"], keys), None, "sc_loss_clean")
+        return self._stock_loss(params, batch["tokens"], keys, None, "sc_loss_clean")
 
     def _stock_loss(
-        self,
-        params: Any,
-        corrupted: corruption.CorruptedBatch,
-        dropout_rng: Array | None,
-        name: str,
+        self, params: Any, tokens: Array, keys: Array, dropout_rng: Array | None, name: str
     ) -> tuple[Array, Metrics]:
-        features = {
-            "encoder_input_tokens": corrupted.encoder_input_tokens,
-            "decoder_input_tokens": corrupted.decoder_input_tokens,
-            "decoder_target_tokens": corrupted.decoder_target_tokens,
-        }
-        loss, metrics = super().loss_fn(params, features, dropout_rng)
+        corrupted = self._corrupt(tokens, keys)
+        features = ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_tokens")
+        given = {feature: getattr(corrupted, feature) for feature in features}
+        loss, metrics = super().loss_fn(params, given, dropout_rng)
         entropy = metrics["cross_ent_loss_per_all_target_tokens"]
         total = self._loss_normalizing_factor * entropy.total
         return loss, metrics | {name: clu_metrics.Average(total=total, count=entropy.count)}
 
 
-class FinetuneModel(models.EncoderDecoderModel):
+class FinetuneModel(_Model):
     """The stock model with the gradients of the local engine's fine-tuning.
 
     T5X's loss is a sum over target tokens, and so are its metrics. What is differentiated is its
@@ -293,33 +284,14 @@ class FinetuneModel(models.EncoderDecoderModel):
     Args:
       config: of the pre-training, with fine-tuning's dropout rate.
       batch_size: sequences of a fine-tuning step.
-      input_vocabulary, output_vocabulary, optimizer_def, dtype, decode_fn: T5X's.
+      others: see `_Model`.
 
     Raises:
-      UserError: the vocabulary does not fit the model, or the configuration has a curriculum.
+      UserError: as `_Model`.
     """
 
-    def __init__(
-        self,
-        *,
-        config: PretrainConfig,
-        batch_size: int,
-        input_vocabulary: seqio.Vocabulary,
-        output_vocabulary: seqio.Vocabulary,
-        optimizer_def: Any,
-        dtype: Literal["float32", "bfloat16"] = "bfloat16",
-        decode_fn: models.DecodeFnCallable = decoding.beam_search,
-    ) -> None:
-        _require_fit(config, output_vocabulary)
-        super().__init__(
-            module=stock_module(config.model, dtype),
-            input_vocabulary=input_vocabulary,
-            output_vocabulary=output_vocabulary,
-            optimizer_def=optimizer_def,
-            decode_fn=decode_fn,
-            z_loss=config.objective.z_loss,
-        )
-        self.config = config
+    def __init__(self, *, config: PretrainConfig, batch_size: int, **others: Any) -> None:
+        super().__init__(config=config, **others)
         self._batch_size = batch_size
         # Without a curriculum the scale is the same at every step.
         self._loss_scale = finetuning.loss_scale(config, checkpoint_step=0)

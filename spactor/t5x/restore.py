@@ -12,7 +12,7 @@ from flax import traverse_util
 from spactor.checkpoints import array_metadata
 from spactor.errors import UserError
 from spactor.step import HYBRID_ONLY
-from spactor.t5x import stream_record
+from spactor.t5x import checkpoint
 from spactor.t5x.features import vocabulary_name
 
 
@@ -45,16 +45,11 @@ def keep_discriminator(
       UserError: the checkpoint has other parameters than the model or another vocabulary, or T5X
         can't begin training from it.
     """
-    # In T5X's older format an array is a dictionary with its location.
-    saved = traverse_util.flatten_dict(
-        checkpoint_state, keep_empty_nodes=True, is_leaf=lambda _, node: "driver" in node
-    )
-    needed = traverse_util.flatten_dict(state, keep_empty_nodes=True)
+    saved, needed = checkpoint.flatten(checkpoint_state), checkpoint.flatten(state)
     _require_same_names(set(saved), set(needed), is_resuming)
-    _require_same_shapes(_shapes(saved), _shapes(needed))
+    _require_same_shapes(checkpoint_state, state, "the checkpoint")
     for folder in _checkpoints(home if is_resuming else path):
-        arrays = traverse_util.flatten_dict(array_metadata(folder / "state"))
-        _require_same_shapes(_shapes(arrays), _shapes(needed))
+        _require_same_shapes(array_metadata(folder / "state"), state, folder)
         _require_same_vocabulary(folder, vocabulary)
         has_slots = any(keys[:2] == ("state", "param_states") for keys in needed)
         if has_slots and not (folder / "dataset").exists():
@@ -67,34 +62,34 @@ def keep_discriminator(
     return traverse_util.unflatten_dict({keys: saved[keys] for keys in needed})
 
 
-_Names = set[tuple[str, ...]]
-_Shapes = dict[tuple[str, ...], tuple[int, ...]]
-
-
-def _require_same_names(saved: _Names, needed: _Names, is_resuming: bool) -> None:
-    missing = sorted("/".join(keys) for keys in needed - saved)
-    if missing:
-        hint = (
-            "it is of stage 2, and the hybrid objective can't follow"
-            if any(name.startswith(f"target/{HYBRID_ONLY[0]}") for name in missing)
-            else "it is of another size"
-        )
-        raise UserError(f"the checkpoint has no {missing[0]} (and {len(missing) - 1} more): {hint}")
+def _require_same_names(
+    saved: set[tuple[str, ...]], needed: set[tuple[str, ...]], is_resuming: bool
+) -> None:
     # For evaluation T5X makes a state without slots, and ignores the checkpoint's.
     parts = {keys[:2] if keys[0] == "state" else keys[:1] for keys in needed}
-    extra = {keys for keys in saved - needed if {keys[:1], keys[:2]} & parts}
-    hybrid = {keys for keys in extra if set(keys) & set(HYBRID_ONLY)}
-    if extra - hybrid:
-        names = sorted("/".join(keys) for keys in extra - hybrid)
+    differing = {keys for keys in saved ^ needed if {keys[:1], keys[:2]} & parts}
+    hybrid = {keys for keys in differing if set(keys) & set(HYBRID_ONLY)}
+    if differing - hybrid:
+        name = min(differing - hybrid)
         raise UserError(
-            f"the checkpoint has {names[0]} (and {len(names) - 1} more), which this model "
-            "lacks: use the size it was made with"
+            f"the checkpoint has {'no ' if name in needed else ''}{'/'.join(name)}, and "
+            f"{len(differing) - 1} other names differ: it is of another size, which is to be used"
         )
+    if hybrid & needed:
+        raise UserError("the checkpoint is of stage 2, and the hybrid objective can't follow")
     if hybrid and is_resuming:
         raise UserError(
             "this MODEL_DIR holds checkpoints of stage 1: give the next stage a folder of its "
             "own, and their last as INITIAL_CHECKPOINT_PATH"
         )
+
+
+def _require_same_shapes(saved: Mapping[str, Any], needed: Mapping[str, Any], path: Any) -> None:
+    found, wanted = checkpoint.shapes_of(saved), checkpoint.shapes_of(needed)
+    both = found.keys() & wanted.keys()
+    checkpoint.require_same_shapes(
+        {keys: found[keys] for keys in both}, {keys: wanted[keys] for keys in both}, path
+    )
 
 
 def _checkpoints(path: str | Sequence[str] | None) -> list[epath.Path]:
@@ -111,31 +106,13 @@ def _checkpoints(path: str | Sequence[str] | None) -> list[epath.Path]:
     return found
 
 
-def _shapes(leaves: Mapping[tuple[str, ...], Any]) -> _Shapes:
-    shapes = {}
-    for keys, leaf in leaves.items():
-        is_place = isinstance(leaf, Mapping) and "metadata" in leaf
-        shape = leaf["metadata"]["shape"] if is_place else getattr(leaf, "shape", None)
-        if shape is not None:
-            shapes[keys] = tuple(shape)
-    return shapes
-
-
-def _require_same_shapes(saved: _Shapes, needed: _Shapes) -> None:
-    for keys in sorted(set(saved) & set(needed), reverse=True):
-        if saved[keys] != needed[keys]:
-            raise UserError(
-                f"{'/'.join(keys)} is {saved[keys]} in the checkpoint and {needed[keys]} here: use "
-                "the size and vocabulary it was made with"
-            )
-
-
 def _require_same_vocabulary(folder: epath.Path, vocabulary: Any) -> None:
     # One file per process, written by `stream.TrainStream`; in folders of their own if many.
-    records = [*folder.glob("dataset/*.json"), *folder.glob("dataset/*/*.json")]
-    if vocabulary is None or not records:
+    files = [*folder.glob("dataset/*.json"), *folder.glob("dataset/*/*.json")]
+    record = checkpoint.read_record(files[0].with_suffix("")) if files else None
+    if vocabulary is None or record is None:
         return
-    theirs = stream_record.read(records[0])["facts"].get("vocabulary")
+    theirs = record["facts"].get("vocabulary")
     if theirs != vocabulary_name(vocabulary):
         raise UserError(
             f"{folder} was trained with vocabulary {theirs} and this run has "

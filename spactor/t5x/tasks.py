@@ -70,8 +70,3 @@ def benchmark(folder: str, suite: str, vocabulary: Any) -> str:
       UserError: the benchmark is unknown, or its data are missing.
     """
     return suite_registry.register_released(suite_named(suite, "c4"), _folder(folder), vocabulary)
-
-
-def lengths(inputs: int, targets: int) -> dict[str, int]:
-    """Returns ``TASK_FEATURE_LENGTHS`` of a task with inputs and targets."""
-    return {"inputs": inputs, "targets": targets}

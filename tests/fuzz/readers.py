@@ -199,7 +199,7 @@ def _read_provenance(folder: Path) -> None:
 
 _VALUES = {"train/loss": 3.5, "validation/sc_loss_clean": 4.25, "timing/seqs_per_second": 7.0}
 _STEPS = b"".join(_json({"step": step, **_VALUES}) + b"\n" for step in (5, 10, 10))
-_STREAM = {"facts": {"vocabulary": "410-SimpleNamesp"}, "step": 4, "origin": 0, "ahead": 0}
+_STREAM = {"facts": {"vocabulary": "410-SimpleNamesp", "first_step": 0}, "step": 4}
 
 
 def _read_logged_steps(path: Path) -> None:

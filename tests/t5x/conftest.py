@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from etils import epath
 from etils.epath import gpath
 
 from spactor import step
-from spactor.config import DataConfig, PretrainConfig
+from spactor.checkpoints import Checkpoints
+from spactor.config import STAGES, DataConfig, PretrainConfig
 from spactor.data import corpus, prepare
+from spactor.t5x import convert
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "spactor"))
 sys.path.insert(0, str(Path(__file__).parent))
@@ -92,6 +95,27 @@ def made_up_state(config: PretrainConfig) -> Callable[[str, int], step.TrainStat
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def exported(
+    config: PretrainConfig,
+    made_up_state: Callable[[str, int], step.TrainState],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, tuple[Path, step.TrainState]]:
+    """By stage, T5X's copy of a checkpoint of the local engine, and its state.
+
+    The checkpoint's own folder is ``local-<stage>`` beside T5X's.
+    """
+    home = tmp_path_factory.mktemp("exported")
+    made = {}
+    for number, stage in enumerate(STAGES, start=7):
+        local, state = home / f"local-{stage}", made_up_state(stage, number)
+        with closing(Checkpoints(local, config, stage)) as checkpoints:
+            checkpoints.save(state, number)
+        path = convert.export_checkpoint(local, config, stage, number, home / stage)
+        made[stage] = (path, state)
+    return made
 
 
 @pytest.fixture(scope="session")

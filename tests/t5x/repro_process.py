@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from t5x_process import TIMEOUT
+
 from repro import folders, t5x_folder
 
 ROOT = Path(__file__).parent.parent.parent
@@ -54,7 +56,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 def finish(process: subprocess.Popen[str]) -> str:
     """What a command prints, whose end must be a success."""
     try:
-        out, err = process.communicate(timeout=1800)
+        out, err = process.communicate(timeout=TIMEOUT)
     finally:
         kill(process)
     assert process.returncode == 0, err[-4000:]

@@ -16,6 +16,8 @@ from spactor.t5x import convert
 
 ROOT = Path(__file__).parent.parent.parent
 GIN = "spactor/t5x/gin"
+TIMEOUT = 3600
+"""Seconds; a busy machine needs ten times as long as an idle one."""
 
 
 def _environment(devices: int = 1) -> dict[str, str]:
@@ -87,7 +89,7 @@ def many(
     """As `start_many`, to the end; returns how each run ended."""
     process = start_many(runs, folder, *bucket, path=path)
     try:
-        out, _ = process.communicate(timeout=1800)
+        out, _ = process.communicate(timeout=TIMEOUT)
     finally:
         process.kill()
     log = (folder / "runs.log").read_text("utf-8", errors="replace")
@@ -95,10 +97,10 @@ def many(
     return json.loads(out.decode().splitlines()[-1])
 
 
-def finish(process: subprocess.Popen[bytes], log: Path, timeout: float = 600) -> None:
+def finish(process: subprocess.Popen[bytes], log: Path) -> None:
     """Waits for the end, which must be a success."""
     try:
-        code = process.wait(timeout)
+        code = process.wait(TIMEOUT)
     finally:
         process.kill()
     assert code == 0, log.read_text("utf-8", errors="replace")[-4000:]

@@ -12,7 +12,7 @@ from etils import epath
 
 from spactor.data import host_tensorflow
 from spactor.errors import UserError
-from spactor.t5x import stream_record, tasks
+from spactor.t5x import checkpoint, tasks
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -79,4 +79,4 @@ def test_a_benchmark_is_read_from_a_bucket(bucket, seqio_vocabulary) -> None:
     [("gs://b/d/", "gs://b/d"), ("/a/../b", "/b"), ("x", str(Path("x").absolute()))],
 )
 def test_addresses_stay_addresses(given: str, expected: str) -> None:
-    assert str(stream_record.absolute(given)) == expected
+    assert str(checkpoint.absolute(given)) == expected

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from etils import epath
 from repro_process import FIRST, LEAF, SECOND, SELECTION, node, start, untimed
-from t5x_process import assert_same, leaves
+from t5x_process import TIMEOUT, assert_same, leaves
 
 from repro import folders
-from spactor.t5x import damage
+from spactor.t5x import convert
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
@@ -24,14 +25,14 @@ def lengths(size: int) -> Iterator[int]:
 def test_a_file_cut_short_is_found_or_changes_nothing(finished: Path, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint_30"
     shutil.copytree(node(finished, SECOND) / "checkpoint_30", path)
-    assert damage.reason(path) is None
+    assert convert.damage(epath.Path(path)) is None
     whole = leaves(path)
     found = set()
     for file in sorted(path.rglob("*")):
         content = file.read_bytes() if file.is_file() else b""
         for length in lengths(len(content)):
             file.write_bytes(content[:length])
-            reason = damage.reason(path)
+            reason = convert.damage(epath.Path(path))
             if reason is None:
                 assert_same(leaves(path), whole)
             else:
@@ -57,7 +58,7 @@ def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
     shutil.rmtree(folder / "checkpoint_30")
     cut_largest(folder / "checkpoint_25")
     again = start("run", runs, *SELECTION)
-    out, err = again.communicate(timeout=1800)
+    out, err = again.communicate(timeout=TIMEOUT)
     assert again.returncode == 0 and "1 nodes ran" in out, err
     assert "checkpoint_25: damaged" in err and "renamed to damaged-checkpoint_25" in err
     assert_same(leaves(node(finished, SECOND) / "checkpoint_30"), leaves(folder / "checkpoint_30"))
@@ -73,7 +74,7 @@ def test_a_parent_whose_last_checkpoint_is_damaged_makes_it_again(
         shutil.rmtree(node(runs, name))
     cut_largest(node(runs, FIRST) / "checkpoint_15")
     again = start("run", runs, *SELECTION)
-    out, err = again.communicate(timeout=1800)
+    out, err = again.communicate(timeout=TIMEOUT)
     assert again.returncode == 0 and "3 nodes ran" in out, err
     assert f"{FIRST} continues from the checkpoint before its last" in out + err
     for name, step in ((FIRST, 15), (SECOND, 30), (LEAF, 34)):

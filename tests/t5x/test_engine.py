@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 from repro_process import FIRST, LEAF, PROFILE, SECOND, SELECTION, finish, node, start, untimed
-from t5x_process import assert_same, leaves
+from t5x_process import TIMEOUT, assert_same, leaves
 
 from analysis.schema import records
 from repro import collect, folders, step_lines, t5x_folder
@@ -41,7 +41,7 @@ def test_both_stages_fine_tuning_and_table_2(finished: Path) -> None:
     assert set(metrics[metrics["metric"] == "validation/rtd_loss"]["step"]) == {5, 10, 15}
     scores = metrics[metrics["suite"] == "glue"]
     assert set(scores["step"]) == {2, 4}
-    assert set(scores["task"]) == {"acceptability", "order"}
+    assert set(scores["task"]) == {"acceptability", "order", "topic"}
     assert "3 were finished already" in repro("run", finished, *SELECTION)
 
 
@@ -106,7 +106,7 @@ def test_a_branch_equals_one_unbroken_run(
     shutil.copytree(finished, runs)
     assert "2 nodes ran" in repro("run", runs, "--tau", "inf")
     (scores,) = (node(runs, "base/s0/hybrid/500K/finetune-glue/f0") / "inference_eval").glob(
-        "*_pair-metrics.jsonl"
+        "*_order-metrics.jsonl"
     )
     assert set(read_steps(scores)) == {32, 34}
 
@@ -140,7 +140,7 @@ def test_a_run_whose_numbers_go_bad_is_ended_and_reported_as_diverged(tmp_path: 
     profile.write_text(text.replace("learning_rate_factor = 0.02", "learning_rate_factor = 1e38"))
     runs = tmp_path / "runs"
     trained = start("run", runs, *SELECTION, profile=profile)
-    _, err = trained.communicate(timeout=1800)
+    _, err = trained.communicate(timeout=TIMEOUT)
     folder = node(runs, FIRST)
     divergence = folders.read_json(folder / folders.DIVERGED)["divergence"]
     assert trained.returncode == 2 and "Traceback" not in err

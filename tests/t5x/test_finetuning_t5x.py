@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 import t5x_process
 from t5x_process import assert_same, leaves
 
-from spactor import objective
+from spactor import objective, predictions, ranking, scoring, step
+from spactor.data import suite_tokens
+from spactor.data.suites import suite_named
 from spactor.data.vocabulary import EOS_ID, seqio_vocabulary
 from spactor.network import Network
 from spactor.t5x import convert, gin_files
@@ -29,7 +32,8 @@ def tuned(home: Path, data: Path, second_stage: Path) -> Path:
 
     ``retained`` and ``reset`` are a step with the two kinds of fine-tuning, at one dropout rate and
     batch size; ``retained`` makes another step. ``exported`` begins from the same checkpoint in the
-    local engine's format, without a data stream. ``scores`` are of ``retained`` after each step.
+    local engine's format, without a data stream. ``scores`` are of ``retained`` after each step,
+    ``ranked`` those of another suite after its last.
     """
     folder = home / "tuned"
     folder.mkdir()
@@ -49,6 +53,7 @@ def tuned(home: Path, data: Path, second_stage: Path) -> Path:
         return {"script": script, "files": files, "macros": settings | macros}
 
     last = folder / "retained" / f"checkpoint_{FIRST + 2}"
+    large = {"EVAL_BATCH_SIZE": 100}
     runs = [
         train("retained", "finetune"),
         scored("eval", "scores", folder / "retained"),
@@ -58,6 +63,7 @@ def tuned(home: Path, data: Path, second_stage: Path) -> Path:
         train("exported", "finetune", exported),
         scored("infer", "likelihoods", last, INFER_MODE="score"),
         scored("infer", "texts", last),
+        scored("eval", "ranked", last, SUITE="superglue", RESTORE_MODE="specific", **large),
     ]
     assert t5x_process.many(runs, folder) == [None] * len(runs)
     return folder
@@ -105,11 +111,32 @@ def metrics(folder: Path) -> dict[str, dict[int, dict[str, float]]]:
 
 def test_evaluation_of_a_folder_repeats_the_scores_of_training(tuned: Path) -> None:
     while_training, after = metrics(tuned / "retained"), metrics(tuned / "scores")
-    assert len(after) == 2
+    assert len(after) == 3
     for name, steps in after.items():
         assert list(steps) == [FIRST, FIRST + 1, FIRST + 2]
         del steps[FIRST]
         assert steps == while_training[name]
+
+
+def test_choices_are_ranked_as_by_the_local_engine(tuned: Path, data: Path, tmp_path: Path) -> None:
+    """The same checkpoint, scored by T5X's evaluator and by ours."""
+    params = convert.read(tuned / "retained" / f"checkpoint_{FIRST + 2}")["target"]
+    rank = functools.partial(step.build_scorer(gin_files.TINY), params)
+    arrays = suite_tokens.load(data, "superglue", input_length=INPUT_LENGTH)
+    found = {name: ranking.log_likelihoods(rank, items) for name, items in arrays.ranked.items()}
+    predictions.write(tmp_path, FIRST + 2, found)
+    ours = scoring.score(tmp_path, data, "superglue", FIRST + 2)
+    assert set(ours) == {
+        f"{task}/{name}" for task in ("four_words", "two_words") for name in ("accuracy", "margin")
+    }
+    suite = suite_named("superglue", "embedded")
+    theirs = metrics(tuned / "ranked")
+    for name, value in ours.items():
+        task, metric = name.split("/")
+        scored = theirs[f"{suite.registered_name(task)}-metrics.jsonl"][FIRST + 2]
+        # One of 400 items may have two choices within rounding of each other.
+        tolerance = 0.25 if metric == "accuracy" else 1e-4
+        assert scored[metric] == pytest.approx(value, abs=tolerance), name
 
 
 def read_inferences(folder: Path, mode: str) -> list[dict[str, Any]]:

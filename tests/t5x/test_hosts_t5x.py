@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from repro_process import FIRST, LEAF, SECOND, SELECTION, finish, kill, node, start, untimed
-from t5x_process import assert_same, leaves
+from t5x_process import TIMEOUT, assert_same, leaves
 
 from analysis.schema import records
 from repro import collect, folders, step_lines
@@ -43,7 +43,7 @@ def two(tmp_path_factory: pytest.TempPathFactory, finished: Path) -> Path:
 def refusal(process: subprocess.Popen[str]) -> str:
     """The one line of a UserError with which a command ends."""
     try:
-        _, err = process.communicate(timeout=1800)
+        _, err = process.communicate(timeout=TIMEOUT)
     finally:
         kill(process)
     assert process.returncode == 2
@@ -85,7 +85,7 @@ def test_a_killed_host_ends_the_other_and_both_resume(two: Path, tmp_path: Path)
     only = ("--node", SECOND)
     left, killed = start_hosts(runs, *only)
     try:
-        end = time.monotonic() + 1800
+        end = time.monotonic() + TIMEOUT
         while not (folder / "checkpoint_20").is_dir():
             assert left.poll() is None and time.monotonic() < end
             time.sleep(0.01)

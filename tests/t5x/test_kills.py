@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 import t5x_process
-from t5x_process import assert_same, leaves
+from t5x_process import TIMEOUT, assert_same, leaves
 
 from repro import step_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
 
-def _wait(condition: Callable[[], object], seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
+def _wait(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.002)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import t5x_process
-from t5x_process import ROOT, assert_same, leaves
+from t5x_process import ROOT, TIMEOUT, assert_same, leaves
 
 from repro import step_lines, t5x_folder
 from spactor.data.manifest import VOCABULARY_FILE
@@ -94,7 +94,7 @@ def test_the_laptops_commands_run_as_printed(tmp_path: Path) -> None:
             env=t5x_process._environment(),
             stdout=subprocess.PIPE,
             stderr=errors,
-            timeout=3000,
+            timeout=TIMEOUT,
         )
     assert done.returncode == 0, log.read_text("utf-8", errors="replace")[-4000:]
     assert '"step": 50' in done.stdout.decode().splitlines()[-1]
@@ -137,7 +137,7 @@ def test_the_papers_commands_run_in_a_bucket(
     stage_1 = bucket / "stage1"
     long = paper_runs[0] | {"macros": paper_runs[0]["macros"] | {"TRAIN_STEPS": 100_000}}
     process = t5x_process.start_many([long], bucket, str(bucket))
-    end = time.monotonic() + 600
+    end = time.monotonic() + TIMEOUT
     try:
         while not (stage_1 / "checkpoint_5").is_dir():
             log = (bucket / "runs.log").read_text("utf-8", errors="replace")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from t5x_process import TIMEOUT
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -52,7 +53,7 @@ def start(
 
 
 def result(process: subprocess.Popen[bytes]) -> dict:
-    out, err = process.communicate(timeout=900)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, err.decode(errors="replace")[-4000:]
     return json.loads(out.decode().splitlines()[-1])
 

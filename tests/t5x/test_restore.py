@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from tiny_model import tiny_config
 
 from spactor import step
-from spactor.checkpoints import Checkpoints
 from spactor.errors import UserError
 from spactor.t5x import convert
 from spactor.t5x.features import vocabulary_name
@@ -22,7 +20,9 @@ from spactor.t5x.restore import keep_discriminator
 
 
 def shapes(stage: str, **model: int) -> Any:
-    return jax.eval_shape(lambda: convert.to_shapes(tiny_config(**model), stage))
+    """Of the size of `exported`, but for what is given."""
+    size = {"emb_dim": 128, "mlp_dim": 160, "rtd_mlp_dim": 144}
+    return convert.state_shapes(tiny_config(**(size | model)), stage)
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +54,11 @@ def test_a_run_resumes_in_its_own_stage_only(hybrid) -> None:
         keep_discriminator(hybrid, shapes("span_corruption"), is_resuming=True)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A T5X folder with a checkpoint_0 of stage 1, as `convert` writes it."""
-    home, config = tmp_path_factory.mktemp("restore"), tiny_config()
-    with closing(Checkpoints(home / "local", config, "hybrid")) as checkpoints:
-        checkpoints.save(step.init_state(config, 0, "hybrid"), 0)
-    convert.export_checkpoint(home / "local", config, "hybrid", 0, home / "t5x")
-    return home / "t5x"
+@pytest.fixture
+def path(exported, tmp_path: Path) -> Path:
+    """A checkpoint of stage 1 in a folder of its own."""
+    saved, _ = exported["hybrid"]
+    return shutil.copytree(saved, tmp_path / "t5x" / saved.name)
 
 
 def names(hybrid: Any) -> Any:
@@ -69,46 +66,43 @@ def names(hybrid: Any) -> Any:
     return jax.tree.map(lambda _: "array", hybrid)
 
 
-def test_shapes_are_read_from_the_checkpoint_or_the_newest_of_a_folder(hybrid, folder) -> None:
+def test_shapes_are_read_from_the_checkpoint_or_the_newest_of_a_folder(hybrid, path) -> None:
     same, wide = shapes("span_corruption"), shapes("span_corruption", mlp_dim=64)
-    for path in (folder, folder / "checkpoint_0"):
-        retained = keep_discriminator(names(hybrid), same, path=str(path))
+    for place in (path, path.parent):
+        retained = keep_discriminator(names(hybrid), same, path=str(place))
         assert jax.tree.structure(retained) == jax.tree.structure(same)
-        with pytest.raises(UserError, match=r"is \(.* use the size and vocabulary"):
-            keep_discriminator(names(hybrid), wide, path=str(path))
-    with pytest.raises(UserError, match=r"is \(.* use the size and vocabulary"):
+        with pytest.raises(UserError, match=r"is \(.* use the size, vocabulary"):
+            keep_discriminator(names(hybrid), wide, path=str(place))
+    with pytest.raises(UserError, match=r"is \(.* use the size, vocabulary"):
         keep_discriminator(
-            names(hybrid), shapes("hybrid", mlp_dim=64), home=str(folder), is_resuming=True
+            names(hybrid), shapes("hybrid", mlp_dim=64), home=str(path.parent), is_resuming=True
         )
 
 
-def test_training_begins_from_no_checkpoint_without_the_item_dataset(hybrid, folder) -> None:
-    bare = folder.parent / "bare" / "checkpoint_0"
-    shutil.copytree(folder / "checkpoint_0", bare)
-    shutil.rmtree(bare / "dataset")
+def test_training_begins_from_no_checkpoint_without_the_item_dataset(hybrid, path) -> None:
+    shutil.rmtree(path / "dataset")
     full = shapes("span_corruption")
     with pytest.raises(UserError, match="no folder dataset"):
-        keep_discriminator(names(hybrid), full, path=str(bare))
+        keep_discriminator(names(hybrid), full, path=str(path))
     keep_discriminator(
-        names(hybrid), {"target": full["target"], "state": {"step": 0}}, path=str(bare)
+        names(hybrid), {"target": full["target"], "state": {"step": 0}}, path=str(path)
     )
 
 
-def test_another_vocabulary_of_the_same_size_is_refused(hybrid, folder, seqio_vocabulary) -> None:
+def test_another_vocabulary_of_the_same_size_is_refused(hybrid, path, seqio_vocabulary) -> None:
     full = shapes("span_corruption")
-    arguments = {"path": str(folder), "vocabulary": seqio_vocabulary}
+    arguments = {"path": str(path), "vocabulary": seqio_vocabulary}
     # A checkpoint of the local engine names no vocabulary.
     keep_discriminator(names(hybrid), full, **arguments)
-    record = folder / "checkpoint_0" / "dataset" / "process_0-of-2" / "train_ds-000-of-002.json"
+    record = path / "dataset" / "process_0-of-2" / "train_ds-000-of-002.json"
     record.parent.mkdir()
-    steps = {"step": 0, "origin": 0, "ahead": 0, "state": ""}
-    own = {"vocabulary": vocabulary_name(seqio_vocabulary)}
-    record.write_text(json.dumps(steps | {"facts": own}))
+    facts = {"first_step": 0, "vocabulary": vocabulary_name(seqio_vocabulary)}
+    written = {"step": 0, "state": "", "facts": facts}
+    record.write_text(json.dumps(written))
     keep_discriminator(names(hybrid), full, **arguments)
-    record.write_text(json.dumps(steps | {"facts": {"vocabulary": "511-0123456789ab"}}))
+    record.write_text(json.dumps(written | {"facts": facts | {"vocabulary": "511-0123456789ab"}}))
     with pytest.raises(UserError, match="trained with vocabulary 511-0123456789ab"):
         keep_discriminator(names(hybrid), full, **arguments)
-    record.unlink()
 
 
 def test_evaluation_has_no_slots(hybrid) -> None:
@@ -121,9 +115,9 @@ def test_evaluation_has_no_slots(hybrid) -> None:
     ("stage", "model", "message"),
     [
         ("hybrid", {"num_encoder_layers": 3}, "no .*encoder/layers_2.*another size"),
-        ("hybrid", {"num_encoder_layers": 1}, "has .*encoder/layers_1.*which this model lacks"),
-        ("hybrid", {"vocab_size": 640}, r"\(512, 16\) in the checkpoint and \(640, 16\)"),
-        ("hybrid", {"mlp_dim": 64}, r"is \(.* use the size and vocabulary"),
+        ("hybrid", {"num_encoder_layers": 1}, "has .*encoder/layers_1.*another size"),
+        ("hybrid", {"vocab_size": 640}, r"\(512, 128\) there and \(640, 128\)"),
+        ("hybrid", {"mlp_dim": 64}, r"is \(.* use the size, vocabulary"),
     ],
 )
 def test_another_size_is_refused(hybrid, stage, model, message) -> None:
@@ -132,5 +126,5 @@ def test_another_size_is_refused(hybrid, stage, model, message) -> None:
 
 
 def test_the_hybrid_objective_cant_follow_stage_2() -> None:
-    with pytest.raises(UserError, match="it is of stage 2"):
+    with pytest.raises(UserError, match="is of stage 2"):
         keep_discriminator(shapes("span_corruption"), shapes("hybrid"))

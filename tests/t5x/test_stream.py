@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from etils import epath
 
 from repro import step_lines
 from spactor.data import host_tensorflow, tasks
 from spactor.data.digest import batch_digest
 from spactor.errors import UserError
-from spactor.t5x import stream, stream_record
+from spactor.t5x import stream
 from spactor.t5x.features import ChunkFeatureConverter, vocabulary_facts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -71,8 +68,7 @@ def settings(**changes: Any) -> SimpleNamespace:
 
 
 def opened(home: Path, host: int = 0, hosts: int = 1, **changes: Any) -> stream.TrainStream:
-    options = {"data_shards": 4, "numbered": True, "elsewhere": "continue", "log_period": 2}
-    options["hardware_rng"] = False
+    options = {"data_shards": 4, "finetuning_from": None, "log_period": 2, "hardware_rng": False}
     for name in options:
         options[name] = changes.pop(name, options[name])
     return stream.get_dataset(
@@ -103,6 +99,11 @@ def test_a_batch_does_not_depend_on_the_number_of_hosts(tmp_path: Path, hosts: i
     for number, batch in enumerate(whole):
         np.testing.assert_array_equal(batch["step"], [number] * 8)
         np.testing.assert_array_equal(batch["row"], np.arange(8))
+    # What T5X makes its arrays from.
+    spec = opened(tmp_path, 1, hosts).element_spec
+    assert {name: (one.shape, one.dtype) for name, one in spec.items()} == {
+        name: (array.shape, array.dtype) for name, array in parts[1][0].items()
+    }
 
 
 def test_an_epoch_holds_every_chunk_once_and_the_seed_matters(tmp_path: Path) -> None:
@@ -112,14 +113,6 @@ def test_an_epoch_holds_every_chunk_once_and_the_seed_matters(tmp_path: Path) ->
     np.testing.assert_array_equal(np.sort(seen), np.arange(3, CHUNKS + 3))
     first, second = take(opened(tmp_path), 5), take(opened(tmp_path, seed=6), 5)
     assert any((a["tokens"] != b["tokens"]).any() for a, b in zip(first, second, strict=True))
-
-
-def test_spec_is_what_comes_out(tmp_path: Path) -> None:
-    source = opened(tmp_path, 1, 2)
-    spec, batch = source.element_spec, next(source)
-    assert {k: (v.shape, v.dtype) for k, v in spec.items()} == {
-        k: (v.shape, v.dtype) for k, v in batch.items()
-    }
 
 
 def checkpoint(home: Path, step: int) -> Path:
@@ -134,59 +127,49 @@ def finished(home: Path, step: int) -> str:
 
 
 @pytest.mark.parametrize("ahead", [0, 1])
-@pytest.mark.parametrize("numbered", [True, False])
-def test_a_stream_resumes_where_it_was_saved(tmp_path: Path, ahead: int, numbered: bool) -> None:
+@pytest.mark.parametrize("start", [0, 1000])
+def test_a_stream_resumes_where_it_was_saved(tmp_path: Path, ahead: int, start: int) -> None:
     """``ahead``: T5X reads a first batch before it saves the initial checkpoint."""
-    whole = take(opened(tmp_path, numbered=numbered), 12)
-    # A stream without numbers belongs to fine-tuning, whose first checkpoint is at any step.
-    start = 0 if numbered else 1000
-    source = opened(tmp_path, numbered=numbered)
+    origin = start or None  # Fine-tuning's first checkpoint is at any step.
+    whole = take(opened(tmp_path, finetuning_from=origin), 12)
+    source = opened(tmp_path, finetuning_from=origin)
     take(source, ahead)
     source.save(checkpoint(tmp_path, start))
-    again = opened(tmp_path, numbered=numbered)
+    again = opened(tmp_path, finetuning_from=origin)
     again.restore(finished(tmp_path, start))
     # T5X reads ahead once more, and saves no second initial checkpoint.
     assert_same(take(again, 7), whole[:7])
     again.save(checkpoint(tmp_path, start + 7))
-    third = opened(tmp_path, numbered=numbered)
+    third = opened(tmp_path, finetuning_from=origin)
     third.restore(finished(tmp_path, start + 7))
     assert_same(take(third, 5), whole[7:])
 
 
-def test_a_stream_in_a_bucket_resumes_where_it_was_saved(bucket, tmp_path: Path) -> None:
+def test_stage_2_reads_on_in_a_folder_of_its_own_and_in_a_bucket(bucket, tmp_path: Path) -> None:
     whole = take(opened(tmp_path), 6)
-    source = opened(bucket)
-    state = bucket / "checkpoint_0" / "dataset" / "train_ds-000-of-001"
-    state.parent.mkdir(parents=True)
-    assert_same(take(source, 1), whole[:1])  # T5X reads a batch before it saves.
-    source.save(state)
-    assert_same(take(source, 5), whole[1:])
-    again = opened(bucket)
-    again.restore(str(state))
-    assert_same(take(again, 6), whole)
+    first, second = (
+        bucket / home / "checkpoint_2" / "dataset" / "train_ds-000-of-001" for home in "ab"
+    )
+    for path in (first, second):
+        path.parent.mkdir(parents=True)
+    source = opened(bucket / "a")
+    assert_same(take(source, 2), whole[:2])
+    source.save(first)
+    assert_same(take(source, 4), whole[2:])
+    child = opened(bucket / "b")
+    child.restore(str(first))
+    take(child, 1)  # T5X reads a batch before it saves.
+    child.save(second)
+    (bucket / "a" / "checkpoint_2").rmtree()
+    again = opened(bucket / "b")
+    again.restore(str(second))
+    assert_same(take(again, 4), whole[2:])
     lines = (tmp_path / step_lines.DIGESTS).read_text()
-    assert (bucket / step_lines.DIGESTS).read_text() == 2 * lines
-    index = state.parent / f"{state.name}.index"
+    assert (bucket / "a" / step_lines.DIGESTS).read_text() == lines
+    index = second.parent / f"{second.name}.index"
     index.write_bytes(index.read_bytes()[:-1])
     with pytest.raises(UserError, match="damaged"):
-        opened(bucket).restore(str(state))
-
-
-def test_stage_2_reads_on_in_a_folder_of_its_own(tmp_path: Path) -> None:
-    parent, child = tmp_path / "stage1", tmp_path / "stage2"
-    whole = take(opened(parent), 9)
-    source = opened(parent)
-    take(source, 4)
-    source.save(checkpoint(parent, 4))
-    path = finished(parent, 4)
-    second = opened(child)
-    second.restore(path)
-    take(second, 1)
-    second.save(checkpoint(child, 4))  # Initial, with a batch read already.
-    shutil.rmtree(parent)
-    again = opened(child)
-    again.restore(finished(child, 4))
-    assert_same(take(again, 5), whole[4:])
+        opened(bucket / "b").restore(str(second))
 
 
 def test_fine_tuning_ignores_the_stream_of_pre_training(tmp_path: Path) -> None:
@@ -194,9 +177,9 @@ def test_fine_tuning_ignores_the_stream_of_pre_training(tmp_path: Path) -> None:
     take(source, 4)
     source.save(checkpoint(tmp_path / "stage2", 4))
     path = finished(tmp_path / "stage2", 4)
-    tuning = opened(tmp_path / "tuning", elsewhere="start", numbered=False)
+    tuning = opened(tmp_path / "tuning", finetuning_from=4)
     tuning.restore(path)
-    fresh = take(opened(tmp_path / "tuning", numbered=False), 3)
+    fresh = take(opened(tmp_path / "tuning", finetuning_from=4), 3)
     assert_same(take(tuning, 3), fresh)
 
 
@@ -219,50 +202,31 @@ def test_other_data_are_refused(tmp_path: Path, changes: dict[str, int], message
 def test_a_missing_or_misplaced_state_is_refused(tmp_path: Path) -> None:
     source = opened(tmp_path)
     take(source, 3)
-    with pytest.raises(UserError, match="stream is at step 3 and the checkpoint at step 0"):
-        source.save(checkpoint(tmp_path, 0))
+    with pytest.raises(UserError, match="stream is at step 3 and the checkpoint at step 2"):
+        source.save(checkpoint(tmp_path, 2))
     other = tmp_path / "checkpoint_9" / "dataset" / "process_1-of-2" / "train_ds-001-of-002"
     with pytest.raises(UserError, match="as many processes as wrote"):
         source.restore(str(other))
 
 
-@pytest.mark.parametrize("part", [".index", ".data-00000-of-00001"])
-@pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
-def test_a_damaged_state_never_reaches_tensorflow(tmp_path: Path, part: str, damage: str) -> None:
+def test_a_damaged_state_never_reaches_tensorflow(tmp_path: Path) -> None:
     """TensorFlow checks nothing: some flipped bytes end the process."""
     source = opened(tmp_path)
-    source.save(checkpoint(tmp_path, 0))
-    state = finished(tmp_path, 0)
-    path = Path(state + part)
-    whole = path.read_bytes()
-    middle = len(whole) // 2
-    if damage == "gone":
-        path.unlink()
-    elif damage == "cut":
-        path.write_bytes(whole[:-1])
-    else:
-        path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-    with pytest.raises(UserError, match=r"damaged .*move its checkpoint away, and run again"):
-        opened(tmp_path).restore(state)
-    path.write_bytes(whole)
-    opened(tmp_path).restore(state)
-
-
-def test_a_damaged_early_batch_is_refused(tmp_path: Path) -> None:
-    """Even one whose digest the record has: a batch that was read before the save."""
-    source = opened(tmp_path)
-    next(source)
-    source.save(checkpoint(tmp_path, 0))
-    state = finished(tmp_path, 0)
-    pending, record = Path(f"{state}.pending.npy"), Path(f"{state}.json")
-    whole = pending.read_bytes()
-    for data in (b"", whole[:-1], whole.replace(b"'<i4'", b"'|O4'")):
-        pending.write_bytes(data)
-        about = json.loads(record.read_text())
-        about["state"] = stream_record.state_digest(epath.Path(state))
-        record.write_text(json.dumps(about))
-        with pytest.raises(UserError, match=r"pending\.npy: damaged"):
-            opened(tmp_path).restore(state)
+    take(source, 1)
+    source.save(checkpoint(tmp_path, 1))
+    state = finished(tmp_path, 1)
+    again = opened(tmp_path)
+    for part in (".index", ".data-00000-of-00001"):
+        path = Path(state + part)
+        whole = path.read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+        for damaged in (flipped, whole[:-1], None):
+            path.unlink() if damaged is None else path.write_bytes(damaged)
+            with pytest.raises(UserError, match=r"damaged .*move its checkpoint away, and run ag"):
+                again.restore(state)
+        path.write_bytes(whole)
+    again.restore(state)
 
 
 def digests(home: Path) -> list[tuple[int, dict[str, str]]]:
@@ -281,21 +245,10 @@ def test_batches_of_logged_steps_have_digests(tmp_path: Path) -> None:
     again.restore(finished(tmp_path, 4))
     take(again, 2)
     assert digests(tmp_path) == [*named, named[-1]]
-    take(opened(tmp_path / "other", seed=6), 2)
-    ((step, read),) = digests(tmp_path / "other")
-    assert step == 2 and read != named[0][1]
-
-
-def test_digests_of_fine_tuning_continue_the_steps_of_pretraining(tmp_path: Path) -> None:
-    source = opened(tmp_path, numbered=False, log_period=1)
-    # T5X reads a batch before it saves at the step that fine-tuning begins from.
-    first = next(source)
-    source.save(checkpoint(tmp_path, 1000))
-    second = next(source)
-    assert digests(tmp_path) == [
-        (1001, {"batch": batch_digest(first)}),
-        (1002, {"batch": batch_digest(second)}),
-    ]
+    # Fine-tuning's steps continue those of pre-training.
+    (batch,) = take(opened(tmp_path / "other", seed=6, finetuning_from=1000, log_period=1), 1)
+    assert digests(tmp_path / "other") == [(1001, {"batch": batch_digest(batch)})]
+    assert batch_digest(batch) != batch_digest({"tokens": whole[0]["tokens"]})
 
 
 def test_unseeded_and_indivisible_are_refused(tmp_path: Path) -> None:
