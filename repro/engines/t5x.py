@@ -172,8 +172,9 @@ class T5XEngine(Engine):
         with _exclusive(folder / _own(LOCK, self._hosts)) as lock:
             if first:
                 _write_gin(node, folder)
-                remove_unmeasured(profile, node, folder)
-            if _is_complete(profile, node, folder) and not (first and self._set_aside(folder)):
+                remove_unmeasured(profile, node, folder, data.folder)
+            complete = _is_complete(profile, node, folder, data.folder)
+            if complete and not (first and self._set_aside(folder)):
                 return  # T5X had ended when an earlier run of this command was stopped.
             command = t5x_command.arguments(
                 profile,
@@ -196,7 +197,7 @@ class T5XEngine(Engine):
                     may_restart = first and self._find_damage(node, folder, parent)
                     if not may_restart or self._hosts.count > 1:
                         raise
-        if first and not _is_complete(profile, node, folder):
+        if first and not _is_complete(profile, node, folder, data.folder):
             raise UserError(
                 f"T5X ended without the last numbers or checkpoint of {node.name}: "
                 f"see {folder / LOG}, then run the same command"
@@ -389,10 +390,17 @@ def _saved(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def first_unmeasured(profile: Profile, node: Node, folder: Path) -> int | None:
-    """Returns T5X's first step whose numbers are due and missing; None if all are there."""
+def first_unmeasured(profile: Profile, node: Node, folder: Path, prepared: Path) -> int | None:
+    """Returns T5X's first step whose numbers are due and missing; None if all are there.
+
+    Args:
+      profile: the node's.
+      node: being trained.
+      folder: of the node.
+      prepared: folder of the prepared data.
+    """
     if isinstance(node, Finetuning):
-        names = t5x_command.scored_tasks(profile.data.corpus, node.suite)
+        names = t5x_command.scored_tasks(profile.data.corpus, node.suite, prepared)
         paths = [scoring.score_file(folder, name) for name in names]
         scored = {
             path.name: step_lines.read_steps(path) if path.is_file() else {} for path in paths
@@ -403,22 +411,24 @@ def first_unmeasured(profile: Profile, node: Node, folder: Path) -> int | None:
     return min((step for gap in gaps for step in gap.steps), default=None)
 
 
-def remove_unmeasured(profile: Profile, node: Node, folder: Path) -> None:
+def remove_unmeasured(profile: Profile, node: Node, folder: Path, prepared: Path) -> None:
     """Removes checkpoints from which T5X would resume past an evaluation that a kill prevented.
+
+    The arguments are those of `first_unmeasured`.
 
     T5X's ``train.py`` at cc342d4 saves first, then evaluates, and resumes from the newest
     checkpoint. From an older one it makes the same steps again, bit for bit.
     """
     first, _ = t5x_command.first_and_last_step(node)
-    unmeasured = first_unmeasured(profile, node, folder)
+    unmeasured = first_unmeasured(profile, node, folder, prepared)
     for step in _saved(folder):
         if unmeasured is not None and step >= unmeasured and step > first:
             shutil.rmtree(t5x_command.checkpoint(folder, step))
 
 
-def _is_complete(profile: Profile, node: Node, folder: Path) -> bool:
+def _is_complete(profile: Profile, node: Node, folder: Path, prepared: Path) -> bool:
     _, last = t5x_command.first_and_last_step(node)
-    return last in _saved(folder) and first_unmeasured(profile, node, folder) is None
+    return last in _saved(folder) and first_unmeasured(profile, node, folder, prepared) is None
 
 
 def _failure(node: Node, path: Path, began: int, code: int, hosts: Hosts) -> UserError:

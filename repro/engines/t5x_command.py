@@ -17,7 +17,7 @@ from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Node, Segment, Tree
 from repro.specs import Profile
 from spactor.config import CurriculumConfig, PretrainConfig
-from spactor.data.manifest import VOCABULARY_FILE
+from spactor.data.manifest import VOCABULARY_FILE, examples_file
 from spactor.errors import UserError
 from spactor.t5x import gin_files
 
@@ -180,12 +180,24 @@ def _pretraining_settings(profile: Profile, node: Segment) -> Mapping[str, objec
     }
 
 
-def scored_tasks(corpus: str, suite: str) -> list[str]:
-    """Returns the names in seqio's registry of the tasks of a suite that T5X scores."""
+def scored_tasks(corpus: str, suite: str, prepared: Path) -> list[str]:
+    """Returns the names in seqio's registry of the tasks of a suite that T5X scores.
+
+    Args:
+      corpus: of the profile.
+      suite: its name.
+      prepared: folder of prepared data. A task of an embedded suite may lack examples there, such
+        as one about packages that are not installed.
+    """
     from spactor.data.suites import suite_named
 
     chosen = suite_named(suite, corpus)
-    return [chosen.registered_name(task.name) for task in chosen.scored]
+    return [
+        chosen.registered_name(task.name)
+        for task in chosen.scored
+        if not chosen.is_embedded
+        or (prepared / examples_file(suite, task.name, "validation")).stat().st_size
+    ]
 
 
 def _target_length(corpus: str, suite: str) -> int:

@@ -23,6 +23,8 @@ from repro.plan import Finetuning, Segment, Tree, build
 from repro.runner import Runner
 from repro.specs import Profile, load_profile
 from spactor.config import PAPER
+from spactor.data.manifest import examples_file
+from spactor.data.suites import EMBEDDED
 from spactor.errors import UserError
 from spactor.metrics import Events
 from spactor.t5x import gin_files
@@ -116,9 +118,20 @@ def test_commands_on_released_data() -> None:
     assert not any("C4_VERSION" in word for word in given)
 
 
-def test_scored_tasks_are_those_whose_files_t5x_writes() -> None:
-    assert t5x_command.scored_tasks("embedded", "squad") == ["spactor_squad_span"]
-    glue = t5x_command.scored_tasks("c4", "glue")
+def with_examples(folder: Path, *tasks: str) -> Path:
+    """A prepared folder with examples of these tasks of ``glue`` and none of its others."""
+    for task in EMBEDDED["glue"].tasks:
+        path = folder / examples_file("glue", task.name, "validation")
+        path.parent.mkdir(parents=True)
+        path.write_text("{}\n" if task.name in tasks else "")
+    return folder
+
+
+def test_scored_tasks_are_those_whose_files_t5x_writes(tmp_path: Path) -> None:
+    prepared = with_examples(tmp_path, "order", "acceptability")
+    embedded = t5x_command.scored_tasks("embedded", "glue", prepared)
+    assert embedded == ["spactor_glue_acceptability", "spactor_glue_order"]
+    glue = t5x_command.scored_tasks("c4", "glue", tmp_path)
     assert glue[:2] == ["spactor_benchmark_glue_cola", "spactor_benchmark_glue_mnli_matched"]
     assert len(glue) == 9
 
@@ -310,7 +323,7 @@ def test_steps_that_a_kill_left_unmeasured_are_trained_again(
     folder = tmp_path / "second"
     shutil.copytree(GOLDEN / "stage2", folder)
     with_checkpoints(folder, 10, 15, 20)
-    t5x.remove_unmeasured(profile, nodes[SECOND], folder)
+    t5x.remove_unmeasured(profile, nodes[SECOND], folder, tmp_path)
     assert saved(folder) == [10, 15, 20]
     evaluation = folder / "training_eval" / "spactor_docstrings"
     shutil.rmtree(evaluation)
@@ -318,27 +331,25 @@ def test_steps_that_a_kill_left_unmeasured_are_trained_again(
     losses.write(15, {"sc_loss_clean": 6.0})
     losses.close()
     # Killed behind the save of step 20, before its evaluation.
-    assert t5x.first_unmeasured(profile, nodes[SECOND], folder) == 20
-    t5x.remove_unmeasured(profile, nodes[SECOND], folder)
+    assert t5x.first_unmeasured(profile, nodes[SECOND], folder, tmp_path) == 20
+    t5x.remove_unmeasured(profile, nodes[SECOND], folder, tmp_path)
     assert saved(folder) == [10, 15]
     # Killed before an event file was begun.
     shutil.rmtree(evaluation)
     evaluation.mkdir()
-    t5x.remove_unmeasured(profile, nodes[SECOND], folder)
+    t5x.remove_unmeasured(profile, nodes[SECOND], folder, tmp_path)
     assert saved(folder) == [10], "the parent's last state is no work of this node"
 
     leaf = tmp_path / "leaf"
     shutil.copytree(GOLDEN / "finetuning", leaf)
     home = leaf / "inference_eval"
-    # Tasks that the suite got after the golden folder was written.
-    for task in ("order", "topic"):
-        shutil.copy(
-            home / "spactor_glue_pair-metrics.jsonl", home / f"spactor_glue_{task}-metrics.jsonl"
-        )
+    prepared = with_examples(tmp_path / "prepared", "order", "acceptability")
+    # The suite had another task when the golden folder was written.
+    (home / "spactor_glue_pair-metrics.jsonl").rename(home / "spactor_glue_order-metrics.jsonl")
     with_checkpoints(leaf, 20, 24, 28)
-    t5x.remove_unmeasured(profile, nodes[LEAF], leaf)
+    t5x.remove_unmeasured(profile, nodes[LEAF], leaf, prepared)
     assert saved(leaf) == [20, 24, 28]
     path = home / "spactor_glue_order-metrics.jsonl"
     path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
-    t5x.remove_unmeasured(profile, nodes[LEAF], leaf)
+    t5x.remove_unmeasured(profile, nodes[LEAF], leaf, prepared)
     assert saved(leaf) == [20, 24]

@@ -41,7 +41,7 @@ def test_both_stages_fine_tuning_and_table_2(finished: Path) -> None:
     assert set(metrics[metrics["metric"] == "validation/rtd_loss"]["step"]) == {5, 10, 15}
     scores = metrics[metrics["suite"] == "glue"]
     assert set(scores["step"]) == {2, 4}
-    assert set(scores["task"]) == {"acceptability", "order", "topic"}
+    assert set(scores["task"]) == {"acceptability", "order"}
     assert "3 were finished already" in repro("run", finished, *SELECTION)
 
 
