@@ -55,6 +55,13 @@ FAMILIES = (LOSS, LEARNING, DOWNSTREAM)
 SMALLEST = {"share": 0.05, "nats": 0.02, "points": 2.0}
 """The smallest effect of interest, by unit."""
 
+NOTES = (
+    "Two-sided t-tests over n seeds, paired; p is adjusted by Holm over a family.",
+    "n80: seeds for a power of 0.8 at this mean and spread and at α over the family.",
+    "*: below the smallest effect of interest (5 % of the budget, 0.02 nats, 2 points),",
+    "by two one-sided tests.",
+)
+
 BySeed = Mapping[int, float]
 
 
@@ -114,6 +121,28 @@ class RegisteredTest:
         spread = float(np.std(self.values, ddof=1))
         return seeds_needed(self.mean / spread if spread else math.inf, ALPHA / tests)
 
+    def shown(self, tests: int) -> tuple[str, str, str, str, str, str]:
+        """Number of seeds, mean, 95 % interval, p-value, seeds needed and verdict, as printed.
+
+        Args:
+          tests: number of tests in the family.
+        """
+        times, digits = {"share": (100.0, 1), "nats": (1.0, 3), "points": (1.0, 1)}[self.unit]
+
+        def text(value: float) -> str:
+            return "-" if math.isnan(value) else f"{times * value:.{digits}f}"
+
+        low, high = self.interval()
+        needed = self.seeds_needed(tests)
+        return (
+            str(len(self.values)),
+            text(self.mean) + (" %" if self.unit == "share" and self.values else ""),
+            f"{text(low)} to {text(high)}" if len(self.values) > 1 else "-",
+            "-" if math.isnan(self.p_holm) else format_p(self.p_holm),
+            "-" if math.isnan(needed) else f"{needed:.0f}" if needed < 1000 else ">999",
+            self.verdict.short + ("*" if self.below_smallest else ""),
+        )
+
 
 @dataclass(frozen=True)
 class RegisteredResult:
@@ -121,6 +150,13 @@ class RegisteredResult:
 
     profile: str
     tests: tuple[RegisteredTest, ...]
+
+    @property
+    def families(self) -> dict[str, list[RegisteredTest]]:
+        """The tests by family."""
+        return {
+            family: [test for test in self.tests if test.family == family] for family in FAMILIES
+        }
 
     def text(self) -> str:
         """A summary line, then one line per test, for the terminal."""
@@ -130,37 +166,17 @@ class RegisteredResult:
             for verdict in Verdict
             if verdict in verdicts
         )
-        lines = [
-            f"Registered tests of {self.profile or 'no'} profile, Base: {counts}",
-            "Two-sided t-tests over n seeds, paired; p is adjusted by Holm over a family.",
-            "n80: seeds for a power of 0.8 at this mean and spread and at α over the family.",
-            "*: below the smallest effect of interest (5 % of the budget, 0.02 nats, 2 points),",
-            "by two one-sided tests.",
-        ]
-        for family in FAMILIES:
-            own = [test for test in self.tests if test.family == family]
-            head = f"{'n':>3}{'mean':>8}{'95 % interval':>17}{'p':>8}{'n80':>5}  verdict"
-            lines += ["", family, f"{'test':23}{head}"]
-            lines.extend(self._line(test, len(own)).rstrip() for test in own)
+        lines = [f"Registered tests of {self.profile or 'no'} profile, Base: {counts}", *NOTES]
+        for family, own in self.families.items():
+            lines += ["", family]
+            for name, count, mean, interval, p_value, needed, verdict in (
+                ("test", "n", "mean", "95 % interval", "p", "n80", "verdict"),
+                *((test.name, *test.shown(len(own))) for test in own),
+            ):
+                lines.append(
+                    f"{name:23}{count:>3}{mean:>8}{interval:>17}{p_value:>8}{needed:>5}  {verdict}"
+                )
         return "\n".join(lines)
-
-    def _line(self, test: RegisteredTest, tests: int) -> str:
-        times, digits = {"share": (100.0, 1), "nats": (1.0, 3), "points": (1.0, 1)}[test.unit]
-
-        def shown(value: float) -> str:
-            return "-" if math.isnan(value) else f"{times * value:.{digits}f}"
-
-        low, high = test.interval()
-        between = f"{shown(low)} to {shown(high)}" if len(test.values) > 1 else "-"
-        p_value = "-" if math.isnan(test.p_holm) else format_p(test.p_holm)
-        needed = test.seeds_needed(tests)
-        seeds = "-" if math.isnan(needed) else ">999" if needed > 999 else f"{needed:.0f}"
-        unit = {"share": " %", "nats": "", "points": ""}[test.unit]
-        mark = "*" if test.below_smallest else ""
-        return (
-            f"{test.name:23}{len(test.values):3}{shown(test.mean) + unit:>8}{between:>17}"
-            f"{p_value:>8}{seeds:>5}  {test.verdict.short}{mark}"
-        )
 
 
 def seeds_needed(effect: float, level: float) -> float:

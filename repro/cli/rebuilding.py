@@ -89,6 +89,7 @@ def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
         for format in tables.FORMATS:
             yield f"tables/table{number}.{ENDINGS[format]}", tables.render(table, format)
     yield "summary.txt", outcomes.summary.text()
+    yield "registered.txt", outcomes.registered.text()
     yield "trend.txt", outcomes.trend.text()
     yield "savings.txt", outcomes.savings.text()
     yield "power.txt", power_text(profile, outcomes.records)

@@ -9,7 +9,7 @@ import pandas as pd
 
 import figures
 import tables
-from analysis import learning, paper, savings, summary, trend
+from analysis import learning, paper, registered, savings, summary, trend
 from analysis.learning import ScratchResult
 from analysis.paper import claims_view
 from analysis.schema import published
@@ -65,6 +65,10 @@ class Outcomes:
     @functools.cached_property
     def summary(self) -> summary.SummaryResult:
         return summary.run(self.records)
+
+    @functools.cached_property
+    def registered(self) -> registered.RegisteredResult:
+        return registered.run(self.records)
 
     @functools.cached_property
     def trend(self) -> trend.TrendResult:

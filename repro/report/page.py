@@ -16,7 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 
 import figures
-from analysis import power, tests, trend
+from analysis import power, registered, tests, trend
 from analysis.paper import CLAIM_VERDICTS, Verdict, claims_view
 from analysis.paper.evidence import describe
 from analysis.schema import published
@@ -116,6 +116,7 @@ def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
             claims=_by_verdict(judged),
             tally=_tally(judged),
             summary=outcomes.summary,
+            registered=outcomes.registered,
             learning=outcomes.learning,
             scratch=outcomes.scratch,
             trend=outcomes.trend,
@@ -160,6 +161,7 @@ def _environment() -> jinja2.Environment:
         "claims_note": claims_view.NOTE,
         "map_width": tree_map.WIDTH,
         "trend_module": trend,
+        "registered_notes": registered.NOTES,
         "shown_count": power.shown_count,
         "suite_headings": SUITE_HEADINGS,
     }
