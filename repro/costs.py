@@ -20,7 +20,7 @@ from spactor.config import PretrainConfig, Stage
 StepFlops = Callable[[PretrainConfig, Stage], float]
 """FLOPs of one training step, whole batch, forward and backward."""
 
-ASSUMED_EFFICIENCY = 0.22
+ASSUMED_EFFICIENCY = 0.4
 """Share of a plain matrix product's speed that training reaches, until a run has been timed."""
 GUESS_FACTOR = 2.0
 """A guess is stated as the range from its half to its double."""
@@ -112,8 +112,7 @@ def estimate(tree: Tree, flops: Mapping[str, float], runs: Path, jobs: int) -> E
             for name, node in tree.nodes.items()
         }
     else:
-        # NumPy multiplies on all cores at once, and a process trains on one of them.
-        rate = ASSUMED_EFFICIENCY * matmul_flops_per_second() / jobs
+        rate = ASSUMED_EFFICIENCY * matmul_flops_per_second()
         seconds = {name: flops[name] / rate for name in tree.nodes}
     elapsed = makespan(seconds, tree, jobs)
     return Estimate(seconds=seconds, elapsed=elapsed, jobs=jobs, measured=len(measured))
@@ -140,12 +139,16 @@ def measured_rates(tree: Tree, runs: Path) -> dict[tuple[str, str], float]:
 
 
 def matmul_flops_per_second(size: int = 768, repeats: int = 5) -> float:
-    """Speed of a float32 matrix product here, best of a few: 2·size³ FLOPs each."""
+    """Speed of a float32 matrix product on one core, best of a few: 2·size³ FLOPs each.
+
+    Processor time counts, so that other programs on a busy machine count little. NumPy multiplies
+    on all cores at once, as several processes train at once.
+    """
     generator = np.random.default_rng(0)
     left, right = generator.random((2, size, size), dtype=np.float32)
     best = float("inf")
     for _ in range(repeats):
-        began = time.perf_counter()
+        began = time.process_time()
         left @ right
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
     return 2.0 * size**3 / best

@@ -62,7 +62,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["run", "--profile", "mini", "--data-dir", "none"], "--data-dir none: no such folder"),
         (["run", "--profile", "smoke", "--engine", "jax"], "unknown engine 'jax'"),
         (["run", "--profile", "micro", "--engine", "t5x"], "fine-tunes from a checkpoint only"),
-        (["run", "--profile", "mlm", "--engine", "t5x"], "divisors of 3000"),
+        (["run", "--profile", "mlm", "--engine", "t5x"], "divisors of 2500"),
         (["run", "--engine", "t5x", "--profile", "curriculum"], "--engine local"),
         (["prepare", "--profile", "mini"], "'repro data check c4' lists its files"),
         (["launch", "--to", "slurm"], "Missing option '--out'"),
@@ -257,10 +257,10 @@ def test_plan_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     assert (first["name"], first["stage"], first["steps"]) == (
         "base/s0/hybrid/0-60K",
         "hybrid",
-        720,
+        600,
     )
     assert first["taus"] == ["60K", "120K", "250K", "inf"]
-    assert plan["pretraining"]["steps"] == 72_840 and plan["pretraining"]["steps_alone"] == 78_000
+    assert plan["pretraining"]["steps"] == 60_700 and plan["pretraining"]["steps_alone"] == 65_000
     assert plan["estimate"]["seconds"] > 0
 
 
@@ -268,7 +268,7 @@ def test_a_study_is_planned(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     arguments = ("--profile", "generator", "--runs", str(tmp_path / "none"))
     code, out, _ = run(capsys, "plan", *arguments)
     assert code == 0 and "the generator's depth" in out
-    assert re.search(r"generator-decoder/hybrid/0-250K: hybrid, 3,000 steps", out)
+    assert re.search(r"generator-decoder/hybrid/0-250K: hybrid, 2,500 steps", out)
     code, out, _ = run(capsys, "plan", *arguments, "--json")
     assert [spec.get("variant", "") for spec in json.loads(out)["experiments"]] == [
         "",

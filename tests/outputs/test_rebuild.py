@@ -18,8 +18,8 @@ from repro.cli.rebuilding import ENDINGS
 
 ROOT = Path(__file__).parents[2]
 SOME_TABLES = (2, 5, 6)
-TEXTS = {f"{name}.txt" for name in ("summary", "trend", "savings", "power", "learned", "claims")}
-TEXTS |= {"report.html"}
+TESTS = ("registered", "trend", "savings", "power", "learned")
+TEXTS = {f"{name}.txt" for name in ("summary", "claims", *TESTS)} | {"report.html"}
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,7 @@ def test_every_output_is_written_and_again_the_same(kept, rebuilt, tmp_path, cap
 
 
 def test_a_file_says_what_its_command_says(kept, rebuilt, capsys):
-    tests = ("trend", "savings", "power", "learned")
-    commands = {f"{name}.txt": ["evidence", name] for name in tests}
+    commands = {f"{name}.txt": ["evidence", name] for name in TESTS}
     commands["summary.txt"] = ["summary"]
     commands |= {"tables/table2.md": ["table", "2", "--format", "markdown"]}
     commands |= {"claims.txt": ["claims", "--details"]}
