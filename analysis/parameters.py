@@ -24,8 +24,7 @@ def tensors(model: ModelConfig, stage: Stage) -> Iterator[tuple[tuple[int, ...],
 
     >>> from spactor.config import PAPER
     >>> for stage in ("span_corruption", "hybrid"):
-    ...     shapes = tensors(PAPER["base"].model, stage)
-    ...     print(sum(math.prod(shape) * count for shape, count in shapes))
+    ...     print(_count(tensors(PAPER["base"].model, stage)))
     222903552
     265676160
     """
@@ -47,13 +46,49 @@ def tensors(model: ModelConfig, stage: Stage) -> Iterator[tuple[tuple[int, ...],
 def _stack(
     model: ModelConfig, layers: int, mlp_dim: int, *, attentions: int
 ) -> Iterator[tuple[tuple[int, ...], int]]:
+    yield from _matrices(model, layers, mlp_dim, attentions)
+    yield (model.emb_dim,), (attentions + 1) * layers + 1
+    yield (model.num_heads, _POSITION_BUCKETS), 1
+
+
+def _matrices(
+    model: ModelConfig, layers: int, mlp_dim: int, attentions: int
+) -> Iterator[tuple[tuple[int, ...], int]]:
     d, inner = model.emb_dim, model.num_heads * model.head_dim
     yield (d, inner), 3 * attentions * layers
     yield (inner, d), attentions * layers
     yield (d, mlp_dim), layers
     yield (mlp_dim, d), layers
-    yield (d,), (attentions + 1) * layers + 1
-    yield (model.num_heads, _POSITION_BUCKETS), 1
+
+
+def _count(shapes: Iterator[tuple[tuple[int, ...], int]]) -> int:
+    return sum(math.prod(shape) * count for shape, count in shapes)
+
+
+def encoder_weights(model: ModelConfig) -> int:
+    """Weights of the encoder's matrices; norms and position biases are left out.
+
+    >>> from spactor.config import PAPER
+    >>> encoder_weights(PAPER["base"].model)  # 12 · (4 · 768² + 2 · 768 · 3072)
+    84934656
+    """
+    return _count(_matrices(model, model.num_encoder_layers, model.mlp_dim, 1))
+
+
+def generator_weights(model: ModelConfig) -> int:
+    """The same of the generator's encoder; its embedding is the discriminator's."""
+    return _count(_matrices(model, model.generator_num_layers, model.generator_mlp_dim, 1))
+
+
+def discriminator_weights(model: ModelConfig) -> int:
+    """The same of the discriminator, with the embedding that it shares with its output.
+
+    >>> from spactor.config import PAPER
+    >>> [round(discriminator_weights(PAPER[size].model) / 1e6) for size in ("base", "large")]
+    [223, 738]
+    """
+    decoder = _count(_matrices(model, model.num_decoder_layers, model.mlp_dim, 2))
+    return model.vocab_size * model.emb_dim + encoder_weights(model) + decoder
 
 
 def checkpoint_bytes(config: PretrainConfig, stage: Stage) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from repro import folders, provenance
 from repro.plan import Finetuning, Node, Tree
 from repro.progress import duration
-from repro.remaining import makespan
+from repro.remaining import Rates, makespan
 from spactor.config import PretrainConfig, Stage
 
 StepFlops = Callable[[PretrainConfig, Stage], float]
@@ -94,23 +93,10 @@ def estimate(tree: Tree, flops: Mapping[str, float], runs: Path, jobs: int) -> E
       runs: folder of runs; need not exist.
       jobs: processes that run nodes at the same time.
     """
-    measured = measured_rates(tree, runs)
+    measured = measured_seconds(tree, runs)
     if measured:
-        overall = {
-            kind: statistics.median(
-                seconds / flops[name]
-                for (kind_of, name), seconds in measured.items()
-                if kind_of == kind
-            )
-            for kind in {kind for kind, _ in measured}
-        }
-        fallback = next(iter(overall.values()))
-        seconds = {
-            name: measured.get(
-                (_kind(node), name), flops[name] * overall.get(_kind(node), fallback)
-            )
-            for name, node in tree.nodes.items()
-        }
+        rates = Rates(tree, flops, measured)
+        seconds = {name: measured.get(name) or rates.seconds(name, {}) or 0.0 for name in flops}
     else:
         rate = ASSUMED_EFFICIENCY * matmul_flops_per_second()
         seconds = {name: flops[name] / rate for name in tree.nodes}
@@ -118,14 +104,10 @@ def estimate(tree: Tree, flops: Mapping[str, float], runs: Path, jobs: int) -> E
     return Estimate(seconds=seconds, elapsed=elapsed, jobs=jobs, measured=len(measured))
 
 
-def _kind(node: Node) -> str:
-    return "finetuning" if isinstance(node, Finetuning) else "pretraining"
-
-
-def measured_rates(tree: Tree, runs: Path) -> dict[tuple[str, str], float]:
-    """Seconds of finished nodes that ran here in one attempt, by kind and name."""
+def measured_seconds(tree: Tree, runs: Path) -> dict[str, float]:
+    """Seconds of finished nodes that ran here in one attempt, by name."""
     found = {}
-    for name, node in tree.nodes.items():
+    for name in tree.nodes:
         folder = folders.node_folder(runs, tree.profile.name, name)
         path = folder / folders.PROVENANCE
         if not (folder / folders.DONE).is_file() or not path.is_file():
@@ -134,7 +116,7 @@ def measured_rates(tree: Tree, runs: Path) -> dict[tuple[str, str], float]:
         attempts = record.get("attempts", [])
         seconds = attempts[0].get("seconds", 0.0) if len(attempts) == 1 else 0.0
         if record.get("machine") == provenance.machine() and seconds > 0:
-            found[_kind(node), name] = float(seconds)
+            found[name] = float(seconds)
     return found
 
 

@@ -8,7 +8,6 @@ from analysis import scores
 from analysis.paper.comparisons import non_inferiority, superiority
 from analysis.paper.contrasts import family_of
 from analysis.paper.evidence import STUDY_MODEL, STUDY_SUITES, Cell, Evidence, Missing, stated
-from analysis.paper.shapes import encoder_parameters, generator_parameters
 from analysis.paper.statement import (
     SETTINGS,
     Cells,
@@ -18,6 +17,7 @@ from analysis.paper.statement import (
     graded,
     judges,
 )
+from analysis.parameters import encoder_weights, generator_weights
 from analysis.schema import published
 from analysis.schema.facts import SIZES
 from analysis.tests import add
@@ -72,7 +72,7 @@ def generator_share(evidence: Evidence) -> Finding:
         ratios = {
             "layers": model.generator_num_layers / model.num_encoder_layers,
             "MLP": model.generator_mlp_dim / model.mlp_dim,
-            "parameters": generator_parameters(model) / encoder_parameters(model),
+            "parameters": generator_weights(model) / encoder_weights(model),
         }
         passed += sum(
             round(least, 3) <= round(ratio, 3) <= round(most, 3) for ratio in ratios.values()

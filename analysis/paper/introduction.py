@@ -8,7 +8,6 @@ from analysis.paper.budgets import lead_at, saved
 from analysis.paper.comparisons import superiority
 from analysis.paper.contrasts import family_of
 from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated
-from analysis.paper.shapes import generator_parameters, parameters
 from analysis.paper.statement import (
     FLOPS,
     SETTINGS,
@@ -20,6 +19,7 @@ from analysis.paper.statement import (
     graded,
     judges,
 )
+from analysis.parameters import discriminator_weights, generator_weights
 from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES
 
 TWO_TAUS = ("250K", "120K")
@@ -101,7 +101,8 @@ def decoder_length(evidence: Evidence) -> Finding:
 @judges("introduction.generator-small", SETTINGS)
 def generator_small(evidence: Evidence) -> Finding:
     ratios = {
-        size: generator_parameters(model) / (parameters(model) - model.vocab_size * model.emb_dim)
+        size: generator_weights(model)
+        / (discriminator_weights(model) - model.vocab_size * model.emb_dim)
         for size, model in ((size, evidence.config(size).model) for size in SIZES)
     }
     numbers = ", ".join(f"{size.capitalize()} {ratio:.1%}" for size, ratio in ratios.items())

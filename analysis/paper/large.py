@@ -20,7 +20,6 @@ from analysis.paper.evidence import (
 )
 from analysis.paper.introduction import AROUND_PERCENT
 from analysis.paper.score_tables import bold_rule, runs_per_cell
-from analysis.paper.shapes import encoder_parameters, generator_parameters, parameters
 from analysis.paper.statement import (
     FLOPS,
     SETTINGS,
@@ -31,6 +30,7 @@ from analysis.paper.statement import (
     graded,
     judges,
 )
+from analysis.parameters import discriminator_weights, encoder_weights, generator_weights
 from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES, Tau
 from analysis.tests import add
 
@@ -48,7 +48,7 @@ def _gain(size: str, suite: str) -> dict[Cell, float]:
 @judges("large.parameters", Cells(("setting/",), ("large",)))
 def parameter_count(evidence: Evidence) -> Finding:
     claimed = stated("prose/parameters", "large")
-    counted = parameters(evidence.config("large").model)
+    counted = discriminator_weights(evidence.config("large").model)
     return Finding(
         arithmetic(evidence, abs(counted - claimed) <= AROUND_PARAMETERS),
         f"{counted / 1e6:.0f}M parameters counted from Table 5, the embedding once; stated: "
@@ -173,7 +173,7 @@ def flops_column(evidence: Evidence) -> Finding:
 def generator_grows(evidence: Evidence) -> Finding:
     models = [evidence.config(size).model for size in SIZES]
     layers = [model.generator_num_layers / model.num_encoder_layers for model in models]
-    weights = [generator_parameters(model) / encoder_parameters(model) for model in models]
+    weights = [generator_weights(model) / encoder_weights(model) for model in models]
     return Finding(
         arithmetic(evidence, weights[1] >= weights[0]),
         f"share of the encoder's layers: {layers[0]:.3f} to {layers[1]:.3f}; of its weights: "

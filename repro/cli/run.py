@@ -107,7 +107,7 @@ def run(
         folders.open_runs(runs, create=True)
     flops = {name: costs.node_flops(tree.nodes[name], step_flops) for name in only}
     shown = dataclasses.replace(tree, nodes={name: tree.nodes[name] for name in only})
-    earlier = {name: took for (_, name), took in costs.measured_rates(shown, runs).items()}
+    earlier = costs.measured_seconds(shown, runs)
     with Display(shown, flops, Console(highlight=False), earlier) as display:
         runner: Runner
         if not slice_hosts.first:

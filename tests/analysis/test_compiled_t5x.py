@@ -15,6 +15,7 @@ from compiled_products import (
 
 from analysis.compiled import hlo, local_step, slices, t5x_step
 from analysis.compiled.t5x_step import Program
+from analysis.parameters import tensors
 from spactor.errors import UserError
 from spactor.t5x import gin_files
 
@@ -29,26 +30,8 @@ each_stored = pytest.mark.parametrize("program", STORED, ids=str)
 
 
 def shapes(config, stage):
-    """Shapes of the parameters, by hand: Table 5 and T5.1.0."""
-    model = config.model
-    d, inner, heads = model.emb_dim, model.num_heads * model.head_dim, model.num_heads
-
-    def layer(attentions, width):
-        return (
-            attentions * [*3 * [(d, inner)], (inner, d)]
-            + [(d, width), (width, d)]
-            + (attentions + 1) * [(d,)]
-        )
-
-    # A stack is its layers, biases by distance and a last norm.
-    found = [(model.vocab_size, d)]
-    found += model.num_encoder_layers * layer(1, model.mlp_dim) + [(heads, 32), (d,)]
-    found += model.num_decoder_layers * layer(2, model.mlp_dim) + [(heads, 32), (d,)]
-    if stage == "hybrid":
-        found += model.generator_num_layers * layer(1, model.generator_mlp_dim)
-        found += [(heads, 32), (d,), (d, model.vocab_size)]
-        found += [(d, model.rtd_mlp_dim), (model.rtd_mlp_dim, 1)]
-    return found
+    """Shapes of the parameters, one by one."""
+    return [shape for shape, count in tensors(config.model, stage) for _ in range(count)]
 
 
 def size(shape):

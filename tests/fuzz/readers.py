@@ -176,7 +176,7 @@ def _read_run(folder: Path) -> None:
     """Reads what ``repro status``, ``plan``, ``collect``, ``why`` and ``verify`` read."""
     _all(
         lambda: show.status_lines(_tree(), folder),
-        lambda: costs.measured_rates(_tree(), folder),
+        lambda: costs.measured_seconds(_tree(), folder),
         lambda: figure1.compute(collected(_tree(), folder).metrics),
         lambda: why.explain(_tree(), folder, why.recorded_files(_tree(), folder), _tree().nodes),
         lambda: comparison.compare_runs(folder / TRUNK, folder / TRUNK, lambda folder: {}),
