@@ -8,19 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from commands import run
 
 from analysis.schema import records
-from repro import cli, folders
+from repro import cli
 from repro.cli import training
 from repro.engines import local
 from spactor.errors import LONGEST_MESSAGE, UserError
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(list(arguments))
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
 
 
 @pytest.mark.parametrize(
@@ -127,19 +121,6 @@ def test_a_folder_of_another_project(capsys: pytest.CaptureFixture[str], tmp_pat
     for command in ("run", "collect", "prepare", "status", "evidence trend"):
         code, _, err = run(capsys, *command.split(), "--profile", "smoke", "--runs", str(tmp_path))
         assert code == 2 and "is not a runs folder of this project" in err
-
-
-def test_nothing_collected_yet(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    runs = folders.open_runs(tmp_path / "runs", create=True)
-    code, _, err = run(capsys, "table", "2", "--runs", str(runs))
-    assert code == 2 and f"run `repro collect --runs {runs}` first" in err
-
-
-def test_a_damaged_file_of_records(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    path = tmp_path / "metrics.parquet"
-    path.write_bytes(b"PAR1 and then nothing")
-    code, _, err = run(capsys, "table", "2", "--from", str(path))
-    assert code == 2 and str(path) in err and err.count("\n") == 1
 
 
 HEADER = "source,profile,size,tau,seed,finetune_seed,checkpoint,step,paper_step,suite,task,metric"
@@ -262,25 +243,6 @@ def test_plan_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     assert first["taus"] == ["60K", "120K", "250K", "inf"]
     assert plan["pretraining"]["steps"] == 60_700 and plan["pretraining"]["steps_alone"] == 65_000
     assert plan["estimate"]["seconds"] > 0
-
-
-def test_a_study_is_planned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    arguments = ("--profile", "generator", "--runs", str(tmp_path / "none"))
-    code, out, _ = run(capsys, "plan", *arguments)
-    assert code == 0 and "the generator's depth" in out
-    assert re.search(r"generator-decoder/hybrid/0-250K: hybrid, 2,500 steps", out)
-    code, out, _ = run(capsys, "plan", *arguments, "--json")
-    assert [spec.get("variant", "") for spec in json.loads(out)["experiments"]] == [
-        "",
-        "generator6",
-        "generator-decoder",
-    ]
-
-
-def test_the_published_tables_print(capsys: pytest.CaptureFixture[str]) -> None:
-    for number, cell in (("2", "85.89 ± 0.17"), ("4", "88.92 ± 0.27")):
-        code, out, _ = run(capsys, "table", number, "--from", "published")
-        assert code == 0 and cell in out
 
 
 def test_it_runs_as_a_module() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 import synthetic_records as synthetic
+from commands import run
 
 from analysis import paper
 from analysis.paper import CLAIMS, REGISTRY, Evidence, Verdict, claims_view
@@ -12,7 +13,6 @@ from analysis.paper import statement as statements
 from analysis.paper.contrasts import outcomes_of
 from analysis.schema import published, records
 from analysis.tests import Sample, welch
-from repro import cli
 from spactor.errors import UserError
 
 HOLDS, PARTLY, OPEN = Verdict.HOLDS, Verdict.PARTLY, Verdict.NOT_DECIDED
@@ -240,25 +240,18 @@ def test_the_view_lists_every_verdict(judged, measured):
     assert all(line in text for line in lines)
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["claims", *arguments])
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
-
-
 def test_the_command(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, _ = run(capsys, "--verdict", "inconsistent")
+    code, out, _ = run(capsys, "claims", "--verdict", "inconsistent")
     assert code == 0 and out.startswith("8 claims; published: 8 inconsistent\n")
     assert "large.saving" in out
     records.write(synthetic.study(), tmp_path / "m.parquet")
-    code, out, _ = run(capsys, "--from", "m.parquet")
+    code, out, _ = run(capsys, "claims", "--from", "m.parquet")
     assert code == 0 and "micro profile, measured: " in out
     for arguments, message in (
         (["--verdict", "true"], "unknown verdict 'true': give one of holds, partly, not decided"),
         (["--from", "nowhere"], "--from nowhere: no such file or folder"),
         (["--runs", "nowhere"], "there is no runs folder nowhere"),
     ):
-        code, out, err = run(capsys, *arguments)
+        code, out, err = run(capsys, "claims", *arguments)
         assert (code, out) == (2, "") and message in err and err.count("\n") == 1

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+import made_up
 import pytest
 
 from spactor.config import DataConfig
-from spactor.data import corpus, prepare, vocabulary
+from spactor.data import corpus, vocabulary
 from spactor.data.builders.source import sources
 from spactor.data.examples import Example
 from spactor.data.suites import EMBEDDED, Split
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
-import made_up
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +25,9 @@ def some_packages() -> tuple[corpus.Package, ...]:
 
 
 @pytest.fixture(scope="session")
-def prepared(
-    tmp_path_factory: pytest.TempPathFactory,
-    some_packages: tuple[corpus.Package, ...],
-    small_config: DataConfig,
-) -> Path:
-    return prepare.prepare(tmp_path_factory.mktemp("cache"), small_config, packages=some_packages)
+def prepared(smoke_data: Path) -> Path:
+    """What `small_config` gives of `some_packages`."""
+    return smoke_data
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spactor.data import manifest, vocabulary
-
-sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 import made_up
+
+from spactor.data import manifest, vocabulary
 
 VOCAB_SIZE = 512
 INSTRUCTED = ("yes", "no", "(A)", "(B)", "maybe", "Yes", "No", "7")

@@ -8,8 +8,8 @@ from pathlib import Path
 import made_c4
 import numpy as np
 import pytest
+from commands import run
 
-from repro import cli
 from spactor.data import c4, manifest, vocabulary
 from spactor.errors import UserError
 
@@ -171,26 +171,19 @@ def test_the_vocabulary_must_be_one_of_t5s_kind(own: Path) -> None:
         c4.vocabulary_model(own, made_c4.VOCAB_SIZE)
 
 
-def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["data", "check", "c4", *arguments])
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
-
-
 def test_the_command_tells_what_is_needed_and_what_is_there(
     own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, needed, err = check(capsys)
+    code, needed, err = run(capsys, "data", "check", "c4")
     assert (code, err) == (0, "")
     assert all(version in needed for version in c4.VERSIONS) and manifest.VOCABULARY_FILE in needed
-    code, out, err = check(capsys, "--data-dir", str(own))
+    code, out, err = run(capsys, "data", "check", "c4", "--data-dir", str(own))
     assert (code, err) == (0, "") and out.startswith(needed)
     home = own / c4.FOLDER
     assert f"train: 2 of 1,024 files in {home}\nvalidation: 1 of 8 files in {home}\n" in out
     assert out.endswith("vocabulary: 411 pieces\n")
     (own / manifest.VOCABULARY_FILE).unlink()
-    code, _, err = check(capsys, "--data-dir", str(own))
+    code, _, err = run(capsys, "data", "check", "c4", "--data-dir", str(own))
     assert code == 2 and "put T5's vocabulary there" in err and err.count("\n") == 1
 
 

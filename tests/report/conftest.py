@@ -1,14 +1,9 @@
-"""Puts the synthetic records, shared by several areas, within reach; one page for all tests."""
-
-import sys
-from pathlib import Path
+"""One study and one page of it for all tests of the report."""
 
 import pytest
 
 from analysis.schema.nodes import Nodes
 from repro import report
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "records")]
 
 
 @pytest.fixture(scope="session")

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from untrained import FakeEngine, make_display, tiny_profile
 
 from repro import folders, plan
 from repro.progress import Display
 from repro.runner import Runner
 from repro.specs import Profile
-
-# Beside this file, and imported by a process that a test starts as well.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from untrained import FakeEngine, make_display, tiny_profile
 
 
 @pytest.fixture

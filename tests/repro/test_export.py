@@ -6,17 +6,16 @@ import dataclasses
 import io
 import json
 import shutil
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from commands import run
 from rich.console import Console
 
-from repro import cli, export, folders, plan
+from repro import export, folders, plan
 from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Tree
 from repro.progress import Display
@@ -104,13 +103,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tree: Tree, prepared: Prepare
     return runs
 
 
-def repro(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["export", "--profile", "smoke", *arguments])
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
-
-
 @pytest.mark.parametrize(
     ("choice", "name", "seed"),
     [
@@ -120,18 +112,13 @@ def repro(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     ],
 )
 def test_a_finished_node_is_written_by_the_command(
-    tmp_path: Path, runs: Path, tree: Tree, prepared: PreparedData, choice, name, seed
+    capsys, tmp_path: Path, runs: Path, tree: Tree, prepared: PreparedData, choice, name, seed
 ) -> None:
     target = tmp_path / "model"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "repro", "export", "--profile", "smoke"),
-            *("--runs", str(runs), "--to", str(target), *choice),
-        ],
-        capture_output=True,
-        text=True,
+    found = run(
+        capsys, "export", "--profile", "smoke", *choice, "--runs", str(runs), "--to", str(target)
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{name}: {target}\n", "")
+    assert found == (0, f"{name}: {target}\n", "")
     node = tree.nodes[name]
     config = node.pretraining if isinstance(node, Finetuning) else node.config
     expected = step.init_state(config, seed, "span_corruption").params
@@ -170,25 +157,11 @@ def test_mistakes(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, runs: Path, arguments, message: str
 ) -> None:
     target = tmp_path / "model"
-    code, out, err = repro(capsys, *arguments, "--runs", str(runs), "--to", str(target))
+    code, out, err = run(
+        capsys, "export", "--profile", "smoke", *arguments, "--runs", str(runs), "--to", str(target)
+    )
     assert (code, out) == (2, "") and err.count("\n") == 1
     assert message in err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_target_that_exists(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, runs: Path
-) -> None:
-    (tmp_path / "thesis.tex").write_text("")
-    code, _, err = repro(capsys, "--node", HYBRID, "--runs", str(runs), "--to", str(tmp_path))
-    assert code == 2 and f"{tmp_path} exists: name another folder" in err
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-def test_no_runs_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    nowhere = str(tmp_path / "nowhere")
-    code, _, err = repro(capsys, "--node", HYBRID, "--runs", nowhere, "--to", str(tmp_path / "a"))
-    assert code == 2 and "there is no runs folder" in err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
+import faults
 import pytest
 from collecting import collected
 
@@ -25,9 +26,6 @@ from repro.runner import Outcome, Runner
 from repro.specs import load_profile
 from spactor import files
 from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "soak"))
-import faults
 
 FIRST = "base/s0/hybrid/0-250K"
 LEAF = "base/s0/sc/500K/finetune-glue/f0"
@@ -49,8 +47,7 @@ def run(tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]) -> 
 # Several runners.
 
 
-@pytest.mark.parametrize("victim", ["", FIRST])
-@pytest.mark.parametrize("number", [2, 8])
+@pytest.mark.parametrize(("number", "victim"), [(2, ""), (8, FIRST)])
 def test_several_runners_run_each_node_once(
     tree: Tree, tmp_path: Path, number: int, victim: str
 ) -> None:
@@ -73,19 +70,6 @@ def test_several_runners_run_each_node_once(
         assert "ended" in attempt and (folder / folders.DONE).is_file()
         workers.add(worker)
     assert len(workers) > (not victim), "those that live share the work"
-
-
-@pytest.mark.slow
-def test_two_real_runners_share_a_tree(tmp_path: Path) -> None:
-    """The soak's tree, by two processes of the command; each node has one attempt."""
-    command = [sys.executable, "-m", "repro", "run", "--runs", str(tmp_path / "runs")]
-    command += ["--profile", str(Path(faults.__file__).with_name("soak.toml"))]
-    command += ["--size", "base", "--tau", "60K"]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    printed = [process.communicate()[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], printed
-    found = sorted((tmp_path / "runs" / "soak").rglob(folders.PROVENANCE))
-    assert [len(folders.read_json(path)["attempts"]) for path in found] == [1] * 4
 
 
 # Damaged files.

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import made_c4
+import made_up
 import pytest
 
 from analysis.schema import records
 from analysis.schema.quantities import DIAGNOSTICS
 from repro import cli, folders
 from spactor.data.suites import BENCHMARKS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-import made_c4
-import made_up
 
 pytestmark = pytest.mark.slow
 

@@ -1,154 +1,33 @@
-"""Determinism: the same numbers whatever the devices and threads, and where runs first differ."""
+"""Where two runs first differ; `test_same_numbers` trains runs that must not."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run
 
-from repro import cli, comparison, folders
+from repro import comparison, folders
 from repro.comparison import STREAMS, Compared
 from repro.plan import Tree
 from repro.progress import Display
 from repro.runner import Runner
 from spactor import predictions, provenance
-from spactor.data import manifest
 from spactor.data.arrays import TokenArrays, train_batch
 from spactor.data.digest import batch_digest
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.errors import UserError
 
-PROFILE = Path(__file__).parent / "deterministic.toml"
-HYBRID, BRANCH = "hybrid/0-60K", "tau60K/60K-500K"
 VOCABULARY = VocabularyFacts(
     sentencepiece_size=411, extra_ids=100, mask_token_id=511, padded_size=512
 )
 FIRST = "base/s0/hybrid/0-250K"
 LEAF = "base/s0/sc/500K/finetune-glue/f0"
-
-
-def made_up(folder: Path) -> Path:
-    """A prepared data folder for pre-training alone, of random tokens."""
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    for split, tokens in (("train", 20_000), ("validation", 2_000)):
-        stream = rng.integers(3, VOCABULARY.sentencepiece_size, tokens).astype(np.uint16)
-        np.save(folder / manifest.tokens_file(split), stream)
-    facts = {
-        "format": manifest.FORMAT,
-        "corpus": {"packages": []},
-        "files": {path.name: manifest.digest_of_file(path) for path in folder.iterdir()},
-        "vocabulary": dataclasses.asdict(VOCABULARY),
-        "unigram_entropy_nats": 6.0,
-        "most_frequent_token_rate": 0.01,
-    }
-    manifest.write(folder, facts | {"fingerprint": manifest.fingerprint_of(facts)})
-    return folder
-
-
-def trained(runs: Path, data: Path, *patterns: str, **environment: str) -> Path:
-    nodes = [argument for pattern in patterns for argument in ("--node", pattern)]
-    common = ("--profile", str(PROFILE), "--runs", str(runs))
-    for command in (("run", *common, *nodes, "--data", str(data)), ("collect", *common)):
-        subprocess.run(
-            [sys.executable, "-m", "repro", *command],
-            env=os.environ | environment,
-            check=True,
-            capture_output=True,
-        )
-    return runs
-
-
-@pytest.fixture(scope="session")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Runs on one device and one thread, the switch at τ and another seed among them; the data."""
-    home = tmp_path_factory.mktemp("verify")
-    data = made_up(home / "data")
-    nodes = (f"base/s0/{HYBRID}", f"base/s0/{BRANCH}", f"base/s1/{HYBRID}")
-    one = {"XLA_FLAGS": "--xla_force_host_platform_device_count=1", "NPROC": "1"}
-    return trained(home / "alone", data, *nodes, **one), data
-
-
-def verify(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["verify", *map(str, arguments)])
-    return int(caught.value.code or 0), *capsys.readouterr()
-
-
-@pytest.mark.slow
-def test_two_devices_and_four_threads_change_no_byte(
-    alone: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """XLA's threads; on two devices the state lives on the first."""
-    runs, data = alone
-    other = folders.open_runs(tmp_path / "other", create=True)
-    two = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "NPROC": "4"}
-    trained(other, data, f"base/s0/{HYBRID}", f"base/s0/{BRANCH}", f"base/s1/{HYBRID}", **two)
-    devices = [
-        folders.read_json(home / "deterministic/base/s0" / HYBRID / folders.PROVENANCE)["device"]
-        for home in (runs, other)
-    ]
-    assert [device[0] for device in devices] == ["1", "2"]
-    code, out, err = verify(capsys, runs, other, "--profile", PROFILE)
-    assert (code, err) == (0, "")
-    # 28 steps have two digests each; more than that was compared.
-    assert out.startswith("equal: ") and int(out.split()[1].replace(",", "")) > 28 * 2
-    for name in ("metrics.jsonl", "digests.jsonl"):
-        mine, others = (
-            [
-                {k: v for k, v in json.loads(line).items() if not k.startswith("timing/")}
-                for line in (home / "deterministic/base/s0" / BRANCH / name)
-                .read_text()
-                .splitlines()
-            ]
-            for home in (runs, other)
-        )
-        assert mine == others and len(mine) == 22
-    records = "deterministic/records/metrics.parquet"
-    assert (runs / records).read_bytes() == (other / records).read_bytes()
-    assert verify(capsys, (runs / records).parent, other / records)[0] == 0
-
-
-@pytest.mark.slow
-def test_another_seed_differs_from_the_first_batch_on(
-    alone: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    home = alone[0] / "deterministic" / "base"
-    code, out, err = verify(capsys, home / "s0" / HYBRID, home / "s1" / HYBRID)
-    assert code == 1
-    assert "note: 0-60K: inputs differ: seed was 0, is 1" in err
-    starts = [line.partition(" differ")[0] for line in out.splitlines()]
-    assert starts == [
-        "0-60K: step 1: batch",
-        "0-60K: step 1: masks",
-        "0-60K: step 1: train metrics",
-        "0-60K: step 3: validation",
-        "0-60K: step 3: parameters",
-    ]
-
-
-@pytest.mark.slow
-def test_parameters_are_compared_by_name(
-    alone: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A checkpoint of another seed under the same numbers."""
-    home = alone[0] / "deterministic" / "base"
-    doctored = tmp_path / "0-60K"
-    shutil.copytree(home / "s0" / HYBRID, doctored)
-    shutil.rmtree(doctored / "checkpoints")
-    shutil.copytree(home / "s1" / HYBRID / "checkpoints", doctored / "checkpoints")
-    code, out, _ = verify(capsys, home / "s0" / HYBRID, doctored)
-    assert code == 1 and out.count("\n") == 1
-    assert out.startswith("0-60K: step 3: parameters differ (params/decoder/")
 
 
 def test_four_threads_read_the_batches_that_one_reads() -> None:
@@ -211,13 +90,13 @@ def test_equal_runs_are_equal_whatever_the_clock_says(pair: tuple[Path, Path], t
 def test_batches_of_two_t5x_runs_are_compared(tmp_path: Path) -> None:
     """A line is as `spactor.t5x.stream.TrainStream` writes it."""
     runs = tmp_path / "first", tmp_path / "second"
-    for run, batches in zip(runs, (("aa", "bb"), ("aa", "cc")), strict=True):
-        shutil.copytree(Path(__file__).parent / "t5x_golden" / "stage1", run)
+    for folder, batches in zip(runs, (("aa", "bb"), ("aa", "cc")), strict=True):
+        shutil.copytree(Path(__file__).parent / "t5x_golden" / "stage1", folder)
         node = {"format": 1, "name": "node", "fingerprint": "1f", "inputs": {}}
-        (run / "node.json").write_text(json.dumps(node))
+        (folder / "node.json").write_text(json.dumps(node))
         read = enumerate(batches, start=1)
         lines = [{"step": 5 * n, "run": "", "seed": 0, "batch": batch} for n, batch in read]
-        (run / "digests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (folder / "digests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = comparison.compare_nodes("node", *runs, nothing)
     assert [each.line() for each in found.differences] == ["node: step 10: batch differ: bb and cc"]
     assert [note.partition(": ")[2] for note in found.notes] == [
@@ -330,5 +209,5 @@ def test_what_can_not_be_compared_is_refused(
         comparison.compare_runs(pair[0], tmp_path / "empty", nothing)
     with pytest.raises(UserError, match=r"is not a node's folder \(no node.json in it\)"):
         comparison.compare_nodes("a", pair[0] / FIRST, tmp_path / "empty", nothing)
-    code, _, err = verify(capsys, tmp_path / "nowhere", tmp_path / "empty")
+    code, _, err = run(capsys, "verify", tmp_path / "nowhere", tmp_path / "empty")
     assert code == 2 and "there is no runs folder" in err and err.count("\n") == 1

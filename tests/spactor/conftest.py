@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_model import VOCABULARY, one_layer_config
 
 from spactor.config import PretrainConfig
 from spactor.data import corpus, vocabulary
 from spactor.data.arrays import TokenArrays
-
-sys.path.insert(0, str(Path(__file__).parent))
-from tiny_model import VOCABULARY, one_layer_config
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 import json
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
+import faults
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,9 +26,6 @@ from spactor.metrics import METRICS, RunLog
 from spactor.objective import Metrics, Ratio
 from spactor.progress import Observer
 from spactor.step import TrainState
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "soak"))
-import faults
 
 # TensorStore's threads find Orbax's event loop closed after a failed read, once for each array.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

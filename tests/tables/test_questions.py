@@ -4,17 +4,11 @@ import json
 
 import pytest
 import synthetic_records
+from commands import run
 
 from analysis.schema import records
-from repro import cli, collect, folders
+from repro import collect, folders
 from repro.cli.app import records_folder
-
-
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(list(arguments))
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
 
 
 def test_audit_lists_what_is_not_consistent_and_counts(capsys):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import made_up
 import pytest
+from commands import run
 
-from repro import cli
 from spactor.data import checking, host_tensorflow, suite_registry, suites
 from spactor.data.readers import instructions, tfds_folder
 from spactor.data.suites import BENCHMARKS, FileTask, Suite, T5Task
@@ -188,16 +188,9 @@ def astuple(part: checking.Part) -> tuple[str, str, int]:
     return part.task, part.split, part.rows
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["data", "check", *arguments])
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
-
-
 @pytest.mark.parametrize("suite", BENCHMARKS)
 def test_the_command_tells_what_is_needed(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(capsys, suite)
+    code, out, err = run(capsys, "data", "check", suite)
     assert (code, err) == (0, "")
     for task in BENCHMARKS[suite].released_tasks:
         assert task.name in out
@@ -219,11 +212,11 @@ def test_the_command_tells_what_is_missing(
 
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    code, out, err = run(capsys, "rainbow", "--data-dir", str(rows))
+    code, out, err = run(capsys, "data", "check", "rainbow", "--data-dir", str(rows))
     assert (code, err) == (0, "") and out.count(" there\n") == 12
     (rows / "rainbow/piqa/valid.jsonl").unlink()
     replace(rows / "rainbow/socialiqa/dev-labels.lst", "2\n", "4\n")
-    code, out, err = run(capsys, "rainbow", "--data-dir", str(rows))
+    code, out, err = run(capsys, "data", "check", "rainbow", "--data-dir", str(rows))
     assert code == 2 and err.count("\n") == 1
     assert "2 of 12 parts of rainbow are missing or wrong" in err
     assert f"{rows}/rainbow/piqa/valid.jsonl is missing: put the release's file there" in out
@@ -246,17 +239,17 @@ def test_the_command_tells_of_a_mixture_too_small(
         (8 * line + '{"inputs": "a"}\n', ", row 9: no field 'targets', it has inputs: take the"),
     ):
         mixture.write_text(content)
-        code, out, err = run(capsys, suite, "--data-dir", str(rows))
+        code, out, err = run(capsys, "data", "check", suite, "--data-dir", str(rows))
         assert code == 2 and err.startswith(f"repro: {mixture}{fault}") and " there\n" in out
     mixture.write_text(instructions.LEAST_ROWS * line)
-    code, out, err = run(capsys, suite, "--data-dir", str(rows))
+    code, out, err = run(capsys, "data", "check", suite, "--data-dir", str(rows))
     assert (code, err) == (0, "") and out.endswith(": 8 examples in 1 files\n")
 
 
 def test_the_command_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(capsys, "qlue")
+    code, out, err = run(capsys, "data", "check", "qlue")
     assert (code, out) == (2, "") and "unknown suite 'qlue'" in err
-    code, out, err = run(capsys, "glue", "--data-dir", "nowhere")
+    code, out, err = run(capsys, "data", "check", "glue", "--data-dir", "nowhere")
     assert (code, out) == (2, "") and "--data-dir nowhere: no such folder" in err
 
 
