@@ -106,14 +106,35 @@ def reproduce(session: nox.Session) -> None:
 
     Passes on --profile, --runs, --size, --tau and --seed.
     """
-    _reproduce(session, session.posargs)
+    where = _options(session.posargs, "--profile", "--runs")
+    _repro(session, "prepare", *where)
+    _repro(session, "run", *session.posargs)
+    _repro(session, "collect", *where)
+    for number in ("2", "3", "4"):
+        _repro(session, "table", number, *where)
+    for name in ("learned", "trend"):
+        _repro(session, "evidence", name, *where)
+    _repro(session, "summary", *where)
+    for name in FIGURES:
+        _repro(session, "figure", name, *where)
+    _repro(session, "report", *where)
 
 
 @nox.session(default=False)
 def smoke(session: nox.Session) -> None:
-    """Runs the session `reproduce` with the smoke profile, in a temporary folder."""
+    """Trains the smoke profile's tree in a temporary folder and writes every output of it.
+
+    Compiling takes most of the time and no program runs long, so XLA doesn't optimize.
+    """
+    flags = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
+    session.env["XLA_FLAGS"] = " ".join(flags)
     with tempfile.TemporaryDirectory(prefix="spactor-smoke-") as folder:
-        _reproduce(session, ["--profile", "smoke", "--runs", folder, *session.posargs])
+        where = ("--profile", "smoke", "--runs", folder)
+        _repro(session, "prepare", *where)
+        _repro(session, "run", *where, *session.posargs)
+        for command in ("collect", "rebuild"):
+            _repro(session, command, *where)
+        _repro(session, "table", "2", *where)
 
 
 @nox.session(default=False)
@@ -144,29 +165,16 @@ def t5x_smoke(session: nox.Session) -> None:
         _repro(session, "table", "2", *where)
 
 
-def _reproduce(session: nox.Session, arguments: Sequence[str]) -> None:
-    where = _options(arguments, "--profile", "--runs")
-    _repro(session, "prepare", *where)
-    _repro(session, "run", *arguments)
-    _repro(session, "collect", *where)
-    for number in ("2", "3", "4"):
-        _repro(session, "table", number, *where)
-    _repro(session, "evidence", "learned", *where)
-    _repro(session, "evidence", "trend", *where)
-    _repro(session, "summary", *where)
-    for name in FIGURES:
-        _repro(session, "figure", name, *where)
-    _repro(session, "report", *where)
-
-
 @nox.session
 def tests(session: nox.Session) -> None:
     """Runs the tests and the examples in docstrings in two processes; passes arguments to pytest.
 
-    Tests of one file share a process, and so what its fixtures make. With `-- -n 0` all tests run
-    in one process.
+    Tests of one file share a process, and so what its fixtures make. Files run in their order, so
+    the quick examples of docstrings come last and fill what one process leaves of the time. With
+    `-- -n 0` all tests run in one process.
     """
-    parallel = ("-n", "2", "--dist", "loadfile", "--benchmark-disable")
+    by_file = ("--dist", "loadfile", "--no-loadscope-reorder")
+    parallel = ("-n", "2", *by_file, "--benchmark-disable")
     session.run(_python(session), "-m", "pytest", *parallel, *session.posargs, external=True)
 
 
@@ -233,7 +241,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measures steps, corruption, decoding, batches and tables; prints ratios, writes JSON.
+    """Measures steps, decoding, batches and tables; prints ratios, writes JSON.
 
     Each measurement alternates with a control in the same run; none fails for being slow.
     Arguments go to pytest: --benchmark-json FILE instead of runs/bench/TIME.json, or -k step.
@@ -257,7 +265,8 @@ def crosscheck(session: nox.Session) -> None:
     """Compares the network with Hugging Face's PyTorch T5; installs PyTorch if it is missing."""
     python = _python(session)
     _install(session, python, *_group("torch"))
-    session.run(python, "-m", "pytest", "-m", "torch", *session.posargs, external=True)
+    arguments = ("-m", "torch", "tests/spactor", *session.posargs)
+    session.run(python, "-m", "pytest", *arguments, external=True)
 
 
 @nox.session(default=False)

@@ -50,16 +50,10 @@ def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return err
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["table", "2", "--from", "published"], ["plan", "--profile", "smoke"]],
-    ids=" ".join,
-)
-def test_a_terminal_without_our_signs(encoding: str, arguments: list[str]) -> None:
-    done = repro(*arguments, PYTHONIOENCODING=encoding)
+def test_a_terminal_without_our_signs() -> None:
+    done = repro("table", "2", "--from", "published", PYTHONIOENCODING="cp1252")
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode(encoding)
+    assert "85.89" in done.stdout.decode("cp1252")
 
 
 def test_a_locale_that_is_not_utf_8(tmp_path: Path) -> None:
@@ -238,8 +232,6 @@ def test_advice_leaves_out_what_is_the_default() -> None:
     ("arguments", "code", "message"),
     [
         (("table", "6"), 0, ""),
-        (("claims",), 0, ""),
-        (("figure", "4"), 2, "name a folder that can be written"),
         (("rebuild",), 2, "name a folder that can be written"),
     ],
     ids=lambda given: given[0] if isinstance(given, tuple) else "",

@@ -43,7 +43,7 @@ def command(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_a_hand_over_is_trained_and_collected(folder: Path) -> None:
+def test_a_hand_over_is_trained_and_collected(folder: Path, smoke_data: Path) -> None:
     part = ("--variant", "handover-cosine")
     plan = json.loads(command(folder, "plan", *part, "--json"))
     assert [node["name"] for node in plan["nodes"]] == [
@@ -52,7 +52,7 @@ def test_a_hand_over_is_trained_and_collected(folder: Path) -> None:
         "base/s0/handover-cosine/tau120K/180K-250K",
         "base/s0/handover-cosine/tau120K/250K/finetune-glue/f0",
     ]
-    assert "4 nodes ran" in command(folder, "run", *part)
+    assert "4 nodes ran" in command(folder, "run", *part, "--data", str(smoke_data))
     printed = command(folder, "collect")
     assert "of 4 finished nodes" in printed
     row = next(line for line in printed.splitlines() if line.startswith("handover-cosine"))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.stats
-from statsmodels.regression.linear_model import OLS
 from statsmodels.tsa.arima.model import ARIMA
 from synthetic_records import autoregressive
 
@@ -16,39 +15,13 @@ from analysis import regression, tests
 from analysis.regression import estimate_inflection, estimate_slopes
 
 STEPS = np.arange(120.0, 1001.0, 10.0)
-RUNS = 200
+RUNS = 100
 WIDE = np.arange(60.0, 1001.0, 20.0)
-BENT_RUNS, DRAWS = 80, 99
+BENT_RUNS, DRAWS = 40, 99
 
 
 def by_method(values: np.ndarray, steps: np.ndarray = STEPS) -> dict[str, regression.Slope]:
     return {slope.method: slope for slope in estimate_slopes(steps, values)}
-
-
-def test_least_squares_equals_scipys():
-    values = 0.3 - 2e-4 * STEPS + np.random.default_rng(0).normal(0, 0.01, len(STEPS))
-    ours = by_method(values)[regression.LEAST_SQUARES]
-    theirs = scipy.stats.linregress(STEPS, values)
-    assert (ours.value, ours.p_value) == pytest.approx((theirs.slope, theirs.pvalue))
-    wide = scipy.stats.t.ppf(0.975, len(STEPS) - 2) * theirs.stderr
-    assert (ours.low, ours.high) == pytest.approx((theirs.slope - wide, theirs.slope + wide))
-
-
-def test_newey_west_equals_the_formula():
-    values = autoregressive(np.random.default_rng(1), len(STEPS), 0.6)
-    ours = by_method(values)[regression.NEWEY_WEST]
-    x = np.column_stack([np.ones_like(STEPS), STEPS])
-    inverse = np.linalg.inv(x.T @ x)
-    scores = x * (values - x @ (inverse @ x.T @ values))[:, None]
-    lags = int(4 * (len(STEPS) / 100) ** (2 / 9))
-    meat = scores.T @ scores
-    for lag in range(1, lags + 1):
-        cross = scores[lag:].T @ scores[:-lag]
-        meat += (1 - lag / (lags + 1)) * (cross + cross.T)
-    covariance = len(STEPS) / (len(STEPS) - 2) * inverse @ meat @ inverse
-    half = scipy.stats.t.ppf(0.975, len(STEPS) - 2) * math.sqrt(covariance[1, 1])
-    assert ours.high - ours.value == pytest.approx(half)
-    assert ours.value == pytest.approx(OLS(values, x).fit().params[1])
 
 
 def test_autocorrelation_approaches_maximum_likelihood():
@@ -86,16 +59,6 @@ def test_theil_sen_is_the_median_of_pairwise_slopes_and_its_test_is_kendalls():
     # Independent points: nothing to correct, so the p-value is near Kendall's own.
     plain = scipy.stats.kendalltau(STEPS, values, method="asymptotic").pvalue
     assert math.log(ours.p_value) == pytest.approx(math.log(plain), rel=0.25)
-
-
-def test_over_seeds_is_a_t_test():
-    given = [1e-4, 3e-4, 2.5e-4]
-    theirs = scipy.stats.ttest_1samp(given, 0.0)
-    ours = regression.over_seeds(given)
-    interval = theirs.confidence_interval(0.95)
-    assert (ours.value, ours.p_value) == pytest.approx((np.mean(given), theirs.pvalue))
-    assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
-    assert regression.over_seeds([1e-4]) is None
 
 
 def random_walks(generator, draws: int, seeds: int, rho: float) -> np.ndarray:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -132,19 +130,3 @@ def test_a_damaged_folder_is_refused(prepared: Path, tmp_path: Path) -> None:
     (folder / manifest.FILE_NAME).write_text("[]")
     with pytest.raises(UserError, match="damaged"):
         arrays.load_arrays(folder)
-
-
-def test_pretraining_needs_numpy_alone(prepared: Path) -> None:
-    program = f"""
-import sys
-blocked = "tensorflow tensorflow_text seqio t5 sentencepiece jax packaging filelock"
-sys.modules.update(dict.fromkeys(blocked.split()))
-from pathlib import Path
-from spactor.data import arrays
-data = arrays.load_arrays(Path({str(prepared)!r}))
-print(arrays.train_batch(data, seed=0, step=0, batch_size=2, chunk_tokens=8).shape)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert (done.stdout, done.stderr) == ("(2, 8)\n", "")

@@ -39,21 +39,6 @@ def cache(prepared: Path, tmp_path: Path) -> Path:
     return shutil.copytree(prepared.parent, tmp_path / "cache")
 
 
-def test_two_builds_are_equal_byte_for_byte(
-    prepared: Path, tmp_path: Path, installed: object, small_config: DataConfig
-) -> None:
-    lines: list[str] = []
-    again = prepare.prepare(tmp_path, small_config, lines.append)
-    assert again.name == prepared.name
-    assert contents(again) == contents(prepared)
-    assert len(lines) == 5 and lines[-1].startswith(f"prepared {again} in ")
-    assert sorted(path.name.split("-")[0] for path in tmp_path.iterdir()) == [
-        "corpus",
-        "lookup",
-        "prepare.lock",
-    ]
-
-
 def test_the_manifest_says_what_is_there(prepared: Path) -> None:
     facts = manifest.read(prepared)
     assert facts["fingerprint"].startswith(prepared.name.removeprefix("corpus-"))
@@ -113,15 +98,21 @@ def test_damage_is_found_and_said_in_one_line(
         assert "damaged" in line and line.endswith("preparing the data again")
 
 
-def test_a_damaged_folder_is_replaced_and_leftovers_are_cleared(
-    cache: Path, installed: object, small_config: DataConfig, prepared: Path
+def test_two_builds_are_equal_byte_for_byte(
+    tmp_path: Path, some_packages: tuple[corpus.Package, ...], small_config: DataConfig
 ) -> None:
-    folder = cache / prepared.name
+    """The second replaces a damaged folder and clears what a killed process left."""
+    some = (dataclasses.replace(some_packages[0], files=some_packages[0].files[::8]),)
+    folder, lines = prepare.prepare(tmp_path, small_config, packages=some), []
+    before = contents(folder)
     (folder / "tokens_validation.npy").write_bytes(b"")
-    (cache / "unfinished-1").mkdir()
-    assert prepare.prepare(cache, small_config) == folder
-    assert contents(folder) == contents(prepared)
-    assert not list(cache.glob("unfinished-*"))
+    (tmp_path / "unfinished-1").mkdir()
+    assert prepare.prepare(tmp_path, small_config, lines.append, some) == folder
+    assert contents(folder) == before
+    assert len(lines) == 6 and lines[-1].startswith(f"prepared {folder} in ")
+    assert sorted(path.name.split("-")[0] for path in tmp_path.iterdir()) == [
+        *("corpus", "lookup", "prepare.lock")
+    ]
 
 
 def test_settings_and_installed_files_are_in_the_key(
@@ -157,6 +148,8 @@ def test_a_disk_that_fills_leaves_nothing_behind(
     small_config: DataConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(prepare.vocabulary, "train", lambda texts, size: b"")
+
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -199,37 +199,3 @@ def test_records_survive_a_round_trip(tmp_path_factory, drawn):
         for row in listed
     )
     pd.testing.assert_frame_equal(again, frame)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(
-        st.dictionaries(
-            st.sampled_from(records.COLUMNS),
-            st.one_of(
-                st.none(),
-                st.booleans(),
-                st.integers(),
-                st.floats(),
-                st.text(max_size=4),
-                st.binary(max_size=3),
-                st.lists(st.integers(), max_size=2),
-            ),
-            max_size=8,
-        ),
-        max_size=4,
-    )
-)
-def test_rubbish_is_an_error_never_a_traceback(drawn):
-    try:
-        records.from_rows([{**ROW, "value": 0.0, **row} for row in drawn])
-    except UserError as error:
-        assert "\n" not in str(error)
-
-
-def test_a_hundred_thousand_records_are_checked_quickly():
-    count = 100_000
-    frame = pd.DataFrame({name: [""] * count for name in ("task", "node", "note")})
-    frame = frame.assign(**ROW, suite="", selection="", value=1.0, step=np.arange(count))
-    frame = frame.assign(seed=0, finetune_seed=None, checkpoint=None, paper_step=None)
-    assert len(records.validate(frame, "big")) == count

@@ -1,8 +1,6 @@
-"""What changes a fingerprint, and what must not."""
+"""Fingerprints by themselves; `test_staleness` shows what changes them and what does not."""
 
-import dataclasses
 import json
-import types
 
 import pytest
 
@@ -37,15 +35,6 @@ def prints(tree: Tree, files: dict[str, str] = FILES) -> dict[str, str]:
     return {name: found.fingerprint for name, found in identity.identities(tree, files, {}).items()}
 
 
-def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    return {name for name in before if before[name] != after[name]}
-
-
-def with_base(profile: Profile, **settings: object) -> Tree:
-    base = dataclasses.replace(profile.sizes["base"], **settings)
-    return build(dataclasses.replace(profile, sizes=types.MappingProxyType({"base": base})))
-
-
 def test_all_fingerprints_differ_and_are_stable(tree: Tree) -> None:
     found = prints(tree)
     assert len(set(found.values())) == len(tree.nodes)
@@ -53,38 +42,6 @@ def test_all_fingerprints_differ_and_are_stable(tree: Tree) -> None:
     # Plain data: it is compared after a trip through JSON.
     for known in identity.identities(tree, FILES, {}).values():
         assert json.loads(json.dumps(known.inputs)) == known.inputs
-
-
-def test_a_hyper_parameter_changes_everything_below_it(tiny: Profile, tree: Tree) -> None:
-    assert changed(prints(tree), prints(with_base(tiny, batch_size=8))) == set(tree.nodes)
-
-
-def test_fine_tuning_settings_change_leaves_alone(tiny: Profile, tree: Tree) -> None:
-    glue = dataclasses.replace(tiny.finetuning["glue"], learning_rate=1e-2)
-    other = build(dataclasses.replace(tiny, finetuning=types.MappingProxyType({"glue": glue})))
-    leaves = {node.name for node in tree.finetunings()}
-    assert changed(prints(tree), prints(other)) == leaves
-
-
-def test_data_changes_those_who_read_it_and_all_below(tree: Tree) -> None:
-    before = prints(tree)
-    assert changed(before, prints(tree, FILES | {"tokens_train.npy": "ff"})) == set(tree.nodes)
-    suite = prints(tree, FILES | {"suites/glue/tokens.npy": "ff"})
-    assert changed(before, suite) == {node.name for node in tree.finetunings()}
-    assert changed(before, prints(tree, FILES | {"manifest": "ff"})) == set()
-
-
-@pytest.mark.parametrize(
-    ("what", "leaves_only"),
-    [("spactor.pretraining", False), ("spactor.finetuning", True), ("jax", False)],
-)
-def test_code_and_versions(
-    tree: Tree, one_installation: dict[str, str], what: str, leaves_only: bool
-) -> None:
-    before = prints(tree)
-    one_installation[what] = "new"
-    leaves = {node.name for node in tree.finetunings()}
-    assert changed(before, prints(tree)) == (leaves if leaves_only else set(tree.nodes))
 
 
 @pytest.mark.parametrize("what", ["spactor.scoring", "t5", "tensorflow", "examples"])
@@ -97,13 +54,6 @@ def test_what_scores_alone_depend_on_trains_nothing_again(
     one_installation[what] = "new"
     assert prints(tree, files) == before
     assert identity.scoring(leaf, files) != basis
-
-
-@pytest.mark.parametrize("name", ["checkpoint_period_steps", "purpose"])
-def test_saving_and_words_change_nothing(tiny: Profile, tree: Tree, name: str) -> None:
-    value = "other" if name == "purpose" else 1
-    other = build(dataclasses.replace(tiny, **{name: value}))
-    assert prints(other) == prints(tree)
 
 
 def test_a_chosen_part_has_the_fingerprints_of_the_whole(tiny: Profile, tree: Tree) -> None:

@@ -12,12 +12,11 @@ import pytest
 from filelock import FileLock
 
 from repro import folders, runner, slice_runner
-from repro.engines.factory import engine_for
 from repro.plan import Tree, build
 from repro.progress import Display
 from repro.runner import Runner
 from repro.slice_runner import SliceRunner
-from repro.specs import Profile, load_profile
+from repro.specs import Profile
 from spactor.errors import UserError
 
 FIRST = "base/s0/hybrid/0-250K"
@@ -148,23 +147,6 @@ def test_a_node_another_process_runs_is_waited_for(
     assert set(engine.ran) == set(tree.nodes)
 
 
-def test_two_runners_share_the_work(
-    tree: Tree,
-    runs: Path,
-    engine,
-    displays: Callable[[Tree], Display],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
-    runners = [Runner(tree, runs, engine, displays(tree)) for _ in range(3)]
-    threads = [threading.Thread(target=each.run) for each in runners]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert sorted(engine.ran) == sorted(tree.nodes), "each node ran once"
-
-
 def test_a_runs_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(UserError, match="is not a runs folder of this project"):
@@ -188,15 +170,6 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         folders.write_json(path, {"a": object()})
     assert folders.read_json(path) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["done.json"]
-
-
-def test_profiles_of_data_that_nobody_named_are_planned_not_run(tmp_path: Path) -> None:
-    for name in ("paper", "mini"):
-        tree = build(load_profile(name))
-        with pytest.raises(UserError, match=f"profile {name} reads C4") as caught:
-            engine_for(tree.profile, tmp_path).check(tree)
-        assert "\n" not in str(caught.value)
-        assert list(tmp_path.iterdir()) == []
 
 
 def test_one_node_runs_once_its_parent_is_finished(

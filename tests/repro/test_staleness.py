@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import logging
 import shutil
@@ -202,29 +201,12 @@ def comment(text: str) -> str:
     return text.replace("\n", "\n# A comment.\n", 1) if text.startswith("#") else "# New.\n" + text
 
 
-def docstring(text: str) -> str:
-    return text.replace('"""', '"""Otherwise said: ', 1)
-
-
-def logged(text: str) -> str:
-    """A logger, and a line through it in the first function."""
-    head, future, rest = text.partition("from __future__ import annotations\n")
-    tree = ast.parse(rest)
-    first = next(node for node in tree.body if isinstance(node, ast.FunctionDef))
-    lines = rest.splitlines(keepends=True)
-    lines.insert(first.body[0].lineno - 1, '    logger.info("here", 1)\n    print("here")\n')
-    return f"{head}{future}import logging\n\nlogger = logging.getLogger(__name__)\n{''.join(lines)}"
-
-
 def move(world: World) -> None:
     world.runs = world.runs.rename(world.runs.with_name("elsewhere"))
 
 
 SPARES = {
     "comment": lambda world: world.edit("objective", comment),
-    "docstring": lambda world: world.edit("step", docstring),
-    "formatter": lambda world: world.edit("network", lambda text: ast.unparse(ast.parse(text))),
-    "log lines": lambda world: world.edit("trainer", logged),
     "log level": lambda world: logging.getLogger("spactor").setLevel(logging.DEBUG),
     "module that trains nothing": lambda world: world.edit(
         "huggingface", lambda text: text + "x=1\n"

@@ -215,25 +215,13 @@ def test_fingerprints_differ_exactly_where_curricula_do(
     ("old", "new", "message"),
     [
         ("variants.fade.curriculum", "variants.fade.curricula", "unknown setting 'curricula'"),
-        ("curriculum.lambda_rtd", "curriculum.lambda_g", "unknown setting 'lambda_g'"),
         ("from = 10", "", "variants.fade.curriculum.lambda_rtd.from: this setting is missing"),
-        (
-            "from = 10",
-            'from = "10"',
-            "variants.fade.curriculum.lambda_rtd.from is '10': give a valid number",
-        ),
         ("from = 10", f"from = 1{'0' * 400}", "variants.fade.curriculum.lambda_rtd.from is 1"),
-        ("to = 0.0", f"to = 1{'0' * 400}", "variants.fade.curriculum.lambda_rtd.to is 1"),
         ("to = 0.0", "to = -1.0", "reaches -1.0: give 0 or more"),
         (
             "to = 0.0",
             "till = 0.0",
             "lambda_rtd: unknown setting 'till'; known: from, to, start, end, shape",
-        ),
-        (
-            'start = "120K"',
-            "start = 12",
-            "variants.fade.curriculum.lambda_rtd.start is 12: give 0, thousands",
         ),
         (
             'start = "120K"',
@@ -245,9 +233,7 @@ def test_fingerprints_differ_exactly_where_curricula_do(
         ('"cosine"', '"step"', "shape is 'step': give 'linear' or 'cosine'"),
         ("[variants.fade.", "[variants.Fade.", "small letters, digits and single dashes"),
         ("[variants.fade.", "[variants.hybrid.", "is neither hybrid nor sc"),
-        ("[matrix.base.variants.fade]", "[matrix.base.variants.fad]", "unknown setting 'fad'"),
         ('taus = ["inf"]', 'taus = ["inf", "inf"]', "matrix.base.variants.fade: τ are inf, inf"),
-        ('taus = ["inf"]', "", "matrix.base.variants.fade.taus: this setting is missing"),
     ],
 )
 def test_a_variant_with_a_slip_is_refused(old: str, new: str, message: str) -> None:

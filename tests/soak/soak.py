@@ -204,10 +204,14 @@ def contents(runs: Path) -> dict[str, bytes]:
     return found
 
 
-def soak(folder: Path, kills: int, seed: int) -> None:
+def soak(folder: Path, kills: int, seed: int, cache: Path | None) -> None:
     """Spends the kills; ends the process with a line if anything differs."""
+    from repro import folders
+
     start = time.monotonic()
-    quiet = folder / "unbroken"
+    quiet = folders.open_runs(folder / "unbroken", create=True)
+    if cache:
+        shutil.copytree(cache, folders.cache_folder(quiet))
     pulse = unbroken(quiet)
     expected = contents(quiet)
     draw, hits, trees = random.Random(seed), collections.Counter[str](), 0
@@ -238,13 +242,14 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="to keep; by default a temporary one")
+    parser.add_argument("--cache", type=Path, help="with prepared data; by default made anew")
     given = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     processes.set_forkserver_preload([*PRELOADED])
     with tempfile.TemporaryDirectory(prefix="spactor-soak-") as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        soak(folder.absolute(), given.kills, given.seed)
+        soak(folder.absolute(), given.kills, given.seed, given.cache)
 
 
 if __name__ == "__main__":

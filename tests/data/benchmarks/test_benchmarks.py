@@ -18,8 +18,14 @@ from spactor.data import host_tensorflow, suite_registry, suites
 from spactor.data.suites import BENCHMARKS, Suite, T5Task, Task
 
 TASKS = [(suite, task) for suite in BENCHMARKS.values() for task in suite.released_tasks]
-IDS = [f"{suite.name}-{task.name}" for suite, task in TASKS]
-each_task = pytest.mark.parametrize(("suite", "task"), TASKS, ids=IDS)
+# The subjects of MMLU differ in their names alone, and three of 57 are served.
+SERVED = [
+    (suite, task)
+    for suite, task in TASKS
+    if suite.name != "mmlu" or task.name in ("abstract_algebra", "anatomy", "virology")
+]
+IDS = [f"{suite.name}-{task.name}" for suite, task in SERVED]
+each_task = pytest.mark.parametrize(("suite", "task"), SERVED, ids=IDS)
 each_suite = pytest.mark.parametrize("suite", BENCHMARKS.values(), ids=BENCHMARKS)
 LENGTHS = {"inputs": 4096, "targets": 512}
 
@@ -104,6 +110,17 @@ def test_scores(suite: Suite, task: Task) -> None:
     assert right == pytest.approx(known)
     nothing = score(name, [""] * len(case.asked))
     assert nothing == made_up.scored(case, dict.fromkeys(facts, 0.0), 100.0, 1)
+
+
+def test_a_whole_name_that_an_item_is_answered_with_is_no_invalid_answer() -> None:
+    """Three items of BBH are, since their names were cut at a comma."""
+    name = BENCHMARKS["bbh"].registered_name("ruin_names")
+    found: dict[str, float] = {}
+    for metric in host_tensorflow.seqio().get_mixture_or_task(name).metric_fns:
+        found |= metric(["(A)", "Up, Up", "(B)"], ["(A)", "Up, Up", "Up, Up"])
+    assert found == pytest.approx(
+        {"accuracy": 200 / 3, "invalid_rate": 100 / 3, "predicted_classes": 3}
+    )
 
 
 def test_labels_are_those_that_t5_trains_on() -> None:
@@ -214,7 +231,8 @@ def test_mixtures(suite: Suite) -> None:
 
 def test_what_a_run_writes_falls_into_the_cells_of_the_tables() -> None:
     found: list[tuple[str, str, str]] = []
-    for suite, task in TASKS:
+    tasks = {(suite.name, task.recorded_as) for suite, task in SERVED}
+    for suite, task in SERVED:
         if not task.recorded_as:
             continue
         registered = suite.registered_name(task.name)
@@ -223,7 +241,8 @@ def test_what_a_run_writes_falls_into_the_cells_of_the_tables() -> None:
         found += [(suite.name, recorded, metric) for metric in score(registered, case.answers)]
     assert len(found) == len(set(found)), "MNLI's two sets share a name"
     scores = [each for each in found if each[2] not in DIAGNOSTICS]
-    assert sorted(scores) == sorted((item.suite, item.task, item.metric) for item in paper_tasks())
+    columns = [(item.suite, item.task, item.metric) for item in paper_tasks()]
+    assert sorted(scores) == sorted(column for column in columns if column[:2] in tasks)
     rows = [
         {"suite": suite, "task": task, "metric": metric, "value": 50.0}
         for suite, task, metric in found
