@@ -92,12 +92,6 @@ def test_the_damaged_cells_have_notes():
     assert len(stacked) == 6 * 8
 
 
-def test_mmlu_sets_are_the_public_validation_sets():
-    # Their sizes sum to 1,531.
-    mmlu = [item.examples for item in quantities.paper_tasks() if item.suite == "mmlu"]
-    assert sum(mmlu) == 1531
-
-
 def test_facts_and_settings_equal_the_second_transcription():
     facts = {row["metric"]: row["text"] or row["value"] for row in rows_of(1)}
     for line, name in zip(

@@ -112,11 +112,6 @@ def test_same_records_in_any_order_give_the_same_bytes(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
 
 
-def test_no_records_round_trip(tmp_path):
-    records.write(records.empty(), tmp_path / "none.parquet")
-    pd.testing.assert_frame_equal(records.read(tmp_path / "none.parquet"), records.empty())
-
-
 def test_csv_reads_as_the_same_records(tmp_path):
     frame = records.from_rows(rows({"std": 0.5, "bold": True, "note": "a, b"}, {"seed": 7}))
     frame.drop(columns=["runs", "node"]).to_csv(tmp_path / "mine.csv", index=False)

@@ -114,20 +114,6 @@ def test_target_token_loss_equals_the_plain_formula(config, params) -> None:
     assert float(metrics["loss"].weight) == 5
 
 
-def test_means_are_proportional_to_sums_with_scaled_weights(config, params, batch) -> None:
-    """Every row has n, q and t positions, so sums / q are means with λ1·n/q and λ2·t/q."""
-    network, lengths = Network(config.model), config.lengths
-    sums = ObjectiveConfig()
-    means = ObjectiveConfig(
-        lambda_rtd=sums.lambda_rtd * lengths.input_tokens / lengths.masked_tokens,
-        lambda_sc=sums.lambda_sc * lengths.target_tokens / lengths.masked_tokens,
-        reduction="mean_per_token",
-    )
-    by_sums, _ = HYBRID(network, params, batch, sums, SAMPLE_KEYS)
-    by_means, _ = HYBRID(network, params, batch, means, SAMPLE_KEYS)
-    assert float(by_means) == pytest.approx(float(by_sums) / lengths.masked_tokens, rel=1e-6)
-
-
 def test_mean_per_token_ignores_padding_targets(config, params, batch) -> None:
     network = Network(config.model)
     means = ObjectiveConfig(lambda_sc=1.0, z_loss=0.0, reduction="mean_per_token")
@@ -155,14 +141,6 @@ def test_weights_of_the_hybrid_metrics(config, params, batch) -> None:
     assert float(metrics["rtd_recall"].weight) == replaced
 
 
-def test_span_corruption_needs_no_generator(config, params, batch) -> None:
-    network = Network(config.model)
-    plain = {name: tree for name, tree in params.items() if name not in step.HYBRID_ONLY}
-    with_all, _ = SPAN_CORRUPTION(network, params, batch, config.objective)
-    without, _ = SPAN_CORRUPTION(network, plain, batch, config.objective)
-    assert float(with_all) == float(without)
-
-
 def test_padding_is_ignored(config, params) -> None:
     network = Network(config.model)
     inputs = jnp.asarray([[5, 6, 7, 1]])
@@ -177,15 +155,6 @@ def test_padding_is_ignored(config, params) -> None:
     )
     assert float(padded) == pytest.approx(float(short), rel=1e-6)
     assert float(metrics["loss"].weight) == 3
-
-
-def test_z_loss_is_part_of_the_objective_only(config, params, batch) -> None:
-    network = Network(config.model)
-    without = dataclasses.replace(config.objective, z_loss=0.0)
-    loss, metrics = SPAN_CORRUPTION(network, params, batch, config.objective)
-    loss_without, metrics_without = SPAN_CORRUPTION(network, params, batch, without)
-    assert float(loss) > float(loss_without)
-    assert float(metrics["sc_loss"].total) == float(metrics_without["sc_loss"].total)
 
 
 def test_options_change_neither_losses_nor_gradients(config, params, batch) -> None:
