@@ -241,10 +241,10 @@ def _losses(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
         yield "fewer FLOPs", "share", _saved(records, overhead)
     two_stages = trend.Curve(summary.TAU, trend.CLEAN, "")
     over_one = trend.differences(records, trend.HYBRID_CLEAN, two_stages)
-    yield "two stages over one", "nats", _at(over_one, over_one.index.max())
+    yield "two stages over one", "nats", _at(over_one, FULL)
     lead = trend.differences(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
     early, late = (lead.loc[first:last].mean() for first, last in (EARLY, LATE))
-    yield "lead of one stage lost", "nats", _plain((early - late).dropna())
+    yield "lead of one stage lost", "nats", _plain(early - late) if FULL in lead.index else {}
 
 
 def _over_scratch(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
@@ -296,20 +296,21 @@ def _saved(records: pd.DataFrame, overhead: float) -> BySeed:
     model = trend.curve(records, trend.Curve(summary.TAU, trend.CLEAN, ""))
     baseline = trend.curve(records, trend.BASELINE_CLEAN)
     both = model.index.intersection(baseline.index)
-    saved = {}
+    saved: dict[int, float] = {}
+    if FULL not in both:
+        return saved
+
+    def cost(step: float, tau: float) -> float:
+        return float(spent(np.array([step]), tau, overhead)[0])
+
     for seed in model.columns.intersection(baseline.columns):
-        ours, theirs = (curve.loc[both, seed].dropna() for curve in (model, baseline))
-        if ours.empty or not ours.index.equals(theirs.index):
-            continue
-        last = float(ours.index[-1])
-
-        def cost(step: float, tau: float) -> float:
-            return float(spent(np.array([step]), tau, overhead)[0])
-
-        if ours.iloc[-1] <= theirs.iloc[-1]:
-            reached = summary.reached(ours, theirs.iloc[-1])
-            saved[int(seed)] = 1.0 - cost(reached, summary.TAU_STEPS) / last
+        ours, theirs = model.loc[both, seed], baseline.loc[both, seed]
+        if ours.isna().any() or theirs.isna().any():
+            continue  # It has not finished.
+        if ours[FULL] <= theirs[FULL]:
+            reached = summary.reached(ours, theirs[FULL])
+            saved[int(seed)] = 1.0 - cost(reached, summary.TAU_STEPS) / FULL
         else:
-            reached = summary.reached(theirs, ours.iloc[-1])
-            saved[int(seed)] = reached / cost(last, summary.TAU_STEPS) - 1.0
+            reached = summary.reached(theirs, ours[FULL])
+            saved[int(seed)] = reached / cost(FULL, summary.TAU_STEPS) - 1.0
     return saved

@@ -27,7 +27,7 @@ from analysis import learning, scores, trend
 from analysis.paper.evidence import Evidence, Missing, steps
 from analysis.savings import spent
 from analysis.schema import rows
-from analysis.schema.facts import FROM_SCRATCH, SUITES
+from analysis.schema.facts import FROM_SCRATCH, PAPER_STEPS, SUITES
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA, format_p, holm, paired, seed_values
 
@@ -75,6 +75,7 @@ class TwoStages:
     """SPACTOR(``TAU``) against its baseline by validation loss.
 
     Attributes:
+      at: paper step of the final losses: 1M, or less where training has not finished.
       model, baseline: final losses, means over the seeds that both have, in nats.
       lead: final loss of the baseline minus that of the model, by seed.
       steps_saved, flops_saved: share of the baseline's steps and FLOPs that the model saves until
@@ -82,6 +83,7 @@ class TwoStages:
         ends above it. FLOPs are empty where the records have no cost of a step.
     """
 
+    at: int
     model: float
     baseline: float
     lead: Difference
@@ -93,8 +95,8 @@ class TwoStages:
         """In words."""
         where = "below" if self.lead.mean > 0 else "above"
         text = (
-            f"Two stages (τ = {TAU}) end at a validation loss of {self.model:.3f} nats per token, "
-            f"{abs(self.lead.mean):.3f} {where} the baseline's {self.baseline:.3f} "
+            f"Two stages (τ = {TAU}) {_end(self.at)} at a validation loss of {self.model:.3f} "
+            f"nats per token, {abs(self.lead.mean):.3f} {where} the baseline's {self.baseline:.3f} "
             f"({self.lead.evidence})"
         )
         reached = sum(not math.isnan(share) for share in self.steps_saved)
@@ -105,6 +107,10 @@ class TwoStages:
         if self.flops_saved:
             text += f" and {_share(self.flops_saved)} fewer FLOPs"
         return f"{text}."
+
+
+def _end(at: int) -> str:
+    return "end" if at == PAPER_STEPS else f"have trained to {steps(at)} and are"
 
 
 def _share(values: Sequence[float]) -> str:
@@ -119,10 +125,12 @@ class OneStage:
 
     Attributes:
       at: paper step of the largest mean lead, from τ = 60K on.
+      end: of the final lead: 1M, or less where training has not finished.
       largest, final: leads by seed, in nats.
     """
 
     at: int
+    end: int
     largest: Difference
     final: Difference
 
@@ -135,7 +143,10 @@ class OneStage:
     @property
     def sentence(self) -> str:
         """In words."""
-        end = f"{self.final.mean:+.3f} at the end ({self.final.evidence})"
+        where = (
+            "the end" if self.end == PAPER_STEPS else f"{steps(self.end)}, as far as it has trained"
+        )
+        end = f"{self.final.mean:+.3f} at {where} ({self.final.evidence})"
         if self.largest.mean <= 0:
             return f"One stage (τ = ∞) never leads its baseline; its lead is {end}."
         return (
@@ -228,15 +239,15 @@ def run(records: pd.DataFrame) -> SummaryResult:
 
 def _curves(records: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """Losses of SPACTOR(``TAU``) and its baseline at the same steps and seeds; None without any."""
-    model = trend.curve(records, trend.Curve(TAU, trend.CLEAN, ""))
-    baseline = trend.curve(records, trend.BASELINE_CLEAN)
-    seeds = model.columns.intersection(baseline.columns)
-    both = model.index.intersection(baseline.index)
-    model, baseline = model.loc[both, seeds], baseline.loc[both, seeds]
-    whole = model.notna().all(axis="columns") & baseline.notna().all(axis="columns")
-    if model.empty or not whole.any():
+    ours = trend.Curve(TAU, trend.CLEAN, "")
+    both = trend.differences(records, ours, trend.BASELINE_CLEAN)
+    if both.empty:
         return None
-    return model[whole], baseline[whole]
+    model, baseline = (
+        trend.curve(records, curve).loc[both.index, both.columns]
+        for curve in (ours, trend.BASELINE_CLEAN)
+    )
+    return model, baseline
 
 
 def _two_stages(records: pd.DataFrame) -> TwoStages | None:
@@ -253,6 +264,7 @@ def _two_stages(records: pd.DataFrame) -> TwoStages | None:
     except Missing:
         flops = ()
     return TwoStages(
+        at=int(last),
         model=float(model.loc[last].mean()),
         baseline=float(target.mean()),
         lead=Difference(tuple(map(float, target - model.loc[last]))),
@@ -280,6 +292,7 @@ def _one_stage(records: pd.DataFrame) -> OneStage | None:
     at = int(late.index.to_numpy()[late.mean(axis="columns").to_numpy().argmax()])
     return OneStage(
         at=at,
+        end=int(late.index[-1]),
         largest=Difference(tuple(map(float, late.loc[at]))),
         final=Difference(tuple(map(float, late.iloc[-1]))),
     )

@@ -285,11 +285,15 @@ def curve(records: pd.DataFrame, which: Curve) -> pd.DataFrame:
 def differences(records: pd.DataFrame, first: Curve, second: Curve) -> pd.DataFrame:
     """First minus second: index paper_step, a column for each seed that has both curves.
 
-    Only the steps at which every such seed has both values.
+    Seeds that end before the others, because their runs are not finished, are left out, and steps
+    at which one of the rest lacks a value.
     """
     minuend, subtrahend = curve(records, first), curve(records, second)
     seeds = minuend.columns.intersection(subtrahend.columns)
-    return (minuend[seeds] - subtrahend[seeds]).dropna(how="any")
+    gaps = (minuend[seeds] - subtrahend[seeds]).dropna(how="all")
+    if gaps.empty:
+        return gaps
+    return gaps.loc[:, gaps.iloc[-1].notna()].dropna(how="any")
 
 
 def difference(records: pd.DataFrame, first: Curve, second: Curve) -> tuple[pd.Series, int]:

@@ -66,6 +66,17 @@ def test_a_single_seed_is_not_tested_and_a_late_model_saves_nothing():
     assert "0 of 1 seeds reach" in late.sentences[0]
 
 
+def test_a_study_that_has_not_finished_names_the_step_and_leaves_out_unfinished_seeds():
+    frame = study(2)
+    later = (frame["paper_step"] > 500_000).fillna(False)
+    begun = frame[~(later & (frame["seed"] == 1).fillna(False))]
+    assert summary.run(begun).sentences == summary.run(study(1)).sentences
+    half = summary.run(frame[~later])
+    assert (half.two_stages.at, half.one_stage.end) == (500_000, 500_000)
+    assert "have trained to 500K and are at" in half.sentences[0]
+    assert "at 500K, as far as it has trained" in half.sentences[1]
+
+
 def test_downstream_counts_suites_and_shows_differences_after_holm():
     frame = synthetic.study(runs=3, seeds=3)
     downstream = summary.run(frame).downstream
