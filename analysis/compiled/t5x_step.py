@@ -30,8 +30,6 @@ GIN = Path(spactor.__file__).parent / "t5x" / "gin"
 SOURCES = Path(__file__).parents[2] / "t5x-sources.txt"
 TOPOLOGIES = ("v4:4x4x4", "v5e:8x8")
 _SLICE_FILES: Mapping[tuple[str, str], tuple[str, ...]] = {("large", "v5e:8x8"): ("large_v5e",)}
-# Part of a program's identity, because products don't show which arrays a loss holds.
-_LOSSES: Mapping[Stage, dict[str, str]] = {"hybrid": {}, "span_corruption": {"loss": "T5X's own"}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +76,8 @@ class Program(measurements.Program):
         """Digest of matrix products, slice, layout and T5X's commits.
 
         Stage 1's products are those of the local step. Stage 2 is T5X's own network and loss, whose
-        products are the local ones with one-hot lookups.
+        products are the local ones with one-hot lookups. Which arrays a loss holds does not show in
+        products: compile everything again (``--all``) after a change of the loss.
         """
         local = local_step.Program(
             size=self.size,
@@ -94,7 +93,6 @@ class Program(measurements.Program):
                 "model_parallel_submesh": list(macro(self, "MODEL_PARALLEL_SUBMESH")),
                 "sources": sources(),
             }
-            | _LOSSES[self.stage]
         )
 
     def compile(self) -> T5XCost:
