@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 from analysis.schema.facts import step_label
 from repro import advice
-from repro.specs import MOST_RUNS, ExperimentSpec, Profile
+from repro.matrix import MOST_RUNS
+from repro.specs import ExperimentSpec, Profile
 from spactor.config import FinetuneConfig, PretrainConfig, Stage
 from spactor.curriculum import restricted, stage_at
 from spactor.errors import UserError

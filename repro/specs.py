@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, PlainValidator
+from typing import Any, Literal
 
 from analysis.schema.facts import FLAN_SUITES, PAPER_STEPS, SIZES, SUITES, Tau, step_label
 from repro import advice
-from repro.variants import PaperStep, Variant, require_names
+from repro.matrix import SizeMatrix, require_different
+from repro.variants import Variant, require_names
 from spactor.config import DataConfig, FinetuneConfig, PretrainConfig
 from spactor.errors import UserError
 from spactor.plain_data import from_mapping
@@ -31,25 +30,12 @@ SCALES = ("smoke", "micro", "mini", "paper")
 """Profiles of the paper's whole study that come with the package, from quickest to dearest."""
 STUDIES = ("lambda", "mlm", "generator", "means", "curriculum", "scratch")
 """Profiles of further studies that come with the package: variants, or models from scratch."""
-MOST_RUNS = 1000
-"""Most pre-training runs and most fine-tuning runs; seeds of both are combined in one number."""
 MOST_NODES = 20_000
 """Most nodes of a profile's tree, shared ones counted for each experiment.
 
 Forty times the paper's own tree (474). A slip in a number of runs is then an error message, where
 millions of nodes would fill the memory.
 """
-
-
-def _tau(text: object) -> Tau:
-    try:
-        return Tau.parse(text if isinstance(text, str) else repr(text))
-    except UserError as error:
-        raise ValueError(str(error)) from None
-
-
-_Tau = Annotated[Tau, PlainValidator(_tau)]
-_Runs = Annotated[int, Field(ge=1, le=MOST_RUNS)]
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -75,98 +61,6 @@ class ExperimentSpec:
         """The experiment as a plan and a provenance record list it."""
         named = {"variant": self.variant} if self.variant else {}
         return {"size": self.size, "tau": str(self.tau), "seed": self.seed} | named
-
-
-def _require_different(items: Sequence[object], what: str) -> None:
-    if not items or len(set(items)) != len(items):
-        found = ", ".join(map(str, items)) or "none"
-        raise ValueError(f"{what} are {found}: give at least one, each once")
-
-
-def _require_rising(steps: Sequence[int]) -> None:
-    if not steps or sorted(set(steps)) != list(steps) or not steps[0]:
-        found = ", ".join(map(step_label, steps)) or "none"
-        raise ValueError(f"checkpoints are {found}: give steps such as 500K or 1M in rising order")
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantRow:
-    """The experiments of one variant: its τ, and their checkpoints, by default the size's."""
-
-    taus: tuple[_Tau, ...]
-    checkpoints: tuple[PaperStep, ...] | None = None
-
-    def __post_init__(self) -> None:
-        _require_different(self.taus, "τ")
-        if self.checkpoints is not None:
-            _require_rising(self.checkpoints)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SizeMatrix:
-    """The experiments of one size. Steps are the paper's.
-
-    Attributes:
-      taus: every τ, in print order.
-      runs: pre-training runs.
-      first_seed: seed of the first pre-training run; the others' follow.
-      runs_of: fewer runs, the first ones, for some τ.
-      checkpoints: steps at which models are fine-tuned; pre-training ends at the last of them.
-      checkpoints_of: other checkpoints, for some τ.
-      finetune_runs: fine-tuning runs of each suite at each checkpoint; their seeds count from 0.
-      finetune_at: further steps at which models are fine-tuned, as far as their pre-training goes
-        (continuous fine-tuning); 0 means from scratch.
-      variants: experiments beside these, by variant.
-    """
-
-    taus: tuple[_Tau, ...]
-    runs: _Runs
-    checkpoints: tuple[PaperStep, ...]
-    checkpoints_of: Mapping[_Tau, tuple[PaperStep, ...]] = field(default_factory=dict)
-    finetune_runs: _Runs = 1
-    finetune_at: tuple[PaperStep, ...] = ()
-    first_seed: Annotated[int, Field(ge=0, lt=MOST_RUNS)] = 0
-    runs_of: Mapping[_Tau, _Runs] = field(default_factory=dict)
-    variants: Mapping[str, VariantRow] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        _require_different(self.taus, "τ")
-        for steps in (self.checkpoints, *self.checkpoints_of.values()):
-            _require_rising(steps)
-        if further := self.finetune_at[1 if self.finetune_at[:1] == (0,) else 0 :]:
-            _require_rising(further)
-        for name in ("checkpoints_of", "runs_of"):
-            for tau in getattr(self, name):
-                if tau not in self.taus:
-                    raise ValueError(f"{name} has τ = {tau}, which is not among taus: add it")
-        for tau, runs in self.runs_of.items():
-            if runs > self.runs:
-                raise ValueError(f"runs_of has {runs} for τ = {tau}: give {self.runs} or fewer")
-        if self.first_seed + self.runs > MOST_RUNS:
-            raise ValueError(
-                f"the last seed is {self.first_seed + self.runs - 1}: give first_seed and runs so "
-                f"that it is under {MOST_RUNS}"
-            )
-
-    @property
-    def seeds(self) -> range:
-        """Seeds of pre-training."""
-        return range(self.first_seed, self.first_seed + self.runs)
-
-    def seeds_of(self, tau: Tau) -> range:
-        """Seeds of one τ without a variant."""
-        return self.seeds[: self.runs_of.get(tau, self.runs)]
-
-    @property
-    def finetune_seeds(self) -> range:
-        """Seeds of fine-tuning."""
-        return range(self.finetune_runs)
-
-    def checkpoints_at(self, tau: Tau, variant: str = "") -> tuple[int, ...]:
-        """Checkpoints of one experiment."""
-        if variant:
-            return self.variants[variant].checkpoints or self.checkpoints
-        return self.checkpoints_of.get(tau, self.checkpoints)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +105,7 @@ class Profile:
                 raise ValueError(
                     f"unknown suite {suite!r} in suites: known are {', '.join(SUITES)}"
                 )
-        _require_different(self.suites, "suites")
+        require_different(self.suites, "suites")
         for key, known in (("sizes", SIZES), ("matrix", self.sizes)):
             _require_known(getattr(self, key), known, key)
         require_names(self.variants)

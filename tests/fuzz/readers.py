@@ -234,8 +234,8 @@ PREPARED: Files = {
     "suites/glue/tokens.json": _json(_TARGETS),
 }
 _PREDICTED = np.array(
-    [(b"order", [1, 2, 3], np.nan), (b"topic", [0, 0, 0], -1.5)],
-    [("task", "S5"), ("tokens", np.int32, (3,)), ("log_likelihood", np.float32)],
+    [(b"order", False, [1, 2, 3], 0.0), (b"topic", True, [0, 0, 0], -1.5)],
+    [("task", "S5"), ("ranked", "?"), ("tokens", np.int32, (3,)), ("log_likelihood", np.float32)],
 )
 
 

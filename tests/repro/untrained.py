@@ -14,9 +14,10 @@ from rich.console import Console
 from analysis.schema.facts import Tau
 from repro import folders, plan
 from repro.engines.data import PreparedData
+from repro.matrix import SizeMatrix
 from repro.plan import Finetuning, Node
 from repro.progress import Display
-from repro.specs import Profile, SizeMatrix, load_profile
+from repro.specs import Profile, load_profile
 from spactor import predictions
 
 
