@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spactor.config import DataConfig
-from spactor.data import building, corpus, manifest, prepare
+from spactor.data import building, corpus, manifest, prepare, suites
 from spactor.errors import UserError
 
 
@@ -99,9 +99,15 @@ def test_damage_is_found_and_said_in_one_line(
 
 
 def test_two_builds_are_equal_byte_for_byte(
-    tmp_path: Path, some_packages: tuple[corpus.Package, ...], small_config: DataConfig
+    tmp_path: Path,
+    some_packages: tuple[corpus.Package, ...],
+    small_config: DataConfig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The second replaces a damaged folder and clears what a killed process left."""
+    # One of each kind of task: labels, spans and ranked choices.
+    few = {name: suites.EMBEDDED[name] for name in ("glue", "squad", "superglue")}
+    monkeypatch.setattr(suites, "EMBEDDED", few)
     some = (dataclasses.replace(some_packages[0], files=some_packages[0].files[::8]),)
     folder, lines = prepare.prepare(tmp_path, small_config, packages=some), []
     before = contents(folder)

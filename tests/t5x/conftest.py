@@ -136,22 +136,18 @@ def seqio_vocabulary() -> Any:
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the embedded corpus, prepared for size tiny."""
-    return _prepared(tmp_path_factory.mktemp("cache"), slice(None, None, 2))
+def data(smoke_data: Path) -> Path:
+    """A folder of the embedded corpus, with as many pieces as size tiny has."""
+    return smoke_data
 
 
 @pytest.fixture(scope="session")
 def other_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One of other text, whose vocabulary has as many pieces, and others."""
-    return _prepared(tmp_path_factory.mktemp("cache"), slice(1, None, 8))
-
-
-def _prepared(cache: Path, which: slice) -> Path:
     package = corpus.standard_library()
-    some = (dataclasses.replace(package, files=package.files[which]),)
+    some = (dataclasses.replace(package, files=package.files[1::8]),)
     config = DataConfig(corpus="embedded", vocab_size=512, packages="stdlib")
-    return prepare.prepare(cache, config, packages=some)
+    return prepare.prepare(tmp_path_factory.mktemp("cache"), config, packages=some)
 
 
 @pytest.fixture(scope="session")
