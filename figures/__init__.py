@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,12 +62,6 @@ REGISTRY: Mapping[str, FigureModule] = types.MappingProxyType(
 """The paper's figures by number; B, the residuals of Appendix B's line, and S are ours."""
 
 
-EXTENDED: Mapping[str, FigureModule] = types.MappingProxyType(
-    {figure.NUMBER: figure for figure in score_against_flops.EXTENDED}
-)
-"""Figures with more than the paper's own panels and curves."""
-
-
 def get(name: str, *, extended: bool = False) -> FigureModule:
     """The module of a figure, extended if there is such a form of it.
 
@@ -75,7 +70,10 @@ def get(name: str, *, extended: bool = False) -> FigureModule:
     """
     if name not in REGISTRY:
         raise UserError(f"there is no figure {name}; there are {', '.join(REGISTRY)}")
-    return EXTENDED.get(name, REGISTRY[name]) if extended else REGISTRY[name]
+    figure = REGISTRY[name]
+    if extended and isinstance(figure, score_against_flops.CostFigure):
+        return dataclasses.replace(figure, extended=True)
+    return figure
 
 
 def render(
@@ -90,4 +88,4 @@ def render(
     return drawing.save(module.draw(module.compute(records)), folder, f"figure{number}")
 
 
-__all__ = ["EXTENDED", "REGISTRY", "FigureModule", "get", "render"]
+__all__ = ["REGISTRY", "FigureModule", "get", "render"]

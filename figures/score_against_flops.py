@@ -8,7 +8,6 @@ figures leave out, where it was run. Bars are standard deviations over runs.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -242,4 +241,3 @@ baseline; whether τ = 120K or 250K is better depends on the task.
 """,
     ),
 )
-EXTENDED = tuple(dataclasses.replace(figure, extended=True) for figure in FIGURES)

@@ -98,7 +98,7 @@ def estimate(tree: Tree, flops: Mapping[str, float], runs: Path, jobs: int) -> E
         rates = Rates(tree, flops, measured)
         seconds = {name: measured.get(name) or rates.seconds(name, {}) or 0.0 for name in flops}
     else:
-        rate = ASSUMED_EFFICIENCY * matmul_flops_per_second()
+        rate = ASSUMED_EFFICIENCY * matmul_flops_per_core_second()
         seconds = {name: flops[name] / rate for name in tree.nodes}
     elapsed = makespan(seconds, tree, jobs)
     return Estimate(seconds=seconds, elapsed=elapsed, jobs=jobs, measured=len(measured))
@@ -120,17 +120,17 @@ def measured_seconds(tree: Tree, runs: Path) -> dict[str, float]:
     return found
 
 
-def matmul_flops_per_second(size: int = 768, repeats: int = 5) -> float:
-    """Speed of a float32 matrix product on one core, best of a few: 2·size³ FLOPs each.
+def matmul_flops_per_core_second(size: int = 64, products: int = 200, repeats: int = 20) -> float:
+    """Speed of float32 matrix products on one core, best of some repeats: 2·size³ FLOPs each.
 
-    Processor time counts, so that other programs on a busy machine count little. NumPy multiplies
-    on all cores at once, as several processes train at once.
+    Products of this size run in one thread; its own time counts, whatever else the machine does.
     """
     generator = np.random.default_rng(0)
     left, right = generator.random((2, size, size), dtype=np.float32)
     best = float("inf")
     for _ in range(repeats):
         began = time.process_time()
-        left @ right
-        best = min(best, time.process_time() - began)
+        for _ in range(products):
+            left @ right
+        best = min(best, (time.process_time() - began) / products)
     return 2.0 * size**3 / best

@@ -235,6 +235,9 @@ class Display:
         """Seconds until all nodes are finished; None while nothing was measured."""
         running = dict(self._running)
         paces = {name: pace for name, one in running.items() if (pace := one.pace()) is not None}
+        starts = {name: one.first[1] - one.began for name, one in running.items() if one.first}
+        compiling = self._rates.compiling(starts.values())
+        begun = list(starts)
         seconds: dict[str, float] = {}
         for name in list(self._left):
             if name in paces:
@@ -243,6 +246,10 @@ class Display:
             whole = self._rates.seconds(name, paces)
             if whole is None:
                 return None
+            if not self._rates.is_known(name, begun):
+                # The first node of a kind compiles its programs; the others find them.
+                whole += compiling
+                begun.append(name)
             if name in running:
                 # At most its rate's time: steps before a resumed node's first are not trained.
                 whole = max(whole - (self._clock() - running[name].began), 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from repro.plan import Finetuning, Node, Tree
@@ -56,6 +56,24 @@ class Rates:
         measured.overheads.append(start)
         measured.rates.append(per_step)
 
+    def compiling(self, running: Iterable[float]) -> float:
+        """Seconds before the first step of a kind's first node: the median over kinds.
+
+        Args:
+          running: seconds before the first logged step of nodes that run now.
+        """
+        known = [max(measured.overheads) for measured in self._measured.values()]
+        return statistics.median([*known, *running] or [0.0])
+
+    def is_known(self, name: str, running: Iterable[str]) -> bool:
+        """Whether a node of the same kind has run or logged a step, so that none compiles."""
+        which = kind(self._tree.nodes[name])
+        return (
+            which in self._measured
+            or which in self._earlier
+            or any(kind(self._tree.nodes[other]) == which for other in running)
+        )
+
     def seconds(self, name: str, running: Mapping[str, float]) -> float | None:
         """Seconds of a node that has not begun; None while nothing was measured.
 
@@ -86,9 +104,9 @@ class Rates:
         found: dict[bool, list[float]] = defaultdict(list)
         # One node per kind, since all its nodes have one rate.
         for which, name in {kind(node): name for name, node in self._tree.nodes.items()}.items():
-            start, rate = self._of_kind(which, running)
+            _, rate = self._of_kind(which, running)
             if rate is not None:
-                seconds = start + rate * self._tree.nodes[name].steps
+                seconds = rate * self._tree.nodes[name].steps
                 found[which[0]].append(seconds / self._weights[name])
         known = found[finetunes] or found[not finetunes]
         return statistics.median(known) if known else None

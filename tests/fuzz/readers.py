@@ -175,7 +175,7 @@ def _run_files() -> Files:
 def _read_run(folder: Path) -> None:
     """Reads what ``repro status``, ``plan``, ``collect``, ``why`` and ``verify`` read."""
     _all(
-        lambda: show.status_lines(_tree(), folder),
+        lambda: show.states(_tree(), folder),
         lambda: costs.measured_seconds(_tree(), folder),
         lambda: figure1.compute(collected(_tree(), folder).metrics),
         lambda: why.explain(_tree(), folder, why.recorded_files(_tree(), folder), _tree().nodes),

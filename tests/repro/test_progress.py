@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from repro import costs, folders, provenance
 from repro.plan import Finetuning, Segment, Tree
 from repro.progress import Display
 from repro.remaining import kind, makespan
@@ -48,15 +50,41 @@ def test_the_remaining_time_is_of_rates_by_kind(tree: Tree) -> None:
     display.observe(FIRST, 5, 5, {}, 3.0)
     display.finish(FIRST)
     # Nodes of the same stage begin in 10 s and take 2 s a step; the others are estimated from it,
-    # a weight of 1 each being this kind's median node.
+    # a weight of 1 each being this kind's median node. The first of each other kind compiles.
     alike = [one for one in tree.nodes.values() if kind(one) == kind(node) and one.name != FIRST]
     of_alike = {one.name: 10.0 + 2.0 * one.steps for one in alike}
     last_of_kind = [one for one in tree.nodes.values() if kind(one) == kind(node)][-1]
-    of_others = 10.0 + 2.0 * last_of_kind.steps
+    of_others = 2.0 * last_of_kind.steps
     expected = {name: of_alike.get(name, of_others) for name in tree.nodes if name != FIRST}
+    first_of_kinds = {kind(one): one.name for one in reversed(tree.nodes.values())}
+    for which, name in first_of_kinds.items():
+        expected[name] = expected.get(name, 0.0) + 10.0 * (which != kind(node))
+    del expected[FIRST]
     assert display.remaining() == pytest.approx(sum(expected.values()))
     display.jobs = 100
     assert display.remaining() == pytest.approx(makespan(expected, tree, 100))
+
+
+def test_a_plan_and_a_run_state_the_same_time(tree: Tree, tmp_path: Path) -> None:
+    """Of nodes that finished on this machine before, kind by kind."""
+    seconds = {name: 3.0 + number for number, name in enumerate(list(tree.nodes)[:4])}
+    for name, took in seconds.items():
+        folder = folders.node_folder(tmp_path, tree.profile.name, name)
+        folder.mkdir(parents=True)
+        (folder / folders.DONE).write_text("{}")
+        record = {"machine": provenance.machine(), "attempts": [{"seconds": took}]}
+        folders.write_json(folder / folders.PROVENANCE, record)
+    flops = {name: 1.0 + number for number, name in enumerate(tree.nodes)}
+    planned = costs.estimate(tree, flops, tmp_path, 2)
+    display = Display(
+        tree, flops, Console(file=io.StringIO()), costs.measured_seconds(tree, tmp_path)
+    )
+    display.jobs = 2
+    for name in seconds:
+        display.skip(name)
+    left = {name: took for name, took in planned.seconds.items() if name not in seconds}
+    assert planned.measured == len(seconds)
+    assert display.remaining() == pytest.approx(makespan(left, tree, 2))
 
 
 def test_a_running_node_has_its_own_pace(tree: Tree) -> None:
