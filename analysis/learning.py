@@ -39,12 +39,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis import scores
-from analysis.schema.facts import FROM_SCRATCH, SIZES, SUITES, TAUS
+from analysis.schema.facts import FROM_SCRATCH, SIZES, SUITES, TAUS, tau_label
 from analysis.schema.quantities import CLOZE
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
 from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, format_p, holm, paired, seed_values
 from spactor.data.suites import EMBEDDED
+from spactor.text_table import align, paragraphs, wrap
 
 READS = of_metrics("validation/", "data/", CLOZE) | SCORES
 CLEAR_LOSS_MARGIN = 0.10
@@ -55,6 +56,7 @@ MEAN_SPAN_LENGTH = 3.0
 
 CLEARLY, BARELY, NOT, UNKNOWN = "yes, well", "yes, barely", "no", NOT_RUN
 BETTER, NOT_SHOWN = "better", "not shown"
+NO_TEST = "–"
 BySeed = Mapping[int, float]
 
 
@@ -67,8 +69,11 @@ class Check:
       measured, reference: the run's number and the trivial predictor's, means over seeds; NaN where
         not run.
       unit: of both.
+      lower: whether lower is better.
+      seeds: number of seeds.
+      p_value: one-sided, over the seeds; NaN for a single seed.
+      what: both numbers in words.
       verdict: "yes, well", "yes, barely", "not shown", "no" or "not run".
-      sentence: the verdict in words, with the numbers.
     """
 
     size: str
@@ -76,8 +81,27 @@ class Check:
     measured: float
     reference: float
     unit: str
+    lower: bool
+    seeds: int
+    p_value: float
+    what: str
     verdict: str
-    sentence: str
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words, with the numbers."""
+        if self.verdict == UNKNOWN:
+            absent = "the run's value" if math.isnan(self.measured) else "the reference"
+            return f"{absent} is not in the records ({self.what})"
+        margin = self.measured - self.reference
+        side = "below" if margin < 0 else "above"
+        relation = f"is {abs(margin):.4f} {side}" if margin else "equals"
+        numbers = f"{self.measured:.4f} {relation} {self.reference:.4f} {self.unit}"
+        if not math.isnan(self.p_value):
+            numbers += f", p = {format_p(self.p_value)} over {self.seeds} seeds"
+        if not margin or (margin > 0) == self.lower:
+            numbers += f"; it should be {'below' if self.lower else 'above'}"
+        return f"{numbers} ({self.what})"
 
     @property
     def passed(self) -> bool:
@@ -98,11 +122,19 @@ class LearningResult:
         return bool(self.checks) and all(check.passed for check in self.checks)
 
     def text(self) -> str:
-        """One aligned line per check, for the terminal."""
-        lines = [f"Did it learn? {self.profile or 'no'} profile; final validation values"]
+        """One aligned line per check, then what each compares, for the terminal."""
+        better = sum(check.passed for check in self.checks)
+        head = (
+            f"Did it learn? {self.profile or 'no'} profile: better than a predictor without "
+            f"knowledge in {better} of {len(self.checks)} checks of the final validation values."
+        )
+        rows = [["size", "check", "verdict", "model", "trivial", "unit", "p"]]
         for check in self.checks:
-            lines.append(f"{check.size:5}  {check.name:20} {check.verdict:12} {check.sentence}")
-        return "\n".join(lines)
+            values = (_shown(one, f"{one:.4f}") for one in (check.measured, check.reference))
+            p = _shown(check.p_value, format_p(check.p_value))
+            rows.append([check.size, check.name, check.verdict, *values, check.unit, p])
+        notes = dict.fromkeys(f"{check.name}:  {check.what}" for check in self.checks)
+        return "\n".join([*wrap(head), "", *align(rows, right=[3, 4, 6]), "", paragraphs(notes)])
 
 
 def binary_entropy(p: float) -> float:
@@ -171,7 +203,7 @@ def _checks(records: pd.DataFrame, series: pd.DataFrame, size: str) -> list[Chec
         ),
         loss_check(
             *("detection loss", hybrid.get("rtd_loss", {}), binary),
-            f"RTD loss per position; entropy of the replaced fraction {_mean(replaced):.4f}",
+            "RTD loss per position; entropy of the replaced fraction",
         ),
         rate_check(
             *("detection recall", "rtd_recall", 0.0, "recall"),
@@ -198,9 +230,7 @@ def _check(
     measured = _mean(measured_by_seed)
     reference = known if isinstance(known, float) else _mean(known)
     if math.isnan(measured) or math.isnan(reference):
-        absent = "the run's value" if math.isnan(measured) else "the reference"
-        sentence = f"{absent} is not in the records ({what})"
-        return Check(size, name, measured, reference, unit, UNKNOWN, sentence)
+        return Check(size, name, measured, reference, unit, lower, 0, math.nan, what, UNKNOWN)
     margin = reference - measured if lower else measured - reference
     if lower:
         floor = CLEAR_LOSS_MARGIN * reference
@@ -213,16 +243,8 @@ def _check(
     p_value = paired(list(margins.values()), alternative="greater")
     if margin > 0 and p_value >= ALPHA:
         verdict = NOT_SHOWN
-    tested = "" if math.isnan(p_value) else f", p = {format_p(p_value)} over {len(margins)} seeds"
-    side = "below" if measured < reference else "above"
-    relation = (
-        f"equals {reference:.4f}"
-        if measured == reference
-        else f"is {abs(margin):.4f} {side} {reference:.4f}"
-    )
-    wanted = "" if margin > 0 else f"; it should be {'below' if lower else 'above'}"
-    sentence = f"{measured:.4f} {relation} {unit}{tested}{wanted} ({what})"
-    return Check(size, name, measured, reference, unit, verdict, sentence)
+    seeds = len(margins)
+    return Check(size, name, measured, reference, unit, lower, seeds, p_value, what, verdict)
 
 
 def _mean(values: BySeed) -> float:
@@ -297,24 +319,25 @@ class ScratchComparison:
         """Pre-trained minus chance, in points; NaN where it was not run or states no chance."""
         return self.pretrained.mean - self.chance
 
-    def text(self) -> str:
-        """One line for the terminal."""
-        start = f"{self.size:5}  τ = {self.tau:4}  {self.suite:9}  {self.verdict:21}  "
-        if self.verdict == NOT_RUN:
-            return start + (
-                f"{_sample_text(self.pretrained)} pre-trained, "
-                f"{_sample_text(self.scratch)} from scratch"
-            )
-        p = "" if math.isnan(self.p_holm) else f", p = {format_p(self.p_holm)}"
-        line = (
-            f"{start}{self.difference:+.2f} points, n = {self.seeds}{p}: "
-            f"{_sample_text(self.pretrained)} pre-trained, "
-            f"{_sample_text(self.scratch)} from scratch"
-        )
-        if math.isnan(self.over_chance):
-            return line
-        p = "" if math.isnan(self.p_chance) else f", p = {format_p(self.p_chance)}"
-        return f"{line}; {self.over_chance:+.2f} against chance, {self.chance:.2f}{p}"
+    def cells(self) -> list[str]:
+        """The numbers of one line of a table, under ``_SCRATCH_HEADINGS``."""
+        return [
+            self.suite,
+            _sample_text(self.pretrained),
+            _sample_text(self.scratch),
+            str(self.seeds),
+            _shown(self.difference, f"{self.difference:+.2f}"),
+            _shown(self.p_holm, format_p(self.p_holm)),
+            _shown(self.over_chance, f"{self.over_chance:+.2f}"),
+            _shown(self.p_chance, format_p(self.p_chance)),
+        ]
+
+
+_SCRATCH_HEADINGS = "suite", "pre-trained", "from scratch", "n", "gain", "p", "over chance", "p"
+
+
+def _shown(value: float, text: str) -> str:
+    return NO_TEST if math.isnan(value) else text
 
 
 def _verdict(difference: float, p_value: float) -> str:
@@ -343,27 +366,34 @@ class ScratchResult:
         """The result of one size and τ in one line: suites beaten, margins in points, seeds."""
         rows = self._of(size, tau)
         guessing = [one for one in rows if not math.isnan(one.chance)]
-        parts = [
-            _tally(
-                "fine-tuning from scratch",
-                [(one.verdict, one.difference, one.seeds) for one in rows],
-            ),
-            _tally(
-                "chance",
-                [(one.chance_verdict, one.over_chance, one.pretrained.runs) for one in guessing],
-            ),
-        ]
-        return f"{size}, τ = {tau}: pre-training beats {'; '.join(filter(None, parts))}"
+        of_scratch = [(one.verdict, one.difference, one.seeds) for one in rows]
+        chance = [(one.chance_verdict, one.over_chance, one.pretrained.runs) for one in guessing]
+        parts = [_tally("fine-tuning from scratch", of_scratch), _tally("chance", chance)]
+        model = f"{size}, τ = {tau_label(tau)}"
+        if all(one.verdict == NOT_RUN for one in rows):
+            return f"{model}: {NOT_RUN}"
+        return f"{model}: pre-training beats {'; '.join(filter(None, parts))}"
 
     def text(self) -> str:
-        """One aligned line per suite, then one per size and τ, for the terminal."""
-        head = f"Against from scratch? {self.profile or 'no'} profile; "
+        """The result of each size and τ, with an aligned line per suite, for the terminal."""
+        head = f"Against from scratch? {self.profile or 'no'} profile"
         if not self.comparisons:
-            return f"{head}{NOT_RUN}: `repro run --profile scratch` does that"
-        lines = [f"{head}one-sided tests paired by seed, Holm over suites; ± is of the seeds"]
-        lines += [one.text() for one in self.comparisons]
-        models = dict.fromkeys((one.size, one.tau) for one in self.comparisons)
-        return "\n".join([*lines, *(self.summary(*model) for model in models)])
+            return f"{head}; {NOT_RUN}: `repro run --profile scratch` does that"
+        lines = [f"{head}; points of the suites' scores."]
+        for model in dict.fromkeys((one.size, one.tau) for one in self.comparisons):
+            lines += ["", *wrap(self.summary(*model), hanging="  ")]
+            of_model = self._of(*model)
+            if any(one.verdict != NOT_RUN for one in of_model):
+                rows = [_SCRATCH_HEADINGS, *(one.cells() for one in of_model)]
+                lines += align(rows, right=range(1, len(_SCRATCH_HEADINGS)))
+        return "\n".join([*lines, "", *wrap(_SCRATCH_NOTE)])
+
+
+_SCRATCH_NOTE = (
+    "n: seeds of both. p: one-sided, paired by seed, by Holm over the suites of a model; – where "
+    "there is none, as a test needs two seeds. ± is of the seeds. Over chance: where every task of "
+    "a suite states the score of guessing."
+)
 
 
 def _tally(what: str, found: list[tuple[str, float, int]]) -> str:
@@ -466,4 +496,4 @@ def _sample_text(sample: Sample) -> str:
     if not sample.runs:
         return NOT_RUN
     spread = "" if math.isnan(sample.std) else f" ± {sample.std:.2f}"
-    return f"{sample.mean:.2f}{spread} (n = {sample.runs})"
+    return f"{sample.mean:.2f}{spread}"

@@ -24,7 +24,7 @@ import scipy.stats
 from analysis.paper import CLAIMS, Evidence, Statement
 from analysis.paper.contrasts import Contrast, Question
 from analysis.tests import ALPHA, Kind, Sample
-from spactor.text_table import align
+from spactor.text_table import align, paragraphs
 
 POWER = 0.8
 MOST_RUNS = 1000
@@ -76,26 +76,41 @@ class PowerResult:
             return "Welch's tests, since the paper prints no runs that could be paired by seed"
         return "tests paired by seed, a run being a seed of both models"
 
+    def rows(self) -> list[dict[str, object]]:
+        """A row per claim; "never" stands for no number of runs."""
+        return [
+            {
+                **{"spreads": self.source, "claim": need.claim.id, "cells": need.cells},
+                **{
+                    name: shown_count(count) if math.isinf(count) else count
+                    for name, count in zip(
+                        ("first", "half", "all"), (need.some, need.half, need.every), strict=True
+                    )
+                },
+                "decides": need.decides,
+            }
+            for need in self.needs
+        ]
+
     def text(self) -> str:
         """A table for the terminal."""
         whose = "published" if self.source == "published" else f"measured, {self.profile}"
         has = ", ".join(f"{size.capitalize()} {count}" for size, count in self.runs.items())
-        lines = [
-            f"By the means and spreads {whose}; {self.how}.",
-            f"Runs that the profile has: {has}",
-        ]
-        rows = [["claim", "cells", "runs: first", "half", "all", ""]]
-        for need in self.needs:
-            mark = "" if need.decides else "can't be decided in all cells"
-            counts = map(shown_count, (need.some, need.half, need.every))
-            rows.append([need.claim.id, str(need.cells), *counts, mark])
-        lines += align(rows)
         decided = sum(need.decides for need in self.needs)
-        lines.append(
-            f"{decided} of {len(self.needs)} can be decided in all cells with a power of "
-            f"{POWER:.0%}; {self.without} more make no test over runs with these records"
-        )
-        return "\n".join(lines)
+        lines = [
+            f"By the means and spreads {whose}, {decided} of {len(self.needs)} claims can be "
+            f"decided in all cells with a power of {POWER:.0%}; {self.without} more make no test "
+            "over runs with these records.",
+            f"Runs that the profile has: {has}. {self.how[0].upper()}{self.how[1:]}.",
+        ]
+        if not self.needs:
+            return paragraphs(lines)
+        rows = [["claim", "cells", "runs: first", "half", "all", "decided in all"]]
+        for need in self.needs:
+            counts = map(shown_count, (need.some, need.half, need.every))
+            mark = "yes" if need.decides else "no"
+            rows.append([need.claim.id, str(need.cells), *counts, mark])
+        return "\n".join([paragraphs(lines), "", *align(rows, right=[1, 2, 3, 4])])
 
 
 def run(records: pd.DataFrame, runs: Mapping[str, int]) -> PowerResult:

@@ -24,6 +24,7 @@ baseline.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, SUITES
 from analysis.schema.quantities import CLOZE
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA, format_p, holm, paired, seed_values
+from spactor.text_table import align, wrap
 
 READS = rows.of_metrics(trend.CLEAN, "cost/", CLOZE) | rows.SCORES
 EARLY, LATE = (120_000, 250_000), (900_000, 1_000_000)
@@ -166,17 +168,25 @@ class RegisteredResult:
             for verdict in Verdict
             if verdict in verdicts
         )
-        lines = [f"Registered tests of {self.profile or 'no'} profile, Base: {counts}", *NOTES]
+        lines = wrap(f"Registered tests of {self.profile or 'no'} profile, Base: {counts}")
+        lines += wrap(" ".join(NOTES))
+        heads = ("test", "n", "mean", "95 % interval", "p", "n80", "verdict")
         for family, own in self.families.items():
-            lines += ["", family]
-            for name, count, mean, interval, p_value, needed, verdict in (
-                ("test", "n", "mean", "95 % interval", "p", "n80", "verdict"),
-                *((test.name, *test.shown(len(own))) for test in own),
-            ):
-                lines.append(
-                    f"{name:23}{count:>3}{mean:>8}{interval:>17}{p_value:>8}{needed:>5}  {verdict}"
-                )
+            rows = [heads, *((test.name, *test.shown(len(own))) for test in own)]
+            lines += ["", family, *align(rows, right=range(1, 6))]
         return "\n".join(lines)
+
+    def rows(self) -> list[dict[str, object]]:
+        """A row per test; the interval is the 95 % one."""
+        return [
+            {
+                **dataclasses.asdict(test),
+                **{"mean": test.mean, "low": low, "high": high, "verdict": test.verdict},
+                "below_smallest": test.below_smallest,
+            }
+            for test in self.tests
+            for low, high in [test.interval()]
+        ]
 
 
 def seeds_needed(effect: float, level: float) -> float:

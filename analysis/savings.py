@@ -31,7 +31,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +45,7 @@ from analysis.schema import published, rows
 from analysis.schema.facts import CHECKPOINTS, FROM_SCRATCH, SIZES, SUITE_SHORT_NAMES, SUITES, TAUS
 from analysis.tests import CONFIDENCE
 from spactor.config import PAPER
-from spactor.text_table import align
+from spactor.text_table import align, wrap
 
 DRAWS = 1999
 SEED = 0
@@ -86,14 +86,14 @@ class Estimate:
         >>> Estimate(math.nan, math.nan, 0.5, unknown="unknown after 500K").text()
         'unknown after 500K'
         >>> Estimate(0.5, math.nan, 0.5, "≥").text()
-        '≥ 50 [unknown, 50]'
+        '≥ 50 [?, 50]'
         """
         if math.isnan(self.value):
             return self.unknown
         value = f"{self.bound} {_percent(self.value)}".lstrip()
         if self.single:
             return value
-        low, high = ("unknown" if math.isnan(x) else _percent(x) for x in (self.low, self.high))
+        low, high = ("?" if math.isnan(x) else _percent(x) for x in (self.low, self.high))
         return f"{value} [{low}, {high}]"
 
 
@@ -150,24 +150,27 @@ class SavingsResult:
         lines = [title]
         for size, ratios in self.overheads.items():
             costs = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
-            lines.append(f"a hybrid step over a plain one, {size.capitalize()}: {costs}")
+            lines += wrap(f"a hybrid step over a plain one, {size.capitalize()}: {costs}")
+        for size, tau, runs in dict.fromkeys((s.size, s.tau, s.runs) for s in self.savings):
+            of_model = [s for s in self.savings if (s.size, s.tau, s.runs) == (size, tau, runs)]
+            count = "–".join(map(str, runs))
+            lines += ["", f"{describe(size, tau)}, {count} run{'s' if runs != (1,) else ''}"]
+            lines += align(self._table(of_model))
+        return "\n".join([*lines, "", *wrap(_NOTES), *wrap(self.chance)]).rstrip()
+
+    def _table(self, savings: Sequence[Saving]) -> list[list[str]]:
+        """Headings, then a row per suite; a saving that is unknown is printed once."""
         known = self.conventions
-        heads = ["suite", "model", "runs", "reached", f"≥ {NOTABLE:.0%} by chance", "iterations"]
-        rows = [[*heads, *(f"FLOPs, {name}" for name in known)]]
-        for saving in self.savings:
-            flops = (saving.flops.get(name) for name in known)
-            rows.append(
-                [
-                    f"{SUITE_SHORT_NAMES[saving.suite]} ({saving.target:.2f})",
-                    describe(saving.size, saving.tau),
-                    "–".join(map(str, saving.runs)),
-                    f"{saving.reached:.0%}",
-                    "" if math.isnan(saving.by_chance) else f"{saving.by_chance:.0%}",
-                    saving.iterations.text(),
-                    *("" if one is None else one.text() for one in flops),
-                ]
-            )
-        return "\n".join([*lines, "", *align(rows), "", *_NOTES, self.chance]).rstrip()
+        rows = [["suite", "reached", "iterations", *(f"FLOPs, {name}" for name in known)]]
+        for saving in savings:
+            estimates = [saving.iterations, *(saving.flops.get(name) for name in known)]
+            texts = ["" if one is None else one.text() for one in estimates]
+            if texts[0] == saving.iterations.unknown and set(texts[1:]) <= {texts[0]}:
+                texts[1:] = [""] * len(known)
+            name = f"{SUITE_SHORT_NAMES[saving.suite]} ({saving.target:.2f})"
+            rows.append([name, f"{saving.reached:.0%}", *texts])
+        filled = [any(row[at] for row in rows[1:]) for at in range(len(rows[0]))]
+        return [list(itertools.compress(row, filled)) for row in rows]
 
     @property
     def chance(self) -> str:
@@ -178,17 +181,18 @@ class SavingsResult:
         spread = f"{min(known):.0%} to {max(known):.0%}"
         return (
             f"Two identical models would show a saving of {NOTABLE:.0%} or more in "
-            f"{np.mean(known):.0%} of comparisons ({spread} by row),\nsimulated from these spreads."
+            f"{np.mean(known):.0%} of comparisons ({spread} by row), simulated from these spreads."
         )
 
 
 _NOTES = (
-    "A step's cost by 'paper' and 'compiled' is that of the paper's sizes, whatever the profile.",
-    "In per cent of the baseline's, with a 95 % bootstrap interval over runs; (its final score).",
-    "≥: there already at the first scored checkpoint. Below 0: slower than the baseline, compared",
-    "at the model's own final score; ≤: the baseline had it at its first checkpoint. unknown: not",
-    "reached by the model's last checkpoint, which is before 1M. 'reached' is the share of the",
-    "bootstrap's draws that reach the target. One run has no interval.",
+    "In per cent of the baseline's, with a 95 % bootstrap interval over runs; in brackets the "
+    "score to reach, the baseline's at 1M. ≥: there already at the first scored checkpoint. Below "
+    "0: slower than the baseline, compared at the model's own final score; ≤: the baseline had it "
+    "at its first checkpoint. unknown, ?: not reached by the model's last checkpoint, which is "
+    "before 1M. 'reached' is the share of the bootstrap's draws that reach the target. One run has "
+    "no interval. A step's cost by 'paper' and 'compiled' is that of the paper's sizes, whatever "
+    "the profile."
 )
 
 

@@ -30,6 +30,7 @@ from analysis.schema import rows
 from analysis.schema.facts import FROM_SCRATCH, PAPER_STEPS, SUITES
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA, format_p, holm, paired, seed_values
+from spactor.text_table import paragraphs
 
 TAU = "250K"
 TAU_STEPS = 250_000
@@ -214,15 +215,30 @@ class SummaryResult:
         one = self.one_stage.sentence if self.one_stage else "One stage (τ = ∞): not run."
         return two, one, self.downstream.sentence
 
+    def rows(self) -> list[dict[str, object]]:
+        """The parts: the sentence and, where it was run, the numbers."""
+        parts = ("two stages", "one stage", "downstream")
+        numbers = (self.two_stages, self.one_stage, self.downstream)
+        return [
+            {"part": part, "sentence": sentence, "numbers": found}
+            for part, sentence, found in zip(parts, self.sentences, numbers, strict=True)
+        ]
+
     def text(self) -> str:
         """The sentences as printed in a terminal."""
-        head = f"Result of {self.profile or 'no'} profile, Base, against the paper's claim of the"
-        claim = "same quality in 50 % fewer steps and 40 % fewer FLOPs:"
-        return "\n".join([head, claim, *(f"- {sentence}" for sentence in self.sentences)])
+        head = (
+            f"Result of the {self.profile or 'empty'} profile, Base; the paper claims the same "
+            "quality in 50 % fewer steps and 40 % fewer FLOPs:"
+        )
+        return paragraphs([head, *(f"- {sentence}" for sentence in self.sentences)])
 
 
-def run(records: pd.DataFrame) -> SummaryResult:
+def run(records: pd.DataFrame, scratch: learning.ScratchResult | None = None) -> SummaryResult:
     """The result of measured records of one profile.
+
+    Args:
+      records: of one profile.
+      scratch: ``learning.compare_with_scratch`` of them, where it is known already.
 
     Raises:
       UserError: the records mix profiles, or a run's scores are incomplete.
@@ -233,7 +249,7 @@ def run(records: pd.DataFrame) -> SummaryResult:
         profile=pair[1] if pair else "",
         two_stages=_two_stages(plain),
         one_stage=_one_stage(plain),
-        downstream=_downstream(plain),
+        downstream=_downstream(plain, scratch or learning.compare_with_scratch(plain)),
     )
 
 
@@ -298,10 +314,10 @@ def _one_stage(records: pd.DataFrame) -> OneStage | None:
     )
 
 
-def _downstream(records: pd.DataFrame) -> Downstream:
+def _downstream(records: pd.DataFrame, scratch: learning.ScratchResult) -> Downstream:
     compared = [
         one
-        for one in learning.compare_with_scratch(records).comparisons
+        for one in scratch.comparisons
         if (one.size, one.tau) == (SIZE, "0") and one.verdict != learning.NOT_RUN
     ]
     found = scores.seed_scores(records)

@@ -45,12 +45,12 @@ ALPHA = 0.05
 CONFIDENCE = 0.95
 """Level of every confidence interval."""
 
-EQUAL = "equal at printed precision"
-WITHIN_NOISE = "within seed noise"
+EQUAL = "equal"
+WITHIN_NOISE = "within noise"
 DIFFERS = "differs"
-SCALED = "scaled profile, not comparable"
+SCALED = "not comparable"
 NOT_RUN = "not run"
-UNTESTED = "no spread, not tested"
+UNTESTED = "not tested"
 VERDICTS = (EQUAL, WITHIN_NOISE, DIFFERS, UNTESTED, SCALED, NOT_RUN)
 
 _ROUNDING = 1e-12
@@ -368,7 +368,7 @@ def compare_with_published(pairs: Sequence[Pair], *, comparable: bool) -> tuple[
     >>> found.test, found.verdict, round(found.difference, 2)
     ('Welch', 'differs', 0.57)
     >>> compare_with_published([pair], comparable=False)[0].verdict
-    'scaled profile, not comparable'
+    'not comparable'
     """
     tested = [_test(pair) if comparable else ("", math.nan) for pair in pairs]
     adjusted = holm([p for _, p in tested])

@@ -17,6 +17,7 @@ bends (Section 3.2.2).
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from analysis.schema.published import load_prose
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import of_metrics
 from analysis.tests import ALPHA, format_p
+from spactor import text_table
 
 FIRST_PAPER_STEP = 120_000
 STEPS_PER_UNIT = 1_000
@@ -180,7 +182,7 @@ class Reading:
         lines = [head, f"  {self.headline}"]
         if self.seeds > 1:
             each = ", ".join(f"{seed}: {one.slope:+.2e}" for seed, one in self.by_seed.items())
-            lines.append(f"    seed by seed            {each}")
+            lines.append(f"    seed by seed:  {each}")
         lines.append(
             f"  the paper's test, least squares through {mean_of(self.seeds)}: slope "
             f"{line.slope:+.2e} ± {line.stderr:.1e}, p = {format_p(line.p_value)}, "
@@ -188,18 +190,21 @@ class Reading:
         )
         if not self.slopes:
             lines.append(f"  too few steps for more: other methods need {regression.FEWEST_POINTS}")
+        rows = [["method", "slope", "95 % interval", "p"]]
         for slope in self.slopes:
-            lines.append(
-                f"    {slope.method:22}  {slope.value:+.2e} "
-                f"[{slope.low:+.2e}, {slope.high:+.2e}]  p = {format_p(slope.p_value)}"
-            )
+            interval = f"[{slope.low:+.2e}, {slope.high:+.2e}]"
+            p = format_p(slope.p_value)
+            rows.append([slope.method, f"{slope.value:+.2e}", interval, p])
+        table = [f"    {line}" for line in text_table.align(rows)] if self.slopes else []
+        more = []
         if self.residuals is not None:
-            lines.append(f"    {_residuals_text(self.residuals)}")
+            more.append(f"    residuals:  {_residuals_text(self.residuals)}")
         if self.inflection is not None:
-            lines.append(f"    {_inflection_text(self.inflection)}")
+            more.append(f"    inflection:  {_inflection_text(self.inflection)}")
         if self.warning:
-            lines.append(f"  {self.warning}")
-        return "\n".join(lines)
+            more.append(f"  {self.warning}")
+        parts = [text_table.paragraphs(lines), *table]
+        return "\n".join([*parts, text_table.paragraphs(more)] if more else parts)
 
 
 def mean_of(seeds: int) -> str:
@@ -209,7 +214,7 @@ def mean_of(seeds: int) -> str:
 
 def _residuals_text(left: Residuals) -> str:
     return (
-        f"residuals               autocorrelation {left.rho:+.2f}; independent up to lag "
+        f"autocorrelation {left.rho:+.2f}; independent up to lag "
         f"{left.lags}: p = {format_p(left.ljung_box_p)} (Ljung–Box); "
         f"normal: p = {format_p(left.shapiro_p)} (Shapiro–Wilk)"
     )
@@ -217,7 +222,7 @@ def _residuals_text(left: Residuals) -> str:
 
 def _inflection_text(bend: Inflection) -> str:
     return (
-        f"inflection              at {bend.at:.0f}K [{bend.low:.0f}K, {bend.high:.0f}K], slope "
+        f"at {bend.at:.0f}K [{bend.low:.0f}K, {bend.high:.0f}K], slope "
         f"{bend.before:+.2e} before and {bend.after:+.2e} after; "
         f"no bend: p = {format_p(bend.p_value)} ({bend.basis})"
     )
@@ -230,20 +235,32 @@ class TrendResult:
     profile: str
     readings: tuple[Reading, ...]
 
+    def rows(self) -> list[dict[str, object]]:
+        """A row for each reading and method, the decisive test over seeds first."""
+        return [
+            {"reading": reading.name, "difference": reading.difference, **dataclasses.asdict(slope)}
+            for reading in self.readings
+            for slope in (*filter(None, [reading.over_seeds]), *reading.slopes)
+        ]
+
     def text(self) -> str:
         """Both readings as printed in a terminal, followed by the published values."""
+        readings = [part for reading in self.readings for part in ("", reading.text())]
+        notes = [
+            "published: slope {:+.2e}, p = {:g}".format(*published_line()),
+            f"  {PUBLISHED_REMARK}",
+            "",
+            "[…] is a 95 % interval, ± a standard error. The test over seeds decides; other "
+            "methods see one series. Least squares takes its points as independent; those of a "
+            "training run are not. AR(1) errors find too many trends where ρ is near 1.",
+        ]
         return "\n".join(
             [
                 f"Trend of the validation-loss difference, {SIZE}, {self.profile or 'no'} profile",
                 f"nats per 1,000 steps, from step {FIRST_PAPER_STEP // 1000}K on the paper's scale",
+                *readings,
                 "",
-                *(reading.text() for reading in self.readings),
-                "published: slope {:+.2e}, p = {:g}".format(*published_line()),
-                f"  {PUBLISHED_REMARK}",
-                "",
-                "[…] is a 95 % interval, ± a standard error. The test over seeds decides; other",
-                "methods see one series. Least squares takes its points as independent; those of a",
-                "training run are not. AR(1) errors find too many trends where ρ is near 1.",
+                text_table.paragraphs(notes),
             ]
         )
 

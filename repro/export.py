@@ -45,7 +45,7 @@ def choose(tree: Tree, name: str | None, checkpoint: str | None) -> Node:
         if name not in tree.nodes:
             raise UserError(
                 f"profile {profile} has no such node {name!r}: "
-                f"`{advice.command('plan', tree.profile, None, '--json')}` names them all"
+                f"`{advice.command('plan', tree.profile, None, '--format', 'json')}` names them all"
             )
         return tree.nodes[name]
     if len(tree.specs) > 1:

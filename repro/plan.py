@@ -145,9 +145,10 @@ class Tree:
         """
         for pattern in patterns:
             if not any(fnmatch.fnmatchcase(name, pattern) for name in self.nodes):
+                listing = advice.command("plan", self.profile, None, "--format", "json")
                 raise UserError(
                     f"no node {pattern!r} is among those chosen of profile {self.profile.name}: "
-                    f"`{advice.command('plan', self.profile, None, '--json')}` names them all"
+                    f"`{listing}` names them all"
                 )
         return tuple(
             name

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.tree import Tree as Branches
 
 from repro import folders, identity
 from repro.costs import Estimate
-from repro.node_state import inspect
+from repro.node_state import Condition, inspect
 from repro.plan import Finetuning, Node, Segment, Tree, totals
 from repro.progress import duration
 from repro.step_lines import read_steps
+from spactor.text_table import WIDTH, paragraphs
 
 
 def number(value: float) -> str:
@@ -27,8 +32,7 @@ def number(value: float) -> str:
 
 def plan_tree(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> Branches:
     """The tree as lines; seeds that repeat the same nodes are drawn once."""
-    profile = tree.profile
-    root = Branches(f"{profile.name}: {profile.purpose}")
+    root = Branches(tree.profile.name)
     seeds: dict[str, list[int]] = {}
     for spec in tree.specs:
         if spec.seed not in seeds.setdefault(spec.size, []):
@@ -63,7 +67,10 @@ def _add_children(
     children = [node for node in tree.children(parent) if node.name.startswith(prefix)]
     leaves = [node for node in children if isinstance(node, Finetuning)]
     if leaves:
-        suites = ", ".join(dict.fromkeys(node.suite for node in leaves))
+        suites = _suites(leaves)
+        which = (
+            f"{len(suites)} suites" if suites == _suites(tree.finetunings()) else ", ".join(suites)
+        )
         runs = len({node.finetune_seed for node in leaves})
         times = f", {runs} runs each" if runs > 1 else ""
         start = " from scratch" if parent is None else ""
@@ -71,16 +78,16 @@ def _add_children(
         seconds = sum(estimate.seconds[node.name] for node in leaves)
         steps = number(sum(node.steps for node in leaves))
         branch.add(
-            f"fine-tune {suites}{start}{times}: {steps} steps, {number(work)} FLOPs"
+            f"fine-tune {which}{start}{times}: {steps} steps, {number(work)} FLOPs"
             f"{_time(estimate, seconds)}"
         )
     for node in children:
         if not isinstance(node, Segment):
             continue
         what = "experiments" if any(spec.variant for spec in node.specs) else "τ"
-        shared = f", shared by {len(node.specs)} {what}" if len(node.specs) > 1 else ""
+        shared = f", for {len(node.specs)} {what}" if len(node.specs) > 1 else ""
         line = (
-            f"{node.name.removeprefix(prefix)}: {node.stage.replace('_', ' ')}, "
+            f"{node.name.removeprefix(prefix)}: "
             f"{number(node.steps)} steps, {number(flops[node.name])} FLOPs"
             f"{_time(estimate, estimate.seconds[node.name])}{shared}"
         )
@@ -92,12 +99,18 @@ def _time(estimate: Estimate, seconds: float) -> str:
     return f", ~{duration(seconds)}" if estimate.measured else ""
 
 
-def plan_summary(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> list[str]:
-    """Totals of a plan and what sharing saves, one line each."""
+def _suites(leaves: Iterable[Finetuning]) -> list[str]:
+    return list(dict.fromkeys(node.suite for node in leaves))
+
+
+def plan_text(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> str:
+    """Totals of a plan and what sharing saves, then its tree."""
     pretraining = totals(tree, flops)
     segments, leaves = tree.segments(), tree.finetunings()
     leaf_flops = sum(flops[node.name] for node in leaves)
-    return [
+    lines = [
+        f"{tree.profile.name}: {tree.profile.purpose}",
+        f"time: {estimate.sentence}",
         f"experiments: {len(tree.specs)}; nodes: {len(tree.nodes)} "
         f"({len(segments)} pre-training, {len(leaves)} fine-tuning)",
         f"pre-training: {number(pretraining.steps)} steps, {number(pretraining.flops)} FLOPs; "
@@ -106,21 +119,26 @@ def plan_summary(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> 
         f"each experiment alone: {number(pretraining.steps_alone)} steps, "
         f"{number(pretraining.flops_alone)} FLOPs; sharing saves {pretraining.steps_saved:.1%} "
         f"of the steps and {pretraining.flops_saved:.1%} of the FLOPs",
-        f"time: {estimate.sentence}",
+        f"suites: {', '.join(_suites(leaves))}",
+        "nodes: hybrid/ has both objectives, sc/ and tau/ span corruption alone; their steps are "
+        "on the paper's scale",
+        "",
     ]
+    out = io.StringIO()
+    console = Console(file=out, width=WIDTH, highlight=False, markup=False, color_system=None)
+    console.print(plan_tree(tree, flops, estimate))
+    return f"{paragraphs(lines)}\n{out.getvalue().rstrip()}"
 
 
-def plan_data(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> dict[str, Any]:
-    """A plan as plain data, node by node."""
+def plan_data(
+    tree: Tree, flops: Mapping[str, float], estimate: Estimate
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A plan as plain data: totals, and a row per node."""
     pretraining = totals(tree, flops)
-    return {
+    facts = {
         "profile": tree.profile.name,
         "total_steps": tree.profile.total_steps,
         "experiments": [spec.plain_data() for spec in tree.specs],
-        "nodes": [
-            _node_data(node) | {"flops": flops[name], "estimated_seconds": estimate.seconds[name]}
-            for name, node in tree.nodes.items()
-        ],
         "pretraining": {
             "steps": pretraining.steps,
             "flops": pretraining.flops,
@@ -129,11 +147,13 @@ def plan_data(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> dic
             "steps_saved_fraction": pretraining.steps_saved,
             "flops_saved_fraction": pretraining.flops_saved,
         },
-        "estimate": {
-            "seconds": estimate.elapsed,
-            "source": estimate.sentence,
-        },
+        "estimate": {"seconds": estimate.elapsed, "source": estimate.sentence},
     }
+    rows = [
+        _node_data(node) | {"flops": flops[name], "estimated_seconds": estimate.seconds[name]}
+        for name, node in tree.nodes.items()
+    ]
+    return facts, rows
 
 
 def _node_data(node: Node) -> dict[str, Any]:
@@ -164,26 +184,42 @@ def _node_data(node: Node) -> dict[str, Any]:
     }
 
 
-def status_lines(tree: Tree, runs: Path) -> list[str]:
-    """One line per node that is not as it should be or not finished, then a summary."""
-    counts = dict.fromkeys(("finished", "partial", "diverged", "stale", "new"), 0)
-    lines = []
+@dataclass(frozen=True)
+class State:
+    """The state of a node: its condition, see `repro.node_state`, and what led to it."""
+
+    node: str
+    condition: Condition
+    reason: str = ""
+
+
+def states(tree: Tree, runs: Path) -> list[State]:
+    """The state of every node."""
+    found = []
     for name, node in tree.nodes.items():
         folder = folders.node_folder(runs, tree.profile.name, name)
         state = inspect(folder, identity.settings(tree, node))
-        counts[state.condition] += 1
-        if state.condition == "partial":
-            lines.append(f"{name}: begun, {_reached(folder)}")
-        elif state.condition == "diverged":
-            lines.append(f"{name}: {state.reasons[0]}")
-        elif state.condition == "stale":
-            lines.append(f"{name}: stale, {state.reasons[0]}; the next run renews it")
-    lines.append(
+        reason = _reached(folder) if state.condition == "partial" else "".join(state.reasons[:1])
+        found.append(State(name, state.condition, reason))
+    return found
+
+
+def states_text(tree: Tree, found: Iterable[State]) -> str:
+    """A summary, then a line per node that is begun, or not as it should be."""
+    counts = Counter(state.condition for state in found)
+    lines = [
         f"{tree.profile.name}: {counts['finished']} of {len(tree.nodes)} nodes finished, "
         f"{counts['partial']} begun, {counts['stale']} stale, {counts['new']} not begun"
         + (f", {counts['diverged']} diverged" if counts["diverged"] else "")
-    )
-    return lines
+    ]
+    for state in found:
+        if state.condition == "partial":
+            lines.append(f"- {state.node}: begun, {state.reason}")
+        elif state.condition == "diverged":
+            lines.append(f"- {state.node}: {state.reason}")
+        elif state.condition == "stale":
+            lines.append(f"- {state.node}: stale, {state.reason}; the next run renews it")
+    return paragraphs(lines)
 
 
 def _reached(folder: Path) -> str:

@@ -12,6 +12,7 @@ from repro.identity import Identity
 from repro.node_state import inspect
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
+from spactor.text_table import paragraphs
 
 
 def data_unknown(profile: Profile, runs: Path) -> str:
@@ -36,10 +37,12 @@ class Answer:
     verdict: str
     reasons: tuple[str, ...] = ()
 
-    def lines(self) -> list[str]:
-        """The answer as lines of text."""
+    def text(self) -> str:
+        """The answer, a line per reason."""
         colon = ", because" if self.reasons else ""
-        return [f"{self.node}: {self.verdict}{colon}", *(f"  {line}" for line in self.reasons)]
+        return paragraphs(
+            [f"{self.node}: {self.verdict}{colon}", *(f"- {r}" for r in self.reasons)]
+        )
 
 
 def recorded_files(tree: Tree, runs: Path) -> dict[str, str]:

@@ -13,6 +13,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 NOT_RUN = "not run"
+NOTHING = "–"
+"""Stands where a cell has no number by its nature, such as the p-value of what was not tested."""
 DIVERGED = "diverged"
 ILLEGIBLE = "illegible"
 """Stands where the paper prints a number that its text lost."""
@@ -36,6 +38,7 @@ class Column:
       words: it holds words, which begin at the left.
       compared: its cells can be held against the paper's.
       spread: its numbers may have a standard deviation over runs; in a flat table's CSV.
+      detail: left out of text that would be too wide with it.
     """
 
     key: str
@@ -43,6 +46,7 @@ class Column:
     words: bool = False
     compared: bool = True
     spread: bool = False
+    detail: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,20 +19,31 @@ from analysis.schema.facts import metric_label
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA
 from spactor.errors import UserError
-from tables.cells import DIVERGED, ILLEGIBLE, MISSING, Cell, Column, Row, Style, Table, rounded
+from tables.cells import (
+    DIVERGED,
+    ILLEGIBLE,
+    MISSING,
+    NOTHING,
+    Cell,
+    Column,
+    Row,
+    Style,
+    Table,
+    rounded,
+)
 from tables.notes import origin_label
 
 CELL = Column("cell", "Cell", words=True)
 COLUMNS = (
     Column("ours", "Ours", spread=True),
-    Column("published", "Published", spread=True),
-    Column("difference", "Difference"),
-    Column("test", "Test", words=True),
-    Column("p", "p"),
+    Column("published", "Paper", spread=True),
+    Column("difference", "Diff."),
+    Column("test", "Test", words=True, detail=True),
+    Column("p", "p", detail=True),
     Column("p_holm", "p (Holm)"),
     Column("verdict", "Verdict", words=True),
 )
-NOTHING = Cell(words="–")
+NO_CELL = Cell(words=NOTHING)
 PAPER_PROFILE = "paper"
 
 
@@ -80,7 +91,7 @@ class Compared:
     def difference(self) -> Cell:
         """Ours minus published, as precise as the more precise of both."""
         if self.found.difference is None:
-            return NOTHING
+            return NO_CELL
         decimals = max((self.ours or MISSING).decimals, self.published.decimals)
         style: Style = self.published.style
         style = "signed" if style in ("plain", "thousands") else style
@@ -173,9 +184,9 @@ def _row(one: Compared) -> tuple[Cell, ...]:
         dataclasses.replace(one.ours or MISSING, bold=False),
         dataclasses.replace(one.published, bold=False),
         one.difference,
-        Cell(words=found.test or NOTHING.words),
-        NOTHING if found.p is None else Cell(found.p, decimals=3, style="p"),
-        NOTHING if found.p_holm is None else Cell(found.p_holm, decimals=3, style="p"),
+        Cell(words=found.test or NOTHING),
+        NO_CELL if found.p is None else Cell(found.p, decimals=3, style="p"),
+        NO_CELL if found.p_holm is None else Cell(found.p_holm, decimals=3, style="p"),
         Cell(words=DIVERGED if one.diverged else found.verdict),
     )
 
@@ -212,6 +223,8 @@ def notes(compared: Sequence[Compared], ours: Table, paper: Table) -> tuple[str,
         )
     if any(one.pair.kind == "exact" for one in compared):
         written.append("Counted numbers and settings are equal or differ without a test.")
+    if tests.EQUAL in found:
+        written.append(f"{tests.EQUAL}: at the decimals that the paper prints.")
     if tests.WITHIN_NOISE in found:
         written.append(
             f"{tests.WITHIN_NOISE}: no difference was found, which does not prove equality."
@@ -220,7 +233,7 @@ def notes(compared: Sequence[Compared], ours: Table, paper: Table) -> tuple[str,
         written.append(f"{tests.UNTESTED}: neither side has a spread over runs.")
     if tests.SCALED in found:
         written.append(
-            f"{tests.SCALED}: no number of a scaled profile stands for one of the paper's; "
+            f"{tests.SCALED}: a scaled profile's numbers do not stand for the paper's; "
             "differences are for orientation and nothing is tested."
         )
     if tests.NOT_RUN in found:

@@ -1,28 +1,27 @@
-"""How a computed table becomes text: five formats with the same digits and the same bold.
+"""How a computed table becomes text: six formats with the same digits and the same bold.
 
 A table of many columns is broken into blocks, one under the other, with its row labels in each;
-CSV is long instead, a line for every number.
+CSV and JSON are long instead, a row for every number.
 """
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import functools
-import io
+import math
 import re
-import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import jinja2
 
+from spactor import text_table
 from spactor.errors import UserError
-from tables.cells import Cell, Column, Row, Table
+from tables import plain_rows
+from tables.cells import NOTHING, Cell, Column, Row, Table
 
-_HEADING_WIDTH = 13
-"""Longer headings are broken between words where a column would else be wide."""
 _LATEX_HEADING_WIDTH = 8
-"""The same in LaTeX, where a page has an edge; so are cells and labels longer than these."""
+"""Longer headings are broken between words; so are cells and labels longer than these."""
 _LATEX_LONGEST = 32
 _LATEX_LONGEST_FLAT = 15
 _LONGEST_FLOAT = 40
@@ -52,62 +51,94 @@ _LATEX = {
     "’": "'",
 }
 _MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\|["})
-_FORMULA = tuple("=+-@\t\r")
-"""Beginnings of a cell that a spreadsheet computes instead of printing it."""
-_NUMBER = re.compile(r"[-+]?[0-9.,]+(e[-+]?[0-9]+|×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?( ± [0-9.]+)?( ?%)?")
 _RAISED_OR_LOWERED = re.compile(r"([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)|([₀₁₂₃₄₅₆₇₈₉]+)")
 
 
-def render(table: Table, format: str = "text") -> str:
+def render(table: Table, format: str = "text", width: int = text_table.WIDTH) -> str:
     """A table in one of ``FORMATS``, ending in a newline.
+
+    Args:
+      table: as computed.
+      format: one of ``FORMATS``.
+      width: of the text in characters; a table of more columns is broken into blocks.
 
     Raises:
       UserError: an unknown format.
     """
     if format not in _WRITERS:
         raise UserError(f"unknown format {format!r}: give one of {', '.join(FORMATS)}")
-    return _WRITERS[format](table)
+    return _text(table, width) if format == "text" else _WRITERS[format](table)
 
 
-def _heading_lines(column: Column, width: int = _HEADING_WIDTH) -> list[str]:
-    """A heading broken between words, no narrower than its longest.
-
-    >>> _heading_lines(Column("x", "High School Computer Science"))
-    ['High School', 'Computer', 'Science']
-    """
-    longest = max(map(len, column.heading.split()), default=0)
-    return textwrap.wrap(column.heading, max(width, longest), break_on_hyphens=False) or [""]
+def _text(table: Table, width: int) -> str:
+    shown = _shown(table, width) if table.flat else table
+    bodies = ["\n".join(_text_block(block, width)) for block in _fitting(shown, width)]
+    notes = [line for note in table.footnotes for line in text_table.wrap(note, hanging="  ")]
+    caption = text_table.wrap(table.caption)
+    return "\n".join([*caption, "", "\n\n".join(bodies), "", *notes]).rstrip("\n") + "\n"
 
 
-def _text(table: Table) -> str:
-    bodies = [_text_block(block) for block in table.blocks()]
-    body = "\n\n".join(bodies)
-    return "\n".join([table.caption, "", body, "", *table.footnotes]).rstrip("\n") + "\n"
+def _columns(table: Table, keep: Callable[[int], bool]) -> Table:
+    """Some columns of a table, by their positions."""
+    kept = [at for at in range(len(table.columns)) if keep(at)]
+    rows = (
+        dataclasses.replace(row, cells=tuple(row.cells[at] for at in kept)) for row in table.rows
+    )
+    return dataclasses.replace(
+        table, columns=tuple(table.columns[at] for at in kept), rows=tuple(rows)
+    )
 
 
-def _text_block(table: Table) -> str:
-    # Imported here, because only this format needs it.
-    import rich.box
-    import rich.console
-    import rich.table
-    import rich.text
+def _shown(table: Table, width: int) -> Table:
+    """A flat table without columns that have nothing in any row and, where it is wide, details."""
+    filled = _columns(table, lambda at: any(row.cells[at].words != NOTHING for row in table.rows))
+    if _width(filled) <= width:
+        return filled
+    return _columns(filled, lambda at: not filled.columns[at].detail)
 
-    grid = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-    for column in (*table.label_columns, *table.columns):
-        left = column.words or column in table.label_columns
-        heading = rich.text.Text("\n".join(_heading_lines(column)))
-        grid.add_column(heading, justify="left" if left else "right", no_wrap=True)
-    for section in table.sections():
-        for row in section:
-            cells = [cell.text(lambda mean: f"*{mean}") for cell in row.cells]
-            grid.add_row(*map(rich.text.Text, (*row.labels, *cells)))
-        grid.add_section()
-    out = io.StringIO()
-    # As wide as it takes: a table that wraps is unreadable, a terminal or pager can scroll.
-    console = rich.console.Console(file=out, width=1000, color_system=None, legacy_windows=False)
-    console.print(grid)
-    lines = [line.rstrip().removeprefix(" ") for line in out.getvalue().splitlines()]
-    return "\n".join(lines).strip("\n")
+
+def _fitting(table: Table, width: int) -> list[Table]:
+    """As few blocks of about equally many columns as fit a width."""
+    total = len(table.columns)
+    for count in range(1, total + 1):
+        blocks = dataclasses.replace(table, block_columns=math.ceil(total / count)).blocks()
+        if all(_width(block) <= width for block in blocks):
+            break
+    return blocks
+
+
+def _width(table: Table) -> int:
+    """The least width of a table's text."""
+    least = text_table.least_widths(_grid(table), _right(table))
+    return sum(least) + text_table.GAP * (len(least) - 1)
+
+
+def _grid(table: Table) -> list[list[str]]:
+    """Headings, then the rows as text."""
+    return [
+        [column.heading for column in (*table.label_columns, *table.columns)],
+        *(
+            [*row.labels, *(cell.text(lambda mean: f"*{mean}") for cell in row.cells)]
+            for row in table.rows
+        ),
+    ]
+
+
+def _right(table: Table) -> list[int]:
+    """Positions of the columns of numbers."""
+    labels = len(table.label_columns)
+    return [labels + at for at, column in enumerate(table.columns) if not column.words]
+
+
+def _text_block(table: Table, width: int) -> list[str]:
+    head, *rows = _grid(table)
+    grid, before = [head], ""
+    for row, cells in zip(table.rows, rows, strict=True):
+        if len(grid) > 1 and row.section != before:
+            grid.append([""] * len(head))
+        grid.append(cells)
+        before = row.section
+    return text_table.align(grid, _right(table), width, rule=True)
 
 
 def _markdown(table: Table) -> str:
@@ -177,7 +208,7 @@ def _latex_columns(table: Table) -> tuple[str, str]:
             headings.append(_latex_text(column.heading))
             continue
         side = "l" if label or column.words else "r"
-        lines = list(map(_latex_text, _heading_lines(column, _LATEX_HEADING_WIDTH)))
+        lines = list(map(_latex_text, text_table.wrap(column.heading, _LATEX_HEADING_WIDTH)))
         alignments.append(side)
         stacked = r"\\".join(lines)
         headings.append(lines[0] if len(lines) == 1 else rf"\shortstack[{side}]{{{stacked}}}")
@@ -229,64 +260,34 @@ def _latex(table: Table) -> str:
 
 
 def _csv(table: Table) -> str:
-    return _csv_flat(table) if table.flat else _csv_long(table)
+    return plain_rows.csv_text(_rows(table)) + "\n"
 
 
-def _csv_long(table: Table) -> str:
-    """A line a number: unrounded value and std, and its cell as the other formats print it."""
-    labels = [column.key for column in table.label_columns]
-    numbers = ["metric", *_NUMBERS, "bold", "printed", "note"]
-    lines: list[list[object]] = [["table", "source", "profile", *labels, "column", *numbers]]
+def _json(table: Table) -> str:
+    notes = (*table.footnotes, *table.details)
+    return plain_rows.json_text(_rows(table), {"caption": table.caption, "notes": notes}) + "\n"
+
+
+def _rows(table: Table) -> Iterator[dict[str, object]]:
+    """What CSV and JSON have: a row a number, unrounded and as printed; if flat a row a row."""
+    keys = [column.key for column in table.label_columns]
     for row in table.rows:
-        for column, cell in zip(table.columns, row.cells, strict=True):
-            at = [table.number, table.source, table.profile, *row.labels, column.key]
+        start = {"table": table.number, "source": table.source, "profile": table.profile}
+        start |= dict(zip(keys, row.labels, strict=True))
+        cells = list(zip(table.columns, row.cells, strict=True))
+        if table.flat:
+            whole = dict(start)
+            for column, cell in cells:
+                whole[column.key] = cell.text()
+                for name in () if column.words else _NUMBERS if column.spread else _NUMBERS[:1]:
+                    whole[f"{column.key}_{name}"] = getattr(cell, name)
+            yield whole
+            continue
+        for column, cell in cells:
             for one in cell.numbers:
-                note = one.note or cell.note
-                bold = str(cell.bold).lower()
-                lines.append([*at, one.name, *_csv_numbers(one), bold, cell.text(), note])
-    return _csv_lines(lines)
-
-
-def _csv_flat(table: Table) -> str:
-    """A line a row: each cell as printed and, where its column has numbers, unrounded."""
-    header = ["table", "source", "profile", *(column.key for column in table.label_columns)]
-    for column in table.columns:
-        header += [column.key, *(f"{column.key}_{name}" for name in _flat_names(column))]
-    lines: list[list[object]] = [list(header)]
-    for row in table.rows:
-        line: list[object] = [table.number, table.source, table.profile, *row.labels]
-        for column, cell in zip(table.columns, row.cells, strict=True):
-            numbers = dict(zip(_NUMBERS, _csv_numbers(cell), strict=True))
-            line += [cell.text(), *(numbers[name] for name in _flat_names(column))]
-        lines.append(line)
-    return _csv_lines(lines)
-
-
-def _flat_names(column: Column) -> tuple[str, ...]:
-    if column.words:
-        return ()
-    return _NUMBERS if column.spread else _NUMBERS[:1]
-
-
-def _csv_numbers(cell: Cell) -> list[object]:
-    return ["" if part is None else part for part in (cell.value, cell.std, cell.runs)]
-
-
-def _csv_lines(lines: list[list[object]]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(map(_csv_value, line) for line in lines)
-    return out.getvalue()
-
-
-def _csv_value(value: object) -> object:
-    """A value as it is, but text that a spreadsheet would run as a formula behind an apostrophe.
-
-    >>> [_csv_value(v) for v in ("=1+1", "-0.57", "-0.57 ± 0.1", "@x", -2.5)]
-    ["'=1+1", '-0.57', '-0.57 ± 0.1', "'@x", -2.5]
-    """
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
+                numbers = {name: getattr(one, name) for name in _NUMBERS}
+                printed = {"bold": cell.bold, "printed": cell.text(), "note": one.note or cell.note}
+                yield start | {"column": column.key, "metric": one.name} | numbers | printed
 
 
 @functools.cache
@@ -306,11 +307,12 @@ def _html(table: Table) -> str:
 
 
 _WRITERS: Mapping[str, Callable[[Table], str]] = {
-    "text": _text,
+    "text": functools.partial(_text, width=text_table.WIDTH),
     "markdown": _markdown,
     "latex": _latex,
     "html": _html,
     "csv": _csv,
+    "json": _json,
 }
 FORMATS: tuple[str, ...] = tuple(_WRITERS)
 

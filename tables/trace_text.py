@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from analysis.schema.nodes import Nodes
+from spactor.text_table import WIDTH, paragraphs
 from tables.traces import PrintedNumber, ScoredRun, Trace
 
 MORE = "--details prints tasks, pre-training, code, data, machine and command of each run."
@@ -21,11 +23,23 @@ def text(trace: Trace, *, details: bool = True) -> str:
     bold = ", bold" if place.cell.bold else ""
     written = [f"{place.title}: {place.cell.text()}{bold}", trace.source, *lines(trace)]
     if not details and trace.runs:
-        written += [_short(run) for run in trace.runs]
-        return "\n".join([*written, MORE])
+        return paragraphs([*written, *map(_short, trace.runs), MORE])
     for run in trace.runs:
         written += _run(run, place.task, trace.nodes)
-    return "\n".join(written)
+    parts = [
+        _command(line) if line.startswith("  repro ") else paragraphs([line]) for line in written
+    ]
+    return "\n".join(parts)
+
+
+def _command(line: str) -> str:
+    """A command on several lines that can be pasted into a shell."""
+    lines = [""]
+    for part in re.split(r"(?<=\S) (?=--[a-z])", line):
+        if lines[-1] and len(lines[-1]) + len(part) + len(" \\") >= WIDTH:
+            lines.append("   ")
+        lines[-1] += f" {part}" if lines[-1] else part
+    return " \\\n".join(lines)
 
 
 def _short(run: ScoredRun) -> str:

@@ -213,7 +213,7 @@ def test_advised_commands_can_be_pasted(
     assert collect == ["collect", *given]
     assert advised(mistake(capsys, *collect)) == ["run", *given]
     plan = advised(mistake(capsys, "run", *given, "--node", "nowhere"))
-    assert plan == ["plan", "--profile", str(profile), "--json"]
+    assert plan == ["plan", "--profile", str(profile), "--format", "json"]
     with pytest.raises(SystemExit):
         cli.main(["status", "base/s0/hybrid/*", *given])
     assert advised(capsys.readouterr().err) == ["prepare", *given]

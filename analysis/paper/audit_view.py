@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from analysis.paper.statement import Judgement, Suspect, Verdict
-from spactor.errors import UserError
+from spactor.text_table import paragraphs
 
-FORMATS = ("text", "json")
 _TITLES: Mapping[Verdict, str] = {
     Verdict.INCONSISTENT: "Inconsistent with other printed numbers",
     Verdict.PARTLY: "Hold in part",
@@ -29,34 +26,21 @@ _YARDSTICK = (
 )
 
 
-def render(
-    judgements: Sequence[Judgement],
-    format: str = "text",
-    *,
-    everything: bool = False,
-    details: bool = False,
-) -> str:
-    """The line of counts, then the judgements by verdict.
+Groups = Mapping[Verdict, Sequence[Judgement]]
+
+
+def groups(judgements: Sequence[Judgement], *, everything: bool = False) -> Groups:
+    """Judgements by verdict.
 
     Args:
       judgements: result of ``analysis.paper.audit``.
-      format: one of ``FORMATS``.
-      everything: list all; by default those that are inconsistent or hold in part.
-      details: with the arithmetic; JSON always has it.
-
-    Raises:
-      UserError: an unknown format.
+      everything: all; by default those that are inconsistent, contradicted or hold in part.
     """
-    if format not in FORMATS:
-        raise UserError(f"unknown format {format!r}: give one of {', '.join(FORMATS)}")
-    groups = {
+    return {
         verdict: [one for one in judgements if one.verdict is verdict]
         for verdict in _TITLES
         if everything or verdict in _NOTEWORTHY
     }
-    if format == "json":
-        return _json(judgements, groups)
-    return _text(judgements, groups, details=details)
 
 
 def summary(judgements: Sequence[Judgement]) -> str:
@@ -66,18 +50,22 @@ def summary(judgements: Sequence[Judgement]) -> str:
     return f"checked {len(judgements):,}: {listed}"
 
 
-Groups = Mapping[Verdict, Sequence[Judgement]]
+def text(judgements: Sequence[Judgement], found: Groups, *, details: bool = False) -> str:
+    """The line of counts, then the judgements by verdict.
 
-
-def _text(judgements: Sequence[Judgement], groups: Groups, *, details: bool) -> str:
+    Args:
+      judgements: all of them.
+      found: the ``groups`` to print.
+      details: with the arithmetic.
+    """
     lines = [f"The paper's numbers against each other; {summary(judgements)}."]
     lines += ["", _YARDSTICK] if details else []
-    for verdict, group in groups.items():
+    for verdict, group in found.items():
         if not group:
             continue
         lines += ["", f"{_TITLES[verdict]} ({len(group)})"]
         for one in group:
-            lines.append(f"  {one.statement.place}: {one.statement.text}")
+            lines.append(f"  - {one.statement.place}: {one.statement.text}")
             if not details:
                 continue
             lines.append(f"    {one.finding.sentence}")
@@ -85,27 +73,22 @@ def _text(judgements: Sequence[Judgement], groups: Groups, *, details: bool) -> 
                 lines.append(f"    {one.finding.remark}")
             if one.finding.suspect:
                 lines.append(f"    {_suspect(one.finding.suspect)}")
-            lines.append(f"    [{one.statement.id}]")
-    return "\n".join(lines if details else [*lines, "", _MORE])
+            lines.append(f"  [{one.statement.id}]")
+    return paragraphs(lines if details else [*lines, "", _MORE])
 
 
-def _json(judgements: Sequence[Judgement], groups: Groups) -> str:
-    counts = Counter(one.verdict.value for one in judgements)
-    findings = [
+def plain(found: Groups) -> list[dict[str, object]]:
+    """The judgements as rows, with their arithmetic."""
+    return [
         {
-            "id": one.statement.id,
-            "place": one.statement.place,
-            "statement": one.statement.text,
-            "verdict": one.verdict.value,
-            "sentence": one.finding.sentence,
-            "remark": one.finding.remark,
-            "suspect": one.finding.suspect and dataclasses.asdict(one.finding.suspect),
+            **{"id": one.statement.id, "place": one.statement.place},
+            **{"statement": one.statement.text, "verdict": one.verdict},
+            **{"sentence": one.finding.sentence, "remark": one.finding.remark},
+            "suspect": one.finding.suspect,
         }
-        for group in groups.values()
+        for group in found.values()
         for one in group
     ]
-    data = {"checked": len(judgements), "counts": counts, "findings": findings}
-    return json.dumps(data, indent=1, ensure_ascii=False)
 
 
 def _suspect(suspect: Suspect) -> str:

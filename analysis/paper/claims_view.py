@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from analysis.paper.statement import CLAIM_VERDICTS, Judgement, Passage, Verdict
 from analysis.tests import ALPHA
 from spactor.errors import UserError
+from spactor.text_table import paragraphs
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,32 @@ def render(rows: Sequence[Row], *, details: bool = False) -> str:
       details: every statement with its text, the numbers and the test, in the paper's order.
     """
     if not details:
-        return "\n".join([*summary(rows), *_by_verdict(rows), "", _MORE])
+        return "\n".join([paragraphs(summary(rows)), *_by_verdict(rows), "", _MORE])
     lines = [*summary(rows), "", NOTE, ""]
     for row in rows:
         lines += [f"{row.statement.id} ({row.statement.place})", f"  {row.statement.text}"]
         for judgement in row.judgements:
-            lines.append(
-                f"  {judgement.origin:9}  {judgement.verdict.short:17}  {judgement.sentence}"
-            )
-        lines += [f"  {'test':9}  {row.statement.test}", ""]
-    return "\n".join(lines).rstrip()
+            lines += [
+                f"  {judgement.origin}: {judgement.verdict.short}",
+                f"    {judgement.sentence}",
+            ]
+        lines += [f"  test: {row.statement.test}", ""]
+    return paragraphs(lines).rstrip()
+
+
+def plain(rows: Sequence[Row]) -> list[dict[str, object]]:
+    """The statements with their verdicts and numbers, for JSON and CSV."""
+    return [
+        {
+            **{"id": row.statement.id, "place": row.statement.place, "text": row.statement.text},
+            "test": row.statement.test,
+            **{
+                whose: judgement and {"verdict": judgement.verdict, "numbers": judgement.sentence}
+                for whose, judgement in (("published", row.published), ("measured", row.measured))
+            },
+        }
+        for row in rows
+    ]
 
 
 _MORE = "--details prints each statement with its numbers and its test."

@@ -88,6 +88,7 @@ Profile = Annotated[
     str,
     typer.Option(
         "--profile",
+        metavar="NAME",
         help="smoke, micro, mini or paper; a study: lambda, mlm, generator, means, curriculum or "
         "scratch; or a .toml file of yours.",
     ),
@@ -124,21 +125,40 @@ Runs = Annotated[
         help="Folder of runs, caches and outputs.",
     ),
 ]
-Sizes = Annotated[list[str] | None, typer.Option("--size", help="Only this size; may be repeated.")]
-Taus = Annotated[list[str] | None, typer.Option("--tau", help="Only this τ; may be repeated.")]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; may be repeated.")]
+Sizes = Annotated[
+    list[str] | None,
+    typer.Option("--size", metavar="SIZE", help="Only this size; may be repeated."),
+]
+Taus = Annotated[
+    list[str] | None, typer.Option("--tau", metavar="TAU", help="Only this τ; may be repeated.")
+]
+Seeds = Annotated[
+    list[int] | None, typer.Option("--seed", metavar="N", help="Only this seed; may be repeated.")
+]
 Variants = Annotated[
-    list[str] | None, typer.Option("--variant", help="Only this variant; may be repeated.")
+    list[str] | None,
+    typer.Option("--variant", metavar="NAME", help="Only this variant; may be repeated."),
 ]
 Engine = Annotated[
-    str, typer.Option("--engine", help="local or t5x; by default the profile's own.")
+    str,
+    typer.Option("--engine", metavar="NAME", help="local or t5x; by default the profile's own."),
 ]
 Source = Annotated[
     str,
     typer.Option(
         "--from",
+        metavar="SOURCE",
         help="Where the numbers come from: 'published', a file or folder of records, or a folder "
         "of runs (by default that of --runs).",
+    ),
+]
+To = Annotated[
+    Path | None,
+    typer.Option(
+        "--to",
+        parser=local_path,
+        metavar="PATH",
+        help="Folder to write to; by default beside the records.",
     ),
 ]
 Details = Annotated[bool, typer.Option("--details", help="The numbers and tests behind each line.")]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.advice import DEFAULT_PROFILE
+from repro.cli.answers import Format, emit
 from repro.cli.app import Details, Profile, app, local_path
+from spactor.text_table import paragraphs
 
 if TYPE_CHECKING:
     from repro.comparison import Compared
@@ -22,13 +24,16 @@ SHOWN = 5
 def verify(
     first: Annotated[
         Path,
-        typer.Argument(parser=local_path, help="A folder of runs or of a node, or records."),
+        typer.Argument(
+            parser=local_path, metavar="A", help="A folder of runs or of a node, or records."
+        ),
     ],
     second: Annotated[
-        Path, typer.Argument(parser=local_path, help="Another one of the same kind.")
+        Path, typer.Argument(parser=local_path, metavar="B", help="Another one of the same kind.")
     ],
     profile: Profile = DEFAULT_PROFILE,
     details: Details = False,
+    format: Format = "text",
 ) -> None:
     """Finds the first step and stream at which two runs differ.
 
@@ -37,21 +42,25 @@ def verify(
     found = _compared(first, second, profile)
     for line in found.notes:
         print(f"note: {line}", file=sys.stderr)
+    facts = {"equal": found.equal, "compared": found.counted, "missing": found.missing}
+    emit(format, lambda: _text(found, details=details), found.differences, **facts)
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+def _text(found: Compared, *, details: bool) -> str:
     if found.equal:
-        print(f"equal: {found.counted:,} values")
-        return
-    print(
+        return f"equal: {found.counted:,} values"
+    lines = [
         f"different: {len(found.differences):,} first differences among {found.counted:,} values "
         f"compared; on one side alone: {len(found.missing):,}"
-    )
-    lines = [difference.line() for difference in found.differences], found.missing
-    for group in lines:
+    ]
+    for group in ([difference.line() for difference in found.differences], found.missing):
         shown = group if details else group[:SHOWN]
-        for line in shown:
-            print(f"  {line}")
+        lines += [f"- {line}" for line in shown]
         if len(shown) < len(group):
-            print(f"  and {len(group) - len(shown):,} more: --details prints all")
-    raise typer.Exit(1)
+            lines.append(f"- and {len(group) - len(shown):,} more: --details prints all")
+    return paragraphs(lines)
 
 
 def _compared(first: Path, second: Path, profile: str) -> Compared:

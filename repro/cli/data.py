@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
+from repro.cli.answers import Format, emit
 from repro.cli.app import Profile, Runs, app, local_path
 from spactor import text_table
 from spactor.errors import UserError
@@ -23,8 +25,13 @@ app.add_typer(data)
 
 
 @data.command()
-def describe(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
-    """Prints sizes and label balance of the embedded suites; prepares them if necessary."""
+def describe(
+    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, format: Format = "text"
+) -> None:
+    """Prints sizes and label balance of the embedded suites.
+
+    Prepares them if necessary.
+    """
     from repro import folders
     from repro.engines.factory import engine_for
     from repro.specs import load_profile
@@ -40,13 +47,17 @@ def describe(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> N
     engine = engine_for(chosen, cache)
     folders.open_runs(runs, create=True)
     folder = engine.prepare(chosen, cache, lambda line: print(line, file=sys.stderr)).folder
-    print(describing.describe(folder))
+    found = describing.rows(folder)
+    emit(format, lambda: describing.text(found), found)
 
 
 @data.command()
 def check(
     suite: Annotated[
-        str, typer.Argument(help="c4, or glue, superglue, squad, cnndm, rainbow, mmlu or bbh.")
+        str,
+        typer.Argument(
+            metavar="SUITE", help="c4, or glue, superglue, squad, cnndm, rainbow, mmlu or bbh."
+        ),
     ],
     data_dir: Annotated[
         Path | None,
@@ -58,8 +69,9 @@ def check(
             help="Your folder with the data; without it, the needed files are listed.",
         ),
     ] = None,
+    format: Format = "text",
 ) -> None:
-    """Lists the files of C4 or a benchmark, which are in a folder, and where to find them.
+    """Lists the files of C4 or a benchmark, and which are in a folder.
 
     Fetches nothing.
     """
@@ -67,18 +79,28 @@ def check(
     from spactor.data.suites import suite_named
 
     if suite == "c4":
-        _check_c4(data_dir)
+        splits = _c4_splits(data_dir)
+        emit(format, lambda: _c4_text(splits), splits)
         return
     benchmark = suite_named(suite, "c4")
     parts = checking.check(benchmark, data_dir)
-    print(_text(benchmark, parts))
-    if not benchmark.has_training_data:
-        print(f"\n{_instructions(data_dir)}")
+    emit(format, lambda: _text(benchmark, parts, data_dir), parts)
     if faults := [part for part in parts if part.fault]:
         raise UserError(
             f"{len(faults)} of {len(parts)} parts of {suite} are missing or wrong in {data_dir}: "
             "correct what is listed and check again"
         )
+
+
+def _fitting(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The parts as a table; where names are too long for one, as a list."""
+    lines = text_table.align(rows, right=[2])
+    if max(map(len, lines)) <= text_table.WIDTH:
+        return lines
+    listed = []
+    for task, split, count, place, state in rows[1:]:
+        listed += [f"{task}, {split}: {count} rows{state and f', {state}'}", f"  {place}"]
+    return listed
 
 
 def _instructions(folder: Path | None) -> str:
@@ -97,44 +119,75 @@ def _instructions(folder: Path | None) -> str:
     return f"{needed}: {len(instructions.read(None, *paths)):,} examples in {len(paths)} files"
 
 
-def _check_c4(folder: Path | None) -> None:
-    """Prints the files of C4 and T5's vocabulary, and how many a folder holds.
+@dataclass(frozen=True)
+class _Split:
+    """Files of a split of C4 that a folder has, and should have."""
+
+    split: str
+    present: int
+    files: int
+    folder: str
+    vocabulary_pieces: int
+
+
+def _c4_splits(folder: Path | None) -> list[_Split]:
+    """The splits in a folder; none without a folder.
 
     Raises:
       UserError: a file is missing or damaged.
     """
     from spactor.data import c4
 
-    print(
-        "C4, English\n\nRaffel et al. (2020), Exploring the limits of transfer learning. Described "
-        "by TensorFlow Datasets, data set 'c4/en',\nand by the Allen Institute for AI, data set "
-        "'allenai/c4'.\n\n"
-        f"{c4.FOLDER}/{' or '.join(c4.VERSIONS)}/: as TensorFlow Datasets prepares it, either "
-        f"engine; or\n{c4.FOLDER}/c4-train.NNNNN-of-01024.json.gz and "
-        "c4-validation.NNNNN-of-00008.json.gz: --engine local, from the first on\nas many as a "
-        "profile needs, 150 M tokens each.\n"
-        "sentencepiece.model: T5's vocabulary, 32,000 pieces (cc_all.32000)."
-    )
     if folder is None:
-        return
+        return []
     release = c4.find(folder)
-    print()
-    for split, count in release.counts.items():
-        present = sum(release.file(split, number).is_file() for number in range(count))
-        print(f"{split}: {present:,} of {count:,} files in {release.home}")
     _, vocabulary = c4.vocabulary_model(folder)
-    print(f"vocabulary: {vocabulary.sentencepiece_size:,} pieces")
+    return [
+        _Split(
+            split,
+            sum(release.file(split, number).is_file() for number in range(count)),
+            count,
+            str(release.home),
+            vocabulary.sentencepiece_size,
+        )
+        for split, count in release.counts.items()
+    ]
 
 
-def _text(benchmark: Suite, parts: Sequence[Part]) -> str:
-    """Formats a benchmark's releases, the state of its parts, and their faults."""
+def _c4_text(splits: Sequence[_Split]) -> str:
+    """The files of C4 and T5's vocabulary, and how many a folder has."""
+    from spactor.data import c4
+
+    either = f"{c4.FOLDER}/{' or '.join(c4.VERSIONS)}/: as TensorFlow Datasets prepares it, either"
+    lines = [
+        "C4, English",
+        "",
+        "Raffel et al. (2020), Exploring the limits of transfer learning. Described by TensorFlow "
+        "Datasets, data set 'c4/en', and by the Allen Institute for AI, data set 'allenai/c4'.",
+        "",
+        f"{either} engine; or",
+        f"{c4.FOLDER}/c4-train.NNNNN-of-01024.json.gz and c4-validation.NNNNN-of-00008.json.gz: "
+        "--engine local, from the first on as many as a profile needs, 150 M tokens each.",
+        "sentencepiece.model: T5's vocabulary, 32,000 pieces (cc_all.32000).",
+    ]
+    for one in splits:
+        lines.append(f"{one.split}: {one.present:,} of {one.files:,} files in {one.folder}")
+    if splits:
+        lines.append(f"vocabulary: {splits[0].vocabulary_pieces:,} pieces")
+    return text_table.paragraphs(lines)
+
+
+def _text(benchmark: Suite, parts: Sequence[Part], folder: Path | None) -> str:
+    """A benchmark's releases, the state of its parts, their faults, and what it is trained on."""
     head = ("task", "split", "rows", "in the data folder", "state")
     table = [(part.task, part.split, f"{part.rows:,}", part.place, part.state) for part in parts]
     lines = [benchmark.title, ""]
     for release in dict.fromkeys(task.release for task in benchmark.released_tasks):
-        lines.append(f"{release.citation}. Described by {release.described}.")
-    lines += ["", *text_table.align([head, *table], right=[2])]
+        lines += text_table.wrap(f"{release.citation}. Described by {release.described}.")
+    lines += ["", *_fitting([head, *table])]
     # A data set holds several splits, so a fault may repeat.
     if faults := list(dict.fromkeys(part.fault for part in parts if part.fault)):
-        lines += ["", *faults]
+        lines += ["", text_table.paragraphs(faults)]
+    if not benchmark.has_training_data:
+        lines += ["", *text_table.wrap(_instructions(folder))]
     return "\n".join(lines)

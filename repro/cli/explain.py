@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
+from repro.cli.answers import Format, emit
 from repro.cli.app import Details, Profile, Runs, Source, app, measured
 
 
 @app.command()
 def audit(
-    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    format: Format = "text",
     everything: Annotated[bool, typer.Option("--all", help="All checks.")] = False,
     details: Details = False,
 ) -> None:
@@ -22,18 +24,33 @@ def audit(
     from analysis.schema import published
 
     judgements = paper.audit(published.load_all())
-    print(audit_view.render(judgements, format, everything=everything, details=details))
+    found = audit_view.groups(judgements, everything=everything)
+    emit(
+        format,
+        lambda: audit_view.text(judgements, found, details=details),
+        audit_view.plain(found),
+        checked=len(judgements),
+        counts=Counter(one.verdict for one in judgements),
+    )
 
 
 @app.command()
 def explain(
-    number: Annotated[str, typer.Argument(help="Number of the paper's table, 1 to 17.")],
-    row: Annotated[str, typer.Option("--row", help="Labels of the row, such as '120K 500K'.")],
-    column: Annotated[str, typer.Option("--column", help="Heading of the column, such as SQuAD.")],
+    number: Annotated[
+        str, typer.Argument(metavar="NUMBER", help="Number of the paper's table, 1 to 17.")
+    ],
+    row: Annotated[
+        str, typer.Option("--row", metavar="LABELS", help="Labels of the row, such as '120K 500K'.")
+    ],
+    column: Annotated[
+        str,
+        typer.Option("--column", metavar="HEADING", help="Heading of the column, such as SQuAD."),
+    ],
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
     source: Source = "",
     details: Details = False,
+    format: Format = "text",
 ) -> None:
     """Prints where a cell of a table comes from."""
     import tables
@@ -48,4 +65,13 @@ def explain(
     else:
         ours = measured(source, profile, runs)
         tracer = Tracer(ours.records, ours.provenance)
-    print(trace_text.text(tracer.explain(wanted, row, column), details=details))
+    trace = tracer.explain(wanted, row, column)
+    emit(
+        format,
+        lambda: trace_text.text(trace, details=details),
+        trace.runs or trace.printed,
+        cell=trace.place.title,
+        printed=trace.place.cell.text(),
+        source=trace.source,
+        lines=trace.lines,
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from repro.cli.answers import Format, emit
 from repro.cli.app import Profile, Seeds, Sizes, Taus, Variants, app, local_path, tree_of
 from spactor.errors import UserError
 
@@ -16,14 +17,20 @@ if TYPE_CHECKING:
     from repro.launch.jobs import Job
     from repro.plan import Tree
 
-Tpu = Annotated[str, typer.Option("--tpu", help="TPU type: v4, v5e, v5p or v6e.")]
+Tpu = Annotated[str, typer.Option("--tpu", metavar="TYPE", help="TPU type: v4, v5e, v5p or v6e.")]
 Topology = Annotated[
     str | None,
-    typer.Option("--topology", help="Slice of a pre-training job; by default of 64 chips."),
+    typer.Option(
+        "--topology", metavar="SHAPE", help="Slice of a pre-training job; by default of 64 chips."
+    ),
 ]
 FinetuneTopology = Annotated[
     str | None,
-    typer.Option("--finetune-topology", help="Slice of a fine-tuning job; by default of 8 chips."),
+    typer.Option(
+        "--finetune-topology",
+        metavar="SHAPE",
+        help="Slice of a fine-tuning job; by default of 8 chips.",
+    ),
 ]
 DEFAULT_PROFILE = "paper"
 DEFAULT_TPU = "v4"
@@ -44,7 +51,7 @@ def _jobs(
 
 @app.command()
 def launch(
-    to: Annotated[str, typer.Option("--to", help="skypilot or slurm.")],
+    to: Annotated[str, typer.Option("--to", metavar="LAUNCHER", help="skypilot or slurm.")],
     out: Annotated[
         Path,
         typer.Option(
@@ -54,13 +61,16 @@ def launch(
     bucket: Annotated[
         str,
         typer.Option(
-            "--bucket", help="Where runs are stored: gs://NAME; for slurm a shared folder."
+            "--bucket",
+            metavar="PLACE",
+            help="Where runs are stored: gs://NAME; for slurm a shared folder.",
         ),
     ] = "",
     data_dir: Annotated[
         str,
         typer.Option(
             "--data-dir",
+            metavar="PLACE",
             help="Where C4, T5's vocabulary and the benchmarks are: gs://NAME; for slurm a shared "
             "folder.",
         ),
@@ -102,11 +112,16 @@ def launch(
 @app.command()
 def forecast(
     mfu: Annotated[
-        float, typer.Option("--mfu", help="Share of a chip's peak that training reaches.")
+        float,
+        typer.Option(
+            "--mfu", metavar="SHARE", help="Share of a chip's peak that training reaches."
+        ),
     ] = 0.4,
     price: Annotated[
         float | None,
-        typer.Option("--price-per-chip-hour", help="What you pay for a chip and an hour."),
+        typer.Option(
+            "--price-per-chip-hour", metavar="PRICE", help="What you pay for a chip and an hour."
+        ),
     ] = None,
     profile: Profile = DEFAULT_PROFILE,
     size: Sizes = None,
@@ -116,8 +131,9 @@ def forecast(
     tpu: Tpu = DEFAULT_TPU,
     topology: Topology = None,
     finetune_topology: FinetuneTopology = None,
+    format: Format = "text",
 ) -> None:
-    """Forecasts the cost of a launch: chip-hours, storage and, at your price, money."""
+    """Forecasts the chip hours, the storage and the cost of a launch."""
     from analysis.flops import step_flops
     from analysis.parameters import checkpoint_bytes
     from repro import costs
@@ -134,4 +150,5 @@ def forecast(
         mfu=mfu,
         price=price,
     )
-    print(found.text())
+    facts = {"mfu": found.mfu, "peak_flops": found.peak_flops, "price": found.price}
+    emit(format, found.text, found.rows, profile=found.title, **facts)

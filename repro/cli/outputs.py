@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import shutil
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repro import advice
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.app import Details, Profile, Runs, Source, app, evidence, is_collected, measured
+from repro.cli.answers import Format, emit
+from repro.cli.app import (
+    Details,
+    Profile,
+    Runs,
+    Source,
+    To,
+    app,
+    evidence,
+    is_collected,
+    measured,
+)
+from spactor import text_table
 from spactor.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.learning import LearningResult, ScratchResult
+    from analysis.power import PowerResult
+
 
 @app.command()
 def table(
-    number: Annotated[str, typer.Argument(help="Number of the paper's table, 1 to 17.")],
+    number: Annotated[
+        str, typer.Argument(metavar="NUMBER", help="Number of the paper's table, 1 to 17.")
+    ],
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
     source: Source = "",
     format: Annotated[
-        str, typer.Option("--format", help="text, markdown, latex, html or csv.")
+        str,
+        typer.Option(
+            "--format", metavar="FORMAT", help="text, markdown, latex, html, csv or json."
+        ),
     ] = "text",
     diff: Annotated[
         bool, typer.Option("--diff", help="Ours beside published, with a verdict on each cell.")
@@ -56,7 +81,8 @@ def table(
     else:
         computed = module.compute(frame)
     shown = computed.detailed() if notes else computed
-    print(tables.render(shown, format).rstrip("\n"))
+    width = max(shutil.get_terminal_size().columns, text_table.WIDTH)
+    print(tables.render(shown, format, width).rstrip("\n"))
 
 
 @app.command()
@@ -64,7 +90,8 @@ def figure(
     name: Annotated[
         str,
         typer.Argument(
-            help="The paper's figure, 1 to 5; B, residuals of Appendix B's line; or S, the summary."
+            metavar="NAME",
+            help="The paper's figure, 1 to 5; B, the residuals of Appendix B; or S, the summary.",
         ),
     ],
     profile: Profile = DEFAULT_PROFILE,
@@ -91,27 +118,38 @@ def figure(
 
 @app.command()
 def summary(
-    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+    format: Format = "text",
 ) -> None:
     """Prints the result in three sentences."""
     from analysis import summary as summaries
 
-    print(summaries.run(measured(source, profile, runs, summaries.READS).records).text())
+    found = summaries.run(measured(source, profile, runs, summaries.READS).records)
+    emit(format, found.text, found.rows(), profile=found.profile)
 
 
 @evidence.command()
 def trend(
-    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+    format: Format = "text",
 ) -> None:
     """Tests the trend of the validation losses (Appendix B)."""
     from analysis import trend as trends
 
-    print(trends.run(measured(source, profile, runs, trends.READS).records).text().rstrip("\n"))
+    found = trends.run(measured(source, profile, runs, trends.READS).records)
+    emit(format, found.text, found.rows(), profile=found.profile, readings=found.readings)
 
 
 @evidence.command()
 def savings(
-    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+    format: Format = "text",
 ) -> None:
     """Prints the pre-training that each τ saves to reach a score."""
     from analysis import savings as saving
@@ -121,29 +159,44 @@ def savings(
         frame = published.load_all()
     else:
         frame = measured(source, profile, runs, saving.READS).records
-    print(saving.run(frame).text())
+    found = saving.run(frame)
+    facts = {"profile": found.profile, "step_costs": found.overheads}
+    emit(format, found.text, found.savings, **facts)
 
 
 @evidence.command()
 def learned(
-    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+    format: Format = "text",
 ) -> None:
     """Compares the models with trivial predictors and from scratch."""
     from analysis import learning
 
     ours = measured(source, profile, runs, learning.READS)
-    print(learning.run(ours.records).text())
-    print(learning.compare_with_scratch(ours.metrics).text())
+    found, scratch = learning.run(ours.records), learning.compare_with_scratch(ours.metrics)
+    rows = (*found.checks, *scratch.comparisons)
+    emit(format, lambda: learned_text(found, scratch), rows, profile=found.profile)
+
+
+def learned_text(found: LearningResult, scratch: ScratchResult) -> str:
+    """Both comparisons of ``repro evidence learned``."""
+    return f"{found.text()}\n\n{scratch.text()}"
 
 
 @evidence.command()
 def registered(
-    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+    format: Format = "text",
 ) -> None:
     """Runs the tests that were named before the study began."""
     from analysis import registered as tests
 
-    print(tests.run(measured(source, profile, runs, tests.READS).metrics).text())
+    found = tests.run(measured(source, profile, runs, tests.READS).metrics)
+    emit(format, found.text, found.rows(), profile=found.profile)
 
 
 @app.command()
@@ -155,11 +208,13 @@ def claims(
         str,
         typer.Option(
             "--verdict",
+            metavar="VERDICT",
             help="Only: holds, partly, not-decided, contradicted, inconsistent, "
             "not-at-this-scale or not-testable.",
         ),
     ] = "",
     details: Details = False,
+    format: Format = "text",
 ) -> None:
     """Judges the paper's claims on its own numbers and on ours."""
     from analysis.paper import READS, claims_view, judge
@@ -174,12 +229,15 @@ def claims(
     rows = claims_view.beside(judge(published.load_all()), ours)
     if only is not None:
         rows = claims_view.of_verdict(rows, only)
-    print(claims_view.render(rows, details=details))
+    emit(format, lambda: claims_view.render(rows, details=details), claims_view.plain(rows))
 
 
 @evidence.command()
 def power(
-    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    source: Source = "",
+    format: Format = "text",
 ) -> None:
     """Prints how many runs each claim needs to be decided."""
     from analysis.paper import READS
@@ -188,30 +246,70 @@ def power(
     frame = None
     if source != "published" and (source or is_collected(load_profile(profile).name, runs)):
         frame = measured(source, profile, runs, READS).records
-    print(power_text(profile, frame))
+    found = powers(profile, frame)
+    rows = [row for one in found for row in one.rows()]
+    emit(format, lambda: power_text(profile, found), rows, runs=found[0].runs)
 
 
-def power_text(profile: str, frame: pd.DataFrame | None) -> str:
+def powers(profile: str, frame: pd.DataFrame | None) -> list[PowerResult]:
     """What the runs of a profile can decide, by the published spreads and by those of records."""
     from analysis import power as powers
     from analysis.schema import published
     from repro.specs import load_profile
 
-    chosen = load_profile(profile)
-    has = {size: row.runs * row.finetune_runs for size, row in chosen.matrix.items()}
+    has = {size: row.runs * row.finetune_runs for size, row in load_profile(profile).matrix.items()}
     known = [published.load_all(), *([] if frame is None else [frame])]
-    parts = [powers.run(records, has).text() for records in known]
-    return "\n\n".join([f"Runs needed per cell, profile {chosen.name}", *parts])
+    return [powers.run(records, has) for records in known]
+
+
+def power_text(profile: str, found: Sequence[PowerResult]) -> str:
+    """The results of ``powers``."""
+    from repro.specs import load_profile
+
+    head = f"Runs needed per cell, profile {load_profile(profile).name}"
+    return "\n\n".join([head, *(one.text() for one in found)])
 
 
 @app.command()
 def report(
-    profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, source: Source = ""
+    profile: Profile = DEFAULT_PROFILE,
+    runs: Runs = DEFAULT_RUNS,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="SOURCE",
+            help="Where the numbers come from, as of `repro summary`. It may be repeated: each "
+            "source has its page, and report.html links them with the result of each.",
+        ),
+    ] = None,
+    to: To = None,
 ) -> None:
     """Writes everything as one self-contained HTML page."""
-    from repro.report import Outcomes, write_report
+    from repro.report import Outcomes, Study, write_index, write_report
 
-    ours = measured(source, profile, runs)
-    outcomes = Outcomes(ours.metrics, ours.timing)
-    options = advice.options(profile, runs, source)
-    print(write_report(outcomes, ours.provenance, ours.output / "report.html", options))
+    studies: list[Study] = []
+    for source in sources or [""]:
+        ours = measured(source, profile, runs)
+        folder = to or (studies[0].folder if studies else ours.output)
+        name = study_name(source, [one.name for one in studies])
+        page = f"report-{name}.html" if len(sources or []) > 1 else "report.html"
+        outcomes = Outcomes(ours.metrics, ours.timing)
+        options = advice.options(profile, runs, source)
+        path = write_report(outcomes, ours.provenance, folder / page, options)
+        studies.append(Study(name, source, path, outcomes))
+    print(path if len(studies) == 1 else write_index(studies, folder / "report.html"))
+
+
+def study_name(source: str, taken: Collection[str]) -> str:
+    """A name for the page of a source that no other page has.
+
+    >>> study_name("results/micro", []), study_name("other/micro/metrics.parquet", ["micro"])
+    ('micro', 'micro-2')
+    """
+    path = Path(source)
+    base = (
+        re.sub(r"[^\w.-]", "_", (path.parent if path.suffix else path).resolve().name) or "records"
+    )
+    names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken)

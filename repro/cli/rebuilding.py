@@ -7,21 +7,22 @@ import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from repro import advice
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.app import Profile, Runs, Source, app, local_path, measured
-from repro.cli.outputs import power_text
+from repro.cli.app import Profile, Runs, Source, To, app, measured
+from repro.cli.outputs import learned_text, power_text, powers
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from repro.report import Outcomes
 
-ENDINGS = {"text": "txt", "markdown": "md", "latex": "tex", "html": "html", "csv": "csv"}
+ENDINGS = {
+    **{"text": "txt", "markdown": "md", "latex": "tex"},
+    **{format: format for format in ("html", "csv", "json")},
+}
 """Of a file, by its format."""
 
 
@@ -30,15 +31,7 @@ def rebuild(
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
     source: Source = "",
-    to: Annotated[
-        Path | None,
-        typer.Option(
-            "--to",
-            parser=local_path,
-            metavar="PATH",
-            help="Folder to write to; by default beside the records.",
-        ),
-    ] = None,
+    to: To = None,
 ) -> None:
     """Writes every table, figure, test and the report from records.
 
@@ -92,6 +85,6 @@ def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
     yield "registered.txt", outcomes.registered.text()
     yield "trend.txt", outcomes.trend.text()
     yield "savings.txt", outcomes.savings.text()
-    yield "power.txt", power_text(profile, outcomes.records)
-    yield "learned.txt", f"{outcomes.learning.text()}\n{outcomes.scratch.text()}"
+    yield "power.txt", power_text(profile, powers(profile, outcomes.records))
+    yield "learned.txt", learned_text(outcomes.learning, outcomes.scratch)
     yield "claims.txt", claims_view.render(outcomes.judged, details=True)

@@ -32,6 +32,7 @@ Nodes = Annotated[
     list[str] | None,
     typer.Option(
         "--node",
+        metavar="NODE",
         help="Only this node, if its parent is finished, or the nodes that match a pattern such as "
         "'base/s0/sc/1M/*'; may be repeated.",
     ),
@@ -40,6 +41,7 @@ Jobs = Annotated[
     int,
     typer.Option(
         "--jobs",
+        metavar="N",
         min=0,
         help="Number of nodes that train at the same time on a CPU, each in a process with one "
         "thread; by default the number of cores. The numbers are the same for any.",
@@ -49,18 +51,22 @@ Host = Annotated[
     int,
     typer.Option(
         "--host",
+        metavar="N",
         min=0,
         envvar="TPU_WORKER_ID",
         help="Number of this host in a slice whose hosts all run this command; host 0 writes the "
         "files about each node.",
     ),
 ]
-HostCount = Annotated[int, typer.Option("--hosts", min=1, help="Number of hosts of the slice.")]
+HostCount = Annotated[
+    int, typer.Option("--hosts", min=1, metavar="N", help="Number of hosts of the slice.")
+]
 Coordinator = Annotated[
     str,
     typer.Option(
         "--coordinator",
-        help="HOST:PORT on host 0 where the hosts join; not needed where JAX finds it itself, as "
+        metavar="HOST:PORT",
+        help="Address on host 0 where the hosts join; not needed where JAX finds it itself, as "
         "on a TPU slice.",
     ),
 ]
@@ -83,7 +89,7 @@ def run(
     data: Data = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Trains the nodes that are not finished; continues where it was stopped."""
+    """Trains what is not trained yet; continues where it was stopped."""
     from rich.console import Console
 
     from analysis.flops import step_flops

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
+from repro.cli.answers import Format, emit
 from repro.cli.app import (
     Data,
     DataDir,
@@ -35,7 +35,7 @@ def plan(
     tau: Taus = None,
     seed: Seeds = None,
     variant: Variants = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Plain data, node by node.")] = False,
+    format: Format = "text",
 ) -> None:
     """Shows what would run, what is shared, and what it costs."""
     from analysis.flops import step_flops
@@ -44,16 +44,8 @@ def plan(
     tree = tree_of(profile, size, tau, seed, variant)
     flops = costs.tree_flops(tree, step_flops)
     estimate = costs.estimate(tree, flops, runs, workers.available_cores())
-    if as_json:
-        print(json.dumps(show.plan_data(tree, flops, estimate), indent=1, ensure_ascii=False))
-        return
-    from rich.console import Console
-
-    # Wide enough for any line of the tree, which Rich would cut off at the terminal's width.
-    console = Console(highlight=False, markup=False, width=160)
-    console.print(show.plan_tree(tree, flops, estimate), soft_wrap=True)
-    for line in show.plan_summary(tree, flops, estimate):
-        console.print(line, soft_wrap=True)
+    facts, nodes = show.plan_data(tree, flops, estimate)
+    emit(format, lambda: show.plan_text(tree, flops, estimate), nodes, **facts)
 
 
 @app.command()
@@ -63,7 +55,7 @@ def prepare(
     engine: Engine = "",
     data_dir: DataDir = None,
 ) -> None:
-    """Prepares the corpus, the vocabulary and the suites; quick when they are there."""
+    """Prepares the corpus, the vocabulary and the suites."""
     from repro import folders
     from repro.engines.data import DataSource
     from repro.engines.factory import engine_for
@@ -84,7 +76,7 @@ def score(
     data: Data = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Scores predictions that finished runs made on a machine that could not score."""
+    """Scores predictions made on a machine that could not score."""
     from repro import folders
     from repro.engines.factory import engine_for
     from repro.rescoring import score as score_nodes
@@ -97,7 +89,10 @@ def score(
 
 @app.command()
 def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
-    """Turns what finished runs wrote into files of records; prints the results of variants."""
+    """Turns what finished runs wrote into files of records.
+
+    Prints the results of variants.
+    """
     from analysis import scores
     from analysis.flops import pretraining_flops, step_flops
     from repro import collect as collecting
@@ -144,12 +139,15 @@ def export(
     ],
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
-    node: Annotated[str | None, typer.Option("--node", help="Name of a node.")] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", metavar="NODE", help="Name of a node.")
+    ] = None,
     size: Sizes = None,
     tau: Taus = None,
     seed: Seeds = None,
     checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", help="Such as 500K; by default the last.")
+        str | None,
+        typer.Option("--checkpoint", metavar="STEP", help="Such as 500K; by default the last."),
     ] = None,
 ) -> None:
     """Writes a finished model in the Hugging Face format."""
@@ -172,13 +170,15 @@ def status(
     node: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="NODE",
             help="Names of nodes, or patterns such as 'base/s0/sc/*': what the next run does with "
-            "each, and the changed input that is the reason."
+            "each, and the changed input that is the reason.",
         ),
     ] = None,
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
     data: Data = None,
+    format: Format = "text",
 ) -> None:
     """Prints which nodes are finished, begun or stale; of a NODE why."""
     from repro import folders, show
@@ -190,13 +190,13 @@ def status(
     tree = tree_of(profile, engine=engine or "")
     folders.open_runs(runs, create=False, profile=profile)
     if not node:
-        for line in show.status_lines(tree, runs):
-            print(line)
+        states = show.states(tree, runs)
+        emit(format, lambda: show.states_text(tree, states), states, profile=tree.profile.name)
         return
     names = tree.named(node)
     found = DataSource.of(tree.profile, data, None).find(tree.profile, folders.cache_folder(runs))
     if found is None:
         print(reasons.data_unknown(tree.profile, runs), file=sys.stderr)
     files = found.files if found else reasons.recorded_files(tree, runs)
-    for answer in reasons.explain(tree, runs, files, names):
-        print("\n".join(answer.lines()))
+    answers = reasons.explain(tree, runs, files, names)
+    emit(format, lambda: "\n".join(answer.text() for answer in answers), answers)

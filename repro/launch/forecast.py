@@ -13,16 +13,16 @@ from repro.launch.jobs import Job, Launch
 from repro.plan import Finetuning, Node, Tree
 from spactor.config import PretrainConfig, Stage
 from spactor.errors import UserError
-from spactor.text_table import align
+from spactor.text_table import align, wrap
 
 CheckpointBytes = Callable[[PretrainConfig, Stage], int]
 _LEFT_OUT = (
-    "left out: compilation, saving, validation, decoding for the scores, waiting for machines, and "
-    "what a preemption loses, at most a checkpoint period each time"
+    "TB are of checkpoints. Left out: compilation, saving, validation, decoding for the scores, "
+    "waiting for machines, and what a preemption loses, at most a checkpoint period each time"
 )
 _HEADINGS = (
-    *("", "jobs", "nodes", "steps", "FLOPs"),
-    *("chip-hours", "checkpoints", "TB", "TB, last only"),
+    *("", "jobs", "nodes", "M steps", "FLOPs"),
+    *("chip hours", "TB, all", "TB, last"),
 )
 
 
@@ -75,24 +75,24 @@ class Forecast:
         cells = [[*_HEADINGS, *["price"] * (self.price is not None)]]
         for row in self.rows:
             line = [
-                f"{row.name} on {row.slice}" if row.slice else row.name,
-                *(f"{number:,}" for number in (row.jobs, row.nodes, row.steps)),
+                row.name,
+                *(f"{number:,}" for number in (row.jobs, row.nodes)),
+                f"{row.steps / 1e6:,.2f}",
                 f"{row.flops:.2e}",
                 f"{row.chip_hours:,.0f}",
-                f"{row.checkpoints:,}",
                 *(f"{size / 1e12:.2f}" for size in (row.all_bytes, row.last_bytes)),
             ]
             if self.price is not None:
                 line.append(f"{row.chip_hours * self.price:,.0f}")
             cells.append(line)
+        assumed = (
+            f"assumed: training reaches {self.mfu:.0%} of {self.peak_flops / 1e12:.0f} TFLOP/s per "
+            "chip"
+        )
+        slices = ", ".join(f"{row.name} on {row.slice}" for row in self.rows if row.slice)
+        table = align(cells, right=range(1, len(cells[0])))
         return "\n".join(
-            [
-                self.title,
-                f"assumed: training reaches {self.mfu:.0%} of {self.peak_flops / 1e12:.0f} TFLOP/s "
-                "per chip",
-                *align(cells, right=range(1, len(cells[0]))),
-                _LEFT_OUT,
-            ]
+            [*wrap(self.title), *wrap(assumed), *wrap(slices), "", *table, "", *wrap(_LEFT_OUT)]
         )
 
 

@@ -64,7 +64,7 @@ class Outcomes:
 
     @functools.cached_property
     def summary(self) -> summary.SummaryResult:
-        return summary.run(self.records)
+        return summary.run(self.records, self.scratch)
 
     @functools.cached_property
     def registered(self) -> registered.RegisteredResult:

@@ -137,6 +137,49 @@ def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Study:
+    """One of several sets of records, with the address of its page.
+
+    Attributes:
+      name: unique among them.
+      source: where its records are.
+      path: of its page, beside the index.
+      outcomes: of its records.
+    """
+
+    name: str
+    source: str
+    path: Path
+    outcomes: Outcomes
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its page."""
+        return self.path.parent
+
+    @property
+    def tally(self) -> dict[Verdict, int]:
+        """How many claims have which verdict on these records."""
+        return _tally(self.outcomes.judged)["ours"]
+
+
+def write_index(studies: Sequence[Study], path: Path) -> Path:
+    """Writes the page that links those of several sets of records, with the result of each.
+
+    Raises:
+      UserError: a run's scores are incomplete, or the disk refused.
+    """
+    style = _read("colours.css") + _read("report.css")
+    text = (
+        _environment()
+        .get_template("index.html")
+        .render(studies=studies, style=Markup(style), style_hash=_hash(style), options="")
+    )
+    files.write_atomically(path, text.encode())
+    return path
+
+
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(

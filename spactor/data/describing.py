@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spactor.data import manifest
@@ -12,13 +12,13 @@ from spactor.data.suites import EMBEDDED, SPLITS
 from spactor.text_table import align
 
 
-def describe(folder: Path) -> str:
-    """An aligned table of every task of every suite, in the order of Table 2's columns.
+def rows(folder: Path) -> list[dict[str, str | int]]:
+    """Every task of every suite, in the order of Table 2's columns.
 
     Raises:
       UserError: a file of examples is missing.
     """
-    rows: list[tuple[str, ...]] = [("suite", "task", "metrics", *SPLITS, "answers of validation")]
+    found = []
     for suite in EMBEDDED.values():
         for task in suite.tasks:
             answers = {
@@ -31,11 +31,18 @@ def describe(folder: Path) -> str:
                 )
                 for split in SPLITS
             }
-            metrics = ", ".join(metric.name for metric in task.metrics)
-            sizes = [str(answers[split].total()) for split in SPLITS]
+            row: dict[str, str | int] = {"suite": suite.name, "task": task.name}
+            row["metrics"] = ", ".join(metric.name for metric in task.metrics)
+            row |= {split: answers[split].total() for split in SPLITS}
             balance = describe_answers(answers["validation"], task.labels)
-            rows.append((suite.name, task.name, metrics, *sizes, balance))
-    return "\n".join(align(rows, right=[3, 4]))
+            found.append(row | {"answers of validation": balance})
+    return found
+
+
+def text(found: Sequence[Mapping[str, str | int]]) -> str:
+    """The rows as an aligned table."""
+    cells = [list(map(str, row.values())) for row in found]
+    return "\n".join(align([list(found[0]), *cells], right=[3, 4]))
 
 
 def describe_answers(answers: collections.Counter[str], labels: Sequence[str]) -> str:

@@ -132,5 +132,5 @@ def test_lines_fit_a_terminal_and_nothing_is_tested_without_records() -> None:
     text = registered.run(records.empty()).text()
     assert "27 not testable" in text
     effect = registered.run(noisy(np.random.default_rng(2), 0.05)).text()
-    assert max(map(len, effect.splitlines())) <= 88
+    assert max(map(len, effect.splitlines())) <= 80
     assert math.isnan(registered.run(records.empty()).tests[0].p_holm)

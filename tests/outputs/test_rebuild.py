@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import synthetic_records as synthetic
+from markupsafe import escape
 
 import figures
 import tables
+from analysis import summary
 from analysis.schema import records
 from repro import cli, collect, folders
 from repro.cli.rebuilding import ENDINGS
@@ -79,6 +82,27 @@ def test_a_file_says_what_its_command_says(kept, rebuilt, capsys):
         with pytest.raises(SystemExit):
             cli.main([*command, "--from", str(kept)])
         assert capsys.readouterr().out == rebuilt[name].decode()
+
+
+def test_several_sets_of_records_have_a_page_each_and_an_index(kept, rebuilt, tmp_path, capsys):
+    other = tmp_path / "laptop"
+    other.mkdir()
+    records.write(synthetic.study(runs=1), other / collect.METRICS)
+    sources = [argument for folder in (kept, other, kept) for argument in ("--from", str(folder))]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["report", *sources, "--to", str(tmp_path / "pages")])
+    assert ended.value.code in (0, None)
+    index = tmp_path / "pages" / "report.html"
+    assert capsys.readouterr().out == f"{index}\n"
+    pages = content(index.parent)
+    names = [f"report-{kept.name}.html", "report-laptop.html", f"report-{kept.name}-2.html"]
+    assert set(pages) == {"report.html", *names}
+    text = pages["report.html"].decode()
+    assert re.findall(r'<h2[^>]*><a href="([^"]*)">', text) == names
+    # Each page is that of its records alone, and the index has the sentences of its summary.
+    assert pages[names[0]] == pages[names[2]] != pages[names[1]]
+    sentence = summary.run(records.read(other / collect.METRICS)).sentences[0]
+    assert escape(sentence).replace(" = ", "\u00a0=\u00a0") in text
 
 
 @pytest.mark.slow

@@ -229,9 +229,10 @@ def test_a_diverged_node_blocks_those_that_depend_on_it(
     assert again.diverged == (FIRST,) and set(again.blocked) == below - {FIRST}
     assert again.ran == (), "the result would be the same"
 
-    lines = show.status_lines(tree, runs)
-    assert lines[0] == f"{FIRST}: diverged: {BAD}"
-    assert lines[-1].endswith("8 not begun, 1 diverged")
+    states = show.states(tree, runs)
+    first = next(state for state in states if state.condition == "diverged")
+    assert (first.node, first.reason) == (FIRST, f"diverged: {BAD}")
+    assert "8 not begun, 1 diverged\n" in f"{show.states_text(tree, states)}\n"
     records = collected(tree, runs)
     assert records.unfinished[FIRST] == f"diverged: {BAD}"
     frame = records.metrics[records.metrics["metric"] == "diverged/glue"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from html.parser import HTMLParser
 
@@ -29,15 +30,44 @@ def read_text(text, table):
     lines = text.split("\n")
     labels, blocks = len(table.label_columns), []
     for at in [number for number, line in enumerate(lines) if line.startswith("──")]:
+        spans = [found.span() for found in re.finditer("─+", lines[at])]
         rows = []
         for line in lines[at + 1 :]:
-            if line and len(rows) < len(table.rows):
-                parts = re.split(r"\s{2,}", line.strip())
-                rows.append(
-                    cells_of(parts, labels, lambda c: c.lstrip("*"), lambda c: c.startswith("*"))
-                )
+            parts = [line[start:end].strip() for start, end in spans]
+            # A cell that is broken between words goes on below, where another cell is empty.
+            if all(parts) and len(rows) < len(table.rows):
+                rows.append(parts)
+            elif not line and len(rows) == len(table.rows):
+                break
+            else:
+                rows[-1] = [
+                    f"{one} {more}".strip() for one, more in zip(rows[-1], parts, strict=True)
+                ]
+        rows = [
+            cells_of(parts, labels, lambda c: c.lstrip("*"), lambda c: c.startswith("*"))
+            for parts in rows
+        ]
         blocks.append(rows)
-    return joined(blocks, labels)
+    return [with_left_out(row, table) for row in joined(blocks, labels)]
+
+
+def with_left_out(row, table):
+    """A row with the cells that the text of a diff leaves out: details, and columns of nothing."""
+    labels, cells = (
+        len(table.label_columns),
+        next(
+            one for one in table.rows if list(one.labels) == row[: len(table.label_columns)]
+        ).cells,
+    )
+    rest, whole = iter(row[labels:]), []
+    missing = len(table.columns) - (len(row) - labels)
+    for column, cell in zip(table.columns, cells, strict=True):
+        out = missing and (
+            column.detail
+            or {one.cells[table.columns.index(column)].words for one in table.rows} == {"–"}
+        )
+        whole.append((cell.text(), cell.bold) if out else next(rest))
+    return [*row[:labels], *whole]
 
 
 def read_markdown(text, table):
@@ -146,7 +176,20 @@ def read_csv(text, table):
     return [[*names, *cells.values()] for names, cells in rows.items()]
 
 
+def read_json(text, table):
+    """The rows as CSV has them."""
+    rows = json.loads(text)["rows"]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, rows[0])
+    writer.writeheader()
+    writer.writerows(
+        row | {"bold": str(row.get("bold")).lower()} if "bold" in row else row for row in rows
+    )
+    return read_csv(out.getvalue(), table)
+
+
 READERS = {
+    "json": read_json,
     "text": read_text,
     "markdown": read_markdown,
     "latex": read_latex,

@@ -22,7 +22,10 @@ ROOT = Path(published.__file__).parents[3]
 
 
 def explain(number, row, column, frame, nodes=None):
-    return trace_text.text(Tracer(frame, nodes).explain(number, row, column))
+    """The text with every paragraph on one line, as it is before it is wrapped."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trace_text, "paragraphs", "\n".join)
+        return trace_text.text(Tracer(frame, nodes).explain(number, row, column))
 
 
 def node_of(row):

@@ -1,0 +1,148 @@
+"""Every command that answers a question: at 80 columns, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.core import TyperGroup
+
+from analysis.schema import records
+from repro import cli, collect, folders
+from repro.cli.app import app
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results" / "micro"
+WIDTH = 80
+WRITES = {
+    *("prepare", "run", "score", "collect", "figure", "report", "rebuild", "export", "launch"),
+    "compile",
+}
+"""Commands that make files, whose answer is where these are."""
+MEASURED = ("--from", str(RESULTS))
+CELL = ("--row", "250K 1M", "--column", "SQuAD")
+ANSWERS = {
+    "plan": [(), ("--profile", "paper"), ("--profile", "generator")],
+    "status": [("--profile", "smoke"), ("base/s0/sc/*", "--profile", "smoke")],
+    "summary": [MEASURED],
+    "table": [
+        *((str(number), *MEASURED) for number in range(1, 18)),
+        *((str(number), *MEASURED, "--diff", "--notes") for number in (1, 2, 3, 5, 12, 17)),
+        *((str(number), "--from", "published") for number in (2, 3, 6, 17)),
+    ],
+    "explain": [
+        *(("2", *CELL, *MEASURED, *more) for more in ((), ("--details",))),
+        ("2", *CELL, "--from", "published"),
+    ],
+    "evidence learned": [MEASURED],
+    "evidence registered": [MEASURED],
+    "evidence trend": [MEASURED],
+    "evidence savings": [MEASURED, ("--from", "published")],
+    "evidence power": [MEASURED],
+    "claims": [MEASURED, (*MEASURED, "--details")],
+    "audit": [(), ("--details", "--all")],
+    "data check": [("c4",), ("glue",), ("rainbow",), ("bbh",)],
+    "verify": [(str(RESULTS), str(RESULTS)), (str(RESULTS), "other")],
+    "forecast": [(), ("--price-per-chip-hour", "3")],
+}
+"""What is run of each command; `data describe` has its own test, as it prepares data."""
+
+
+def commands(group: TyperGroup, start: str = "") -> Iterator[tuple[str, typer.core.TyperCommand]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, f"{start}{name} ")
+        else:
+            yield f"{start}{name}", command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def options(name: str) -> set[str]:
+    return {option for parameter in COMMANDS[name].params for option in parameter.opts}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an empty runs folder, and records of which one number is another."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    folders.open_runs(tmp_path / "runs", create=True)
+    frame = records.read(RESULTS / collect.METRICS)
+    frame.loc[frame.index[-5:], "value"] += 0.5
+    (tmp_path / "other").mkdir()
+    records.write(frame, tmp_path / "other" / collect.METRICS)
+    return tmp_path
+
+
+def printed(name: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*name.split(), *arguments])
+    assert ended.value.code in (0, None) or name == "verify"
+    return capsys.readouterr().out
+
+
+def test_every_command_writes_files_or_has_a_format() -> None:
+    with_format = {name for name in COMMANDS if "--format" in options(name)}
+    assert with_format == COMMANDS.keys() - WRITES == ANSWERS.keys() | {"data describe"}
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    (line,) = re.findall(r"^`--format` .*?\n\n", page, re.M | re.S)
+    listed = re.findall(r"`([a-z ]+)`", line.partition(":")[2])
+    assert {*listed} == with_format | {"rows"}
+
+
+@pytest.mark.parametrize("name", ["", *sorted(COMMANDS)])
+def test_help_fits_and_has_no_types_of_python(
+    name: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printed(name, ("--help",), capsys)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert not re.search(r"--[a-z-]+ <|<bool>", text) and "..." not in text.split("\n", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [(name, one) for name, given in ANSWERS.items() for one in given]
+)
+def test_text_fits_80_columns(
+    name: str, arguments: tuple[str, ...], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = printed(name, arguments, capsys).splitlines()
+    assert lines and [line for line in lines if len(line) > WIDTH] == []
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize(("name", "given"), ANSWERS.items())
+def test_json_and_csv_have_the_same_rows(
+    name: str,
+    given: list[tuple[str, ...]],
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = json.loads(printed(name, (*given[-1], "--format", "json"), capsys))
+    lines = list(
+        csv.DictReader(io.StringIO(printed(name, (*given[-1], "--format", "csv"), capsys)))
+    )
+    rows = whole["rows"]
+    assert len(rows) == len(lines) > 0
+    for row, line in zip(rows, lines, strict=True):
+        for key, value in row.items():
+            if value is None or (isinstance(value, str) and value[:1] not in "=+-@"):
+                assert line[key] == (value or "")
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                # The times of a plan are guessed again.
+                assert float(line[key]) == value or key == "estimated_seconds"
+
+
+def test_an_unknown_format_is_a_mistake(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ANSWERS.keys() - {"table"}:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*name.split(), *ANSWERS[name][0], "--format", "xml"])
+        assert ended.value.code == 2
+        assert "unknown format 'xml': give one of text, json, csv" in capsys.readouterr().err
