@@ -290,7 +290,7 @@ def test_the_tab_key_walks_through_the_whole_page_and_shows_where_it_is(tab):
     assert len(rounds) > 1, "it comes to the end and begins anew"
     seen = walked[rounds[0] : rounds[1]]
     assert [one for one in seen if not one[0]] == [], "without a mark"
-    assert seen[0][2] == "skip" and seen[1][3] == "#claims"
+    assert seen[0][2] == "skip" and seen[1][3] == "#registered"
     kinds = {(kind, name) for _, kind, name, _ in seen}
     assert {("BUTTON", "sort"), ("BUTTON", "enlarge"), ("SUMMARY", "")} <= kinds
     assert {"text", "ours", "paper", "table", "verdict"} <= {one[3] for one in seen}
