@@ -61,7 +61,7 @@ app = typer.Typer(
 )
 evidence = typer.Typer(
     name="evidence",
-    help="Statistical tests: learned, trend, savings, power.",
+    help="Statistical tests: registered, learned, trend, savings, power.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
