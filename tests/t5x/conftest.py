@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import importlib.util
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents and "t5x_installed" in item.fixturenames:
             for mark in needs_t5x:
                 item.add_marker(mark)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_t5x_leaves_open_is_closed() -> Iterator[None]:
+    """Collects T5X's and Orbax's open event loops, whose warnings are errors at another time."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

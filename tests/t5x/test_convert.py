@@ -14,9 +14,6 @@ from spactor.checkpoints import Checkpoints
 from spactor.errors import UserError
 from spactor.t5x import convert
 
-# Event loops that T5X leaves open in the tests before are collected in the midst of these.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 def test_there_and_back_bit_for_bit(config, exported, tmp_path: Path) -> None:
     path, trained = exported["hybrid"]
