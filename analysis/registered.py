@@ -62,6 +62,7 @@ NOTES = (
     "n80: seeds for a power of 0.8 at this mean and spread and at α over the family.",
     "*: below the smallest effect of interest (5 % of the budget, 0.02 nats, 2 points),",
     "by two one-sided tests.",
+    "They confirm something for the seeds of results/study alone; for others they explore.",
 )
 
 BySeed = Mapping[int, float]
