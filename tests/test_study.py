@@ -46,7 +46,7 @@ def command(folder: Path, *arguments: str) -> str:
 def test_a_hand_over_is_trained_and_collected(folder: Path, smoke_data: Path) -> None:
     part = ("--variant", "handover-cosine")
     plan = json.loads(command(folder, "plan", *part, "--format", "json"))
-    assert [node["name"] for node in plan["nodes"]] == [
+    assert [node["name"] for node in plan["rows"]] == [
         "base/s0/hybrid/0-60K",
         "base/s0/handover-cosine/tau120K/60K-180K",
         "base/s0/handover-cosine/tau120K/180K-250K",

@@ -84,7 +84,10 @@ def check(
         return
     benchmark = suite_named(suite, "c4")
     parts = checking.check(benchmark, data_dir)
-    emit(format, lambda: _text(benchmark, parts, data_dir), parts)
+    emit(format, lambda: _text(benchmark, parts), parts)
+    if format == "text" and not benchmark.has_training_data:
+        # After the parts, because wrong instruction data raises an error.
+        print("\n" + "\n".join(text_table.wrap(_instructions(data_dir))))
     if faults := [part for part in parts if part.fault]:
         raise UserError(
             f"{len(faults)} of {len(parts)} parts of {suite} are missing or wrong in {data_dir}: "
@@ -177,8 +180,8 @@ def _c4_text(splits: Sequence[_Split]) -> str:
     return text_table.paragraphs(lines)
 
 
-def _text(benchmark: Suite, parts: Sequence[Part], folder: Path | None) -> str:
-    """A benchmark's releases, the state of its parts, their faults, and what it is trained on."""
+def _text(benchmark: Suite, parts: Sequence[Part]) -> str:
+    """A benchmark's releases, the state of its parts, and their faults."""
     head = ("task", "split", "rows", "in the data folder", "state")
     table = [(part.task, part.split, f"{part.rows:,}", part.place, part.state) for part in parts]
     lines = [benchmark.title, ""]
@@ -188,6 +191,4 @@ def _text(benchmark: Suite, parts: Sequence[Part], folder: Path | None) -> str:
     # A data set holds several splits, so a fault may repeat.
     if faults := list(dict.fromkeys(part.fault for part in parts if part.fault)):
         lines += ["", text_table.paragraphs(faults)]
-    if not benchmark.has_training_data:
-        lines += ["", *text_table.wrap(_instructions(folder))]
     return "\n".join(lines)
