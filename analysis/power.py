@@ -14,7 +14,7 @@ magnitude.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -159,12 +159,21 @@ def runs_needed(kind: Kind, contrast: Contrast, level: float) -> float:
     """
     if not contrast.testable:
         return math.nan
-    if power(kind, contrast, level, MOST_RUNS) < POWER:
+    return fewest_runs(lambda runs: power(kind, contrast, level, runs))
+
+
+def fewest_runs(power_of: Callable[[int], float]) -> float:
+    """Fewest runs, 2 or more, with a power of ``POWER``; infinity beyond ``MOST_RUNS``.
+
+    Args:
+      power_of: the power of a number of runs, which rises with it.
+    """
+    if power_of(MOST_RUNS) < POWER:
         return math.inf
     low, high = 1, MOST_RUNS  # power at low is too small, at high it is enough
     while high - low > 1:
         middle = (low + high) // 2
-        if middle >= 2 and power(kind, contrast, level, middle) >= POWER:
+        if power_of(middle) >= POWER:
             high = middle
         else:
             low = middle

@@ -36,6 +36,7 @@ import scipy.stats
 from analysis import scores, summary, trend
 from analysis.paper.evidence import FULL, HALF, Evidence, Missing, steps
 from analysis.paper.statement import Verdict
+from analysis.power import fewest_runs
 from analysis.savings import spent
 from analysis.schema import rows
 from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, SUITES
@@ -47,7 +48,6 @@ from spactor.text_table import align, wrap
 READS = rows.of_metrics(trend.CLEAN, "cost/", CLOZE) | rows.SCORES
 EARLY, LATE = (120_000, 250_000), (900_000, 1_000_000)
 """Paper steps, both included, over which a lead is averaged."""
-POWER = 0.8
 
 LOSS = "loss"
 LEARNING = "pre-training over scratch"
@@ -66,6 +66,8 @@ NOTES = (
 )
 
 BySeed = Mapping[int, float]
+SuiteScores = Mapping[tuple[str, str, int, str], BySeed]
+"""As ``scores.seed_scores`` gives them."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ def seeds_needed(effect: float, level: float) -> float:
       level: of the test.
 
     Returns:
-      2 or more; infinity beyond 100,000 seeds.
+      2 or more; infinity beyond ``analysis.power.MOST_RUNS``.
 
     >>> seeds_needed(0.5, 0.05), seeds_needed(2.0, 0.05), seeds_needed(0.0, 0.05)
     (34.0, 5.0, inf)
@@ -212,15 +214,7 @@ def seeds_needed(effect: float, level: float) -> float:
         # Errors of the wrong sign add nothing at a power of 0.8.
         return float(scipy.stats.nct.sf(bound, seeds - 1, effect * math.sqrt(seeds)))
 
-    low, high = 1, 2
-    while power(high) < POWER:
-        low, high = high, 2 * high
-        if high > 100_000:
-            return math.inf
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
-    return float(high)
+    return fewest_runs(power)
 
 
 def run(records: pd.DataFrame) -> RegisteredResult:
@@ -231,9 +225,15 @@ def run(records: pd.DataFrame) -> RegisteredResult:
     """
     pair = sole_profile(records)
     plain = records[records["variant"] == ""]
+    by_suite = scores.seed_scores(plain)
+    families = {
+        LOSS: _losses(plain),
+        LEARNING: _over_scratch(by_suite),
+        DOWNSTREAM: _downstream(plain, by_suite),
+    }
     tests: list[RegisteredTest] = []
-    for family, values_of in zip(FAMILIES, (_losses, _over_scratch, _downstream), strict=True):
-        found = list(values_of(plain))
+    for family, values_of in families.items():
+        found = list(values_of)
         adjusted = holm([paired(tuple(values.values())) for _, _, values in found])
         tests += [
             RegisteredTest(family, name, unit, tuple(values.values()), p_holm)
@@ -258,15 +258,13 @@ def _losses(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
     yield "lead of one stage lost", "nats", _plain(early - late) if FULL in lead.index else {}
 
 
-def _over_scratch(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
-    found = scores.seed_scores(records)
+def _over_scratch(found: SuiteScores) -> Iterator[tuple[str, str, BySeed]]:
     for suite in SUITES:
         values = _difference(found, suite, ("0", FULL), ("0", FROM_SCRATCH))
         yield SUITE_SHORT_NAMES[suite], "points", values
 
 
-def _downstream(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
-    found = scores.seed_scores(records)
+def _downstream(records: pd.DataFrame, found: SuiteScores) -> Iterator[tuple[str, str, BySeed]]:
     accuracy = f"{CLOZE}accuracy"
     ours, baseline = (trend.Curve(tau, accuracy, "") for tau in (summary.TAU, "0"))
     cloze = trend.differences(records, ours, baseline)
@@ -278,7 +276,7 @@ def _downstream(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
 
 
 def _difference(
-    found: Mapping[tuple[str, str, int, str], BySeed],
+    found: SuiteScores,
     suite: str,
     first: tuple[str, int],
     second: tuple[str, int],
