@@ -33,11 +33,10 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from analysis import scores, summary, trend
-from analysis.paper.evidence import FULL, HALF, Evidence, Missing, steps
+from analysis import leads, scores, trend
+from analysis.paper.evidence import FULL, HALF, steps
 from analysis.paper.statement import Verdict
 from analysis.power import fewest_runs
-from analysis.savings import spent
 from analysis.schema import rows
 from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, SUITES
 from analysis.schema.quantities import CLOZE
@@ -46,9 +45,6 @@ from analysis.tests import ALPHA, format_p, holm, paired, seed_values
 from spactor.text_table import align, wrap
 
 READS = rows.of_metrics(trend.CLEAN, "cost/", CLOZE) | rows.SCORES
-EARLY, LATE = (120_000, 250_000), (900_000, 1_000_000)
-"""Paper steps, both included, over which a lead is averaged."""
-
 LOSS = "loss"
 LEARNING = "pre-training over scratch"
 DOWNSTREAM = "SPACTOR(250K) over the baseline, downstream"
@@ -243,19 +239,22 @@ def run(records: pd.DataFrame) -> RegisteredResult:
 
 
 def _losses(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
-    yield "fewer steps", "share", _saved(records, 1.0)
-    try:
-        overhead = 1.0 + Evidence.of(records).step_overhead(trend.SIZE)
-    except Missing:
-        yield "fewer FLOPs", "share", {}
-    else:
-        yield "fewer FLOPs", "share", _saved(records, overhead)
-    two_stages = trend.Curve(summary.TAU, trend.CLEAN, "")
-    over_one = trend.differences(records, trend.HYBRID_CLEAN, two_stages)
+    pair = leads.two_stages(records)
+    whole = pair is not None and FULL in pair[0].index
+
+    def saved(cost: float | None) -> BySeed:
+        if not whole or pair is None or cost is None:
+            return {}
+        model, baseline = pair
+        return _plain(pd.Series({s: leads.saved(model[s], baseline[s], cost) for s in model}))
+
+    yield "fewer steps", "share", saved(1.0)
+    yield "fewer FLOPs", "share", saved(leads.hybrid_cost(records))
+    over_one = trend.differences(records, trend.HYBRID_CLEAN, leads.TWO_STAGES)
     yield "two stages over one", "nats", _at(over_one, FULL)
-    lead = trend.differences(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
-    early, late = (lead.loc[first:last].mean() for first, last in (EARLY, LATE))
-    yield "lead of one stage lost", "nats", _plain(early - late) if FULL in lead.index else {}
+    spans = leads.one_stage(records)
+    lost = _plain((spans[0] - spans[1]).dropna()) if spans else {}
+    yield "lead of one stage lost", "nats", lost
 
 
 def _over_scratch(found: SuiteScores) -> Iterator[tuple[str, str, BySeed]]:
@@ -266,13 +265,13 @@ def _over_scratch(found: SuiteScores) -> Iterator[tuple[str, str, BySeed]]:
 
 def _downstream(records: pd.DataFrame, found: SuiteScores) -> Iterator[tuple[str, str, BySeed]]:
     accuracy = f"{CLOZE}accuracy"
-    ours, baseline = (trend.Curve(tau, accuracy, "") for tau in (summary.TAU, "0"))
+    ours, baseline = (trend.Curve(tau, accuracy, "") for tau in (leads.TAU, "0"))
     cloze = trend.differences(records, ours, baseline)
     for at in (HALF, FULL):
         yield f"cloze at {steps(at)}", "points", _at(cloze, at)
         for suite in SUITES:
             name = f"{SUITE_SHORT_NAMES[suite]} at {steps(at)}"
-            yield name, "points", _difference(found, suite, (summary.TAU, at), ("0", at))
+            yield name, "points", _difference(found, suite, (leads.TAU, at), ("0", at))
 
 
 def _difference(
@@ -293,33 +292,3 @@ def _at(by_seed: pd.DataFrame, step: float) -> BySeed:
 
 def _plain(values: pd.Series) -> BySeed:
     return dict(zip(values.index.astype(int).tolist(), values.tolist(), strict=True))
-
-
-def _saved(records: pd.DataFrame, overhead: float) -> BySeed:
-    """Share of the budget that SPACTOR(250K) saves, by seed, as the module's docstring defines it.
-
-    Args:
-      records: measured.
-      overhead: cost of a hybrid step over that of a plain one; 1 counts steps.
-    """
-    model = trend.curve(records, trend.Curve(summary.TAU, trend.CLEAN, ""))
-    baseline = trend.curve(records, trend.BASELINE_CLEAN)
-    both = model.index.intersection(baseline.index)
-    saved: dict[int, float] = {}
-    if FULL not in both:
-        return saved
-
-    def cost(step: float, tau: float) -> float:
-        return float(spent(np.array([step]), tau, overhead)[0])
-
-    for seed in model.columns.intersection(baseline.columns):
-        ours, theirs = model.loc[both, seed], baseline.loc[both, seed]
-        if ours.isna().any() or theirs.isna().any():
-            continue  # It has not finished.
-        if ours[FULL] <= theirs[FULL]:
-            reached = summary.reached(ours, theirs[FULL])
-            saved[int(seed)] = 1.0 - cost(reached, summary.TAU_STEPS) / FULL
-        else:
-            reached = summary.reached(theirs, ours[FULL])
-            saved[int(seed)] = reached / cost(FULL, summary.TAU_STEPS) - 1.0
-    return saved

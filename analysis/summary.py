@@ -1,17 +1,15 @@
 """The result of a study in three sentences, for README, report and terminal.
 
-1. Two stages: the final validation loss of SPACTOR(``TAU``) against its baseline's, and in how many
+1. Two stages: the final validation loss of SPACTOR(250K) against its baseline's, and in how many
    fewer steps and FLOPs it reaches the baseline's final loss. The paper's abstract: the baseline's
    quality in half the iterations and 40 % fewer FLOPs.
-2. One stage: the lead of SPACTOR(∞) over the baseline where its mean over seeds is largest, and at
-   the end (Section 3.2.2: the lead vanishes).
+2. One stage: the lead of SPACTOR(∞) over the baseline from 120K to 250K, and what of it is lost
+   from 900K on (Section 3.2.2: the lead vanishes).
 3. Downstream: on how many suites pre-training beats fine-tuning from scratch, and on how many the
-   suite score of SPACTOR(``TAU``) differs from its baseline's at the last checkpoint.
+   suite score of SPACTOR(250K) differs from its baseline's at the last checkpoint.
 
-Losses are span-corruption losses on X_c, in nats per target token, of Base. A lead is the
-baseline's loss minus the model's at the same step. All tests are paired by seed; downstream ones
-are adjusted by Holm over the suites. The step of the largest lead is chosen from the same curves,
-so the test of what is lost after it is exploratory, and its sentence has this word.
+`analysis.leads` defines the losses, leads and savings. All tests are paired by seed; downstream
+ones are adjusted by Holm over the suites.
 """
 
 from __future__ import annotations
@@ -20,20 +18,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from analysis import learning, scores, trend
-from analysis.paper.evidence import Evidence, Missing, steps
-from analysis.savings import spent
+from analysis import leads, learning, scores, trend
+from analysis.leads import EARLY, LATE, TAU
+from analysis.paper.evidence import steps
 from analysis.schema import rows
 from analysis.schema.facts import FROM_SCRATCH, PAPER_STEPS, SUITES
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA, format_p, holm, paired, seed_values
 from spactor.text_table import paragraphs
 
-TAU = "250K"
-TAU_STEPS = 250_000
 SIZE = trend.SIZE
 _ONE_SEED = "one seed, no test"
 READS = rows.of_metrics(trend.CLEAN, "cost/") | rows.SCORES
@@ -73,15 +68,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class TwoStages:
-    """SPACTOR(``TAU``) against its baseline by validation loss.
+    """SPACTOR(250K) against its baseline by validation loss.
 
     Attributes:
       at: paper step of the final losses: 1M, or less where training has not finished.
       model, baseline: final losses, means over the seeds that both have, in nats.
       lead: final loss of the baseline minus that of the model, by seed.
-      steps_saved, flops_saved: share of the baseline's steps and FLOPs that the model saves until
-        its loss is at or below the baseline's final one for good, by seed; NaN for a seed that
-        ends above it. FLOPs are empty where the records have no cost of a step.
+      steps_saved, flops_saved: share of the baseline's steps and FLOPs that the model saves, by
+        seed (``leads.saved``). FLOPs are empty where the records have no cost of a step.
     """
 
     at: int
@@ -100,60 +94,61 @@ class TwoStages:
             f"nats per token, {abs(self.lead.mean):.3f} {where} the baseline's {self.baseline:.3f} "
             f"({self.lead.evidence})"
         )
-        reached = sum(not math.isnan(share) for share in self.steps_saved)
-        count = len(self.steps_saved)
-        if reached < count:
-            return f"{text}; {reached} of {count} seeds reach the baseline's final loss."
-        text += f", and reach the baseline's final loss in {_share(self.steps_saved)} fewer steps"
+        text += f", and need {_share(self.steps_saved)} steps"
         if self.flops_saved:
-            text += f" and {_share(self.flops_saved)} fewer FLOPs"
-        return f"{text}."
+            text += f" and {_share(self.flops_saved)} FLOPs"
+        return f"{text} for the same loss."
 
 
 def _end(at: int) -> str:
     return "end" if at == PAPER_STEPS else f"have trained to {steps(at)} and are"
 
 
-def _share(values: Sequence[float]) -> str:
-    percent = [100.0 * value for value in values]
-    mean = f"{math.fsum(percent) / len(percent):.0f} %"
-    return mean if len(percent) == 1 else f"{mean} ({min(percent):.0f} to {max(percent):.0f})"
+def _share(saved: Sequence[float]) -> str:
+    """The mean of shares that are saved, and their range.
+
+    >>> _share([0.2]), _share([-0.2, 0.1])
+    ('20 % fewer', '5 % (-10 to 20) more')
+    """
+    mean = math.fsum(saved) / len(saved)
+    sign = 1.0 if mean >= 0 else -1.0
+    percent = sorted(100.0 * sign * share for share in saved)
+    spread = f" ({percent[0]:.0f} to {percent[-1]:.0f})" if len(saved) > 1 else ""
+    return f"{abs(mean):.0%}".replace("%", " %") + f"{spread} {'fewer' if sign > 0 else 'more'}"
 
 
 @dataclass(frozen=True)
 class OneStage:
-    """The lead of SPACTOR(∞) over its baseline at its largest, and at the end.
+    """The lead of SPACTOR(∞) over its baseline early and late, means over spans of steps, in nats.
 
     Attributes:
-      at: paper step of the largest mean lead, from τ = 60K on.
-      end: of the final lead: 1M, or less where training has not finished.
-      largest, final: leads by seed, in nats.
+      early: over ``leads.EARLY``, by seed.
+      late: over ``leads.LATE``; without seeds where training has not reached its end.
     """
 
-    at: int
-    end: int
-    largest: Difference
-    final: Difference
+    early: Difference
+    late: Difference
 
     @property
     def lost(self) -> Difference:
-        """Largest minus final lead, by seed."""
-        pairs = zip(self.largest.by_seed, self.final.by_seed, strict=True)
+        """Early minus late lead, by seed."""
+        pairs = zip(self.early.by_seed, self.late.by_seed, strict=True)
         return Difference(tuple(before - after for before, after in pairs))
 
     @property
     def sentence(self) -> str:
         """In words."""
-        where = (
-            "the end" if self.end == PAPER_STEPS else f"{steps(self.end)}, as far as it has trained"
+        text = (
+            f"The lead of one stage (τ = ∞) over its baseline is {self.early.mean:+.3f} nats on "
+            f"average from {steps(EARLY[0])} to {steps(EARLY[1])}"
         )
-        end = f"{self.final.mean:+.3f} at {where} ({self.final.evidence})"
-        if self.largest.mean <= 0:
-            return f"One stage (τ = ∞) never leads its baseline; its lead is {end}."
+        if not self.late.by_seed:
+            return f"{text} ({self.early.evidence}); it has not trained to {steps(LATE[1])}."
+        lost = self.lost
+        verb = "loses" if lost.mean > 0 else "gains"
         return (
-            f"One stage (τ = ∞) leads its baseline by {self.largest.mean:.3f} nats at "
-            f"{steps(self.at)}; its lead is {end}: it loses {self.lost.mean:.3f} "
-            f"({self.lost.evidence}; exploratory, as the step was chosen from these curves)."
+            f"{text} and {self.late.mean:+.3f} from {steps(LATE[0])} to {steps(LATE[1])}: "
+            f"it {verb} {abs(lost.mean):.3f} ({lost.evidence})."
         )
 
 
@@ -165,7 +160,7 @@ class Downstream:
       beaten, scratch: suites on which the pre-trained baseline scores above the same model
         fine-tuned from scratch, and all that were compared.
       shown: those of ``beaten`` that a test shows.
-      differences: SPACTOR(``TAU``) minus baseline by suite, in points, by seed.
+      differences: SPACTOR(250K) minus baseline by suite, in points, by seed.
       p_holm: of each, over the suites; NaN for a single seed.
     """
 
@@ -253,65 +248,33 @@ def run(records: pd.DataFrame, scratch: learning.ScratchResult | None = None) ->
     )
 
 
-def _curves(records: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Losses of SPACTOR(``TAU``) and its baseline at the same steps and seeds; None without any."""
-    ours = trend.Curve(TAU, trend.CLEAN, "")
-    both = trend.differences(records, ours, trend.BASELINE_CLEAN)
-    if both.empty:
-        return None
-    model, baseline = (
-        trend.curve(records, curve).loc[both.index, both.columns]
-        for curve in (ours, trend.BASELINE_CLEAN)
-    )
-    return model, baseline
-
-
 def _two_stages(records: pd.DataFrame) -> TwoStages | None:
-    curves = _curves(records)
+    curves = leads.two_stages(records)
     if curves is None:
         return None
     model, baseline = curves
     last = model.index[-1]
-    target = baseline.loc[last]
-    at = np.array([reached(model[seed], target[seed]) for seed in model.columns])
-    try:
-        overhead = 1.0 + Evidence.of(records).step_overhead(SIZE)
-        flops = tuple(map(float, 1.0 - spent(at, TAU_STEPS, overhead) / last))
-    except Missing:
-        flops = ()
+    cost = leads.hybrid_cost(records)
+
+    def saved(cost: float) -> tuple[float, ...]:
+        return tuple(leads.saved(model[seed], baseline[seed], cost) for seed in model)
+
     return TwoStages(
         at=int(last),
         model=float(model.loc[last].mean()),
-        baseline=float(target.mean()),
-        lead=Difference(tuple(map(float, target - model.loc[last]))),
-        steps_saved=tuple(map(float, 1.0 - at / last)),
-        flops_saved=flops,
+        baseline=float(baseline.loc[last].mean()),
+        lead=Difference(tuple(map(float, baseline.loc[last] - model.loc[last]))),
+        steps_saved=saved(1.0),
+        flops_saved=() if cost is None else saved(cost),
     )
-
-
-def reached(losses: pd.Series, target: float) -> float:
-    """The first step from which on all losses are at or below a target; NaN for none.
-
-    >>> reached(pd.Series([3.0, 2.0, 2.5, 2.0], index=[100, 200, 300, 400]), 2.2)
-    400.0
-    """
-    above = np.flatnonzero(losses.to_numpy() > target)
-    first = above[-1] + 1 if len(above) else 0
-    return float(losses.index[first]) if first < len(losses) else math.nan
 
 
 def _one_stage(records: pd.DataFrame) -> OneStage | None:
-    leads = trend.differences(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
-    late = leads[leads.index >= trend.FIRST_PAPER_STEP_OF_BEND]
-    if late.empty:
+    spans = leads.one_stage(records)
+    if spans is None:
         return None
-    at = int(late.index.to_numpy()[late.mean(axis="columns").to_numpy().argmax()])
-    return OneStage(
-        at=at,
-        end=int(late.index[-1]),
-        largest=Difference(tuple(map(float, late.loc[at]))),
-        final=Difference(tuple(map(float, late.iloc[-1]))),
-    )
+    early, late = (Difference(tuple(map(float, span))) for span in spans)
+    return OneStage(early, late)
 
 
 def _downstream(records: pd.DataFrame, scratch: learning.ScratchResult) -> Downstream:

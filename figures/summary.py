@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis import summary, trend
+from analysis import leads, trend
 from analysis.required import RequiredRun
 from analysis.schema.records import sole_profile
 from figures import drawing, figure4
@@ -28,13 +28,11 @@ NUMBER = "S"
 DOC = __doc__
 LABELS = {
     "0": "baseline (τ = 0)",
-    summary.TAU: f"two stages (τ = {summary.TAU})",
+    leads.TAU: f"two stages (τ = {leads.TAU})",
     "inf": "one stage (τ = ∞)",
 }
 
-requires: tuple[RequiredRun, ...] = tuple(
-    RequiredRun(summary.SIZE, tau, 1_000_000) for tau in LABELS
-)
+requires: tuple[RequiredRun, ...] = tuple(RequiredRun(trend.SIZE, tau, 1_000_000) for tau in LABELS)
 reads = trend.READS
 
 
@@ -97,7 +95,7 @@ def _draw(axes: Axes, result: Result, tables: dict[str, pd.DataFrame], unit: str
     is_lead = "0" not in tables
     if is_lead:
         axes.axhline(0.0, color="#999999", linewidth=0.8)
-    axes.axvline(summary.TAU_STEPS / figure4.THOUSAND, color="#999999", linestyle=":")
+    axes.axvline(leads.TAU_STEPS / figure4.THOUSAND, color="#999999", linestyle=":")
     late = [table[table.index >= trend.FIRST_PAPER_STEP_OF_BEND] for table in present.values()]
     for tau, table in present.items():
         style = drawing.TAU_STYLES[tau]

@@ -1,0 +1,94 @@
+"""Validation losses of SPACTOR(250K), SPACTOR(∞) and the baseline, compared within each seed.
+
+The definitions that the summary and the registered tests share. Losses are span-corruption losses
+on X_c, in nats per target token, of Base; steps are on the paper's scale. A lead is the baseline's
+loss minus the model's at the same step.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from analysis import trend
+from analysis.paper.evidence import Evidence, Missing
+from analysis.savings import spent
+
+TAU = "250K"
+TAU_STEPS = 250_000
+TWO_STAGES = trend.Curve(TAU, trend.CLEAN, "")
+EARLY, LATE = (120_000, 250_000), (900_000, 1_000_000)
+"""Steps, both included, over which the lead of SPACTOR(∞) is averaged. They are fixed: a lead "at
+its best" would be too large by chance."""
+
+
+def two_stages(records: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Losses of SPACTOR(250K) and of its baseline at the same steps, a column for each seed.
+
+    Seeds that have not trained as far as the others are left out; None without any seed.
+    """
+    shared = trend.differences(records, TWO_STAGES, trend.BASELINE_CLEAN)
+    if shared.empty:
+        return None
+    model, baseline = (
+        trend.curve(records, which).loc[shared.index, shared.columns]
+        for which in (TWO_STAGES, trend.BASELINE_CLEAN)
+    )
+    return model, baseline
+
+
+def one_stage(records: pd.DataFrame) -> tuple[pd.Series, pd.Series] | None:
+    """Mean lead of SPACTOR(∞) over ``EARLY`` and over ``LATE``, by seed.
+
+    The late lead is empty where training has not reached the end of ``LATE``; None without any.
+    """
+    leads = trend.differences(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
+    early, late = (leads.loc[first:last] for first, last in (EARLY, LATE))
+    if early.empty:
+        return None
+    return early.mean(), late.mean() if LATE[1] in late.index else pd.Series(dtype=float)
+
+
+def hybrid_cost(records: pd.DataFrame) -> float | None:
+    """FLOPs of a hybrid step over those of a plain one; None where the records have neither."""
+    try:
+        return 1.0 + Evidence.of(records).step_overhead(trend.SIZE)
+    except Missing:
+        return None
+
+
+def reached(losses: pd.Series, target: float) -> float:
+    """The first step from which on all losses are at or below a target; NaN for none.
+
+    >>> reached(pd.Series([3.0, 2.0, 2.5, 2.0], index=[100, 200, 300, 400]), 2.2)
+    400.0
+    """
+    above = np.flatnonzero(losses.to_numpy() > target)
+    first = above[-1] + 1 if len(above) else 0
+    return float(losses.index[first]) if first < len(losses) else math.nan
+
+
+def saved(model: pd.Series, baseline: pd.Series, cost: float = 1.0) -> float:
+    """Share of the budget that SPACTOR(250K) saves until it has its baseline's last loss for good.
+
+    Where the baseline ends lower, it is minus the share that the baseline saves until it is at
+    SPACTOR(250K)'s last loss, so that two models without a difference have a mean of zero.
+
+    Args:
+      model, baseline: losses of one seed at the same steps.
+      cost: of a hybrid step over that of a plain one; 1 counts steps.
+
+    >>> losses = pd.Series([4.0, 3.5, 3.0, 2.5], index=[250_000, 500_000, 750_000, 1_000_000])
+    >>> saved(losses - 0.5, losses), saved(losses + 0.5, losses), saved(losses - 0.5, losses, 1.5)
+    (0.25, -0.25, 0.125)
+    """
+    last = int(baseline.index[-1])
+
+    def budget(step: float) -> float:
+        return float(spent(np.array([step]), TAU_STEPS, cost)[0])
+
+    if model[last] <= baseline[last]:
+        return 1.0 - budget(reached(model, baseline[last])) / last
+    return reached(baseline, model[last]) / budget(last) - 1.0
