@@ -1,6 +1,7 @@
 """Figures 2 and 5: score against pre-training FLOPs, one panel per suite.
 
-By default a figure has the paper's panels and curves, Base with τ = 0, 120K and 250K, as measured.
+By default a figure has the paper's panels and curves, Base with τ = 0, 120K and 250K, as measured,
+and Figure 2 ends with a panel of our own: accuracy of the zero-shot cloze at every validation.
 The extended figure has every τ; under each row of panels the paper's own points, from Tables 2 and
 4, with axes of their own, since the two need not be comparable; and Large, which the paper's
 figures leave out, where it was run. Bars are standard deviations over runs.
@@ -16,18 +17,24 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow.compute as pc
 
+from analysis import leads
 from analysis.required import RequiredRun
+from analysis.savings import spent
 from analysis.schema import published
 from analysis.schema.facts import (
     CHECKPOINTS,
     FROM_SCRATCH,
     SUITE_NAMES,
     TAUS,
+    Tau,
     model_label,
     size_label,
 )
+from analysis.schema.quantities import CLOZE
 from analysis.schema.records import sole_profile
-from analysis.scores import SUMMARY_READS, relative_flops, summary
+from analysis.schema.rows import of_metrics
+from analysis.scores import FLOPS_UNIT_CHECKPOINT, SUMMARY_READS, relative_flops, summary
+from analysis.trend import Curve, curve
 from figures import drawing
 
 if TYPE_CHECKING:
@@ -39,6 +46,7 @@ SIZE = "base"
 TABLES = {SIZE: 2, "large": 4}
 """The table that holds a size's published points."""
 _PAPER_TAUS = ("0", "120K", "250K")
+CLOZE_TITLE = "zero-shot cloze"
 _LEGEND_COLUMNS = {1: 2, 2: 3, 3: 5, 4: 5}
 """Entries of the legend that fit side by side, by panels in a row."""
 
@@ -96,12 +104,14 @@ class CostFigure:
       NUMBER: as in the paper.
       suites: a panel each, in print order.
       DOC: what the figure shows, and what the paper claims by it.
+      cloze: whether it ends with the zero-shot cloze, where the records have it.
       extended: whether it has every τ, Large and the paper's points, too.
     """
 
     NUMBER: str
     suites: tuple[str, ...]
     DOC: str
+    cloze: bool = False
     extended: bool = False
 
     @property
@@ -114,7 +124,7 @@ class CostFigure:
     @property
     def reads(self) -> pc.Expression:
         """Records the figure rests on."""
-        return SUMMARY_READS
+        return SUMMARY_READS | of_metrics(CLOZE, "cost/step_flops/")
 
     def compute(self, records: pd.DataFrame) -> Result:
         """The points from records of one source and profile.
@@ -140,6 +150,8 @@ class CostFigure:
                 Panel(size, suite, _lines(points, suite), _lines(paper, suite))
                 for suite in self.suites
             ]
+        if self.cloze and not self.extended and (lines := _cloze_lines(records)):
+            panels.append(Panel(SIZE, CLOZE, lines, ()))
         return Result(source, profile, tuple(panels), tuple(sorted(runs)))
 
     def draw(self, result: Result) -> Figure:
@@ -149,10 +161,10 @@ class CostFigure:
         for size in sizes:
             own = [panel for panel in result.panels if panel.size == size]
             of = f", {size_label(size)}" if len(sizes) > 1 else ""
-            rows.append([(SUITE_NAMES[panel.suite] + of, panel.lines) for panel in own])
+            rows.append([(_title(panel) + of, panel.lines) for panel in own])
             if any(panel.published for panel in own):
                 of += " · published"
-                rows.append([(SUITE_NAMES[panel.suite] + of, panel.published) for panel in own])
+                rows.append([(_title(panel) + of, panel.published) for panel in own])
         title = (
             f"Figure {self.NUMBER} · score against pre-training FLOPs\n"
             f"{' and '.join(map(size_label, sizes))} · "
@@ -173,6 +185,10 @@ class CostFigure:
                 ncols=min(len(order), _LEGEND_COLUMNS[columns]) or 1,
             )
         return figure
+
+
+def _title(panel: Panel) -> str:
+    return CLOZE_TITLE if panel.suite == CLOZE else SUITE_NAMES[panel.suite]
 
 
 def _points(records: pd.DataFrame, size: str) -> pd.DataFrame:
@@ -196,15 +212,30 @@ def _point(row: Mapping[Any, Any]) -> Point:
     return Point(float(row["value"]), float(row["mean"]), None if pd.isna(std) else float(std))
 
 
+def _cloze_lines(records: pd.DataFrame) -> tuple[Line, ...]:
+    """Accuracy of the zero-shot cloze, a mean over seeds, against FLOPs, counted step by step."""
+    overhead = leads.hybrid_cost(records)
+    if overhead is None:
+        return ()
+    lines = []
+    for tau in _PAPER_TAUS:
+        means = curve(records, Curve(tau, f"{CLOZE}accuracy", "")).mean(axis="columns")
+        flops = spent(means.index.to_numpy(), Tau.parse(tau).end, overhead) / FLOPS_UNIT_CHECKPOINT
+        points = zip(flops.tolist(), means.tolist(), strict=True)
+        lines.append((tau, tuple(Point(cost, mean, None) for cost, mean in points)))
+    return tuple(line for line in lines if line[1])
+
+
 def _draw_panel(at: Axes, name: str, lines: tuple[Line, ...], handles: dict[str, Any]) -> None:
     at.set_title(name)
     if not lines:
         drawing.mark_not_run(at, "no scores with costs in the records")
         return
+    is_cloze = name == CLOZE_TITLE
     for tau, points in lines:
         # Nothing is drawn where one run has no spread: a bar of zero would be a claim.
         bars = [point.std if point.std is not None else float("nan") for point in points]
-        handles[tau] = at.errorbar(
+        drawn = at.errorbar(
             [point.flops for point in points],
             [point.mean for point in points],
             yerr=None if all(point.std is None for point in points) else bars,
@@ -212,10 +243,11 @@ def _draw_panel(at: Axes, name: str, lines: tuple[Line, ...], handles: dict[str,
             linewidth=1.3,
             elinewidth=0.8,
             markersize=5,
-            **drawing.TAU_STYLES[tau].options(),
+            **{**drawing.TAU_STYLES[tau].options(), **({"marker": ""} if is_cloze else {})},
         )
+        handles.setdefault(tau, drawn)
     at.set_xlabel("pre-training FLOPs (baseline at 500K = 1)")
-    at.set_ylabel("suite score (0–100)")
+    at.set_ylabel("accuracy (%)" if is_cloze else "suite score (0–100)")
     at.margins(x=0.08, y=0.14)
 
 
@@ -223,6 +255,7 @@ FIGURES = (
     CostFigure(
         NUMBER="2",
         suites=("superglue", "squad", "cnndm"),
+        cloze=True,
         DOC="""Figure 2: score against pre-training FLOPs on SuperGLUE, SQuAD and
 CNN/DailyMail, Base.
 

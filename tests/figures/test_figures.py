@@ -159,6 +159,33 @@ def test_figure_3_ends_with_the_zero_shot_cloze_of_every_checkpoint():
     assert (axis.get_title(), axis.get_ylabel()) == ("zero-shot cloze", "accuracy (%)")
 
 
+def test_figure_2_ends_with_the_zero_shot_cloze_at_the_flops_of_every_validation():
+    metric = {**synthetic.COMMON, "size": "base", "metric": "cloze/accuracy"}
+    rows = [
+        {
+            **metric,
+            "tau": tau,
+            "seed": seed,
+            "step": step // 1000,
+            "paper_step": step,
+            "value": value,
+        }
+        for tau, seed, value in (("0", 0, 30.0), ("0", 1, 34.0), ("250K", 0, 40.0), ("inf", 0, 1.0))
+        for step in (125_000, 500_000)
+    ]
+    module = figures.get("2")
+    result = module.compute(records.from_rows([*rows, *synthetic.costs()]))
+    panel = result.panels[-1]
+    assert panel.suite == "cloze/"
+    # In units of 500K plain steps; a hybrid step costs 1.2.
+    points = {tau: [x for p in line for x in (p.flops, p.mean)] for tau, line in panel.lines}
+    assert points == {
+        "0": pytest.approx([0.25, 32.0, 1.0, 32.0]),
+        "250K": pytest.approx([0.3, 40.0, 1.1, 40.0]),
+    }
+    assert module.draw(result).axes[-1].get_title() == "zero-shot cloze"
+
+
 def test_figure_3_has_the_published_baseline_beside_ours_and_draws_it_at_the_papers_scale():
     module = figures.get("3")
     measured = synthetic.study(runs=2)
