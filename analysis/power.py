@@ -141,7 +141,7 @@ def _need(claim: Statement, question: Question, runs: Mapping[str, int]) -> Need
         some = half = every = math.nan
     else:
         some, half, every = min(counts), sorted(counts)[(len(counts) - 1) // 2], max(counts)
-    sizes = {size for cells in claim.reads for size in cells.sizes} or set(runs)
+    sizes = {cell.size for contrast in question.contrasts for cell in contrast.weights}
     has = min((runs[size] for size in sizes if size in runs), default=0)
     return Need(claim, len(counts), some, half, every, every <= has)
 

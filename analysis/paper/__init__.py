@@ -14,11 +14,6 @@ judge is applied to published numbers and to measured records of any profile, wi
 
 from __future__ import annotations
 
-import functools
-import itertools
-import operator
-from collections.abc import Mapping
-
 import pandas as pd
 
 from analysis.paper import (
@@ -36,17 +31,9 @@ from analysis.paper import (
     two_stages,
 )
 from analysis.paper.breakdown import Breakdown
-from analysis.paper.evidence import Evidence, Missing
-from analysis.paper.statement import (
-    CLAIM_VERDICTS,
-    Finding,
-    Judgement,
-    Passage,
-    Statement,
-    Suspect,
-    Verdict,
-    registry,
-)
+from analysis.paper.evidence import Evidence
+from analysis.paper.statement import CLAIM_VERDICTS, Judgement, Statement, Verdict, registry
+from analysis.schema.rows import SCORES, of_metrics
 from spactor.errors import UserError
 
 _JUDGES = (
@@ -54,22 +41,14 @@ _JUDGES = (
     compared,
 )
 """Modules whose import binds judges to the rows of ``statements.csv``."""
-_REGISTRY = registry()
-REGISTRY: tuple[Statement, ...] = tuple(itertools.chain(*_REGISTRY.values()))
-"""Every statement, in the order of the paper's parts."""
+REGISTRY = registry()
+"""Every statement, in the order of the paper."""
 
-CLAIMS: tuple[Statement, ...] = tuple(statement for statement in REGISTRY if statement.claimed)
+CLAIMS = tuple(statement for statement in REGISTRY if statement.claimed)
 """Statements that measured records can bear on."""
 
-PARTS: Mapping[str, tuple[Statement, ...]] = {
-    part: listed
-    for part, statements in _REGISTRY.items()
-    if (listed := tuple(statement for statement in statements if statement.claimed))
-}
-"""``CLAIMS`` by part of the paper."""
-
-READS = functools.reduce(
-    operator.or_, (cells.row_filter for statement in CLAIMS for cells in statement.reads)
+READS = SCORES | of_metrics(
+    *("cost/", "data/", "finetuning/", "prose/", "setting/", "timing/", "trend/", "validation/")
 )
 """Every record that one of ``CLAIMS`` is judged on."""
 
@@ -117,16 +96,10 @@ def audit(records: pd.DataFrame) -> tuple[Judgement, ...]:
 __all__ = [
     "CLAIMS",
     "CLAIM_VERDICTS",
-    "PARTS",
     "READS",
     "REGISTRY",
     "Evidence",
-    "Finding",
-    "Judgement",
-    "Missing",
-    "Passage",
     "Statement",
-    "Suspect",
     "Verdict",
     "audit",
     "judge",

@@ -7,27 +7,17 @@ import math
 from analysis import scores
 from analysis.paper.comparisons import non_inferiority, superiority
 from analysis.paper.contrasts import family_of
-from analysis.paper.evidence import STUDY_MODEL, STUDY_SUITES, Cell, Evidence, Missing, stated
-from analysis.paper.statement import (
-    SETTINGS,
-    Cells,
-    Finding,
-    arithmetic,
-    contradiction,
-    graded,
-    judges,
-)
+from analysis.paper.evidence import Cell, Evidence, Missing, stated
+from analysis.paper.statement import Finding, arithmetic, contradiction, graded, judges
 from analysis.parameters import encoder_weights, generator_weights
 from analysis.schema import published
 from analysis.schema.facts import SIZES
 from analysis.tests import add
 
-FINETUNING = Cells(("finetuning/",))
 REUSED: tuple[str, ...] = (
     *("lambda_rtd", "lambda_sc", "noise_density", "mean_noise_span_length"),
     *("input_length", "batch_size", "warmup_steps"),
 )
-STUDY = Cells(("average",), (STUDY_MODEL[0],), (STUDY_MODEL[1],), (STUDY_MODEL[2],), STUDY_SUITES)
 STUDY_MARGIN = 0.5
 """Points of a suite score; about the spread of SuperGLUE over runs in Table 2."""
 
@@ -45,6 +35,7 @@ def grid_values(name: str) -> list[float]:
 def best_of(id: str, study: str, best: str) -> None:
     """Binds the judge of: one setting of a study scores higher than all others."""
 
+    @judges(id)
     def judge(evidence: Evidence) -> Finding:
         found = evidence.study(study, best)
         if best not in found:
@@ -55,14 +46,12 @@ def best_of(id: str, study: str, best: str) -> None:
         }
         return superiority(f"{best} minus the other settings", family_of(evidence, others))
 
-    judges(id, STUDY)(judge)
-
 
 def _average(cells: tuple[Cell, ...]) -> dict[Cell, float]:
     return dict.fromkeys(cells, 1.0 / len(cells))
 
 
-@judges("appendix-a.generator-share", SETTINGS)
+@judges("appendix-a.generator-share")
 def generator_share(evidence: Evidence) -> Finding:
     least = stated("prose/generator_over_encoder_least")
     most = stated("prose/generator_over_encoder_most")
@@ -86,7 +75,7 @@ def generator_share(evidence: Evidence) -> Finding:
     )
 
 
-@judges("appendix-a.choices-in-search", SETTINGS)
+@judges("appendix-a.choices-in-search")
 def choices_in_search(evidence: Evidence) -> Finding:
     wrong, parts = [], []
     for name, grid, scale in (
@@ -109,7 +98,7 @@ best_of("appendix-a.best-lambda", "lambda", "10-10")
 best_of("appendix-a.best-generator", "generator", "4")
 
 
-@judges("appendix-a.encoder-only", STUDY)
+@judges("appendix-a.encoder-only")
 def encoder_only(evidence: Evidence) -> Finding:
     found = evidence.study("architecture", "encoder")
     if not {"encoder", "encoder-decoder"} <= set(found):
@@ -125,7 +114,7 @@ def encoder_only(evidence: Evidence) -> Finding:
     return non_inferiority("encoder-only minus encoder-decoder generator", members)
 
 
-@judges("appendix-a.large-reuses", SETTINGS)
+@judges("appendix-a.large-reuses")
 def large_reuses(evidence: Evidence) -> Finding:
     pairs = {name: [evidence.setting(name, size) for size in SIZES] for name in REUSED}
     changed = [name for name, (base, large) in pairs.items() if base != large]
@@ -140,7 +129,7 @@ def large_reuses(evidence: Evidence) -> Finding:
     )
 
 
-@judges("table5.head-width", SETTINGS)
+@judges("table5.head-width")
 def head_as_wide(evidence: Evidence) -> Finding:
     pairs = {
         size: [evidence.setting(f"{part}_mlp_dim", size) for part in ("rtd", "discriminator")]
@@ -153,7 +142,7 @@ def head_as_wide(evidence: Evidence) -> Finding:
     return Finding(arithmetic(evidence, equal), numbers)
 
 
-@judges("appendix-a.flan-halves", FINETUNING)
+@judges("appendix-a.flan-halves")
 def flan_halves(evidence: Evidence) -> Finding:
     parts, wrong = [], 0
     for name in ("learning_rate", "dropout_rate", "batch_size"):
@@ -163,7 +152,7 @@ def flan_halves(evidence: Evidence) -> Finding:
     return Finding(arithmetic(evidence, not wrong), ", ".join(parts))
 
 
-@judges("appendix-a.finetuning-length", Cells(("average",)))
+@judges("appendix-a.finetuning-length")
 def finetuning_length(evidence: Evidence) -> Finding:
     evidence.require(("paper",), "its fine-tuning is shorter by design")
     last = scores.suite_scores(evidence.records, "last")["step"]
@@ -179,7 +168,7 @@ def finetuning_length(evidence: Evidence) -> Finding:
     )
 
 
-@judges("appendix-a.tuning-batch", SETTINGS)
+@judges("appendix-a.tuning-batch")
 def tuning_batch(evidence: Evidence) -> Finding:
     searched = stated("prose/tuning_batch_size", "base")
     trained = evidence.setting("batch_size", "base")

@@ -7,10 +7,9 @@ import math
 from analysis.paper.breakdown import Breakdown, exact, examples, half_unit
 from analysis.paper.counts import counts
 from analysis.paper.evidence import Evidence, Missing, stated
-from analysis.paper.statement import Cells, Finding, Verdict, arithmetic, judges
+from analysis.paper.statement import Finding, Verdict, arithmetic, judges
 from analysis.schema.facts import FLAN_SUITES
 
-TASKS = Cells(("task",))
 ASCENDING = {
     "squad": ("em", "f1"),
     "multirc": ("exact_match", "f1"),
@@ -20,7 +19,7 @@ ASCENDING = {
 """Metrics of a task in an order that their definitions force: EM ≤ F1, ROUGE-2 ≤ L ≤ 1."""
 
 
-@judges("appendix-d.every-row", TASKS, Cells(("average",)))
+@judges("appendix-d.every-row")
 def every_row(evidence: Evidence) -> Finding:
     printed = Breakdown(evidence.records)
     scored = {row for row, _, _ in printed.averages()}
@@ -31,7 +30,7 @@ def every_row(evidence: Evidence) -> Finding:
     )
 
 
-@judges("appendix-d.mmlu-split", TASKS)
+@judges("appendix-d.mmlu-split")
 def mmlu_split(evidence: Evidence) -> Finding:
     tasks = evidence.records[evidence.records["task"] != ""].groupby("place")["task"].nunique()
     claimed = [int(stated(f"prose/{name}_tasks")) for name in ("bbh", "mmlu_first", "mmlu_second")]
@@ -43,7 +42,7 @@ def mmlu_split(evidence: Evidence) -> Finding:
     )
 
 
-@judges("appendix-d.flan-medians", TASKS)
+@judges("appendix-d.flan-medians")
 def flan_medians(evidence: Evidence) -> Finding:
     cells = [
         (exact(cell.value, cell.decimals), examples()[suite, cell.task, cell.metric])
@@ -61,7 +60,7 @@ def flan_medians(evidence: Evidence) -> Finding:
     )
 
 
-@judges("appendix-d.superglue-metrics", Cells(("task",), suites=("superglue",)))
+@judges("appendix-d.superglue-metrics")
 def superglue_metrics(evidence: Evidence) -> Finding:
     named, columns = int(stated("prose/superglue_metrics_named")), len(evidence.tasks("superglue"))
     return Finding(
@@ -71,7 +70,7 @@ def superglue_metrics(evidence: Evidence) -> Finding:
     )
 
 
-@judges("appendix-d.metric-order", TASKS)
+@judges("appendix-d.metric-order")
 def metric_order(evidence: Evidence) -> Finding:
     count, wrong = 0, []
     for row, _, cells in Breakdown(evidence.records).groups():

@@ -21,8 +21,8 @@ from analysis.paper.contrasts import (
     not_run,
     outcomes_of,
 )
-from analysis.paper.evidence import FULL, HALF, Evidence
-from analysis.paper.statement import Cells, Finding, Verdict, graded, judges
+from analysis.paper.evidence import Evidence
+from analysis.paper.statement import Finding, Verdict, graded, judges
 from analysis.schema.facts import SUITES
 from analysis.tests import Kind, format_p
 
@@ -121,16 +121,8 @@ def compare(
       suites: that are compared.
       what: the comparison in words; by default the two models of the first pair.
     """
-    models = [("0", HALF), ("0", FULL), *(model for pair in pairs for model in pair)]
-    cells = Cells(
-        ("average",),
-        (size,),
-        tuple(dict.fromkeys(tau for tau, _ in models)),
-        tuple(sorted({checkpoint for _, checkpoint in models})),
-        () if suites == SUITES else suites,
-    )
 
-    @judges(id, cells)
+    @judges(id)
     def judge(evidence: Evidence) -> Finding:
         words = what or against(size, *pairs[0])
         margins = family(evidence, size, suites, pairs, with_margin=True)

@@ -26,8 +26,6 @@ from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, stated
 from analysis.paper.introduction import TWO_TAUS
 from analysis.paper.statement import (
     FIGURE2_SUITES,
-    FLOPS,
-    Cells,
     Finding,
     Verdict,
     arithmetic,
@@ -39,8 +37,6 @@ from analysis.schema.facts import SUITE_SHORT_NAMES, SUITES
 from analysis.tests import add
 from spactor.config import PretrainConfig
 
-COSTS = Cells((*FLOPS, "cost/step_flops/"), ("base",))
-SETTINGS = Cells(("setting/",), ("base",))
 SPEED_ROUNDING = 0.05
 """Table 3 gives the relative speed to one decimal."""
 ABSOLUTE_FACTOR = 2.0
@@ -66,7 +62,7 @@ def _matches(evidence: Evidence, found: float, claimed: float, half_unit: float)
     return arithmetic(evidence, abs(found - claimed) <= half_unit + 1e-9)
 
 
-@judges("efficiency.step-overhead", COSTS, SETTINGS)
+@judges("efficiency.step-overhead")
 def step_overhead(evidence: Evidence) -> Finding:
     claimed = stated("prose/step_flops_overhead_percent", "base")
     found = 100.0 * evidence.step_overhead("base")
@@ -85,7 +81,7 @@ def step_overhead(evidence: Evidence) -> Finding:
     )
 
 
-@judges("efficiency.speed-agrees", COSTS, Cells(("timing/",), ("base",)))
+@judges("efficiency.speed-agrees")
 def speed_agrees(evidence: Evidence) -> Finding:
     speed, overhead = evidence.relative_speed("base"), evidence.step_overhead("base")
     expected = 1.0 / (1.0 + overhead)
@@ -96,7 +92,7 @@ def speed_agrees(evidence: Evidence) -> Finding:
     )
 
 
-@judges("efficiency.flops-at-500k", COSTS)
+@judges("efficiency.flops-at-500k")
 def flops_at_half(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_over_baseline", "base", "250K", HALF)
     overhead = evidence.step_overhead("base")
@@ -107,7 +103,7 @@ def flops_at_half(evidence: Evidence) -> Finding:
     )
 
 
-@judges("efficiency.flops-at-1m", COSTS)
+@judges("efficiency.flops-at-1m")
 def flops_at_full(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_over_baseline", "base", "250K", FULL)
     ours, plain = (evidence.relative_flops("base", tau, FULL) for tau in ("250K", "0"))
@@ -117,7 +113,7 @@ def flops_at_full(evidence: Evidence) -> Finding:
     )
 
 
-@judges("efficiency.cost-shrinks", COSTS)
+@judges("efficiency.cost-shrinks")
 def cost_shrinks(evidence: Evidence) -> Finding:
     parts, passed = [], 0
     for tau in TWO_TAUS:
@@ -130,7 +126,7 @@ def cost_shrinks(evidence: Evidence) -> Finding:
     return Finding(graded(passed, len(parts), none=contradiction(evidence)), "; ".join(parts))
 
 
-@judges("efficiency.majority-matches", Cells(("average",), ("base",), ("0", "250K")))
+@judges("efficiency.majority-matches")
 def majority_matches(evidence: Evidence) -> Finding:
     ours, plain = ("250K", HALF), ("0", FULL)
     members = family(evidence, "base", SUITES, [(ours, plain)], with_margin=True)
@@ -149,7 +145,7 @@ def majority_matches(evidence: Evidence) -> Finding:
     )
 
 
-@judges("efficiency.at-least-forty", COSTS)
+@judges("efficiency.at-least-forty")
 def at_least_forty(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_saved_percent", "base")
     found = {
@@ -169,11 +165,7 @@ def at_least_forty(evidence: Evidence) -> Finding:
     )
 
 
-@judges(
-    "efficiency.same-average",
-    COSTS,
-    Cells(("average",), ("base",), ("0", "250K"), (), FIGURE2_SUITES),
-)
+@judges("efficiency.same-average")
 def same_average(evidence: Evidence) -> Finding:
     ours, plain = ("250K", HALF), ("0", FULL)
     members = family(evidence, "base", FIGURE2_SUITES, [(ours, plain)], with_margin=True)
@@ -182,11 +174,7 @@ def same_average(evidence: Evidence) -> Finding:
     return replace(finding, sentence=f"with {saving:.0f} % less compute, {finding.sentence}")
 
 
-@judges(
-    "efficiency.most-budgets",
-    COSTS,
-    Cells(("average",), ("base",), ("0", *TWO_TAUS), (), FIGURE2_SUITES),
-)
+@judges("efficiency.most-budgets")
 def most_budgets(evidence: Evidence) -> Finding:
     shares, absent = {}, []
     for tau in TWO_TAUS:
@@ -216,7 +204,7 @@ def most_budgets(evidence: Evidence) -> Finding:
     return replace(finding, sentence=f"{text}; {finding.sentence}")
 
 
-@judges("table3.step-flops", COSTS, SETTINGS)
+@judges("table3.step-flops")
 def absolute_flops(evidence: Evidence) -> Finding:
     evidence.require(("paper",), "its steps are smaller by design")
     printed = evidence.number("cost/step_flops/span_corruption", "base")
@@ -241,9 +229,7 @@ def _saves_more(evidence: Evidence, tau: str, suite: str, percent: float) -> dic
     return lead_at(evidence, "base", tau, suite, budget, checkpoint=HALF)
 
 
-@judges(
-    "appendix-c.mmlu-saving", COSTS, Cells(("average",), ("base",), ("0", *TWO_TAUS), (), ("mmlu",))
-)
+@judges("appendix-c.mmlu-saving")
 def mmlu_saving(evidence: Evidence) -> Finding:
     claimed = stated("prose/mmlu_flops_saved_percent", "base")
     near, parts = [], []
@@ -273,9 +259,7 @@ def mmlu_saving(evidence: Evidence) -> Finding:
     return replace(finding, verdict=verdict, sentence=f"{text}; {finding.sentence}")
 
 
-@judges(
-    "appendix-c.mmlu-converges", Cells(("average",), ("base",), ("0", *TWO_TAUS), (), ("mmlu",))
-)
+@judges("appendix-c.mmlu-converges")
 def mmlu_converges(evidence: Evidence) -> Finding:
     pairs = [((tau, FULL), ("0", FULL)) for tau in TWO_TAUS]
     members = family(evidence, "base", ("mmlu",), pairs, with_margin=True)
@@ -299,11 +283,7 @@ def mmlu_converges(evidence: Evidence) -> Finding:
     )
 
 
-@judges(
-    "appendix-c.others-gain",
-    COSTS,
-    Cells(("average",), ("base",), ("0", "250K"), (), FIGURE5_OTHERS),
-)
+@judges("appendix-c.others-gain")
 def others_gain(evidence: Evidence) -> Finding:
     claimed = stated("prose/mmlu_flops_saved_percent", "base")
     parts, passed, absent, more = [], 0, [], {}
@@ -334,7 +314,7 @@ def others_gain(evidence: Evidence) -> Finding:
     return replace(finding, sentence=f"{text}; {finding.sentence}")
 
 
-@judges("appendix-c.task-dependent", Cells(("average",), ("base",), TWO_TAUS))
+@judges("appendix-c.task-dependent")
 def task_dependent(evidence: Evidence) -> Finding:
     pairs = [(("120K", at), ("250K", at)) for at in (HALF, FULL)]
     members = family(evidence, "base", SUITES, pairs)
@@ -356,7 +336,7 @@ def task_dependent(evidence: Evidence) -> Finding:
     )
 
 
-@judges("appendix-c.figure5-suites", Cells(("average",)))
+@judges("appendix-c.figure5-suites")
 def figure5_suites(evidence: Evidence) -> Finding:
     suites = set(evidence.records.loc[evidence.records["metric"] == "average", "suite"])
     drawn = {*FIGURE2_SUITES, *FIGURE5_OTHERS, "mmlu"}

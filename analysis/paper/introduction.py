@@ -8,17 +8,7 @@ from analysis.paper.budgets import lead_at, saved
 from analysis.paper.comparisons import superiority
 from analysis.paper.contrasts import family_of
 from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated
-from analysis.paper.statement import (
-    FLOPS,
-    SETTINGS,
-    Cells,
-    Finding,
-    Verdict,
-    arithmetic,
-    contradiction,
-    graded,
-    judges,
-)
+from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
 from analysis.parameters import discriminator_weights, generator_weights
 from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES
 
@@ -29,7 +19,7 @@ SMALL = 0.1
 """One order of magnitude below: "typically much smaller", "light"."""
 
 
-@judges("abstract.flops-saved", Cells(FLOPS, ("base",)))
+@judges("abstract.flops-saved")
 def flops_saved(evidence: Evidence) -> Finding:
     claimed, found = stated("prose/flops_saved_percent"), saved(evidence, "base", "250K", HALF)
     ours = evidence.relative_flops("base", "250K", HALF)
@@ -41,9 +31,7 @@ def flops_saved(evidence: Evidence) -> Finding:
     )
 
 
-@judges(
-    "abstract.same-budget", Cells(FLOPS, ("base",)), Cells(("average",), ("base",), ("0", "250K"))
-)
+@judges("abstract.same-budget")
 def same_budget(evidence: Evidence) -> Finding:
     budget = evidence.relative_flops("base", "250K", HALF)
     what = f"SPACTOR(250K) at 500K minus the baseline's line at the same budget, {budget:.2f}"
@@ -62,6 +50,7 @@ def tau_share(tau: str) -> None:
     """
     claimed = stated("prose/tau_fraction", tau=tau)
 
+    @judges(f"introduction.tau-{tau.lower()}-share")
     def judge(evidence: Evidence) -> Finding:
         last = evidence.last_hybrid_step("base", tau)
         share = last / FULL
@@ -75,18 +64,12 @@ def tau_share(tau: str) -> None:
             else f"rounded: 1/{round(1.0 / claimed)} of 1M steps is {claimed * FULL / 1000:g}K",
         )
 
-    judges(
-        f"introduction.tau-{tau.lower()}-share",
-        Cells(("average",), ("base",), (tau,)),
-        Cells(("validation/rtd_loss",), ("base",), (tau,)),
-    )(judge)
-
 
 tau_share("120K")
 tau_share("250K")
 
 
-@judges("introduction.decoder-length", SETTINGS)
+@judges("introduction.decoder-length")
 def decoder_length(evidence: Evidence) -> Finding:
     lengths = evidence.config("base").lengths
     ratio = lengths.target_tokens / lengths.chunk_tokens
@@ -98,7 +81,7 @@ def decoder_length(evidence: Evidence) -> Finding:
     )
 
 
-@judges("introduction.generator-small", SETTINGS)
+@judges("introduction.generator-small")
 def generator_small(evidence: Evidence) -> Finding:
     ratios = {
         size: generator_weights(model)
@@ -116,7 +99,7 @@ def generator_small(evidence: Evidence) -> Finding:
     )
 
 
-@judges("introduction.head-light", SETTINGS)
+@judges("introduction.head-light")
 def head_light(evidence: Evidence) -> Finding:
     shares = {}
     for size in SIZES:
@@ -133,7 +116,7 @@ def head_light(evidence: Evidence) -> Finding:
     )
 
 
-@judges("introduction.around-forty", Cells(FLOPS, SIZES))
+@judges("introduction.around-forty")
 def around_forty(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_saved_percent")
     found = {
@@ -151,7 +134,7 @@ def around_forty(evidence: Evidence) -> Finding:
     )
 
 
-@judges("related.generator-partly-right", Cells(("validation/", "data/")))
+@judges("related.generator-partly-right")
 def generator_partly_right(evidence: Evidence) -> Finding:
     checks = learning.run(evidence.records).checks
     check = next(c for c in checks if c.size == "base" and c.name == "generator")

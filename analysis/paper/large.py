@@ -9,34 +9,16 @@ from analysis.paper.compared import LARGE_MATCHED
 from analysis.paper.comparisons import non_inferiority
 from analysis.paper.contrasts import RETAINED, Family, family_of, not_run
 from analysis.paper.efficiency import shapes_ratio
-from analysis.paper.evidence import (
-    FULL,
-    HALF,
-    Cell,
-    Evidence,
-    Missing,
-    stated,
-    steps,
-)
+from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, stated, steps
 from analysis.paper.introduction import AROUND_PERCENT
 from analysis.paper.score_tables import bold_rule, runs_per_cell
-from analysis.paper.statement import (
-    FLOPS,
-    SETTINGS,
-    Cells,
-    Finding,
-    Verdict,
-    arithmetic,
-    graded,
-    judges,
-)
+from analysis.paper.statement import Finding, Verdict, arithmetic, graded, judges
 from analysis.parameters import discriminator_weights, encoder_weights, generator_weights
 from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES, Tau
 from analysis.tests import add
 
 TAU = "120K"
 BEHIND = tuple(suite for suite in SUITES if suite not in LARGE_MATCHED)
-COSTS = Cells(FLOPS, ("large",))
 AROUND_PARAMETERS = 0.5e8
 """Hundreds of millions, to half of one."""
 
@@ -45,7 +27,7 @@ def _gain(size: str, suite: str) -> dict[Cell, float]:
     return {Cell(size, TAU, HALF, suite): 1.0, Cell(size, "0", HALF, suite): -1.0}
 
 
-@judges("large.parameters", Cells(("setting/",), ("large",)))
+@judges("large.parameters")
 def parameter_count(evidence: Evidence) -> Finding:
     claimed = stated("prose/parameters", "large")
     counted = discriminator_weights(evidence.config("large").model)
@@ -56,7 +38,7 @@ def parameter_count(evidence: Evidence) -> Finding:
     )
 
 
-@judges("large.extra-flops", COSTS)
+@judges("large.extra-flops")
 def extra_flops(evidence: Evidence) -> Finding:
     parts, wrong = [], 0
     for checkpoint in (HALF, FULL):
@@ -68,7 +50,7 @@ def extra_flops(evidence: Evidence) -> Finding:
     return Finding(arithmetic(evidence, not wrong), "; ".join(parts))
 
 
-@judges("large.rest-within-one-deviation", Cells(("average",), ("large",), ("0", TAU), (), BEHIND))
+@judges("large.rest-within-one-deviation")
 def within_one_deviation(evidence: Evidence) -> Finding:
     parts, passed, absent, spreads = [], 0, [], {}
     for suite in BEHIND:
@@ -106,7 +88,7 @@ def within_one_deviation(evidence: Evidence) -> Finding:
     return replace(finding, sentence=f"{text}; {finding.sentence}")
 
 
-@judges("large.saving", COSTS)
+@judges("large.saving")
 def saving(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_saved_percent", "large")
     found = saved(evidence, "large", TAU, HALF)
@@ -126,7 +108,7 @@ def saving(evidence: Evidence) -> Finding:
     )
 
 
-@judges("large.scales", Cells(("average",), SIZES, ("0", TAU), (HALF,)))
+@judges("large.scales")
 def scales(evidence: Evidence) -> Finding:
     gains = {
         suite: add(_gain("large", suite), add(_gain("base", suite), times=-1.0)) for suite in SUITES
@@ -143,7 +125,7 @@ bold_rule("large", 4)
 runs_per_cell("large", 4)
 
 
-@judges("table4.flops-column", COSTS, SETTINGS)
+@judges("table4.flops-column")
 def flops_column(evidence: Evidence) -> Finding:
     parts = []
     for checkpoint in (HALF, FULL):
@@ -169,7 +151,7 @@ def flops_column(evidence: Evidence) -> Finding:
     )
 
 
-@judges("large.generator-grows", SETTINGS)
+@judges("large.generator-grows")
 def generator_grows(evidence: Evidence) -> Finding:
     models = [evidence.config(size).model for size in SIZES]
     layers = [model.generator_num_layers / model.num_encoder_layers for model in models]

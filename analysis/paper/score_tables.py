@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.paper.evidence import Evidence, Missing, describe, stated
-from analysis.paper.statement import Cells, Finding, arithmetic, judges
+from analysis.paper.statement import Finding, arithmetic, judges
 from analysis.schema.facts import CHECKPOINTS, SUITE_SHORT_NAMES, SUITES, TAUS
 from analysis.scores import strictly_higher
 
@@ -11,6 +11,7 @@ from analysis.scores import strictly_higher
 def bold_rule(size: str, number: int) -> None:
     """Binds the judge of: bold marks a higher mean than the baseline's."""
 
+    @judges(f"table{number}.bold")
     def judge(evidence: Evidence) -> Finding:
         records = evidence.records
         printed = records[
@@ -30,13 +31,12 @@ def bold_rule(size: str, number: int) -> None:
             + (f"; not {', '.join(wrong)}" if wrong else ""),
         )
 
-    judges(f"table{number}.bold", Cells(("average",), (size,)))(judge)
-
 
 def runs_per_cell(size: str, number: int) -> None:
     """Binds the judge of the number of runs behind a cell."""
     claimed = int(stated("prose/runs", size))
 
+    @judges(f"table{number}.runs")
     def judge(evidence: Evidence) -> Finding:
         cells = [
             evidence.score(size, tau, at, suite)
@@ -63,5 +63,3 @@ def runs_per_cell(size: str, number: int) -> None:
             other = ", ".join(map(str, sorted(set(wrong["runs"].dropna()))))
             text += f"; but {places} says medians of {other} runs"
         return Finding(arithmetic(evidence, counts == [claimed] and wrong.empty), text)
-
-    judges(f"table{number}.runs", Cells(("average", "task"), (size,)))(judge)

@@ -6,16 +6,7 @@ import math
 
 from analysis import scores
 from analysis.paper.evidence import VOCABULARY_ROWS, Evidence, Missing, stated
-from analysis.paper.statement import (
-    SETTINGS,
-    Cells,
-    Finding,
-    Verdict,
-    arithmetic,
-    contradiction,
-    graded,
-    judges,
-)
+from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
 from analysis.schema import published, quantities
 from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES
 from spactor.config import NUM_SENTINELS
@@ -24,7 +15,7 @@ ROWS_MULTIPLE = 128
 LEAST_EVALUATIONS = 3
 
 
-@judges("method.input-length", SETTINGS)
+@judges("method.input-length")
 def input_length(evidence: Evidence) -> Finding:
     config = evidence.config("base")
     lengths = config.lengths
@@ -38,7 +29,7 @@ def input_length(evidence: Evidence) -> Finding:
     )
 
 
-@judges("method.target-length", SETTINGS)
+@judges("method.target-length")
 def target_length(evidence: Evidence) -> Finding:
     config = evidence.config("base")
     lengths = config.lengths
@@ -56,7 +47,7 @@ def target_length(evidence: Evidence) -> Finding:
     )
 
 
-@judges("setup.vocabulary", Cells(("prose/vocabulary_tokens",)))
+@judges("setup.vocabulary")
 def vocabulary(evidence: Evidence) -> Finding:
     pieces = int(evidence.number("prose/vocabulary_tokens"))
     rows = -(-(pieces + NUM_SENTINELS) // ROWS_MULTIPLE) * ROWS_MULTIPLE
@@ -67,7 +58,7 @@ def vocabulary(evidence: Evidence) -> Finding:
     )
 
 
-@judges("setup.t5-1-0", SETTINGS)
+@judges("setup.t5-1-0")
 def t5_1_0(evidence: Evidence) -> Finding:
     widths = {
         size: [evidence.setting(f"discriminator_{part}_dim", size) for part in ("mlp", "emb")]
@@ -88,14 +79,13 @@ def flan_tasks(suite: str) -> None:
     """Binds the judge of the number of tasks of a FLAN benchmark."""
     claimed = int(stated(f"prose/{suite}_tasks"))
 
+    @judges(f"setup.{suite}-tasks")
     def judge(evidence: Evidence) -> Finding:
         found = len(evidence.tasks(suite))
         return Finding(
             arithmetic(evidence, found == claimed),
             f"{found} tasks of {SUITE_SHORT_NAMES[suite]} have a score; stated: {claimed}",
         )
-
-    judges(f"setup.{suite}-tasks", Cells(("task",), suites=(suite,)))(judge)
 
 
 flan_tasks("bbh")
@@ -111,6 +101,7 @@ def datasets(name: str) -> int:
 def dataset_counts(id: str, *suites: str) -> None:
     """Binds the judge of the numbers of datasets that Table 1 gives some suites."""
 
+    @judges(id)
     def judge(evidence: Evidence) -> Finding:
         pairs = {suite: (datasets(suite), len(evidence.tasks(suite))) for suite in suites}
         numbers = ", ".join(
@@ -122,14 +113,12 @@ def dataset_counts(id: str, *suites: str) -> None:
             numbers,
         )
 
-    judges(id, Cells(("task",), suites=suites))(judge)
-
 
 dataset_counts("table1.glue-datasets", "glue")
 dataset_counts("table1.other-datasets", *("superglue", "squad", "cnndm", "rainbow"))
 
 
-@judges("table1.flan-datasets", Cells(("task",), suites=("bbh", "mmlu")))
+@judges("table1.flan-datasets")
 def flan_count(evidence: Evidence) -> Finding:
     claimed = datasets("flan")
     bbh, mmlu = len(evidence.tasks("bbh")), len(evidence.tasks("mmlu"))
@@ -140,7 +129,7 @@ def flan_count(evidence: Evidence) -> Finding:
     )
 
 
-@judges("setup.finetuning-converges", Cells(("average",)))
+@judges("setup.finetuning-converges")
 def converges(evidence: Evidence) -> Finding:
     best = scores.suite_scores(evidence.records, "best_average")
     raw = evidence.records[(evidence.records["task"] != "") & evidence.records["seed"].notna()]
@@ -158,7 +147,7 @@ def converges(evidence: Evidence) -> Finding:
     )
 
 
-@judges("setup.evaluation-split", Cells(("task",)))
+@judges("setup.evaluation-split")
 def evaluation_split(evidence: Evidence) -> Finding:
     sizes = [item.examples or 0 for item in quantities.paper_tasks() if item.suite == "mmlu"]
     algebra = evidence.records[evidence.records["task"] == "abstract_algebra"].iloc[0]["value"]

@@ -15,31 +15,12 @@ import pandas as pd
 from analysis import trend
 from analysis.paper.comparisons import non_inferiority, superiority
 from analysis.paper.contrasts import family
-from analysis.paper.evidence import (
-    FULL,
-    VOCABULARY_ROWS,
-    Cell,
-    Evidence,
-    Missing,
-    stated,
-    steps,
-)
-from analysis.paper.statement import (
-    Cells,
-    Finding,
-    Verdict,
-    arithmetic,
-    contradiction,
-    graded,
-    judges,
-)
+from analysis.paper.evidence import FULL, VOCABULARY_ROWS, Cell, Evidence, Missing, stated, steps
+from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
 from analysis.schema.facts import SUITES
 from analysis.tests import ALPHA, format_p, paired
 
 MASKED_ACCURACY = trend.Curve("inf", "validation/mlm_accuracy", "the generator's accuracy")
-SERIES = Cells(("validation/",), ("base",), ("0", "inf"))
-SCORES = Cells(("average",), ("base",), ("0", "inf"))
-STATED = Cells(("trend/",))
 VANISH = int(stated("prose/gains_vanish_step", "base", "inf"))
 TURN = int(stated("prose/inflection_step", "base", "inf"))
 AROUND_STEPS = 50_000
@@ -158,7 +139,7 @@ def _falls(gaps: pd.DataFrame) -> Finding:
     return Finding(found.verdict(-1.0), f"{found.text}; stated: negative, p = {p_value:g}")
 
 
-@judges("single-stage.early-gain", SCORES)
+@judges("single-stage.early-gain")
 def early_gain(evidence: Evidence) -> Finding:
     early = [at for at in evidence.checkpoints("base", "inf") if at <= VANISH]
     if not early:
@@ -168,7 +149,7 @@ def early_gain(evidence: Evidence) -> Finding:
     return superiority(what, family(evidence, "base", SUITES, pairs))
 
 
-@judges("single-stage.gain-vanishes", SCORES)
+@judges("single-stage.gain-vanishes")
 def gain_vanishes(evidence: Evidence) -> Finding:
     late = [at for at in evidence.checkpoints("base", "inf") if VANISH < at < FULL]
     if not late:
@@ -180,7 +161,7 @@ def gain_vanishes(evidence: Evidence) -> Finding:
     )
 
 
-@judges("single-stage.noisy-worse", SERIES)
+@judges("single-stage.noisy-worse")
 def noisy_worse(evidence: Evidence) -> Finding:
     late = _late(_gaps(evidence, trend.HYBRID_NOISY, trend.HYBRID_CLEAN))
     if late.empty:
@@ -202,7 +183,7 @@ def noisy_worse(evidence: Evidence) -> Finding:
     return Finding(verdict, f"{text}; p {format_p(p_value)} over {len(by_seed)} seeds")
 
 
-@judges("single-stage.gap-closes", SERIES)
+@judges("single-stage.gap-closes")
 def gap_closes(evidence: Evidence) -> Finding:
     gaps = _across(evidence)
     early = gaps[gaps.index <= TURN].abs()
@@ -215,7 +196,7 @@ def gap_closes(evidence: Evidence) -> Finding:
     )
 
 
-@judges("single-stage.inflection", SERIES)
+@judges("single-stage.inflection")
 def inflection(evidence: Evidence) -> Finding:
     gaps = _across(evidence)
     at = turning_point(gaps.index.to_numpy(dtype=float), gaps.mean(axis="columns").to_numpy())
@@ -234,7 +215,7 @@ def inflection(evidence: Evidence) -> Finding:
     )
 
 
-@judges("single-stage.trend-significant", SERIES, STATED)
+@judges("single-stage.trend-significant")
 def significant_across(evidence: Evidence) -> Finding:
     if evidence.source == "published":
         claimed = evidence.number("trend/p_value", "base")
@@ -245,7 +226,7 @@ def significant_across(evidence: Evidence) -> Finding:
     return _falls(_across(evidence))
 
 
-@judges("single-stage.generator-improves", Cells(("validation/mlm_accuracy",), ("base",), ("inf",)))
+@judges("single-stage.generator-improves")
 def generator_improves(evidence: Evidence) -> Finding:
     accuracy = trend.curve(evidence.records, MASKED_ACCURACY).dropna(how="any")
     if len(accuracy) < LEAST_OF_LINE:
@@ -257,12 +238,7 @@ def generator_improves(evidence: Evidence) -> Finding:
     )
 
 
-@judges(
-    "single-stage.turns-coincide",
-    SERIES,
-    SCORES,
-    Cells(("prose/gains_vanish_step", "prose/inflection_step")),
-)
+@judges("single-stage.turns-coincide")
 def turns_coincide(evidence: Evidence) -> Finding:
     if evidence.source == "published":
         scores_turn = evidence.number("prose/gains_vanish_step", "base")
@@ -299,7 +275,7 @@ def turns_coincide(evidence: Evidence) -> Finding:
     )
 
 
-@judges("appendix-b.trend-within", SERIES, STATED)
+@judges("appendix-b.trend-within")
 def significant_within(evidence: Evidence) -> Finding:
     if evidence.source == "published":
         slope = evidence.number("trend/slope", "base")
@@ -314,7 +290,7 @@ def significant_within(evidence: Evidence) -> Finding:
     return _falls(_gaps(evidence, trend.HYBRID_CLEAN, trend.HYBRID_NOISY))
 
 
-@judges("appendix-b.slope", SERIES, STATED)
+@judges("appendix-b.slope")
 def slope_size(evidence: Evidence) -> Finding:
     slope = stated("trend/slope", "base", "inf")
     if evidence.source == "published":
@@ -339,7 +315,7 @@ def slope_size(evidence: Evidence) -> Finding:
     )
 
 
-@judges("appendix-b.fit-start", Cells(("trend/first_step", "prose/inflection_step")))
+@judges("appendix-b.fit-start")
 def fit_start(evidence: Evidence) -> Finding:
     first = int(evidence.number("trend/first_step", "base"))
     turn = int(evidence.number("prose/inflection_step", "base"))

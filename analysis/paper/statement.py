@@ -10,13 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pandas as pd
-import pyarrow.compute as pc
-
 from analysis.paper.contrasts import Question
 from analysis.paper.evidence import Evidence, Missing, OtherScale
 from analysis.schema import csv_files
-from analysis.schema.rows import SCORES, of_metrics
 
 
 class Verdict(enum.StrEnum):
@@ -105,58 +101,6 @@ class Finding:
     question: Question | None = None
 
 
-@dataclass(frozen=True)
-class Cells:
-    """The records a statement reads; an empty tuple restricts nothing.
-
-    Attributes:
-      metrics: exact names, or beginnings that end in "/". ``average`` stands for a suite's score,
-        and so for every task's score of a measured run.
-      sizes, taus, checkpoints, suites: as in the records.
-    """
-
-    metrics: tuple[str, ...]
-    sizes: tuple[str, ...] = ()
-    taus: tuple[str, ...] = ()
-    checkpoints: tuple[int, ...] = ()
-    suites: tuple[str, ...] = ()
-
-    def mask(self, records: pd.DataFrame) -> pd.Series:
-        """True at the records meant."""
-        chosen = records["metric"].isin(self.metrics)
-        for metric in self.metrics:
-            if metric.endswith("/"):
-                chosen |= records["metric"].str.startswith(metric)
-            if metric == "average":
-                chosen |= (records["suite"] != "") & records["seed"].notna()
-            if metric == "task":
-                chosen |= records["task"] != ""
-        for column, allowed in (
-            ("size", self.sizes),
-            ("tau", self.taus),
-            ("checkpoint", self.checkpoints),
-            ("suite", self.suites),
-        ):
-            if allowed:
-                chosen &= records[column].isin(allowed)
-        return chosen.astype(bool)
-
-    @property
-    def row_filter(self) -> pc.Expression:
-        """Selects at least these records of a file."""
-        suites = {"average", "task"}
-        named = of_metrics(*(metric for metric in self.metrics if metric not in suites))
-        return named | SCORES if suites & set(self.metrics) else named
-
-    def __str__(self) -> str:
-        parts = [", ".join(self.metrics), *map(", ".join, (self.sizes, self.suites))]
-        parts.append(", ".join(f"τ = {tau}" for tau in self.taus))
-        parts.append(", ".join(f"{checkpoint // 1000}K" for checkpoint in self.checkpoints))
-        return " · ".join(part for part in parts if part)
-
-
-SETTINGS = Cells(("setting/",))
-FLOPS = ("cost/relative_pretraining_flops", "cost/pretraining_flops")
 FIGURE2_SUITES = ("superglue", "squad", "cnndm")
 
 
@@ -169,14 +113,12 @@ class Passage:
       place: section, table or appendix.
       text: the statement in our words, or the cell as printed.
       test: the kind of test, with its margin where it has one; "" of a cell.
-      reads: the records it is judged on; none of a cell.
     """
 
     id: str
     place: str
     text: str
     test: str = ""
-    reads: tuple[Cells, ...] = ()
 
 
 Judge = Callable[[Evidence], Finding]
@@ -258,37 +200,34 @@ class Judgement:
         return "published" if self.source == "published" else self.profile or "no records"
 
 
-_JUDGES: dict[str, tuple[Judge, tuple[Cells, ...]]] = {}
+_JUDGES: dict[str, Judge] = {}
 
 
-def judges(id: str, *reads: Cells) -> Callable[[Judge], Judge]:
-    """Decorator: the function judges the statement of that id, on the records that it reads."""
+def judges(id: str) -> Callable[[Judge], Judge]:
+    """Decorator: the function judges the statement of that id."""
 
     def add(judge: Judge) -> Judge:
-        _JUDGES[id] = (judge, reads)
+        _JUDGES[id] = judge
         return judge
 
     return add
 
 
-def registry() -> dict[str, tuple[Statement, ...]]:
-    """The rows of ``statements.csv`` by part of the paper, with the judges imported so far."""
+def registry() -> tuple[Statement, ...]:
+    """The rows of ``statements.csv``, with the judges that were imported."""
     table = csv_files.read(Path(__file__).parent / "statements.csv")
-    found: dict[str, list[Statement]] = {}
-    for row in table.by_name():
-        judge, reads = _JUDGES[row["id"]]
-        statement = Statement(
+    return tuple(
+        Statement(
             id=row["id"],
             place=row["place"],
             text=row["statement"],
             test=row["test"],
-            reads=reads,
-            judge=judge,
+            judge=_JUDGES[row["id"]],
             basis=Basis(row["basis"]),
             sized=bool(row["sized"]),
         )
-        found.setdefault(row["part"], []).append(statement)
-    return {part: tuple(statements) for part, statements in found.items()}
+        for row in table.by_name()
+    )
 
 
 def graded(

@@ -6,16 +6,7 @@ from analysis.paper.compared import OTHER_SUITES
 from analysis.paper.contrasts import Question, family, not_run, outcomes_of
 from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated, steps
 from analysis.paper.score_tables import bold_rule, runs_per_cell
-from analysis.paper.statement import (
-    FLOPS,
-    Cells,
-    Finding,
-    Verdict,
-    arithmetic,
-    contradiction,
-    graded,
-    judges,
-)
+from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
 from analysis.schema.facts import CHECKPOINTS, SUITE_SHORT_NAMES, SUITES, Tau
 
 TAUS_AT_HALF = ("250K", "120K", "60K")
@@ -25,6 +16,7 @@ TAUS_AT_FULL = ("250K", "120K")
 def gains(id: str, metric: str, suites: tuple[str, ...]) -> None:
     """Binds a judge of gains of τ = 250K at 500K, in the baseline's standard deviations."""
 
+    @judges(id)
     def judge(evidence: Evidence) -> Finding:
         claimed = stated(metric, "base", "250K")
         found, absent = {}, []
@@ -59,27 +51,12 @@ def gains(id: str, metric: str, suites: tuple[str, ...]) -> None:
             f"on {passed} of {len(found)}{not_run(absent)}",
         )
 
-    judges(
-        id,
-        Cells(
-            ("average",),
-            ("base",),
-            ("0", "250K"),
-            (HALF,),
-            () if suites == SUITES else suites,
-        ),
-    )(judge)
-
 
 gains("base.gain-at-least-one-deviation", "prose/least_gain_deviations", SUITES)
 gains("base.gain-up-to-three-deviations", "prose/largest_gain_deviations", ("glue", "squad"))
 
 
-@judges(
-    "base.three-quarters-plain",
-    Cells(("average",), ("base",), TAUS_AT_FULL),
-    Cells(("validation/rtd_loss",), ("base",), TAUS_AT_FULL),
-)
+@judges("base.three-quarters-plain")
 def mostly_plain(evidence: Evidence) -> Finding:
     claimed = stated("prose/span_corruption_only_percent", "base")
     shares = {}
@@ -97,7 +74,7 @@ def mostly_plain(evidence: Evidence) -> Finding:
     )
 
 
-@judges("base.60k-on-par", Cells(("average",), ("base",), ("0", "60K"), (), OTHER_SUITES))
+@judges("base.60k-on-par")
 def some_on_par(evidence: Evidence) -> Finding:
     pairs = [(("60K", HALF), ("0", HALF))]
     members = family(evidence, "base", OTHER_SUITES, pairs)
@@ -128,7 +105,7 @@ bold_rule("base", 2)
 runs_per_cell("base", 2)
 
 
-@judges("table2.flops-column", Cells((*FLOPS, "cost/step_flops/"), ("base",)))
+@judges("table2.flops-column")
 def flops_column(evidence: Evidence) -> Finding:
     overhead = evidence.step_overhead("base")
     parts, wrong = [], 0
@@ -151,10 +128,7 @@ def flops_column(evidence: Evidence) -> Finding:
     )
 
 
-@judges(
-    "table2.flops-column-number",
-    Cells(("prose/flops_column_in_text", "prose/flops_column_in_caption")),
-)
+@judges("table2.flops-column-number")
 def column_number(evidence: Evidence) -> Finding:
     in_text = evidence.number("prose/flops_column_in_text", "base")
     in_caption = evidence.number("prose/flops_column_in_caption", "base")
@@ -165,7 +139,7 @@ def column_number(evidence: Evidence) -> Finding:
     )
 
 
-@judges("base.60k-not-at-1m", Cells(("average",), ("base",)))
+@judges("base.60k-not-at-1m")
 def no_60k_at_full(evidence: Evidence) -> Finding:
     checkpoints = evidence.checkpoints("base", "60K")
     if not checkpoints:
