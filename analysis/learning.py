@@ -478,18 +478,15 @@ def _over_suites(
     p_chances = holm([paired(gaps, alternative="greater") for gaps in over_chance])
     return [
         ScratchComparison(
-            *(size, tau, suite, last, _sample(pretrained), _sample(scratch), len(gaps), p_holm),
-            *(chances.get(suite, math.nan), p_chance),
+            *(size, tau, suite, last),
+            Sample.of([*pretrained.values()]),
+            Sample.of([*scratch.values()]),
+            *(len(gaps), p_holm, chances.get(suite, math.nan), p_chance),
         )
         for (suite, pretrained, scratch, gaps), p_holm, p_chance in zip(
             rows, p_values, p_chances, strict=True
         )
     ]
-
-
-def _sample(scores_by_seed: BySeed) -> Sample:
-    values = pd.Series(scores_by_seed, dtype=float)
-    return Sample(float(values.mean()), float(values.std(ddof=scores.DDOF)), len(values))
 
 
 def _sample_text(sample: Sample) -> str:

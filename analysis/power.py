@@ -14,7 +14,7 @@ magnitude.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -22,8 +22,8 @@ import scipy.special
 import scipy.stats
 
 from analysis.paper import CLAIMS, Evidence, Statement
-from analysis.paper.contrasts import Contrast, Question
-from analysis.tests import ALPHA, Kind, Sample
+from analysis.paper.contrasts import Contrast, Family, Weights
+from analysis.tests import ALPHA, Kind
 from spactor.text_table import align, paragraphs
 
 POWER = 0.8
@@ -126,22 +126,22 @@ def run(records: pd.DataFrame, runs: Mapping[str, int]) -> PowerResult:
     evidence = Evidence.of(records)
     needs = []
     for claim in CLAIMS:
-        question = claim.judged(evidence).finding.question
-        if question is not None:
-            needs.append(_need(claim, question, runs))
+        tested = claim.judged(evidence).finding.tested
+        if tested is not None:
+            needs.append(_need(claim, *tested, runs))
     return PowerResult(
         evidence.source, evidence.profile, runs, tuple(needs), len(CLAIMS) - len(needs)
     )
 
 
-def _need(claim: Statement, question: Question, runs: Mapping[str, int]) -> Need:
-    level = ALPHA / len(question.contrasts)
-    counts = [runs_needed(question.kind, contrast, level) for contrast in question.contrasts]
+def _need(claim: Statement, kind: Kind, tested: Family, runs: Mapping[str, int]) -> Need:
+    level = ALPHA / len(tested.contrasts)
+    counts = [runs_needed(kind, contrast, level) for contrast in tested.contrasts]
     if any(map(math.isnan, counts)):
         some = half = every = math.nan
     else:
         some, half, every = min(counts), sorted(counts)[(len(counts) - 1) // 2], max(counts)
-    sizes = {cell.size for contrast in question.contrasts for cell in contrast.weights}
+    sizes = {cell.size for contrast in tested.contrasts for cell in contrast.weights}
     has = min((runs[size] for size in sizes if size in runs), default=0)
     return Need(claim, len(counts), some, half, every, every <= has)
 
@@ -184,16 +184,18 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
     """Probability that a test succeeds with a number of runs per cell.
 
     >>> from analysis.paper.evidence import Cell
+    >>> from analysis.tests import Sample
     >>> ours, plain = Cell("base", "250K", 500_000, "glue"), Cell("base", "0", 500_000, "glue")
     >>> samples = {ours: Sample(86.46, 0.17, 5), plain: Sample(85.89, 0.17, 5)}
     >>> contrast = Contrast("", {ours: 1.0, plain: -1.0}, samples)
     >>> round(power("higher", contrast, 0.05, 3), 3)
     0.953
     """
-    above, below = contrast.combined(kind)
+    above, below, known = contrast.sides(kind)
 
-    def beyond(parts: Sequence[Sample], tail: float) -> float:
-        effect = math.fsum(part.mean for part in parts)
+    def beyond(side: Weights, tail: float) -> float:
+        parts = contrast.parts(side)
+        effect = math.fsum(part.mean for part in parts) + known
         variances = [part.std**2 for part in parts]
         error = math.sqrt(sum(variances) / runs)
         if error == 0.0:

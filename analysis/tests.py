@@ -2,12 +2,11 @@
 
 Measured runs of one seed share their initialisation and their data across τ, so measured scores are
 compared seed by seed (:func:`paired`). A published cell offers a mean, a standard deviation and a
-number of runs, so tests with a published cell take the runs as independent (:func:`welch`,
-:func:`independent`). The standard deviation is taken to have the divisor n − 1; the paper does not
-state its own.
+number of runs, so tests with a published cell take the runs as independent (:func:`welch`). The
+standard deviation is taken to have the divisor n − 1; the paper does not state its own.
 
-What is tested may be a linear combination of several cells, such as a difference plus
-a margin that is itself estimated: :func:`beyond_margin` counts the margin's own error.
+What is tested may be a linear combination of several cells (:func:`add`), such as a difference plus
+a margin that is itself estimated, whose own error then counts (``analysis.paper.contrasts``).
 
 :func:`compare_with_published` gives each pair of cells the first verdict that applies:
 
@@ -30,13 +29,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
 import scipy.special
-import scipy.stats
 
 from spactor.errors import UserError
 
@@ -77,64 +75,55 @@ class Sample:
     std: float
     runs: int
 
+    @classmethod
+    def of(cls, values: Sequence[float] | np.ndarray) -> Sample:
+        """The sample of single runs' values.
+
+        >>> Sample.of([1.0, 2.0, 3.0])
+        Sample(mean=2.0, std=1.0, runs=3)
+        """
+        if not len(values):
+            return cls(math.nan, math.nan, 0)
+        std = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        return cls(float(np.mean(values)), std, len(values))
+
+    def times(self, weight: float) -> Sample:
+        """The same with every run's value multiplied by a weight."""
+        return Sample(weight * self.mean, abs(weight) * self.std, self.runs)
+
     @property
     def testable(self) -> bool:
         """Whether the standard deviation over two or more runs is known."""
         return self.runs >= 2 and not math.isnan(self.std)
 
 
-def welch(
-    first: Sample, second: Sample, *, shift: float = 0.0, alternative: Alternative = "two-sided"
-) -> float:
-    """p-value of Welch's t-test of mean(first) + shift against mean(second).
+def welch(*samples: Sample, shift: float = 0.0, alternative: Alternative = "greater") -> float:
+    """p-value of a sum of independent means, Σ mean + shift, against 0.
 
-    Args:
-      first, second: variances and numbers of runs may differ.
-      shift: added to the first mean. With ``alternative="greater"`` a positive shift is the margin
-        of a non-inferiority test: a small p-value means that ``first`` is worse by less than it.
-      alternative: the alternative hypothesis about ``first`` relative to ``second``.
-
-    Returns:
-      The p-value; NaN if a sample is not testable.
-
-    >>> baseline, ours = Sample(85.89, 0.17, 5), Sample(86.46, 0.17, 5)
-    >>> f"{welch(ours, baseline, alternative='greater'):.5f}"
-    '0.00036'
-    """
-    samples = {"first": first, "second": second}
-    return independent({"first": 1.0, "second": -1.0}, samples, shift, alternative)
-
-
-def independent(
-    weights: Mapping[Cell, float],
-    samples: Mapping[Cell, Sample],
-    shift: float = 0.0,
-    alternative: Alternative = "greater",
-) -> float:
-    """p-value of a linear combination of independent means, Σ c·mean + shift, against 0.
-
-    Welch's test of any number of means: t = (Σ c·mean + shift) / √(Σ c²·s²/n), with Satterthwaite's
+    Welch's test of any number of means: t = (Σ mean + shift) / √(Σ s²/n), with Satterthwaite's
     degrees of freedom. It is the test for published cells, whose runs can't be paired.
 
-    Returns:
-      The p-value; NaN if a sample with a coefficient is not testable. Without any spread, 0 or 1.
+    Args:
+      samples: their variances and numbers of runs may differ; ``Sample.times`` subtracts one.
+      shift: a margin that is known exactly.
+      alternative: about Σ mean + shift.
 
-    >>> cells = {"ours": Sample(86.2, 0.2, 5), "half": Sample(85.9, 0.2, 5)}
-    >>> cells["full"] = Sample(86.3, 0.2, 5)
-    >>> difference, margin = {"ours": 1.0, "full": -1.0}, {"full": 0.5, "half": -0.5}
-    >>> f"{independent(add(difference, margin), cells):.3f}"
-    '0.194'
+    Returns:
+      The p-value; NaN if a sample is not testable. Without any spread, 0 or 1.
+
+    >>> baseline, ours = Sample(85.89, 0.17, 5), Sample(86.46, 0.17, 5)
+    >>> f"{welch(ours, baseline.times(-1.0)):.5f}"
+    '0.00036'
     """
-    used = [(weight, samples[cell]) for cell, weight in weights.items() if weight]
-    if not all(sample.testable for _, sample in used):
+    if not all(sample.testable for sample in samples):
         return math.nan
-    estimate = math.fsum(weight * sample.mean for weight, sample in used) + shift
-    variances = [(weight * sample.std) ** 2 / sample.runs for weight, sample in used]
+    estimate = math.fsum(sample.mean for sample in samples) + shift
+    variances = [sample.std**2 / sample.runs for sample in samples]
     variance = math.fsum(variances)
     if variance == 0.0:
         return _without_spread(estimate, alternative)
-    parts = zip(variances, used, strict=True)
-    degrees = variance**2 / math.fsum(v**2 / (sample.runs - 1) for v, (_, sample) in parts)
+    parts = zip(variances, samples, strict=True)
+    degrees = variance**2 / math.fsum(v**2 / (sample.runs - 1) for v, sample in parts)
     return _student(estimate / math.sqrt(variance), degrees, alternative)
 
 
@@ -148,7 +137,7 @@ def paired(
     Args:
       differences: one value per pre-training seed, as :func:`seed_values` gives them; n is their
         number.
-      shift: a margin that is known exactly; for an estimated one see :func:`beyond_margin`.
+      shift: a margin that is known exactly.
       alternative: about mean(differences) + shift.
 
     Returns:
@@ -200,45 +189,6 @@ def seed_values(
     }
 
 
-def beyond_margin(
-    kind: Kind,
-    difference: Mapping[Cell, float],
-    margin: Mapping[Cell, float],
-    test: Callable[[Mapping[Cell, float]], float],
-) -> float:
-    """p-value of a difference tested against a margin that is itself estimated.
-
-    The margin is part of the tested combination, so its error counts, and so does its covariance
-    with the difference where both rest on the same cells or seeds. With H1 of
-
-    * ``higher``: difference + margin > 0 (non-inferiority; superiority if the margin is empty);
-    * ``within``: −margin < difference < margin, by two one-sided tests (equivalence);
-    * ``different``: difference ≠ 0; the margin is not used.
-
-    A true margin below 0 makes ``higher`` stricter than superiority and ``within`` impossible.
-
-    Args:
-      kind: of H1.
-      difference, margin: linear combinations of cells.
-      test: the one-sided p-value that a linear combination is above 0, by :func:`independent`, or
-        by :func:`paired` on :func:`seed_values`.
-
-    >>> cells = {"ours": {0: 3.0, 1: 3.4, 2: 3.1}, "full": {0: 3.1, 1: 3.3, 2: 3.2}}
-    >>> cells["half"] = {0: 2.0, 1: 2.3, 2: 2.1}
-    >>> difference, margin = {"ours": 1.0, "full": -1.0}, {"full": 0.5, "half": -0.5}
-    >>> def test(weights):
-    ...     return paired(list(seed_values(weights, cells).values()), alternative="greater")
-    >>> round(beyond_margin("within", difference, margin, test), 3)
-    0.01
-    """
-    allowed: Mapping[Cell, float] = {} if kind == "different" else margin
-    above = test(add(difference, allowed))
-    if kind == "higher" or math.isnan(above):
-        return above
-    below = test(add(add(difference, times=-1.0), allowed))
-    return max(above, below) if kind == "within" else min(1.0, 2.0 * min(above, below))
-
-
 def borrowed_spread(first: Sample, second: Sample) -> float:
     """Two-sided p-value of a difference in means when only one sample has a spread.
 
@@ -258,7 +208,7 @@ def borrowed_spread(first: Sample, second: Sample) -> float:
     error = known.std * math.sqrt(1.0 / first.runs + 1.0 / second.runs)
     if error == 0.0:
         return _without_spread(difference, "two-sided")
-    return float(2.0 * scipy.stats.t.sf(abs(difference) / error, known.runs - 1))
+    return _student(difference / error, known.runs - 1, "two-sided")
 
 
 def _student(t: float, degrees: float, alternative: Alternative) -> float:
@@ -406,7 +356,7 @@ def _test(pair: Pair) -> tuple[Test, float]:
     if math.isnan(ours.mean - published.mean) or not (ours.runs and published.runs):
         return "", math.nan
     if ours.testable and published.testable:
-        return "Welch", welch(ours, published)
+        return "Welch", welch(ours, published.times(-1.0), alternative="two-sided")
     if ours.testable or published.testable:
         return "borrowed spread", borrowed_spread(ours, published)
     return "", math.nan

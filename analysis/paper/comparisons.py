@@ -11,16 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from analysis.paper.contrasts import (
-    Family,
-    Outcome,
-    Pair,
-    Question,
-    against,
-    family,
-    not_run,
-    outcomes_of,
-)
+from analysis.paper.contrasts import Family, Outcome, Pair, against, family, not_run
 from analysis.paper.evidence import Evidence
 from analysis.paper.statement import Finding, Verdict, graded, judges
 from analysis.schema.facts import SUITES
@@ -38,7 +29,7 @@ def superiority(what: str, members: Family, limits: Family | None = None) -> Fin
     """
     finding = _finding(what, members, "higher", "significantly higher", "lower")
     if finding.verdict is Verdict.NOT_DECIDED and limits is not None and not limits.absent:
-        within = outcomes_of(Question("within", limits.contrasts))
+        within = limits.outcomes("within")
         if all(outcome.shown for outcome in within):
             excluded = f"{finding.sentence}; within its margin everywhere: {_numbers(within)}"
             return replace(finding, verdict=Verdict.CONTRADICTED, sentence=excluded)
@@ -64,7 +55,7 @@ def equivalence(what: str, members: Family) -> Finding:
     Args:
       what, members: as of ``superiority``, with margins.
     """
-    apart = sum(one.shown for one in outcomes_of(Question("different", members.contrasts)))
+    apart = sum(one.shown for one in members.outcomes("different"))
     words = ("equivalence shown", "a difference beyond the margin", f"; some difference on {apart}")
     return _finding(what, members, "within", *words)
 
@@ -74,8 +65,7 @@ def _finding(
 ) -> Finding:
     """The finding of a family, with the numbers of cells where it, and its opposite, is shown."""
     members.require()
-    question = Question(kind, members.contrasts)
-    outcomes = outcomes_of(question)
+    outcomes = members.outcomes(kind)
     passed = sum(outcome.shown for outcome in outcomes)
     refuted = [one for one in outcomes if one.refuted]
     where = ", ".join(f"{o.contrast.name} p {format_p(o.refuting_p_value)}" for o in refuted)
@@ -89,7 +79,7 @@ def _finding(
         ),
         f"{what} ({members.how}): {_numbers(outcomes)}; {shown} on {passed} of {len(outcomes)}; "
         f"{against}{also}{not_run(members.absent)}",
-        question=question,
+        tested=(kind, members),
     )
 
 

@@ -1,8 +1,7 @@
 """Differences of scores, and the tests that judge them.
 
 A contrast is a linear combination of cells, such as a model's score minus the baseline's, and so is
-its margin. ``outcomes_of`` is the one place where a test is chosen for a kind of question, and what
-refutes an answer:
+its margin. It is put to a test of one of three kinds, which may also refute what it is to show:
 
 =============  ====================================  ===========================================
 kind           shown                                 refuted
@@ -22,8 +21,9 @@ refuting apart. A cell of one run, or of fine-tuning runs of one pre-training, h
 The margin is half of what the baseline itself gains from 500K to 1M on a suite: whoever claims the
 quality of twice the steps must retain at least half of what those steps are worth, the rule of
 retained effect in clinical trials. It is estimated from the same scores, and its error counts: the
-tested combination contains it (``analysis.tests.beyond_margin``). Where the baseline loses from
-500K to 1M the margin is negative, which nothing can be equivalent by.
+tested combination contains it, with its covariance with the difference where both rest on the same
+cells or seeds. Where the baseline loses from 500K to 1M the margin is negative, which makes
+``higher`` stricter than superiority and ``within`` impossible.
 """
 
 from __future__ import annotations
@@ -31,31 +31,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from analysis.paper.evidence import (
-    FULL,
-    HALF,
-    Cell,
-    Evidence,
-    Missing,
-    describe,
-    steps,
-)
+from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, describe, steps
 from analysis.schema.facts import SUITE_SHORT_NAMES
-from analysis.tests import (
-    ALPHA,
-    Kind,
-    Sample,
-    add,
-    beyond_margin,
-    holm,
-    independent,
-    paired,
-    seed_values,
-)
+from analysis.tests import ALPHA, Kind, Sample, add, holm, paired, seed_values, welch
 
 RETAINED = 0.5
 
@@ -117,47 +97,48 @@ class Contrast:
 
         One per cell of published numbers; one per size of measured ones, over paired seeds.
         """
-        if not self.by_seed:
-            return tuple(
-                Sample(weight * sample.mean, abs(weight) * sample.std, sample.runs)
-                for sample, weight in ((self.samples[cell], w) for cell, w in weights.items() if w)
-            )
-        return tuple(_sample(values) for values in self._values(weights))
+        if self.by_seed:
+            return tuple(map(Sample.of, self._values(weights)))
+        return tuple(self.samples[cell].times(weight) for cell, weight in weights.items() if weight)
 
-    def combined(self, kind: Kind) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-        """Parts of what a test holds above 0: margin + difference, and margin − difference."""
-        margin = {} if kind == "different" else self.margin_weights
-        known = 0.0 if kind == "different" else self.allowed
-        sides = (self.weights, add(self.weights, times=-1.0))
-        above, below = (_raised(self.parts(add(side, margin)), known) for side in sides)
-        return above, below
+    def sides(self, kind: Kind, sign: float = 1.0) -> tuple[Weights, Weights, float]:
+        """What a test of a kind holds above 0: margin + difference, and margin − difference.
+
+        Args:
+          kind: of the test; ``different`` has no margin.
+          sign: of the margin; −1 for a test of what lies beyond it.
+
+        Returns:
+          Both linear combinations of cells, and a number, the known margin, to add to each.
+        """
+        margin = {} if kind == "different" else add(self.margin_weights, times=sign)
+        known = 0.0 if kind == "different" else sign * self.allowed
+        return add(self.weights, margin), add(add(self.weights, times=-1.0), margin), known
 
     def p_value(self, kind: Kind) -> float:
         """That the answer is shown; NaN where there is no test."""
-        return self._beyond(kind, self.weights, 1.0)
+        over, under, known = self.sides(kind)
+        above = self._above(over, known)
+        if kind == "higher" or math.isnan(above):
+            return above
+        below = self._above(under, known)
+        return max(above, below) if kind == "within" else min(1.0, 2.0 * min(above, below))
 
     def refuting_p_value(self, kind: Kind) -> float:
         """That the opposite is shown; NaN where there is no test."""
-        below = add(self.weights, times=-1.0)
         if kind == "different":
-            return self._beyond("within", self.weights, 1.0)
-        sides = [
-            # A negative margin must not turn equality into an opposite.
-            max(self._beyond("higher", side, -1.0), self._above(side, 0.0))
-            for side in ([below] if kind == "higher" else [below, self.weights])
-        ]
-        return min(len(sides) * min(sides), 1.0)  # in this order NaN stays NaN
+            return self.p_value("within")
+        over, under, known = self.sides(kind, sign=-1.0)
+        below = (under, add(self.weights, times=-1.0))
+        sides = [below] if kind == "higher" else [below, (over, self.weights)]
+        # A negative margin must not turn equality into an opposite.
+        p_values = [max(self._above(far, known), self._above(side, 0.0)) for far, side in sides]
+        return min(len(p_values) * min(p_values), 1.0)  # in this order NaN stays NaN
 
-    def _beyond(self, kind: Kind, weights: Weights, sign: float) -> float:
-        margin = add(self.margin_weights, times=sign)
-        shift = 0.0 if kind == "different" else sign * self.allowed
-        return beyond_margin(kind, weights, margin, lambda combined: self._above(combined, shift))
-
-    def _above(self, weights: Weights, shift: float) -> float:
+    def _above(self, weights: Weights, known: float) -> float:
         if self.by_seed and len(values := self._values(weights)) == 1:
-            return paired(values[0], shift, "greater")
-        parts = dict(enumerate(self.parts(weights)))
-        return independent(dict.fromkeys(parts, 1.0), parts, shift)
+            return paired(values[0], known, "greater")
+        return welch(*self.parts(weights), shift=known)
 
     def _values(self, weights: Weights) -> list[list[float]]:
         """Values of a linear combination by seed, for each size."""
@@ -166,25 +147,6 @@ class Contrast:
             if weight:
                 by_size.setdefault(cell.size, {})[cell] = weight
         return [list(seed_values(one, self.by_seed).values()) for one in by_size.values()]
-
-
-def _raised(parts: tuple[Sample, ...], known: float) -> tuple[Sample, ...]:
-    return (replace(parts[0], mean=parts[0].mean + known), *parts[1:]) if parts else parts
-
-
-def _sample(values: Sequence[float]) -> Sample:
-    if not values:
-        return Sample(math.nan, math.nan, 0)
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-    return Sample(float(np.mean(values)), spread, len(values))
-
-
-@dataclass(frozen=True)
-class Question:
-    """A family of contrasts and the kind of test it is put to."""
-
-    kind: Kind
-    contrasts: tuple[Contrast, ...]
 
 
 @dataclass(frozen=True)
@@ -206,20 +168,18 @@ class Outcome:
         return self.refuting_p_value < ALPHA
 
 
-def outcomes_of(question: Question) -> list[Outcome]:
-    """p-values of every contrast by the question's test, adjusted by Holm over the family."""
-    contrasts = question.contrasts
-    shown = holm([contrast.p_value(question.kind) for contrast in contrasts])
-    refuted = holm([contrast.refuting_p_value(question.kind) for contrast in contrasts])
-    return [Outcome(*one) for one in zip(contrasts, shown, refuted, strict=True)]
-
-
 @dataclass(frozen=True)
 class Family:
     """Contrasts that are tested together, and the names of those that were not run."""
 
     contrasts: tuple[Contrast, ...]
     absent: tuple[str, ...] = ()
+
+    def outcomes(self, kind: Kind) -> list[Outcome]:
+        """p-values of every contrast by a kind of test, adjusted by Holm over the family."""
+        shown = holm([contrast.p_value(kind) for contrast in self.contrasts])
+        refuted = holm([contrast.refuting_p_value(kind) for contrast in self.contrasts])
+        return [Outcome(*one) for one in zip(self.contrasts, shown, refuted, strict=True)]
 
     def require(self) -> None:
         """Raises ``Missing`` where there is nothing to test."""

@@ -13,15 +13,7 @@ from analysis.paper.budgets import (
     share_of_budgets_above,
 )
 from analysis.paper.comparisons import equivalence, non_inferiority, superiority
-from analysis.paper.contrasts import (
-    Family,
-    Question,
-    against,
-    family,
-    family_of,
-    not_run,
-    outcomes_of,
-)
+from analysis.paper.contrasts import Family, against, family, family_of, not_run
 from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, stated
 from analysis.paper.introduction import TWO_TAUS
 from analysis.paper.statement import (
@@ -131,7 +123,7 @@ def majority_matches(evidence: Evidence) -> Finding:
     ours, plain = ("250K", HALF), ("0", FULL)
     members = family(evidence, "base", SUITES, [(ours, plain)], with_margin=True)
     finding = non_inferiority(against("base", ours, plain), members)
-    outcomes = outcomes_of(Question("higher", members.contrasts))
+    outcomes = members.outcomes("higher")
     half = (len(outcomes) + len(members.absent)) / 2
     verdict = finding.verdict
     if sum(outcome.shown for outcome in outcomes) > half:
@@ -250,7 +242,7 @@ def mmlu_saving(evidence: Evidence) -> Finding:
         limits[f"τ = {tau} under {most:g} %"] = add(over, times=-1.0)
     members = family_of(evidence, limits)
     finding = superiority("scores at the limits", members)
-    outcomes = outcomes_of(Question("higher", members.contrasts))
+    outcomes = members.outcomes("higher")
     both = zip(outcomes[::2], outcomes[1::2], strict=True)
     passed = sum(low.shown and high.shown for low, high in both)
     refuted = any(outcome.refuted for outcome in outcomes)
@@ -321,8 +313,7 @@ def task_dependent(evidence: Evidence) -> Finding:
     members.require()
     up = [c.name for c in members.contrasts if c.difference > 0.0]
     down = [c.name for c in members.contrasts if c.difference < 0.0]
-    question = Question("different", members.contrasts)
-    outcomes = outcomes_of(question)
+    outcomes = members.outcomes("different")
     shown = [o.contrast.difference > 0.0 for o in outcomes if o.shown]
     verdict = Verdict.HOLDS if {True, False} <= set(shown) else Verdict.NOT_DECIDED
     if len(set(shown)) == 1 and len(shown) == len(outcomes) + len(members.absent):
@@ -332,7 +323,7 @@ def task_dependent(evidence: Evidence) -> Finding:
         f"τ = 120K has the higher mean in {len(up)} and τ = 250K in {len(down)} of "
         f"{len(outcomes)} cells, significantly in {len(shown)} (two-sided, Holm; {members.how}): "
         + members.differences(),
-        question=question,
+        tested=("different", members),
     )
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis.paper.contrasts import Question
+from analysis.paper.contrasts import Family
 from analysis.paper.evidence import Evidence, Missing, OtherScale
 from analysis.schema import csv_files
+from analysis.tests import Kind
 
 
 class Verdict(enum.StrEnum):
@@ -91,14 +92,14 @@ class Finding:
       sentence: the numbers and the calculation.
       remark: what explains or limits the verdict; "" where the numbers suffice.
       suspect: the cell that would explain a disagreement, where exactly one would.
-      question: the family of contrasts that was tested, if any.
+      tested: the kind of test and the family of contrasts it was applied to, if any.
     """
 
     verdict: Verdict
     sentence: str
     remark: str = ""
     suspect: Suspect | None = None
-    question: Question | None = None
+    tested: tuple[Kind, Family] | None = None
 
 
 FIGURE2_SUITES = ("superglue", "squad", "cnndm")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.paper.compared import OTHER_SUITES
-from analysis.paper.contrasts import Question, family, not_run, outcomes_of
+from analysis.paper.contrasts import family, not_run
 from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated, steps
 from analysis.paper.score_tables import bold_rule, runs_per_cell
 from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
@@ -38,7 +38,7 @@ def gains(id: str, metric: str, suites: tuple[str, ...]) -> None:
         none, also = Verdict.INCONSISTENT, ""
         if evidence.source == "measured":
             members = family(evidence, "base", suites, [(("250K", HALF), ("0", HALF))])
-            outcomes = outcomes_of(Question("higher", members.contrasts))
+            outcomes = members.outcomes("higher")
             large &= {outcome.contrast.name for outcome in outcomes if outcome.shown}
             lower = any(outcome.refuted for outcome in outcomes)
             none = Verdict.CONTRADICTED if lower else Verdict.NOT_DECIDED
@@ -87,9 +87,8 @@ def some_on_par(evidence: Evidence) -> Finding:
     if evidence.source == "published":
         none = Verdict.NOT_DECIDED if members.absent else contradiction(evidence)
         return Finding(Verdict.HOLDS if level else none, text)
-    higher = outcomes_of(Question("higher", members.contrasts))
-    limited = family(evidence, "base", OTHER_SUITES, pairs, with_margin=True)
-    within = outcomes_of(Question("within", limited.contrasts))
+    higher = members.outcomes("higher")
+    within = family(evidence, "base", OTHER_SUITES, pairs, with_margin=True).outcomes("within")
     shown = [o.contrast.name for o in within if o.shown]
     shown += [o.contrast.name for o in higher if o.refuted and o.contrast.name not in shown]
     everywhere = all(outcome.shown for outcome in higher) and not members.absent

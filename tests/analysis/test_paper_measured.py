@@ -10,9 +10,10 @@ import pytest
 import synthetic_records as synthetic
 
 from analysis.paper import CLAIMS, Evidence, Verdict, single_stage
-from analysis.paper.contrasts import Contrast, Question, outcomes_of, retention
+from analysis.paper.contrasts import Contrast, Family, retention
 from analysis.paper.evidence import Cell
 from analysis.schema import records
+from analysis.tests import Sample
 
 HOLDS, PARTLY, OPEN = Verdict.HOLDS, Verdict.PARTLY, Verdict.NOT_DECIDED
 REFUTED, UNTESTABLE = Verdict.CONTRADICTED, Verdict.NOT_TESTABLE
@@ -200,6 +201,7 @@ def test_measured_runs_are_paired_by_seed():
     assert verdict("base.250k-beats-baseline-500k", apart) is UNTESTABLE
 
 
+@pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize(
     ("kind", "truth", "shown", "refuted"),
     [
@@ -217,25 +219,30 @@ def test_measured_runs_are_paired_by_seed():
         ("equivalence", (57, 60, 70), False, True),
     ],
 )
-def test_level_and_power_of_a_family(kind, truth, shown, refuted):
-    """Three suites, five seeds with noise of 1 in common, and noise of 1 of every cell."""
+def test_level_and_power_of_a_family(kind, truth, shown, refuted, paired):
+    """Three suites, and five runs of every cell, with noise of 1.
+
+    Paired runs have noise of 1 in common by seed, too; others are known by mean and spread alone.
+    """
     rng = np.random.default_rng(2)
     draws = 300 if shown is refuted else 60
     found = []
     for _ in range(draws):
-        together = rng.standard_normal(5)
+        together = rng.standard_normal(5) if paired else 0.0
         contrasts = []
         for suite in ("glue", "squad", "bbh"):
             models = (("250K", 500_000), ("0", 500_000), ("0", 1_000_000))
             ours, half, full = (Cell("base", *model, suite) for model in models)
             values = np.array(truth)[:, None] + together + rng.standard_normal((3, 5))
-            runs = [dict(enumerate(seeds)) for seeds in values]
-            by_seed = dict(zip((ours, half, full), runs, strict=True))
+            runs = dict(zip((ours, half, full), values.tolist(), strict=True))
+            samples = {cell: Sample.of(scores) for cell, scores in runs.items()}
+            by_seed = {cell: dict(enumerate(scores)) for cell, scores in runs.items()}
             margin = {} if kind == "superiority" else retention("base", suite)
             weights = {ours: 1.0, half if kind == "superiority" else full: -1.0}
-            contrasts.append(Contrast(suite, weights, {}, by_seed, margin))
+            known = ({}, by_seed) if paired else (samples, {})
+            contrasts.append(Contrast(suite, weights, *known, margin))
         test = "within" if kind == "equivalence" else "higher"
-        outcomes = outcomes_of(Question(test, tuple(contrasts)))
+        outcomes = Family(tuple(contrasts)).outcomes(test)
         found.append([any(one.shown for one in outcomes), any(one.refuted for one in outcomes)])
     for rate, expected in zip(np.mean(found, axis=0), (shown, refuted), strict=True):
         # 0.05 for the family, and three binomial deviations of the draws.

@@ -9,7 +9,6 @@ from commands import run
 from analysis import paper
 from analysis.paper import REGISTRY, Verdict, claims_view
 from analysis.paper import statement as statements
-from analysis.paper.contrasts import outcomes_of
 from analysis.schema import published, records
 from analysis.tests import Sample, welch
 from spactor.errors import UserError
@@ -190,19 +189,19 @@ def test_measured_records_are_judged_and_name_their_profile(measured):
 
 
 def test_published_numbers_are_tested_by_welch_with_the_margin_s_error(judged):
-    question = judged["appendix-c.mmlu-converges"].finding.question
-    p_values = [contrast.p_value("within") for contrast in question.contrasts]
+    kind, family = judged["appendix-c.mmlu-converges"].finding.tested
+    p_values = [contrast.p_value(kind) for contrast in family.contrasts]
     assert [round(p, 2) for p in p_values] == [0.09, 0.07]
     # Holm: 2 · 0.0675.
-    assert [round(one.p_value, 3) for one in outcomes_of(question)] == [0.135, 0.135]
+    assert [round(one.p_value, 3) for one in family.outcomes(kind)] == [0.135, 0.135]
     for item in judged.values():
-        if item.finding.question is not None:
+        if item.finding.tested is not None:
             assert "Welch, as the paper prints no runs" in item.sentence
     # τ = 250K at 500K on Rainbow, 71.60 ± 0.18, against 70.14 ± 0.25.
-    beats = judged["base.250k-beats-baseline-500k"].finding.question.contrasts
-    rainbow = next(contrast for contrast in beats if contrast.name == "Rainbow")
+    kind, family = judged["base.250k-beats-baseline-500k"].finding.tested
+    rainbow = next(contrast for contrast in family.contrasts if contrast.name == "Rainbow")
     ours, plain = Sample(71.60, 0.18, 5), Sample(70.14, 0.25, 5)
-    assert rainbow.p_value("higher") == pytest.approx(welch(ours, plain, alternative="greater"))
+    assert rainbow.p_value(kind) == pytest.approx(welch(ours, plain.times(-1.0)))
 
 
 def test_records_of_two_profiles_are_refused():

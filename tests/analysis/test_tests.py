@@ -16,11 +16,9 @@ from analysis.tests import (
     Pair,
     Sample,
     add,
-    beyond_margin,
     borrowed_spread,
     compare_with_published,
     holm,
-    independent,
     paired,
     seed_values,
     welch,
@@ -31,12 +29,14 @@ FIRST, SECOND = [1.0, 2.0, 4.0, 4.5], [2.5, 2.0, 6.0]
 OURS, THEIRS, FAR = [80.1, 80.4, 80.9], [80.0, 80.6, 80.2, 80.8, 80.3], [85.0, 85.3, 85.1, 85.4]
 
 
-def sample(values):
-    return Sample(float(np.mean(values)), float(np.std(values, ddof=1)), len(values))
-
-
 def number(values):
-    return Number(*(getattr(sample(values), name) for name in ("mean", "std", "runs")))
+    sample = Sample.of(values)
+    return Number(sample.mean, sample.std, sample.runs)
+
+
+def difference(first, second, **options):
+    """Welch's test of the difference of two samples."""
+    return welch(first, second.times(-1.0), **options)
 
 
 @pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
@@ -44,7 +44,8 @@ def number(values):
 def test_welch_from_moments_equals_welch_on_the_values(alternative, shift):
     moved = [value + shift for value in FIRST]
     expected = stats.ttest_ind(moved, SECOND, equal_var=False, alternative=alternative).pvalue
-    found = welch(sample(FIRST), sample(SECOND), shift=shift, alternative=alternative)
+    samples = Sample.of(FIRST), Sample.of(SECOND)
+    found = difference(*samples, shift=shift, alternative=alternative)
     assert found == pytest.approx(expected, rel=1e-12)
     # A second implementation, on the values.
     words = {"two-sided": "two-sided", "greater": "larger", "less": "smaller"}
@@ -55,8 +56,8 @@ def test_welch_from_moments_equals_welch_on_the_values(alternative, shift):
 
 
 def test_without_a_spread_there_is_no_welch():
-    assert math.isnan(welch(Sample(1.0, math.nan, 1), sample(SECOND)))
-    assert math.isnan(welch(Sample(1.0, 0.1, 1), sample(SECOND)))
+    assert math.isnan(difference(Sample.of([1.0]), Sample.of(SECOND)))
+    assert math.isnan(difference(Sample(1.0, 0.1, 1), Sample.of(SECOND)))
 
 
 @pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
@@ -82,97 +83,49 @@ def test_paired_where_no_t_exists():
     assert paired(equal, alternative="less") == 1.0
 
 
-def _runs(generator, draws, cells, seeds=5, shared=2.0, own=1.0):
-    """Scores [draws, cells, seeds] with means 0: runs of one seed share a part of their noise."""
-    together = shared * generator.standard_normal((draws, 1, seeds))
-    return together + own * generator.standard_normal((draws, cells, seeds))
-
-
 def _rejected(p_values):
     return float(np.mean([p < 0.05 for p in p_values]))
 
 
 def test_paired_has_its_level_and_more_power_than_welch():
-    pairs = _runs(np.random.default_rng(0), 2000, 2)
+    generator = np.random.default_rng(0)
+    shared = 2.0 * generator.standard_normal((2000, 1, 5))
+    pairs = shared + generator.standard_normal((2000, 2, 5))
     gaps = pairs[:, 0] - pairs[:, 1]
     # 0.05 ± 3 standard errors of 2,000 draws, 0.0049 each.
     assert 0.035 < _rejected(paired(gap) for gap in gaps) < 0.065
     # An effect of two standard deviations of a difference, √2: paired finds it in most draws (the
     # noncentral t gives 0.91), Welch's, which takes the shared noise for error, seldom.
     assert _rejected(paired(gap + 2.0 * math.sqrt(2.0)) for gap in gaps) > 0.88
-    moved = _rejected(welch(sample(a + 2.0 * math.sqrt(2.0)), sample(b)) for a, b in pairs[:500])
-    assert moved < 0.5
+    pairs[:, 0] += 2.0 * math.sqrt(2.0)
+    samples = [map(Sample.of, pair) for pair in pairs[:500]]
+    assert _rejected(difference(*pair, alternative="two-sided") for pair in samples) < 0.5
 
 
-@pytest.mark.parametrize("kind", ["higher", "within"])
-@pytest.mark.parametrize("shared", [0.0, 2.0])
-def test_an_estimated_margin_keeps_the_level(kind, shared):
-    """Truth on the boundary: ours and the full baseline differ by exactly half of its gain, 10."""
-    cells = ("ours", "full", "half")
-    truth = np.array([-1.0 if kind == "higher" else 9.0, 4.0, -6.0]).reshape(1, 3, 1)
-    drawn = truth + _runs(np.random.default_rng(1), 2000, 3, shared=shared)
-    difference, margin = {"ours": 1.0, "full": -1.0}, {"full": 0.5, "half": -0.5}
-
-    def p_value(runs):
-        if shared:
-            scores = {c: dict(enumerate(values)) for c, values in zip(cells, runs, strict=True)}
-
-            def test(weights):
-                return paired(list(seed_values(weights, scores).values()), alternative="greater")
-        else:
-            samples = {c: sample(values) for c, values in zip(cells, runs, strict=True)}
-
-            def test(weights):
-                return independent(weights, samples)
-
-        return beyond_margin(kind, difference, margin, test)
-
-    assert 0.035 < _rejected(map(p_value, drawn)) < 0.065
-    if not shared and kind == "within":
-        # −ours + full + (full − half)/2 has variance 3.5, which a margin taken as known puts at 2.
-        assert _rejected(_with_a_known_margin(kind, runs) for runs in drawn) > 0.08
-    # A difference that uses up half of the margin, 2.5 points, is shown in most draws.
-    drawn[:, 0] += 2.5 if kind == "higher" else -2.5
-    assert _rejected(map(p_value, drawn[:300])) > 0.7
-
-
-def _with_a_known_margin(kind, runs):
-    ours, full, half = map(sample, runs)
-    margin = (full.mean - half.mean) / 2.0
-    above = welch(ours, full, shift=margin, alternative="greater")
-    if kind == "higher":
-        return above
-    return max(above, welch(ours, full, shift=-margin, alternative="less"))
-
-
-def test_a_combination_of_two_is_welch_and_a_cell_counts_once():
-    cells = {"a": sample(FIRST), "b": sample(SECOND), "none": Sample(1.0, math.nan, 1)}
-    expected = welch(cells["a"], cells["b"], alternative="greater")
-    assert independent({"a": 1.0, "b": -1.0, "none": 0.0}, cells) == expected
-    assert math.isnan(independent({"a": 1.0, "none": 1.0}, cells))
+def test_a_linear_combination_of_samples():
+    # 1.5 first − second: its variance is 1.5² that of the first mean and that of the second.
+    first, second = Sample.of(FIRST), Sample.of(SECOND)
+    degrees = (a := 2.25 * first.std**2 / 4) + (b := second.std**2 / 3)
+    expected = stats.t.sf(
+        (1.5 * first.mean - second.mean) / math.sqrt(a + b), degrees**2 / (a**2 / 3 + b**2 / 2)
+    )
+    assert difference(first.times(1.5), second) == pytest.approx(expected)
     assert add({"a": 1.0}, {"a": -1.0, "b": 2.0}, times=2.0) == {"a": 0.0, "b": 4.0}
-
-    def test(weights):
-        return independent(weights, cells)
-
-    both = beyond_margin("different", {"a": 1.0, "b": -1.0}, {"b": 9.0}, test)
-    assert both == pytest.approx(welch(cells["a"], cells["b"]))
-    assert math.isnan(beyond_margin("different", {"a": 1.0, "none": 1.0}, {}, test))
-    assert math.isnan(beyond_margin("within", {"a": 1.0}, {"none": 1.0}, test))
+    assert Sample.of([]).runs == 0 and not Sample.of([1.0]).testable
 
 
 def test_no_spread_at_all_is_certain():
     one, other = Sample(1.0, 0.0, 3), Sample(2.0, 0.0, 3)
-    assert welch(one, other) == 0.0 and welch(one, one) == 1.0
-    assert welch(one, other, alternative="less") == 0.0
-    assert welch(one, other, alternative="greater") == 1.0
-    assert welch(one, other, shift=1.5, alternative="greater") == 0.0
+    assert difference(one, other, alternative="two-sided") == 0.0
+    assert difference(one, one, alternative="two-sided") == 1.0
+    assert difference(one, other, alternative="less") == 0.0
+    assert difference(one, other) == 1.0 and difference(one, other, shift=1.5) == 0.0
     assert borrowed_spread(Sample(1.0, math.nan, 1), other) == 0.0
 
 
 def test_a_borrowed_spread_is_the_pooled_test_of_equal_variances():
     # One new value against n: the classical prediction interval. t = (7 - 3.5) / (s √(1 + 1/3)).
-    known, new = sample(SECOND), Sample(7.0, math.nan, 1)
+    known, new = Sample.of(SECOND), Sample.of([7.0])
     t = (7.0 - known.mean) / (known.std * math.sqrt(4 / 3))
     assert borrowed_spread(new, known) == pytest.approx(2 * stats.t.sf(t, 2))
     assert borrowed_spread(known, new) == borrowed_spread(new, known)
