@@ -74,8 +74,8 @@ class Drift:
 
     Attributes:
       slope: of the mean over seeds, per 1,000 paper-scale steps.
-      p_value: two-sided, of no drift: over seeds where there are two or more, each seed's
-        least-squares slope being one observation; of one seed by least squares.
+      p_value: two-sided, of no drift; each seed's least-squares slope is one observation. NaN for
+        one seed, whose slope does not speak for others.
       slopes: of each seed.
       text: both in words.
     """
@@ -87,7 +87,9 @@ class Drift:
 
     def verdict(self, sign: float) -> Verdict:
         """Whether a slope of that sign is shown, or one of the other."""
-        if not self.p_value < ALPHA:
+        if math.isnan(self.p_value):
+            return Verdict.NOT_TESTABLE
+        if self.p_value >= ALPHA:
             return Verdict.NOT_DECIDED
         return Verdict.HOLDS if self.slope * sign > 0.0 else Verdict.CONTRADICTED
 
@@ -105,8 +107,7 @@ def drift(series: pd.DataFrame, unit: str = "nats ") -> Drift:
     slopes = tuple(trend.fit(at, series[seed].to_numpy()).slope for seed in series)
     head = f"slope {mean.slope:+.2e} {unit}per 1,000 steps"
     if len(slopes) < 2:
-        text = f"{head}, p {format_p(mean.p_value)} (one seed; its points taken as independent)"
-        return Drift(mean.slope, mean.p_value, slopes, f"{text}, n = {mean.n}")
+        return Drift(mean.slope, math.nan, slopes, f"{head}; one seed, so no test")
     p_value = paired(slopes)
     each = f"{min(slopes):+.1e} to {max(slopes):+.1e}"
     text = (
@@ -173,8 +174,7 @@ def noisy_worse(evidence: Evidence) -> Finding:
         f"{positive} of {late.size} validations"
     )
     if len(by_seed) < 2:
-        verdict = graded(positive, late.size, none=Verdict.CONTRADICTED)
-        return Finding(verdict, f"{text}; one seed, so no test")
+        return Finding(Verdict.NOT_TESTABLE, f"{text}; one seed, so no test")
     p_value = paired(by_seed.to_numpy())
     verdict = Verdict.NOT_DECIDED
     if p_value < ALPHA:
@@ -201,13 +201,14 @@ def inflection(evidence: Evidence) -> Finding:
     gaps = _across(evidence)
     at = turning_point(gaps.index.to_numpy(dtype=float), gaps.mean(axis="columns").to_numpy())
     before, after = drift(gaps[gaps.index <= at]), drift(gaps[gaps.index >= at])
-    verdict = Verdict.NOT_DECIDED
-    if max(before.p_value, after.p_value) < ALPHA:
-        near = abs(at - TURN) <= AROUND_STEPS
-        turned = before.slope * after.slope < 0.0
+    if len(before.slopes) < 2:
+        verdict = Verdict.NOT_TESTABLE
+    elif max(before.p_value, after.p_value) >= ALPHA:
+        verdict = Verdict.NOT_DECIDED
+    elif before.slope * after.slope > 0.0:
         verdict = Verdict.CONTRADICTED
-        if turned:
-            verdict = Verdict.HOLDS if near else Verdict.PARTLY
+    else:
+        verdict = Verdict.HOLDS if abs(at - TURN) <= AROUND_STEPS else Verdict.PARTLY
     return Finding(
         verdict,
         f"two straight lines fit the difference best with a bend at {steps(int(at))}; before it "
