@@ -33,10 +33,12 @@ a one-sided t-test over seeds, adjusted in the same way.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+from scipy.special import entr
 
 from analysis import scores
 from analysis.schema.facts import FROM_SCRATCH, SIZES, SUITES, TAUS, tau_label
@@ -116,11 +118,6 @@ class LearningResult:
     profile: str
     checks: tuple[Check, ...]
 
-    @property
-    def passed(self) -> bool:
-        """Whether there are checks and every one of them passed."""
-        return bool(self.checks) and all(check.passed for check in self.checks)
-
     def text(self) -> str:
         """One aligned line per check, then what each compares, for the terminal."""
         better = sum(check.passed for check in self.checks)
@@ -135,17 +132,6 @@ class LearningResult:
             rows.append([check.size, check.name, check.verdict, *values, check.unit, p])
         notes = dict.fromkeys(f"{check.name}:  {check.what}" for check in self.checks)
         return "\n".join([*wrap(head), "", *align(rows, right=[3, 4, 6]), "", paragraphs(notes)])
-
-
-def binary_entropy(p: float) -> float:
-    """Entropy, in nats, of an event of probability p; NaN for NaN.
-
-    >>> round(binary_entropy(0.5), 4), binary_entropy(0.0)
-    (0.6931, 0.0)
-    """
-    if math.isnan(p):
-        return math.nan
-    return sum(-x * math.log(x) for x in (p, 1.0 - p) if x > 0.0)
 
 
 def run(records: pd.DataFrame) -> LearningResult:
@@ -164,81 +150,66 @@ def run(records: pd.DataFrame) -> LearningResult:
 def _checks(records: pd.DataFrame, series: pd.DataFrame, size: str) -> list[Check]:
     plain = _final(series, size, "0")
     hybrid = _final(series, size, _longest_hybrid(series, size))
-    loss, replaced = plain.get("sc_loss_clean", {}), hybrid.get("replaced_fraction", {})
+    cloze = _final(records[records["metric"] == f"{CLOZE}accuracy"], size, "0")
+    loss, replaced = plain["sc_loss_clean"], hybrid["replaced_fraction"]
     entropy = _fact(records, "data/unigram_entropy_nats", size)
     share = _fact(records, "data/target_text_fraction", size)
     if math.isnan(share):
         # The limit of long inputs: a span costs its tokens and a sentinel.
         share = MEAN_SPAN_LENGTH / (MEAN_SPAN_LENGTH + 1.0)
-
-    def loss_check(name: str, measured: BySeed, reference: BySeed | float, what: str) -> Check:
-        return _check(size, name, measured, reference, "nats", what, lower=True)
-
-    def rate_check(
-        name: str, metric: str, reference: BySeed | float, unit: str, what: str
-    ) -> Check:
-        measured = hybrid.get(metric, {})
-        return _check(size, name, measured, reference, unit, what, lower=False)
-
-    binary = {seed: binary_entropy(p) for seed, p in replaced.items()}
-    cloze = _final(records[records["metric"] == f"{CLOZE}accuracy"], size, "0")
-    return [
+    most_frequent = _fact(records, "data/most_frequent_token_rate", size)
+    binary = {seed: float(entr(p) + entr(1.0 - p)) for seed, p in replaced.items()}
+    compared: list[tuple[str, BySeed, BySeed | float, str, str]] = [
         *(
-            _check(
-                *(size, "zero-shot cloze", accuracy, CLOZE_CHANCE, "per cent right"),
+            (
+                *("zero-shot cloze", accuracy, CLOZE_CHANCE, "per cent right"),
                 "baseline's choice of four words, without fine-tuning; guessing",
-                lower=False,
             )
             for accuracy in cloze.values()
         ),
-        loss_check("text", loss, entropy, "baseline's loss per target token; unigram entropy"),
-        loss_check(
-            *("text and format", loss, entropy * share),
+        ("text", loss, entropy, "nats", "baseline's loss per target token; unigram entropy"),
+        (
+            *("text and format", loss, entropy * share, "nats"),
             f"the same; unigram entropy on the {share:.1%} of targets that are text",
         ),
-        rate_check(
-            *("generator", "mlm_accuracy"),
-            *(_fact(records, "data/most_frequent_token_rate", size), "accuracy"),
+        (
+            *("generator", hybrid["mlm_accuracy"], most_frequent, "accuracy"),
             "generator's accuracy on [M]; most frequent token's rate",
         ),
-        loss_check(
-            *("detection loss", hybrid.get("rtd_loss", {}), binary),
+        (
+            *("detection loss", hybrid["rtd_loss"], binary, "nats"),
             "RTD loss per position; entropy of the replaced fraction",
         ),
-        rate_check(
-            *("detection recall", "rtd_recall", 0.0, "recall"),
+        (
+            *("detection recall", hybrid["rtd_recall"], 0.0, "recall"),
             "replaced tokens that were flagged; never flagging",
         ),
-        rate_check(
-            *("detection precision", "rtd_precision", replaced, "precision"),
+        (
+            *("detection precision", hybrid["rtd_precision"], replaced, "precision"),
             "flagged tokens that were replaced; flagging at random",
         ),
     ]
+    return [_check(size, *row) for row in compared]
 
 
 def _check(
-    size: str,
-    name: str,
-    measured_by_seed: BySeed,
-    known: BySeed | float,
-    unit: str,
-    what: str,
-    *,
-    lower: bool,
+    size: str, name: str, by_seed: BySeed, known: BySeed | float, unit: str, what: str
 ) -> Check:
-    references = dict.fromkeys(measured_by_seed, known) if isinstance(known, float) else known
-    measured = _mean(measured_by_seed)
+    """A check of values by seed against a reference, one number or by seed, too."""
+    lower = unit == "nats"
+    references = dict.fromkeys(by_seed, known) if isinstance(known, float) else known
+    measured = _mean(by_seed)
     reference = known if isinstance(known, float) else _mean(known)
     if math.isnan(measured) or math.isnan(reference):
         return Check(size, name, measured, reference, unit, lower, 0, math.nan, what, UNKNOWN)
-    margin = reference - measured if lower else measured - reference
+    sign = -1.0 if lower else 1.0
+    margin = sign * (measured - reference)
     if lower:
         floor = CLEAR_LOSS_MARGIN * reference
     else:
         floor = CLEAR_RATE_MARGIN * reference or CLEAR_RATE_OVER_NONE
     verdict = NOT if margin <= 0 else CLEARLY if margin >= floor else BARELY
-    sign = -1.0 if lower else 1.0
-    cells = {"measured": measured_by_seed, "reference": references}
+    cells = {"measured": by_seed, "reference": references}
     margins = seed_values({"measured": sign, "reference": -sign}, cells)
     p_value = paired(list(margins.values()), alternative="greater")
     if margin > 0 and p_value >= ALPHA:
@@ -252,12 +223,12 @@ def _mean(values: BySeed) -> float:
 
 
 def _final(series: pd.DataFrame, size: str, tau: str) -> Mapping[str, BySeed]:
-    """Last value of each validation metric, by seed."""
+    """Last value of each validation metric, by seed; none of a metric that was not recorded."""
     rows = series[(series["size"] == size) & (series["tau"] == tau)].sort_values("step")
     last = rows.drop_duplicates(["metric", "seed"], keep="last")
-    found: dict[str, dict[int, float]] = {}
+    found: defaultdict[str, dict[int, float]] = defaultdict(dict)
     for metric, seed, value in last[["metric", "seed", "value"]].itertuples(index=False):
-        found.setdefault(str(metric).removeprefix("validation/"), {})[int(seed)] = float(value)
+        found[str(metric).removeprefix("validation/")][int(seed)] = float(value)
     return found
 
 
@@ -354,10 +325,6 @@ class ScratchResult:
 
     profile: str
     comparisons: tuple[ScratchComparison, ...]
-
-    def better(self, size: str, tau: str) -> int:
-        """Number of suites on which pre-training is shown to be better."""
-        return sum(one.verdict == BETTER for one in self._of(size, tau))
 
     def _of(self, size: str, tau: str) -> list[ScratchComparison]:
         return [one for one in self.comparisons if (one.size, one.tau) == (size, tau)]
@@ -464,28 +431,25 @@ def _over_suites(
     tau: str,
 ) -> list[ScratchComparison]:
     last = max(checkpoint for *model, checkpoint, _ in found if model == [size, tau])
-    rows: list[tuple[str, BySeed, BySeed, list[float]]] = []
+    pretrained, scratch, gaps, over_chance = [], [], [], []  # each in the order of SUITES
     for suite in SUITES:
-        pretrained = found.get((size, tau, last, suite), {}) if last != FROM_SCRATCH else {}
-        scratch = found.get((size, tau, FROM_SCRATCH, suite), {})
-        gaps = seed_values({0: 1.0, 1: -1.0}, {0: pretrained, 1: scratch})
-        rows.append((suite, pretrained, scratch, list(gaps.values())))
-    p_values = holm([paired(gaps, alternative="greater") for *_, gaps in rows])
-    over_chance = [
-        [value - chances[suite] for value in pretrained.values()] if suite in chances else []
-        for suite, pretrained, *_ in rows
-    ]
-    p_chances = holm([paired(gaps, alternative="greater") for gaps in over_chance])
+        ours = found.get((size, tau, last, suite), {}) if last != FROM_SCRATCH else {}
+        fresh = found.get((size, tau, FROM_SCRATCH, suite), {})
+        pretrained.append(Sample.of([*ours.values()]))
+        scratch.append(Sample.of([*fresh.values()]))
+        gaps.append(list(seed_values({0: 1.0, 1: -1.0}, {0: ours, 1: fresh}).values()))
+        stated = suite in chances
+        over_chance.append([value - chances[suite] for value in ours.values()] if stated else [])
+    p_values, p_chances = (
+        holm([paired(values, alternative="greater") for values in family])
+        for family in (gaps, over_chance)
+    )
     return [
         ScratchComparison(
-            *(size, tau, suite, last),
-            Sample.of([*pretrained.values()]),
-            Sample.of([*scratch.values()]),
-            *(len(gaps), p_holm, chances.get(suite, math.nan), p_chance),
+            *(size, tau, suite, last, pretrained[at], scratch[at], len(gaps[at]), p_values[at]),
+            *(chances.get(suite, math.nan), p_chances[at]),
         )
-        for (suite, pretrained, scratch, gaps), p_holm, p_chance in zip(
-            rows, p_values, p_chances, strict=True
-        )
+        for at, suite in enumerate(SUITES)
     ]
 
 
