@@ -123,11 +123,6 @@ class Inflection:
         """What the test of no bend rests on, in words."""
         return f"over {self.seeds} seeds" if self.seeds > 1 else "one seed, AR(1) errors"
 
-    @property
-    def reverses(self) -> bool:
-        """Whether the slope changes its sign at the bend, as the paper's does."""
-        return self.before * self.after < 0.0
-
 
 def estimate_slopes(thousands: np.ndarray, values: np.ndarray) -> tuple[Slope, ...]:
     """The slope by every method that needs one series only.
@@ -225,7 +220,7 @@ def estimate_inflection(
     >>> x = np.arange(60.0, 1001.0, 20.0)
     >>> y = 3e-4 * np.minimum(x, 200.0) - 1e-4 * np.maximum(x - 200.0, 0.0)
     >>> bend = estimate_inflection(x, y + 0.002 * np.sin(x))
-    >>> bend.at, bend.reverses, bend.p_value
+    >>> bend.at, bend.before > 0.0 > bend.after, bend.p_value
     (200.0, True, 0.001)
     """
     x = np.asarray(thousands, dtype=float)
@@ -233,27 +228,24 @@ def estimate_inflection(
     y = by_seed.mean(axis=1)
     n, seeds = by_seed.shape
     edge = max(2, math.ceil(_BEND_MARGIN * n))
-    candidates = x[edge : n - edge]
-    bases = np.stack([np.linalg.qr(_bent(x, kappa))[0] for kappa in candidates])
-    line = np.linalg.qr(_design(x))[0]
-    best, gain = _best_candidates(y[None], bases, line)
-    kappa = float(candidates[best[0]])
+    [kappa], gain = best_bends(x, y[None], edge)
     design = _bent(x, kappa)
     coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
     generator = np.random.default_rng(seed)
     if seeds > 1:
         drawn = generator.integers(seeds, size=(draws, seeds))
-        redrawn, _ = _best_candidates(by_seed.T[drawn].mean(axis=1), bases, line)
+        redrawn, _ = best_bends(x, by_seed.T[drawn].mean(axis=1), edge)
         p_value = paired(_curvatures(x, by_seed))
     else:
+        line = np.linalg.qr(_design(x))[0]
         bent, straight = design @ coefficients, line @ (line.T @ y)
-        redrawn, _ = _best_candidates(_redraw(x, bent, y - bent, draws, generator), bases, line)
+        redrawn, _ = best_bends(x, _redraw(x, bent, y - bent, draws, generator), edge)
         by_chance = _redraw(x, straight, y - straight, draws, generator)
-        more = _best_candidates(by_chance, bases, line)[1] >= gain[0]
+        more = best_bends(x, by_chance, edge)[1] >= gain
         p_value = float((1 + more.sum()) / (draws + 1))
-    low, high = np.quantile(candidates[redrawn], [0.5 - CONFIDENCE / 2.0, 0.5 + CONFIDENCE / 2.0])
+    low, high = np.quantile(redrawn, [0.5 - CONFIDENCE / 2.0, 0.5 + CONFIDENCE / 2.0])
     return Inflection(
-        at=kappa,
+        at=float(kappa),
         low=float(low),
         high=float(high),
         before=float(coefficients[1]),
@@ -262,6 +254,29 @@ def estimate_inflection(
         points=n,
         seeds=seeds,
     )
+
+
+def best_bends(x: np.ndarray, series: np.ndarray, edge: int) -> tuple[np.ndarray, np.ndarray]:
+    """The best bend of each series by least squares, and the gain of that fit.
+
+    Args:
+      x: [n] steps.
+      series: [m, n].
+      edge: number of points at each end that are no candidates.
+
+    Returns:
+      [m] values of x; [m] shares of the straight line's sum of squares that the bend explains.
+
+    >>> steps = np.arange(6.0)
+    >>> best_bends(steps, np.abs(steps - 2.0)[None], edge=2)
+    (array([2.]), array([1.]))
+    """
+    candidates = x[edge : len(x) - edge]
+    bases = [np.linalg.qr(_bent(x, kappa))[0] for kappa in candidates]
+    explained = np.stack([((series @ basis) ** 2).sum(axis=1) for basis in bases])
+    by_line = ((series @ np.linalg.qr(_design(x))[0]) ** 2).sum(axis=1)
+    left = (series**2).sum(axis=1) - by_line
+    return candidates[explained.argmax(axis=0)], (explained.max(axis=0) - by_line) / left
 
 
 def _design(x: np.ndarray) -> np.ndarray:
@@ -302,19 +317,6 @@ def _theil_sen(thousands: np.ndarray, values: np.ndarray) -> Slope:
     p_value = np.fmax(corrected, pymannkendall.original_test(values).p)
     ends = (float(slope.low_slope), float(slope.high_slope))
     return Slope(THEIL_SEN, float(slope.slope), *ends, float(p_value))
-
-
-def _best_candidates(
-    series: np.ndarray, bases: np.ndarray, line: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Index of the best candidate bend of each series [m, n], and the gain of the fit [m].
-
-    The gain is the share of the straight line's sum of squares that the bend explains.
-    """
-    explained = np.stack([((series @ basis) ** 2).sum(axis=1) for basis in bases])
-    by_line = ((series @ line) ** 2).sum(axis=1)
-    left = (series**2).sum(axis=1) - by_line
-    return explained.argmax(axis=0), (explained.max(axis=0) - by_line) / left
 
 
 def _redraw(

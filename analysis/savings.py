@@ -41,7 +41,7 @@ from analysis import scores
 from analysis.compiled import local_step
 from analysis.flops import step_flops
 from analysis.paper.evidence import FULL, Evidence, Missing, describe, steps
-from analysis.schema import published, rows
+from analysis.schema import facts, published, rows
 from analysis.schema.facts import CHECKPOINTS, FROM_SCRATCH, SIZES, SUITE_SHORT_NAMES, SUITES, TAUS
 from analysis.tests import CONFIDENCE
 from spactor.config import PAPER
@@ -328,7 +328,7 @@ def saved(
 
 
 def _saving(pair: _Pair, overheads: Mapping[str, float]) -> Saving:
-    tau_steps = math.inf if pair.tau == "inf" else 1000.0 * int(pair.tau.removesuffix("K"))
+    tau_steps = facts.Tau.parse(pair.tau).end
     at = crossing(pair.model, pair.baseline[FULL])
     bound = "≥" if at[0] == min(pair.model) else ""
     if FULL in pair.model and math.isinf(at[0]):
@@ -389,13 +389,6 @@ def _measured_pairs(
             continue
         count = len(seeds)
         drawn = generator.integers(count, size=(draws, count))
-
-        def curve(
-            runs: np.ndarray, at: pd.Index, drawn: np.ndarray = drawn
-        ) -> dict[int, np.ndarray]:
-            means = np.vstack([runs.mean(axis=0), runs[drawn].mean(axis=1)])
-            return {int(step): means[:, index] for index, step in enumerate(at)}
-
         one, other = model.loc[seeds], baseline.loc[seeds]
         both = one.columns.intersection(other.columns)
         # Deviations over n seeds are too small by √((n − 1)/n).
@@ -405,12 +398,19 @@ def _measured_pairs(
         twin_of = other.mean() + wide * (other - other.mean())
         yield _Pair(
             *(size, tau, suite),
-            model=curve(one.to_numpy(), one.columns),
-            baseline=curve(other.to_numpy(), other.columns),
-            twin=curve(twin.to_numpy(), both),
-            twin_of=curve(twin_of.to_numpy(), other.columns),
+            model=_redrawn(one, drawn),
+            baseline=_redrawn(other, drawn),
+            twin=_redrawn(twin, drawn),
+            twin_of=_redrawn(twin_of, drawn),
             runs=(count,),
         )
+
+
+def _redrawn(runs: pd.DataFrame, drawn: np.ndarray) -> dict[int, np.ndarray]:
+    """Mean scores by checkpoint, of runs [seeds, checkpoints] and of drawn seeds [draws, seeds]."""
+    values = runs.to_numpy()
+    means = np.vstack([values.mean(axis=0), values[drawn].mean(axis=1)])
+    return {int(step): means[:, index] for index, step in enumerate(runs.columns)}
 
 
 def _runs_by_seed(curve: Mapping[int, Mapping[int, float]]) -> pd.DataFrame:

@@ -313,12 +313,6 @@ def differences(records: pd.DataFrame, first: Curve, second: Curve) -> pd.DataFr
     return gaps.loc[:, gaps.iloc[-1].notna()].dropna(how="any")
 
 
-def difference(records: pd.DataFrame, first: Curve, second: Curve) -> tuple[pd.Series, int]:
-    """The mean of ``differences`` over seeds, by paper_step, and the number of seeds."""
-    gaps = differences(records, first, second)
-    return gaps.mean(axis="columns"), gaps.shape[1]
-
-
 def fit(steps: np.ndarray, values: np.ndarray) -> Line:
     """Ordinary least squares with an intercept.
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis import scores
 from analysis.schema import published
-from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES
+from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, Tau
 from analysis.schema.records import sole_profile
 from analysis.tests import Sample
 from spactor.config import CorruptionConfig, ModelConfig, PretrainConfig
@@ -254,7 +254,7 @@ class Evidence:
         if self.source == "published":
             if not self.checkpoints(size, tau):
                 raise Missing(f"no score of {describe(size, tau)}")
-            return int(tau.removesuffix("K")) * 1000
+            return Tau.parse(tau).end
         rows = self.records[
             (self.records["metric"] == "validation/rtd_loss")
             & (self.records["size"] == size)

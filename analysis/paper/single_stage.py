@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import trend
+from analysis import regression, trend
 from analysis.paper.comparisons import non_inferiority, superiority
 from analysis.paper.contrasts import family
 from analysis.paper.evidence import FULL, VOCABULARY_ROWS, Cell, Evidence, Missing, stated, steps
@@ -46,26 +46,16 @@ def _scores_turn(evidence: Evidence, seed: int) -> float | None:
 
 
 def turning_point(at: np.ndarray, values: np.ndarray) -> float:
-    """The inner point at which two straight lines that meet there fit best, by least squares.
+    """The step, at least two points from the ends, at which a series bends (``best_bends``).
 
     Args:
       at: [n] increasing steps.
       values: [n].
-
-    >>> steps_ = np.arange(0.0, 500_001.0, 100_000.0)
-    >>> turning_point(steps_, np.abs(steps_ - 200_000.0))
-    200000.0
     """
     if len(at) < LEAST_POINTS:
         raise Missing(f"{len(at)} validations of both curves; a turn needs {LEAST_POINTS}")
-    thousands = at / 1000.0
-    errors = {}
-    for bend in thousands[2:-2]:
-        late = np.maximum(thousands - bend, 0.0)
-        design = np.column_stack([np.ones_like(thousands), thousands, late])
-        solution = np.linalg.lstsq(design, values, rcond=None)[0]
-        errors[float(bend) * 1000.0] = float(np.sum((values - design @ solution) ** 2))
-    return min(errors, key=lambda bend: errors[bend])
+    [thousands], _ = regression.best_bends(at / 1000.0, values[None], edge=2)
+    return float(thousands) * 1000.0
 
 
 @dataclass(frozen=True)

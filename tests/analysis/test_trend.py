@@ -33,7 +33,7 @@ def test_points_without_residual_have_no_p_value(values):
     assert trend.format_p(line.p_value) == "undefined"
 
 
-def test_seeds_are_averaged_that_have_both_curves_to_the_end():
+def test_differences_are_of_seeds_that_have_both_curves_to_the_end():
     def point(tau, seed, step, value):
         at = {"size": "base", "tau": tau, "seed": seed, "step": step, "paper_step": step * 1000}
         return {**synthetic.COMMON, **at, "metric": trend.CLEAN, "value": value}
@@ -41,13 +41,12 @@ def test_seeds_are_averaged_that_have_both_curves_to_the_end():
     rows = [point("0", 0, 200, 3.0), point("inf", 0, 200, 1.0)]
     rows += [point("0", 1, 200, 5.0), point("inf", 1, 200, 1.0)]
     rows += [point("0", 2, 200, 100.0)]  # seed 2 has no τ = ∞
-    before = trend.difference(records.from_rows(rows), trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
-    assert (before[0].to_dict(), before[1]) == ({200_000: 3.0}, 2)
+    curves = trend.BASELINE_CLEAN, trend.HYBRID_CLEAN
+    gaps = trend.differences(records.from_rows(rows), *curves)
+    assert gaps.to_dict("index") == {200_000: {0: 2.0, 1: 4.0}}
     rows += [point("0", 0, 300, 3.0), point("inf", 0, 300, 1.0)]  # seed 1 has not got there
-    gaps, seeds = trend.difference(
-        records.from_rows(rows), trend.BASELINE_CLEAN, trend.HYBRID_CLEAN
-    )
-    assert (gaps.to_dict(), seeds) == ({200_000: 2.0, 300_000: 2.0}, 1)
+    gaps = trend.differences(records.from_rows(rows), *curves)
+    assert gaps.to_dict("index") == {200_000: {0: 2.0}, 300_000: {0: 2.0}}
 
 
 def test_what_is_missing_is_said():
