@@ -26,6 +26,7 @@ from analysis.paper import (
     introduction,
     large,
     patterns,
+    score_tables,
     setup,
     single_stage,
     two_stages,
@@ -38,7 +39,7 @@ from spactor.errors import UserError
 
 _JUDGES = (
     *(introduction, setup, single_stage, two_stages, efficiency, large, appendix_a, appendix_d),
-    compared,
+    *(compared, score_tables),
 )
 """Modules whose import binds judges to the rows of ``statements.csv``."""
 REGISTRY = registry()

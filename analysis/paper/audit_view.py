@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from analysis.paper.statement import Judgement, Suspect, Verdict
+from analysis.paper.statement import Judgement, Suspect, Verdict, counted
 from spactor.text_table import paragraphs
 
 _TITLES: Mapping[Verdict, str] = {
@@ -45,9 +44,7 @@ def groups(judgements: Sequence[Judgement], *, everything: bool = False) -> Grou
 
 def summary(judgements: Sequence[Judgement]) -> str:
     """One line: how many checks have each verdict."""
-    found = Counter(one.verdict for one in judgements)
-    listed = ", ".join(f"{found[v]:,} {v.short}" for v in Verdict if found[v])
-    return f"checked {len(judgements):,}: {listed}"
+    return f"checked {len(judgements):,}: {counted(judgements)}"
 
 
 def text(judgements: Sequence[Judgement], found: Groups, *, details: bool = False) -> str:

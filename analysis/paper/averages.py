@@ -16,9 +16,9 @@ from fractions import Fraction
 from typing import Any
 
 from analysis.paper import suspects
-from analysis.paper.breakdown import Breakdown, Row, exact, examples, headings, judged, shown
+from analysis.paper.breakdown import Breakdown, Row, exact, examples, headings, shown
 from analysis.paper.patterns import divided_tasks, rounding, terms_of
-from analysis.paper.statement import Judgement, Verdict
+from analysis.paper.statement import Finding, Judgement, Passage, Verdict
 from analysis.schema.facts import SUITE_HEADINGS
 
 WRITTEN_OUT = 9
@@ -37,22 +37,20 @@ def check(printed: Breakdown) -> list[Judgement]:
 def _check_average(
     printed: Breakdown, row: Row, suite: str, record: Any, divided: frozenset[str]
 ) -> Judgement:
+    passage = Passage(
+        f"average/{row.id}/{suite}",
+        f"{record.place}, {row.text}, {SUITE_HEADINGS[suite]}",
+        f"{record.value:.2f} ± {record.std:.2f}",
+    )
     cells = printed.cells(row, suite)
-    common: dict[str, Any] = {
-        "id": f"average/{row.id}/{suite}",
-        "place": f"{record.place}, {row.text}, {SUITE_HEADINGS[suite]}",
-        "text": f"{record.value:.2f} ± {record.std:.2f}",
-    }
     if not cells:
         remark = "the appendix breaks this row down nowhere"
-        return judged(
-            **common, verdict=Verdict.NOT_TESTABLE, sentence="no breakdown", remark=remark
-        )
+        return Judgement(passage, Finding(Verdict.NOT_TESTABLE, "no breakdown", remark))
     target = exact(record.value, record.decimals)
     std = exact(record.std, record.decimals)
     lost = {str(cell.task) for cell in cells if math.isnan(cell.value)}
     if lost:
-        return _implied(common, cells, lost, target, std)
+        return Judgement(passage, _implied(cells, lost, target, std))
     usual, other = terms_of(cells), terms_of(cells, divided)
     gap = target - _mean(usual)
     sentence = f"{_division(cells, usual)}; {_difference(target, _mean(usual), std)}"
@@ -77,7 +75,7 @@ def _check_average(
             remark = f"the averages divide {names}; what is left, medians for means explain"
     if verdict is Verdict.INCONSISTENT:
         suspect = suspects.find(printed, row, suite, cells, gap, std)
-    return judged(**common, verdict=verdict, sentence=sentence, remark=remark, suspect=suspect)
+    return Judgement(passage, Finding(verdict, sentence, remark, suspect))
 
 
 def _mean(terms: Mapping[tuple[str, str], Fraction]) -> Fraction:
@@ -101,19 +99,13 @@ def _difference(target: Fraction, mean: Fraction, std: Fraction) -> str:
     return f"{float(target):.2f} − {shown(mean)} = {gap:+.3f}{deviations}".replace("-", "−")
 
 
-def _implied(
-    common: dict[str, Any],
-    cells: list[Any],
-    lost: set[str],
-    target: Fraction,
-    std: Fraction,
-) -> Judgement:
+def _implied(cells: list[Any], lost: set[str], target: Fraction, std: Fraction) -> Finding:
     """Value that the average implies for the one task whose cell was lost."""
     names = headings()
     gone = [cell for cell in cells if cell.task in lost]
     if len(gone) > 1:
         named = ", ".join(f"{names[cell.suite, cell.task]} ({cell.metric})" for cell in gone)
-        return judged(**common, verdict=Verdict.NOT_TESTABLE, sentence=f"cells lost: {named}")
+        return Finding(Verdict.NOT_TESTABLE, f"cells lost: {named}")
     cell = gone[0]
     means = terms_of(cells)
     count = len(means) + 1
@@ -135,4 +127,4 @@ def _implied(
                 f"; within one standard deviation of the average {fits[0]}/{n} to {fits[-1]}/{n} "
                 "fit, so it can't be filled in"
             )
-    return judged(**common, verdict=Verdict.NOT_TESTABLE, sentence=sentence, remark=remark)
+    return Finding(Verdict.NOT_TESTABLE, sentence, remark)

@@ -5,14 +5,13 @@ Tables 2 and 4 print averages, Tables 6 to 17 the task cells they break down int
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import pandas as pd
 
-from analysis.paper.statement import Finding, Judgement, Passage, Suspect, Verdict
+from analysis.paper.statement import Verdict
 from analysis.schema import quantities
 from analysis.schema.facts import step_label
 from analysis.schema.quantities import SUITE_AVERAGE
@@ -46,10 +45,10 @@ class Breakdown:
     def __init__(self, records: pd.DataFrame) -> None:
         averages = records[(records["metric"] == SUITE_AVERAGE) & (records["task"] == "")]
         self._averages = {
-            (_row_of(record), str(record.suite)): record for record in _tuples(averages)
+            (_row_of(record), str(record.suite)): record for record in averages.itertuples()
         }
         self._cells: dict[tuple[Row, str], list[Any]] = {}
-        for record in _tuples(records[records["task"] != ""]):
+        for record in records[records["task"] != ""].itertuples():
             self._cells.setdefault((_row_of(record), str(record.suite)), []).append(record)
 
     def averages(self) -> list[tuple[Row, str, Any]]:
@@ -67,23 +66,6 @@ class Breakdown:
 
 def _row_of(record: Any) -> Row:
     return Row(record.size, record.tau, int(record.checkpoint))
-
-
-def _tuples(records: pd.DataFrame) -> Iterable[Any]:
-    return records.itertuples()
-
-
-def judged(
-    id: str,
-    place: str,
-    text: str,
-    verdict: Verdict,
-    sentence: str,
-    remark: str = "",
-    suspect: Suspect | None = None,
-) -> Judgement:
-    """A judgement of what a table prints."""
-    return Judgement(Passage(id, place, text), Finding(verdict, sentence, remark, suspect))
 
 
 def consistent(fits: bool) -> Verdict:

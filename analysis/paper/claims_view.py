@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.paper.statement import CLAIM_VERDICTS, Judgement, Passage, Verdict
+from analysis.paper.statement import CLAIM_VERDICTS, Judgement, Passage, Verdict, counted
 from analysis.tests import ALPHA
 from spactor.errors import UserError
 from spactor.text_table import paragraphs
@@ -55,22 +54,12 @@ def of_verdict(rows: Sequence[Row], verdict: Verdict) -> tuple[Row, ...]:
     return tuple(row for row in rows if any(j.verdict is verdict for j in row.judgements))
 
 
-def counts(judgements: Sequence[Judgement]) -> str:
-    """How many of each verdict.
-
-    >>> counts([])
-    'none'
-    """
-    found = Counter(judgement.verdict for judgement in judgements)
-    return ", ".join(f"{found[v]} {v.short}" for v in Verdict if found[v]) or "none"
-
-
 def summary(rows: Sequence[Row]) -> list[str]:
     """Verdicts counted: a line on the published numbers, and one on the measured ones."""
-    lines = [f"{len(rows)} claims; published: {counts([row.published for row in rows])}"]
+    lines = [f"{len(rows)} claims; published: {counted([row.published for row in rows])}"]
     ours = [row.measured for row in rows if row.measured is not None]
     if ours:
-        lines.append(f"{ours[0].origin} profile, measured: {counts(ours)}")
+        lines.append(f"{ours[0].origin} profile, measured: {counted(ours)}")
     return lines
 
 

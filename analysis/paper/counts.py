@@ -18,10 +18,9 @@ from analysis.paper.breakdown import (
     examples,
     half_unit,
     headings,
-    judged,
     shown,
 )
-from analysis.paper.statement import Judgement
+from analysis.paper.statement import Finding, Judgement, Passage
 from analysis.paper.suspects import one_digit_away
 
 
@@ -69,14 +68,12 @@ def _check_count(cell: Any, row: Row, n: int) -> Judgement:
         sentence = f"no k/{n} rounds to it: {', '.join(near)}"
         remark = _how_else(cell, n, half)
     name = headings()[cell.suite, cell.task]
-    return judged(
+    passage = Passage(
         f"k-of-n/{row.id}/{cell.suite}/{cell.task}/{cell.metric}",
         f"{cell.place}, {row.text}, {name} ({cell.metric})",
         f"{cell.value:.2f}",
-        consistent(bool(fits)),
-        sentence,
-        remark,
     )
+    return Judgement(passage, Finding(consistent(bool(fits)), sentence, remark))
 
 
 def _how_else(cell: Any, n: int, half: Fraction) -> str:
@@ -108,10 +105,8 @@ def _check_halves(halves: list[tuple[str, Fraction, Fraction]]) -> Judgement:
     even = [half for half in halves if int(half[2] * 100) % 2 == 0]
     odd = [half for half in halves if half not in even]
     written = [f"{place}: {shown(at)} → {shown(value, 2)}" for place, at, value in halves]
-    return judged(
-        "k-of-n/halves",
-        "Tables 6 to 17",
-        f"{len(halves)} cells are exact halves at the printed precision",
+    text = f"{len(halves)} cells are exact halves at the printed precision"
+    finding = Finding(
         consistent(len(up) == len(halves) or len(even) == len(halves)),
         f"{'; '.join(dict.fromkeys(written)) or 'none'}; rounded up: {len(up)}, to the even digit: "
         f"{len(even)}",
@@ -119,3 +114,4 @@ def _check_halves(halves: list[tuple[str, Fraction, Fraction]]) -> Judgement:
         if odd and len(up) == len(halves)
         else "",
     )
+    return Judgement(Passage("k-of-n/halves", "Tables 6 to 17", text), finding)

@@ -12,19 +12,12 @@ from analysis.paper.budgets import (
     saved_at_equal_score,
     share_of_budgets_above,
 )
+from analysis.paper.compared import FIGURE2_SUITES
 from analysis.paper.comparisons import equivalence, non_inferiority, superiority
 from analysis.paper.contrasts import Family, against, family, family_of, not_run
 from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, stated
 from analysis.paper.introduction import TWO_TAUS
-from analysis.paper.statement import (
-    FIGURE2_SUITES,
-    Finding,
-    Verdict,
-    arithmetic,
-    contradiction,
-    graded,
-    judges,
-)
+from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
 from analysis.schema.facts import SUITE_SHORT_NAMES, SUITES
 from analysis.tests import add
 from spactor.config import PretrainConfig
@@ -50,8 +43,9 @@ def shapes_ratio(config: PretrainConfig) -> tuple[float, float]:
     return hybrid / plain, (hybrid + counted["generator/logits"] * (n / q - 1.0)) / plain
 
 
-def _matches(evidence: Evidence, found: float, claimed: float, half_unit: float) -> Verdict:
-    return arithmetic(evidence, abs(found - claimed) <= half_unit + 1e-9)
+def _matches(evidence: Evidence, found: float, claimed: float) -> Verdict:
+    """Verdict of a number that is stated to one decimal."""
+    return arithmetic(evidence, abs(found - claimed) <= 0.05 + 1e-9)
 
 
 @judges("efficiency.step-overhead")
@@ -62,10 +56,10 @@ def step_overhead(evidence: Evidence) -> Finding:
     try:
         config = evidence.config("base")
     except Missing:
-        return Finding(_matches(evidence, found, claimed, 0.05), text)
+        return Finding(_matches(evidence, found, claimed), text)
     masked, everywhere = shapes_ratio(config)
     return Finding(
-        _matches(evidence, found, claimed, 0.05),
+        _matches(evidence, found, claimed),
         f"{text}. Counted from Table 5 it is {masked - 1.0:.1%}, or {everywhere - 1.0:.1%} with "
         "the generator's logits at every position",
         "three digits from two numbers of two digits; Equation 3, as written, projects every "
@@ -90,7 +84,7 @@ def flops_at_half(evidence: Evidence) -> Finding:
     overhead = evidence.step_overhead("base")
     found = 0.5 * (1.0 + overhead) + 0.5
     return Finding(
-        _matches(evidence, found, claimed, 0.05),
+        _matches(evidence, found, claimed),
         f"0.5 · {1.0 + overhead:.3f} + 0.5 = {found:.3f}; stated: {claimed:g}",
     )
 
@@ -100,7 +94,7 @@ def flops_at_full(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_over_baseline", "base", "250K", FULL)
     ours, plain = (evidence.relative_flops("base", tau, FULL) for tau in ("250K", "0"))
     return Finding(
-        _matches(evidence, ours / plain, claimed, 0.05),
+        _matches(evidence, ours / plain, claimed),
         f"{ours:.2f} / {plain:.2f} = {ours / plain:.3f}; stated: {claimed:g}",
     )
 

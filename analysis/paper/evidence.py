@@ -152,17 +152,13 @@ class Evidence:
             return [("", self.records)]
         return [("", self.records), *((str(v), f) for v, f in self.variants.groupby("variant"))]
 
-    def sample(self, cell: Cell) -> Sample:
-        """The score of a cell, in per cent, over runs."""
-        found = self.samples.get(cell)
-        if found is None:
-            name = SUITE_SHORT_NAMES[cell.suite]
-            raise Missing(f"no {name} score of {describe(cell.size, cell.tau, cell.checkpoint)}")
-        return found
-
     def score(self, size: str, tau: str, checkpoint: int, suite: str) -> Sample:
         """A suite's score, in per cent, over runs."""
-        return self.sample(Cell(size, tau, checkpoint, suite))
+        found = self.samples.get(Cell(size, tau, checkpoint, suite))
+        if found is None:
+            name = SUITE_SHORT_NAMES[suite]
+            raise Missing(f"no {name} score of {describe(size, tau, checkpoint)}")
+        return found
 
     def spread_score(self, size: str, tau: str, checkpoint: int, suite: str) -> Sample:
         """A suite's score that has a spread over runs; one run alone raises ``Missing``."""

@@ -81,39 +81,31 @@ def decoder_length(evidence: Evidence) -> Finding:
     )
 
 
+def _small(evidence: Evidence, what: str, shares: list[float]) -> Finding:
+    """Finding of: a share is small in every size."""
+    passed = sum(share < SMALL for share in shares)
+    numbers = zip(SIZES, shares, strict=True)
+    return Finding(
+        graded(passed, len(shares), none=contradiction(evidence)),
+        f"{what}: " + ", ".join(f"{size.capitalize()} {share:.1%}" for size, share in numbers),
+    )
+
+
 @judges("introduction.generator-small")
 def generator_small(evidence: Evidence) -> Finding:
-    ratios = {
-        size: generator_weights(model)
-        / (discriminator_weights(model) - model.vocab_size * model.emb_dim)
-        for size, model in ((size, evidence.config(size).model) for size in SIZES)
-    }
-    numbers = ", ".join(f"{size.capitalize()} {ratio:.1%}" for size, ratio in ratios.items())
-    return Finding(
-        graded(
-            sum(ratio < SMALL for ratio in ratios.values()),
-            len(ratios),
-            none=contradiction(evidence),
-        ),
-        f"parameters of G over those of D, embeddings left out: {numbers}",
-    )
+    ratios = [
+        generator_weights(model) / (discriminator_weights(model) - model.vocab_size * model.emb_dim)
+        for model in (evidence.config(size).model for size in SIZES)
+    ]
+    return _small(evidence, "parameters of G over those of D, embeddings left out", ratios)
 
 
 @judges("introduction.head-light")
 def head_light(evidence: Evidence) -> Finding:
-    shares = {}
-    for size in SIZES:
-        flops = terms(evidence.config(size), "hybrid")
-        shares[size] = flops["rtd_head/mlp"] / sum(flops.values())
-    numbers = ", ".join(f"{size.capitalize()} {share:.1%}" for size, share in shares.items())
-    return Finding(
-        graded(
-            sum(share < SMALL for share in shares.values()),
-            len(shares),
-            none=contradiction(evidence),
-        ),
-        f"share of the RTD head in a hybrid step's FLOPs, counted from Table 5: {numbers}",
-    )
+    counted = [terms(evidence.config(size), "hybrid") for size in SIZES]
+    shares = [flops["rtd_head/mlp"] / sum(flops.values()) for flops in counted]
+    what = "share of the RTD head in a hybrid step's FLOPs, counted from Table 5"
+    return _small(evidence, what, shares)
 
 
 @judges("introduction.around-forty")

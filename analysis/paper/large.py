@@ -11,7 +11,6 @@ from analysis.paper.contrasts import RETAINED, Family, family_of, not_run
 from analysis.paper.efficiency import shapes_ratio
 from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, stated, steps
 from analysis.paper.introduction import AROUND_PERCENT
-from analysis.paper.score_tables import bold_rule, runs_per_cell
 from analysis.paper.statement import Finding, Verdict, arithmetic, graded, judges
 from analysis.parameters import discriminator_weights, encoder_weights, generator_weights
 from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES, Tau
@@ -119,10 +118,6 @@ def scales(evidence: Evidence) -> Finding:
         {SUITE_SHORT_NAMES[suite]: add(_gain("base", suite), times=RETAINED) for suite in SUITES},
     )
     return non_inferiority("Large's gain over its baseline minus Base's, τ = 120K at 500K", members)
-
-
-bold_rule("large", 4)
-runs_per_cell("large", 4)
 
 
 @judges("table4.flops-column")

@@ -20,16 +20,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.paper.breakdown import (
-    Breakdown,
-    Row,
-    consistent,
-    exact,
-    half_unit,
-    headings,
-    judged,
-)
-from analysis.paper.statement import Judgement
+from analysis.paper.breakdown import Breakdown, Row, consistent, exact, half_unit, headings
+from analysis.paper.statement import Finding, Judgement, Passage
 from analysis.schema.facts import FLAN_SUITES, SIZES, SUITE_HEADINGS
 from analysis.tests import ALPHA
 
@@ -163,20 +155,13 @@ def _check_groupings(printed: Breakdown) -> list[Judgement]:
             tasks = ", ".join(headings()[suite, task] for task in sorted(rule))
             terms = len(gaps(printed, suite, rule)[0].terms)
             sentence += f", {misfit:.1f} with every metric of {tasks} as a task ({terms} terms)"
-            remark = f"the averages divide {tasks}, which Tables 6 and 7 print as one column"
-            remark = remark if suite == "glue" else f"the averages divide {tasks}"
+            column = ", which Tables 6 and 7 print as one column" if suite == "glue" else ""
+            remark = f"the averages divide {tasks}{column}"
         else:
             sentence += f"; none of {rules - 1} other rules is decisively better"
-        judgements.append(
-            judged(
-                f"average/grouping/{suite}",
-                f"Tables 2 and 4, column {name}",
-                "one column per task in the breakdown",
-                consistent(not rule),
-                sentence,
-                remark,
-            )
-        )
+        place, text = f"Tables 2 and 4, column {name}", "one column per task in the breakdown"
+        passage = Passage(f"average/grouping/{suite}", place, text)
+        judgements.append(Judgement(passage, Finding(consistent(not rule), sentence, remark)))
     return judgements
 
 
@@ -189,16 +174,17 @@ def _check_signs(printed: Breakdown) -> list[Judgement]:
         n = above + below
         tail = sum(math.comb(n, k) for k in range(max(above, below), n + 1))
         p = min(1.0, float(stats.binomtest(above, n).pvalue) * len(SUITE_HEADINGS)) if n else 1.0
-        judgements.append(
-            judged(
-                f"average/sign/{suite}",
-                f"Tables 2 and 4, column {name}",
-                f"{above} averages above the mean of their tasks, {below} below",
-                consistent(p >= ALPHA),
-                f"sign test: 2 × {tail}/{2**n} × {len(SUITE_HEADINGS)} suites, p = {p:.2g}",
-                "" if p >= ALPHA else "all on one side, which medians do not explain",
-            )
+        passage = Passage(
+            f"average/sign/{suite}",
+            f"Tables 2 and 4, column {name}",
+            f"{above} averages above the mean of their tasks, {below} below",
         )
+        finding = Finding(
+            consistent(p >= ALPHA),
+            f"sign test: 2 × {tail}/{2**n} × {len(SUITE_HEADINGS)} suites, p = {p:.2g}",
+            "" if p >= ALPHA else "all on one side, which medians do not explain",
+        )
+        judgements.append(Judgement(passage, finding))
     return judgements
 
 
@@ -224,20 +210,21 @@ def _check_equal(printed: Breakdown) -> list[Judgement]:
                     if abs(gap.value) <= limit:
                         equal.append(f"{SUITE_HEADINGS[suite]} {gap.row.text}")
         p = min(1.0, _at_least(len(equal), chances) * len(groups))
-        judgements.append(
-            judged(
-                f"average/equal/{size}-{kind.lower()}",
-                f"Table {2 if size == 'base' else 4}, "
-                + ", ".join(SUITE_HEADINGS[suite] for suite in suites),
-                f"{len(equal)} of {len(chances)} averages equal the mean of the breakdown",
-                consistent(p >= ALPHA),
-                f"expected of means against medians: {math.fsum(chances):.1f}; {len(equal)} or "
-                f"more by chance: p = {p:.2g} (× {len(groups)} groups)",
-                ""
-                if p >= ALPHA
-                else f"some are averages of the very cells printed: {'; '.join(equal)}",
-            )
+        columns = ", ".join(SUITE_HEADINGS[suite] for suite in suites)
+        passage = Passage(
+            f"average/equal/{size}-{kind.lower()}",
+            f"Table {2 if size == 'base' else 4}, {columns}",
+            f"{len(equal)} of {len(chances)} averages equal the mean of the breakdown",
         )
+        finding = Finding(
+            consistent(p >= ALPHA),
+            f"expected of means against medians: {math.fsum(chances):.1f}; {len(equal)} or more by "
+            f"chance: p = {p:.2g} (× {len(groups)} groups)",
+            ""
+            if p >= ALPHA
+            else f"some are averages of the very cells printed: {'; '.join(equal)}",
+        )
+        judgements.append(Judgement(passage, finding))
     return judgements
 
 

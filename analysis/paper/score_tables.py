@@ -63,3 +63,8 @@ def runs_per_cell(size: str, number: int) -> None:
             other = ", ".join(map(str, sorted(set(wrong["runs"].dropna()))))
             text += f"; but {places} says medians of {other} runs"
         return Finding(arithmetic(evidence, counts == [claimed] and wrong.empty), text)
+
+
+for _size, _number in (("base", 2), ("large", 4)):
+    bold_rule(_size, _number)
+    runs_per_cell(_size, _number)

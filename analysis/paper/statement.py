@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -100,9 +101,6 @@ class Finding:
     remark: str = ""
     suspect: Suspect | None = None
     tested: tuple[Kind, Family] | None = None
-
-
-FIGURE2_SUITES = ("superglue", "squad", "cnndm")
 
 
 @dataclass(frozen=True)
@@ -199,6 +197,16 @@ class Judgement:
     def origin(self) -> str:
         """Where the numbers come from: "published" or the profile."""
         return "published" if self.source == "published" else self.profile or "no records"
+
+
+def counted(judgements: Sequence[Judgement]) -> str:
+    """How many of each verdict.
+
+    >>> counted([])
+    'none'
+    """
+    found = Counter(judgement.verdict for judgement in judgements)
+    return ", ".join(f"{found[v]:,} {v.short}" for v in Verdict if found[v]) or "none"
 
 
 _JUDGES: dict[str, Judge] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from analysis.paper.compared import OTHER_SUITES
 from analysis.paper.contrasts import family, not_run
 from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated, steps
-from analysis.paper.score_tables import bold_rule, runs_per_cell
 from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
 from analysis.schema.facts import CHECKPOINTS, SUITE_SHORT_NAMES, SUITES, Tau
 
@@ -98,10 +97,6 @@ def some_on_par(evidence: Evidence) -> Finding:
         f"{text}; shown to be lower, or within half of what the baseline gains, on "
         f"{', '.join(shown) or 'none'} ({members.how})",
     )
-
-
-bold_rule("base", 2)
-runs_per_cell("base", 2)
 
 
 @judges("table2.flops-column")
