@@ -3,8 +3,8 @@
 Order of averaging: the metrics of a task first, then the tasks of a suite; the result is the suite
 score of one run at one fine-tuning step. MNLI's two sets count as two tasks
 (``analysis.schema.quantities.DIVIDED_TASKS``). Over runs (every pair of a pre-training and a
-fine-tuning seed is one run): mean, and standard deviation with ``DDOF``. A metric of a task, in the
-breakdowns, is the median over runs.
+fine-tuning seed is one run): mean, and standard deviation with the divisor n − 1. A metric of a
+task, in the breakdowns, is the median over runs.
 
 Selection of the fine-tuning step (Section 3.1, Evaluation), per run and suite:
 
@@ -35,8 +35,6 @@ from analysis.schema.records import DIVERGED, SELECTIONS
 from analysis.schema.rows import RUN_COLUMNS, SCORES, of_metrics
 from spactor.errors import UserError
 
-DDOF = 1
-"""Divisor of the variance over n runs is n - DDOF; one run has no standard deviation."""
 FLOPS_UNIT_CHECKPOINT = 500_000
 """The baseline's FLOPs up to this checkpoint are 1.0 in the FLOPs columns."""
 MEASURED_DECIMALS = 2
@@ -158,7 +156,8 @@ def summary(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     for cell, group in suite_scores(records, rule).groupby(_CELL, dropna=False):
         values = sorted(group["score"])
         row: dict[Hashable, Any] = dict(zip(_CELL, cell, strict=True))
-        row |= {"mean": _mean(values), "std": _std(values), "runs": len(values)}
+        # The bold rule compares means, which must not depend on the order of summation: fmean's don't.
+        row |= {"mean": statistics.fmean(values), "std": _std(values), "runs": len(values)}
         rows.append(row | {"decimals": MEASURED_DECIMALS, "bold": pd.NA})
     printed = records[(records["task"] == "") & (records["metric"] == SUITE_AVERAGE)]
     for record in printed[[*_CELL, "value", "std", "runs", "decimals", "bold"]].to_dict("records"):
@@ -259,13 +258,6 @@ def _eligible(raw: pd.DataFrame) -> pd.DataFrame:
     return _averages(raw).merge(whole[[*_RUN, "step"]], on=[*_RUN, "step"], how="inner")
 
 
-def _mean(values: list[float]) -> float:
-    # fsum: the bold rule compares means, which must not depend on the order of summation.
-    return math.fsum(values) / len(values)
-
-
 def _std(values: list[float]) -> float:
-    if len(values) <= DDOF:
-        return math.nan
-    mean = _mean(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - DDOF))
+    """Standard deviation over runs; NaN of a single run."""
+    return statistics.stdev(values) if len(values) > 1 else math.nan

@@ -104,7 +104,7 @@ def _lines(text: str, runs: int) -> Iterator[tuple[str, int]]:
     Raises:
       UserError: the program has no loop but ``runs`` is given, or a loop but it is not, or several.
     """
-    bodies = [match[1] for match in _LOOP_BODY.finditer(text)]
+    bodies = _LOOP_BODY.findall(text)
     if bodies and not runs:
         raise UserError(
             "the compiled program has a loop, whose body XLA counts once: unroll it, or give the "
@@ -115,36 +115,24 @@ def _lines(text: str, runs: int) -> Iterator[tuple[str, int]]:
             f"the compiled program has {len(bodies)} loops, but microbatches make exactly one: "
             "its FLOPs can't be counted"
         )
-    inside = _reachable(text, bodies)
-    computation = ""
+    computations: dict[str, list[str]] = {}
+    lines = computations.setdefault("", [])
     for line in text.splitlines():
-        header = _COMPUTATION.match(line)
-        if header:
-            computation = header["name"]
-        yield line, runs if computation in inside else 1
-
-
-def _reachable(text: str, first: list[str]) -> set[str]:
-    """Names of the given computations and of all that they call."""
-    if not first:
-        return set()
-    calls: dict[str, set[str]] = {}
-    computation = ""
-    for line in text.splitlines():
-        header = _COMPUTATION.match(line)
-        if header:
-            computation = header["name"]
-        for one, several in _CALLED.findall(line):
-            names = {name.strip().removeprefix("%") for name in (one or several).split(",")}
-            calls.setdefault(computation, set()).update(names)
-    found: set[str] = set()
-    waiting = list(first)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += calls.get(name, ())
-    return found
+        if header := _COMPUTATION.match(line):
+            lines = computations.setdefault(header["name"], [])
+        lines.append(line)
+    inside: set[str] = set()
+    while bodies:
+        name = bodies.pop()
+        if name not in inside:
+            inside.add(name)
+            for one, several in _CALLED.findall("\n".join(computations.get(name, ()))):
+                bodies += [
+                    called.strip().removeprefix("%") for called in (one or several).split(",")
+                ]
+    for name, lines in computations.items():
+        for line in lines:
+            yield line, runs if name in inside else 1
 
 
 def term_of(path: str) -> str:

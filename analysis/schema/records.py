@@ -362,16 +362,12 @@ def _check_values(frame: pd.DataFrame, where: str) -> None:
         raise _fault(where, bad, frame["value"], "give a finite number")
 
 
-def _is_null(value: object) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
-
-
 def _each(values: pd.Series, where: str, parse: Callable[[object], float]) -> list[float | None]:
-    """Numbers of text and mixed columns, None for null and for the empty text."""
+    """Numbers or booleans of text and mixed columns, None for null and for the empty text."""
     found: list[float | None] = []
-    for row, value in enumerate(values):
+    for row, (value, null) in enumerate(zip(values, values.isna(), strict=True)):
         try:
-            empty = _is_null(value) or (isinstance(value, str) and value == "")
+            empty = null or (isinstance(value, str) and value == "")
             found.append(None if empty else parse(value))
         except ValueError as error:
             raise _fault(where, np.arange(len(values)) == row, values, str(error)) from None
@@ -418,16 +414,13 @@ def _integers(values: pd.Series, where: str) -> pd.Series:
 def _booleans(values: pd.Series, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(values.dtype):
         return values.astype("boolean")
-    read = {"true": True, "false": False, "": None}
-    parsed: list[bool | None] = []
-    for row, value in enumerate(values):
-        if _is_null(value):
-            parsed.append(None)
-        elif isinstance(value, (bool, np.bool_)):
-            parsed.append(bool(value))
-        elif isinstance(value, str) and value.lower() in read:
-            parsed.append(read[value.lower()])
-        else:
-            bad = np.arange(len(values)) == row
-            raise _fault(where, bad, values, "give true, false or nothing")
+    parsed = _each(values, where, _boolean)
     return pd.Series(pd.array(parsed, dtype="boolean"), index=values.index)
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise ValueError("give true, false or nothing")
