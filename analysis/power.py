@@ -13,6 +13,7 @@ magnitude.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -168,16 +169,8 @@ def fewest_runs(power_of: Callable[[int], float]) -> float:
     Args:
       power_of: the power of a number of runs, which rises with it.
     """
-    if power_of(MOST_RUNS) < POWER:
-        return math.inf
-    low, high = 1, MOST_RUNS  # power at low is too small, at high it is enough
-    while high - low > 1:
-        middle = (low + high) // 2
-        if power_of(middle) >= POWER:
-            high = middle
-        else:
-            low = middle
-    return float(high)
+    found = bisect.bisect_left(range(MOST_RUNS + 1), POWER, lo=2, key=power_of)
+    return float(found) if found <= MOST_RUNS else math.inf
 
 
 def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:

@@ -156,7 +156,7 @@ def summary(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     for cell, group in suite_scores(records, rule).groupby(_CELL, dropna=False):
         values = sorted(group["score"])
         row: dict[Hashable, Any] = dict(zip(_CELL, cell, strict=True))
-        # The bold rule compares means, which must not depend on the order of summation: fmean's don't.
+        # fmean sums exactly: the bold rule compares means, whatever the order of runs.
         row |= {"mean": statistics.fmean(values), "std": _std(values), "runs": len(values)}
         rows.append(row | {"decimals": MEASURED_DECIMALS, "bold": pd.NA})
     printed = records[(records["task"] == "") & (records["metric"] == SUITE_AVERAGE)]

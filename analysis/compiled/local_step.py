@@ -82,7 +82,7 @@ ARTIFACT: Artifact[Program, Cost] = Artifact(
         for variant in VARIANTS
         for stage in reversed(STAGES)
     ),
-    cost_type=Cost,
+    kind=Measurement[Program, Cost],
     packages=measurements.PACKAGES,
     out_of_date="the step's matrix products changed",
 )

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from analysis import flops
 from analysis.compiled import hlo, slices
 from spactor import files, provenance, strict_json
 from spactor.config import PretrainConfig, Stage
 from spactor.errors import UserError
+from spactor.plain_data import from_mapping
 
 FORMAT = 1
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "libtpu")
@@ -95,7 +96,7 @@ class Measurement(Generic[AnyProgram, AnyCost]):
     fingerprint: str
     date: str
     commit: str
-    seconds: float
+    seconds: int
     versions: dict[str, str]
     sources: dict[str, str] = field(default_factory=dict)
 
@@ -113,7 +114,7 @@ class Artifact(Generic[AnyProgram, AnyCost]):
       path: of the file.
       command: that renews it.
       programs: every program that it should hold, in order.
-      cost_type: of the measurements.
+      kind: type of a measurement.
       packages: whose versions are recorded.
       sources: commits to record.
       out_of_date: reason given when a program's fingerprint has changed.
@@ -122,7 +123,7 @@ class Artifact(Generic[AnyProgram, AnyCost]):
     path: Path
     command: str
     programs: tuple[AnyProgram, ...]
-    cost_type: type[AnyCost]
+    kind: type[Measurement[AnyProgram, AnyCost]]
     packages: tuple[str, ...]
     sources: Callable[[], dict[str, str]] = dict
     out_of_date: str
@@ -139,24 +140,16 @@ class Artifact(Generic[AnyProgram, AnyCost]):
             data = strict_json.loads(self.path.read_text("utf-8"))
             if data["format"] != FORMAT:
                 raise ValueError(f"format {data['format']}")
-            return {one.program: one for one in map(self._measurement, data["programs"])}
-        except (ValueError, KeyError, TypeError) as error:
+            found = {}
+            for values in data["programs"]:
+                del values["analytic_flops"]  # counted anew
+                one = from_mapping(self.kind, values, "a program")
+                found[one.program] = one
+            return found
+        except (ValueError, KeyError, TypeError, UserError) as error:
             raise UserError(
                 f"{self.path} can't be read ({error}): write it anew with `{self.command}`"
             ) from error
-
-    def _measurement(self, data: Mapping[str, Any]) -> Measurement[AnyProgram, AnyCost]:
-        cost = dict(data["cost"])
-        cost["operations"] = hlo.Operations(**cost["operations"])
-        if "collectives" in cost:
-            found = cost["collectives"].items()
-            cost["collectives"] = {kind: hlo.Collective(**one) for kind, one in found}
-        values = dict(data) | {
-            "program": type(self.programs[0])(**data["program"]),
-            "cost": self.cost_type(**cost),
-        }
-        del values["analytic_flops"]
-        return Measurement(**values)
 
     def write(self, measured: Mapping[AnyProgram, Measurement[AnyProgram, AnyCost]]) -> None:
         """Replaces the file; measurements stand in the order of ``programs``."""

@@ -115,7 +115,7 @@ ARTIFACT: Artifact[Program, T5XCost] = Artifact(
         for size in PAPER
         for stage in reversed(STAGES)
     ),
-    cost_type=T5XCost,
+    kind=Measurement[Program, T5XCost],
     packages=(*measurements.PACKAGES, "numpy", "clu", "gin-config"),
     sources=sources,
     out_of_date="the step, its gin files or the pinned T5X changed",

@@ -17,7 +17,7 @@ from typing import Any
 
 from analysis.paper import suspects
 from analysis.paper.breakdown import Breakdown, Row, exact, examples, headings, shown
-from analysis.paper.patterns import divided_tasks, rounding, terms_of
+from analysis.paper.patterns import divided_tasks, mean_of, rounding, terms_of
 from analysis.paper.statement import Finding, Judgement, Passage, Verdict
 from analysis.schema.facts import SUITE_HEADINGS
 
@@ -52,8 +52,8 @@ def _check_average(
     if lost:
         return Judgement(passage, _implied(cells, lost, target, std))
     usual, other = terms_of(cells), terms_of(cells, divided)
-    gap = target - _mean(usual)
-    sentence = f"{_division(cells, usual)}; {_difference(target, _mean(usual), std)}"
+    gap = target - mean_of(usual)
+    sentence = f"{_division(cells, usual)}; {_difference(target, mean_of(usual), std)}"
     limit = rounding(record)
     verdict = Verdict.INCONSISTENT
     remark, suspect = "more than medians for means explain", None
@@ -65,9 +65,9 @@ def _check_average(
         names = ", ".join(headings()[suite, task] for task in sorted(divided))
         sentence += (
             f". With every metric of {names} as a task: {_division(cells, other)}; "
-            f"{_difference(target, _mean(other), std)}"
+            f"{_difference(target, mean_of(other), std)}"
         )
-        left = abs(target - _mean(other))
+        left = abs(target - mean_of(other))
         if left <= limit:
             verdict, remark = Verdict.EXPLAINED, f"equal, since the averages divide {names}"
         elif left <= std:
@@ -78,19 +78,15 @@ def _check_average(
     return Judgement(passage, Finding(verdict, sentence, remark, suspect))
 
 
-def _mean(terms: Mapping[tuple[str, str], Fraction]) -> Fraction:
-    return sum(terms.values(), Fraction(0)) / len(terms)
-
-
 def _division(cells: list[Any], terms: Mapping[tuple[str, str], Fraction]) -> str:
     if len(terms) == 1:
         parts = [shown(exact(cell.value, cell.decimals)) for cell in cells]
-        return f"({' + '.join(parts)}) / {len(parts)} = {shown(_mean(terms))}"
+        return f"({' + '.join(parts)}) / {len(parts)} = {shown(mean_of(terms))}"
     if len(terms) > WRITTEN_OUT:
         total = shown(sum(terms.values(), Fraction(0)), 4)
-        return f"sum of {len(terms)} tasks {total} / {len(terms)} = {shown(_mean(terms))}"
+        return f"sum of {len(terms)} tasks {total} / {len(terms)} = {shown(mean_of(terms))}"
     parts = [shown(term, 4) for term in terms.values()]
-    return f"({' + '.join(parts)}) / {len(terms)} = {shown(_mean(terms))}"
+    return f"({' + '.join(parts)}) / {len(terms)} = {shown(mean_of(terms))}"
 
 
 def _difference(target: Fraction, mean: Fraction, std: Fraction) -> str:

@@ -73,6 +73,11 @@ def terms_of(
     return {key: sum(parts, Fraction(0)) / len(parts) for key, parts in values.items()}
 
 
+def mean_of(terms: Mapping[tuple[str, str], Fraction]) -> Fraction:
+    """The exact mean of what ``terms_of`` returns."""
+    return sum(terms.values(), Fraction(0)) / len(terms)
+
+
 def gaps(printed: Breakdown, suite: str, divided: frozenset[str] = frozenset()) -> list[Gap]:
     """The gaps of a suite, of the rows whose breakdown is there and whole."""
     found = []
@@ -81,8 +86,7 @@ def gaps(printed: Breakdown, suite: str, divided: frozenset[str] = frozenset()) 
         if of != suite or not cells or any(math.isnan(cell.value) for cell in cells):
             continue
         terms = terms_of(cells, divided)
-        mean = sum(terms.values(), Fraction(0)) / len(terms)
-        value = exact(record.value, record.decimals) - mean
+        value = exact(record.value, record.decimals) - mean_of(terms)
         found.append(Gap(row, suite, record, terms, value))
     return found
 
