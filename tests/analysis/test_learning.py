@@ -79,21 +79,15 @@ def test_over_seeds_a_better_mean_has_to_be_shown():
 def test_a_head_that_never_flags_has_not_learned():
     rows = [final("rtd_loss", 0.33), final("rtd_recall", 0.0), final("rtd_precision", 0.0)]
     found = checks(records.from_rows([*rows, final("replaced_fraction", 0.1)]))
-    assert {
-        found["base", f"detection {what}"].verdict for what in ("loss", "recall", "precision")
-    } == {"no"}
+    for what in ("loss", "recall", "precision"):
+        assert found["base", f"detection {what}"].verdict == "no"
 
 
 def test_the_last_step_of_the_longest_hybrid_stage_counts():
-    rows = [
-        final("rtd_recall", 0.9, tau="60K", step=60),
-        final("rtd_loss", 0.1, tau="60K", step=60),
-    ]
-    rows += [
-        final("rtd_recall", 0.2, tau="250K", step=250),
-        final("rtd_loss", 0.1, tau="250K", step=250),
-    ]
-    rows += [final("rtd_recall", 0.7, tau="250K", step=60)]
+    rows = [final("rtd_recall", 0.7, tau="250K", step=60)]
+    for tau, step, recall in (("60K", 60, 0.9), ("250K", 250, 0.2)):
+        rows += [final("rtd_recall", recall, tau=tau, step=step)]
+        rows += [final("rtd_loss", 0.1, tau=tau, step=step)]
     assert checks(records.from_rows(rows))["base", "detection recall"].measured == 0.2
 
 
@@ -138,7 +132,7 @@ def result() -> learning.ScratchResult:
         ("squad", 0, NO_BETTER),
     ):
         rows += [score(suite, value, checkpoint, seed) for seed, value in enumerate(values)]
-    # Earlier checkpoints and variants are nobody's business here.
+    # Earlier checkpoints and variants do not count.
     rows += [score("glue", 1.0, 500_000, seed) for seed in range(3)]
     rows += [score("glue", 1.0, 0, seed, variant="fade") for seed in range(3)]
     return learning.compare_with_scratch(records.from_rows(rows))
@@ -167,10 +161,7 @@ def test_the_text_names_what_was_not_run(result: learning.ScratchResult) -> None
     (glue,) = (line.split() for line in text.splitlines() if line.startswith("glue"))
     assert glue[1:9] == ["61.10", "±", "0.96", "51.40", "±", "2.30", "5", "+9.70"]
     assert text.count("not run       not run") == 5
-    assert (
-        "base, τ = 0: pre-training beats fine-tuning from scratch on 1 of 7 suites (margins "
-        in (" ".join(text.split()))
-    )
+    assert "base, τ = 0: pre-training beats fine-tuning from scratch on 1 of 7 suites" in text
 
 
 def test_against_chance_where_every_task_has_one() -> None:
@@ -210,12 +201,6 @@ def test_seeds_without_a_partner_make_no_test() -> None:
     assert (glue.seeds, glue.verdict, glue.pretrained.mean) == (1, UNTESTED, 61.0)
 
 
-def test_one_run_of_each_is_not_tested() -> None:
-    rows = [score("glue", 60.0, 1_000_000, 0), score("glue", 50.0, 0, 0)]
-    (glue, *_) = learning.compare_with_scratch(records.from_rows(rows)).comparisons
-    assert glue.verdict == UNTESTED
-
-
-def test_without_runs_from_scratch_it_says_how_to_make_them() -> None:
+def test_without_runs_from_scratch_the_command_is_named() -> None:
     text = learning.compare_with_scratch(synthetic.study()).text()
     assert text.count("\n") == 0 and "not run: `repro run --profile scratch`" in text

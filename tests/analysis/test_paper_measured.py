@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 import synthetic_records as synthetic
 
-from analysis import trend
-from analysis.paper import CLAIMS, Evidence, Verdict, single_stage
+from analysis.paper import CLAIMS, Evidence, Verdict
 from analysis.paper.contrasts import Contrast, Family, retention
 from analysis.paper.evidence import Cell
 from analysis.schema import records
@@ -346,21 +345,6 @@ def test_curves_decide_a_statement(identity, rows, expected):
 )
 def test_curves_of_one_seed_decide_nothing(identity):
     assert verdict(identity, curves(-1e-4)) is UNTESTABLE
-
-
-def test_a_slope_over_seeds_keeps_its_level_where_least_squares_does_not():
-    """Walks without a trend, whose neighbouring points are alike."""
-    rng = np.random.default_rng(3)
-    over_seeds, least_squares = [], []
-    for _ in range(300):
-        walk = pd.DataFrame(
-            rng.standard_normal((45, 5)).cumsum(axis=0), index=range(0, 900_000, 20_000)
-        )
-        over_seeds.append(single_stage.drift(walk).p_value < 0.05)
-        one = trend.fit(walk.index.to_numpy(dtype=float), walk[0].to_numpy())
-        least_squares.append(one.p_value < 0.05)
-    assert np.mean(over_seeds) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
-    assert np.mean(least_squares) > 0.5
 
 
 def test_checkpoint_0_is_no_evidence():

@@ -19,20 +19,19 @@ def score(value, *, task="rte", metric="accuracy", step=30, tau="0", seed=0, **m
     return {**row, "value": value, **more}
 
 
-def test_metrics_within_a_task_come_first():
-    # mrpc: (60 + 80) / 2 = 70; suite: (10 + 70) / 2 = 40. All three at once would give 50.
-    rows = [score(10.0), score(60.0, task="mrpc"), score(80.0, task="mrpc", metric="f1")]
-    assert scores.suite_scores(records.from_rows(rows))["score"].tolist() == [40.0]
-
-
-def test_the_two_sets_of_mnli_count_as_two_tasks():
-    # (10 + 60 + 80) / 3, and not (10 + 70) / 2.
-    rows = [
-        score(10.0),
-        score(60.0, task="mnli", metric="accuracy_matched"),
-        score(80.0, task="mnli", metric="accuracy_mismatched"),
-    ]
-    assert scores.suite_scores(records.from_rows(rows))["score"].tolist() == [50.0]
+@pytest.mark.parametrize(
+    ("task", "metrics", "expected"),
+    [
+        # mrpc: (60 + 80) / 2 = 70; suite: (10 + 70) / 2 = 40. All three at once would give 50.
+        ("mrpc", ("accuracy", "f1"), 40.0),
+        # The two sets of MNLI count as two tasks: (10 + 60 + 80) / 3.
+        ("mnli", ("accuracy_matched", "accuracy_mismatched"), 50.0),
+    ],
+)
+def test_metrics_within_a_task_come_first(task, metrics, expected):
+    rows = [score(10.0)]
+    rows += [score(v, task=task, metric=m) for m, v in zip(metrics, (60.0, 80.0), strict=True)]
+    assert scores.suite_scores(records.from_rows(rows))["score"].tolist() == [expected]
 
 
 def test_fine_tuning_seeds_are_no_seeds_of_their_own():
@@ -61,15 +60,10 @@ def test_best_average_takes_all_tasks_at_one_step():
     assert (last["step"].unique().tolist(), last["value"].tolist()) == ([90], [8.0, 40.0])
 
 
-def test_equal_averages_select_the_earlier_step():
-    frame = records.from_rows([score(5.0, step=90), score(5.0, step=60), score(4.0, step=30)])
-    assert scores.select(frame)["step"].tolist() == [60]
-
-
-def test_steps_without_every_task_are_not_eligible():
+@pytest.mark.parametrize("rule", records.SELECTIONS)
+def test_steps_without_every_task_are_not_eligible(rule):
     rows = [score(1.0), score(1.0, task="mrpc"), score(99.0, step=60)]
-    assert scores.select(records.from_rows(rows), "last")["step"].unique().tolist() == [30]
-    assert scores.select(records.from_rows(rows))["step"].unique().tolist() == [30]
+    assert scores.select(records.from_rows(rows), rule)["step"].unique().tolist() == [30]
 
 
 def test_a_run_that_lacks_a_task_is_named():
@@ -78,12 +72,6 @@ def test_a_run_that_lacks_a_task_is_named():
         UserError, match=r"base, τ = 0, checkpoint 500000, seeds 0/1: .* suite glue"
     ):
         scores.summary(records.from_rows(rows))
-
-
-def test_marked_rows_are_taken_as_they_are():
-    rows = [score(1.0, selection="best_average"), score(9.0, step=60), score(4.0, seed=1)]
-    chosen = scores.select(records.from_rows(rows))
-    assert sorted(chosen["value"]) == [1.0, 4.0]
 
 
 def test_both_rules_are_marked_and_the_marked_rows_are_what_is_read():
@@ -143,10 +131,26 @@ def test_a_run_that_collapsed_on_one_or_both_sets_of_mnli_counts_once():
     assert set(scores.breakdown(frame)["metric"]) == {"accuracy_matched", "accuracy_mismatched"}
 
 
-def test_runs_of_two_variants_are_two_runs():
-    rows = [score(5.0), score(4.0, step=60), score(1.0, variant="fade", step=60)]
-    chosen = scores.select(records.from_rows(rows))
-    assert sorted(zip(chosen["variant"], chosen["step"], strict=True)) == [("", 30), ("fade", 60)]
+@pytest.mark.parametrize(
+    ("rows", "chosen"),
+    [
+        # Of equal averages the earliest step.
+        ([score(5.0, step=90), score(5.0, step=60), score(4.0, step=30)], [("", 60)]),
+        # A selection that is marked is taken as it is; the other run has none.
+        (
+            [score(1.0, selection="best_average"), score(9.0, step=60), score(4.0, seed=1)],
+            [("", 30), ("", 30)],
+        ),
+        # Two variants are two runs.
+        (
+            [score(5.0), score(4.0, step=60), score(1.0, variant="a", step=60)],
+            [("", 30), ("a", 60)],
+        ),
+    ],
+)
+def test_the_best_step_of_each_run_is_selected(rows, chosen):
+    found = scores.select(records.from_rows(rows))
+    assert sorted(zip(found["variant"], found["step"], strict=True)) == chosen
 
 
 def test_an_unknown_rule_is_named():

@@ -95,81 +95,45 @@ def test_harmless_differences_of_csv_files_are_read(tmp_path, content):
     pd.testing.assert_frame_equal(*(records.read(tmp_path / f"{n}.csv") for n in ("plain", "mine")))
 
 
-SHAPE = "give a number such as 12, -0.5 or 1e-05, without '_', '+' or leading zeros"
-SPACES = "remove the spaces around it"
-ASCII = "give a number in the digits 0 to 9"
-FINITE = "give a finite number, or leave the cell empty where there is none"
 WHOLE = "give a whole number, 0 or more"
-TOO_LARGE = "give an integer of at most 2^53 (9007199254740992)"
+TOO_LARGE = "at most 2^53"
 NO_NUMBERS = {
-    "1_0.5": SHAPE,
-    "1_0": SHAPE,
-    "+5": SHAPE,
-    ".5": SHAPE,
-    "5.": SHAPE,
-    "007": SHAPE,
-    "0x10": SHAPE,
-    "0x1p3": SHAPE,
-    "1e5_0": SHAPE,
-    "1d5": SHAPE,
-    "5%": SHAPE,
-    "fast": SHAPE,
-    "true": SHAPE,
-    " 5": SPACES,
-    "5 ": SPACES,
-    "5\u00a0": SPACES,
-    "٥": ASCII,
-    "５": ASCII,
-    "−5": ASCII,
-    "5½": ASCII,
-    "nan": FINITE,
-    "NaN": FINITE,
-    "-inf": FINITE,
-    "Infinity": FINITE,
-    "NA": FINITE,
-    "null": FINITE,
-    "1e999": "give a finite number that floating point can hold",
+    "without '_', '+' or leading zeros": (
+        *("1_0.5", "1_0", "+5", ".5", "5.", "007", "0x10", "0x1p3", "1e5_0", "1d5", "5%"),
+        *("fast", "true"),
+    ),
+    "remove the spaces": (" 5", "5 ", "5\u00a0"),
+    "the digits 0 to 9": ("٥", "５", "−5", "5½"),
+    "leave the cell empty": ("nan", "NaN", "-inf", "Infinity", "NA", "null"),
+    "decimal point, without commas": ("1,5", "1,234.5"),
 }
-"""Cells that are no number in any column, and what the message says of each."""
-
-
-@pytest.mark.parametrize("column", ["value", "seed"])
-@pytest.mark.parametrize(("cell", "problem"), NO_NUMBERS.items())
-def test_a_cell_that_is_no_number_is_refused(tmp_path, column, cell, problem):
-    (tmp_path / "mine.csv").write_bytes(csv(**{column: cell}))
-    if column == "seed" and cell == "1e999":
-        problem = TOO_LARGE
-    assert refusal(
-        tmp_path / "mine.csv"
-    ) == f": row 2, column {column!r} is {cell!r}: {problem}" + (
-        " and the signs '-' and '.'" if problem == ASCII else ""
-    )
-
-
-@pytest.mark.parametrize("cell", ["1,5", "1,234.5"])
-def test_a_decimal_comma_is_named(tmp_path, cell):
-    (tmp_path / "mine.csv").write_bytes(csv(value=f'"{cell}"'))
-    assert "give a number with a decimal point, without commas" in refusal(tmp_path / "mine.csv")
+"""What a message must name, and cells that are no number in any column."""
+NO_INTEGERS = {
+    TOO_LARGE: (
+        *("9007199254740993", "9007199254740992.5", "9007199254740993.0", "1e16", "1e999"),
+        "1" * 400,
+    ),
+    WHOLE: ("-1", "1.5", "1e-5", "4503599627370496.00000000000000000000000001"),
+}
 
 
 @pytest.mark.parametrize(
-    ("cell", "problem"),
+    ("column", "cell", "named"),
     [
-        ("9007199254740993", TOO_LARGE),
-        ("9007199254740992.5", TOO_LARGE),
-        ("9007199254740993.0", TOO_LARGE),
-        ("1e16", TOO_LARGE),
-        ("1" * 400, TOO_LARGE),
-        ("-1", WHOLE),
-        ("1.5", WHOLE),
-        ("1e-5", WHOLE),
-        ("4503599627370496.00000000000000000000000001", WHOLE),
+        *(
+            (col, cell, n)
+            for col in ("value", "seed")
+            for n, each in NO_NUMBERS.items()
+            for cell in each
+        ),
+        *(("seed", cell, n) for n, each in NO_INTEGERS.items() for cell in each),
+        ("value", "1e999", "a finite number that floating point can hold"),
     ],
 )
-def test_an_integer_is_checked_exactly(tmp_path, cell, problem):
-    (tmp_path / "mine.csv").write_bytes(csv(seed=cell))
-    assert f"row 2, column 'seed' is '{cell[:50]}" in (message := refusal(tmp_path / "mine.csv"))
-    assert message.endswith(problem)
+def test_a_cell_that_is_no_number_is_refused(tmp_path, column, cell, named):
+    (tmp_path / "mine.csv").write_bytes(csv(**{column: f'"{cell}"'}))
+    message = refusal(tmp_path / "mine.csv")
+    assert f"row 2, column {column!r} is {cell!r}"[:60] in message and named in message
 
 
 @pytest.mark.parametrize(
@@ -199,9 +163,7 @@ def test_the_first_fault_of_a_file_is_named_with_its_row(tmp_path):
     """Two faults in one row: an integer beyond 2^53, and ``1_0.5``."""
     line = LINE.format(seed="9007199254740993", step="1", value="1_0.5")
     (tmp_path / "mine.csv").write_text(f"{HEADER}\n{line}\n")
-    assert refusal(tmp_path / "mine.csv") == (
-        f": row 1, column 'seed' is '9007199254740993': {TOO_LARGE}"
-    )
+    assert "row 1, column 'seed' is '9007199254740993'" in refusal(tmp_path / "mine.csv")
 
 
 @pytest.mark.parametrize(
@@ -249,68 +211,50 @@ def written(table: pa.Table, path, **types: pa.DataType):
     return path
 
 
+TEXTS = [field.name for field in records.SCHEMA if field.type == pa.string()]
 TEXT_LAYOUTS = [
     *(pa.string(), pa.large_string(), pa.string_view()),
     *(pa.dictionary(pa.int8(), pa.string()), pa.dictionary(pa.int32(), pa.large_string())),
 ]
 
 
-@pytest.mark.parametrize("kind", TEXT_LAYOUTS, ids=str)
-def test_text_of_every_layout_is_read(table, tmp_path, kind):
-    texts = [field.name for field in records.SCHEMA if field.type == pa.string()]
-    path = written(table, tmp_path / "x.parquet", **dict.fromkeys(texts, kind))
+@pytest.mark.parametrize(
+    ("columns", "kind"),
+    [
+        *((TEXTS, layout) for layout in TEXT_LAYOUTS),
+        *((["step"], kind) for kind in (pa.int8(), pa.uint64(), pa.float64())),
+        (["value"], pa.float32()),
+    ],
+    ids=str,
+)
+def test_other_layouts_and_types_are_read(table, tmp_path, columns, kind):
+    path = written(table, tmp_path / "x.parquet", **dict.fromkeys(columns, kind))
     expected = records.read(written(table, tmp_path / "plain.parquet"))
     pd.testing.assert_frame_equal(records.read(path), expected)
     pd.testing.assert_frame_equal(records.read(path, rows.of_metrics("m")), expected)
 
 
 @pytest.mark.parametrize(
-    ("column", "kind"),
-    [("step", pa.int8()), ("step", pa.uint64()), ("step", pa.float64()), ("value", pa.float32())],
-    ids=str,
-)
-def test_other_types_of_numbers_are_read(table, tmp_path, column, kind):
-    path = written(table, tmp_path / "x.parquet", **{column: kind})
-    pd.testing.assert_frame_equal(
-        records.read(path), records.read(written(table, tmp_path / "plain.parquet"))
-    )
-
-
-@pytest.mark.parametrize(
-    ("column", "kind", "named"),
+    ("column", "kind", "fix"),
     [
-        (
-            "value",
-            pa.decimal128(10, 2),
-            "column 'value' has type decimal128(10, 2); cast it to double",
-        ),
-        (
-            "step",
-            pa.decimal128(38, 0),
-            "column 'step' has type decimal128(38, 0); cast it to int64",
-        ),
-        (
-            "step",
-            pa.decimal256(40, 0),
-            "column 'step' has type decimal256(40, 0); cast it to int64",
-        ),
-        ("step", pa.string(), "column 'step' has type string; cast it to int64"),
-        ("metric", pa.binary(), "column 'metric' has type binary; cast it to string"),
-        ("step", pa.timestamp("s"), "column 'step' has type timestamp[ms]; cast it to int64"),
+        ("value", pa.decimal128(10, 2), "cast it to double"),
+        ("step", pa.decimal128(38, 0), "cast it to int64"),
+        ("step", pa.decimal256(40, 0), "cast it to int64"),
+        ("step", pa.string(), "cast it to int64"),
+        ("step", pa.timestamp("s"), "cast it to int64"),
+        ("metric", pa.binary(), "cast it to string"),
     ],
     ids=str,
 )
-def test_a_type_is_refused_with_the_column_and_the_fix(table, tmp_path, column, kind, named):
-    assert refusal(written(table, tmp_path / "x.parquet", **{column: kind})) == f": {named}"
+def test_a_type_is_refused_with_the_column_and_the_fix(table, tmp_path, column, kind, fix):
+    message = refusal(written(table, tmp_path / "x.parquet", **{column: kind}))
+    assert f"column {column!r} has type " in message and fix in message
 
 
 def test_columns_of_a_parquet_file_are_refused_by_their_cause(table, tmp_path):
     numbered = table.append_column("__index_level_0__", pa.array([0, 1]))
     message = refusal(written(numbered, tmp_path / "index.parquet"))
-    assert (
-        message
-        == ": column '__index_level_0__' is an index of pandas; write the table with index=False"
-    )
+    assert "'__index_level_0__' is an index of pandas" in message and "index=False" in message
     nested = table.set_column(table.schema.get_field_index("value"), "value", pa.array([[1], [2]]))
     assert "column 'value' has type list<" in refusal(written(nested, tmp_path / "nested.parquet"))
     for values in ([1, 2], ["a", "b"]):

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from analysis.schema import facts, published, quantities
-from analysis.scores import strictly_higher
 from spactor.errors import UserError
 
 FOLDER = Path(published.__file__).parent
@@ -142,15 +141,6 @@ def test_values_have_their_printed_decimals_and_their_place(table):
         if row["value"]:
             printed = row["value"].partition("e")[0].partition(".")[2]
             assert len(printed) == int(row["decimals"]), row
-
-
-@pytest.mark.parametrize("table", [2, 4])
-def test_the_bold_rule_gives_the_printed_bold(table):
-    frame = published.load(table)
-    scores = frame[frame["suite"] != ""]
-    means = {(r.tau, r.checkpoint, r.suite): r.value for r in scores.itertuples()}
-    for row in scores.itertuples():
-        assert row.bold == strictly_higher(row.value, means["0", row.checkpoint, row.suite])
 
 
 def test_prose_numbers_equal_those_read_again_from_the_text():
