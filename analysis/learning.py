@@ -223,9 +223,12 @@ def _mean(values: BySeed) -> float:
 
 
 def _final(series: pd.DataFrame, size: str, tau: str) -> Mapping[str, BySeed]:
-    """Last value of each validation metric, by seed; none of a metric that was not recorded."""
-    rows = series[(series["size"] == size) & (series["tau"] == tau)].sort_values("step")
-    last = rows.drop_duplicates(["metric", "seed"], keep="last")
+    """Last value of each validation metric, by seed; none of a metric that was not recorded.
+
+    Seeds that have not trained as far as others are left out.
+    """
+    rows = series[(series["size"] == size) & (series["tau"] == tau)]
+    last = rows[rows["step"] == rows.groupby("metric")["step"].transform("max")]
     found: defaultdict[str, dict[int, float]] = defaultdict(dict)
     for metric, seed, value in last[["metric", "seed", "value"]].itertuples(index=False):
         found[str(metric).removeprefix("validation/")][int(seed)] = float(value)

@@ -76,6 +76,14 @@ def test_over_seeds_a_better_mean_has_to_be_shown():
     assert f"p = {paired(margins, alternative='greater'):.3f} over 2 seeds" in loss.sentence
 
 
+def test_seeds_that_have_not_trained_as_far_as_others_are_left_out():
+    rows = [final("sc_loss_clean", 3.0, tau="0"), final("sc_loss_clean", 3.4, tau="0", seed=1)]
+    begun = final("sc_loss_clean", 5.5, tau="0", step=400, seed=2)
+    check = checks(records.from_rows([*synthetic.facts(), *rows, begun]))["base", "text"]
+    assert check.measured == pytest.approx(3.2)
+    assert "over 2 seeds" in check.sentence
+
+
 def test_a_head_that_never_flags_has_not_learned():
     rows = [final("rtd_loss", 0.33), final("rtd_recall", 0.0), final("rtd_precision", 0.0)]
     found = checks(records.from_rows([*rows, final("replaced_fraction", 0.1)]))
