@@ -126,7 +126,10 @@ def smoke(session: nox.Session) -> None:
 
     Compiling takes most of the time and no program runs long, so XLA doesn't optimize.
     """
-    flags = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
+    flags = (
+        *("--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"),
+        *("--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"),
+    )
     session.env["XLA_FLAGS"] = " ".join(flags)
     with tempfile.TemporaryDirectory(prefix="spactor-smoke-") as folder:
         where = ("--profile", "smoke", "--runs", folder)
