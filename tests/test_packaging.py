@@ -49,7 +49,7 @@ def test_base_needs_no_trainer() -> None:
     assert not base & {"jax", "flax", "optax", "tensorflow", "t5", "tensorboard", "sentencepiece"}
 
 
-def test_pytorch_comes_only_when_asked_for() -> None:
+def test_pytorch_is_in_no_tier() -> None:
     groups = PROJECT["dependency-groups"]
     everything = [*PROJECT["project"]["dependencies"], *groups["dev"]]
     everything += [text for texts in EXTRAS.values() for text in texts]
@@ -63,7 +63,7 @@ def test_t5x_sources_are_pinned_to_commits(name: str) -> None:
     assert re.search(rf"^{name} @ git\+https://\S+@[0-9a-f]{{40}}$", text, re.MULTILINE)
 
 
-def test_ci_runs_what_the_readme_tells() -> None:
+def test_ci_runs_the_sessions_of_the_readme() -> None:
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     readme = (ROOT / "README.md").read_text("utf-8")
     assert "set -euo pipefail" in script
@@ -102,7 +102,7 @@ def test_hashes_are_of_the_versions_that_constraints_pin(tier: str) -> None:
     behind = {**pinned(home / "base.txt"), **({} if tier == "base" else pinned(home / "train.txt"))}
     needed = [*PROJECT["project"]["dependencies"], *TIERS[tier]]
     assert {canonicalize_name(Requirement(text).name) for text in needed} <= {*behind, *found}
-    # Every requirement has a hash, and no line says where to fetch it.
+    # Every requirement has a hash, and no line has an address.
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     entries = re.split(r"\n(?=\S)", "\n".join(lines))
     assert len(entries) == len(found) and all("--hash=sha256:" in entry for entry in entries)
@@ -115,5 +115,5 @@ def test_the_page_of_licences_is_up_to_date() -> None:
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (.+) \|$", page, re.MULTILINE)[2:]
     listed = {canonicalize_name(name): version for name, version, _ in rows}
     assert listed == pinned(ROOT / "constraints.txt") and len(rows) == len(listed)
-    # Whoever joins it is to be looked at.
+    # A further package without a stated licence is to be checked by hand.
     assert [name for name, _, licence in rows if licence == "not stated"] == ["namex"]

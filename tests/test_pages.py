@@ -1,4 +1,4 @@
-"""Commands in README and docs are valid, and those that only read print something when pasted."""
+"""Commands in README and docs are valid; those that only read results run, and print as shown."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import typer
+from commands import run
 
 from analysis import summary
 from analysis.schema import records
-from repro import cli
 from repro.cli.app import app
 
 ROOT = Path(__file__).parent.parent
@@ -51,9 +51,8 @@ def test_a_command_of_a_page_is_valid(
     monkeypatch.chdir(tmp_path)
     if name == "explain":
         arguments += ["--from", "results/micro"]
-    with pytest.raises(SystemExit) as ended:
-        cli.main([name, *arguments])
-    assert not ended.value.code and capsys.readouterr().out.strip()
+    code, out, _ = run(capsys, name, *arguments)
+    assert code == 0 and out.strip()
 
 
 def test_the_readme_states_the_result_that_its_records_give() -> None:
@@ -64,3 +63,23 @@ def test_the_readme_states_the_result_that_its_records_give() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 120
+
+
+POD = (ROOT / "docs" / "pod.md").read_text("utf-8")
+SHOWN = re.findall(r"^```console\n\$ (repro .*)\n((?:.*\n)*?)```$", POD, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("command", "output"), SHOWN, ids=[command for command, _ in SHOWN])
+def test_the_page_about_pods_shows_what_is_printed(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    output: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, *shlex.split(command)[1:])[:2] == (0, output)
+
+
+def test_the_page_about_pods_shows_forecasts_and_a_launch() -> None:
+    assert [shlex.split(command)[1] for command, _ in SHOWN] == ["forecast", "forecast", "launch"]

@@ -15,14 +15,14 @@ LENGTHS = ("nothing", "one byte", "half", "all but one byte")
 
 
 def cut(path: Path, length: str) -> None:
-    """Cuts a file to one of `LENGTHS`, as a loss of power may."""
+    """Cuts a file to one of `LENGTHS`, as a loss of power can."""
     size = path.stat().st_size
     os.truncate(path, (0, 1, size // 2, size - 1)[LENGTHS.index(length)])
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own, so small that it fills; skips where mounting is not allowed."""
+    """Mounts a file system so small that it fills; skips the test where that is not allowed."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     try:
@@ -39,7 +39,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def full(disk: Path, left: int = 0) -> Iterator[None]:
-    """Leaves so many bytes of a disk free."""
+    """Fills a disk but for ``left`` bytes."""
     ballast = disk / "ballast"
     free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
     ballast.write_bytes(bytes(max(free - left, 0)))
@@ -51,7 +51,7 @@ def full(disk: Path, left: int = 0) -> Iterator[None]:
 
 @contextlib.contextmanager
 def read_only(disk: Path) -> Iterator[None]:
-    """Nothing can be opened to write, not even by the superuser, whom permissions don't stop.
+    """Makes a disk read-only, for the superuser too, whom permissions don't stop.
 
     A disk with a file open for writing, such as a lock, can't be made read-only, but it can be
     mounted once more, read-only, in its own place.
@@ -65,12 +65,12 @@ def read_only(disk: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def few_descriptors(spare: int = 0) -> Iterator[None]:
-    """So many more files can be opened at once."""
+def few_descriptors() -> Iterator[None]:
+    """Lets this process open no further files."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     held = os.open(os.devnull, os.O_RDONLY)
     os.close(held)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (held + spare, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held, before[1]))
     try:
         yield
     finally:

@@ -1,10 +1,10 @@
-"""Kills a small tree at random moments until it is done; it must end as one that never was.
+"""Kills a run at random moments until it ends, and compares the end with that of an unbroken run.
 
 ``python tests/soak/soak.py --kills 100 --seed 0``: one process pre-trains, branches at τ,
-fine-tunes, scores, collects and writes the report. At the entry of each phase a seeded coin is
-thrown; heads, and it gets SIGKILL at a random moment of that phase. It is started again until it
-ends, and again from nothing until all kills are spent. Each end is compared with an unbroken run:
-parameters, optimizer slots, predictions, metrics.parquet and the report, byte for byte.
+fine-tunes, scores, collects and writes the report. As each phase begins, a seeded draw decides
+whether to kill the process (SIGKILL), and at which moment of the phase. It is started again until
+it ends, and again from nothing until all kills are spent. Each end is compared with an unbroken
+run: parameters, optimizer slots, predictions, metrics.parquet and the report, byte for byte.
 """
 
 from __future__ import annotations
@@ -52,26 +52,26 @@ PRELOADED = ("repro.cli", "repro.report", "orbax.checkpoint", "seqio", "spactor.
 
 # Each process is forked from one that has imported everything, so that a kill costs no import.
 processes = multiprocessing.get_context("forkserver")
-Hear = Callable[[Any, str, bool], None]
-"""Told the process, a phase, and whether it begins or ends."""
+Listener = Callable[[Any, str, bool], None]
+"""Called with the process, a phase, and whether the phase begins or ends."""
 
 
 @dataclass
-class Pulse:
-    """What an unbroken run told: how often each phase is entered, and how long it lasts."""
+class Phases:
+    """How often an unbroken run enters each phase, and the longest time that it takes."""
 
     entries: collections.Counter[str] = field(default_factory=collections.Counter)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def coin(self, phase: str, draw: random.Random) -> float | None:
-        """Seconds into the phase at which to kill; none to let it live."""
+    def draw_kill(self, phase: str, draw: random.Random) -> float | None:
+        """Seconds into the phase at which to kill the process; None if it is to live."""
         chance = min(0.5, KILLS_PER_PHASE / self.entries[phase])
         longest = min(max(self.seconds[phase], SHORTEST_SECONDS), LONGEST_SECONDS)
         moment = draw.uniform(0, longest)
         return moment if draw.random() < chance else None
 
 
-def work(runs: Path, told: Connection) -> None:
+def work(runs: Path, events: Connection) -> None:
     """The process that is killed: everything from nothing to the report."""
     from repro import runner, workers
 
@@ -79,7 +79,7 @@ def work(runs: Path, told: Connection) -> None:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     for phase, target in PHASES.items():
-        _announce(phase, target, told)
+        _report_phase(phase, target, events)
     # In this process, which is the one that is killed: a worker does the same.
     workers.WorkerRunner = lambda *arguments: runner.Runner(*arguments[:4])  # type: ignore
     where = ("--runs", str(runs))
@@ -104,31 +104,31 @@ def _repro(*arguments: str) -> None:
             raise
 
 
-def _announce(phase: str, target: str, told: Connection) -> None:
-    """Has a function tell when it begins and ends."""
+def _report_phase(phase: str, target: str, events: Connection) -> None:
+    """Wraps a function so that it reports its begin and its end."""
     function = pkgutil.resolve_name(target)
     owner, _, name = target.replace(":", ".").rpartition(".")
 
     @functools.wraps(function)
-    def announced(*args: Any, **kwargs: Any) -> Any:
-        told.send((phase, True))
+    def reporting(*args: Any, **kwargs: Any) -> Any:
+        events.send((phase, True))
         result = function(*args, **kwargs)
-        told.send((phase, False))
+        events.send((phase, False))
         return result
 
-    setattr(pkgutil.resolve_name(owner), name, announced)
+    setattr(pkgutil.resolve_name(owner), name, reporting)
 
 
-def attempt(runs: Path, hear: Hear) -> bool:
-    """Starts the process and passes on what it tells; False if it was killed before its end."""
-    hears, tells = processes.Pipe(duplex=False)
-    process = processes.Process(target=work, args=(runs, tells))
+def attempt(runs: Path, listener: Listener) -> bool:
+    """Starts the process and passes on its events; False if it was killed before its end."""
+    receiver, sender = processes.Pipe(duplex=False)
+    process = processes.Process(target=work, args=(runs, sender))
     process.start()
-    tells.close()
+    sender.close()
     try:
-        while hears.poll(SILENCE_SECONDS):
-            hear(process, *hears.recv())
-        raise SystemExit(f"{runs}: no sign of life for {SILENCE_SECONDS} s")
+        while receiver.poll(SILENCE_SECONDS):
+            listener(process, *receiver.recv())
+        raise SystemExit(f"{runs}: no phase began or ended for {SILENCE_SECONDS} s")
     except (EOFError, ConnectionError):
         process.join()
     finally:
@@ -139,53 +139,53 @@ def attempt(runs: Path, hear: Hear) -> bool:
     return process.exitcode == 0
 
 
-def unbroken(runs: Path) -> Pulse:
-    """Runs the tree in peace."""
-    pulse, began = Pulse(), {}
+def unbroken(runs: Path) -> Phases:
+    """Runs the tree without a kill."""
+    phases, began = Phases(), {}
 
-    def hear(process: Any, phase: str, begins: bool) -> None:
+    def listen(process: Any, phase: str, begins: bool) -> None:
         if begins:
-            pulse.entries[phase] += 1
+            phases.entries[phase] += 1
             began[phase] = time.monotonic()
         else:
             seconds = time.monotonic() - began[phase]
-            pulse.seconds[phase] = max(pulse.seconds.get(phase, 0.0), seconds)
+            phases.seconds[phase] = max(phases.seconds.get(phase, 0.0), seconds)
 
-    if not attempt(runs, hear):
+    if not attempt(runs, listen):
         raise SystemExit(f"{runs}: killed by another")
-    if unheard := PHASES.keys() - pulse.seconds.keys():
-        raise SystemExit(f"phases that were never entered: {', '.join(sorted(unheard))}")
-    return pulse
+    if missing := PHASES.keys() - phases.seconds.keys():
+        raise SystemExit(f"phases that were never entered: {', '.join(sorted(missing))}")
+    return phases
 
 
-def broken(runs: Path, pulse: Pulse, kills: int, draw: random.Random) -> list[str]:
+def broken(runs: Path, phases: Phases, kills: int, draw: random.Random) -> list[str]:
     """Runs the tree to its end through at most ``kills`` kills; returns the phases they hit."""
     killed: list[str] = []
     inside: list[str] = []
-    doomed = False
+    is_killed = False
 
-    def hear(process: Any, phase: str, begins: bool) -> None:
-        nonlocal doomed
-        if begins:
-            inside.append(phase)
-        else:
+    def listen(process: Any, phase: str, begins: bool) -> None:
+        nonlocal is_killed
+        if not begins:
             inside.remove(phase)
-        if begins and not doomed and len(killed) < kills:
-            moment = pulse.coin(phase, draw)
+            return
+        inside.append(phase)
+        if not is_killed and len(killed) < kills:
+            moment = phases.draw_kill(phase, draw)
             if moment is not None:
-                doomed = True
+                is_killed = True
                 time.sleep(moment)
                 process.kill()
 
-    while not attempt(runs, hear):
+    while not attempt(runs, listen):
         killed.append(inside[-1] if inside else BETWEEN)
         inside.clear()
-        doomed = False
+        is_killed = False
     return killed
 
 
 def contents(runs: Path) -> dict[str, bytes]:
-    """All that must be equal, by name."""
+    """Everything that must be equal, by name."""
     import jax
     import orbax.checkpoint as ocp
 
@@ -212,7 +212,7 @@ def soak(folder: Path, kills: int, seed: int, cache: Path | None) -> None:
     quiet = folders.open_runs(folder / "unbroken", create=True)
     if cache:
         shutil.copytree(cache, folders.cache_folder(quiet))
-    pulse = unbroken(quiet)
+    phases = unbroken(quiet)
     expected = contents(quiet)
     draw, hits, trees = random.Random(seed), collections.Counter[str](), 0
     while hits.total() < kills:
@@ -222,12 +222,15 @@ def soak(folder: Path, kills: int, seed: int, cache: Path | None) -> None:
         # Preparing and compiling once more would prove nothing and take most of the time.
         shutil.copy(quiet / "spactor-runs.json", runs)
         shutil.copytree(quiet / "cache", runs / "cache")
-        hits.update(broken(runs, pulse, kills - hits.total(), draw))
+        hits.update(broken(runs, phases, kills - hits.total(), draw))
         found = contents(runs)
         differing = [name for name in expected | found if expected.get(name) != found.get(name)]
         if differing:
             raise SystemExit(f"seed {seed}, {runs}: {', '.join(differing)} differ from {quiet}")
-        print(f"tree {trees}: {hits.total()} kills so far, {len(found)} things equal", flush=True)
+        print(
+            f"tree {trees}: {hits.total()} kills so far, {len(found)} files and arrays equal",
+            flush=True,
+        )
         shutil.rmtree(runs)
     for phase in (*PHASES, BETWEEN):
         print(f"{hits[phase]:6} kills while {phase}")
@@ -241,8 +244,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="to keep; by default a temporary one")
-    parser.add_argument("--cache", type=Path, help="with prepared data; by default made anew")
+    parser.add_argument("--folder", type=Path, help="for the runs; by default a temporary one")
+    parser.add_argument(
+        "--cache", type=Path, help="with prepared data; by default they are prepared"
+    )
     given = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     processes.set_forkserver_preload([*PRELOADED])
