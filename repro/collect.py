@@ -11,30 +11,24 @@ import dataclasses
 import decimal
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis import scores
+from analysis.flops import pretraining_flops, step_flops
 from analysis.schema import records
 from analysis.schema.facts import FLAN_SUITES
 from analysis.schema.nodes import Nodes
-from repro import advice, folders, identity, provenance, scoring, t5x_folder, validation
-from repro.costs import StepFlops
-from repro.node_state import inspect
+from repro import advice, folders, provenance, scoring, step_lines, t5x_folder, validation
+from repro.node_state import state_of
 from repro.plan import Finetuning, Node, Segment, Tree
 from repro.specs import Profile
-from repro.step_lines import read_steps
-from spactor.config import STAGES, FinetuneConfig, PretrainConfig
+from spactor.config import STAGES, FinetuneConfig
 from spactor.errors import UserError
-
-PretrainingFlops = Callable[[PretrainConfig, float, int], float]
-"""FLOPs of a pre-training from its configuration, τ and length in steps."""
-
-Select = Callable[[pd.DataFrame], pd.DataFrame]
-"""Returns copies of the evaluations that each rule selects, with the rule's name."""
 
 RTD_ACTIVATION = "GELU"
 """Of the RTD head; not a setting, ``spactor.network`` has it built in."""
@@ -63,21 +57,14 @@ class Collected:
     remarks: tuple[str, ...]
 
 
-def collect(
-    tree: Tree,
-    runs: Path,
-    *,
-    step_flops: StepFlops,
-    pretraining_flops: PretrainingFlops,
-    select: Select,
-) -> Collected:
-    """Collects a tree's finished nodes.
+def collect(tree: Tree, runs: Path) -> Collected:
+    """Collects a tree's finished nodes, its costs, and facts about its settings and data.
+
+    Evaluations that a selection rule chooses are copied with the rule's name.
 
     Args:
       tree: usually of the whole profile.
       runs: an opened runs folder.
-      step_flops, pretraining_flops: costs, which become records too.
-      select: copies the evaluations that the selection rules choose.
 
     Raises:
       UserError: a file is damaged (names it and the line), or nothing is finished.
@@ -93,55 +80,30 @@ def collect(
             f"nothing of profile {tree.profile.name} is finished in {runs}: "
             f"run `{advice.command('run', tree.profile, runs)}` first"
         )
-    metrics: list[dict[str, Any]] = []
-    timing: list[dict[str, Any]] = []
-    found = read_nodes(tree, runs, finished)
-    for node in found:
-        for row in node.rows:
-            (timing if row["metric"].startswith("timing/") else metrics).append(row)
-    metrics += _divergence_rows(tree, runs)
-    metrics += _cost_rows(tree, step_flops, pretraining_flops)
-    metrics += _setting_rows(tree.profile)
-    metrics += _data_rows(tree, runs, [node.provenance for node in found])
+    rows: list[dict[str, Any]] = []
+    nodes: list[dict[str, Any]] = []
+    for name, fingerprint in finished.items():
+        folder = folders.node_folder(runs, tree.profile.name, name)
+        facts = {"node": name, "fingerprint": fingerprint}
+        rows += [row | facts for row in _node_rows(tree, tree.nodes[name], folder)]
+        nodes.append(provenance.read(folder / folders.PROVENANCE))
+        if t5x_folder.is_one(folder):
+            nodes[-1]["config_gin"] = t5x_folder.config_text(folder)
+    rows += _divergence_rows(tree, runs)
+    rows += _cost_rows(tree)
+    rows += _setting_rows(tree.profile)
+    rows += _data_rows(tree, runs, nodes)
     shared = {"source": "measured", "profile": tree.profile.name}
-    evaluations = records.from_rows([row | shared for row in metrics], "collected metrics")
+    timing = [row | shared for row in rows if row["metric"].startswith(step_lines.TIMING)]
+    metrics = [row | shared for row in rows if not row["metric"].startswith(step_lines.TIMING)]
+    evaluations = records.from_rows(metrics, "collected metrics")
     return Collected(
-        metrics=records.combine(evaluations, select(evaluations)),
-        timing=records.from_rows([row | shared for row in timing], "collected timing"),
-        provenance=tuple(node.provenance for node in found),
+        metrics=records.combine(evaluations, scores.marked(evaluations)),
+        timing=records.from_rows(timing, "collected timing"),
+        provenance=tuple(nodes),
         unfinished=unfinished,
         remarks=remarks,
     )
-
-
-@dataclass(frozen=True)
-class ReadNode:
-    """Rows of a finished node's numbers, without the columns that all rows share; provenance."""
-
-    rows: list[dict[str, Any]]
-    provenance: Mapping[str, Any]
-
-
-def read_nodes(tree: Tree, runs: Path, finished: Mapping[str, str]) -> list[ReadNode]:
-    """Reads the files of nodes, given their fingerprints by name.
-
-    Raises:
-      UserError: a file is damaged; names it and the line.
-    """
-    found = []
-    for name, done in finished.items():
-        node = tree.nodes[name]
-        folder = folders.node_folder(runs, tree.profile.name, name)
-        if isinstance(node, Finetuning):
-            rows = list(_score_rows(node, folder))
-        else:
-            rows = [*_series_rows(tree, node, folder), *_example_rows(node, folder)]
-        record = provenance.read(folder / folders.PROVENANCE)
-        if t5x_folder.is_one(folder):
-            record |= {"config_gin": t5x_folder.config_text(folder)}
-        facts = {"node": name, "fingerprint": done}
-        found.append(ReadNode([row | facts for row in rows], record))
-    return found
 
 
 def read_provenance(path: Path) -> Nodes:
@@ -175,7 +137,7 @@ def finished_nodes(
     remarks: dict[str, list[str]] = {}
     for name, node in tree.nodes.items():
         folder = folders.node_folder(runs, tree.profile.name, name)
-        state = inspect(folder, identity.settings(tree, node))
+        state = state_of(tree, runs, node)
         if state.condition != "finished" or state.recorded is None:
             unfinished[name] = _UNFINISHED.get(state.condition, "; ".join(state.reasons))
         elif node.parent and node.parent not in finished:
@@ -209,11 +171,20 @@ def _experiment_rows(node: Node, **columns: object) -> Iterator[dict[str, Any]]:
         yield {**spec.plain_data(), **columns}
 
 
+def _node_rows(tree: Tree, node: Node, folder: Path) -> Iterator[dict[str, Any]]:
+    """Yields a node's numbers, without the columns that all rows share."""
+    if isinstance(node, Finetuning):
+        yield from _score_rows(node, folder)
+    else:
+        yield from _series_rows(tree, node, folder)
+        yield from _example_rows(node, folder)
+
+
 def _series_rows(tree: Tree, node: Segment, folder: Path) -> Iterator[dict[str, Any]]:
     for step, values in validation.read_series(folder).steps.items():
         paper_step = tree.profile.paper_step_of(step)
         for metric, value in values.items():
-            name = f"{metric}/{node.stage}" if metric.startswith("timing/") else metric
+            name = f"{metric}/{node.stage}" if metric.startswith(step_lines.TIMING) else metric
             yield from _experiment_rows(
                 node, step=step, paper_step=paper_step, metric=name, value=value
             )
@@ -233,7 +204,7 @@ def _score_rows(node: Finetuning, folder: Path) -> Iterator[dict[str, Any]]:
     first = scoring.first_step(folder, node)
     for path in scoring.score_files(folder):
         shared = {"suite": node.suite, "task": scoring.task_of(path, node.suite)}
-        for step, values in read_steps(path).items():
+        for step, values in step_lines.read_steps(path).items():
             for metric, value in values.items():
                 yield from _experiment_rows(
                     node, step=step - first, metric=metric, value=value, **shared
@@ -244,9 +215,7 @@ def _divergence_rows(tree: Tree, runs: Path) -> Iterator[dict[str, Any]]:
     """Yields a row in place of the scores of every fine-tuning that a divergence prevented."""
     found: dict[str, str] = {}
     for name, node in tree.nodes.items():
-        state = inspect(
-            folders.node_folder(runs, tree.profile.name, name), identity.settings(tree, node)
-        )
+        state = state_of(tree, runs, node)
         if state.divergence is not None:
             found[name] = f"{name}: {state.divergence}"
         elif node.parent in found:
@@ -256,9 +225,7 @@ def _divergence_rows(tree: Tree, runs: Path) -> Iterator[dict[str, Any]]:
             yield from _experiment_rows(node, metric=metric, value=None, text=found[name])
 
 
-def _cost_rows(
-    tree: Tree, step_flops: StepFlops, pretraining_flops: PretrainingFlops
-) -> Iterator[dict[str, Any]]:
+def _cost_rows(tree: Tree) -> Iterator[dict[str, Any]]:
     profile = tree.profile
     # Costs do not depend on the seed.
     seedless = {dataclasses.replace(spec, seed=0): spec for spec in reversed(tree.specs)}
@@ -277,7 +244,7 @@ def _cost_rows(
         }
     for spec in seedless.values():
         tau_steps = math.inf if str(spec.tau) == "inf" else profile.step_of(spec.tau.end)
-        for checkpoint in filter(None, tree.checkpoints_of(spec)):  # no cost from scratch
+        for checkpoint in filter(None, profile.finetuned_at(spec)):  # no cost from scratch
             if spec.variant:
                 # A curriculum's steps differ in cost.
                 value = sum(
@@ -360,7 +327,9 @@ def _setting(value: float | str) -> dict[str, Any]:
     return {"value": float(value), "decimals": len(digits)}
 
 
-def _data_rows(tree: Tree, runs: Path, nodes: list[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _data_rows(
+    tree: Tree, runs: Path, nodes: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
     facts = [record.get("data", {}) for record in nodes]
     for name in ("unigram_entropy_nats", "most_frequent_token_rate"):
         values = {fact[name] for fact in facts if name in fact}

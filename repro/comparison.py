@@ -1,13 +1,13 @@
 """Finds the step and the stream at which two runs first differ.
 
 Streams, in the order in which a difference spreads within a step: the batch an update read, the
-masks on it, training metrics, validation losses, parameters with their optimizer slots, predictions
-and scores. Timings and paths are not compared.
+masks on it, training metrics, validation losses, the zero-shot cloze, parameters with their
+optimizer slots, predictions and scores. Timings and paths are not compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,10 @@ from spactor.errors import UserError
 
 Values = Mapping[int, Mapping[str, Any]]
 """Values by step and name."""
-Parameters = Callable[[Path], Values]
-"""Returns digests of the arrays in a node's checkpoints, by step and path in the parameter tree."""
 
 STREAMS = (
-    *("batch", "masks", "train metrics", "validation", "parameters", "predictions", "scores"),
-    "facts",
+    *("batch", "masks", "train metrics", "validation", "cloze"),
+    *("parameters", "predictions", "scores", "facts"),
 )
 """Facts are records that no run measured: costs, settings, facts about the data."""
 _FAMILIES = {
@@ -81,12 +79,11 @@ class Compared:
         return not self.differences and not self.missing
 
 
-def streams_of(folder: Path, parameters: Parameters) -> dict[str, Values]:
-    """Reads every stream in a node's folder.
+def streams_of(folder: Path) -> dict[str, Values]:
+    """Reads every stream in a node's folder; checkpoints of the local engine's nodes alone.
 
     Args:
       folder: of a node, whichever engine trained it.
-      parameters: reads its checkpoints.
 
     Raises:
       UserError: a file is damaged.
@@ -113,9 +110,12 @@ def streams_of(folder: Path, parameters: Parameters) -> dict[str, Values]:
     for step in predictions.steps(folder):
         for task, tokens in predictions.read(folder, step).items():
             add("predictions", step, task, batch_digest(tokens))
-    for step, digests in parameters(folder).items():
-        for name, digest in digests.items():
-            add("parameters", step, name, digest)
+    if (folder / "checkpoints").is_dir():
+        from spactor import checkpoints  # Brings JAX.
+
+        for step, digests in checkpoints.digests(folder).items():
+            for name, digest in digests.items():
+                add("parameters", step, name, digest)
     return dict(found)
 
 
@@ -124,15 +124,14 @@ def first_differences(
 ) -> tuple[list[Difference], int]:
     """Returns the first difference of each stream, the earliest first, and the number compared.
 
-    A step that only one side has is a difference. Only checkpoints that both sides have are
-    compared, since which ones remain depends on how often a run was saved.
+    A step that only one side has is a difference. Of checkpoints, and of the cloze, which is
+    measured at them, only steps of both sides are compared: how often a run is saved may differ.
     """
     found, counted = [], 0
     for stream in STREAMS:
         ours, theirs = first.get(stream, {}), second.get(stream, {})
-        steps = (
-            ours.keys() & theirs.keys() if stream == "parameters" else ours.keys() | theirs.keys()
-        )
+        of_checkpoints = stream in ("parameters", "cloze")
+        steps = ours.keys() & theirs.keys() if of_checkpoints else ours.keys() | theirs.keys()
         pairs = [
             (step, name, (ours.get(step, {}).get(name), theirs.get(step, {}).get(name)))
             for step in sorted(steps)
@@ -148,19 +147,18 @@ def first_differences(
     return sorted(found, key=lambda each: (each.step, STREAMS.index(each.stream))), counted
 
 
-def compare_nodes(where: str, first: Path, second: Path, parameters: Parameters) -> Compared:
+def compare_nodes(where: str, first: Path, second: Path) -> Compared:
     """Compares two folders of nodes.
 
     Args:
       where: name for the node in the result.
       first, second: the folders.
-      parameters: reads their checkpoints.
 
     Raises:
       UserError: one is not a node's folder, or holds nothing to compare.
     """
     recorded = [_recorded(folder) for folder in (first, second)]
-    sides = [streams_of(folder, parameters) for folder in (first, second)]
+    sides = [streams_of(folder) for folder in (first, second)]
     for folder, streams in zip((first, second), sides, strict=True):
         if not streams:
             raise UserError(f"{folder} holds no numbers yet: train it to its end first")
@@ -205,21 +203,18 @@ def nodes_in(home: Path) -> dict[str, Path]:
     return {name: folder for _, _, name, folder in sorted(found)}
 
 
-def compare_runs(first: Path, second: Path, parameters: Parameters) -> Compared:
+def compare_runs(first: Path, second: Path) -> Compared:
     """Compares one profile's nodes in two folders of runs.
 
     Args:
       first, second: the profile's folders.
-      parameters: reads checkpoints.
 
     Raises:
       UserError: the folders have no node in common.
     """
     ours, theirs = nodes_in(first), nodes_in(second)
     each = [
-        compare_nodes(name, folder, theirs[name], parameters)
-        for name, folder in ours.items()
-        if name in theirs
+        compare_nodes(name, folder, theirs[name]) for name, folder in ours.items() if name in theirs
     ]
     if not each:
         raise UserError(

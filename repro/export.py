@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 
 from analysis.schema.facts import step_label
-from repro import advice, folders, identity, provenance
+from repro import advice, folders, provenance
 from repro.engines.contract import Engine
-from repro.node_state import inspect
+from repro.node_state import DESCRIPTIONS, state_of
 from repro.plan import Finetuning, Node, Tree
 from spactor.config import ModelConfig
 from spactor.errors import Damaged, UserError
@@ -81,13 +81,14 @@ def export(tree: Tree, node: Node, runs: Path, engine: Engine, target: Path) -> 
     if target.exists():
         raise UserError(f"{target} exists: name another folder, or remove it first")
     folder = folders.node_folder(runs, tree.profile.name, node.name)
-    state = inspect(folder, identity.settings(tree, node))
+    state = state_of(tree, runs, node)
     renew = advice.command("run", tree.profile, runs)
     if state.condition == "stale":
         raise UserError(f"{node.name} is stale, {state.reasons[0]}: `{renew}` renews it")
+    if state.divergence is not None:
+        raise UserError(f"{node.name} has no trained model: it {state.reasons[0]}")
     if state.condition != "finished":
-        begun = "not finished" if state.condition == "partial" else "not begun"
-        raise UserError(f"{node.name} is {begun}: `{renew}` trains it")
+        raise UserError(f"{node.name} is {DESCRIPTIONS[state.condition]}: `{renew}` trains it")
     record = provenance.read(folder / folders.PROVENANCE)
     if "fingerprint" not in record.get("data", {}):
         raise Damaged(f"{folder / folders.PROVENANCE}: no data.fingerprint; run the node again")

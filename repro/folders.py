@@ -106,6 +106,11 @@ def profile_folder(runs: Path, profile: str) -> Path:
     return runs / profile
 
 
+def records_folder(runs: Path, profile: str) -> Path:
+    """The records of a profile that `repro collect` writes."""
+    return profile_folder(runs, profile) / "records"
+
+
 def claim(runs: Path, profile: str, engine: str) -> None:
     """Records which engine owns a profile's folder; it stays the only one.
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
 from repro import folders, identity
+from repro.plan import Node, Tree
 from spactor.errors import Damaged, Diverged
 
 Condition = Literal["new", "partial", "finished", "diverged", "stale"]
@@ -83,6 +84,12 @@ def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
             condition="diverged", reasons=(reason,), recorded=recorded, divergence=divergence
         )
     return NodeState(condition="partial", recorded=recorded)
+
+
+def state_of(tree: Tree, runs: Path, node: Node) -> NodeState:
+    """The state of a tree's node by the settings of its profile, whichever machine trained it."""
+    folder = folders.node_folder(runs, tree.profile.name, node.name)
+    return inspect(folder, identity.settings(tree, node))
 
 
 def _read_end(

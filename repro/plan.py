@@ -122,20 +122,13 @@ class Tree:
     specs: tuple[ExperimentSpec, ...]
     nodes: Mapping[str, Node]
 
-    def checkpoints_of(self, spec: ExperimentSpec) -> tuple[int, ...]:
-        """Paper steps at which this tree fine-tunes an experiment's models."""
-        reached = {node.checkpoint_paper for node in self.finetunings() if spec in node.specs}
-        return tuple(step for step in self.profile.finetuned_at(spec) if step in reached)
-
     def children(self, name: str | None) -> list[Node]:
         """Nodes that start where this one ends; the roots for None."""
         return [node for node in self.nodes.values() if node.parent == name]
 
     def path(self, spec: ExperimentSpec) -> list[Segment]:
         """Segments an experiment runs through, in order."""
-        return [
-            node for node in self.nodes.values() if isinstance(node, Segment) and spec in node.specs
-        ]
+        return [node for node in self.segments() if spec in node.specs]
 
     def named(self, patterns: Sequence[str]) -> tuple[str, ...]:
         """Names that match any of some shell patterns, in the tree's order.
@@ -165,18 +158,12 @@ class Tree:
         return [node for node in self.nodes.values() if isinstance(node, Finetuning)]
 
 
-def build(
-    profile: Profile,
-    specs: Sequence[ExperimentSpec] | None = None,
-    checkpoints: Sequence[int] | None = None,
-) -> Tree:
+def build(profile: Profile, specs: Sequence[ExperimentSpec] | None = None) -> Tree:
     """The tree that serves ``specs``, by default every experiment of the profile.
 
     Args:
       profile: its whole matrix decides which steps are shared.
       specs: of the matrix.
-      checkpoints: paper steps to fine-tune at, and to end at the last of; by default all that
-        the matrix has.
 
     >>> from repro.specs import load_profile
     >>> tree = build(load_profile("smoke"))
@@ -195,15 +182,9 @@ def build(
     for courses in groups.values():
         for node in _Group(profile, courses).nodes():
             served = tuple(spec for spec in node.specs if spec in selected)
-            if served and (checkpoints is None or _reaches(node, checkpoints)):
+            if served:
                 nodes[node.name] = dataclasses.replace(node, specs=served)
     return Tree(profile=profile, specs=wanted, nodes=nodes)
-
-
-def _reaches(node: Node, checkpoints: Sequence[int]) -> bool:
-    if isinstance(node, Finetuning):
-        return node.checkpoint_paper in checkpoints
-    return node.end_paper <= max(checkpoints)
 
 
 @dataclass(frozen=True, kw_only=True)

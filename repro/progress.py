@@ -7,41 +7,18 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from repro.costs import Rates, duration, makespan
 from repro.plan import Finetuning, Node, Tree
-from repro.remaining import Rates, makespan
 from spactor.progress import Observer
 
 PLAIN_WIDTH = 80
 PLAIN_PERIOD_SECONDS = 60.0
 """How often the progress is printed where it cannot be shown live."""
-
-
-def duration(seconds: float) -> str:
-    """A duration as text.
-
-    >>> duration(42.4), duration(190), duration(7500), duration(1e6)
-    ('42 s', '3 min', '2 h 5 min', '11 days 13 h')
-    >>> duration(5e11)
-    '15,844 years'
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    days, hours = divmod(hours, 24)
-    if days > 3 * 365:
-        return f"{days / 365.25:,.0f} years"
-    return f"{days} days {hours} h"
 
 
 def shortened(name: str, width: int) -> str:
@@ -140,12 +117,7 @@ class Display:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self._live:
             self._live.stop()
             self._live = None

@@ -185,9 +185,8 @@ class Runner:
         return Outcome(**{field: tuple(names) for field, names in self._outcome.items()})
 
     def _prepare(self) -> tuple[PreparedData, Mapping[str, identity.Identity]]:
-        cache = folders.cache_folder(self._runs)
         profile = self._tree.profile
-        data = self._engine.prepare(profile, cache, self._display.print)
+        data = self._engine.prepare(profile, self._display.print)
         environment = folders.claim_environment(self._runs, profile.name, self.environment)
         return data, identity.identities(self._tree, data.files, environment)
 

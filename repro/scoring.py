@@ -8,13 +8,16 @@ was scored by the engine that trained it, as T5X does.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from filelock import FileLock
 
 from repro import folders, identity, t5x_folder
 from repro.engines.contract import Engine
 from repro.engines.data import PreparedData
-from repro.plan import Finetuning
+from repro.node_state import state_of
+from repro.plan import Finetuning, Tree
 from repro.step_lines import read_steps
 from spactor import predictions
 from spactor.data import suites
@@ -130,3 +133,38 @@ def score_missing(folder: Path, node: Finetuning, data: PreparedData, engine: En
     discard_outdated(folder, node, data.files)
     for step in unscored(folder, node):
         engine.score(node, data=data, folder=folder, step=step)
+
+
+def score(tree: Tree, runs: Path, engine: Engine, report: Callable[[str], None]) -> tuple[str, ...]:
+    """Scores the finished fine-tuning nodes of a tree whose predictions are not scored yet.
+
+    As in `repro collect`, a node counts by its settings, whichever machine trained it.
+
+    Args:
+      tree: whose nodes.
+      runs: an opened runs folder.
+      engine: scores the predictions.
+      report: called with a line for each node.
+
+    Returns:
+      Names of the nodes scored.
+
+    Raises:
+      UserError: this machine can't score, or a node was trained on other data.
+    """
+    if not engine.can_score():
+        raise UserError(
+            "scoring needs TensorFlow, seqio and T5: install this project with its 'train' extra"
+        )
+    data = engine.prepare(tree.profile, report)
+    done = []
+    for node in tree.finetunings():
+        if state_of(tree, runs, node).condition != "finished":
+            continue
+        folder = folders.node_folder(runs, tree.profile.name, node.name)
+        with FileLock(folders.lock_path(folder)):
+            if needs_scoring(folder, node, data.files, engine):
+                score_missing(folder, node, data, engine)
+                report(f"scored {node.name}")
+                done.append(node.name)
+    return tuple(done)

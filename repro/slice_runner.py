@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repro import folders, identity
+from repro.costs import duration
 from repro.engines.data import PreparedData
 from repro.node_state import inspect
 from repro.plan import Node
-from repro.progress import duration
 from repro.runner import Outcome, Runner, read_holder
 from spactor.errors import UserError
 

@@ -1,8 +1,9 @@
-"""Profiles and experiments: what a person writes to say which models are trained.
+"""Profiles and experiments, which name the models to train and all their settings.
 
 An experiment (`ExperimentSpec`) is a size, a τ, a seed and perhaps a variant. A profile is a TOML
 file with everything else: model sizes, steps, data, fine-tuning, and the matrix of experiments. A
-profile with fewer steps than the paper keeps every fraction of the paper's million.
+profile with fewer steps than the paper scales them: each step stands for the same share of the
+paper's million.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ SCALES = ("smoke", "micro", "mini", "paper")
 """Profiles of the paper's whole study that come with the package, from quickest to dearest."""
 STUDIES = ("lambda", "mlm", "generator", "means", "curriculum", "scratch")
 """Profiles of further studies that come with the package: variants, or models from scratch."""
+PROFILES = (*SCALES, *STUDIES)
 MOST_NODES = 20_000
 """Most nodes of a profile's tree, shared ones counted for each experiment.
 
@@ -230,23 +232,23 @@ class Profile:
         Raises:
           UserError: the profile has no experiment with one of these, or with all of them.
         """
-        wanted_taus = [Tau.parse(text) for text in taus]
-        every = self.specs()
-        _known("size", sizes, {spec.size: None for spec in every}, self.name)
-        _known("τ", wanted_taus, {spec.tau: None for spec in every}, self.name)
-        _known("seed", seeds, {spec.seed: None for spec in every}, self.name)
-        named = {spec.variant: None for spec in every if spec.variant}
-        if variants and not named:
-            raise UserError(f"profile {self.name} has no variants: leave --variant out")
-        _known("variant", variants, named, self.name)
-        chosen = tuple(
-            spec
-            for spec in every
-            if (not sizes or spec.size in sizes)
-            and (not wanted_taus or spec.tau in wanted_taus)
-            and (not seeds or spec.seed in seeds)
-            and (not variants or spec.variant in variants)
-        )
+        every = chosen = self.specs()
+        taus_wanted = [Tau.parse(text) for text in taus]
+        wanted = {"size": sizes, "tau": taus_wanted, "seed": seeds, "variant": variants}
+        for name, items in wanted.items():
+            known = dict.fromkeys(getattr(spec, name) for spec in every)
+            known.pop("", None)  # An experiment without a variant.
+            if items and not known:
+                raise UserError(f"profile {self.name} has no variants: leave --variant out")
+            for item in items:
+                if item not in known:
+                    what = "τ" if name == "tau" else name
+                    raise UserError(
+                        f"profile {self.name} has no {what} {str(item)!r}: it has "
+                        f"{', '.join(map(str, known))}"
+                    )
+            if items:
+                chosen = tuple(spec for spec in chosen if getattr(spec, name) in items)
         if not chosen:
             raise UserError(
                 f"profile {self.name} has no experiment with these sizes, τ and seeds together: "
@@ -269,20 +271,6 @@ def _require_known(
         raise ValueError(f"{key}: this table of settings is empty; add one")
 
 
-def _known(what: str, wanted: Sequence[Any], known: Mapping[Any, None], profile: str) -> None:
-    for item in wanted:
-        if item not in known:
-            raise UserError(
-                f"profile {profile} has no {what} {str(item)!r}: it has "
-                f"{', '.join(str(name) for name in known)}"
-            )
-
-
-def profile_names() -> tuple[str, ...]:
-    """Profiles that come with the package."""
-    return SCALES + STUDIES
-
-
 @cache
 def load_profile(name: str) -> Profile:
     """Reads a profile by its name, or from a ``.toml`` file of the user's own.
@@ -290,15 +278,15 @@ def load_profile(name: str) -> Profile:
     Raises:
       UserError: for an unknown name, an unreadable file or an invalid setting.
     """
-    if name in profile_names():
+    if name in PROFILES:
         return parse_profile(name, _packaged(name), f"profile {name}")
     if not name.endswith(".toml"):
         raise UserError(
-            f"unknown profile {name!r}: give one of {', '.join(profile_names())}, "
+            f"unknown profile {name!r}: give one of {', '.join(PROFILES)}, "
             "or the path of a .toml file"
         )
     path = Path(name)
-    taken = (*profile_names(), "cache")
+    taken = (*PROFILES, "cache")
     if not _NAME.fullmatch(path.stem) or path.stem in taken:
         raise UserError(
             f"{name}: a profile's file name names its folder of runs: use small letters, digits, "
@@ -351,8 +339,8 @@ def _read(text: str, where: str) -> dict[str, Any]:
             raise UserError(f"{where}: without = {without!r} needs extends: add it")
         return values
     name = values.pop("extends")
-    if name not in profile_names():
-        raise UserError(f"{where}: extends {name!r}: give one of {', '.join(profile_names())}")
+    if name not in PROFILES:
+        raise UserError(f"{where}: extends {name!r}: give one of {', '.join(PROFILES)}")
     base = _read(_packaged(name), f"profile {name}")
     for key in without if isinstance(without, list) else [without]:
         _remove(base, key, f"{where}: without: profile {name}")

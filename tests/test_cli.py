@@ -8,11 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from commands import run
+from commands import HEADER, ROW, run
 
 from analysis.schema import records
 from repro import cli
-from repro.cli import training
+from repro.cli.options import Experiments
 from repro.engines import local
 from spactor.errors import LONGEST_MESSAGE, UserError
 
@@ -31,7 +31,6 @@ from spactor.errors import LONGEST_MESSAGE, UserError
         (["run", "--profile", "mlm", "--variant", "x"], "profile mlm has no variant 'x'"),
         (["paint"], "No such command 'paint'"),
         (["table", "99"], "there is no table 99; there are 1 to 17"),
-        (["table", "18"], "there is no table 18; there are 1 to 17"),
         (["table", "2", "--diff", "--from", "published"], "leave --from out"),
         (["table", "2", "--from", "published", "--format", "docx"], "unknown format 'docx'"),
         (["table", "2", "--from", "nowhere"], "--from nowhere: no such file or folder"),
@@ -60,11 +59,6 @@ from spactor.errors import LONGEST_MESSAGE, UserError
         (["run", "--engine", "t5x", "--profile", "curriculum"], "--engine local"),
         (["prepare", "--profile", "mini"], "'repro data check c4' lists its files"),
         (["launch", "--to", "slurm"], "Missing option '--out'"),
-        (["launch", "--to", "kubeflow", "--out", "jobs"], "unknown launcher 'kubeflow'"),
-        (
-            ["launch", "--to", "skypilot", "--out", "jobs"],
-            "give a bucket for the jobs to mount, as gs://NAME",
-        ),
         (
             ["launch", "--to", "slurm", "--out", "jobs", "--bucket", "/b", "--tpu", "v9"],
             "unknown TPU type 'v9': give one of v4, v5e, v5p, v6e",
@@ -73,10 +67,6 @@ from spactor.errors import LONGEST_MESSAGE, UserError
             ["launch", "--to", "slurm", "--out", "jobs", "--profile", "micro"],
             "profile micro is written for the engine local",
         ),
-        (
-            ["launch", "--to", "slurm", "--out", "/proc/jobs", "--bucket", "/b"],
-            "can't write /proc/jobs",
-        ),
         (["forecast", "--topology", "9x9"], "v4 has no topology '9x9': give one of 2x2x1"),
         (["forecast", "--mfu", "40"], "--mfu 40 is no share of the peak"),
         (["forecast", "--price-per-chip-hour", "-1"], "--price-per-chip-hour -1: give 0 or more"),
@@ -84,10 +74,6 @@ from spactor.errors import LONGEST_MESSAGE, UserError
         (
             ["launch", "--to", "slurm", "--out", "j", "--bucket", "/b", "--data-dir", "gs://d"],
             "--data-dir gs://d: give an absolute path that all hosts share",
-        ),
-        (
-            ["launch", "--to", "skypilot", "--out", "j", "--bucket", "gs://b11", "--data-dir", "d"],
-            "--data-dir d: give a bucket for the jobs to mount, as gs://NAME",
         ),
     ],
 )
@@ -123,18 +109,13 @@ def test_a_folder_of_another_project(capsys: pytest.CaptureFixture[str], tmp_pat
         assert code == 2 and "is not a runs folder of this project" in err
 
 
-HEADER = "source,profile,size,tau,seed,finetune_seed,checkpoint,step,paper_step,suite,task,metric"
-HEADER += ",value,unit,selection"
-GOOD = "measured,paper,base,0,0,0,500000,10,,glue,cola,matthews_corrcoef,55.5,percent,"
-
-
 def test_a_folder_of_records(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """What `repro collect` wrote is as good elsewhere as in a folder of runs."""
-    text, kept = tmp_path / "kept.csv", tmp_path / "kept"
-    text.write_text(f"{HEADER}\n{GOOD}\n")
-    kept.mkdir()
-    records.write(records.read(text), kept / "metrics.parquet")
-    of_file, of_folder = (run(capsys, "table", "6", "--from", str(path)) for path in (text, kept))
+    """Records that `repro collect` wrote are read from any folder, not from one of runs alone."""
+    text, folder = tmp_path / "copy.csv", tmp_path / "copy"
+    text.write_text(f"{HEADER}\n{ROW}\n")
+    folder.mkdir()
+    records.write(records.read(text), folder / "metrics.parquet")
+    of_file, of_folder = (run(capsys, "table", "6", "--from", str(path)) for path in (text, folder))
     assert of_folder == of_file and of_file[0] == 0 and "55.5" in of_file[1]
 
 
@@ -142,15 +123,15 @@ def test_a_folder_of_records(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     ("lines", "message"),
     [
         (
-            [HEADER.replace("metric,", ""), GOOD.replace("matthews_corrcoef,", "")],
+            [HEADER.replace("metric,", ""), ROW.replace("matthews_corrcoef,", "")],
             "column 'metric'",
         ),
-        ([HEADER, GOOD, GOOD], "row 2 repeats the key of row 1"),
-        ([HEADER, GOOD, GOOD.replace("55.5", "nan")], "row 2, column 'value' is 'nan'"),
-        ([HEADER, GOOD.replace("55.5", "")], "row 1, column 'value'"),
-        ([HEADER, GOOD.replace("percent", "fraction")], "row 1, matthews_corrcoef is given in"),
-        ([HEADER, GOOD.replace("55.5", "155.5")], "row 1, matthews_corrcoef is 155.5: it lies"),
-        ([HEADER, GOOD.replace("cola", "koala")], "row 1 is of the unknown task 'koala'"),
+        ([HEADER, ROW, ROW], "row 2 repeats the key of row 1"),
+        ([HEADER, ROW, ROW.replace("55.5", "nan")], "row 2, column 'value' is 'nan'"),
+        ([HEADER, ROW.replace("55.5", "")], "row 1, column 'value'"),
+        ([HEADER, ROW.replace("percent", "fraction")], "row 1, matthews_corrcoef is given in"),
+        ([HEADER, ROW.replace("55.5", "155.5")], "row 1, matthews_corrcoef is 155.5: it lies"),
+        ([HEADER, ROW.replace("cola", "koala")], "row 1 is of the unknown task 'koala'"),
     ],
     ids=["no column", "twice", "nan", "empty", "unit", "range", "task"],
 )
@@ -172,7 +153,7 @@ def test_bad_records_print_one_line_and_no_table(
 
 def test_a_diff_of_good_records(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "good.csv"
-    path.write_text(f"{HEADER}\n{GOOD}\n")
+    path.write_text(f"{HEADER}\n{ROW}\n")
     code, out, err = run(capsys, "table", "6", "--diff", "--from", str(path))
     assert (code, err) == (0, "")
     assert "72 numbers: 1 equal, 71 not run." in " ".join(out.split())
@@ -200,18 +181,18 @@ def test_what_goes_wrong_below_is_one_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(training, "tree_of", fail)
+    monkeypatch.setattr(Experiments, "tree", fail)
     found, _, err = run(capsys, "plan")
     assert found == code
     assert err.startswith(f"repro: {line}") or line in err
     assert err.count("\n") == 1
 
 
-def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_has_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(training, "tree_of", fail)
+    monkeypatch.setattr(Experiments, "tree", fail)
     with pytest.raises(ZeroDivisionError):
         cli.main(["plan"])
 
@@ -253,17 +234,17 @@ def test_it_runs_as_a_module() -> None:
 
 
 def test_only_what_follows_from_an_error_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[object] = []
-    monkeypatch.setattr(sys, "__unraisablehook__", said.append)
+    reported: list[object] = []
+    monkeypatch.setattr(sys, "__unraisablehook__", reported.append)
     echo = SimpleNamespace(exc_value=RuntimeError("Event loop is closed"))
     other = SimpleNamespace(exc_value=RuntimeError("something else"))
     local._report_unraisable(echo)
     local._report_unraisable(other)
-    assert said == [other]
+    assert reported == [other]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "answer"),
     [
         (
             ["evidence", "savings", "--from", "published"],
@@ -273,7 +254,7 @@ def test_only_what_follows_from_an_error_is_not_reported(monkeypatch: pytest.Mon
         (["evidence", "power", "--profile", "paper"], "that the profile has: Base 5, Large 3"),
     ],
 )
-def test_questions_about_the_published_numbers(capsys, tmp_path, monkeypatch, arguments, said):
+def test_questions_about_the_published_numbers(capsys, tmp_path, monkeypatch, arguments, answer):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, *arguments)
-    assert (code, err) == (0, "") and said in " ".join(out.split())
+    assert (code, err) == (0, "") and answer in " ".join(out.split())

@@ -1,6 +1,6 @@
-"""A shell's variables, a person's files, the file system and who owns the checkout change nothing.
+"""Variables, settings of a person, file systems and the checkout's owner change no output.
 
-No command ends in a traceback there, and no number or byte of an output changes.
+No command ends in a traceback, and no number or byte of an output changes.
 """
 
 from __future__ import annotations
@@ -17,19 +17,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import HEADER, ROW, run
 
 import figures
 from figures import drawing
-from repro import advice, cli, folders
+from repro import advice, folders
 from repro.specs import load_profile
 from spactor import files, provenance
 from spactor.errors import UserError
 
 ROOT = Path(__file__).parent.parent
-HEADER = "source,profile,size,tau,seed,finetune_seed,checkpoint,step,paper_step,suite,task,metric"
-RECORDS = f"""{HEADER},value,unit,selection
-measured,paper,base,0,0,0,500000,10,,glue,cola,matthews_corrcoef,55.5,percent,
-"""
 
 
 def repro(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
@@ -43,10 +40,8 @@ def repro(*arguments: str, **variables: str) -> subprocess.CompletedProcess[byte
 
 def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The line that a command prints when it refuses its arguments."""
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(arguments)
-    out, err = capsys.readouterr()
-    assert (stopped.value.code, out) == (2, "") and err.count("\n") == 1
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "") and err.count("\n") == 1
     return err
 
 
@@ -59,7 +54,7 @@ def test_a_terminal_without_our_signs() -> None:
 def test_a_locale_that_is_not_utf_8(tmp_path: Path) -> None:
     """Paths, files and output are UTF-8 nevertheless."""
     records = tmp_path / "größe τ.csv"
-    records.write_text(RECORDS, "utf-8")
+    records.write_text(f"{HEADER}\n{ROW}\n", "utf-8")
     locale = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     done, expected = (repro("table", "6", "--from", str(records), **more) for more in (locale, {}))
     assert (done.returncode, done.stderr) == (0, b"") and "55.5" in done.stdout.decode()
@@ -202,7 +197,7 @@ def advised(line: str) -> list[str]:
 def test_advised_commands_can_be_pasted(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Following what each message advises ends where everything is said: at `repro run`."""
+    """Following the advice of each message leads to `repro run`."""
     monkeypatch.chdir(tmp_path)
     runs = folders.open_runs(tmp_path / "my ‘runs’ of größe; $(rm -r x)", create=True)
     profile = tmp_path / "it's mine" / "own.toml"
@@ -214,9 +209,8 @@ def test_advised_commands_can_be_pasted(
     assert advised(mistake(capsys, *collect)) == ["run", *given]
     plan = advised(mistake(capsys, "run", *given, "--node", "nowhere"))
     assert plan == ["plan", "--profile", str(profile), "--format", "json"]
-    with pytest.raises(SystemExit):
-        cli.main(["status", "base/s0/hybrid/*", *given])
-    assert advised(capsys.readouterr().err) == ["prepare", *given]
+    _, _, err = run(capsys, "status", "base/s0/hybrid/*", *given)
+    assert advised(err) == ["prepare", *given]
     given[-1] = str(tmp_path / "no folder")
     for command in ("status", "collect", "table"):
         number = ["2"] if command == "table" else []
@@ -246,7 +240,7 @@ def test_a_read_only_folder_of_records_and_no_home(
         without_rights = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
     records = tmp_path / "records" / "metrics.csv"
     records.parent.mkdir()
-    records.write_text(RECORDS)
+    records.write_text(f"{HEADER}\n{ROW}\n")
     records.parent.chmod(0o555)
     done = subprocess.run(
         [*without_rights, sys.executable, "-m", "repro", *arguments, "--from", str(records)],

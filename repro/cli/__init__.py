@@ -17,13 +17,13 @@ import typer
 # Importing the commands registers them.
 from repro.cli import (  # noqa: F401
     comparing,
-    compiling,
     data,
-    explain,
-    launching,
+    evidence,
     outputs,
+    paper,
     rebuilding,
     run,
+    tpu,
     training,
 )
 from repro.cli.app import app

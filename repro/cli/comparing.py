@@ -10,7 +10,8 @@ import typer
 
 from repro.advice import DEFAULT_PROFILE
 from repro.cli.answers import Format, emit
-from repro.cli.app import Details, Profile, app, local_path
+from repro.cli.app import app, command
+from repro.cli.options import Details, Profile, local_path
 from spactor.text_table import paragraphs
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ SHOWN = 5
 """Lines of each kind that are printed without ``--details``."""
 
 
-@app.command()
+@command(app)
 def verify(
     first: Annotated[
         Path,
@@ -73,13 +74,10 @@ def _compared(first: Path, second: Path, profile: str) -> Compared:
     )
     if one.is_file() and other.is_file():
         return comparison.compare_records(one, other)
-    from spactor.checkpoints import digests
-
     if (one / folders.NODE).is_file() and (other / folders.NODE).is_file():
-        return comparison.compare_nodes(one.name, one, other, digests)
+        return comparison.compare_nodes(one.name, one, other)
     name = load_profile(profile).name
     for path in (one, other):
         folders.open_runs(path, create=False, profile=profile)
-    return comparison.compare_runs(
-        folders.profile_folder(one, name), folders.profile_folder(other, name), digests
-    )
+    homes = (folders.profile_folder(path, name) for path in (one, other))
+    return comparison.compare_runs(*homes)

@@ -12,7 +12,8 @@ import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.answers import Format, emit
-from repro.cli.app import Profile, Runs, app, local_path
+from repro.cli.app import app, command
+from repro.cli.options import Profile, Runs, local_path
 from spactor import text_table
 from spactor.errors import UserError
 
@@ -24,7 +25,7 @@ data = typer.Typer(name="data", help="Describe or check the data.", no_args_is_h
 app.add_typer(data)
 
 
-@data.command()
+@command(data)
 def describe(
     profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS, format: Format = "text"
 ) -> None:
@@ -43,15 +44,14 @@ def describe(
             f"profile {profile} has no embedded suites: run 'repro data check SUITE' for the "
             "benchmarks it reads"
         )
-    cache = folders.cache_folder(runs)
-    engine = engine_for(chosen, cache)
+    engine = engine_for(chosen, folders.cache_folder(runs))
     folders.open_runs(runs, create=True)
-    folder = engine.prepare(chosen, cache, lambda line: print(line, file=sys.stderr)).folder
+    folder = engine.prepare(chosen, lambda line: print(line, file=sys.stderr)).folder
     found = describing.rows(folder)
     emit(format, lambda: describing.text(found), found)
 
 
-@data.command()
+@command(data)
 def check(
     suite: Annotated[
         str,

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro import advice
-from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.app import Profile, Runs, Source, To, app, measured
-from repro.cli.outputs import learned_text, power_text, powers
+from repro.cli.app import app, command
+from repro.cli.evidence import learned_text, power_text, powers
+from repro.cli.options import Records, To
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,13 +26,8 @@ ENDINGS = {
 """Of a file, by its format."""
 
 
-@app.command()
-def rebuild(
-    profile: Profile = DEFAULT_PROFILE,
-    runs: Runs = DEFAULT_RUNS,
-    source: Source = "",
-    to: To = None,
-) -> None:
+@command(app)
+def rebuild(chosen: Records, to: To = None) -> None:
     """Writes every table, figure, test and the report from records.
 
     Trains nothing. Equal records give equal bytes.
@@ -41,7 +36,7 @@ def rebuild(
     from repro.report import Outcomes, write_report
     from spactor import files
 
-    ours = measured(source, profile, runs)
+    ours = chosen.measured()
     folder = to or ours.output
     written = []
     # Drawing takes half the time, so a process of its own does it. It is not forked: PyArrow has
@@ -56,11 +51,11 @@ def rebuild(
 
         outcomes = Outcomes(ours.metrics, ours.timing, drawn)
         drawing = pool.submit(_draw, tuple(figures.REGISTRY), outcomes.records, folder / "figures")
-        for name, text in _texts(outcomes, profile):
+        for name, text in _texts(outcomes, chosen.profile):
             path = folder / name
             files.write_atomically(path, (text.rstrip("\n") + "\n").encode())
             written.append(path)
-        options = advice.options(profile, runs, source)
+        options = advice.options(chosen.profile, chosen.runs, chosen.source)
         page = write_report(outcomes, ours.provenance, folder / "report.html", options)
         written += [page, *itertools.chain(*drawing.result().values())]
     print(f"{len(written)} files in {folder}; begin with {page}")

@@ -12,20 +12,9 @@ from typing import Annotated
 
 import typer
 
-from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.app import (
-    Data,
-    DataDir,
-    Engine,
-    Profile,
-    Runs,
-    Seeds,
-    Sizes,
-    Taus,
-    Variants,
-    app,
-    tree_of,
-)
+from repro.advice import DEFAULT_RUNS
+from repro.cli.app import app, command
+from repro.cli.options import Data, DataDir, Engine, Experiments, Runs
 from spactor.errors import UserError
 
 Nodes = Annotated[
@@ -72,14 +61,10 @@ Coordinator = Annotated[
 ]
 
 
-@app.command()
+@command(app)
 def run(
-    profile: Profile = DEFAULT_PROFILE,
+    chosen: Experiments,
     runs: Runs = DEFAULT_RUNS,
-    size: Sizes = None,
-    tau: Taus = None,
-    seed: Seeds = None,
-    variant: Variants = None,
     engine: Engine = "",
     node: Nodes = None,
     jobs: Jobs = 0,
@@ -92,17 +77,16 @@ def run(
     """Trains what is not trained yet; continues where it was stopped."""
     from rich.console import Console
 
-    from analysis.flops import step_flops
     from repro import advice, costs, folders
     from repro.engines.contract import Hosts
     from repro.engines.factory import engine_for
     from repro.engines.local import LocalEngine
-    from repro.progress import Display, duration
+    from repro.progress import Display
     from repro.runner import Runner
     from repro.slice_runner import SliceRunner
     from repro.workers import WorkerRunner, available_cores
 
-    tree = tree_of(profile, size, tau, seed, variant, engine)
+    tree = chosen.tree(engine)
     only = tree.named(node) if node else tuple(tree.nodes)
     slice_hosts = Hosts(count=hosts, number=host, coordinator=coordinator)
     trainer = engine_for(
@@ -111,7 +95,7 @@ def run(
     trainer.check(tree)
     if slice_hosts.first:
         folders.open_runs(runs, create=True)
-    flops = {name: costs.node_flops(tree.nodes[name], step_flops) for name in only}
+    flops = {name: costs.node_flops(tree.nodes[name]) for name in only}
     shown = dataclasses.replace(tree, nodes={name: tree.nodes[name] for name in only})
     earlier = costs.measured_seconds(shown, runs)
     with Display(shown, flops, Console(highlight=False), earlier) as display:
@@ -124,9 +108,9 @@ def run(
             runner = Runner(tree, runs, trainer, display)
         outcome = runner.run(only)
         display.print(
-            f"{len(outcome.ran)} nodes ran in {duration(display.elapsed)}, "
+            f"{len(outcome.ran)} nodes ran in {costs.duration(display.elapsed)}, "
             f"{len(outcome.skipped)} were finished already; "
-            f"next: {advice.command('collect', profile, runs)}"
+            f"next: {advice.command('collect', chosen.profile, runs)}"
         )
     if slice_hosts.first and outcome.diverged:
         raise UserError(

@@ -8,47 +8,30 @@ from typing import Annotated
 
 import typer
 
+from repro import advice
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.answers import Format, emit
-from repro.cli.app import (
-    Data,
-    DataDir,
-    Engine,
-    Profile,
-    Runs,
-    Seeds,
-    Sizes,
-    Taus,
-    Variants,
-    app,
-    local_path,
-    records_folder,
-    tree_of,
-)
+from repro.cli.app import app, command
+from repro.cli.options import Data, DataDir, Engine, Experiments, Profile, Runs, local_path
 
 
-@app.command()
+@command(app)
 def plan(
-    profile: Profile = DEFAULT_PROFILE,
+    chosen: Experiments,
     runs: Runs = DEFAULT_RUNS,
-    size: Sizes = None,
-    tau: Taus = None,
-    seed: Seeds = None,
-    variant: Variants = None,
     format: Format = "text",
 ) -> None:
     """Shows what would run, what is shared, and what it costs."""
-    from analysis.flops import step_flops
-    from repro import costs, show, workers
+    from repro import costs, plan_view, workers
 
-    tree = tree_of(profile, size, tau, seed, variant)
-    flops = costs.tree_flops(tree, step_flops)
+    tree = chosen.tree()
+    flops = costs.tree_flops(tree)
     estimate = costs.estimate(tree, flops, runs, workers.available_cores())
-    facts, nodes = show.plan_data(tree, flops, estimate)
-    emit(format, lambda: show.plan_text(tree, flops, estimate), nodes, **facts)
+    facts, nodes = plan_view.plan_data(tree, flops, estimate)
+    emit(format, lambda: plan_view.plan_text(tree, flops, estimate), nodes, **facts)
 
 
-@app.command()
+@command(app)
 def prepare(
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
@@ -60,16 +43,15 @@ def prepare(
     from repro.engines.data import DataSource
     from repro.engines.factory import engine_for
 
-    chosen = tree_of(profile, engine=engine).profile
-    cache = folders.cache_folder(runs)
+    chosen = Experiments(profile).tree(engine).profile
     DataSource.of(chosen, None, data_dir).require_here(chosen)
-    preparing = engine_for(chosen, cache, data_dir=data_dir)
+    preparing = engine_for(chosen, folders.cache_folder(runs), data_dir=data_dir)
     folders.open_runs(runs, create=True)
-    found = preparing.prepare(chosen, cache, print)
+    found = preparing.prepare(chosen, print)
     print(f"prepared data: {found.folder}")
 
 
-@app.command()
+@command(app)
 def score(
     profile: Profile = DEFAULT_PROFILE,
     runs: Runs = DEFAULT_RUNS,
@@ -77,37 +59,28 @@ def score(
     data_dir: DataDir = None,
 ) -> None:
     """Scores predictions made on a machine that could not score."""
-    from repro import folders
+    from repro import folders, scoring
     from repro.engines.factory import engine_for
-    from repro.rescoring import score as score_nodes
 
-    tree = tree_of(profile)
+    tree = Experiments(profile).tree()
     engine = engine_for(tree.profile, folders.cache_folder(runs), data, data_dir)
     folders.open_runs(runs, create=False, profile=profile)
-    print(f"{len(score_nodes(tree, runs, engine, print))} nodes scored")
+    print(f"{len(scoring.score(tree, runs, engine, print))} nodes scored")
 
 
-@app.command()
+@command(app)
 def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
     """Turns what finished runs wrote into files of records.
 
     Prints the results of variants.
     """
-    from analysis import scores
-    from analysis.flops import pretraining_flops, step_flops
     from repro import collect as collecting
     from repro import folders
 
-    tree = tree_of(profile)
+    tree = Experiments(profile).tree()
     folders.open_runs(runs, create=False, profile=profile)
-    collected = collecting.collect(
-        tree,
-        runs,
-        step_flops=step_flops,
-        pretraining_flops=pretraining_flops,
-        select=scores.marked,
-    )
-    paths = collecting.write(collected, records_folder(runs, tree.profile.name))
+    collected = collecting.collect(tree, runs)
+    paths = collecting.write(collected, folders.records_folder(runs, tree.profile.name))
     waiting = [name for name, reason in collected.unfinished.items() if reason == "not run"]
     for name, reason in collected.unfinished.items():
         if name not in waiting:
@@ -131,20 +104,17 @@ def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> No
         print(learning.compare_with_scratch(collected.metrics).text())
 
 
-@app.command()
+@command(app)
 def export(
     to: Annotated[
         Path,
         typer.Option("--to", parser=local_path, metavar="PATH", help="Folder to make."),
     ],
-    profile: Profile = DEFAULT_PROFILE,
+    chosen: Experiments,
     runs: Runs = DEFAULT_RUNS,
     node: Annotated[
         str | None, typer.Option("--node", metavar="NODE", help="Name of a node.")
     ] = None,
-    size: Sizes = None,
-    tau: Taus = None,
-    seed: Seeds = None,
     checkpoint: Annotated[
         str | None,
         typer.Option("--checkpoint", metavar="STEP", help="Such as 500K; by default the last."),
@@ -156,16 +126,15 @@ def export(
     from repro.engines.factory import engine_for
     from repro.specs import load_profile
 
-    name = load_profile(profile).name
-    tree = tree_of(profile, size, tau, seed, engine=folders.engine_of(runs, name) or "")
-    chosen = exporting.choose(tree, node, checkpoint)
-    folders.open_runs(runs, create=False, profile=profile)
+    tree = chosen.tree(folders.engine_of(runs, load_profile(chosen.profile).name) or "")
+    model = exporting.choose(tree, node, checkpoint)
+    folders.open_runs(runs, create=False, profile=chosen.profile)
     engine = engine_for(tree.profile, folders.cache_folder(runs))
-    exporting.export(tree, chosen, runs, engine, to)
-    print(f"{chosen.name}: {to}")
+    exporting.export(tree, model, runs, engine, to)
+    print(f"{model.name}: {to}")
 
 
-@app.command()
+@command(app)
 def status(
     node: Annotated[
         list[str] | None,
@@ -181,22 +150,26 @@ def status(
     format: Format = "text",
 ) -> None:
     """Prints which nodes are finished, begun or stale; of a NODE why."""
-    from repro import folders, show
-    from repro import why as reasons
+    from repro import folders
+    from repro import status as statuses
     from repro.engines.data import DataSource
     from repro.specs import load_profile
 
     engine = folders.engine_of(runs, load_profile(profile).name) if node else None
-    tree = tree_of(profile, engine=engine or "")
+    tree = Experiments(profile).tree(engine or "")
     folders.open_runs(runs, create=False, profile=profile)
     if not node:
-        states = show.states(tree, runs)
-        emit(format, lambda: show.states_text(tree, states), states, profile=tree.profile.name)
+        states = statuses.states(tree, runs)
+        emit(format, lambda: statuses.states_text(tree, states), states, profile=tree.profile.name)
         return
     names = tree.named(node)
     found = DataSource.of(tree.profile, data, None).find(tree.profile, folders.cache_folder(runs))
     if found is None:
-        print(reasons.data_unknown(tree.profile, runs), file=sys.stderr)
-    files = found.files if found else reasons.recorded_files(tree, runs)
-    answers = reasons.explain(tree, runs, files, names)
+        print(
+            f"the data is not prepared here (run `{advice.command('prepare', profile, runs)}`): "
+            "assuming the data that each node recorded",
+            file=sys.stderr,
+        )
+    files = found.files if found else statuses.recorded_files(tree, runs)
+    answers = statuses.explain(tree, runs, files, names)
     emit(format, lambda: "\n".join(answer.text() for answer in answers), answers)

@@ -79,9 +79,9 @@ class Engine(ABC):
         """
         self._source.require_here(tree.profile)
 
-    def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
+    def prepare(self, profile: Profile, report: Callable[[str], None]) -> PreparedData:
         """Finds or builds the profile's data, under the cache folder unless they were named."""
-        return self._source.prepare(profile, cache, report)
+        return self._source.prepare(profile, self._cache, report)
 
     def metric_versions(self, node: Node) -> Mapping[str, Any]:
         """Returns the versions of a fine-tuning's metrics by task; nothing for a segment."""

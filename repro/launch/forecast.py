@@ -6,16 +6,15 @@ The share of a chip's peak that training reaches (MFU) is an assumption, which t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.parameters import checkpoint_bytes
 from repro.launch.jobs import Job, Launch
 from repro.plan import Finetuning, Node, Tree
-from spactor.config import PretrainConfig, Stage
 from spactor.errors import UserError
 from spactor.text_table import align, wrap
 
-CheckpointBytes = Callable[[PretrainConfig, Stage], int]
 _LEFT_OUT = (
     "TB are of checkpoints. Left out: compilation, saving, validation, decoding for the scores, "
     "waiting for machines, and what a preemption loses, at most a checkpoint period each time"
@@ -101,7 +100,6 @@ def run(
     tree: Tree,
     flops: Mapping[str, float],
     *,
-    checkpoint_bytes: CheckpointBytes,
     mfu: float,
     price: float | None = None,
 ) -> Forecast:
@@ -111,7 +109,6 @@ def run(
       launch: jobs of the tree, all on one type of TPU.
       tree: whose nodes the jobs train.
       flops: of each node.
-      checkpoint_bytes: size of a checkpoint of a stage.
       mfu: share of a chip's peak that training reaches, over 0 and up to 1.
       price: of a chip-hour.
 
@@ -133,7 +130,7 @@ def run(
         nodes = [tree.nodes[each] for job in jobs for each in job.nodes]
         work = sum(flops[node.name] for node in nodes)
         counts = [checkpoints_of(node, tree.profile.checkpoint_period_steps) for node in nodes]
-        sizes = [_bytes_of(node, checkpoint_bytes) for node in nodes]
+        sizes = [_bytes_of(node) for node in nodes]
         return Row(
             name=name,
             jobs=len(jobs),
@@ -168,7 +165,7 @@ def checkpoints_of(node: Node, period: int) -> int:
     return 1 + -(-node.steps // every)
 
 
-def _bytes_of(node: Node, checkpoint_bytes: CheckpointBytes) -> int:
+def _bytes_of(node: Node) -> int:
     if isinstance(node, Finetuning):
         return checkpoint_bytes(node.pretraining, "span_corruption")
     return checkpoint_bytes(node.config, node.stage)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -120,21 +118,18 @@ def write(texts: Mapping[str, str], folder: Path) -> None:
     """
     if folder.exists():
         raise UserError(f"{folder} exists already: name a new folder with --out")
-    temporary: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        temporary.chmod(0o755)
-        for name, text in texts.items():
-            path = temporary / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            if path.suffix == ".sh":
-                path.chmod(0o755)
-        os.rename(temporary, folder)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
+            work = Path(temporary) / folder.name
+            for name, text in texts.items():
+                path = work / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+                if path.suffix == ".sh":
+                    path.chmod(0o755)
+            work.rename(folder)
     except OSError as error:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
         raise UserError(
             f"can't write {folder} ({error.strerror}): name another folder with --out"
         ) from None

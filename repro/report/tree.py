@@ -16,7 +16,7 @@ from typing import Any
 
 from analysis.flops import step_flops
 from analysis.schema.nodes import Nodes, TrainedNode
-from repro.progress import duration
+from repro.costs import duration
 from spactor.config import STAGES, PretrainConfig
 from spactor.errors import UserError
 from spactor.plain_data import from_mapping

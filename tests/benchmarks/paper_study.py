@@ -58,7 +58,7 @@ def pieces(count: int) -> Iterator[pa.Table]:
     period, last = config.evaluation_period_steps, config.total_steps
     steps = np.arange(period, last + 1, period)
     specs = sorted(tree.specs, key=lambda spec: (spec.size, str(spec.tau), spec.seed))
-    checkpoints = {spec: sorted({*tree.checkpoints_of(spec), *CONTINUOUS}) for spec in specs}
+    checkpoints = {spec: sorted({*tree.profile.finetuned_at(spec), *CONTINUOUS}) for spec in specs}
     of_checkpoint = len(TASKS) * (len(steps) + len(records.SELECTIONS))
     scored = sum(map(len, checkpoints.values())) * of_checkpoint
     logged = math.ceil((count - scored) / (len(specs) * len(SERIES)))

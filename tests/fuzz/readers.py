@@ -18,11 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import untrained
-from collecting import collected
 
 from analysis.schema import records
 from figures import figure1
-from repro import collect, comparison, costs, folders, plan, runner, show, specs, why
+from repro import collect, comparison, costs, folders, plan, specs, status
 from repro.report import traces, tree
 from repro.step_lines import read_steps
 from repro.t5x_folder import foreign_configs, read_series
@@ -166,7 +165,7 @@ def _run_files() -> Files:
     engine.before = fail
     with tempfile.TemporaryDirectory() as home:
         runs = folders.open_runs(Path(home) / "runs", create=True)
-        runner.Runner(_tree(), runs, engine, untrained.make_display(_tree())).run()
+        untrained.run_nodes(_tree(), runs, engine)
         paths = [path for path in runs.rglob("*") if path.suffix in (".json", ".jsonl")]
         files = {str(path.relative_to(runs)): path.read_bytes() for path in paths}
     return {**files, f"{TRUNK}/example.json": _json(_EXAMPLE)}
@@ -175,11 +174,13 @@ def _run_files() -> Files:
 def _read_run(folder: Path) -> None:
     """Reads what ``repro status``, ``plan``, ``collect``, ``why`` and ``verify`` read."""
     _all(
-        lambda: show.states(_tree(), folder),
+        lambda: status.states(_tree(), folder),
         lambda: costs.measured_seconds(_tree(), folder),
-        lambda: figure1.compute(collected(_tree(), folder).metrics),
-        lambda: why.explain(_tree(), folder, why.recorded_files(_tree(), folder), _tree().nodes),
-        lambda: comparison.compare_runs(folder / TRUNK, folder / TRUNK, lambda folder: {}),
+        lambda: figure1.compute(collect.collect(_tree(), folder).metrics),
+        lambda: status.explain(
+            _tree(), folder, status.recorded_files(_tree(), folder), _tree().nodes
+        ),
+        lambda: comparison.compare_runs(folder / TRUNK, folder / TRUNK),
     )
 
 

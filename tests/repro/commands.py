@@ -1,10 +1,16 @@
-"""Runs a command in this process, for tests of any folder."""
+"""A command in this process, and a record for it to read, for tests of any folder."""
 
 from __future__ import annotations
 
 import pytest
 
 from repro import cli
+
+HEADER = (
+    "source,profile,size,tau,seed,finetune_seed,checkpoint,step,paper_step,suite,task,metric,"
+    "value,unit,selection"
+)
+ROW = "measured,paper,base,0,0,0,500000,10,,glue,cola,matthews_corrcoef,55.5,percent,"
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

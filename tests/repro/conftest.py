@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from untrained import FakeEngine, make_display, tiny_profile
+from untrained import FakeEngine, run_nodes, tiny_profile
 
 from repro import folders, plan
-from repro.progress import Display
-from repro.runner import Runner
 from repro.specs import Profile
 
 
@@ -35,18 +32,7 @@ def engine() -> FakeEngine:
 
 
 @pytest.fixture
-def display(tree: plan.Tree) -> Display:
-    """Keeps what it prints in ``display.console.file``."""
-    return make_display(tree)
-
-
-@pytest.fixture
-def displays() -> Callable[[plan.Tree], Display]:
-    return make_display
-
-
-@pytest.fixture
-def finished(tree: plan.Tree, runs: Path, engine: FakeEngine, display: Display) -> Path:
+def finished(tree: plan.Tree, runs: Path, engine: FakeEngine) -> Path:
     """A folder of runs whose tree is finished."""
-    Runner(tree, runs, engine, display).run()
+    run_nodes(tree, runs, engine)
     return runs

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.code_digests import code_digests
+from repro.code_digests import code_digests, gin_digests
 
 LOSSES = "def loss(x):\n    return x\n"
 STEP = '''"""Docstring."""
@@ -68,7 +68,7 @@ OTHER = {
 
 
 @pytest.mark.parametrize("change", SAME)
-def test_what_only_says_something_changes_nothing(tmp_path: Path, change: str) -> None:
+def test_what_only_prints_or_logs_changes_nothing(tmp_path: Path, change: str) -> None:
     assert SAME[change] != STEP
     assert digests(tmp_path, SAME[change]) == digests(tmp_path, STEP)
 
@@ -103,3 +103,13 @@ def test_the_method_has_digests() -> None:
     shared = pretraining.keys() & finetuning.keys()
     assert "spactor.network" in shared
     assert all(pretraining[name] == finetuning[name] for name in shared)
+
+
+def test_comments_of_gin_files_change_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.gin"
+    path.write_text("A = 1\n")
+    before = gin_digests(tmp_path)
+    path.write_text("# why\n\nA = 1  \n")
+    assert gin_digests(tmp_path) == before and list(before) == ["a.gin"]
+    path.write_text("A = 2\n")
+    assert gin_digests(tmp_path) != before

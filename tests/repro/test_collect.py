@@ -1,12 +1,13 @@
-"""Collecting from node folders made by hand (by the fake engine, then doctored)."""
+"""Collecting from folders that the fake engine wrote; `test_collect_replayed` alters their logs."""
 
-import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from collecting import FIRST, LEAF, collected, folder_of, rows
+from untrained import BRANCH, FIRST, LEAF, edited, folder_of, rows
 
 import tables
+from analysis.flops import step_flops
 from analysis.schema import published, records
 from repro import collect, folders, step_lines
 from repro.plan import Tree
@@ -15,7 +16,7 @@ from spactor.errors import UserError
 
 
 def test_a_series_runs_through_the_shared_prefix_of_every_tau(tree: Tree, finished: Path) -> None:
-    metrics = collected(tree, finished).metrics
+    metrics = collect.collect(tree, finished).metrics
     for tau in ("0", "250K", "inf"):
         series = rows(metrics, tau=tau, metric="validation/sc_loss_clean")
         assert list(series["step"]) == [5, 10, 15, 20]
@@ -27,7 +28,7 @@ def test_a_series_runs_through_the_shared_prefix_of_every_tau(tree: Tree, finish
 
 
 def test_scores_costs_and_facts(tree: Tree, finished: Path) -> None:
-    metrics = collected(tree, finished).metrics
+    metrics = collect.collect(tree, finished).metrics
     scores = rows(metrics, suite="glue", tau="250K", checkpoint=1_000_000)
     assert set(scores["task"]) == {"pair"} and set(scores["finetune_seed"]) == {0}
     found = scores[["selection", "step", "value"]].itertuples(index=False, name=None)
@@ -38,10 +39,12 @@ def test_scores_costs_and_facts(tree: Tree, finished: Path) -> None:
         ("last", 4, 54.0),
     ]
     cost = rows(metrics, metric="cost/pretraining_flops").set_index(["tau", "checkpoint"])["value"]
-    # 20 steps: 5 hybrid ones at 3 and the rest at 2, or one kind only.
-    assert cost["250K", 1_000_000] == 5 * 3 + 15 * 2
-    assert cost["0", 500_000] == 20 and cost["inf", 1_000_000] == 60
-    assert list(rows(metrics, metric="cost/step_flops/hybrid")["value"]) == [3.0]
+    # 20 steps: 5 hybrid ones and the rest span corruption, or one kind only.
+    config = tree.profile.sizes["base"]
+    hybrid, plain = (step_flops(config, stage) for stage in ("hybrid", "span_corruption"))
+    assert cost["250K", 1_000_000] == 5 * hybrid + 15 * plain
+    assert cost["0", 500_000] == 10 * plain and cost["inf", 1_000_000] == 20 * hybrid
+    assert list(rows(metrics, metric="cost/step_flops/hybrid")["value"]) == [hybrid]
     assert list(rows(metrics, metric="data/unigram_entropy_nats")["value"]) == [5.5]
     # 64 positions hold 70 tokens: 10 noise tokens in 3 spans, a target of 10 + 3 + 1 positions.
     assert list(rows(metrics, metric="data/target_text_fraction")["value"]) == [10 / 14]
@@ -50,7 +53,7 @@ def test_scores_costs_and_facts(tree: Tree, finished: Path) -> None:
 def test_settings_have_the_names_and_the_digits_of_the_published_ones(
     tree: Tree, finished: Path
 ) -> None:
-    metrics = collected(tree, finished).metrics
+    metrics = collect.collect(tree, finished).metrics
     settings = rows(metrics, size="base").set_index("metric")
     wanted = published.load(5)
     assert set(wanted["metric"]) == {n for n in settings.index if n.startswith("setting/")}
@@ -68,63 +71,40 @@ def test_settings_have_the_names_and_the_digits_of_the_published_ones(
     assert finetuning.loc["finetuning/default/most_steps", "value"] == length
 
 
-@pytest.mark.parametrize("table", [5, "finetuning"])
-def test_the_paper_profile_has_the_published_settings(table: object) -> None:
-    found = records.from_rows(
-        {"source": "measured", "profile": "paper", **row}
-        for row in collect._setting_rows(load_profile("paper"))
+@pytest.fixture
+def settings_of_paper() -> pd.DataFrame:
+    """The settings of the paper's profile, as records."""
+    shared = {"source": "measured", "profile": "paper"}
+    return records.from_rows(shared | row for row in collect._setting_rows(load_profile("paper")))
+
+
+def test_the_paper_profile_is_fine_tuned_as_published(settings_of_paper: pd.DataFrame) -> None:
+    frame = published.load_finetuning()
+    both = frame.merge(
+        settings_of_paper, on=["size", "metric"], suffixes=("", "_ours"), validate="one_to_one"
     )
-    frame = published.load_finetuning() if table == "finetuning" else published.load(5)
-    key = ["size", "metric"]
-    both = frame.merge(found, on=key, suffixes=("", "_ours"), validate="one_to_one")
     assert len(both) == len(frame)
-    numbers = both[both["value"].notna()]
-    typical = numbers["metric"].str.endswith("_steps") & (table == "finetuning")
-    exact = numbers[~typical]
-    assert list(exact["value_ours"]) == list(exact["value"])
+    printed = both[both["value"].notna()]
+    typical = printed["metric"].str.endswith("_steps")
+    assert list(printed.loc[~typical, "value_ours"]) == list(printed.loc[~typical, "value"])
     # A.2: typically 250K to 300K; ours is one length in between.
-    assert numbers.loc[typical, "value_ours"].between(250_000, 300_000).all()
-    words = both[both["text"] != ""]
-    assert list(words["text_ours"]) == list(words["text"])
+    assert printed.loc[typical, "value_ours"].between(250_000, 300_000).all()
 
 
-def test_table_5_of_the_paper_profile_reads_as_published() -> None:
-    found = records.from_rows(
-        {"source": "measured", "profile": "paper", **row}
-        for row in collect._setting_rows(load_profile("paper"))
-    )
-    ours, paper = tables.get(5).compute(found), tables.get(5).compute(published.load(5))
+def test_table_5_of_the_paper_profile_reads_as_published(settings_of_paper: pd.DataFrame) -> None:
+    module = tables.get(5)
+    ours, paper = module.compute(settings_of_paper), module.compute(published.load(5))
     for own, printed in zip(ours.rows, paper.rows, strict=True):
         assert [cell.text() for cell in own.cells] == [cell.text() for cell in printed.cells]
 
 
 def test_the_clock_stays_out_of_the_metrics(tree: Tree, finished: Path) -> None:
-    result = collected(tree, finished)
+    result = collect.collect(tree, finished)
     assert not result.metrics["metric"].str.startswith("timing/").any()
     assert set(result.timing["metric"]) == {
         "timing/seqs_per_second/hybrid",
         "timing/seqs_per_second/span_corruption",
     }
-
-
-def test_collecting_twice_and_after_a_resume_gives_the_same_bytes(
-    tree: Tree, finished: Path, tmp_path: Path
-) -> None:
-    first = collect.write(collected(tree, finished), tmp_path / "a")
-    path = folder_of(finished, FIRST) / "metrics.jsonl"
-    # A kill tore the line of step 5; the resumed run wrote steps 3 to 5 again.
-    whole = path.read_text()
-    path.write_text('{"step": 4, "train/loss": 1.0}\n{"step": 5, "val\n' + whole)
-    path.write_text(path.read_text().replace('{"step": 4, "train/loss": 1.0}\n', ""))
-    second = collect.write(collected(tree, finished), tmp_path / "b")
-    for one, other in zip(first, second, strict=True):
-        assert one.read_bytes() == other.read_bytes()
-
-
-def test_the_last_line_of_a_step_holds(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 2, "x": 1}\n{"step": 1, "x": 5}\n{"step": 2, "x": 3}\n{"step": 3, "')
-    assert step_lines.read_steps(path) == {1: {"x": 5.0}, 2: {"x": 3.0}}
 
 
 @pytest.mark.parametrize(
@@ -159,25 +139,23 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
 
 def test_only_finished_nodes_count(tree: Tree, finished: Path) -> None:
     (folder_of(finished, FIRST) / folders.DONE).unlink()
-    result = collected(tree, finished)
+    result = collect.collect(tree, finished)
     assert result.unfinished[FIRST] == "not finished"
     assert set(result.metrics["tau"].unique()) <= {"", "0", "250K", "inf"}
     assert set(rows(result.metrics, metric="train/loss")["tau"]) == {"0"}
-    assert result.unfinished[LEAF] == "its parent base/s0/tau250K/500K-1M is left out"
+    assert result.unfinished[LEAF] == f"its parent {BRANCH} is left out"
 
 
 def test_a_parent_that_ran_again_excludes_what_is_below(tree: Tree, finished: Path) -> None:
     for name in (folders.NODE, folders.DONE, folders.PROVENANCE):
         path = folder_of(finished, FIRST) / name
         folders.write_json(path, folders.read_json(path) | {"fingerprint": "other"})
-    path = folder_of(finished, FIRST) / "digests.jsonl"
-    lines = [json.loads(line) | {"run": "other"} for line in path.read_text().splitlines()]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    result = collected(tree, finished)
-    branch = "base/s0/tau250K/250K-500K"
-    assert result.unfinished[branch] == f"its parent {FIRST} was trained again since"
+    digests = folder_of(finished, FIRST) / "digests.jsonl"
+    edited(digests, lambda lines: [line | {"run": "other"} for line in lines])
+    result = collect.collect(tree, finished)
+    assert result.unfinished[BRANCH] == f"its parent {FIRST} was trained again since"
 
 
 def test_nothing_finished_is_an_error(tree: Tree, runs: Path) -> None:
     with pytest.raises(UserError, match="nothing of profile tiny is finished"):
-        collected(tree, runs)
+        collect.collect(tree, runs)

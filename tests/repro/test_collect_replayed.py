@@ -1,4 +1,4 @@
-"""Collecting what several starts of a run left: one series, the last attempt holds."""
+"""Collecting logs of several attempts, which give one series, and logs that are incomplete."""
 
 import dataclasses
 import json
@@ -7,25 +7,34 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from collecting import BASELINE, FIRST, LEAF, bytes_of, collected, edited, folder_of, rows
+from untrained import BASELINE, FIRST, LEAF, SCORES, bytes_of, edited, folder_of, rows
 
-from repro import folders, step_lines, t5x_folder, validation
+from repro import folders, step_lines, validation
+from repro.collect import collect
 from repro.plan import Tree
 
 
-def test_overlapping_attempts_give_one_series_and_the_last_holds(
-    tree: Tree, finished: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("node", "name", "wrong", "step"),
+    [(BASELINE, "metrics.jsonl", {"train/loss": 1.0}, 20), (LEAF, SCORES, {"accuracy": 1.0}, 4)],
+)
+def test_overlapping_attempts_give_one_series_and_the_last_one_counts(
+    tree: Tree, finished: Path, tmp_path: Path, node: str, name: str, wrong: dict, step: int
 ) -> None:
-    """Two preemptions: 15 was logged twice, 20 three times, by two attempts that disagree."""
-    home = folder_of(finished, BASELINE)
+    """Of two points the last was logged twice, with another value, before both were logged again.
+
+    A kill cut a line short.
+    """
+    home = folder_of(finished, node)
     before = bytes_of(tree, finished, tmp_path / "a")
-    wrong = {"train/loss": 1.0}
-    edited(home / "metrics.jsonl", lambda lines: [*lines, lines[1] | wrong, *lines])
-    edited(home / "digests.jsonl", lambda lines: [*lines, lines[1], *lines])
-    result = collected(tree, finished)
-    assert result.remarks == (
-        f"{BASELINE}: {home / 'metrics.jsonl'}: two attempts logged step 20 differently "
-        "(train/loss 80 and 1): the last one counts",
+    [(metric, other)] = wrong.items()
+    right = json.loads((home / name).read_text().splitlines()[-1])[metric]
+    edited(home / name, lambda lines: [lines[1] | wrong, *lines])
+    edited(home / "digests.jsonl", lambda lines: [lines[1], *lines])
+    (home / name).write_text(f'{{"step": {step}, "{metric}": 9, "tr\n{(home / name).read_text()}')
+    assert collect(tree, finished).remarks == (
+        f"{node}: {home / name}: two attempts logged step {step} differently "
+        f"({metric} {other:g} and {right:g}): the last one counts",
     )
     assert bytes_of(tree, finished, tmp_path / "b") == before
     assert bytes_of(tree, finished, tmp_path / "c") == before, "collecting changes nothing"
@@ -33,7 +42,7 @@ def test_overlapping_attempts_give_one_series_and_the_last_holds(
 
 def test_attempts_that_agree_are_not_remarked(tree: Tree, finished: Path) -> None:
     home = folder_of(finished, BASELINE)
-    # The clock may differ: what was logged last holds, and a step without one keeps the other.
+    # Times may differ: the last one counts, and a step without one has the earlier attempt's.
     edited(
         home / "metrics.jsonl",
         lambda lines: [
@@ -42,7 +51,7 @@ def test_attempts_that_agree_are_not_remarked(tree: Tree, finished: Path) -> Non
             {name: value for name, value in lines[1].items() if "timing" not in name},
         ],
     )
-    result = collected(tree, finished)
+    result = collect(tree, finished)
     assert result.remarks == () and result.unfinished == {}
     clock = rows(result.timing, node=BASELINE, metric="timing/seqs_per_second/span_corruption")
     assert list(clock["value"]) == [9.0, 7.0]
@@ -80,7 +89,7 @@ def test_a_faulty_series_is_left_out_with_all_below_it_in_one_line(
 ) -> None:
     path = folder_of(finished, BASELINE) / name
     edited(path, edit)
-    result = collected(tree, finished)
+    result = collect(tree, finished)
     reason = result.unfinished[BASELINE]
     assert f"{path}: " in reason and fault in reason and "\n" not in reason
     leaf = "base/s0/sc/1M/finetune-glue/f0"
@@ -107,21 +116,21 @@ def test_a_series_with_many_holes_is_called_sampled(tree: Tree) -> None:
 def test_the_provenance_of_another_run_is_named(tree: Tree, finished: Path) -> None:
     path = folder_of(finished, BASELINE) / folders.PROVENANCE
     folders.write_json(path, folders.read_json(path) | {"fingerprint": "0123456789abcdef"})
-    reason = collected(tree, finished).unfinished[BASELINE]
+    reason = collect(tree, finished).unfinished[BASELINE]
     assert reason.startswith(f"{path} is of another run (0123456789ab)")
 
 
 def test_folders_without_digests_are_remarked_together(tree: Tree, finished: Path) -> None:
     for name in (FIRST, LEAF):
         (folder_of(finished, name) / "digests.jsonl").unlink()
-    assert collected(tree, finished).remarks == (f"{FIRST} and 1 more: {validation.NO_DIGESTS}",)
+    assert collect(tree, finished).remarks == (f"{FIRST} and 1 more: {validation.NO_DIGESTS}",)
 
 
 def test_steps_without_digests_are_remarked(tree: Tree, finished: Path) -> None:
     """A loss of power may take the end of one file and not of the other."""
     path = folder_of(finished, BASELINE) / "digests.jsonl"
     edited(path, without(15))
-    result = collected(tree, finished)
+    result = collect(tree, finished)
     assert result.unfinished == {}
     assert result.remarks == (
         f"{BASELINE}: {path} has no line of step 15: whether what was logged there is of this run "
@@ -138,21 +147,11 @@ def test_steps_without_digests_are_remarked(tree: Tree, finished: Path) -> None:
     ],
 )
 def test_faulty_scores_are_left_out(tree: Tree, finished: Path, edit, fault: str) -> None:
-    path = folder_of(finished, LEAF) / "inference_eval" / "spactor_glue_pair-metrics.jsonl"
+    path = folder_of(finished, LEAF) / SCORES
     edited(path, edit)
-    assert f"{path}: {fault}" in collected(tree, finished).unfinished[LEAF]
+    assert f"{path}: {fault}" in collect(tree, finished).unfinished[LEAF]
     path.unlink()
-    assert "holds no scores" in collected(tree, finished).unfinished[LEAF]
-
-
-def test_scores_of_a_run_that_went_on_are_counted_once(
-    tree: Tree, finished: Path, tmp_path: Path
-) -> None:
-    before = bytes_of(tree, finished, tmp_path / "a")
-    path = folder_of(finished, LEAF) / "inference_eval" / "spactor_glue_pair-metrics.jsonl"
-    edited(path, lambda lines: [lines[0], lines[1] | {"accuracy": 1.0}, *lines])
-    assert bytes_of(tree, finished, tmp_path / "b") == before
-    assert "accuracy 1 and 54" in collected(tree, finished).remarks[0]
+    assert "holds no scores" in collect(tree, finished).unfinished[LEAF]
 
 
 class Started:
@@ -208,42 +207,33 @@ def by_t5x(finished: Path) -> tuple[Path, dict[int, dict[str, float]]]:
     return home, logged
 
 
-def test_overlapping_event_files_give_one_series_and_the_last_holds(
+def test_overlapping_event_files_give_one_series_and_the_newest_counts(
     tree: Tree, finished: Path, by_t5x, tmp_path: Path
 ) -> None:
+    """The time in a file's name decides, not the order of names or of writing."""
     home, logged = by_t5x
-    only = Started(home, time=5)
+    only = Started(home, time=8)
     only.log(logged)
     only.end()
-    once = collected(tree, finished)
+    once = collect(tree, finished)
     assert once.remarks == () and once.unfinished == {}
     losses = rows(once.metrics, node=BASELINE, metric="validation/sc_loss_clean")
     assert list(losses["value"]) == [8.5, 8.0]
     (config,) = (each["config_gin"] for each in once.provenance if "config_gin" in each)
     assert config.startswith("RANDOM_SEED = 0\n")
-    # Preempted behind 20: the second start goes on from 10, and is preempted behind 15.
-    second, third = Started(home, time=6), Started(home, time=7)
-    second.log({15: logged[15] | {"train/loss": 1.0}})
+    # Preempted after step 20: the second start goes on from 10, and is preempted after 15.
+    third, second = Started(home, time=10), Started(home, time=9)
     third.log(logged)
+    second.log({15: logged[15] | {"train/loss": 1.0, "train/rtd_precision": 0.5}})
     for start in (second, third):
         start.end()
-    twice = collected(tree, finished)
+    twice = collect(tree, finished)
     pd.testing.assert_frame_equal(twice.metrics, once.metrics)
     assert twice.remarks == (
         f"{BASELINE}: {home / 'train'}: two attempts logged step 15 differently "
         "(train/loss 85 and 1): the last one counts",
     )
     assert bytes_of(tree, finished, tmp_path / "b") == bytes_of(tree, finished, tmp_path / "c")
-
-
-def test_of_a_replayed_step_nothing_of_the_earlier_attempt_stays(by_t5x) -> None:
-    home, logged = by_t5x
-    first, second = Started(home, time=5), Started(home, time=6)
-    first.log({20: logged[20] | {"train/rtd_precision": 0.5}})
-    second.log({20: logged[20]})
-    for start in (first, second):
-        start.end()
-    assert "train/rtd_precision" not in t5x_folder.read_series(home)[20]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +254,7 @@ def test_faulty_event_files_are_named(
     start = Started(home, time=5, seed=seed)
     start.log({step: logged[step] for step in steps})
     start.end()
-    reason = collected(tree, finished).unfinished[BASELINE]
+    reason = collect(tree, finished).unfinished[BASELINE]
     assert fault in reason and str(home / "train") in reason
 
 
@@ -282,7 +272,7 @@ def test_attempts_of_t5x_that_read_other_data_are_of_two_runs(
         (home / "digests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     read("aa", "aa")
-    assert collected(tree, finished).unfinished == {}
+    assert collect(tree, finished).unfinished == {}
     read("aa", "bb")
-    reason = collected(tree, finished).unfinished[BASELINE]
+    reason = collect(tree, finished).unfinished[BASELINE]
     assert "two attempts read different data at step 15" in reason

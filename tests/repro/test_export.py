@@ -1,4 +1,4 @@
-"""Exporting a finished node: which one is meant, what is written, and what is refused."""
+"""Exporting a finished node: which one is chosen, what is written, and what is refused."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ import jax
 import numpy as np
 import pytest
 from commands import run
-from rich.console import Console
+from untrained import run_nodes
 
 from repro import export, folders, plan
 from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Tree
-from repro.progress import Display
-from repro.runner import Runner
 from repro.specs import load_profile
 from spactor import huggingface, step
 from spactor.checkpoints import Checkpoints
 from spactor.data import manifest, vocabulary
+from spactor.data.building import folder_of
 from spactor.errors import UserError
 
 HYBRID = "base/s0/hybrid/0-60K"
@@ -53,13 +52,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 class SavingEngine:
     """Trains nothing: saves a fresh state, of another seed per node, as the local engine would."""
 
-    def __init__(self, prepared: PreparedData) -> None:
+    def __init__(self, prepared: PreparedData, runs: Path) -> None:
         self.prepared = prepared
+        self.cache = folders.cache_folder(runs)
 
-    def prepare(self, profile, cache: Path, report) -> PreparedData:
-        from spactor.data.building import folder_of
-
-        folder = folder_of(cache, self.prepared.manifest["fingerprint"])
+    def prepare(self, profile, report) -> PreparedData:
+        folder = folder_of(self.cache, self.prepared.manifest["fingerprint"])
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.symlink_to(self.prepared.folder)
@@ -98,8 +96,7 @@ def tree() -> Tree:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, tree: Tree, prepared: PreparedData) -> Path:
     runs = folders.open_runs(tmp_path_factory.mktemp("finished") / "runs", create=True)
-    display = Display(tree, dict.fromkeys(tree.nodes, 1.0), Console(file=io.StringIO()))
-    Runner(tree, runs, SavingEngine(prepared), display).run()
+    run_nodes(tree, runs, SavingEngine(prepared, runs))  # type: ignore[arg-type]
     return runs
 
 
@@ -129,7 +126,7 @@ def test_a_finished_node_is_written_by_the_command(
     assert (about["node"], about["profile"]) == (name, "smoke")
     folder = folders.node_folder(runs, "smoke", name)
     assert about["fingerprint"] == folders.read_json(folder / folders.DONE)["fingerprint"]
-    # It may be published: nothing in it tells whose machine it was.
+    # It may be published, so nothing in it identifies the machine.
     assert not {"machine", "command", "platform", "attempts"} & set(about)
     assert str(runs) not in (target / "spactor.json").read_text("utf-8")
 
@@ -166,45 +163,47 @@ def test_mistakes(
 
 
 @pytest.fixture
-def refused(runs: Path, tree: Tree, prepared: PreparedData, tmp_path: Path):
-    """Exports HYBRID from a changed copy of the runs, and says what it was told."""
-    copy = tmp_path / "runs"
-    shutil.copytree(runs, copy, symlinks=True)
-
-    def message(tree: Tree = tree) -> str:
-        with pytest.raises(UserError) as caught:
-            engine = SavingEngine(prepared)
-            export.export(tree, tree.nodes[HYBRID], copy, engine, tmp_path / "model")
-        assert not (tmp_path / "model").exists() and "\n" not in str(caught.value)
-        return str(caught.value)
-
-    message.folder = folders.node_folder(copy, "smoke", HYBRID)
-    message.cache = folders.cache_folder(copy)
-    return message
+def copy(runs: Path, tmp_path: Path) -> Path:
+    """A copy of the runs, to be changed."""
+    shutil.copytree(runs, tmp_path / "runs", symlinks=True)
+    return tmp_path / "runs"
 
 
-def test_an_unfinished_node(refused) -> None:
-    (refused.folder / folders.DONE).unlink()
-    message = refused()
+def refusal(tree: Tree, runs: Path, prepared: PreparedData) -> str:
+    """The message with which exporting HYBRID is refused."""
+    target = runs.parent / "model"
+    with pytest.raises(UserError) as caught:
+        engine = SavingEngine(prepared, runs)
+        export.export(tree, tree.nodes[HYBRID], runs, engine, target)  # type: ignore[arg-type]
+    assert not target.exists() and "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_unfinished_node(tree: Tree, copy: Path, prepared: PreparedData) -> None:
+    (folders.node_folder(copy, "smoke", HYBRID) / folders.DONE).unlink()
+    message = refusal(tree, copy, prepared)
     assert message.startswith(f"{HYBRID} is not finished: `repro run --profile smoke")
     assert message.endswith("` trains it")
 
 
-def test_a_stale_node(refused, tree: Tree) -> None:
+def test_a_stale_node(tree: Tree, copy: Path, prepared: PreparedData) -> None:
     node = tree.nodes[HYBRID]
     config = dataclasses.replace(node.config, batch_size=8)
     changed = dataclasses.replace(
         tree, nodes={**tree.nodes, HYBRID: dataclasses.replace(node, config=config)}
     )
-    message = refused(changed)
+    message = refusal(changed, copy, prepared)
     assert message.startswith(f"{HYBRID} is stale, config.batch_size was 4, is 8: `repro run --")
     assert message.endswith("` renews it")
 
 
-def test_a_vocabulary_that_is_gone_or_changed(refused, prepared: PreparedData) -> None:
-    [link] = refused.cache.iterdir()
+def test_a_vocabulary_that_is_gone_or_changed(
+    tree: Tree, copy: Path, prepared: PreparedData
+) -> None:
+    [link] = folders.cache_folder(copy).iterdir()
     link.unlink()
-    assert f"{link}/manifest.json: cannot be read" in refused()
+    assert f"{link}/manifest.json: cannot be read" in refusal(tree, copy, prepared)
     shutil.copytree(prepared.folder, link)
     (link / manifest.VOCABULARY_FILE).write_bytes(b"other")
-    assert f"{link / manifest.VOCABULARY_FILE} has changed since it was written" in refused()
+    message = refusal(tree, copy, prepared)
+    assert f"{link / manifest.VOCABULARY_FILE} has changed since it was written" in message

@@ -14,7 +14,7 @@ from repro.launch.slices import Slice
 from repro.plan import build
 from repro.specs import load_profile
 from spactor import step
-from spactor.config import PAPER, PretrainConfig, Stage
+from spactor.config import PAPER, Stage
 from spactor.errors import UserError
 
 TPU_HOUR = 275e12 * 0.5 * 3600
@@ -54,11 +54,8 @@ def small(**more: object) -> forecast.Forecast:
     }
     flops |= {node.name: 8 * 2 * TPU_HOUR for node in tree.finetunings()}
 
-    def size_of(_: PretrainConfig, stage: Stage) -> int:
-        return {"hybrid": 2_000_000_000, "span_corruption": 1_000_000_000}[stage]
-
-    values = {"mfu": 0.5, "checkpoint_bytes": size_of} | more
-    return forecast.run(Launch(profile="paper", jobs=jobs, bucket=""), tree, flops, **values)
+    launch = Launch(profile="paper", jobs=jobs, bucket="")
+    return forecast.run(launch, tree, flops, **{"mfu": 0.5} | more)  # type: ignore[arg-type]
 
 
 def test_hours_chips_and_bytes_by_hand() -> None:
@@ -69,8 +66,11 @@ def test_hours_chips_and_bytes_by_hand() -> None:
     assert total.chip_hours == pytest.approx(2560 + 112)
     # 0, 10K … 60K; then 60K, 70K … 500K.
     assert pretraining.checkpoints == 7 + 45
-    assert pretraining.all_bytes == 7 * 2_000_000_000 + 45 * 1_000_000_000
-    assert pretraining.last_bytes == 3_000_000_000
+    hybrid, plain = (
+        checkpoint_bytes(PAPER["base"], stage) for stage in ("hybrid", "span_corruption")
+    )
+    assert pretraining.all_bytes == 7 * hybrid + 45 * plain
+    assert pretraining.last_bytes == hybrid + plain
     # The one it starts from and 32 evaluations, MMLU and BBH included.
     assert finetuning.checkpoints == 7 * 33
     assert (total.jobs, total.nodes, total.steps) == (3, 9, 500_000 + 7 * 262_144)
@@ -84,13 +84,14 @@ def test_without_a_price_there_is_no_column_for_it() -> None:
     assert "price" not in small().text()
 
 
-@pytest.mark.parametrize("mfu", [0.0, -0.1, 1.01, float("nan")])
-def test_a_share_out_of_range(mfu: float) -> None:
-    with pytest.raises(UserError, match="--mfu"):
-        small(mfu=mfu)
-
-
-@pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
-def test_a_price_out_of_range(price: float) -> None:
-    with pytest.raises(UserError, match="--price-per-chip-hour"):
-        small(price=price)
+@pytest.mark.parametrize(
+    ("option", "name", "values"),
+    [
+        ("--mfu", "mfu", (0.0, -0.1, 1.01, float("nan"))),
+        ("--price-per-chip-hour", "price", (-1.0, float("nan"), float("inf"))),
+    ],
+)
+def test_shares_and_prices_out_of_range(option: str, name: str, values: tuple[float, ...]) -> None:
+    for value in values:
+        with pytest.raises(UserError, match=option):
+            small(**{name: value})

@@ -1,4 +1,4 @@
-"""Hosts that train together: their numbers, how they join, and T5X's flags. T5X is not needed."""
+"""Hosts that train together: their numbers, and how they join. T5X is not needed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ import random
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from repro.engines import t5x_command
 from repro.engines.contract import Hosts
-from repro.engines.data import PreparedData
-from repro.plan import build
-from repro.specs import load_profile
 from spactor.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -44,24 +39,20 @@ def address() -> str:
 
 
 def start(
-    *hosts: Mapping[str, object], seconds: int = 60, environment: Mapping[str, str] | None = None
+    cache: Path,
+    *hosts: Mapping[str, object],
+    seconds: int = 60,
+    environment: Mapping[str, str] | None = None,
 ) -> list[list[str]]:
     """What hosts that start together answer."""
-    with tempfile.TemporaryDirectory() as cache:
-        return _started(hosts, seconds, environment or {}, cache)
-
-
-def _started(
-    hosts: Sequence[Mapping[str, object]], seconds: int, environment: Mapping[str, str], cache: str
-) -> list[list[str]]:
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", BARRIER, json.dumps(host), str(seconds), cache],
+            [sys.executable, "-c", BARRIER, json.dumps(host), str(seconds), str(cache)],
             cwd=ROOT,
             # One device each: the tests' own setting would make two.
             env=os.environ
             | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "SLURM_PROCID": str(host["number"])}
-            | environment,
+            | (environment or {}),
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -82,58 +73,25 @@ def slurm(tasks: int) -> dict[str, str]:
     }
 
 
-def test_hosts_that_join_share_a_run_id() -> None:
-    coordinator = address()
+@pytest.mark.parametrize("finds_itself", [False, True])
+def test_hosts_that_join_share_a_run_id(tmp_path: Path, finds_itself: bool) -> None:
+    coordinator = "" if finds_itself else address()
     both = [{"count": 2, "number": number, "coordinator": coordinator} for number in (0, 1)]
-    first, second = start(*both)
+    first, second = start(tmp_path, *both, environment=slurm(2) if finds_itself else {})
     assert first == second
     assert first[0] and first[1] == "2 × cpu cpu on 2 hosts"
 
 
-def test_hosts_join_where_jax_finds_the_slice_itself() -> None:
-    both = [{"count": 2, "number": number} for number in (0, 1)]
-    first, second = start(*both, environment=slurm(2))
-    assert first == second
-    assert first[1] == "2 × cpu cpu on 2 hosts"
-
-
-def test_a_host_whose_peers_are_missing_times_out() -> None:
+def test_a_host_whose_peers_are_missing_times_out(tmp_path: Path) -> None:
     alone = {"count": 2, "number": 1, "coordinator": address()}
-    ((message,),) = start(alone, seconds=1)
+    ((message,),) = start(tmp_path, alone, seconds=1)
     assert "the 2 hosts did not connect (DEADLINE_EXCEEDED: Deadline Exceeded)" in message
     assert "with --host 0 to 1, within 1 seconds" in message
 
 
-def test_another_number_of_hosts_than_jax_finds_is_refused() -> None:
-    ((message,),) = start({"count": 2, "number": 0}, environment=slurm(1))
+def test_another_number_of_hosts_than_jax_finds_is_refused(tmp_path: Path) -> None:
+    ((message,),) = start(tmp_path, {"count": 2, "number": 0}, environment=slurm(1))
     assert message.startswith("--hosts 2, and JAX finds 1 processes: give --hosts 1")
-
-
-def test_t5x_gets_the_address_of_its_coordinator() -> None:
-    tree = build(load_profile("paper"))
-    node = tree.segments()[0]
-
-    def added(hosts: Hosts) -> list[str]:
-        def command(hosts: Hosts) -> list[str]:
-            return t5x_command.arguments(
-                tree.profile,
-                node,
-                data=PreparedData(folder=Path("data"), manifest={"corpus": {"version": "3.0.1"}}),
-                released=Path("released"),
-                folder=Path("node"),
-                parent=None,
-                hosts=hosts,
-            )
-
-        return [word for word in command(hosts) if word not in command(Hosts())]
-
-    assert added(Hosts(count=16, number=3)) == ["--multiprocess_gpu"]
-    assert added(Hosts(count=16, number=3, coordinator="one:8476")) == [
-        "--multiprocess_gpu",
-        "--coordinator_address=one:8476",
-        "--process_count=16",
-        "--process_index=3",
-    ]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Fingerprints by themselves; `test_staleness` shows what changes them and what does not."""
+"""Fingerprints; `test_staleness` tests what changes them, through the runner."""
 
 import json
 
@@ -19,7 +19,7 @@ BASELINE = "base/s0/sc/0-500K"
 
 @pytest.fixture(autouse=True)
 def one_installation(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Code and versions as a test wants them."""
+    """Code and versions, which a test may change."""
     installed = {f"spactor.{name}": name for name in ("pretraining", "finetuning", "scoring")}
     installed |= {"jax": "1", "t5": "1"}
     monkeypatch.setattr(identity, "code_digests", lambda module: {module: installed[module]})
@@ -88,6 +88,6 @@ def test_differences_name_the_input() -> None:
     ]
 
 
-def test_a_folder_from_before_modules_were_told_apart_is_stale_in_one_line() -> None:
+def test_a_folder_with_one_digest_of_all_modules_is_stale_in_one_line() -> None:
     old, new = {"code": "9f"}, {"code": {"spactor.step": "1", "spactor.network": "y"}}
     assert identity.differences(old, new) == ["the method's code changed"]

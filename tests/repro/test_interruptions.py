@@ -1,13 +1,12 @@
-"""A tree ends as one left in peace, whatever happens to its files, disk, numbers and runners.
+"""A run continues, or names the cause, after damaged files, a starved system or bad numbers.
 
 The engine trains nothing; `tests/soak` and `tests/spactor/test_interruptions.py` do.
+`test_workers` kills processes.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -15,61 +14,35 @@ from pathlib import Path
 
 import faults
 import pytest
-from collecting import collected
+from commands import run as run_command
+from untrained import FIRST, FakeEngine, folder_of, make_display, printed, run_nodes
 
-from repro import cli, folders, show
+from repro import folders, status
+from repro.collect import collect
 from repro.engines import factory
 from repro.node_state import inspect
 from repro.plan import Tree, build
-from repro.progress import Display
-from repro.runner import Outcome, Runner
+from repro.runner import Outcome
 from repro.specs import load_profile
 from spactor import files
 from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
 
-FIRST = "base/s0/hybrid/0-250K"
 LEAF = "base/s0/sc/500K/finetune-glue/f0"
 BAD = Diverged("train/grad_norm", "nan", 7, "47107671c42c1643", 5)
 
 
+Run = Callable[..., tuple[Outcome, str]]
+
+
 @pytest.fixture
-def run(tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]) -> Callable:
+def run(tree: Tree, runs: Path, engine: FakeEngine) -> Run:
     """Runs the tree, or some nodes; returns the outcome and what was printed."""
 
     def run(*names: str) -> tuple[Outcome, str]:
-        display = displays(tree)
-        outcome = Runner(tree, runs, engine, display).run(names or None)
-        return outcome, display._console.file.getvalue()  # type: ignore[attr-defined]
+        display = make_display(tree)
+        return run_nodes(tree, runs, engine, *names, display=display), "\n".join(printed(display))
 
     return run
-
-
-# Several runners.
-
-
-@pytest.mark.parametrize(("number", "victim"), [(2, ""), (8, FIRST)])
-def test_several_runners_run_each_node_once(
-    tree: Tree, tmp_path: Path, number: int, victim: str
-) -> None:
-    """If one is killed, its node's lock is released, and one other continues the node."""
-    runs, workers = tmp_path / "runs", set()
-    script = str(Path(__file__).with_name("crowd.py"))
-    failed = subprocess.run([sys.executable, script, str(runs), str(number), victim]).returncode
-    assert failed == bool(victim)
-    for name in tree.nodes:
-        folder = folders.node_folder(runs, "tiny", name)
-        journal = [line.split() for line in (folder / "journal.txt").read_text().splitlines()]
-        attempts = folders.read_json(folder / folders.PROVENANCE)["attempts"]
-        if name == victim:
-            assert "ended" not in attempts.pop(0)
-            event, dead = journal.pop(0)
-            assert event == "begin" and dead != journal[0][1]
-        (begin, worker), (end, same) = journal
-        assert (begin, end, worker) == ("begin", "end", same), name
-        [attempt] = attempts
-        assert "ended" in attempt and (folder / folders.DONE).is_file()
-        workers.add(worker)
-    assert len(workers) > (not victim), "those that live share the work"
 
 
 # Damaged files.
@@ -78,14 +51,14 @@ def test_several_runners_run_each_node_once(
 @pytest.mark.parametrize("length", faults.LENGTHS)
 @pytest.mark.parametrize("name", [folders.DONE, folders.PROVENANCE, folders.NODE])
 def test_a_node_whose_file_is_cut_short_runs_again(
-    tree: Tree, runs: Path, engine, run: Callable, name: str, length: str
+    tree: Tree, runs: Path, engine: FakeEngine, run: Run, name: str, length: str
 ) -> None:
     """Without its provenance a node is finished all the same, and `repro collect` names the file.
 
     All but one byte lacks the end of the last line alone.
     """
     run()
-    folder = folders.node_folder(runs, "tiny", LEAF)
+    folder = folder_of(runs, LEAF)
     faults.cut(folder / name, length)
     engine.ran.clear()
     with warnings.catch_warnings(record=True, action="always") as caught:
@@ -96,7 +69,7 @@ def test_a_node_whose_file_is_cut_short_runs_again(
     elif name == folders.PROVENANCE:
         assert engine.ran == []
         with pytest.raises(UserError, match=r"provenance\.json: damaged"):
-            collected(tree, runs)
+            collect(tree, runs)
         (folder / folders.DONE).unlink()
         with pytest.warns(DamageWarning, match=r"provenance\.json: damaged .* damaged-prov"):
             run()
@@ -108,12 +81,12 @@ def test_a_node_whose_file_is_cut_short_runs_again(
     else:
         assert engine.ran == [LEAF] and outcome.set_aside == (LEAF,)
         assert LEAF in printed and "node.json is damaged" in printed
-    assert len(collected(tree, runs).provenance) == len(tree.nodes)
+    assert len(collect(tree, runs).provenance) == len(tree.nodes)
 
 
 @pytest.mark.parametrize("heals", [True, False])
 def test_a_parent_with_a_damaged_checkpoint_runs_first(
-    tree: Tree, engine, run: Callable, heals: bool
+    tree: Tree, engine: FakeEngine, run: Run, heals: bool
 ) -> None:
     child = tree.children(FIRST)[0].name
     run(FIRST)
@@ -145,20 +118,14 @@ STARVED: dict[str, tuple[Callable[[Path], AbstractContextManager], str]] = {
 @pytest.mark.parametrize("when", ["at the start", "at the first node"])
 @pytest.mark.parametrize("lack", STARVED)
 def test_a_starved_command_prints_the_cause_and_continues_later(
-    tmp_path: Path, engine, monkeypatch, capsys, lack: str, when: str
+    tmp_path: Path, engine: FakeEngine, monkeypatch, capsys, lack: str, when: str
 ) -> None:
     smoke, (starve, cause) = load_profile("smoke"), STARVED[lack]
-    engine.check = lambda tree: None
     monkeypatch.setattr(factory, "engine_for", lambda *_, **__: engine)
     tree = build(smoke, smoke.select(["base"], ["60K"]))
     with faults.small_disk(tmp_path / "disk", "1m") as disk:
         runs = folders.open_runs(disk / "runs", create=True)
-
-        def command() -> tuple[object, list[str]]:
-            options = ("--profile", "smoke", "--size", "base", "--tau", "60K", "--runs", str(runs))
-            with pytest.raises(SystemExit) as ended:
-                cli.main(("run", *options))
-            return ended.value.code or 0, capsys.readouterr().err.splitlines()
+        options = ("--profile", "smoke", "--size", "base", "--tau", "60K", "--runs", str(runs))
 
         def conditions() -> set[str]:
             nodes = [folders.node_folder(runs, "smoke", name) for name in tree.nodes]
@@ -169,16 +136,17 @@ def test_a_starved_command_prints_the_cause_and_continues_later(
                 starving.enter_context(starve(disk))
             else:
                 engine.before = lambda name: starving.enter_context(starve(disk))
-            code, lines = command()
+            code, _, err = run_command(capsys, "run", *options)
         engine.before = lambda name: None
-        assert code == 2 and len(lines) == 1, lines
-        assert lines[0].startswith("repro: ") and cause in lines[0]
+        assert code == 2 and err.count("\n") == 1
+        assert err.startswith("repro: ") and cause in err
         # Every file with its final name can be read; none has a temporary one.
         assert not list(runs.rglob("*.tmp"))
         for path in runs.rglob("*.json"):
             folders.read_json(path)
         assert conditions() <= {"new", "partial"}
-        assert command() == (0, [])
+        code, _, err = run_command(capsys, "run", *options)
+        assert (code, err) == (0, "")
         assert set(engine.ran) == set(tree.nodes) and conditions() == {"finished"}
 
 
@@ -206,7 +174,7 @@ def test_a_lack_of_descriptors_is_no_damage(tmp_path: Path) -> None:
 
 
 def test_a_diverged_node_blocks_those_that_depend_on_it(
-    tree: Tree, runs: Path, engine, run: Callable
+    tree: Tree, runs: Path, engine: FakeEngine, run: Run
 ) -> None:
     def fail(name: str) -> None:
         if name == FIRST:
@@ -217,7 +185,7 @@ def test_a_diverged_node_blocks_those_that_depend_on_it(
     below = {name for name in tree.nodes if "/sc/" not in name}
     assert set(engine.ran) == set(tree.nodes) - below
     assert FIRST in printed and str(BAD).partition(" (")[0] in printed
-    folder = folders.node_folder(runs, "tiny", FIRST)
+    folder = folder_of(runs, FIRST)
     assert folders.read_json(folder / folders.DIVERGED)["divergence"] == {
         "metric": "train/grad_norm",
         "value": "nan",
@@ -229,11 +197,11 @@ def test_a_diverged_node_blocks_those_that_depend_on_it(
     assert again.diverged == (FIRST,) and set(again.blocked) == below - {FIRST}
     assert again.ran == (), "the result would be the same"
 
-    states = show.states(tree, runs)
+    states = status.states(tree, runs)
     first = next(state for state in states if state.condition == "diverged")
     assert (first.node, first.reason) == (FIRST, f"diverged: {BAD}")
-    assert "8 not begun, 1 diverged\n" in f"{show.states_text(tree, states)}\n"
-    records = collected(tree, runs)
+    assert "8 not begun, 1 diverged\n" in f"{status.states_text(tree, states)}\n"
+    records = collect(tree, runs)
     assert records.unfinished[FIRST] == f"diverged: {BAD}"
     frame = records.metrics[records.metrics["metric"] == "diverged/glue"]
     assert sorted(zip(frame["tau"], frame["checkpoint"], strict=True)) == [

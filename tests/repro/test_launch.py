@@ -47,9 +47,16 @@ def planned(launcher: str, tpu: str = "v4", **more: object) -> Launch:
     return Launch(**(values | more))  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def slurm_files(tmp_path: Path) -> Path:
+    """The folder of the paper's jobs for Slurm."""
+    folder = tmp_path / "job files"
+    job_files.write(job_files.files("slurm", planned("slurm")), folder)
+    return folder
+
+
 def test_every_node_is_in_one_job_and_waits_for_its_parents_job(paper: Tree) -> None:
     jobs = jobs_of()
-    assert [name for job in jobs for name in job.nodes] != []
     assert sorted(name for job in jobs for name in job.nodes) == sorted(paper.nodes)
     job_of = {name: job.name for job in jobs for name in job.nodes}
     seen: set[str] = set()
@@ -101,19 +108,6 @@ def options_of(command: str) -> dict[str, object]:
     return params
 
 
-@pytest.mark.parametrize("launcher", ["skypilot", "slurm"])
-def test_commands_are_ones_that_repro_run_takes(launcher: str) -> None:
-    launch = planned(launcher)
-    # A dozen of 132, because each takes a moment: jobs of both kinds and sizes.
-    for job in launch.jobs[::11]:
-        # SkyPilot mounts the bucket; a command sees a folder.
-        folder = job_files.RUNS if launcher == "skypilot" else launch.bucket
-        given = options_of(launch.command(job, folder, launch.data_dir) + " --host 3")
-        assert given["node"] == [job.pattern] and given["profile"] == "paper"
-        assert given["runs"] == Path(folder)
-        assert (given["host"], given["hosts"]) == (3, job.slice.hosts)
-
-
 @pytest.mark.parametrize(
     ("launcher", "named", "seen"),
     [
@@ -121,22 +115,20 @@ def test_commands_are_ones_that_repro_run_takes(launcher: str) -> None:
         ("slurm", "/shared/data of ours", "/shared/data of ours"),
     ],
 )
-def test_jobs_know_where_the_data_are(launcher: str, named: str, seen: str) -> None:
-    """Of C4 and the benchmarks; a job without them has none of it."""
-    with_data = "".join(job_files.files(launcher, planned(launcher, data_dir=named)).values())
+def test_jobs_name_the_folder_of_the_data(launcher: str, named: str, seen: str) -> None:
+    """With C4 and the benchmarks; a job of embedded data names none."""
+    launch = planned(launcher, data_dir=named)
+    texts = job_files.files(launcher, launch)
     without = "".join(job_files.files(launcher, planned(launcher)).values())
-    assert with_data.count("data-dir") >= len(jobs_of()) and seen in with_data
+    assert "".join(texts.values()).count("data-dir") >= len(jobs_of())
     assert "data-dir" not in without and "pod-data" not in without
+    given = options_of(launch.command(launch.jobs[0], "/runs", seen))
+    assert given["data_dir"] == Path(seen)
     if launcher == "skypilot":
-        pipelines = job_files.files(launcher, planned(launcher, data_dir=named))
-        text = next(text for name, text in pipelines.items() if name.endswith(".yaml"))
+        text = next(text for name, text in texts.items() if name.endswith(".yaml"))
         mounted = list(yaml.load_all(text, LOADER))[1]["file_mounts"]
-        assert mounted["/data"] == {"source": named, "mode": "MOUNT"}
+        assert mounted[seen] == {"source": named, "mode": "MOUNT"}
         assert set(mounted) == {"/runs", "/data"}
-    else:
-        launch = planned(launcher, data_dir=named)
-        given = options_of(launch.command(launch.jobs[0], launch.bucket, launch.data_dir))
-        assert given["data_dir"] == Path(named)
 
 
 # SkyPilot.
@@ -157,7 +149,7 @@ def test_pipelines_by_their_structure() -> None:
         done: set[str | None] = {None}
         for task in tasks:
             job = jobs[task["name"]]
-            assert parents[job.name] in done, "a task stands behind its parent"
+            assert parents[job.name] in done, "a task comes after its parent"
             done.add(job.name)
             ran.append(job.name)
             resources = task["resources"]
@@ -170,10 +162,14 @@ def test_pipelines_by_their_structure() -> None:
                 job_files.RUNS: {"source": "gs://pod-runs", "mode": "MOUNT"}
             }
             scripts |= {task["setup"], task["run"]}
-        command = task["run"].splitlines()[-1].replace('"$SKYPILOT_NODE_RANK"', "5")
-        given = options_of(command)
-        assert (given["node"], given["host"]) == ([job.pattern], 5)
-        assert given["hosts"] == job.slice.hosts
+        # Of the first and the last task, since reading options takes a moment: both kinds of job.
+        for task in (tasks[0], tasks[-1]):
+            job = jobs[task["name"]]
+            command = task["run"].splitlines()[-1].replace('"$SKYPILOT_NODE_RANK"', "5")
+            given = options_of(command)
+            assert (given["node"], given["host"]) == ([job.pattern], 5)
+            assert (given["hosts"], given["profile"]) == (job.slice.hosts, "paper")
+            assert given["runs"] == Path(job_files.RUNS)
     subprocess.run(["bash", "-n"], input="\n".join(sorted(scripts)), text=True, check=True)
     assert sorted(ran) == sorted(jobs)
 
@@ -271,16 +267,14 @@ def programs(folder: Path, **scripts: str) -> dict[str, str]:
     return os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
 
-def test_jobs_are_submitted_with_their_dependences(tmp_path: Path) -> None:
-    """A stand-in for ``sbatch`` notes what it is given and answers as a cluster's does."""
-    launch = planned("slurm")
-    job_files.write(job_files.files("slurm", launch), tmp_path / "job files")
+def test_jobs_are_submitted_with_their_dependences(slurm_files: Path, tmp_path: Path) -> None:
+    """A program in place of ``sbatch`` records its arguments and answers as a cluster's does."""
     log = tmp_path / "log"
     counting = (
         f'printf "%s\\t" "$@" >> {log}; echo >> {log}; echo "$((1000 + $(wc -l < {log})));here"'
     )
     done = subprocess.run(
-        [tmp_path / "job files" / "submit.sh"],
+        [slurm_files / "submit.sh"],
         env=programs(tmp_path / "bin", sbatch=counting),
         capture_output=True,
         text=True,
@@ -288,9 +282,9 @@ def test_jobs_are_submitted_with_their_dependences(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "submitted 132 jobs\n", "")
     given = [line.split("\t")[:-1] for line in log.read_text().splitlines()]
     number = {Path(words[-1]).stem: 1001 + at for at, words in enumerate(given)}
-    assert list(number) == [job.name for job in launch.jobs]
-    for job, words in zip(launch.jobs, given, strict=True):
-        assert words[:2] == ["--parsable", f"--output={tmp_path}/job files/logs/%x.log"]
+    assert list(number) == [job.name for job in jobs_of()]
+    for job, words in zip(jobs_of(), given, strict=True):
+        assert words[:2] == ["--parsable", f"--output={slurm_files}/logs/%x.log"]
         assert Path(words[-1]).is_file()
         assert words[2:-1] == (
             [f"--dependency=afterok:{number[job.parent]}", "--kill-on-invalid-dep=yes"]
@@ -299,26 +293,21 @@ def test_jobs_are_submitted_with_their_dependences(tmp_path: Path) -> None:
         )
 
 
-def test_submitting_stops_at_the_first_refusal(tmp_path: Path) -> None:
-    job_files.write(job_files.files("slurm", planned("slurm")), tmp_path / "jobs")
+def test_submitting_stops_at_the_first_refusal(slurm_files: Path, tmp_path: Path) -> None:
     refusing = programs(tmp_path / "bin", sbatch="echo 'invalid partition' >&2; exit 1")
-    done = subprocess.run(
-        [tmp_path / "jobs" / "submit.sh"], env=refusing, capture_output=True, text=True
-    )
+    done = subprocess.run([slurm_files / "submit.sh"], env=refusing, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr == "invalid partition\n"
 
 
-def test_a_batch_script_runs_the_command_on_every_host(tmp_path: Path) -> None:
-    launch = planned("slurm")
-    job = next(job for job in launch.jobs if len(job.nodes) == 7)
-    job_files.write(job_files.files("slurm", launch), tmp_path / "jobs")
+def test_a_batch_script_runs_the_command_on_every_host(slurm_files: Path, tmp_path: Path) -> None:
+    job = next(job for job in jobs_of() if len(job.nodes) == 7)
     environment = programs(
         tmp_path / "bin",
         srun='[ "$1" = --kill-on-bad-exit=1 ] && shift; '
         'for host in 0 1; do SLURM_PROCID=$host "$@"; done',
         python='printf "%s\\t" "$@"; echo',
     )
-    path = tmp_path / "jobs" / "jobs" / f"{job.name}.sbatch"
+    path = slurm_files / "jobs" / f"{job.name}.sbatch"
     done = subprocess.run(
         ["bash", path], env=environment, capture_output=True, text=True, check=True
     )
@@ -326,6 +315,7 @@ def test_a_batch_script_runs_the_command_on_every_host(tmp_path: Path) -> None:
     for host, words in enumerate(lines):
         given = options_of(shlex.join(["python", *words]))
         assert (given["node"], given["host"]) == ([job.pattern], host)
+        assert given["hosts"] == job.slice.hosts
         assert given["runs"] == Path("/shared/runs of ours")
     assert len(lines) == 2
 
@@ -360,11 +350,6 @@ def test_slices_that_do_not_fit_the_batches(paper: Tree) -> None:
         of_tree(paper, Slice.of("v4", "8x8x16"), small)
     with pytest.raises(UserError, match=r"v5e:8x16 has 128 chips .* batch of 128 in 8 data shards"):
         of_tree(paper, small, Slice.of("v5e", "8x16"))
-
-
-def test_a_profile_that_is_not_for_t5x(tree: Tree) -> None:
-    with pytest.raises(UserError, match="profile tiny is written for the engine local"):
-        of_tree(tree, Slice.of("v4", "4x4x4"), Slice.of("v4", "2x2x2"))
 
 
 def test_nothing_is_left_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

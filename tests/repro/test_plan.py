@@ -68,12 +68,8 @@ def test_the_most_nodes_of_the_paper() -> None:
     assert paper.most_nodes("large") == 3 * (4 * (1 + 7) + 2 * 2) == 108
 
 
-def names(tree: Tree) -> list[str]:
-    return list(tree.nodes)
-
-
 def test_names_and_sharing_of_a_small_tree(tree: Tree) -> None:
-    assert names(tree) == [
+    assert list(tree.nodes) == [
         "base/s0/hybrid/0-250K",
         "base/s0/hybrid/250K-500K",
         "base/s0/hybrid/500K/finetune-glue/f0",
@@ -94,7 +90,7 @@ def test_names_and_sharing_of_a_small_tree(tree: Tree) -> None:
     assert tree.nodes["base/s0/tau250K/250K-500K"].parent == shared.name
 
 
-def test_a_part_of_the_matrix_keeps_the_nodes_of_the_whole() -> None:
+def test_a_part_of_the_matrix_has_the_nodes_of_the_whole() -> None:
     profile = load_profile("micro")
     whole = build(profile)
     part = build(profile, profile.select(sizes=["base"], taus=["120K"]))
@@ -105,20 +101,7 @@ def test_a_part_of_the_matrix_keeps_the_nodes_of_the_whole() -> None:
         "base/s0/tau120K/500K-1M",
     ]
     for name, node in part.nodes.items():
-        assert (node.start_step if isinstance(node, Segment) else node.parent) == (
-            whole.nodes[name].start_step
-            if isinstance(whole.nodes[name], Segment)
-            else whole.nodes[name].parent
-        )
-
-
-def test_checkpoints_inside_the_shared_hybrid_steps_are_fine_tuned_once(tiny) -> None:
-    row = tiny.matrix["base"]
-    early = dataclasses.replace(row, checkpoints=(200_000, 1_000_000))
-    tree = build(dataclasses.replace(tiny, matrix=types.MappingProxyType({"base": early})))
-    leaf = tree.nodes["base/s0/hybrid/200K/finetune-glue/f0"]
-    assert isinstance(leaf, Finetuning)
-    assert [str(spec.tau) for spec in leaf.specs] == ["250K", "inf"]
+        assert node == dataclasses.replace(whole.nodes[name], specs=node.specs)
 
 
 def with_row(profile, **changes):
@@ -126,7 +109,14 @@ def with_row(profile, **changes):
     return dataclasses.replace(profile, matrix=types.MappingProxyType({"base": row}))
 
 
-def test_seeds_of_fine_tuning_and_of_pre_training_are_apart(tiny) -> None:
+def test_checkpoints_inside_the_shared_hybrid_steps_are_fine_tuned_once(tiny) -> None:
+    tree = build(with_row(tiny, checkpoints=(200_000, 1_000_000)))
+    leaf = tree.nodes["base/s0/hybrid/200K/finetune-glue/f0"]
+    assert isinstance(leaf, Finetuning)
+    assert [str(spec.tau) for spec in leaf.specs] == ["250K", "inf"]
+
+
+def test_seeds_of_fine_tuning_and_of_pre_training_are_independent(tiny) -> None:
     tree = build(with_row(tiny, runs=2, finetune_runs=3))
     of_one = [
         node
@@ -138,15 +128,15 @@ def test_seeds_of_fine_tuning_and_of_pre_training_are_apart(tiny) -> None:
     ]
     assert len({node.draw_seed for node in of_one}) == 6
     assert of_one[4].name == "base/s1/sc/500K/finetune-glue/f1"
-    # Further runs leave those there are alone.
+    # More runs add nodes and change none.
     fewer = build(with_row(tiny, runs=1, finetune_runs=1))
     assert all(tree.nodes[name] == node for name, node in fewer.nodes.items())
 
 
-def test_continuous_fine_tuning_cuts_where_it_looks_and_scratch_does_not(tiny) -> None:
+def test_continuous_fine_tuning_cuts_segments_and_scratch_does_not(tiny) -> None:
     tree = build(with_row(tiny, finetune_at=(0, 100_000, 500_000)))
     for spec in tree.specs:
-        assert tree.checkpoints_of(spec) == (0, 100_000, 500_000, 1_000_000)
+        assert tree.profile.finetuned_at(spec) == (0, 100_000, 500_000, 1_000_000)
         assert tree.profile.checkpoints_of(spec) == (500_000, 1_000_000)
     scratch = [node for node in tree.finetunings() if node.checkpoint_paper == 0]
     assert [node.name for node in scratch] == ["base/s0/scratch/finetune-glue/f0"]

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from repro import costs, folders, provenance
+from repro.costs import kind, makespan
 from repro.plan import Finetuning, Segment, Tree
 from repro.progress import Display
-from repro.remaining import kind, makespan
 from repro.spent import COMPILING, SCORING, Stopwatch
 
 FIRST = "base/s0/hybrid/0-250K"

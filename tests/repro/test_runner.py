@@ -1,48 +1,37 @@
-"""The runner with an engine that trains nothing: order, once, stale, locked, stopped."""
+"""The runner with an engine that trains nothing: order, stale nodes, locks, stops, slices."""
 
 import dataclasses
 import json
 import threading
 import time
 import types
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from untrained import FIRST, FakeEngine, folder_of, make_display, printed, run_nodes
 
 from repro import folders, runner, slice_runner
 from repro.plan import Tree, build
-from repro.progress import Display
-from repro.runner import Runner
 from repro.slice_runner import SliceRunner
 from repro.specs import Profile
 from spactor.errors import UserError
 
-FIRST = "base/s0/hybrid/0-250K"
 
-
-def printed(display: Display) -> list[str]:
-    return display._console.file.getvalue().splitlines()
-
-
-def test_runs_every_node_once_parents_first(
-    tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]
-) -> None:
-    display = displays(tree)
-    outcome = Runner(tree, runs, engine, display).run()
+def test_runs_every_node_once_parents_first(tree: Tree, runs: Path, engine: FakeEngine) -> None:
+    display = make_display(tree)
+    outcome = run_nodes(tree, runs, engine, display=display)
     assert engine.ran == list(outcome.ran) == list(tree.nodes)
     lines = printed(display)
     assert len(lines) == len(tree.nodes), "one line per node where there is no terminal"
     assert lines[0].startswith("[1/13] base/s0/hybrid/0-250K: 0 s, objective 95")
-    again = Runner(tree, runs, engine, displays(tree)).run()
+    again = run_nodes(tree, runs, engine)
     assert again.ran == () and set(again.skipped) == set(tree.nodes)
     assert len(engine.ran) == len(tree.nodes)
 
 
-def test_what_a_node_folder_holds(tree: Tree, runs: Path, engine, display: Display) -> None:
-    Runner(tree, runs, engine, display).run()
-    folder = folders.node_folder(runs, "tiny", "base/s0/sc/500K/finetune-glue/f0")
+def test_what_a_node_folder_holds(finished: Path) -> None:
+    folder = folder_of(finished, "base/s0/sc/500K/finetune-glue/f0")
     assert sorted(path.name for path in folder.iterdir()) == [
         "digests.jsonl",
         "done.json",
@@ -62,7 +51,7 @@ def test_what_a_node_folder_holds(tree: Tree, runs: Path, engine, display: Displ
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError, OSError])
 def test_stopped_anywhere_it_goes_on_from_there(
-    tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display], stop: type
+    tree: Tree, runs: Path, engine: FakeEngine, stop: type
 ) -> None:
     victim = "base/s0/sc/0-500K"
 
@@ -74,63 +63,58 @@ def test_stopped_anywhere_it_goes_on_from_there(
     stopped: list[str] = []
     engine.before = interrupt
     with pytest.raises(stop):
-        Runner(tree, runs, engine, displays(tree)).run()
+        run_nodes(tree, runs, engine)
     done = list(engine.ran)
-    folder = folders.node_folder(runs, "tiny", victim)
+    folder = folder_of(runs, victim)
     assert not (folder / folders.DONE).exists()
-    outcome = Runner(tree, runs, engine, displays(tree)).run()
+    outcome = run_nodes(tree, runs, engine)
     assert set(outcome.skipped) == set(done)
     assert engine.ran == list(tree.nodes), "nothing ran twice"
     assert len(folders.read_json(folder / folders.PROVENANCE)["attempts"]) == 2
 
 
 def test_a_changed_input_sets_aside_and_runs_again_what_is_below(
-    tiny: Profile, tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]
+    tiny: Profile, tree: Tree, runs: Path, engine: FakeEngine
 ) -> None:
-    Runner(tree, runs, engine, displays(tree)).run()
-    old = folders.read_json(folders.node_folder(runs, "tiny", FIRST) / folders.NODE)["fingerprint"]
+    run_nodes(tree, runs, engine)
+    old = folders.read_json(folder_of(runs, FIRST) / folders.NODE)["fingerprint"]
     base = dataclasses.replace(tiny.sizes["base"], batch_size=8)
     profile = dataclasses.replace(tiny, sizes=types.MappingProxyType({"base": base}))
     changed = build(profile, profile.select(taus=["250K"]))
-    display = displays(changed)
-    outcome = Runner(changed, runs, engine, display).run()
+    display = make_display(changed)
+    outcome = run_nodes(changed, runs, engine, display=display)
     assert outcome.ran == outcome.set_aside == tuple(changed.nodes)
     home = runs / "tiny" / "stale" / f"{FIRST}@{old[:12]}"
     assert (home / folders.DONE).is_file() and (home / "metrics.jsonl").is_file()
     line = printed(display)[0]
     reason = "because config.batch_size was 4, is 8"
     assert line == f"{FIRST} runs again, {reason}; the old run was moved to {home}"
-    # The branch's configuration changed as well as its parent; the setting is what is said.
+    # The branch's configuration changed as well as its parent; the setting is the reason given.
     assert "its parent changed" not in "\n".join(printed(display))
 
 
 def test_a_folder_without_its_first_file_is_set_aside(
-    tree: Tree, runs: Path, engine, display: Display
+    tree: Tree, runs: Path, engine: FakeEngine
 ) -> None:
-    folder = folders.node_folder(runs, "tiny", FIRST)
+    folder = folder_of(runs, FIRST)
     folder.mkdir(parents=True)
     (folder / "metrics.jsonl").write_text("{}\n")
-    outcome = Runner(tree, runs, engine, display).run()
-    assert outcome.set_aside == (FIRST,)
+    assert run_nodes(tree, runs, engine).set_aside == (FIRST,)
     assert (runs / "tiny/stale" / f"{FIRST}@unknown" / "metrics.jsonl").is_file()
 
 
 def test_a_node_another_process_runs_is_waited_for(
-    tree: Tree,
-    runs: Path,
-    engine,
-    displays: Callable[[Tree], Display],
-    monkeypatch: pytest.MonkeyPatch,
+    tree: Tree, runs: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
-    folder = folders.node_folder(runs, "tiny", FIRST)
+    folder = folder_of(runs, FIRST)
     folder.mkdir(parents=True)
     folders.write_json(folder / folders.NODE, {"fingerprint": "", "inputs": {}})
     folders.write_json(folder / folders.HOLDER, {"process": 7, "machine": "elsewhere"})
-    display = displays(tree)
+    display = make_display(tree)
     other = FileLock(folders.lock_path(folder))
     other.acquire()
-    thread = threading.Thread(target=Runner(tree, runs, engine, display).run)
+    thread = threading.Thread(target=lambda: run_nodes(tree, runs, engine, display=display))
     thread.start()
     try:
         waiting = f"waiting for {FIRST}: process 7 on elsewhere is running it"
@@ -172,32 +156,22 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["done.json"]
 
 
-def test_one_node_runs_once_its_parent_is_finished(
-    tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]
-) -> None:
+def test_a_node_runs_if_its_parent_is_finished(tree: Tree, runs: Path, engine: FakeEngine) -> None:
     second = tree.children(FIRST)[0].name
     with pytest.raises(UserError, match=f"{second} starts from {FIRST}, which is not begun"):
-        Runner(tree, runs, engine, displays(tree)).run([second])
-    assert engine.ran == []
-    assert Runner(tree, runs, engine, displays(tree)).run([FIRST]).ran == (FIRST,)
-    assert Runner(tree, runs, engine, displays(tree)).run([FIRST, second]).skipped == (FIRST,)
-    assert engine.ran == [FIRST, second]
-
-
-def test_a_parent_that_is_stale_or_stopped_is_named(
-    tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]
-) -> None:
-    second = tree.children(FIRST)[0].name
-    Runner(tree, runs, engine, displays(tree)).run([FIRST])
-    done = folders.node_folder(runs, "tiny", FIRST) / folders.DONE
-    kept = done.read_text()
+        run_nodes(tree, runs, engine, second)
+    run_nodes(tree, runs, engine, FIRST)
+    done = folder_of(runs, FIRST) / folders.DONE
+    content = done.read_text()
     done.unlink()
     with pytest.raises(UserError, match=f"which is not finished: .* --node {FIRST}"):
-        Runner(tree, runs, engine, displays(tree)).run([second])
-    done.write_text(kept)
+        run_nodes(tree, runs, engine, second)
+    done.write_text(content)
+    assert run_nodes(tree, runs, engine, FIRST, second).skipped == (FIRST,)
+    assert engine.ran == [FIRST, second]
     engine.files = {"tokens_train.npy": "other"}
     with pytest.raises(UserError, match="which is stale"):
-        Runner(tree, runs, engine, displays(tree)).run([second])
+        run_nodes(tree, runs, engine, second)
 
 
 def test_nodes_are_named_by_patterns(tree: Tree) -> None:
@@ -213,7 +187,7 @@ def test_nodes_are_named_by_patterns(tree: Tree) -> None:
 
 
 def test_other_hosts_train_along_and_write_nothing_of_the_runner(
-    tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display], monkeypatch
+    tree: Tree, runs: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Host 1 comes first, waits for host 0 to begin each node, and goes through the same ones.
 
@@ -228,8 +202,8 @@ def test_other_hosts_train_along_and_write_nothing_of_the_runner(
 
     engine.before = stop
     with pytest.raises(KeyboardInterrupt):
-        Runner(tree, runs, engine, displays(tree)).run(only)
-    other, shown, found = type(engine)(), displays(tree), []
+        run_nodes(tree, runs, engine, *only)
+    other, shown, found = FakeEngine(), make_display(tree), []
     engine.run_id = other.run_id = "started again"
     joined = threading.Thread(
         target=lambda: found.append(SliceRunner(tree, runs, other, shown).run(only))
@@ -244,26 +218,23 @@ def test_other_hosts_train_along_and_write_nothing_of_the_runner(
         assert time.monotonic() < end, printed(shown)
         time.sleep(0.01)
     assert other.ran == []
-    assert Runner(tree, runs, engine, displays(tree)).run(only).ran == only
+    assert run_nodes(tree, runs, engine, *only).ran == only
     joined.join(20)
     assert other.ran == engine.ran == list(only)
     assert found[0].ran == only and found[0].set_aside == ()
     assert any("waiting for host 0 to begin base/s0/sc/0-500K" in line for line in printed(shown))
     attempts = [
-        folders.read_json(folders.node_folder(runs, "tiny", name) / folders.PROVENANCE)["attempts"]
-        for name in only
+        folders.read_json(folder_of(runs, name) / folders.PROVENANCE)["attempts"] for name in only
     ]
     assert [len(each) for each in attempts] == [2] + [1] * (len(only) - 1)
-    again = SliceRunner(tree, runs, other, displays(tree)).run(only)
+    again = SliceRunner(tree, runs, other, make_display(tree)).run(only)
     assert again.ran == () and again.skipped == only
 
 
-def test_a_host_with_other_data_is_refused(
-    tree: Tree, runs: Path, engine, displays: Callable[[Tree], Display]
-) -> None:
-    other = type(engine)()
+def test_a_host_with_other_data_is_refused(tree: Tree, runs: Path, engine: FakeEngine) -> None:
+    other = FakeEngine()
     other.files = engine.files | {"tokens_train.npy": "other"}
-    engine.before = lambda name: SliceRunner(tree, runs, other, displays(tree)).run([FIRST])
+    engine.before = lambda name: SliceRunner(tree, runs, other, make_display(tree)).run([FIRST])
     with pytest.raises(UserError, match=f"{FIRST} is another node on this host, because .*tokens"):
-        Runner(tree, runs, engine, displays(tree)).run([FIRST])
+        run_nodes(tree, runs, engine, FIRST)
     assert other.ran == []

@@ -76,7 +76,7 @@ def test_one_core_and_other_settings_give_equal_bits(trained: Path, tmp_path: Pa
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names instructions of x86")
 def test_an_older_cpu_reads_the_same_and_rounds_differently(trained: Path, tmp_path: Path) -> None:
-    """`docs/numbers.md` says this: equal batches and masks, losses equal to six digits or so."""
+    """As in `docs/numbers.md`: equal batches and masks, losses equal to about six digits."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_max_isa=SSE4_2"
     train(tmp_path / "runs", *data_of(trained), XLA_FLAGS=flags)
     ours, theirs = (

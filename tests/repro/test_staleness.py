@@ -1,9 +1,8 @@
-"""Changes that make nodes stale, changes that make none stale, and the answers of `why`."""
+"""Changes that make nodes stale, changes that make none stale, and what `repro status` prints."""
 
 from __future__ import annotations
 
 import dataclasses
-import logging
 import shutil
 import types
 from collections.abc import Callable
@@ -11,19 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from untrained import BASELINE, BRANCH, FIRST, LEAF, FakeEngine, folder_of, make_display, run_nodes
 
 import spactor
-from repro import code_digests, folders, identity, why
-from repro.plan import Finetuning, Tree, build
-from repro.progress import Display
-from repro.runner import Runner
+from repro import code_digests, folders, identity, status
+from repro.plan import Tree, build
+from repro.runner import Outcome, Runner
 from repro.specs import Profile
 from spactor import provenance
 from spactor.errors import UserError
-
-FIRST = "base/s0/hybrid/0-250K"
-BRANCH = "base/s0/tau250K/250K-500K"
-LEAF = "base/s0/tau250K/500K/finetune-glue/f0"
 
 
 @dataclass
@@ -33,7 +28,7 @@ class World:
     profile: Profile
     runs: Path
     code: Path
-    engine: object
+    engine: FakeEngine
     versions: dict[str, str]
 
     @property
@@ -46,6 +41,9 @@ class World:
         assert change(text) != text
         path.write_text(change(text), "utf-8")
 
+    def change_code(self, module: str) -> None:
+        self.edit(module, lambda text: text + "\nextra = 1\n")
+
     def configure(self, **settings: object) -> None:
         base = dataclasses.replace(self.profile.sizes["base"], **settings)
         self.set(sizes=types.MappingProxyType({"base": base}))
@@ -53,8 +51,14 @@ class World:
     def set(self, **settings: object) -> None:
         self.profile = dataclasses.replace(self.profile, **settings)
 
-    def answers(self) -> dict[str, why.Answer]:
-        found = why.explain(self.tree, self.runs, self.engine.files, self.tree.nodes)
+    def run(self, *names: str) -> Outcome:
+        return run_nodes(self.tree, self.runs, self.engine, *names)
+
+    def remove(self, name: str) -> None:
+        shutil.rmtree(folder_of(self.runs, name))
+
+    def answers(self) -> dict[str, status.Answer]:
+        found = status.explain(self.tree, self.runs, self.engine.files, self.tree.nodes)
         return {answer.node: answer for answer in found}
 
     def stale(self) -> set[str]:
@@ -74,13 +78,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def world(
-    tiny: Profile,
-    tree: Tree,
-    runs: Path,
-    code: Path,
-    engine,
-    displays: Callable[[Tree], Display],
-    monkeypatch: pytest.MonkeyPatch,
+    tiny: Profile, runs: Path, code: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> World:
     installed: dict[str, str] = {}
     monkeypatch.setattr(
@@ -88,18 +86,14 @@ def world(
         "versions",
         lambda names: {name: installed.get(name, "1") for name in names},
     )
-    Runner(tree, runs, engine, displays(tree)).run()
     world = World(tiny, runs, code, engine, installed)
+    world.run()
     assert world.stale() == set()
     return world
 
 
-def below(tree: Tree, *tops: str) -> set[str]:
-    found = set(tops)
-    for name, node in tree.nodes.items():
-        if node.parent in found:
-            found.add(name)
-    return found
+def below_baseline(tree: Tree) -> set[str]:
+    return {BASELINE, *(child.name for child in tree.children(BASELINE))}
 
 
 def everything(tree: Tree) -> set[str]:
@@ -115,21 +109,21 @@ def learn_faster(world: World) -> None:
     world.set(finetuning=types.MappingProxyType({"glue": glue}))
 
 
-def shorten_baseline(world: World) -> None:
-    """As if the baseline's later half had been trained before a library came."""
-    path = folders.node_folder(world.runs, "tiny", "base/s0/sc/500K-1M") / folders.NODE
+def train_baseline_before(world: World) -> None:
+    """As if the baseline's later half had been trained with an older library."""
+    path = folder_of(world.runs, BASELINE) / folders.NODE
     recorded = folders.read_json(path)
     recorded["inputs"]["versions"]["jax"] = "0"
     old = provenance.fingerprint(recorded["inputs"])
     folders.write_json(path, recorded | {"fingerprint": old})
-    for child in world.tree.children("base/s0/sc/500K-1M"):
-        path = folders.node_folder(world.runs, "tiny", child.name) / folders.NODE
+    for child in world.tree.children(BASELINE):
+        path = folder_of(world.runs, child.name) / folders.NODE
         recorded = folders.read_json(path)
         recorded["inputs"]["parent"] = old
         folders.write_json(path, recorded)
 
 
-# Change, nodes it marks, and what is said of the first of them.
+# Change, nodes that it makes stale, and the reason printed for the first of them.
 MARKS = {
     "batch size": (
         lambda world: world.configure(batch_size=8),
@@ -143,17 +137,17 @@ MARKS = {
     ),
     "fine-tuning": (learn_faster, leaves, "config.learning_rate was 0.001, is 0.01"),
     "loss": (
-        lambda world: world.edit("objective", lambda text: text + "\nextra = 1\n"),
+        lambda world: world.change_code("objective"),
         everything,
         "the method's code changed: spactor.objective",
     ),
     "code of fine-tuning": (
-        lambda world: world.edit("finetuning", lambda text: text + "\nextra = 1\n"),
+        lambda world: world.change_code("finetuning"),
         leaves,
         "the method's code changed: spactor.finetuning",
     ),
     "code of pre-training": (
-        lambda world: world.edit("pretraining", lambda text: text + "\nextra = 1\n"),
+        lambda world: world.change_code("pretraining"),
         everything,
         "the method's code changed: spactor.pretraining",
     ),
@@ -173,26 +167,22 @@ MARKS = {
         "jaxlib was 1, is 2",
     ),
     "parent": (
-        shorten_baseline,
-        lambda tree: below(tree, "base/s0/sc/500K-1M"),
+        train_baseline_before,
+        below_baseline,
         "jax was 0, is 1",
     ),
 }
 
 
 @pytest.mark.parametrize("change", MARKS)
-def test_what_can_alter_numbers_marks_exactly_the_nodes_below(
-    world: World, engine, displays: Callable[[Tree], Display], change: str
-) -> None:
+def test_what_can_alter_numbers_marks_exactly_the_nodes_below(world: World, change: str) -> None:
     make, marked, reason = MARKS[change]
     make(world)
     expected = marked(world.tree)
     assert world.stale() == expected
     top = next(name for name in world.tree.nodes if name in expected)
     assert world.answers()[top].reasons == (reason,)
-    # What is said is what happens.
-    tree = world.tree
-    outcome = Runner(tree, world.runs, engine, displays(tree)).run()
+    outcome = world.run()
     assert set(outcome.ran) == set(outcome.set_aside) == expected
     assert world.stale() == set()
 
@@ -207,11 +197,8 @@ def move(world: World) -> None:
 
 SPARES = {
     "comment": lambda world: world.edit("objective", comment),
-    "log level": lambda world: logging.getLogger("spactor").setLevel(logging.DEBUG),
-    "module that trains nothing": lambda world: world.edit(
-        "huggingface", lambda text: text + "x=1\n"
-    ),
-    "code of scoring": lambda world: world.edit("scoring", lambda text: text + "x=1\n"),
+    "module that trains nothing": lambda world: world.change_code("huggingface"),
+    "code of scoring": lambda world: world.change_code("scoring"),
     "library that scores": lambda world: world.versions.update(tensorflow="2"),
     "file that is not read": lambda world: world.engine.files.update({"README": "ff"}),
     "path": move,
@@ -222,16 +209,13 @@ SPARES = {
 
 
 @pytest.mark.parametrize("change", SPARES)
-def test_what_can_alter_no_number_marks_none(
-    world: World, engine, displays: Callable[[Tree], Display], change: str
-) -> None:
+def test_what_can_alter_no_number_marks_none(world: World, change: str) -> None:
     SPARES[change](world)
     assert {answer.verdict for answer in world.answers().values()} == {"finished"}
-    tree = world.tree
-    assert Runner(tree, world.runs, engine, displays(tree)).run().ran == ()
+    assert world.run().ran == ()
 
 
-def test_why_follows_a_change_up_to_where_it_was_made(world: World) -> None:
+def test_a_change_is_followed_up_to_where_it_was_made(world: World) -> None:
     world.engine.files["tokens_train.npy"] = "ff"
     assert " ".join(world.answers()[LEAF].text().split()) == (
         f"{LEAF}: stale; the next run sets it aside and trains it again, because "
@@ -240,11 +224,9 @@ def test_why_follows_a_change_up_to_where_it_was_made(world: World) -> None:
     )
 
 
-def test_why_finds_a_parent_that_was_set_aside_since(
-    world: World, engine, displays: Callable[[Tree], Display]
-) -> None:
+def test_a_parent_that_was_set_aside_since_is_found(world: World) -> None:
     world.configure(batch_size=8)
-    Runner(world.tree, world.runs, engine, displays(world.tree)).run([FIRST])
+    world.run(FIRST)
     reasons = world.answers()[BRANCH].reasons
     assert reasons == (
         "config.batch_size was 4, is 8",
@@ -255,27 +237,25 @@ def test_why_finds_a_parent_that_was_set_aside_since(
     assert last == f"its parent {FIRST} is not the run it started from"
 
 
-def test_why_of_nodes_that_are_not_finished(world: World) -> None:
-    shutil.rmtree(folders.node_folder(world.runs, "tiny", LEAF))
-    home = folders.node_folder(world.runs, "tiny", BRANCH)
+def test_nodes_that_are_not_finished(world: World) -> None:
+    world.remove(LEAF)
+    home = folder_of(world.runs, BRANCH)
     (home / folders.DONE).unlink()
     answers = world.answers()
     assert answers[BRANCH].verdict == "begun; the next run goes on with it"
     assert answers[LEAF].verdict == "the next run trains it"
     assert answers[LEAF].reasons == (
-        f"there is no {folders.node_folder(world.runs, 'tiny', LEAF) / folders.NODE}",
+        f"there is no {folder_of(world.runs, LEAF) / folders.NODE}",
         f"first runs its parent {BRANCH}",
     )
     (home / folders.NODE).unlink()
     assert world.answers()[BRANCH].reasons == ("its node.json is gone",)
 
 
-def test_why_says_what_is_to_be_scored_again(
-    world: World, engine, displays: Callable[[Tree], Display]
-) -> None:
-    engine.scores = engine.predicts = True
-    shutil.rmtree(folders.node_folder(world.runs, "tiny", LEAF))
-    Runner(world.tree, world.runs, engine, displays(world.tree)).run()
+def test_predictions_that_are_to_be_scored_again(world: World) -> None:
+    world.engine.scores = world.engine.predicts = True
+    world.remove(LEAF)
+    world.run()
     assert world.answers()[LEAF].verdict == "finished"
     world.versions["tensorflow"] = "2"
     answer = world.answers()[LEAF]
@@ -283,76 +263,66 @@ def test_why_says_what_is_to_be_scored_again(
     assert answer.reasons == ("tensorflow was 1, is 2",)
 
 
-def change_code(world: World) -> None:
-    world.edit("objective", lambda text: text + "\nextra = 1\n")
-
-
-def change_data(world: World) -> None:
-    world.engine.damaged.append("tokens_train.npy")
-
-
-def change_library(world: World) -> None:
-    world.versions["jax"] = "2"
-
-
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
-        (change_code, "the method's code changed: spactor.objective"),
-        (change_data, "tokens_train.npy has changed"),
-        (change_library, "jax was 1, is 2"),
+        (
+            lambda world: world.change_code("objective"),
+            "the method's code changed: spactor.objective",
+        ),
+        (
+            lambda world: world.engine.damaged.append("tokens_train.npy"),
+            "tokens_train.npy has changed",
+        ),
+        (lambda world: world.versions.update(jax="2"), "jax was 1, is 2"),
     ],
 )
-def test_what_changed_on_disk_while_a_node_trained_does_not_count(
-    world: World, engine, displays: Callable[[Tree], Display], change, said: str
+def test_a_node_does_not_count_if_something_changed_on_disk_while_it_trained(
+    world: World, change: Callable[[World], None], reason: str
 ) -> None:
-    shutil.rmtree(folders.node_folder(world.runs, "tiny", BRANCH))
-    engine.before = lambda name: change(world)
-    ran = len(engine.ran)
+    world.remove(BRANCH)
+    world.engine.before = lambda name: change(world)
+    ran = len(world.engine.ran)
     with pytest.raises(UserError) as caught:
-        Runner(world.tree, world.runs, engine, displays(world.tree)).run()
-    kept = next((world.runs / "tiny" / "stale").rglob(folders.NODE)).parent
+        world.run()
+    moved_to = next((world.runs / "tiny" / "stale").rglob(folders.NODE)).parent
     assert str(caught.value) == (
-        f"{BRANCH} does not count: while it ran, {said}; it was moved to {kept}; "
+        f"{BRANCH} does not count: while it ran, {reason}; it was moved to {moved_to}; "
         "run the same command again"
     )
-    assert engine.ran[ran:] == [BRANCH], "nothing runs on code or data that nobody recorded"
-    assert not (kept / folders.DONE).exists()
-    assert not folders.node_folder(world.runs, "tiny", BRANCH).exists()
+    assert world.engine.ran[ran:] == [BRANCH], "nothing runs on code or data that nobody recorded"
+    assert not (moved_to / folders.DONE).exists()
+    assert not folder_of(world.runs, BRANCH).exists()
 
 
-def test_a_comment_while_a_node_trains_is_no_change(
-    world: World, engine, displays: Callable[[Tree], Display]
-) -> None:
-    shutil.rmtree(folders.node_folder(world.runs, "tiny", BRANCH))
-    engine.before = lambda name: world.edit("objective", comment)
-    outcome = Runner(world.tree, world.runs, engine, displays(world.tree)).run()
-    assert outcome.ran == (BRANCH,)
+def test_a_comment_while_a_node_trains_is_no_change(world: World) -> None:
+    world.remove(BRANCH)
+    world.engine.before = lambda name: world.edit("objective", comment)
+    assert world.run().ran == (BRANCH,)
 
 
 def test_a_node_is_not_begun_on_code_changed_since_the_command_began(
-    world: World, engine, displays: Callable[[Tree], Display], monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As while it waited for another process's node."""
-    shutil.rmtree(folders.node_folder(world.runs, "tiny", LEAF))
-    runner = Runner(world.tree, world.runs, engine, displays(world.tree))
+    world.remove(LEAF)
+    runner = Runner(world.tree, world.runs, world.engine, make_display(world.tree))
     prepare = runner._prepare
 
     def then_edited():
         prepared = prepare()
-        change_code(world)
+        world.change_code("objective")
         return prepared
 
     monkeypatch.setattr(runner, "_prepare", then_edited)
-    ran = len(engine.ran)
+    ran = len(world.engine.ran)
     with pytest.raises(UserError, match=f"{LEAF} was not begun: since this command began, the met"):
         runner.run()
-    assert len(engine.ran) == ran
+    assert len(world.engine.ran) == ran
 
 
 def test_files_that_nodes_recorded_stand_in_for_data_that_is_not_prepared(world: World) -> None:
-    files = why.recorded_files(world.tree, world.runs)
+    files = status.recorded_files(world.tree, world.runs)
     assert files == {"tokens_train.npy": "1f", "suites/glue/tokens.npy": "2e"}
-    found = why.explain(world.tree, world.runs, files, [FIRST, LEAF])
+    found = status.explain(world.tree, world.runs, files, [FIRST, LEAF])
     assert [answer.verdict for answer in found] == ["finished", "finished"]
-    assert isinstance(world.tree.nodes[LEAF], Finetuning)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from untrained import FakeEngine, run_nodes
 
-from analysis import scores
 from analysis import variants as results
-from analysis.flops import pretraining_flops, step_flops
+from analysis.flops import step_flops
 from analysis.schema import records
-from repro import collect
-from repro.plan import Tree, build
-from repro.runner import Runner
+from repro.cli.options import Records
+from repro.collect import collect
+from repro.plan import build
 from repro.specs import STUDIES, Profile, load_profile
 from spactor.config import PAPER, PretrainConfig
 from spactor.curriculum import weights_at
@@ -120,20 +120,12 @@ def curriculum() -> Profile:
     return dataclasses.replace(study, finetuning=glue, **changes)  # type: ignore[arg-type]
 
 
-def collected(tree: Tree, runs: Path) -> pd.DataFrame:
-    return collect.collect(
-        tree,
-        runs,
-        step_flops=step_flops,
-        pretraining_flops=pretraining_flops,
-        select=scores.marked,
-    ).metrics
-
-
-def test_a_study_is_trained_and_collected(curriculum: Profile, runs, engine, displays) -> None:
+def test_a_study_is_trained_and_collected(
+    curriculum: Profile, runs: Path, engine: FakeEngine
+) -> None:
     tree = build(curriculum)
-    Runner(tree, runs, engine, displays(tree)).run()
-    metrics = collected(tree, runs)
+    run_nodes(tree, runs, engine)
+    metrics = collect(tree, runs).metrics
     assert set(metrics["variant"]) == {spec.variant for spec in tree.specs}
     series = metrics[(metrics["variant"] == "rtd-linear") & (metrics["metric"] == "train/loss")]
     assert sorted(series["step"]) == [5, 6, 10, 15, 20, 25], "through the shared steps"
@@ -157,11 +149,11 @@ def test_a_study_is_trained_and_collected(curriculum: Profile, runs, engine, dis
     assert ["handover-cosine", "120K", "1", "7.5000", "54.00"] in lines
 
 
-def test_experiments_that_were_not_run(curriculum: Profile, runs, engine, displays) -> None:
+def test_experiments_that_were_not_run(curriculum: Profile, runs: Path, engine: FakeEngine) -> None:
     part = build(curriculum, curriculum.select(variants=["rtd-linear"]))
-    Runner(part, runs, engine, displays(part)).run()
+    run_nodes(part, runs, engine)
     whole = build(curriculum)
-    found = results.run(collected(whole, runs), whole.specs, END)
+    found = results.run(collect(whole, runs).metrics, whole.specs, END)
     rows = {(row.variant, row.tau): row for row in found.rows}
     assert rows["rtd-linear", "inf"].seeds == 1
     # The shared first steps alone are no result at the end.
@@ -170,10 +162,8 @@ def test_experiments_that_were_not_run(curriculum: Profile, runs, engine, displa
 
 
 def test_tables_and_figures_leave_variants_out(tmp_path: Path) -> None:
-    from repro.cli.app import measured
-
     row = {"source": "measured", "profile": "micro", "size": "base", "tau": "0", "metric": "m"}
     frame = records.from_rows([row | {"value": 1}, row | {"value": 2, "variant": "mlm5"}])
     path = tmp_path / "mixed.parquet"
     records.write(frame, path)
-    assert list(measured(str(path), "micro", tmp_path).records["value"]) == [1.0]
+    assert list(Records(source=str(path)).measured().records["value"]) == [1.0]

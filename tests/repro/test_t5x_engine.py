@@ -1,4 +1,4 @@
-"""The T5X engine where T5X is missing: its command, its refusals, what it makes of a folder."""
+"""The T5X engine without T5X: its command, its refusals, and the folders that it reads."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collecting import collected
+from untrained import BRANCH, FIRST, LEAF, SCORES, FakeEngine, run_nodes
 
 from repro import folders, identity
-from repro.code_digests import gin_digests
+from repro.collect import collect
 from repro.engines import t5x, t5x_command
 from repro.engines.contract import ALONE, Hosts
 from repro.engines.data import PreparedData
 from repro.engines.factory import engine_for, with_engine
 from repro.engines.t5x import T5XEngine
 from repro.plan import Finetuning, Segment, Tree, build
-from repro.runner import Runner
 from repro.specs import Profile, load_profile
 from spactor.config import PAPER
 from spactor.data.manifest import examples_file
@@ -31,11 +30,6 @@ from spactor.t5x import gin_files
 
 TESTS = Path(__file__).parent.parent
 GOLDEN = TESTS / "repro" / "t5x_golden"
-FIRST, SECOND, LEAF = (
-    "base/s0/hybrid/0-250K",
-    "base/s0/tau250K/250K-500K",
-    "base/s0/tau250K/500K/finetune-glue/f0",
-)
 
 
 def thirty(**settings: Any) -> Profile:
@@ -64,7 +58,7 @@ def arguments(
 
 def test_commands_of_a_tree() -> None:
     tree = switched(thirty())
-    assert list(tree.nodes) == [FIRST, SECOND, LEAF]
+    assert list(tree.nodes) == [FIRST, BRANCH, LEAF]
     shipped = "--gin_file=spactor/t5x/gin"
     periods = ["STATS_PERIOD=5", "EVAL_PERIOD=5", "CHECKPOINT_PERIOD=5", "EVAL_STEPS=2"]
 
@@ -81,13 +75,13 @@ def test_commands_of_a_tree() -> None:
     ]
     parent = f"INITIAL_CHECKPOINT_PATH='/runs/{FIRST}/checkpoint_15'"
     stage = ("pretrain", "span_corruption", "embedded", "second_stage")
-    assert arguments(SECOND, tree) == [
+    assert arguments(BRANCH, tree) == [
         *start,
-        f"--gin_file=/runs/{SECOND}/gin/size.gin",
+        f"--gin_file=/runs/{BRANCH}/gin/size.gin",
         *(f"{shipped}/{name}.gin" for name in stage),
-        *given(SECOND, "TRAIN_STEPS=30", "DATA_SHARDS=4", *periods, parent),
+        *given(BRANCH, "TRAIN_STEPS=30", "DATA_SHARDS=4", *periods, parent),
     ]
-    parent = f"INITIAL_CHECKPOINT_PATH='/runs/{SECOND}/checkpoint_30'"
+    parent = f"INITIAL_CHECKPOINT_PATH='/runs/{BRANCH}/checkpoint_30'"
     assert arguments(LEAF, tree) == [
         *start,
         *(f"--gin_file=/runs/{LEAF}/gin/{name}.gin" for name in ("size", "finetune")),
@@ -116,6 +110,24 @@ def test_commands_on_released_data() -> None:
     wanted = (*own, "SUITE='glue'", "TARGET_LENGTH=84", "TRAIN_STEPS=762144")
     assert {f"--gin.{setting}" for setting in wanted} <= set(given)
     assert not any("C4_VERSION" in word for word in given)
+
+
+def test_hosts_are_flags_of_t5x() -> None:
+    tree = switched(thirty())
+    given = [
+        arguments(FIRST, tree, hosts=Hosts(count=16, number=3, coordinator=coordinator))
+        for coordinator in ("", "one:8476")
+    ]
+    alone = arguments(FIRST, tree)
+    assert [[word for word in words if word not in alone] for words in given] == [
+        ["--multiprocess_gpu"],
+        [
+            "--multiprocess_gpu",
+            "--coordinator_address=one:8476",
+            "--process_count=16",
+            "--process_index=3",
+        ],
+    ]
 
 
 def with_examples(folder: Path, *tasks: str) -> Path:
@@ -228,16 +240,6 @@ def test_engines_share_no_node() -> None:
     assert "engine was local, is t5x" in lines
 
 
-def test_gin_comments_change_no_node(tmp_path: Path) -> None:
-    path = tmp_path / "a.gin"
-    path.write_text("A = 1\n")
-    before = gin_digests(tmp_path)
-    path.write_text("# why\n\nA = 1  \n")
-    assert gin_digests(tmp_path) == before and list(before) == ["a.gin"]
-    path.write_text("A = 2\n")
-    assert gin_digests(tmp_path) != before
-
-
 def test_code_of_t5x_that_trains_nothing_changes_no_node() -> None:
     digests = identity.program(Segment, "t5x")["code"]
     ours = {name for name in digests if name.startswith("spactor.t5x.")}
@@ -245,18 +247,18 @@ def test_code_of_t5x_that_trains_nothing_changes_no_node() -> None:
     assert ours == {f"spactor.t5x.{name}" for name in names}
 
 
-def test_a_folder_of_runs_keeps_its_engine(tree: Tree, runs: Path, engine, displays: Any) -> None:
+def test_a_folder_of_runs_has_one_engine(tree: Tree, runs: Path, engine: FakeEngine) -> None:
     """Neither engine's nodes are taken for the other's, nor set aside by it."""
-    Runner(tree, runs, engine, displays(tree)).run()
+    run_nodes(tree, runs, engine)
     assert folders.engine_of(runs, "tiny") == "local"
     other = dataclasses.replace(tree, profile=with_engine(tree.profile, "t5x"))
     done = list(engine.ran)
     with pytest.raises(UserError, match=r"holds runs of the engine local: go on with --engine"):
-        Runner(other, runs, engine, displays(tree)).run()
+        run_nodes(other, runs, engine)
     assert engine.ran == done and not (runs / "tiny" / "stale").exists()
-    assert Runner(tree, runs, engine, displays(tree)).run().ran == ()
+    assert run_nodes(tree, runs, engine).ran == ()
     fresh = folders.open_runs(runs.parent / "fresh", create=True)
-    assert set(Runner(other, fresh, engine, displays(tree)).run().ran) == set(tree.nodes)
+    assert set(run_nodes(other, fresh, engine).ran) == set(tree.nodes)
     assert folders.engine_of(fresh, "tiny") == "t5x"
 
 
@@ -276,7 +278,7 @@ def golden_tree() -> Tree:
 def golden_runs(runs: Path, golden_tree: Tree) -> Path:
     folders.claim(runs, "thirty", "t5x")
     known = identity.identities(golden_tree, {}, {})
-    for name, golden in ((FIRST, "stage1"), (SECOND, "stage2"), (LEAF, "finetuning")):
+    for name, golden in ((FIRST, "stage1"), (BRANCH, "stage2"), (LEAF, "finetuning")):
         folder = folders.node_folder(runs, "thirty", name)
         shutil.copytree(GOLDEN / golden, folder)
         print_ = {"fingerprint": known[name].fingerprint}
@@ -287,7 +289,7 @@ def golden_runs(runs: Path, golden_tree: Tree) -> Path:
 
 
 def test_the_collector_counts_fine_tuning_from_zero(golden_tree: Tree, golden_runs: Path) -> None:
-    found = collected(golden_tree, golden_runs)
+    found = collect(golden_tree, golden_runs)
     assert found.unfinished == {} and len(found.provenance) == 3
     metrics = found.metrics
     glue = metrics[metrics["suite"] == "glue"]
@@ -299,10 +301,9 @@ def test_the_collector_counts_fine_tuning_from_zero(golden_tree: Tree, golden_ru
         ("timing/seqs_per_second/hybrid", 10),
         ("timing/seqs_per_second/span_corruption", 20),
     ]
-    scores_file = folders.node_folder(golden_runs, "thirty", LEAF) / "inference_eval"
-    path = scores_file / "spactor_glue_pair-metrics.jsonl"
+    path = folders.node_folder(golden_runs, "thirty", LEAF) / SCORES
     path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
-    left_out = collected(golden_tree, golden_runs).unfinished
+    left_out = collect(golden_tree, golden_runs).unfinished
     assert f"{path}: gap in scores: step 28 missing" in left_out[LEAF]
 
 
@@ -323,7 +324,7 @@ def test_steps_that_a_kill_left_unmeasured_are_trained_again(
     folder = tmp_path / "second"
     shutil.copytree(GOLDEN / "stage2", folder)
     with_checkpoints(folder, 10, 15, 20)
-    t5x.remove_unmeasured(profile, nodes[SECOND], folder, tmp_path)
+    t5x.remove_unmeasured(profile, nodes[BRANCH], folder, tmp_path)
     assert saved(folder) == [10, 15, 20]
     evaluation = folder / "training_eval" / "spactor_docstrings"
     shutil.rmtree(evaluation)
@@ -331,13 +332,13 @@ def test_steps_that_a_kill_left_unmeasured_are_trained_again(
     losses.write(15, {"sc_loss_clean": 6.0})
     losses.close()
     # Killed behind the save of step 20, before its evaluation.
-    assert t5x.first_unmeasured(profile, nodes[SECOND], folder, tmp_path) == 20
-    t5x.remove_unmeasured(profile, nodes[SECOND], folder, tmp_path)
+    assert t5x.first_unmeasured(profile, nodes[BRANCH], folder, tmp_path) == 20
+    t5x.remove_unmeasured(profile, nodes[BRANCH], folder, tmp_path)
     assert saved(folder) == [10, 15]
     # Killed before an event file was begun.
     shutil.rmtree(evaluation)
     evaluation.mkdir()
-    t5x.remove_unmeasured(profile, nodes[SECOND], folder, tmp_path)
+    t5x.remove_unmeasured(profile, nodes[BRANCH], folder, tmp_path)
     assert saved(folder) == [10], "the parent's last state is no work of this node"
 
     leaf = tmp_path / "leaf"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from untrained import FakeEngine
+from untrained import FIRST, FakeEngine, folder_of, make_display, printed, run_nodes
 
 from repro import folders, plan
-from repro.plan import Tree
+from repro.plan import Node, Tree
 from repro.progress import Display
 from repro.runner import Outcome
 from repro.specs import Profile
@@ -22,159 +23,141 @@ from repro.workers import WorkerRunner, _chains, _in_order
 from spactor import numerics
 from spactor.errors import Diverged, UserError
 
-Displays = Callable[[Tree], Display]
-FIRST = "base/s0/hybrid/0-250K"
+CPU = "1 × cpu cpu"
+VARIABLES = (*numerics.ONE_THREAD, "JAX_ENABLE_X64", "TF_XLA_FLAGS")
 
 
-class Journal(FakeEngine):
-    """Writes down which process runs a node; the first to run the victim kills itself."""
+class WatchedEngine(FakeEngine):
+    """Writes down which process runs a node, and its environment; the first run of FIRST may fail.
 
-    def __init__(self, victim: str) -> None:
-        super().__init__()
-        self._victim = victim
+    Args:
+      device: as an engine describes it.
+      failure: raised there, or a signal that the process sends itself.
+    """
 
-    def device(self) -> str:
-        return "1 × cpu cpu"
+    def __init__(
+        self, device: str = CPU, failure: Exception | signal.Signals | None = None
+    ) -> None:
+        super().__init__(device)
+        self._failure = failure
 
-    def run(self, *arguments: Any, **more: Any) -> None:
-        path = more["folder"] / "journal.txt"
-        is_first = not path.exists()
-        with path.open("a") as file:
-            file.write(f"{os.getpid()}\n")
+    def run(self, profile: Profile, node: Node, **more: Any) -> None:
+        journal = more["folder"] / "journal.txt"
+        is_first = not journal.exists()
+        line = {name: os.environ.get(name, "") for name in VARIABLES} | {"process": os.getpid()}
+        with journal.open("a") as file:
+            file.write(json.dumps(line) + "\n")
         time.sleep(0.02)
-        if is_first and arguments[1].name == self._victim:
-            os.kill(os.getpid(), signal.SIGKILL)
-        super().run(*arguments, **more)
+        if node.name == FIRST and is_first and self._failure:
+            if isinstance(self._failure, Exception):
+                raise self._failure
+            os.kill(os.getpid(), self._failure)
+        super().run(profile, node, **more)
 
 
-class Failing(FakeEngine):
-    """Raises at a node."""
-
-    def __init__(self, device: str, error: Exception | None = None) -> None:
-        super().__init__()
-        self._device, self._error = device, error
-
-    def device(self) -> str:
-        return self._device
-
-    def run(self, *arguments: Any, **more: Any) -> None:
-        keys = (*numerics.ONE_THREAD, "JAX_ENABLE_X64", "TF_XLA_FLAGS")
-        folders.write_json(
-            more["folder"] / "environment.json",
-            {key: os.environ.get(key, "") for key in keys} | {"process": os.getpid()},
-        )
-        if self._error is not None and arguments[1].name == FIRST:
-            raise self._error
-        super().run(*arguments, **more)
+def run(
+    tree: Tree, runs: Path, engine: FakeEngine, jobs: int = 1, display: Display | None = None
+) -> Outcome:
+    shown = display or make_display(tree)
+    return WorkerRunner(tree, runs, engine, shown, jobs).run()  # type: ignore[arg-type]
 
 
-def run(tree: Tree, runs: Path, engine: FakeEngine, display: Display, jobs: int) -> Outcome:
-    return WorkerRunner(tree, runs, engine, display, jobs).run()  # type: ignore[arg-type]
+def journal(runs: Path, node: str) -> list[dict]:
+    path = folder_of(runs, node) / "journal.txt"
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_any_number_of_workers_runs_every_node_once(
-    tree: Tree, tmp_path: Path, displays: Displays
+def logs(tree: Tree, runs: Path) -> dict[tuple[str, str], bytes]:
+    return {
+        (name, path.name): path.read_bytes()
+        for name in tree.nodes
+        for path in folder_of(runs, name).glob("*.jsonl")
+    }
+
+
+@pytest.mark.parametrize(
+    ("runners", "jobs", "failure"),
+    [(1, 2, signal.SIGKILL), (2, 1, None)],
+    ids=["two workers, one is killed", "two runs share a folder"],
+)
+def test_every_node_runs_once_with_the_numbers_of_one_process(
+    tree: Tree, runs: Path, tmp_path: Path, runners: int, jobs: int, failure: signal.Signals | None
 ) -> None:
-    series = []
-    for jobs in (1, 2):
-        runs = folders.open_runs(tmp_path / str(jobs), create=True)
-        outcome = run(tree, runs, Journal(""), displays(tree), jobs)
-        assert sorted(outcome.ran) == sorted(tree.nodes) and not outcome.skipped
-        homes = {name: folders.node_folder(runs, "tiny", name) for name in tree.nodes}
-        series.append(
-            {
-                (name, path.name): path.read_bytes()
-                for name, home in homes.items()
-                for path in home.glob("*.jsonl")
-            }
-        )
-        journals = [(home / "journal.txt").read_text().splitlines() for home in homes.values()]
-        assert all(len(lines) == 1 for lines in journals)
-        assert len({line for lines in journals for line in lines}) == jobs
-    assert series[0] == series[1] and len(series[0]) > len(tree.nodes)
+    displays = [make_display(tree) for _ in range(runners)]
+    with ThreadPoolExecutor(runners) as threads:
+        engine = WatchedEngine(CPU, failure)
+        outcomes = threads.map(lambda shown: run(tree, runs, engine, jobs, shown), displays)
+        ran = [name for outcome in outcomes for name in outcome.ran]
+    assert sorted(ran) == sorted(tree.nodes)
+    processes = {line["process"] for name in tree.nodes for line in journal(runs, name)}
+    assert len(processes) >= jobs and os.getpid() not in processes
+    for name in tree.nodes:
+        attempts = folders.read_json(folder_of(runs, name) / folders.PROVENANCE)["attempts"]
+        killed = name == FIRST and failure is not None
+        assert len(attempts) == len(journal(runs, name)) == 1 + killed
+        assert "ended" in attempts[-1]
+    line = f"{FIRST}: its process ended by itself (SIGKILL); another continues"
+    assert any(line in each for each in printed(displays[0])) == (failure is not None)
+    alone = folders.open_runs(tmp_path / "alone", create=True)
+    run_nodes(tree, alone, FakeEngine(CPU))
+    assert logs(tree, runs) == logs(tree, alone) and len(logs(tree, alone)) > len(tree.nodes)
 
 
-def test_a_killed_worker_costs_one_node_and_not_the_run(
-    tree: Tree, runs: Path, display: Display
-) -> None:
-    outcome = run(tree, runs, Journal(FIRST), display, 2)
-    assert sorted(outcome.ran) == sorted(tree.nodes)
-    printed = display._console.file.getvalue()  # type: ignore[attr-defined]
-    assert f"{FIRST}: its process ended by itself (SIGKILL); another continues" in printed
-    record = folders.read_json(folders.node_folder(runs, "tiny", FIRST) / folders.PROVENANCE)
-    assert len(record["attempts"]) == 2
-
-
-def test_a_workers_error_is_the_commands(tree: Tree, runs: Path, displays: Displays) -> None:
+def test_a_workers_error_is_the_commands(tree: Tree, runs: Path) -> None:
     error = OSError(28, "No space left on device", "x")
     with pytest.raises(UserError, match=r"No space left on device \(x\): fix that"):
-        run(tree, runs, Failing("1 × cpu cpu", error), displays(tree), 1)
+        run(tree, runs, WatchedEngine(CPU, error))
 
 
-def test_a_diverged_node_blocks_what_is_below_it(
-    tree: Tree, runs: Path, displays: Displays
-) -> None:
+def test_a_diverged_node_blocks_what_is_below_it(tree: Tree, runs: Path) -> None:
     error = Diverged(metric="train/loss", value="nan", step=3, batch_digest="b", checkpoint_step=2)
-    outcome = run(tree, runs, Failing("1 × cpu cpu", error), displays(tree), 1)
+    outcome = run(tree, runs, WatchedEngine(CPU, error))
     assert outcome.diverged == (FIRST,)
     assert outcome.blocked and set(outcome.blocked).isdisjoint(outcome.ran)
 
 
 @pytest.mark.parametrize(("device", "threads"), [("2 × cpu cpu", "1"), ("4 × gpu H100", "")])
 def test_the_environment_of_a_worker(
-    tree: Tree,
-    runs: Path,
-    displays: Displays,
-    monkeypatch: pytest.MonkeyPatch,
-    device: str,
-    threads: str,
+    tree: Tree, runs: Path, monkeypatch: pytest.MonkeyPatch, device: str, threads: str
 ) -> None:
     """One thread on a CPU, and one worker on an accelerator; settings pinned on both."""
     for name in numerics.ONE_THREAD:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
     monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=2")
-    run(tree, runs, Failing(device), displays(tree), 2)
-    found = [
-        folders.read_json(folders.node_folder(runs, "tiny", name) / "environment.json")
-        for name in tree.nodes
-    ]
+    run(tree, runs, WatchedEngine(device), jobs=2)
+    found = [line for name in tree.nodes for line in journal(runs, name)]
     assert {(one["NPROC"], one["PJRT_NPROC"]) for one in found} == {(threads, threads)}
     assert {(one["JAX_ENABLE_X64"], one["TF_XLA_FLAGS"]) for one in found} == {("False", "")}
-    assert device.startswith("2") or len({one["process"] for one in found}) == 1
-    assert {one["process"] for one in found}.isdisjoint({os.getpid()})
+    assert len({one["process"] for one in found}) == (2 if threads else 1)
 
 
 def test_another_device_or_other_flags_need_another_folder(
-    tree: Tree, runs: Path, displays: Displays, monkeypatch: pytest.MonkeyPatch
+    tree: Tree, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tree, runs, Failing("4 × gpu H100"), displays(tree), 1)
+    run(tree, runs, WatchedEngine("4 × gpu H100"))
     assert folders.environment_of(runs, "tiny")["device"] == "gpu H100"  # type: ignore[index]
-    first = folders.node_folder(runs, "tiny", FIRST)
-    (first / folders.DONE).unlink()
+    done = folder_of(runs, FIRST) / folders.DONE
+    done.unlink()
     with pytest.raises(UserError, match="device 'gpu H100', and here it is 'gpu A100'"):
-        run(tree, runs, Failing("8 × gpu A100"), displays(tree), 1)
+        run(tree, runs, WatchedEngine("8 × gpu A100"))
     flags = "--xla_force_host_platform_device_count=4 --xla_dump_to=/tmp/x"
     monkeypatch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {flags}")
-    assert run(tree, runs, Failing("8 × gpu H100"), displays(tree), 1).ran == (FIRST,)
-    (first / folders.DONE).unlink()
+    assert run(tree, runs, WatchedEngine("8 × gpu H100")).ran == (FIRST,)
+    done.unlink()
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_enable_fast_min_max=true")
     with pytest.raises(UserError, match="and here it is '--xla_gpu_enable_fast_min_max=true'"):
-        run(tree, runs, Failing("8 × gpu H100"), displays(tree), 1)
+        run(tree, runs, WatchedEngine("8 × gpu H100"))
 
 
-def test_chains_are_sums_along_the_longest_path(tree: Tree) -> None:
-    chains = _chains(tree.nodes, dict.fromkeys(tree.nodes, 1.0))
+def test_nodes_are_ordered_by_seed_and_by_their_longest_chain(tiny: Profile) -> None:
+    matrix = {size: dataclasses.replace(row, runs=2) for size, row in tiny.matrix.items()}
+    tree = plan.build(dataclasses.replace(tiny, matrix=matrix))
+    weights = dict.fromkeys(tree.nodes, 1.0)
+    chains, ordered = _chains(tree.nodes, weights), _in_order(tree.nodes, weights)
     for name in tree.nodes:
         children = [chains[child.name] for child in tree.children(name)]
         assert chains[name] == 1.0 + max(children, default=0.0)
-
-
-def test_nodes_are_fed_seed_by_seed_and_by_their_chains(tiny: Profile) -> None:
-    matrix = {size: dataclasses.replace(row, runs=2) for size, row in tiny.matrix.items()}
-    nodes = plan.build(dataclasses.replace(tiny, matrix=matrix)).nodes
-    weights = dict.fromkeys(nodes, 1.0)
-    chains, ordered = _chains(nodes, weights), _in_order(nodes, weights)
     keys = [(node.seed, -chains[name]) for name, node in ordered.items()]
-    assert ordered == nodes and keys == sorted(keys)
+    assert ordered == tree.nodes and keys == sorted(keys)
     assert {seed for seed, _ in keys} == {0, 1}

@@ -123,7 +123,7 @@ def test_a_branch_equals_one_unbroken_run(
     engine.run(
         profile,
         whole,
-        data=engine.prepare(profile, cache, lambda line: None),
+        data=engine.prepare(profile, lambda line: None),
         folder=tmp_path / "whole",
         parent=None,
         observer=lambda step, *_: observed.append(step),

@@ -8,7 +8,6 @@ from commands import run
 
 from analysis.schema import records
 from repro import collect, folders
-from repro.cli.app import records_folder
 
 
 def test_audit_lists_what_is_not_consistent_and_counts(capsys):
@@ -30,7 +29,7 @@ def test_explain_reads_a_folder_of_runs_with_its_provenance(capsys, tmp_path):
     for row in rows:
         row |= {"node": f"{row['suite']}/{row['tau']}/{row['checkpoint']}", "fingerprint": "print"}
     runs = folders.open_runs(tmp_path / "runs", create=True)
-    home = records_folder(runs, "micro")
+    home = folders.records_folder(runs, "micro")
     home.mkdir(parents=True)
     records.write(records.from_rows(rows), home / collect.METRICS)
     entry = {"node": "glue/120K/500000", "fingerprint": "print", "commit": "c0ffee"}

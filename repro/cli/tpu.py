@@ -1,55 +1,67 @@
-"""Commands for a TPU pod: the cost of a launch, and its job files."""
+"""Commands for TPUs: the cost of a launch, its job files, and programs compiled for slices."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from repro.cli.answers import Format, emit
-from repro.cli.app import Profile, Seeds, Sizes, Taus, Variants, app, local_path, tree_of
+from repro.cli.app import app, command
+from repro.cli.options import Experiments, Profile, local_path
 from spactor.errors import UserError
 
 if TYPE_CHECKING:
     from repro.launch.jobs import Job
     from repro.plan import Tree
 
-Tpu = Annotated[str, typer.Option("--tpu", metavar="TYPE", help="TPU type: v4, v5e, v5p or v6e.")]
-Topology = Annotated[
-    str | None,
-    typer.Option(
-        "--topology", metavar="SHAPE", help="Slice of a pre-training job; by default of 64 chips."
-    ),
-]
-FinetuneTopology = Annotated[
-    str | None,
-    typer.Option(
-        "--finetune-topology",
-        metavar="SHAPE",
-        help="Slice of a fine-tuning job; by default of 8 chips.",
-    ),
-]
-DEFAULT_PROFILE = "paper"
-DEFAULT_TPU = "v4"
 CHIPS, FINETUNE_CHIPS = 64, 8
 
 
-def _jobs(
-    tree: Tree, tpu: str, topology: str | None, finetune_topology: str | None
-) -> Sequence[Job]:
-    from repro.launch import jobs
-    from repro.launch.slices import Slice
+@dataclass(frozen=True)
+class OnSlices(Experiments):
+    """The options that choose experiments, and the slices that train them."""
 
-    def chosen(given: str | None, chips: int) -> Slice:
-        return Slice.of(tpu, given) if given is not None else Slice.with_chips(tpu, chips)
+    profile: Profile = "paper"
+    tpu: Annotated[
+        str, typer.Option("--tpu", metavar="TYPE", help="TPU type: v4, v5e, v5p or v6e.")
+    ] = "v4"
+    topology: Annotated[
+        str | None,
+        typer.Option(
+            "--topology",
+            metavar="SHAPE",
+            help="Slice of a pre-training job; by default of 64 chips.",
+        ),
+    ] = None
+    finetune_topology: Annotated[
+        str | None,
+        typer.Option(
+            "--finetune-topology",
+            metavar="SHAPE",
+            help="Slice of a fine-tuning job; by default of 8 chips.",
+        ),
+    ] = None
 
-    return jobs.of_tree(tree, chosen(topology, CHIPS), chosen(finetune_topology, FINETUNE_CHIPS))
+    def jobs(self, tree: Tree) -> tuple[Job, ...]:
+        """The jobs of a tree of these experiments."""
+        from repro.launch import jobs
+        from repro.launch.slices import Slice
+
+        def chosen(given: str | None, chips: int) -> Slice:
+            if given is None:
+                return Slice.with_chips(self.tpu, chips)
+            return Slice.of(self.tpu, given)
+
+        pretraining = chosen(self.topology, CHIPS)
+        return jobs.of_tree(tree, pretraining, chosen(self.finetune_topology, FINETUNE_CHIPS))
 
 
-@app.command()
+@command(app)
 def launch(
     to: Annotated[str, typer.Option("--to", metavar="LAUNCHER", help="skypilot or slurm.")],
     out: Annotated[
@@ -58,6 +70,7 @@ def launch(
             "--out", parser=local_path, metavar="PATH", help="Folder of job files to make."
         ),
     ],
+    chosen: OnSlices,
     bucket: Annotated[
         str,
         typer.Option(
@@ -75,14 +88,6 @@ def launch(
             "folder.",
         ),
     ] = "",
-    profile: Profile = DEFAULT_PROFILE,
-    size: Sizes = None,
-    tau: Taus = None,
-    seed: Seeds = None,
-    variant: Variants = None,
-    tpu: Tpu = DEFAULT_TPU,
-    topology: Topology = None,
-    finetune_topology: FinetuneTopology = None,
     spot: Annotated[
         bool, typer.Option("--spot", help="Request preemptible machines of SkyPilot.")
     ] = False,
@@ -92,9 +97,9 @@ def launch(
     from repro.launch import job_files
     from repro.launch.jobs import Launch
 
-    tree = tree_of(profile, size, tau, seed, variant)
-    jobs = tuple(_jobs(tree, tpu, topology, finetune_topology))
-    planned = Launch(profile=profile, jobs=jobs, bucket=bucket, spot=spot, data_dir=data_dir)
+    tree = chosen.tree()
+    jobs = chosen.jobs(tree)
+    planned = Launch(profile=chosen.profile, jobs=jobs, bucket=bucket, spot=spot, data_dir=data_dir)
     job_files.write(job_files.files(to, planned), out)
     source = DataSource.of(tree.profile, None, Path(data_dir) if data_dir else None)
     try:
@@ -109,8 +114,9 @@ def launch(
     )
 
 
-@app.command()
+@command(app)
 def forecast(
+    chosen: OnSlices,
     mfu: Annotated[
         float,
         typer.Option(
@@ -123,32 +129,44 @@ def forecast(
             "--price-per-chip-hour", metavar="PRICE", help="What you pay for a chip and an hour."
         ),
     ] = None,
-    profile: Profile = DEFAULT_PROFILE,
-    size: Sizes = None,
-    tau: Taus = None,
-    seed: Seeds = None,
-    variant: Variants = None,
-    tpu: Tpu = DEFAULT_TPU,
-    topology: Topology = None,
-    finetune_topology: FinetuneTopology = None,
     format: Format = "text",
 ) -> None:
     """Forecasts the chip hours, the storage and the cost of a launch."""
-    from analysis.flops import step_flops
-    from analysis.parameters import checkpoint_bytes
     from repro import costs
     from repro.launch import forecast as forecasting
     from repro.launch.jobs import Launch
 
-    tree = tree_of(profile, size, tau, seed, variant)
-    jobs = tuple(_jobs(tree, tpu, topology, finetune_topology))
+    tree = chosen.tree()
+    jobs = chosen.jobs(tree)
     found = forecasting.run(
-        Launch(profile=profile, jobs=jobs, bucket=""),
+        Launch(profile=chosen.profile, jobs=jobs, bucket=""),
         tree,
-        costs.tree_flops(tree, step_flops),
-        checkpoint_bytes=checkpoint_bytes,
+        costs.tree_flops(tree),
         mfu=mfu,
         price=price,
     )
     facts = {"mfu": found.mfu, "peak_flops": found.peak_flops, "price": found.price}
     emit(format, found.text, found.rows, profile=found.title, **facts)
+
+
+@command(app, "compile")
+def compile_steps(
+    t5x: Annotated[
+        bool, typer.Option("--t5x", help="T5X's step, for v4 and v5e: hours. Needs T5X.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All programs, not only what is missing or out of date.")
+    ] = False,
+) -> None:
+    """Compiles the paper's step for 64 TPU chips; needs no TPU.
+
+    Stores FLOPs and memory in analysis/compiled. About an hour.
+    """
+    # An installed libtpu would look for chips and print errors.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    from analysis.compiled import local_step, t5x_step
+
+    if t5x:
+        print(t5x_step.summary(t5x_step.ARTIFACT.update(everything=everything)))
+    else:
+        print(local_step.summary(local_step.ARTIFACT.update(everything=everything)))

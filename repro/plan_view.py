@@ -1,23 +1,16 @@
-"""The plan and the state of a tree, as text and as plain data."""
+"""A plan as text and as plain data: the tree, what sharing saves, and the time it takes."""
 
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.tree import Tree as Branches
 
-from repro import folders, identity
-from repro.costs import Estimate
-from repro.node_state import Condition, inspect
+from repro.costs import Estimate, duration
 from repro.plan import Finetuning, Node, Segment, Tree, totals
-from repro.progress import duration
-from repro.step_lines import read_steps
 from spactor.text_table import WIDTH, paragraphs
 
 
@@ -46,11 +39,8 @@ def plan_tree(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> Bra
             shape = tuple(name.removeprefix(prefix) for name in names)
             shapes.setdefault(shape, []).append(seed)
         for alike in shapes.values():
-            many = (
-                f"seeds {', '.join(map(str, alike))}, each"
-                if len(alike) > 1
-                else (f"seed {alike[0]}")
-            )
+            listed = ", ".join(map(str, alike))
+            many = f"seeds {listed}, each" if len(alike) > 1 else f"seed {listed}"
             branch = root.add(f"{size}, {many}")
             _add_children(tree, None, f"{size}/s{alike[0]}/", branch, flops, estimate)
     return root
@@ -182,47 +172,3 @@ def _node_data(node: Node) -> dict[str, Any]:
         "start": node.start_paper,
         "end": node.end_paper,
     }
-
-
-@dataclass(frozen=True)
-class State:
-    """The state of a node: its condition, see `repro.node_state`, and what led to it."""
-
-    node: str
-    condition: Condition
-    reason: str = ""
-
-
-def states(tree: Tree, runs: Path) -> list[State]:
-    """The state of every node."""
-    found = []
-    for name, node in tree.nodes.items():
-        folder = folders.node_folder(runs, tree.profile.name, name)
-        state = inspect(folder, identity.settings(tree, node))
-        reason = _reached(folder) if state.condition == "partial" else "".join(state.reasons[:1])
-        found.append(State(name, state.condition, reason))
-    return found
-
-
-def states_text(tree: Tree, found: Iterable[State]) -> str:
-    """A summary, then a line per node that is begun, or not as it should be."""
-    counts = Counter(state.condition for state in found)
-    lines = [
-        f"{tree.profile.name}: {counts['finished']} of {len(tree.nodes)} nodes finished, "
-        f"{counts['partial']} begun, {counts['stale']} stale, {counts['new']} not begun"
-        + (f", {counts['diverged']} diverged" if counts["diverged"] else "")
-    ]
-    for state in found:
-        if state.condition == "partial":
-            lines.append(f"- {state.node}: begun, {state.reason}")
-        elif state.condition == "diverged":
-            lines.append(f"- {state.node}: {state.reason}")
-        elif state.condition == "stale":
-            lines.append(f"- {state.node}: stale, {state.reason}; the next run renews it")
-    return paragraphs(lines)
-
-
-def _reached(folder: Path) -> str:
-    path = folder / "metrics.jsonl"
-    steps = read_steps(path) if path.is_file() else {}
-    return f"step {max(steps)} logged" if steps else "no step logged yet"

@@ -1,26 +1,64 @@
-"""The next run's action for a node, and why: its folder's inputs compared with the current ones."""
+"""The state of every node of a tree; of single nodes, what the next run does with them, and why."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro import advice, folders, identity, scoring
+from repro import folders, identity, scoring
 from repro.identity import Identity
-from repro.node_state import inspect
+from repro.node_state import Condition, inspect, state_of
 from repro.plan import Finetuning, Node, Tree
-from repro.specs import Profile
+from repro.step_lines import METRICS, read_steps
 from spactor.text_table import paragraphs
 
 
-def data_unknown(profile: Profile, runs: Path) -> str:
-    """The line for data that is not prepared on this machine."""
-    return (
-        f"the data is not prepared here (run `{advice.command('prepare', profile, runs)}`): "
-        "assuming the data that each node recorded"
-    )
+@dataclass(frozen=True)
+class State:
+    """The state of a node: its condition, see `repro.node_state`, and what led to it."""
+
+    node: str
+    condition: Condition
+    reason: str = ""
+
+
+def states(tree: Tree, runs: Path) -> list[State]:
+    """The state of every node."""
+    found = []
+    for name, node in tree.nodes.items():
+        state = state_of(tree, runs, node)
+        reason = "".join(state.reasons[:1])
+        if state.condition == "partial":
+            reason = _reached(folders.node_folder(runs, tree.profile.name, name))
+        found.append(State(name, state.condition, reason))
+    return found
+
+
+def states_text(tree: Tree, found: Iterable[State]) -> str:
+    """A summary, then a line per node that is begun, or not as it should be."""
+    counts = Counter(state.condition for state in found)
+    lines = [
+        f"{tree.profile.name}: {counts['finished']} of {len(tree.nodes)} nodes finished, "
+        f"{counts['partial']} begun, {counts['stale']} stale, {counts['new']} not begun"
+        + (f", {counts['diverged']} diverged" if counts["diverged"] else "")
+    ]
+    for state in found:
+        if state.condition == "partial":
+            lines.append(f"- {state.node}: begun, {state.reason}")
+        elif state.condition == "diverged":
+            lines.append(f"- {state.node}: {state.reason}")
+        elif state.condition == "stale":
+            lines.append(f"- {state.node}: stale, {state.reason}; the next run renews it")
+    return paragraphs(lines)
+
+
+def _reached(folder: Path) -> str:
+    path = folder / METRICS
+    steps = read_steps(path) if path.is_file() else {}
+    return f"step {max(steps)} logged" if steps else "no step logged yet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +73,12 @@ class Answer:
 
     node: str
     verdict: str
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...]
 
     def text(self) -> str:
         """The answer, a line per reason."""
-        colon = ", because" if self.reasons else ""
-        return paragraphs(
-            [f"{self.node}: {self.verdict}{colon}", *(f"- {r}" for r in self.reasons)]
-        )
+        lines = [f"{self.node}: {self.verdict}, because"]
+        return paragraphs([*lines, *(f"- {reason}" for reason in self.reasons)])
 
 
 def recorded_files(tree: Tree, runs: Path) -> dict[str, str]:
@@ -78,34 +114,28 @@ class _Explainer:
     def answer(self, node: Node) -> Answer:
         folder = self._folder(node.name)
         state = inspect(folder, self.known[node.name].inputs)
-        if state.condition == "stale":
-            verdict = "stale; the next run sets it aside and trains it again"
-            if state.recorded is None:
-                return Answer(node=node.name, verdict=verdict, reasons=state.reasons)
-            return Answer(
-                node=node.name, verdict=verdict, reasons=self._changes(node, state.recorded)
-            )
-        if state.condition == "diverged":
-            return Answer(node=node.name, verdict="diverged", reasons=state.reasons)
-        if state.condition == "finished":
-            scores = (
-                scoring.reasons_to_score(folder, node, self.files)
-                if isinstance(node, Finetuning)
-                else ()
-            )
-            verdict = "finished; its predictions are to be scored" if scores else "finished"
-            return Answer(
-                node=node.name, verdict=verdict, reasons=scores or ("no input changed since",)
-            )
-        begun = state.condition == "partial"
-        verdict = "begun; the next run goes on with it" if begun else "the next run trains it"
-        reasons = (
-            f"it has no {folders.DONE} of these inputs, and a {folders.NODE} that fits them"
-            if begun
-            else f"there is no {folder / folders.NODE}",
-        )
-        waits = self._waits(node)
-        return Answer(node=node.name, verdict=verdict, reasons=(*reasons, *waits))
+        match state.condition:
+            case "stale":
+                verdict = "stale; the next run sets it aside and trains it again"
+                reasons = self._changes(node, state.recorded) if state.recorded else state.reasons
+            case "diverged":
+                verdict, reasons = "diverged", state.reasons
+            case "finished":
+                verdict, reasons = "finished", ("no input changed since",)
+                if isinstance(node, Finetuning) and (
+                    to_score := scoring.reasons_to_score(folder, node, self.files)
+                ):
+                    verdict, reasons = "finished; its predictions are to be scored", to_score
+            case "partial":
+                verdict = "begun; the next run goes on with it"
+                fits = (
+                    f"it has no {folders.DONE} of these inputs, and a {folders.NODE} that fits them"
+                )
+                reasons = (fits, *self._waits(node))
+            case "new":
+                verdict = "the next run trains it"
+                reasons = (f"there is no {folder / folders.NODE}", *self._waits(node))
+        return Answer(node=node.name, verdict=verdict, reasons=reasons)
 
     def _waits(self, node: Node) -> tuple[str, ...]:
         if node.parent is None:

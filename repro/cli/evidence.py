@@ -1,0 +1,108 @@
+"""``repro evidence``: the statistical tests of records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from repro.cli.answers import Format, emit
+from repro.cli.app import app, command
+from repro.cli.options import Records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.learning import LearningResult, ScratchResult
+    from analysis.power import PowerResult
+
+evidence = typer.Typer(
+    name="evidence",
+    help="Statistical tests: registered, learned, trend, savings, power.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+app.add_typer(evidence)
+
+
+@command(evidence)
+def trend(chosen: Records, format: Format = "text") -> None:
+    """Tests the trend of the validation losses (Appendix B)."""
+    from analysis import trend as trends
+
+    found = trends.run(chosen.measured(trends.READS).records)
+    emit(format, found.text, found.rows(), profile=found.profile, readings=found.readings)
+
+
+@command(evidence)
+def savings(chosen: Records, format: Format = "text") -> None:
+    """Prints the pre-training that each τ saves to reach a score."""
+    from analysis import savings as saving
+    from analysis.schema import published
+
+    found = saving.run(
+        published.load_all() if chosen.are_published else chosen.measured(saving.READS).records
+    )
+    facts = {"profile": found.profile, "step_costs": found.overheads}
+    emit(format, found.text, found.savings, **facts)
+
+
+@command(evidence)
+def learned(chosen: Records, format: Format = "text") -> None:
+    """Compares the models with trivial predictors and from scratch."""
+    from analysis import learning
+
+    ours = chosen.measured(learning.READS)
+    found, scratch = learning.run(ours.records), learning.compare_with_scratch(ours.metrics)
+    rows = (*found.checks, *scratch.comparisons)
+    emit(format, lambda: learned_text(found, scratch), rows, profile=found.profile)
+
+
+def learned_text(found: LearningResult, scratch: ScratchResult) -> str:
+    """Both comparisons of ``repro evidence learned``."""
+    return f"{found.text()}\n\n{scratch.text()}"
+
+
+@command(evidence)
+def registered(chosen: Records, format: Format = "text") -> None:
+    """Runs the tests that were named before the study began."""
+    from analysis import registered as tests
+
+    found = tests.run(chosen.measured(tests.READS).metrics)
+    emit(format, found.text, found.rows(), profile=found.profile)
+
+
+@command(evidence)
+def power(chosen: Records, format: Format = "text") -> None:
+    """Prints how many runs each claim needs to be decided."""
+    from analysis.paper import READS
+    from repro import collect, folders
+    from repro.specs import load_profile
+
+    frame = None
+    home = folders.records_folder(chosen.runs, load_profile(chosen.profile).name)
+    if not chosen.are_published and (chosen.source or (home / collect.METRICS).is_file()):
+        frame = chosen.measured(READS).records
+    found = powers(chosen.profile, frame)
+    rows = [row for one in found for row in one.rows()]
+    emit(format, lambda: power_text(chosen.profile, found), rows, runs=found[0].runs)
+
+
+def powers(profile: str, frame: pd.DataFrame | None) -> list[PowerResult]:
+    """What the runs of a profile can decide, by the published spreads and by those of records."""
+    from analysis import power as powers
+    from analysis.schema import published
+    from repro.specs import load_profile
+
+    has = {size: row.runs * row.finetune_runs for size, row in load_profile(profile).matrix.items()}
+    known = [published.load_all(), *([] if frame is None else [frame])]
+    return [powers.run(records, has) for records in known]
+
+
+def power_text(profile: str, found: Sequence[PowerResult]) -> str:
+    """The results of ``powers``."""
+    from repro.specs import load_profile
+
+    head = f"Runs needed per cell, profile {load_profile(profile).name}"
+    return "\n\n".join([head, *(one.text() for one in found)])

@@ -1,0 +1,244 @@
+"""The options that several commands have, and what they choose: experiments, or records."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from repro import advice
+from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
+from spactor.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow.compute as pc
+
+    from analysis.schema.nodes import Nodes
+    from repro.plan import Tree
+
+Profile = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="smoke, micro, mini or paper; a study: lambda, mlm, generator, means, curriculum or "
+        "scratch; or a .toml file of yours.",
+    ),
+]
+
+
+def local_path(given: str | Path) -> Path:
+    """The path of an option, which must be one of this machine.
+
+    Raises:
+      UserError: it is the address of a store such as gs://bucket, or its name is not UTF-8.
+
+    >>> local_path("my runs")
+    PosixPath('my runs')
+    """
+    try:
+        str(given).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{given!r}: a path must be valid UTF-8: rename it") from None
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", str(given)):
+        raise UserError(
+            f"{given} is an address, not a path of this machine: copy it here, or mount it and "
+            "give the path where it is mounted"
+        )
+    return Path(given)
+
+
+Runs = Annotated[
+    Path,
+    typer.Option(
+        "--runs",
+        parser=local_path,
+        metavar="PATH",
+        help="Folder of runs, caches and outputs.",
+    ),
+]
+Sizes = Annotated[
+    list[str] | None,
+    typer.Option("--size", metavar="SIZE", help="Only this size; may be repeated."),
+]
+Taus = Annotated[
+    list[str] | None, typer.Option("--tau", metavar="TAU", help="Only this τ; may be repeated.")
+]
+Seeds = Annotated[
+    list[int] | None, typer.Option("--seed", metavar="N", help="Only this seed; may be repeated.")
+]
+Variants = Annotated[
+    list[str] | None,
+    typer.Option("--variant", metavar="NAME", help="Only this variant; may be repeated."),
+]
+Engine = Annotated[
+    str,
+    typer.Option("--engine", metavar="NAME", help="local or t5x; by default the profile's own."),
+]
+Source = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="SOURCE",
+        help="Where the numbers come from: 'published', a file or folder of records, or a folder "
+        "of runs (by default that of --runs).",
+    ),
+]
+To = Annotated[
+    Path | None,
+    typer.Option(
+        "--to",
+        parser=local_path,
+        metavar="PATH",
+        help="Folder to write to; by default beside the records.",
+    ),
+]
+Details = Annotated[bool, typer.Option("--details", help="The numbers and tests behind each line.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        parser=local_path,
+        metavar="PATH",
+        help="A prepared data folder to read, instead of preparing one on this machine.",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        parser=local_path,
+        metavar="PATH",
+        envvar="SPACTOR_DATA_DIR",
+        help="Your folder with C4, T5's vocabulary and the benchmarks, which mini and paper read.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """The options that choose experiments of a profile."""
+
+    profile: Profile = DEFAULT_PROFILE
+    size: Sizes = None
+    tau: Taus = None
+    seed: Seeds = None
+    variant: Variants = None
+
+    def tree(self, engine: str = "") -> Tree:
+        """The tree of the experiments.
+
+        Args:
+          engine: that trains them; "" is the profile's own.
+        """
+        from repro import plan
+        from repro.engines.factory import with_engine
+        from repro.specs import load_profile
+
+        profile = load_profile(self.profile)
+        if engine:
+            profile = with_engine(profile, engine)
+        specs = profile.select(self.size or (), self.tau or (), self.seed or (), self.variant or ())
+        return plan.build(profile, specs)
+
+
+@dataclass(frozen=True)
+class Records:
+    """The options that choose records: of a folder of runs, of a file, or the published ones."""
+
+    profile: Profile = DEFAULT_PROFILE
+    runs: Runs = DEFAULT_RUNS
+    source: Source = ""
+
+    @property
+    def are_published(self) -> bool:
+        """Whether the paper's own numbers are chosen."""
+        return self.source == "published"
+
+    def measured(self, reads: pc.Expression | None = None) -> Measured:
+        """The records of our runs.
+
+        Args:
+          reads: a row filter, see ``analysis.schema.rows``; all records by default.
+
+        Raises:
+          UserError: there are none, the published ones are chosen, or a file can't be read.
+        """
+        from analysis.schema import records
+        from analysis.schema.nodes import Nodes
+        from repro import collect, folders
+        from repro.specs import load_profile
+
+        if self.are_published:
+            raise UserError(
+                "the paper prints no series of numbers: leave --from out, or name a file"
+            )
+        path = local_path(self.source) if self.source else self.runs
+        if self.source and (path / collect.METRICS).is_file():
+            path /= collect.METRICS
+        if path.is_file():
+            metrics, output = path, path.parent / "output"
+        elif self.source and not path.exists():
+            raise UserError(
+                f"--from {self.source}: no such file or folder; give 'published', a file or a "
+                "folder of runs"
+            )
+        else:
+            name = load_profile(self.profile).name
+            if not path.exists():
+                train = advice.command("run", self.profile, path)
+                raise UserError(
+                    f"there is no runs folder {path}: train with `{train}`, or see the results "
+                    "that come with the checkout by --from results/micro, or the paper's tables by "
+                    "--from published"
+                )
+            folders.open_runs(path, create=False, profile=self.profile)
+            metrics = folders.records_folder(path, name) / collect.METRICS
+            output = folders.profile_folder(path, name) / "output"
+            if not metrics.is_file():
+                raise UserError(
+                    f"nothing of profile {name} is collected in {path}: "
+                    f"run `{advice.command('collect', self.profile, path)}` first"
+                )
+        timing = metrics.with_name(collect.TIMING)
+        provenance = metrics.with_name(collect.PROVENANCE)
+        return Measured(
+            metrics=_published_experiments(records.read(metrics, reads)),
+            timing=_published_experiments(records.read(timing, reads))
+            if timing.is_file() and timing != metrics
+            else None,
+            provenance=collect.read_provenance(provenance) if provenance.is_file() else Nodes.of(),
+            output=output,
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Records of our runs and what lies beside them.
+
+    Attributes:
+      metrics, timing: validated records; ``timing`` is None where there is none.
+      provenance: of every finished node.
+      output: folder for what is drawn and written from them.
+    """
+
+    metrics: pd.DataFrame
+    timing: pd.DataFrame | None
+    provenance: Nodes
+    output: Path
+
+    @property
+    def records(self) -> pd.DataFrame:
+        """Metrics and timing together."""
+        from analysis.schema import records
+
+        return self.metrics if self.timing is None else records.combine(self.metrics, self.timing)
+
+
+def _published_experiments(frame: pd.DataFrame) -> pd.DataFrame:
+    """Records without those of variants, which no published table or figure has a place for."""
+    return frame[frame["variant"] == ""].reset_index(drop=True)

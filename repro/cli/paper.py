@@ -1,0 +1,66 @@
+"""Commands about the paper's statements and numbers: claims, audit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from repro.advice import DEFAULT_RUNS
+from repro.cli.answers import Format, emit
+from repro.cli.app import app, command
+from repro.cli.options import Details, Records
+
+
+@command(app)
+def claims(
+    chosen: Records,
+    verdict: Annotated[
+        str,
+        typer.Option(
+            "--verdict",
+            metavar="VERDICT",
+            help="Only: holds, partly, not-decided, contradicted, inconsistent, "
+            "not-at-this-scale or not-testable.",
+        ),
+    ] = "",
+    details: Details = False,
+    format: Format = "text",
+) -> None:
+    """Judges the paper's claims on its own numbers and on ours."""
+    from analysis.paper import READS, claims_view, judge
+    from analysis.schema import published
+
+    only = claims_view.verdict_named(verdict) if verdict else None
+    # Without any runs the paper's own numbers are still worth a verdict.
+    nothing_ran = not chosen.source and chosen.runs == DEFAULT_RUNS and not chosen.runs.exists()
+    ours = None
+    if not chosen.are_published and not nothing_ran:
+        ours = judge(chosen.measured(READS).records)
+    rows = claims_view.beside(judge(published.load_all()), ours)
+    if only is not None:
+        rows = claims_view.of_verdict(rows, only)
+    emit(format, lambda: claims_view.render(rows, details=details), claims_view.plain(rows))
+
+
+@command(app)
+def audit(
+    format: Format = "text",
+    everything: Annotated[bool, typer.Option("--all", help="All checks.")] = False,
+    details: Details = False,
+) -> None:
+    """Checks the paper's numbers against each other."""
+    from analysis import paper
+    from analysis.paper import audit_view
+    from analysis.schema import published
+
+    judgements = paper.audit(published.load_all())
+    found = audit_view.groups(judgements, everything=everything)
+    emit(
+        format,
+        lambda: audit_view.text(judgements, found, details=details),
+        audit_view.plain(found),
+        checked=len(judgements),
+        counts=Counter(one.verdict for one in judgements),
+    )
