@@ -2,7 +2,7 @@
 
 With several seeds, ``over seeds`` decides: each seed's least-squares slope is one observation of a
 t-test, whatever the series is like. The other methods see one series, the mean over the seeds, and
-take what one seed does for a property of all; they stand beside it:
+take what one seed does for a property of all; they are printed for comparison:
 
 * ``ordinary least squares``, the paper's method, takes the residuals as independent;
 * ``Newey–West``: the same slope with standard errors that allow for autocorrelation (Bartlett's
@@ -49,7 +49,7 @@ LEAST_SQUARES, NEWEY_WEST, AUTOREGRESSIVE, THEIL_SEN, OVER_SEEDS = (
     "over seeds",
 )
 FEWEST_POINTS = 8
-"""With fewer points an autocorrelation is not worth estimating."""
+"""Fewest points from which an autocorrelation is estimated."""
 FEWEST_POINTS_OF_BEND = 20
 DRAWS = 999
 """Of each bootstrap."""

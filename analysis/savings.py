@@ -209,9 +209,8 @@ def run(records: pd.DataFrame, *, draws: int = DRAWS, seed: int = SEED) -> Savin
     """
     evidence = Evidence.of(records)
     generator = np.random.default_rng(seed)
-    overheads = {
-        size: found for size in SIZES if (found := overheads_of(evidence, size)) is not None
-    }
+    scored = [size for size in SIZES if evidence.checkpoints(size, "0")]
+    overheads = {size: overheads_of(evidence, size) for size in scored}
     if evidence.source == "published":
         pairs = _published_pairs(evidence, draws, generator)
     else:
@@ -220,14 +219,12 @@ def run(records: pd.DataFrame, *, draws: int = DRAWS, seed: int = SEED) -> Savin
     return SavingsResult(evidence.source, evidence.profile, savings, overheads)
 
 
-def overheads_of(evidence: Evidence, size: str) -> dict[str, float] | None:
+def overheads_of(evidence: Evidence, size: str) -> dict[str, float]:
     """Cost of a hybrid step over a plain one by each convention that has a number.
 
     Measured records have their own analytic count and wall clock. The paper's numbers, and those of
     XLA, are of the paper's sizes whatever the profile.
     """
-    if not evidence.checkpoints(size, "0"):
-        return None
     found: dict[str, float] = {}
     published_evidence = Evidence.of(published.load_all())
     if size == "base":

@@ -8,11 +8,10 @@ readings:
 * ``within``: Appendix B's prose: SPACTOR(∞) on X_c minus the same model on X̂_c.
 
 A line is fitted to each seed that has both curves, and a t-test over the seeds' slopes decides
-whether there is a trend. The paper has one line: beside that test stands its own, least squares
-through the mean of the seeds, whose n is the number of validated steps. The residuals of a training
-run are autocorrelated, which it ignores: its p-values are too small. ``analysis.regression`` has
-further methods for one series, which warn and don't decide, and estimates where the difference
-bends (Section 3.2.2).
+whether there is a trend. The paper's own test is printed with it: least squares through the mean of
+the seeds, whose n is the number of validated steps. It ignores that the residuals of a training run
+are autocorrelated, so its p-values are too small. ``analysis.regression`` has further methods for
+one series, which warn and don't decide, and estimates where the difference bends (Section 3.2.2).
 """
 
 from __future__ import annotations

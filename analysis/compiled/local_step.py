@@ -107,7 +107,7 @@ def ratio(
 
 
 def summary(measured: Mapping[Program, Measurement[Program, Cost]]) -> str:
-    """A Markdown table: GFLOPs of one chip by kind, beside the analytic count."""
+    """A Markdown table: GFLOPs of one chip by kind, and the analytic count."""
     headings = ("", "compiled", "products", "conversions", "random bits", "other", "analytic")
     rows = []
     for program in filter(measured.__contains__, ARTIFACT.programs):

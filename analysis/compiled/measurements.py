@@ -152,7 +152,7 @@ class Artifact(Generic[AnyProgram, AnyCost]):
             ) from error
 
     def write(self, measured: Mapping[AnyProgram, Measurement[AnyProgram, AnyCost]]) -> None:
-        """Replaces the file; measurements stand in the order of ``programs``."""
+        """Replaces the file, measurements in the order of ``programs``."""
         topologies = dict.fromkeys(program.topology for program in self.programs)
         stored = [measured[program] for program in self.programs if program in measured]
         data = {

@@ -6,8 +6,8 @@ judge is applied to published numbers and to measured records of any profile, wi
 τ on the paper's scale. Numbers that the paper states are read from
 ``analysis/schema/published/prose.csv``. Two views list the results:
 
-* ``judge`` and ``claims_view`` (``repro claims``): statements that runs can bear on, by the
-  published and by measured numbers;
+* ``judge`` and ``claims_view`` (``repro claims``): statements that runs can confirm or refute, by
+  the published and by measured numbers;
 * ``audit`` and ``audit_view`` (``repro audit``): the published numbers recomputed from each other,
   cell by cell, and the statements that arithmetic on them decides.
 """
@@ -46,7 +46,7 @@ REGISTRY = registry()
 """Every statement, in the order of the paper."""
 
 CLAIMS = tuple(statement for statement in REGISTRY if statement.claimed)
-"""Statements that measured records can bear on."""
+"""Statements that measured records can confirm or refute."""
 
 READS = SCORES | of_metrics(
     *("cost/", "data/", "finetuning/", "prose/", "setting/", "timing/", "trend/", "validation/")

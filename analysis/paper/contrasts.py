@@ -15,12 +15,13 @@ kind           shown                                 refuted
 
 Measured runs of one seed share initialisation and data, so they are tested in pairs, seed by seed;
 cells of two sizes are paired within each size alone. The paper prints no runs, so its numbers are
-tested by Welch's test. p-values are adjusted by Holm over the family, those of showing and those of
-refuting apart. A cell of one run, or of fine-tuning runs of one pre-training, has no test.
+tested by Welch's test. p-values are adjusted by Holm over the family, those for the answer and
+those against it separately. A cell of one run, or of fine-tuning runs of one pre-training, has no
+test.
 
-The margin is half of what the baseline itself gains from 500K to 1M on a suite: whoever claims the
-quality of twice the steps must retain at least half of what those steps are worth, the rule of
-retained effect in clinical trials. It is estimated from the same scores, and its error counts: the
+The margin is half of what the baseline itself gains from 500K to 1M on a suite. This is the rule of
+retained effect of clinical trials: a model of the quality of twice the steps has at least half of
+the gain of those steps. The margin is estimated from the same scores, and its error counts: the
 tested combination contains it, with its covariance with the difference where both rest on the same
 cells or seeds. Where the baseline loses from 500K to 1M the margin is negative, which makes
 ``higher`` stricter than superiority and ``within`` impossible.
@@ -226,6 +227,7 @@ def family(
     pairs: Sequence[Pair],
     *,
     with_margin: bool = False,
+    allowed: Mapping[str, float] | None = None,
 ) -> Family:
     """First against second model on every suite.
 
@@ -235,6 +237,7 @@ def family(
       suites: in the order of print.
       pairs: (τ, checkpoint) of the first and of the second model.
       with_margin: use each suite's retention margin; a suite without one counts as not run.
+      allowed: as of ``family_of``.
     """
 
     differences, margins = {}, {}
@@ -242,7 +245,7 @@ def family(
         name = SUITE_SHORT_NAMES[suite] + (f" {_label(first, second)}" if len(pairs) > 1 else "")
         differences[name] = {Cell(size, *first, suite): 1.0, Cell(size, *second, suite): -1.0}
         margins[name] = retention(size, suite)
-    return family_of(evidence, differences, margins if with_margin else {})
+    return family_of(evidence, differences, margins if with_margin else {}, allowed)
 
 
 def family_of(

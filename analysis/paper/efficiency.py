@@ -260,7 +260,7 @@ def mmlu_converges(evidence: Evidence) -> Finding:
     }
     shrinks = all(abs(late) < abs(early) for early, late in gains.values())
     numbers = ", ".join(f"τ = {tau} {e:+.2f} to {late:+.2f}" for tau, (e, late) in gains.items())
-    # Means that part bear nothing out; that they part for certain is what the test has to show.
+    # Means that move apart do not support the claim; only a test can show that the models differ.
     open_ = finding.verdict is Verdict.CONTRADICTED or shrinks
     return replace(
         finding,

@@ -35,7 +35,7 @@ class Missing(Exception):
 
 
 class OtherScale(Missing):
-    """The records are of a scaled profile, on which the statement says nothing."""
+    """The records are of a scaled profile, to which the statement does not apply."""
 
 
 class Cell(NamedTuple):
@@ -236,7 +236,7 @@ class Evidence:
         rows = records[records["metric"] == f"timing/seqs_per_second/{stage}"]
         if stage == "span_corruption":
             rows = rows[rows["tau"].isin([scores.BASELINE_TAU, ""])]
-        # A shared hybrid prefix stands in the records once for every τ that runs through it.
+        # The records have a shared hybrid prefix once for every τ that runs through it.
         rows = rows.drop_duplicates(["seed", "node", "step", "value"])
         if rows.empty:
             raise Missing(f"no sequences per second of {size.capitalize()}, stage {stage}")

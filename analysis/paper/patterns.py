@@ -48,7 +48,7 @@ class Gap:
 
     @property
     def usual(self) -> float:
-        """What the gap spreads by when a mean stands against medians."""
+        """Standard deviation of a gap between a mean over runs and medians over runs."""
         return USUAL_GAP[int(self.record.runs)] * float(self.record.std)
 
 

@@ -54,7 +54,7 @@ class Basis(enum.StrEnum):
 
     ``RUNS``: scores or curves over runs, by a test; listed by ``repro claims``. ``ARITHMETIC``:
     numbers that follow from others, published or measured; listed by both views. ``PRINT``: the
-    printed text alone, which no run can bear on; listed by ``repro audit``.
+    printed text alone, which no run can confirm or refute; listed by ``repro audit``.
     """
 
     RUNS = "runs"
@@ -129,7 +129,7 @@ class Statement(Passage):
 
     Attributes:
       judge: a pure function of the evidence; raises ``Missing`` where the records do not decide.
-      basis: what kind of evidence bears on it.
+      basis: what kind of evidence decides it.
       sized: whether it is about the paper's sizes: numbers that follow from shapes and steps.
     """
 

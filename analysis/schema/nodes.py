@@ -144,7 +144,7 @@ class TrainedNode(BaseModel):
 
 
 class Nodes(BaseModel):
-    """``provenance.json`` beside collected records: every finished node.
+    """``provenance.json`` of collected records: every finished node.
 
     >>> first = {"node": "hybrid", "fingerprint": "a1"}
     >>> nodes = Nodes.of([first, {"node": "tau60K", "inputs": {"parent": "a1"}}])

@@ -32,7 +32,7 @@ def real(value: object) -> float:
       value: text in the grammar above, or a number that is no boolean.
 
     Raises:
-      ValueError: it is not; the text says what to do.
+      ValueError: it is not; the message names the fix.
 
     >>> real("1e-05"), real(3)
     (1e-05, 3.0)
@@ -62,7 +62,7 @@ def whole(value: object) -> int:
         be below 2^53, which 2^53 + 1 is rounded to.
 
     Raises:
-      ValueError: it is not; the text says what to do.
+      ValueError: it is not; the message names the fix.
 
     >>> whole("1.2e5"), whole("9007199254740992")
     (120000, 9007199254740992)

@@ -31,8 +31,8 @@ DIAGNOSTICS = (
     MARGIN,
     *(name + ending for name in (INVALID_RATE, PREDICTED_CLASSES) for ending in _SETS),
 )
-"""Beside a task's scores, in no average: how a run used a classification's labels, and by how much
-the right choices of a ranked task were likelier."""
+"""Recorded with a task's scores, in no average: how a run used a classification's labels, and by
+how much the right choices of a ranked task were likelier."""
 SUSPECT_ACCURACIES = 3
 """So many accuracies of one suite, each above 0 and at most 1, are fractions."""
 

@@ -20,9 +20,8 @@ Which columns a kind of record fills:
 Every evaluation of a fine-tuning run is a score record without a ``selection``. What is reported
 is there again with the name of the rule that selected its step: ``best_average``, the step with
 the highest average of the suite's metrics over all its tasks (the earliest of equals), or
-``last``. Beside a classification's scores stand ``invalid_rate``, the share of answers that are no
-label, and ``predicted_classes``, where 1 is a run that collapsed; beside MNLI's two accuracies
-each twice, named like them.
+``last``. A classification also has ``invalid_rate``, the share of answers that are no label, and
+``predicted_classes``, where 1 is a run that collapsed; MNLI has both for each of its two sets.
 
 A setting that is no number has its ``text`` and no ``value``; the stations of Figure 1's worked
 example have JSON lists there. Runs that diverged have ``diverged/<suite>`` in place of

@@ -50,8 +50,8 @@ def of_metrics(*names: str) -> pc.Expression:
 def read(path: Path, wanted: pc.Expression | None) -> pa.Table:
     """Rows of a Parquet file, texts as dictionaries.
 
-    Beside the wanted rows there is one of every further source and profile of the file, so that an
-    output can name whose numbers are missing, and refuse profiles that are mixed.
+    One row of every further source and profile of the file is returned, too, so that an output can
+    name whose numbers are missing, and refuse profiles that are mixed.
 
     Args:
       path: the file.

@@ -28,7 +28,7 @@ def assert_products_are_the_analytic_ones(cost, config, stage, biases, twice=())
 
     Args:
       biases: FLOPs of the biases by distance, which the count omits.
-      twice: terms whose forward products XLA computes again, rather than keep the results.
+      twice: terms whose forward products XLA computes again, rather than store the results.
     """
     found = dict(cost.operations.products)
     assert found.pop("position_biases") == biases

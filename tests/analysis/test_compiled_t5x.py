@@ -25,7 +25,7 @@ STORED = t5x_step.ARTIFACT.load()
 RERUN = f"run `{t5x_step.ARTIFACT.command}` and commit {t5x_step.ARTIFACT.path.name}"
 
 
-# One test says what is missing, the others look at what is there.
+# test_compiled.py checks that every program is stored.
 each_stored = pytest.mark.parametrize("program", STORED, ids=str)
 
 
@@ -83,7 +83,7 @@ def test_stored_products_are_the_analytic_count_term_by_term(program):
         found = one.cost.operations.products["position_biases"]
         assert biases <= found <= one.cost.microbatches * biases
         biases = found
-    # Near a v4's limit XLA does not keep the logits of Large's second stage.
+    # Near a v4's limit XLA does not store the logits of Large's second stage.
     full = Program(size="large", stage="span_corruption", topology="v4:4x4x4")
     twice = ("decoder/logits",) if program == full else ()
     assert_products_are_the_analytic_ones(one.cost, config, stage, biases, twice)

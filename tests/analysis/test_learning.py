@@ -117,13 +117,8 @@ def test_large_is_checked_where_it_was_run():
 
 def score(suite: str, value: float, checkpoint: int, seed: int, **more: object) -> dict:
     task, metric = {"glue": ("rte", "accuracy"), "squad": ("squad", "f1")}[suite]
-    return {
-        **synthetic.COMMON,
-        **{"size": "base", "tau": "0", "seed": seed, "finetune_seed": 0, "step": 30},
-        **{"checkpoint": checkpoint, "suite": suite, "task": task, "metric": metric},
-        "value": value,
-        **more,
-    }
+    of = {"checkpoint": checkpoint, "seed": seed, "suite": suite, "task": task, "metric": metric}
+    return synthetic.score(value, **of | more)
 
 
 GLUE, FRESH = [60.0, 61.0, 62.5, 60.5, 61.5], [50.0, 55.0, 51.0, 52.0, 49.0]

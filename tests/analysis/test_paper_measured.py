@@ -49,22 +49,12 @@ def scored(means, spread=0.1, shared=1.0, runs=5, steps=(262_144,), draw=1):
                     at = {"size": size, "tau": tau, "checkpoint": checkpoint, "seed": seed}
                     at |= {"suite": suite, "task": task, "metric": metric, "step": step}
                     value = centre + together[seed] + own[seed]
-                    rows.append({**PAPER, **at, "finetune_seed": 0, "value": value})
+                    rows.append(synthetic.score(value, **at, **PAPER))
     return rows
 
 
 def costs(hybrid=1.375, size="base"):
-    rows = []
-    common = {**PAPER, "size": size}
-    for tau, end in (("0", 0), ("60K", 60), ("120K", 120), ("250K", 250), ("inf", 1000)):
-        for checkpoint in (500_000, 1_000_000):
-            steps = checkpoint // 1000
-            value = 1e10 * (steps + (hybrid - 1) * min(end, steps))
-            metric = {"metric": "cost/pretraining_flops", "value": value}
-            rows.append({**common, "tau": tau, "checkpoint": checkpoint, **metric})
-    for stage, value in (("span_corruption", 1e10), ("hybrid", hybrid * 1e10)):
-        rows.append({**common, "metric": f"cost/step_flops/{stage}", "value": value})
-    return rows
+    return [row | PAPER for row in synthetic.costs(size, hybrid - 1.0)]
 
 
 def curves(late_slope=0.0, noisy=0.2, turn=200, within=-1e-5, seeds=1):

@@ -108,7 +108,7 @@ def test_fine_tuning_from_scratch_changes_no_number_of_runs():
     assert power.run(both, runs).needs == power.run(frame, runs).needs != ()
 
 
-def test_what_can_never_be_shown_and_what_is_not_known():
+def test_differences_without_enough_runs_or_without_a_spread():
     lower = contrast(Sample(49.0, 1.0, 5), Sample(50.0, 1.0, 5))
     assert power.runs_needed("higher", lower, 0.05) == math.inf
     single = contrast(Sample(51.0, math.nan, 1), Sample(50.0, 1.0, 5))
@@ -117,7 +117,7 @@ def test_what_can_never_be_shown_and_what_is_not_known():
     assert power.runs_needed("higher", exact, 0.05) == 2
 
 
-def test_every_claim_with_a_test_is_asked_and_marked():
+def test_every_claim_with_a_test_has_its_numbers_of_runs():
     result = power.run(published.load_all(), {"base": 5, "large": 3})
     needs = {need.claim.id: need for need in result.needs}
     beats = needs["base.250k-beats-baseline-500k"]
@@ -133,7 +133,7 @@ def test_every_claim_with_a_test_is_asked_and_marked():
     assert decided == {id_ for id_, need in needs.items() if not math.isinf(need.every)}
 
 
-def test_without_records_nothing_is_asked():
+def test_without_records_no_claim_needs_runs():
     assert power.run(records.empty(), {"base": 1}).needs == ()
 
 

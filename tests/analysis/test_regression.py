@@ -69,7 +69,7 @@ def random_walks(generator, draws: int, seeds: int, rho: float) -> np.ndarray:
     return np.moveaxis(noise, 0, -1)
 
 
-def test_over_seeds_keeps_its_level_where_ar1_errors_do_not():
+def test_over_seeds_has_its_level_and_ar1_errors_do_not():
     draws, seeds, rho = 2000, 5, 0.97
     series = random_walks(np.random.default_rng(0), draws, seeds, rho)
     at = STEPS - STEPS.mean()
@@ -84,7 +84,7 @@ def test_over_seeds_keeps_its_level_where_ar1_errors_do_not():
     assert np.mean(alone) > 0.1  # about 0.17
 
 
-def test_a_bend_over_seeds_keeps_its_level_and_is_found():
+def test_the_level_and_the_power_of_a_bend_over_seeds():
     series = random_walks(np.random.default_rng(1), 2000, 5, 0.97)
     curvatures = [regression._curvatures(STEPS, each.T) for each in series]
     rejected = np.mean([tests.paired(each) < 0.05 for each in curvatures])
@@ -108,7 +108,7 @@ def rejections(request) -> tuple[float, dict[str, float]]:
     return request.param, {method: count / RUNS for method, count in counts.items()}
 
 
-def test_size_is_kept_with_ar1_errors_and_lost_without(rejections):
+def test_the_level_of_the_methods_for_one_series(rejections):
     rho, found = rejections
     # Four standard deviations of a binomial of 5 %.
     most = 0.05 + 4 * math.sqrt(0.05 * 0.95 / RUNS)
@@ -142,7 +142,7 @@ def test_power_is_that_of_the_noncentral_t():
     assert covered / RUNS >= 0.95 - 4 * math.sqrt(0.05 * 0.95 / RUNS)
 
 
-def test_residuals_tell_independent_from_alike():
+def test_the_tests_of_residuals_detect_autocorrelation_and_heavy_tails():
     rng = np.random.default_rng(7)
     alike = regression.residuals(STEPS, 1e-3 * STEPS + autoregressive(rng, len(STEPS), 0.8))
     assert alike.ljung_box_p < 1e-4 and alike.rho > 0.6
@@ -179,7 +179,7 @@ def test_the_search_equals_brute_force():
     assert found.at == min(WIDE[edge:-edge], key=squares)
 
 
-def test_the_interval_covers_and_the_test_keeps_its_size():
+def test_the_coverage_of_the_interval_and_the_level_of_the_test():
     rng = np.random.default_rng(1)
     covered = false_alarms = 0
     for _ in range(BENT_RUNS):

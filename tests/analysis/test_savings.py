@@ -15,9 +15,8 @@ HALF, FULL = 500_000, 1_000_000
 
 
 def score(tau: str, checkpoint: int, seed: int, value: float) -> dict:
-    at = {"size": "base", "tau": tau, "seed": seed, "finetune_seed": 0, "checkpoint": checkpoint}
-    task = {"suite": "cnndm", "task": "summary", "metric": "rouge1", "step": 30}
-    return {**synthetic.COMMON, **at, **task, "value": value}
+    task = {"suite": "cnndm", "task": "summary", "metric": "rouge1"}
+    return synthetic.score(value, tau=tau, checkpoint=checkpoint, seed=seed, **task)
 
 
 def study(curves: dict[str, list[tuple[float, float]]]):
@@ -56,12 +55,12 @@ def test_a_crossing_between_checkpoints_is_worked_out_by_hand():
 
 def test_what_is_there_early_is_a_bound_and_slower_models_save_less_than_nothing():
     runs = {"0": [(20.0, 30.0)] * 2, "60K": [(31.0, 32.0)] * 2, "120K": [(10.0, 28.0)] * 2}
-    early, slower = savings.run(study({**runs, "250K": [(10.0, 19.0)] * 2})).savings[:2]
+    runs["250K"] = [(10.0, 19.0)] * 2
+    early, slower, worst = savings.run(study(runs)).savings
     assert early.iterations.text() == "≥ 50 [50, 50]"
     # Its 28 at 1M is the baseline's at 900K: 1M is a ninth more.
     assert slower.iterations.value == pytest.approx(1 - 10 / 9) and slower.reached == 0.0
     assert slower.flops["analytic"].value == pytest.approx(1 - (1.0 + 0.2 * 0.12) / 0.9)
-    worst = savings.run(study({**runs, "250K": [(10.0, 19.0)] * 2})).savings[2]
     assert worst.iterations.text() == "≤ -100 [-100, -100]"
 
 
@@ -134,7 +133,7 @@ def test_how_often_identical_models_show_a_saving():
     assert np.mean(found) == pytest.approx(truth, abs=0.06)
 
 
-def test_the_text_says_how_often_by_chance():
+def test_the_share_of_savings_by_chance_is_printed():
     result = savings.run(published.load_all())
     rows = [one for one in result.savings if one.tau in ("120K", "250K")]
     # Published spreads: a third or so of comparisons, whatever SPACTOR does.
@@ -191,7 +190,7 @@ def test_the_parametric_bootstrap_has_the_spread_of_a_mean_of_n_runs():
     assert twins[1:].std() == pytest.approx(0.17 / math.sqrt(5), rel=0.05)
 
 
-def test_nothing_run_is_said():
+def test_without_records_the_text_is_not_run():
     assert "not run: no suite has scores of τ = 0 at 1M" in savings.run(records.empty()).text()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_records as synthetic
+from synthetic_records import score
 
 from analysis import scores
 from analysis.paper import patterns
@@ -11,12 +12,6 @@ from analysis.paper.breakdown import Breakdown
 from analysis.schema import published, records
 from analysis.schema.quantities import DIVIDED_TASKS
 from spactor.errors import UserError
-
-
-def score(value, *, task="rte", metric="accuracy", step=30, tau="0", seed=0, **more):
-    row = {**synthetic.COMMON, "size": "base", "tau": tau, "seed": 0, "finetune_seed": seed}
-    row |= {"checkpoint": 500_000, "step": step, "suite": "glue", "task": task, "metric": metric}
-    return {**row, "value": value, **more}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +30,7 @@ def test_metrics_within_a_task_come_first(task, metrics, expected):
 
 
 def test_fine_tuning_seeds_are_no_seeds_of_their_own():
-    rows = [score(10.0), score(30.0, seed=1), score(50.0) | {"seed": 1}]
+    rows = [score(10.0), score(30.0, finetune_seed=1), score(50.0, seed=1)]
     found = scores.seed_scores(records.from_rows(rows))
     assert found == {("base", "0", 500_000, "glue"): {0: 20.0, 1: 50.0}}
     assert scores.seed_scores(published.load(2)) == {}
@@ -67,7 +62,7 @@ def test_steps_without_every_task_are_not_eligible(rule):
 
 
 def test_a_run_that_lacks_a_task_is_named():
-    rows = [score(1.0), score(1.0, task="mrpc"), score(1.0, seed=1)]
+    rows = [score(1.0), score(1.0, task="mrpc"), score(1.0, finetune_seed=1)]
     with pytest.raises(
         UserError, match=r"base, τ = 0, checkpoint 500000, seeds 0/1: .* suite glue"
     ):
@@ -107,9 +102,14 @@ def test_diagnostics_go_with_the_selected_step_and_are_in_no_average():
     assert units["predicted_classes"] == "classes" and units["invalid_rate"] == "percent"
 
 
-def test_runs_that_collapsed_are_counted_per_cell_and_kept():
-    rows = [score(50.0), *use_of_labels(1.0), score(50.0, seed=1), *use_of_labels(2.0, seed=1)]
-    rows += [score(40.0, seed=2), *use_of_labels(1.0, 100.0, seed=2)]
+def test_runs_that_collapsed_are_counted_per_cell_and_stay_in_the_mean():
+    rows = [
+        score(50.0),
+        *use_of_labels(1.0),
+        score(50.0, finetune_seed=1),
+        *use_of_labels(2.0, finetune_seed=1),
+    ]
+    rows += [score(40.0, finetune_seed=2), *use_of_labels(1.0, 100.0, finetune_seed=2)]
     frame = records.from_rows(rows)
     (cell,) = scores.collapsed(frame).to_dict("records")
     assert (cell["suite"], cell["task"], cell["runs"]) == ("glue", "rte", 2)
@@ -120,7 +120,7 @@ def test_a_run_that_collapsed_on_one_or_both_sets_of_mnli_counts_once():
     rows = []
     for seed, matched, mismatched in ((0, 1.0, 1.0), (1, 3.0, 1.0), (2, 3.0, 2.0)):
         for half, classes in (("matched", matched), ("mismatched", mismatched)):
-            more = {"task": "mnli", "seed": seed}
+            more = {"task": "mnli", "finetune_seed": seed}
             rows.append(score(50.0, metric=f"accuracy_{half}", **more))
             rows.append(score(classes, metric=f"predicted_classes_{half}", **more))
             rows.append(score(12.5, metric=f"invalid_rate_{half}", **more))
@@ -138,7 +138,11 @@ def test_a_run_that_collapsed_on_one_or_both_sets_of_mnli_counts_once():
         ([score(5.0, step=90), score(5.0, step=60), score(4.0, step=30)], [("", 60)]),
         # A selection that is marked is taken as it is; the other run has none.
         (
-            [score(1.0, selection="best_average"), score(9.0, step=60), score(4.0, seed=1)],
+            [
+                score(1.0, selection="best_average"),
+                score(9.0, step=60),
+                score(4.0, finetune_seed=1),
+            ],
             [("", 30), ("", 30)],
         ),
         # Two variants are two runs.
@@ -160,7 +164,7 @@ def test_an_unknown_rule_is_named():
 
 def test_mean_and_standard_deviation_over_runs():
     values = [3.0, 5.0, 10.0]
-    rows = [score(value, seed=seed) for seed, value in enumerate(values)]
+    rows = [score(value, finetune_seed=seed) for seed, value in enumerate(values)]
     cell = scores.summary(records.from_rows(rows)).iloc[0]
     # Mean 6; squares 9 + 1 + 16 = 26, over n - 1 = 2: √13.
     assert (cell["mean"], cell["runs"]) == (6.0, 3)
@@ -177,7 +181,9 @@ def test_bold_compares_before_rounding_and_equal_is_not_higher():
 
 
 def test_the_order_of_runs_changes_nothing():
-    rows = [score(value, seed=seed) for seed, value in enumerate([0.1, 0.2, 0.3, 99.9, 1e-17])]
+    rows = [
+        score(value, finetune_seed=seed) for seed, value in enumerate([0.1, 0.2, 0.3, 99.9, 1e-17])
+    ]
     one = scores.summary(records.from_rows(rows))
     pd.testing.assert_frame_equal(scores.summary(records.from_rows(rows[::-1])), one)
 

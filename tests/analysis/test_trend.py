@@ -49,7 +49,7 @@ def test_differences_are_of_seeds_that_have_both_curves_to_the_end():
     assert gaps.to_dict("index") == {200_000: {0: 2.0}, 300_000: {0: 2.0}}
 
 
-def test_what_is_missing_is_said():
+def test_missing_curves_are_named():
     text = trend.run(records.empty()).text()
     assert text.count("not run: ") == 2
     assert "no record of baseline, input X_c or of SPACTOR(∞), input X_c" in text
@@ -58,7 +58,7 @@ def test_what_is_missing_is_said():
     assert text.count("not run: 2 validated steps from 120K on; a line needs 3") == 2
 
 
-def test_the_published_line_stands_beside_with_its_unit_in_doubt():
+def test_the_published_line_is_printed_with_a_remark_on_its_unit():
     text = trend.run(synthetic.study()).text()
     assert "published: slope -6.90e-05, p = 0.01" in text
     slope, _ = trend.published_line()
@@ -86,7 +86,7 @@ def test_least_squares_that_misleads_is_called_out():
     assert regression.LEAST_SQUARES in across.misleading and (
         across.warning in " ".join(across.text().split())
     )
-    # One seed has no test over seeds, and says so; the next best test is AR(1)'s.
+    # One seed has no test over seeds; the next best test is that of AR(1) errors.
     assert across.over_seeds is None and across.decisive.method == regression.AUTOREGRESSIVE
     assert across.headline.startswith("no trend within one seed")
     assert within.line is None and not within.warning
@@ -110,7 +110,7 @@ def test_the_slope_of_one_seed_in_five_is_no_trend():
     assert across.headline.startswith("a trend shown over 5 seeds") and not across.warning
 
 
-def test_seeds_stand_apart_and_their_test_comes_first():
+def test_slopes_are_printed_by_seed_after_their_test():
     across = trend.run(synthetic.study(seeds=3)).readings[0]
     assert list(across.by_seed) == [0, 1, 2]
     each = [line.slope for line in across.by_seed.values()]

@@ -100,7 +100,7 @@ def test_facts_and_settings_equal_the_second_transcription():
         assert [facts[f"benchmark/{name}/{part}"] for part in parts] == line[1:]
     settings = {(row["size"], row["metric"]): row["text"] or row["value"] for row in rows_of(5)}
     for position, size in enumerate(("base", "large"), start=1):
-        numbers = [settings[size, metric] for kept, metric in settings if kept == size]
+        numbers = [settings[size, metric] for of, metric in settings if of == size]
         noise, span, mlm, warmup, schedule, rtd, sc = numbers[-7:]
         composed = [
             f"(r = {float(noise):.0%}, μ = {span})",

@@ -78,7 +78,7 @@ def test_faults_are_named_in_one_line(changes, problem):
     assert "\n" not in str(error.value)
 
 
-def test_units_are_filled_in_and_text_stands_for_a_value():
+def test_units_are_filled_in_and_text_may_replace_a_value():
     frame = records.from_rows(
         rows(SCORE, {"metric": "setting/rtd_activation", "value": None, "text": "GELU"}, {})
     )
