@@ -13,27 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from analysis.schema.nodes import TrainedNode
-from repro import folders
+from repro import folders, identity
 from repro.plan import Finetuning, Node
 from spactor.provenance import commit, versions
 
 _PACKAGES = (
-    "spactor",
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "orbax-checkpoint",
-    "numpy",
-    "clu",
-    "t5",
-    "seqio-nightly",
-    "tensorflow",
-    "tensorflow-text",
-    "sentencepiece",
-    "rouge-score",
-    "scikit-learn",
-    "scipy",
+    *("spactor", "orbax-checkpoint", "clu"),
+    *(*identity.TRAINING_STACK, *identity.SCORING_STACK),
 )
 
 

@@ -23,7 +23,7 @@ from typing_extensions import TypedDict  # pydantic needs this one on Python 3.1
 
 from analysis.schema.nodes import TrainedNode
 from repro import folders, identity, provenance, scoring
-from repro.engines.contract import Engine
+from repro.engines.contract import Engine, Work
 from repro.engines.data import PreparedData
 from repro.node_state import DESCRIPTIONS, NodeState, inspect
 from repro.plan import Finetuning, Node, Tree
@@ -293,15 +293,10 @@ class Runner:
         self._display.finish(node.name)
 
     def _train(self, node: Node, data: PreparedData, folder: Path) -> None:
-        observer = self._display.start(node.name)
-        self._engine.run(
-            self._tree.profile,
-            node,
-            data=data,
-            folder=folder,
-            parent=self._folder(node.parent) if node.parent else None,
-            observer=observer,
-        )
+        parent = self._folder(node.parent) if node.parent else None
+        profile = self._tree.profile
+        work = Work(profile=profile, node=node, data=data, folder=folder, parent=parent)
+        self._engine.run(work, self._display.start(node.name))
 
     def _needs_scores(self, node: Node, data: PreparedData, folder: Path) -> TypeGuard[Finetuning]:
         return isinstance(node, Finetuning) and scoring.needs_scoring(

@@ -127,13 +127,8 @@ def test_a_folder_of_records(capsys: pytest.CaptureFixture[str], tmp_path: Path)
             "column 'metric'",
         ),
         ([HEADER, ROW, ROW], "row 2 repeats the key of row 1"),
-        ([HEADER, ROW, ROW.replace("55.5", "nan")], "row 2, column 'value' is 'nan'"),
-        ([HEADER, ROW.replace("55.5", "")], "row 1, column 'value'"),
-        ([HEADER, ROW.replace("percent", "fraction")], "row 1, matthews_corrcoef is given in"),
-        ([HEADER, ROW.replace("55.5", "155.5")], "row 1, matthews_corrcoef is 155.5: it lies"),
-        ([HEADER, ROW.replace("cola", "koala")], "row 1 is of the unknown task 'koala'"),
     ],
-    ids=["no column", "twice", "nan", "empty", "unit", "range", "task"],
+    ids=["no column", "twice"],
 )
 @pytest.mark.parametrize("more", [(), ("--diff",), ("--format", "latex")], ids=" ".join)
 def test_bad_records_print_one_line_and_no_table(

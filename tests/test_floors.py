@@ -41,12 +41,12 @@ def imports_of(path: Path) -> list[str]:
 def test_imports_go_down_only(path: Path) -> None:
     here = name_of(path)
     for name in imports_of(path):
-        assert floor_of(name) <= floor_of(here), f"{path} imports {name}, a floor above it"
-        # Both are rooms of one floor, with no door between them.
+        assert floor_of(name) <= floor_of(here), f"{path} imports {name}, a level above it"
+        # Both are on one level, and do not import each other.
         assert {here.split(".")[0], name.split(".")[0]} != {"tables", "figures"}
 
 
-def test_t5x_is_behind_one_door() -> None:
+def test_the_engine_alone_imports_t5x() -> None:
     for path in MODULES:
         if path.parts[:2] == ("spactor", "t5x"):
             continue

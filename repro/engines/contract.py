@@ -58,6 +58,25 @@ class Hosts:
 ALONE = Hosts()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A node to train, with its data and its folders.
+
+    Attributes:
+      profile: the node's.
+      node: a segment or a fine-tuning.
+      data: what `Engine.prepare` returned.
+      folder: of the node.
+      parent: folder of the node that it starts from; None if it starts from scratch.
+    """
+
+    profile: Profile
+    node: Node
+    data: PreparedData
+    folder: Path
+    parent: Path | None
+
+
 class Engine(ABC):
     """Prepares data and trains nodes; resumes an interrupted node without changing a number.
 
@@ -96,24 +115,11 @@ class Engine(ABC):
         """Describes the devices that train, such as "1 × cpu cpu"."""
 
     @abstractmethod
-    def run(
-        self,
-        profile: Profile,
-        node: Node,
-        *,
-        data: PreparedData,
-        folder: Path,
-        parent: Path | None,
-        observer: Observer,
-    ) -> None:
+    def run(self, work: Work, observer: Observer) -> None:
         """Trains a node to its end, resuming from what its folder holds.
 
         Args:
-          profile: the node's.
-          node: a segment or a fine-tuning.
-          data: what `prepare` returned.
-          folder: of the node.
-          parent: folder of the node that it starts from.
+          work: the node, its data and its folders.
           observer: called at every logged step.
         """
 

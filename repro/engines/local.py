@@ -15,10 +15,9 @@ from typing import Any
 
 from analysis.schema.facts import PAPER_STEPS
 from repro import folders
-from repro.engines.contract import Engine
+from repro.engines.contract import Engine, Work
 from repro.engines.data import EMBEDDED, DataSource, PreparedData
 from repro.plan import Finetuning, Node
-from repro.specs import Profile
 from repro.spent import SCORING, STARTING, Stopwatch
 from spactor.progress import Observer
 
@@ -40,18 +39,10 @@ class LocalEngine(Engine):
         devices = jax.devices()
         return f"{len(devices)} × {devices[0].platform} {devices[0].device_kind}"
 
-    def run(
-        self,
-        profile: Profile,
-        node: Node,
-        *,
-        data: PreparedData,
-        folder: Path,
-        parent: Path | None,
-        observer: Observer,
-    ) -> None:
+    def run(self, work: Work, observer: Observer) -> None:
         """Pre-trains or fine-tunes through ``spactor``."""
         self._set_up()
+        node, folder = work.node, work.folder
         label = folders.read_node(folder)["fingerprint"]
         if isinstance(node, Finetuning):
             with self._stopwatch.measure(STARTING):
@@ -66,11 +57,11 @@ class LocalEngine(Engine):
                     pretraining_seed=node.seed,
                     seed=node.draw_seed,
                 ),
-                data_folder=data.folder,
+                data_folder=work.data.folder,
                 folder=folder,
-                parent=parent,
+                parent=work.parent,
                 observer=observer,
-                score=functools.partial(self._score, node, data, folder)
+                score=functools.partial(self._score, node, work.data, folder)
                 if self.can_score()
                 else lambda step: {},
                 run_id=label,
@@ -81,7 +72,7 @@ class LocalEngine(Engine):
             from spactor.pretraining import PretrainJob, pretrain
             from spactor.trainer import Schedule
 
-        arrays = self._load_arrays(data.folder)
+        arrays = self._load_arrays(work.data.folder)
         pretrain(
             PretrainJob(
                 config=node.config,
@@ -90,20 +81,20 @@ class LocalEngine(Engine):
                 schedule=Schedule(
                     start_step=node.start_step,
                     end_step=node.end_step,
-                    log_period_steps=profile.log_period_steps,
-                    evaluation_period_steps=profile.validation_period_steps,
-                    checkpoint_period_steps=profile.checkpoint_period_steps,
+                    log_period_steps=work.profile.log_period_steps,
+                    evaluation_period_steps=work.profile.validation_period_steps,
+                    checkpoint_period_steps=work.profile.checkpoint_period_steps,
                 ),
-                validation_chunks=profile.validation_chunks,
+                validation_chunks=work.profile.validation_chunks,
             ),
             arrays=arrays,
             folder=folder,
-            parent=parent,
+            parent=work.parent,
             observer=observer,
             run_id=label,
         )
         if node.stage == "hybrid" and node.end_paper == PAPER_STEPS:
-            example.write(folder, node.config, node.end_step, arrays, data.folder)
+            example.write(folder, node.config, node.end_step, arrays, work.data.folder)
 
     def restore(self, node: Node, folder: Path) -> Any:
         """Reads the node's last checkpoint, without generator and RTD head."""

@@ -28,10 +28,9 @@ from typing import IO, Any
 import spactor
 from repro import identity, scoring, step_lines, t5x_folder, validation
 from repro.engines import t5x_command
-from repro.engines.contract import ALONE, Engine, Hosts
-from repro.engines.data import EMBEDDED, DataSource, PreparedData
+from repro.engines.contract import ALONE, Engine, Hosts, Work
+from repro.engines.data import EMBEDDED, DataSource
 from repro.plan import Finetuning, Node, Tree
-from repro.specs import Profile
 from repro.step_lines import Steps
 from spactor import files, numerics
 from spactor.errors import DamagedCheckpoint, Diverged, UserError
@@ -150,16 +149,7 @@ class T5XEngine(Engine):
         self._found = device if count == 1 else f"{device} on {count} hosts", run_id
         return self._found
 
-    def run(
-        self,
-        profile: Profile,
-        node: Node,
-        *,
-        data: PreparedData,
-        folder: Path,
-        parent: Path | None,
-        observer: Observer,
-    ) -> None:
+    def run(self, work: Work, observer: Observer) -> None:
         """Trains a node in one process of T5X per host, from its newest undamaged checkpoint.
 
         Raises:
@@ -168,51 +158,44 @@ class T5XEngine(Engine):
           UserError: T5X failed, or still trains in the folder for another runner.
         """
         first = self._hosts.first
+        folder = work.folder
         folder.mkdir(parents=True, exist_ok=True)
         with _exclusive(folder / _own(LOCK, self._hosts)) as lock:
             if first:
-                _write_gin(node, folder)
-                remove_unmeasured(profile, node, folder, data.folder)
-            complete = _is_complete(profile, node, folder, data.folder)
-            if complete and not (first and self._set_aside(folder)):
+                _write_gin(work)
+                remove_unmeasured(work)
+            if _is_complete(work) and not (first and self._set_aside(folder)):
                 return  # T5X had ended when an earlier run of this command was stopped.
-            command = t5x_command.arguments(
-                profile,
-                node,
-                data=data,
-                released=self._source.released,
-                folder=folder,
-                parent=parent,
-                hosts=self._hosts,
-            )
-            watch = _Watch(node, folder, observer) if first else None
+            command = t5x_command.arguments(work, self._source.released, self._hosts)
+            watch = _Watch(work, observer) if first else None
             while True:
                 try:
-                    self._train(command, node, folder, lock, watch)
+                    self._train(command, work, lock, watch)
                     break
                 except Diverged:
                     raise
                 except UserError:
                     # On several hosts the others have failed too, and each needs a new start.
-                    may_restart = first and self._find_damage(node, folder, parent)
+                    may_restart = first and self._find_damage(work)
                     if not may_restart or self._hosts.count > 1:
                         raise
-        if first and not _is_complete(profile, node, folder, data.folder):
+        if first and not _is_complete(work):
             raise UserError(
-                f"T5X ended without the last numbers or checkpoint of {node.name}: "
+                f"T5X ended without the last numbers or checkpoint of {work.node.name}: "
                 f"see {folder / LOG}, then run the same command"
             )
 
-    def _find_damage(self, node: Node, folder: Path, parent: Path | None) -> bool:
+    def _find_damage(self, work: Work) -> bool:
         """Sets a damaged newest checkpoint aside; returns whether there was one.
 
         Raises:
           DamagedCheckpoint: the node has none yet, and its parent's last is damaged.
         """
-        if _saved(folder):
-            return self._set_aside(folder)
-        if parent is not None:
-            path = t5x_command.checkpoint(parent, t5x_command.first_and_last_step(node)[0])
+        if _saved(work.folder):
+            return self._set_aside(work.folder)
+        if work.parent is not None:
+            first, _ = t5x_command.first_and_last_step(work.node)
+            path = t5x_command.checkpoint(work.parent, first)
             if reason := self._damage(path):
                 raise DamagedCheckpoint(
                     f"checkpoint {path} is damaged ({reason}): move its segment's folder away and "
@@ -245,10 +228,8 @@ class T5XEngine(Engine):
         target = convert.read(t5x_command.checkpoint(folder, last))["target"]
         return {name: part for name, part in target.items() if name not in HYBRID_ONLY}
 
-    def _train(
-        self, command: list[str], node: Node, folder: Path, lock: IO[str], watch: _Watch | None
-    ) -> None:
-        path = folder / _own(LOG, self._hosts)
+    def _train(self, command: list[str], work: Work, lock: IO[str], watch: _Watch | None) -> None:
+        path = work.folder / _own(LOG, self._hosts)
         with path.open("ab") as log:
             log.write(f"$ {' '.join(command)}\n".encode())
             log.flush()
@@ -281,7 +262,7 @@ class T5XEngine(Engine):
             process.kill()
             process.wait()
         if process.returncode:
-            raise _failure(node, path, began, process.returncode, self._hosts)
+            raise _failure(work.node, path, began, process.returncode, self._hosts)
 
     def _python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -305,10 +286,10 @@ class T5XEngine(Engine):
         )
 
 
-def _write_gin(node: Node, folder: Path) -> None:
-    home = folder / "gin"
+def _write_gin(work: Work) -> None:
+    home = work.folder / "gin"
     home.mkdir(parents=True, exist_ok=True)
-    for name, text in t5x_command.gin_texts(node).items():
+    for name, text in t5x_command.gin_texts(work.node).items():
         (home / name).write_text(text, encoding="utf-8")
 
 
@@ -334,14 +315,14 @@ def _exclusive(path: Path) -> Iterator[IO[str]]:
 class _Watch:
     """Calls the observer for every step that T5X logs from now on."""
 
-    def __init__(self, node: Node, folder: Path, observer: Observer) -> None:
-        self._folder = folder
+    def __init__(self, work: Work, observer: Observer) -> None:
+        self._folder = work.folder
         self._observer = observer
         self._size = -1
-        self._newest = max(_series(folder), default=-1)
-        first, last = t5x_command.first_and_last_step(node)
+        self._newest = max(_series(work.folder), default=-1)
+        first, last = t5x_command.first_and_last_step(work.node)
         # Fine-tuning is shown from step 0; T5X counts on from pre-training's.
-        self._offset = first if isinstance(node, Finetuning) else 0
+        self._offset = first if isinstance(work.node, Finetuning) else 0
         self._end = last - self._offset
 
     def poll(self) -> None:
@@ -390,45 +371,38 @@ def _saved(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def first_unmeasured(profile: Profile, node: Node, folder: Path, prepared: Path) -> int | None:
-    """Returns T5X's first step whose numbers are due and missing; None if all are there.
-
-    Args:
-      profile: the node's.
-      node: being trained.
-      folder: of the node.
-      prepared: folder of the prepared data.
-    """
+def first_unmeasured(work: Work) -> int | None:
+    """Returns T5X's first step whose numbers are due and missing; None if all are there."""
+    node, folder = work.node, work.folder
     if isinstance(node, Finetuning):
-        names = t5x_command.scored_tasks(profile.data.corpus, node.suite, prepared)
+        corpus = work.profile.data.corpus
+        names = t5x_command.scored_tasks(corpus, node.suite, work.data.folder)
         paths = [scoring.score_file(folder, name) for name in names]
         scored = {
             path.name: step_lines.read_steps(path) if path.is_file() else {} for path in paths
         }
         gaps = validation.find_gaps(scored, validation.score_steps(node, node.checkpoint_step))
     else:
-        gaps = validation.segment_gaps(profile, node, _series(folder), by_metric=True)
+        gaps = validation.segment_gaps(work.profile, node, _series(folder), by_metric=True)
     return min((step for gap in gaps for step in gap.steps), default=None)
 
 
-def remove_unmeasured(profile: Profile, node: Node, folder: Path, prepared: Path) -> None:
+def remove_unmeasured(work: Work) -> None:
     """Removes checkpoints from which T5X would resume past an evaluation that a kill prevented.
-
-    The arguments are those of `first_unmeasured`.
 
     T5X's ``train.py`` at cc342d4 saves first, then evaluates, and resumes from the newest
     checkpoint. From an older one it makes the same steps again, bit for bit.
     """
-    first, _ = t5x_command.first_and_last_step(node)
-    unmeasured = first_unmeasured(profile, node, folder, prepared)
-    for step in _saved(folder):
+    first, _ = t5x_command.first_and_last_step(work.node)
+    unmeasured = first_unmeasured(work)
+    for step in _saved(work.folder):
         if unmeasured is not None and step >= unmeasured and step > first:
-            shutil.rmtree(t5x_command.checkpoint(folder, step))
+            shutil.rmtree(t5x_command.checkpoint(work.folder, step))
 
 
-def _is_complete(profile: Profile, node: Node, folder: Path, prepared: Path) -> bool:
-    _, last = t5x_command.first_and_last_step(node)
-    return last in _saved(folder) and first_unmeasured(profile, node, folder, prepared) is None
+def _is_complete(work: Work) -> bool:
+    _, last = t5x_command.first_and_last_step(work.node)
+    return last in _saved(work.folder) and first_unmeasured(work) is None
 
 
 def _failure(node: Node, path: Path, began: int, code: int, hosts: Hosts) -> UserError:

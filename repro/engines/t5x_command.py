@@ -12,8 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from repro.engines.contract import Hosts
-from repro.engines.data import PreparedData
+from repro.engines.contract import Hosts, Work
 from repro.plan import Finetuning, Node, Segment, Tree
 from repro.specs import Profile
 from spactor.config import CurriculumConfig, PretrainConfig
@@ -98,27 +97,16 @@ def gin_texts(node: Node) -> dict[str, str]:
     return files
 
 
-def arguments(
-    profile: Profile,
-    node: Node,
-    *,
-    data: PreparedData,
-    released: Path | None,
-    folder: Path,
-    parent: Path | None,
-    hosts: Hosts,
-) -> list[str]:
+def arguments(work: Work, released: Path | None, hosts: Hosts) -> list[str]:
     """Returns the command that trains a node, or resumes it.
 
     Args:
-      profile: the node's.
-      node: of a tree that passes `require_runnable`.
-      data: prepared.
+      work: a node of a tree that passes `require_runnable`, with its gin files in ``gin/`` of its
+        folder.
       released: the user's folder with C4 and the benchmarks; None for the embedded corpus.
-      folder: of the node, with its gin files in ``gin/``.
-      parent: folder of the node it starts from.
       hosts: the hosts that train it together.
     """
+    node, data, folder, parent = work.node, work.data, work.folder, work.parent
     own = [str(folder.absolute() / "gin" / name) for name in gin_texts(node)]
     _, last = first_and_last_step(node)
     settings: dict[str, object] = {
@@ -131,10 +119,10 @@ def arguments(
         settings["VOCABULARY_FILE"] = str(data.folder.absolute() / VOCABULARY_FILE)
     if isinstance(node, Finetuning):
         shipped = ["benchmark" if released else "embedded_suite"]
-        settings |= _finetuning_settings(profile, node)
+        settings |= _finetuning_settings(work.profile, node)
     else:
         shipped = ["pretrain", node.stage, "c4" if released else "embedded"]
-        settings |= _pretraining_settings(profile, node)
+        settings |= _pretraining_settings(work.profile, node)
         if released is not None:
             settings["C4_VERSION"] = data.manifest["corpus"]["version"]
         if parent is not None:
@@ -200,17 +188,13 @@ def scored_tasks(corpus: str, suite: str, prepared: Path) -> list[str]:
     ]
 
 
-def _target_length(corpus: str, suite: str) -> int:
+def _finetuning_settings(profile: Profile, node: Finetuning) -> Mapping[str, object]:
     from spactor.data.suites import suite_named
 
-    return suite_named(suite, corpus).target_length
-
-
-def _finetuning_settings(profile: Profile, node: Finetuning) -> Mapping[str, object]:
     return {
         "INITIAL_STEP": node.checkpoint_step,
         "SUITE": node.suite,
-        "TARGET_LENGTH": _target_length(profile.data.corpus, node.suite),
+        "TARGET_LENGTH": suite_named(node.suite, profile.data.corpus).target_length,
         "DATA_SHARDS": math.gcd(FINETUNING_SHARDS, node.config.batch_size),
         "STATS_PERIOD": node.config.evaluation_period_steps,
     }

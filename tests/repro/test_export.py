@@ -16,6 +16,7 @@ from commands import run
 from untrained import run_nodes
 
 from repro import export, folders, plan
+from repro.engines.contract import Work
 from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Tree
 from repro.specs import load_profile
@@ -75,12 +76,13 @@ class SavingEngine:
     def can_score(self) -> bool:
         return False
 
-    def run(self, profile, node, *, data, folder: Path, parent, observer) -> None:
+    def run(self, work: Work, observer: object) -> None:
+        node = work.node
         tuned = isinstance(node, Finetuning)
         config = node.pretraining if tuned else node.config
         stage = "span_corruption" if tuned else node.stage
         end = node.config.total_steps if tuned else node.end_step
-        with closing(Checkpoints(folder, config, stage)) as checkpoints:
+        with closing(Checkpoints(work.folder, config, stage)) as checkpoints:
             checkpoints.save(step.init_state(config, end, stage), end)
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from untrained import FIRST
 
 from repro import costs, folders, provenance
-from repro.costs import kind, makespan
-from repro.plan import Finetuning, Segment, Tree
+from repro.costs import makespan
+from repro.plan import Finetuning, Tree
 from repro.progress import Display
 from repro.spent import COMPILING, SCORING, Stopwatch
-
-FIRST = "base/s0/hybrid/0-250K"
 
 
 class Clock:
@@ -38,31 +37,24 @@ def make(
 
 
 def test_the_remaining_time_is_of_rates_by_kind(tree: Tree) -> None:
+    """Two further hybrid segments are left, of 5 and 10 steps, four of span corruption, six leaves.
+
+    Nodes of the measured kind begin in 10 s and take 2 s a step. Each other takes as long as the
+    kind's last node, of 10 steps and the same weight; the first of each other kind compiles.
+    """
     clock = Clock()
     display, _ = make(tree, clock)
     assert display.remaining() is None
-    node = tree.nodes[FIRST]
-    assert isinstance(node, Segment) and (node.start_step, node.end_step) == (0, 5)
     display.start(FIRST)
     clock.now = 10.0  # compiles for 10 s, then takes 2 s a step
     display.observe(FIRST, 1, 5, {}, math.nan)
     clock.now = 18.0
     display.observe(FIRST, 5, 5, {}, 3.0)
     display.finish(FIRST)
-    # Nodes of the same stage begin in 10 s and take 2 s a step; the others are estimated from it,
-    # a weight of 1 each being this kind's median node. The first of each other kind compiles.
-    alike = [one for one in tree.nodes.values() if kind(one) == kind(node) and one.name != FIRST]
-    of_alike = {one.name: 10.0 + 2.0 * one.steps for one in alike}
-    last_of_kind = [one for one in tree.nodes.values() if kind(one) == kind(node)][-1]
-    of_others = 2.0 * last_of_kind.steps
-    expected = {name: of_alike.get(name, of_others) for name in tree.nodes if name != FIRST}
-    first_of_kinds = {kind(one): one.name for one in reversed(tree.nodes.values())}
-    for which, name in first_of_kinds.items():
-        expected[name] = expected.get(name, 0.0) + 10.0 * (which != kind(node))
-    del expected[FIRST]
-    assert display.remaining() == pytest.approx(sum(expected.values()))
+    assert display.remaining() == pytest.approx((10 + 10) + (10 + 20) + (4 + 6) * 20 + 2 * 10)
     display.jobs = 100
-    assert display.remaining() == pytest.approx(makespan(expected, tree, 100))
+    # The longest chains: both hybrid segments and a leaf; both of τ = 0, compiling, and a leaf.
+    assert display.remaining() == pytest.approx(20 + 30 + 20)
 
 
 def test_a_plan_and_a_run_state_the_same_time(tree: Tree, tmp_path: Path) -> None:
@@ -94,7 +86,7 @@ def test_a_running_node_has_its_own_pace(tree: Tree) -> None:
     for name in tree.nodes:
         if name != FIRST:
             display.skip(name)
-    # What earlier runs took is known before anything is measured.
+    # Times of earlier runs count until this run has measured a step.
     assert display.remaining() == pytest.approx(7.0)
     display.start(FIRST)
     clock.now = 3.0

@@ -15,7 +15,7 @@ from untrained import BRANCH, FIRST, LEAF, SCORES, FakeEngine, run_nodes
 from repro import folders, identity
 from repro.collect import collect
 from repro.engines import t5x, t5x_command
-from repro.engines.contract import ALONE, Hosts
+from repro.engines.contract import ALONE, Hosts, Work
 from repro.engines.data import PreparedData
 from repro.engines.factory import engine_for, with_engine
 from repro.engines.t5x import T5XEngine
@@ -41,19 +41,21 @@ def switched(profile: Profile) -> Tree:
     return build(profile, profile.select(taus=["250K"]))
 
 
+def work_on(name: str, tree: Tree, folder: Path, data: Path = Path("/data")) -> Work:
+    node = tree.nodes[name]
+    return Work(
+        profile=tree.profile,
+        node=node,
+        data=PreparedData(folder=data, manifest={"corpus": {"version": "3.0.1"}}),
+        folder=folder,
+        parent=Path("/runs") / node.parent if node.parent else None,
+    )
+
+
 def arguments(
     name: str, tree: Tree, released: Path | None = None, hosts: Hosts = ALONE
 ) -> list[str]:
-    node = tree.nodes[name]
-    return t5x_command.arguments(
-        tree.profile,
-        node,
-        data=PreparedData(folder=Path("/data"), manifest={"corpus": {"version": "3.0.1"}}),
-        released=released,
-        folder=Path("/runs") / name,
-        parent=Path("/runs") / node.parent if node.parent else None,
-        hosts=hosts,
-    )
+    return t5x_command.arguments(work_on(name, tree, Path("/runs") / name), released, hosts)
 
 
 def test_commands_of_a_tree() -> None:
@@ -320,11 +322,11 @@ def with_checkpoints(folder: Path, *steps: int) -> Path:
 def test_steps_that_a_kill_left_unmeasured_are_trained_again(
     golden_tree: Tree, tmp_path: Path
 ) -> None:
-    profile, nodes = golden_tree.profile, golden_tree.nodes
     folder = tmp_path / "second"
+    work = work_on(BRANCH, golden_tree, folder)
     shutil.copytree(GOLDEN / "stage2", folder)
     with_checkpoints(folder, 10, 15, 20)
-    t5x.remove_unmeasured(profile, nodes[BRANCH], folder, tmp_path)
+    t5x.remove_unmeasured(work)
     assert saved(folder) == [10, 15, 20]
     evaluation = folder / "training_eval" / "spactor_docstrings"
     shutil.rmtree(evaluation)
@@ -332,13 +334,13 @@ def test_steps_that_a_kill_left_unmeasured_are_trained_again(
     losses.write(15, {"sc_loss_clean": 6.0})
     losses.close()
     # Killed behind the save of step 20, before its evaluation.
-    assert t5x.first_unmeasured(profile, nodes[BRANCH], folder, tmp_path) == 20
-    t5x.remove_unmeasured(profile, nodes[BRANCH], folder, tmp_path)
+    assert t5x.first_unmeasured(work) == 20
+    t5x.remove_unmeasured(work)
     assert saved(folder) == [10, 15]
     # Killed before an event file was begun.
     shutil.rmtree(evaluation)
     evaluation.mkdir()
-    t5x.remove_unmeasured(profile, nodes[BRANCH], folder, tmp_path)
+    t5x.remove_unmeasured(work)
     assert saved(folder) == [10], "the parent's last state is no work of this node"
 
     leaf = tmp_path / "leaf"
@@ -348,9 +350,10 @@ def test_steps_that_a_kill_left_unmeasured_are_trained_again(
     # The suite had another task when the golden folder was written.
     (home / "spactor_glue_pair-metrics.jsonl").rename(home / "spactor_glue_order-metrics.jsonl")
     with_checkpoints(leaf, 20, 24, 28)
-    t5x.remove_unmeasured(profile, nodes[LEAF], leaf, prepared)
+    work = work_on(LEAF, golden_tree, leaf, prepared)
+    t5x.remove_unmeasured(work)
     assert saved(leaf) == [20, 24, 28]
     path = home / "spactor_glue_order-metrics.jsonl"
     path.write_text(path.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
-    t5x.remove_unmeasured(profile, nodes[LEAF], leaf, prepared)
+    t5x.remove_unmeasured(work)
     assert saved(leaf) == [20, 24]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from repro.engines import t5x, t5x_command
-from repro.engines.contract import ALONE, Hosts
+from repro.engines.contract import ALONE, Hosts, Work
 from repro.engines.data import PreparedData
 from repro.engines.t5x import T5XEngine
 from repro.plan import Segment, build
@@ -45,14 +45,10 @@ class StandIn:
 
     def run(self, script: str, hosts: Hosts = ALONE, parent: Path | None = None) -> None:
         self.script.write_text(textwrap.dedent(script).replace("FOLDER", repr(str(self.folder))))
-        T5XEngine(self.folder.parent / "cache", hosts=hosts).run(
-            PROFILE,
-            self._node,
-            data=PreparedData(folder=Path("/data"), manifest={}),
-            folder=self.folder,
-            parent=parent,
-            observer=lambda step, end, values, speed: self.seen.append((step, end)),
-        )
+        data = PreparedData(folder=Path("/data"), manifest={})
+        work = Work(profile=PROFILE, node=self._node, data=data, folder=self.folder, parent=parent)
+        engine = T5XEngine(self.folder.parent / "cache", hosts=hosts)
+        engine.run(work, lambda step, end, values, speed: self.seen.append((step, end)))
 
 
 @pytest.fixture

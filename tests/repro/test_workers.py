@@ -7,15 +7,16 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 from untrained import FIRST, FakeEngine, folder_of, make_display, printed, run_nodes
 
 from repro import folders, plan
-from repro.plan import Node, Tree
+from repro.engines.contract import Work
+from repro.plan import Tree
 from repro.progress import Display
 from repro.runner import Outcome
 from repro.specs import Profile
@@ -41,18 +42,18 @@ class WatchedEngine(FakeEngine):
         super().__init__(device)
         self._failure = failure
 
-    def run(self, profile: Profile, node: Node, **more: Any) -> None:
-        journal = more["folder"] / "journal.txt"
+    def run(self, work: Work, observer: Callable[..., None]) -> None:
+        journal = work.folder / "journal.txt"
         is_first = not journal.exists()
         line = {name: os.environ.get(name, "") for name in VARIABLES} | {"process": os.getpid()}
         with journal.open("a") as file:
             file.write(json.dumps(line) + "\n")
         time.sleep(0.02)
-        if node.name == FIRST and is_first and self._failure:
+        if work.node.name == FIRST and is_first and self._failure:
             if isinstance(self._failure, Exception):
                 raise self._failure
             os.kill(os.getpid(), self._failure)
-        super().run(profile, node, **more)
+        super().run(work, observer)
 
 
 def run(

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from analysis.schema.facts import Tau
 from repro import collect, folders
+from repro.engines.contract import Work
 from repro.engines.data import PreparedData
 from repro.matrix import SizeMatrix
 from repro.plan import Finetuning, Node, Tree
@@ -106,23 +107,15 @@ class FakeEngine:
     def metric_versions(self, node: Node) -> Mapping[str, object]:
         return {}
 
-    def run(
-        self,
-        profile: Profile,
-        node: Node,
-        *,
-        data: PreparedData,
-        folder: Path,
-        parent: Path | None,
-        observer: Callable[..., None],
-    ) -> None:
-        assert parent is None or (parent / folders.DONE).is_file()
+    def run(self, work: Work, observer: Callable[..., None]) -> None:
+        node, folder = work.node, work.folder
+        assert work.parent is None or (work.parent / folders.DONE).is_file()
         self.before(node.name)
         self.ran.append(node.name)
-        of_run = {"run": folders.read_node(folder)["fingerprint"]}
+        run = {"run": folders.read_node(folder)["fingerprint"]}
         if isinstance(node, Finetuning):
-            of_run["seed"] = node.draw_seed
-            digests = [{"step": step, **of_run, "batch": f"b{step}"} for step in (2, 4)]
+            run["seed"] = node.draw_seed
+            digests = [{"step": step, **run, "batch": f"b{step}"} for step in (2, 4)]
             if self.predicts:
                 for step in (2, 4):
                     predictions.write(folder, step, {"pair": np.full((1, 1), step)})
@@ -141,7 +134,7 @@ class FakeEngine:
                 }
                 lines.append({"step": step, **values})
                 read = {"batch": f"b{node.seed}-{step}", "masks": f"m{node.seed}-{step}"}
-                digests.append({"step": step, **of_run, "seed": node.seed, **read})
+                digests.append({"step": step, **run, "seed": node.seed, **read})
                 observer(step, node.end_step, {"train/loss": 100.0 - step}, 7.0)
             _append(folder / "metrics.jsonl", lines)
         _append(folder / "digests.jsonl", digests)

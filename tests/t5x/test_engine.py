@@ -13,6 +13,7 @@ from t5x_process import TIMEOUT, assert_same, leaves
 
 from analysis.schema import records
 from repro import collect, folders, step_lines, t5x_folder
+from repro.engines.contract import Work
 from repro.engines.t5x import T5XEngine
 from repro.plan import build
 from repro.specs import load_profile
@@ -120,14 +121,9 @@ def test_a_branch_equals_one_unbroken_run(
     cache = folders.cache_folder(runs)
     engine = T5XEngine(cache)
     observed: list[int] = []
-    engine.run(
-        profile,
-        whole,
-        data=engine.prepare(profile, lambda line: None),
-        folder=tmp_path / "whole",
-        parent=None,
-        observer=lambda step, *_: observed.append(step),
-    )
+    data = engine.prepare(profile, lambda line: None)
+    work = Work(profile=profile, node=whole, data=data, folder=tmp_path / "whole", parent=None)
+    engine.run(work, lambda step, *_: observed.append(step))
     assert observed == [5, 10, 15, 20, 25, 30]
     branch = node(runs, "base/s0/hybrid/250K-500K")
     assert_same(leaves(tmp_path / "whole" / "checkpoint_30"), leaves(branch / "checkpoint_30"))
