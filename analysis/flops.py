@@ -115,19 +115,15 @@ def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
     return {name: flops for name, flops in counted.items() if flops}
 
 
-def _passes(term: str) -> float:
-    """Forward and backward FLOPs of a term over its forward FLOPs."""
-    return 2.0 if term.endswith("/embedding") else 1.0 + BACKWARD_OVER_FORWARD
-
-
 def step_terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
     """FLOPs of one training step by term: the whole batch, forward and backward.
 
     Raises:
       UserError: an unknown stage.
     """
+    passes = 1.0 + BACKWARD_OVER_FORWARD
     return {
-        name: config.batch_size * forward * _passes(name)
+        name: config.batch_size * forward * (2.0 if name.endswith("/embedding") else passes)
         for name, forward in terms(config, stage).items()
     }
 

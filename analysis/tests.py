@@ -54,7 +54,7 @@ VERDICTS = (EQUAL, WITHIN_NOISE, DIFFERS, UNTESTED, SCALED, NOT_RUN)
 _ROUNDING = 1e-12
 """Differences of scores or losses below it are rounding errors of equal numbers."""
 MEDIAN_FACTOR = math.sqrt(math.pi / 2)
-Alternative = Literal["two-sided", "greater", "less"]
+Alternative = Literal["two-sided", "greater"]
 Kind = Literal["higher", "within", "different"]
 Test = Literal["Welch", "borrowed spread", ""]
 Cell = TypeVar("Cell", bound=Hashable)
@@ -157,7 +157,7 @@ def paired(
         signs = 2.0 ** -len(values)
         if alternative == "two-sided":
             return 2.0 * signs
-        return signs if (mean > 0.0) == (alternative == "greater") else 1.0
+        return signs if mean > 0.0 else 1.0
     return _student(mean * math.sqrt(len(values)) / std, len(values) - 1, alternative)
 
 
@@ -214,13 +214,13 @@ def borrowed_spread(first: Sample, second: Sample) -> float:
 def _student(t: float, degrees: float, alternative: Alternative) -> float:
     if alternative == "two-sided":
         return 2.0 * float(scipy.special.stdtr(degrees, -abs(t)))
-    return float(scipy.special.stdtr(degrees, -t if alternative == "greater" else t))
+    return float(scipy.special.stdtr(degrees, -t))
 
 
 def _without_spread(difference: float, alternative: Alternative) -> float:
     """p-value where no run deviates from its mean: 0 or 1."""
-    holds = {"two-sided": difference != 0.0, "greater": difference > 0.0, "less": difference < 0.0}
-    return 0.0 if holds[alternative] else 1.0
+    holds = difference > 0.0 if alternative == "greater" else difference != 0.0
+    return 0.0 if holds else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

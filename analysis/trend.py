@@ -162,7 +162,7 @@ class Reading:
 
     @property
     def warning(self) -> str:
-        """What would mislead here, as a sentence; "" where nothing would."""
+        """The ``misleading`` methods in a sentence, with the reason; "" for none."""
         if not self.misleading:
             return ""
         why = (

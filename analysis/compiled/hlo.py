@@ -90,14 +90,6 @@ def _elements(shape: str) -> int:
     return math.prod(int(size) for size in shape.split(",") if size)
 
 
-def _instructions(text: str, runs: int) -> Iterator[tuple[re.Match[str], str, int]]:
-    """Instructions, their lines, and how often each runs."""
-    for line, times in _lines(text, runs):
-        match = _INSTRUCTION.match(line)
-        if match:
-            yield match, line, times
-
-
 def _lines(text: str, runs: int) -> Iterator[tuple[str, int]]:
     """Lines of a program, and how often each runs if the program's loop runs ``runs`` times.
 
@@ -185,7 +177,11 @@ def operations(text: str, runs: int = 0) -> Operations:
     ... )
     Operations(products={'other': 24576.0}, conversions=256.0, random_bits=0.0, elementwise=0.0)
     """
-    instructions = list(_instructions(text, runs))
+    instructions = [
+        (match, line, times)
+        for line, times in _lines(text, runs)
+        if (match := _INSTRUCTION.match(line))
+    ]
     sizes = {match["name"]: _elements(match["shape"]) for match, *_ in instructions}
     products: Counter[str] = Counter()
     others: Counter[str] = Counter()

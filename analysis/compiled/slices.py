@@ -1,4 +1,4 @@
-"""TPU slices that need not be there, and the process that compiles for one on a host without TPUs.
+"""Descriptions of TPU slices, and the process that compiles for one on a host without TPUs.
 
 Chips and names of slices are those of Cloud TPU's documentation.
 """

@@ -98,7 +98,7 @@ def train(
 
 @contextmanager
 def _jax_with(devices: Sequence[Any]) -> Iterator[None]:
-    """Makes JAX give T5X the devices of a slice that is not there."""
+    """Makes JAX list the devices of a slice that this host does not have."""
     import jax
 
     local = [device for device in devices if device.process_index == 0]

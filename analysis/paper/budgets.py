@@ -79,7 +79,7 @@ def lead_at(
 
 
 def share_of_budgets_above(evidence: Evidence, size: str, tau: str, suite: str) -> float:
-    """Share of the budgets both have where SPACTOR's line is above the baseline's."""
+    """Share of the common budgets at which SPACTOR's line is above the baseline's."""
 
     def lead(budget: float) -> float:
         cells = lead_at(evidence, size, tau, suite, budget)

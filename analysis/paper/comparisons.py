@@ -49,8 +49,8 @@ def non_inferiority(what: str, members: Family) -> Finding:
 def equivalence(what: str, members: Family) -> Finding:
     """Finding of: no difference beyond a margin in any cell.
 
-    That a difference is not significant does not show equivalence; that it is, does not show it to
-    be beyond the margin.
+    A difference that is not significant is no evidence of equivalence, and a significant one need
+    not exceed the margin.
 
     Args:
       what, members: as of ``superiority``, with margins.

@@ -117,7 +117,7 @@ class Contrast:
         return add(self.weights, margin), add(add(self.weights, times=-1.0), margin), known
 
     def p_value(self, kind: Kind) -> float:
-        """That the answer is shown; NaN where there is no test."""
+        """p-value of the test for the answer; NaN where there is no test."""
         over, under, known = self.sides(kind)
         above = self._above(over, known)
         if kind == "higher" or math.isnan(above):
@@ -126,7 +126,7 @@ class Contrast:
         return max(above, below) if kind == "within" else min(1.0, 2.0 * min(above, below))
 
     def refuting_p_value(self, kind: Kind) -> float:
-        """That the opposite is shown; NaN where there is no test."""
+        """p-value of the test for the opposite; NaN where there is no test."""
         if kind == "different":
             return self.p_value("within")
         over, under, known = self.sides(kind, sign=-1.0)

@@ -106,7 +106,7 @@ _DTYPES = {
     pa.bool_(): "boolean",
 }
 _MOST_ROWS = 20_000_000
-"""A thousand times what the paper's whole study gives."""
+"""A file with more is refused; a study of the paper's size has ten million."""
 COMPRESSION = "zstd"
 GROUP_ROWS = 2**16
 """Rows in a group of a Parquet file, which is read or passed over as a whole."""
