@@ -239,7 +239,7 @@ def overheads_of(evidence: Evidence, size: str) -> dict[str, float]:
     else:
         with contextlib.suppress(Missing):
             found["analytic"] = 1.0 + evidence.step_overhead(size)
-    by_xla = local_step.ratio(local_step.load(), size, "ours")
+    by_xla = local_step.ratio(local_step.ARTIFACT.load(), size, "ours")
     if by_xla is not None:
         found["compiled"] = by_xla
     with contextlib.suppress(Missing):

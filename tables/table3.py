@@ -99,7 +99,7 @@ def compute(records: pd.DataFrame) -> Table:
 
 def _beside_compiled(table: Table) -> Table:
     """The same table with two columns more for each variant that is compiled."""
-    programs = compiled.load()
+    programs = compiled.ARTIFACT.load()
     columns = list(table.columns)
     rows = list(table.rows)
     stages = {experiment: stage for stage, experiment in EXPERIMENTS}

@@ -275,7 +275,7 @@ def _as_printed(record: Any) -> str:
 
 def _compiled(place: Place) -> Iterable[str]:
     yield "compiled at the paper's size, so no run is behind it"
-    for program, one in compiled.load().items():
+    for program, one in compiled.ARTIFACT.load().items():
         if program.size == place.size and place.column.key.startswith(program.variant):
             versions = ", ".join(f"{name} {version}" for name, version in one.versions.items())
             yield f"  {program.stage}: {one.cost.flops:.6e} FLOPs of one chip of {one.cost.chips}"

@@ -88,15 +88,6 @@ ARTIFACT: Artifact[Program, Cost] = Artifact(
 )
 
 
-def load() -> dict[Program, Measurement[Program, Cost]]:
-    """The stored measurements by program.
-
-    Raises:
-      UserError: the artifact can't be read.
-    """
-    return ARTIFACT.load()
-
-
 def ratio(
     measured: Mapping[Program, Measurement[Program, Cost]], size: str, variant: Variant
 ) -> float | None:

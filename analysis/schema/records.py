@@ -34,6 +34,7 @@ as "Table 6"; a cell that the paper's text lost has neither value nor text, but 
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -134,12 +135,9 @@ def from_rows(rows: Iterable[Mapping[str, object]], where: str = "rows") -> pd.D
     (np.float64(1.0), '', <NA>)
     """
     listed = list(rows)
-    for number, row in enumerate(listed, start=1):
-        unknown = sorted(set(row) - set(COLUMNS))
-        if unknown:
-            raise UserError(f"{where}: row {number} has an unknown column {unknown[0]!r}; drop it")
+    names = dict.fromkeys(itertools.chain(COLUMNS, itertools.chain.from_iterable(listed)))
     # Objects, so that pandas doesn't guess a type before the checks have seen the values.
-    columns = {name: pd.Series([row.get(name) for row in listed], dtype=object) for name in COLUMNS}
+    columns = {name: pd.Series([row.get(name) for row in listed], dtype=object) for name in names}
     return validate(pd.DataFrame(columns), where)
 
 

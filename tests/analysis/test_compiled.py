@@ -21,7 +21,7 @@ from spactor.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = local_step.ARTIFACT.programs
-STORED = local_step.load()
+STORED = local_step.ARTIFACT.load()
 MODULES = (local_step, t5x_step)
 each_artifact = pytest.mark.parametrize("module", MODULES, ids=["local", "t5x"])
 

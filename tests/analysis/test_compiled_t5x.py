@@ -231,7 +231,7 @@ def test_a_tiny_step_of_t5x_compiles_to_the_analytic_count(stage, topology, micr
 def test_the_local_artifact_has_the_same_sizes():
     """Ours and T5X's step hold the same parameters, so their arguments differ by slots alone."""
     for program, one in STORED.items():
-        local = local_step.load()[
+        local = local_step.ARTIFACT.load()[
             local_step.Program(size=program.size, stage=program.stage, variant="ours")
         ]
         ours, theirs = (found.cost.memory_bytes["argument"] for found in (local, one))

@@ -43,7 +43,7 @@ def test_a_crossing_between_checkpoints_is_worked_out_by_hand():
     # By Table 3 it costs 1.375: 750K + 45K.
     assert saving.flops["paper"].value == pytest.approx(0.205)
     # As XLA compiles the paper's own Base: 1.178.
-    by_xla = local_step.ratio(local_step.load(), "base", "ours")
+    by_xla = local_step.ratio(local_step.ARTIFACT.load(), "base", "ours")
     assert saving.flops["compiled"].value == pytest.approx(1 - (0.75 + 0.12 * (by_xla - 1)))
     assert set(saving.flops) == {"paper", "analytic", "compiled"}
     timed = records.combine(study(curves), synthetic.timing())

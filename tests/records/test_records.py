@@ -67,7 +67,7 @@ def test_absent_keys_are_empty_or_null():
         ([SCORE | {"value": v / 10, "seed": v} for v in (7, 8, 9)], "look like fractions: give"),
         ([{"metric": "validation/rtd_recall", "value": 56.0}], "it lies between 0 and 1 fraction"),
         ([{"metric": "validation/sc_loss_clean", "value": -1.0}], "between 0 and inf nats"),
-        ([{"colour": "red"}], "row 1 has an unknown column 'colour'"),
+        ([{"colour": "red"}], "unknown column 'colour'"),
     ],
 )
 def test_faults_are_named_in_one_line(changes, problem):

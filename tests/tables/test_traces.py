@@ -216,7 +216,9 @@ def test_what_was_not_run_says_so(study):
 
 def test_compiled_flops_say_what_they_were_compiled_with(study):
     text = explain(3, "Baseline", "ours_step_gflops", study)
-    kept = compiled.load()[compiled.Program(size="base", stage="span_corruption", variant="ours")]
+    kept = compiled.ARTIFACT.load()[
+        compiled.Program(size="base", stage="span_corruption", variant="ours")
+    ]
     assert f"span_corruption: {kept.cost.flops:.6e} FLOPs of one chip of 64" in text
     assert f"commit {kept.commit}, jax {kept.versions['jax']}" in text
     assert "paper_faithful" not in text and "local_step.json" in text
