@@ -140,11 +140,11 @@ def run(records: pd.DataFrame) -> LearningResult:
     Raises:
       UserError: the records mix profiles.
     """
-    pair = sole_profile(records)
+    _, profile = sole_profile(records)
     series = records[records["metric"].str.startswith("validation/")]
     sizes = [size for size in SIZES if size == SIZES[0] or (series["size"] == size).any()]
     checks = [check for size in sizes for check in _checks(records, series, size)]
-    return LearningResult(profile=pair[1] if pair else "", checks=tuple(checks))
+    return LearningResult(profile, tuple(checks))
 
 
 def _checks(records: pd.DataFrame, series: pd.DataFrame, size: str) -> list[Check]:
@@ -403,7 +403,7 @@ def compare_with_scratch(records: pd.DataFrame) -> ScratchResult:
     Raises:
       UserError: the records mix profiles, or a run's scores are incomplete.
     """
-    pair = sole_profile(records)
+    _, profile = sole_profile(records)
     found = scores.seed_scores(records[records["variant"] == ""])
     cells = sorted(
         {(size, tau) for size, tau, checkpoint, _ in found if checkpoint == FROM_SCRATCH},
@@ -411,7 +411,7 @@ def compare_with_scratch(records: pd.DataFrame) -> ScratchResult:
     )
     chances = _chances(records)
     compared = [one for size, tau in cells for one in _over_suites(found, chances, size, tau)]
-    return ScratchResult(profile=pair[1] if pair else "", comparisons=tuple(compared))
+    return ScratchResult(profile, tuple(compared))
 
 
 def _chances(records: pd.DataFrame) -> dict[str, float]:

@@ -270,9 +270,9 @@ def run(records: pd.DataFrame) -> TrendResult:
     Raises:
       UserError: the records mix profiles.
     """
-    pair = sole_profile(records[records["metric"].isin([CLEAN, NOISY])])
+    _, profile = sole_profile(records[records["metric"].isin([CLEAN, NOISY])])
     within = _reading(records, "within", "Appendix B's prose", HYBRID_CLEAN, HYBRID_NOISY)
-    return TrendResult(profile=pair[1] if pair else "", readings=(across(records), within))
+    return TrendResult(profile, readings=(across(records), within))
 
 
 def across(records: pd.DataFrame) -> Reading:

@@ -80,7 +80,7 @@ def compute(records: pd.DataFrame) -> Result:
     Raises:
       UserError: the records mix profiles, or hold no whole example.
     """
-    source, profile = sole_profile(records) or ("", "")
+    source, profile = sole_profile(records)
     rows = records[
         records["metric"].str.startswith(EXAMPLE)
         & (records["size"] == SIZE)

@@ -91,7 +91,7 @@ def compute(records: pd.DataFrame) -> Result:
     Raises:
       UserError: the records mix profiles, or a run's scores are incomplete.
     """
-    source, profile = sole_profile(records) or ("", "")
+    source, profile = sole_profile(records)
     scores = suite_scores(records[(records["size"] == SIZE) & records["tau"].isin(CURVES)])
     scores = scores[scores["checkpoint"] != FROM_SCRATCH]
     panels = []

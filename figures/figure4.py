@@ -68,7 +68,7 @@ def compute(records: pd.DataFrame) -> Result:
     Raises:
       UserError: the records mix profiles.
     """
-    source, profile = sole_profile(records) or ("", "")
+    source, profile = sole_profile(records)
     tables = [(which, trend.curve(records, which)) for which in trend.CURVES]
     return Result(
         source=source,

@@ -57,7 +57,7 @@ def compute(records: pd.DataFrame) -> Result:
     Raises:
       UserError: the records mix profiles.
     """
-    source, profile = sole_profile(records) or ("", "")
+    source, profile = sole_profile(records)
     curves = {tau: trend.Curve(tau, trend.CLEAN, label) for tau, label in LABELS.items()}
     return Result(
         source=source,

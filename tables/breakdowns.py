@@ -116,7 +116,7 @@ class Breakdown:
         Raises:
           UserError: the records mix profiles, or a run's scores are incomplete.
         """
-        source, profile = sole_profile(records) or ("", "")
+        source, profile = sole_profile(records)
         records = records[records["size"] == self.size]
         lost = scores.diverged(records)
         own = records[records["suite"].isin(self.suites)]

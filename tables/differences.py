@@ -110,7 +110,7 @@ def compute(number: int, records: pd.DataFrame) -> Table:
         or a run's scores are incomplete.
     """
     module = tables.get(number)
-    source, profile = sole_profile(records) or ("", "")
+    source, profile = sole_profile(records)
     if source == "published":
         raise UserError("these are the published numbers: a diff holds measured ones against them")
     ours, paper = module.compute(records), module.compute(published.load(number))

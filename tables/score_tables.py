@@ -64,7 +64,7 @@ class ScoreTable:
         Raises:
           UserError: the records mix profiles, or a run's scores are incomplete.
         """
-        source, profile = sole_profile(records) or ("", "")
+        source, profile = sole_profile(records)
         records = records[records["size"] == self.size]
         scores = summary(records)
         flops = relative_flops(records)

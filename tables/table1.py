@@ -39,7 +39,7 @@ def compute(records: pd.DataFrame) -> Table:
     Raises:
       UserError: the records mix profiles.
     """
-    source, profile = sole_profile(records) or ("", "")
+    source, profile = sole_profile(records)
     columns: tuple[Column, ...] = (DESCRIPTION, DATASETS)
     if source == "published":
         columns += (REFERENCE,)

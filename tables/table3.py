@@ -55,7 +55,7 @@ def compute(records: pd.DataFrame) -> Table:
     Raises:
       UserError: the records mix profiles.
     """
-    source, profile = sole_profile(records) or ("", "")
+    source, profile = sole_profile(records)
     kinds = records["metric"].str.startswith(("cost/step_flops/", "timing/"))
     present = set(records.loc[kinds, "size"])
     sizes = [size for size in SIZES if size == SIZES[0] or size in present]

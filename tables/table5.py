@@ -75,7 +75,7 @@ def compute(records: pd.DataFrame) -> Table:
     Raises:
       UserError: the records mix profiles.
     """
-    source, profile = sole_profile(records) or ("", "")
+    source, profile = sole_profile(records)
     settings = records[records["metric"].str.startswith("setting/")]
     found = {
         (row["size"], row["metric"].removeprefix("setting/")): row

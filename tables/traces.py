@@ -119,7 +119,7 @@ class Tracer:
     def __init__(self, records: pd.DataFrame, nodes: Nodes | None = None) -> None:
         self._records = records
         self._nodes = nodes or Nodes.of()
-        source, profile = sole_profile(records) or ("", "")
+        source, profile = sole_profile(records)
         self._published = source == "published"
         self._source = origin_label(source, profile)
         self._runs: dict[tuple[str, str], Mapping[tuple[str, int], tuple[ScoredRun, ...]]] = {}

@@ -108,7 +108,7 @@ class Evidence:
         Raises:
           UserError: the records mix profiles, or a run's scores are incomplete.
         """
-        source, profile = sole_profile(records) or ("", "")
+        source, profile = sole_profile(records)
         if "variant" not in records:
             return Evidence(records, source, profile, records.iloc[:0])
         plain = records["variant"] == ""

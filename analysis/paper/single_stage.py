@@ -107,6 +107,13 @@ def drift(series: pd.DataFrame, unit: str = "nats ") -> Drift:
     return Drift(mean.slope, p_value, slopes, text)
 
 
+def _moves(series: pd.DataFrame, sign: float, what: str, unit: str = "nats ") -> Finding:
+    """Finding of: a series has a drift of that sign; with its means at both ends."""
+    found, means = drift(series, unit), series.mean(axis="columns")
+    ends = f"goes from {means.iloc[0]:.3f} to {means.iloc[-1]:.3f}"
+    return Finding(found.verdict(sign), f"{what} {ends}; {found.text}")
+
+
 def _gaps(evidence: Evidence, first: trend.Curve, second: trend.Curve) -> pd.DataFrame:
     gaps = trend.differences(evidence.records, first, second)
     if gaps.empty:
@@ -177,13 +184,7 @@ def noisy_worse(evidence: Evidence) -> Finding:
 def gap_closes(evidence: Evidence) -> Finding:
     gaps = _across(evidence)
     early = gaps[gaps.index <= TURN].abs()
-    found = drift(early)
-    ends = early.mean(axis="columns")
-    return Finding(
-        found.verdict(-1.0),
-        f"up to {steps(TURN)} the gap's size goes from {ends.iloc[0]:.3f} to {ends.iloc[-1]:.3f}; "
-        f"{found.text}",
-    )
+    return _moves(early, -1.0, f"up to {steps(TURN)} the gap's size")
 
 
 @judges("single-stage.inflection")
@@ -222,11 +223,7 @@ def generator_improves(evidence: Evidence) -> Finding:
     accuracy = trend.curve(evidence.records, MASKED_ACCURACY).dropna(how="any")
     if len(accuracy) < LEAST_OF_LINE:
         raise Missing("no series of the generator's accuracy in τ = ∞")
-    found, means = drift(accuracy, ""), accuracy.mean(axis="columns")
-    return Finding(
-        found.verdict(1.0),
-        f"accuracy on [M] goes from {means.iloc[0]:.3f} to {means.iloc[-1]:.3f}; {found.text}",
-    )
+    return _moves(accuracy, 1.0, "accuracy on [M]", unit="")
 
 
 @judges("single-stage.turns-coincide")

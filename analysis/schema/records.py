@@ -199,8 +199,8 @@ def combine(*frames: pd.DataFrame) -> pd.DataFrame:
     return validate(pd.concat(filled, ignore_index=True), "records") if filled else empty()
 
 
-def sole_profile(frame: pd.DataFrame) -> tuple[str, str] | None:
-    """The one (source, profile) of the records; ``None`` of no records.
+def sole_profile(frame: pd.DataFrame) -> tuple[str, str]:
+    """The one source and profile of the records; both "" of no records.
 
     Raises:
       UserError: when there are several; a table never mixes them.
@@ -210,7 +210,7 @@ def sole_profile(frame: pd.DataFrame) -> tuple[str, str] | None:
     if len(pairs) > 1:
         found = ", ".join(f"{source}/{profile}" for source, profile in pairs)
         raise UserError(f"records of several profiles ({found}) in one output; pick one of them")
-    return pairs[0] if pairs else None
+    return pairs[0] if pairs else ("", "")
 
 
 def read(path: Path | str, wanted: pc.Expression | None = None) -> pd.DataFrame:

@@ -37,8 +37,7 @@ class Outcomes:
         drawn: Callable[[], Mapping[str, bytes]] | None = None,
     ) -> None:
         self.records = record_files.combine(records, *([] if timing is None else [timing]))
-        origin = record_files.sole_profile(self.records)
-        self.profile = origin[1] if origin else ""
+        _, self.profile = record_files.sole_profile(self.records)
         self._drawn = drawn or self._draw
 
     @functools.cached_property

@@ -33,11 +33,12 @@ def test_points_without_residual_have_no_p_value(values):
     assert trend.format_p(line.p_value) == "undefined"
 
 
-def test_differences_are_of_seeds_that_have_both_curves_to_the_end():
-    def point(tau, seed, step, value):
-        at = {"size": "base", "tau": tau, "seed": seed, "step": step, "paper_step": step * 1000}
-        return {**synthetic.COMMON, **at, "metric": trend.CLEAN, "value": value}
+def point(tau, seed, step, value):
+    at = {"size": "base", "tau": tau, "seed": seed, "step": step, "paper_step": step * 1000}
+    return {**synthetic.COMMON, **at, "metric": trend.CLEAN, "value": value}
 
+
+def test_differences_are_of_seeds_that_have_both_curves_to_the_end():
     rows = [point("0", 0, 200, 3.0), point("inf", 0, 200, 1.0)]
     rows += [point("0", 1, 200, 5.0), point("inf", 1, 200, 1.0)]
     rows += [point("0", 2, 200, 100.0)]  # seed 2 has no τ = ∞
@@ -68,14 +69,11 @@ def test_the_published_line_is_printed_with_a_remark_on_its_unit():
 
 def gaps_of(by_seed: np.ndarray) -> pd.DataFrame:
     """Records in which baseline minus SPACTOR(∞) is ``by_seed`` [steps, seeds], from 50K on."""
-    rows = []
-    for index, at in enumerate(range(50, 50 + 10 * len(by_seed), 10)):
-        for seed, value in enumerate(by_seed[index]):
-            common = {**synthetic.COMMON, "size": "base", "seed": seed, "step": at}
-            common |= {"paper_step": at * 1000, "metric": trend.CLEAN}
-            rows += [common | {"tau": "0", "value": 2.0 + value}]
-            rows += [common | {"tau": "inf", "value": 2.0}]
-    return records.from_rows(rows)
+    return records.from_rows(
+        point(tau, seed, 50 + 10 * index, 2.0 + gap)
+        for (index, seed), value in np.ndenumerate(by_seed)
+        for tau, gap in (("0", value), ("inf", 0.0))
+    )
 
 
 def test_least_squares_that_misleads_is_called_out():
