@@ -170,19 +170,16 @@ def require_environment(runs: Path, profile: str, here: Mapping[str, Any]) -> No
     Raises:
       UserError: the kind of device differs, or XLA's flags.
     """
-    there = environment_of(runs, profile)
-    for key in here if there else ():
-        if there and there.get(key) != here[key]:
-            was, now = (" ".join(map(str, _listed(one.get(key)))) for one in (there, here))
+    there = environment_of(runs, profile) or here
+    for key in here:
+        if there.get(key) != here[key]:
+            values = (there.get(key), here[key])
+            was, now = (" ".join(map(str, v)) if isinstance(v, list) else v for v in values)
             raise UserError(
                 f"{profile_folder(runs, profile)} holds runs with {key} '{was}', and here it is "
                 f"'{now}', which gives other numbers: use the same, or name another folder with "
                 "--runs"
             )
-
-
-def _listed(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
 
 
 def node_folder(runs: Path, profile: str, node: str) -> Path:

@@ -245,18 +245,23 @@ class _Group:
             course.spec: (variants.index(course.spec.variant), index)
             for index, course in enumerate(courses)
         }
-        self._found: list[tuple[tuple[int, ...], Segment]] = []
+        self._segments: list[Segment] = []
 
     def nodes(self) -> Iterable[Node]:
         """Nodes of each variant: hybrid segments, then each branch; leaves after parents."""
         self._grow(self._courses, 0, None)
-        names = [segment.name for _, segment in self._found]
+        names = [segment.name for segment in self._segments]
         if len(set(names)) != len(names):
             raise ValueError(f"two segments have one name: {sorted(names)}")
         yield from self._from_scratch()
-        for _, segment in sorted(self._found, key=lambda pair: pair[0]):
+        for segment in sorted(self._segments, key=self._order):
             yield segment
             yield from self._of_segment(segment)
+
+    def _order(self, segment: Segment) -> tuple[int, ...]:
+        variant, index = self._rank[segment.specs[0]]
+        is_shared = segment.name.rpartition("/")[0].endswith("hybrid")
+        return (variant, 0 if is_shared else 1 + index, segment.start_paper)
 
     def _grow(self, courses: Sequence[_Course], start: int, parent: str | None) -> None:
         """Adds the segments of experiments whose training is equal up to ``start``."""
@@ -310,9 +315,7 @@ class _Group:
             config=config,
             specs=tuple(course.spec for course in sharing),
         )
-        variant, index = self._rank[spec]
-        order = (variant, 0, 0) if branch.endswith("hybrid") else (variant, 1, index)
-        self._found.append(((*order, start), segment))
+        self._segments.append(segment)
         return segment
 
     def _of_segment(self, parent: Segment) -> Iterable[Finetuning]:

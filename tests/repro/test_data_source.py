@@ -52,33 +52,28 @@ def test_prepared_data_of_this_profile_are_taken(mini: Profile, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("facts", "message"),
+    ("name", "facts", "message"),
     [
-        ({"vocabulary": {"padded_size": 2048}}, "a vocabulary of 2048 and profile mini one of"),
-        ({"corpus": {"packages": {}}}, "another corpus than profile mini"),
-        ({"tokens": {"train": 9, "validation": 290_816}}, "has 9 training and 290,816 validation"),
-        ({"tokens": {"train": 2_908_160_000, "validation": 1}}, "and 1 validation tokens"),
-        ({"files": {"tokens_train.npy": "1f"}}, "tokens_train.npy is missing: copy the prepared"),
+        ("mini", {"vocabulary": {"padded_size": 2048}}, "a vocabulary of 2048 and profile mini"),
+        ("mini", {"corpus": {"packages": {}}}, "another corpus than profile mini"),
+        ("micro", {"vocabulary": {"padded_size": 2048}}, "another corpus than profile micro"),
+        ("mini", {"tokens": {"train": 9, "validation": 290_816}}, "has 9 training and 290,816 v"),
+        ("mini", {"tokens": {"train": 2_908_160_000, "validation": 1}}, "and 1 validation tokens"),
+        ("mini", {"files": {"tokens_train.npy": "1f"}}, "tokens_train.npy is missing: copy the"),
     ],
 )
 def test_prepared_data_of_another_profile_are_refused(
-    mini: Profile, tmp_path: Path, facts: dict[str, Any], message: str
+    tmp_path: Path, name: str, facts: dict[str, Any], message: str
 ) -> None:
-    folder = folder_with(tmp_path / "data", **facts)
+    profile = load_profile(name)
+    source = DataSource.of(profile, folder_with(tmp_path / "data", **facts), None)
     with pytest.raises(UserError, match=message) as caught:
-        DataSource.of(mini, folder, None).prepare(mini, tmp_path / "cache", print)
+        source.prepare(profile, tmp_path / "cache", print)
     assert "\n" not in str(caught.value)
 
 
-def test_documents_are_no_c4(tmp_path: Path) -> None:
-    micro = load_profile("micro")
-    folder = folder_with(tmp_path / "data", vocabulary={"padded_size": 2048})
-    with pytest.raises(UserError, match="another corpus than profile micro"):
-        DataSource.of(micro, folder, None).prepare(micro, tmp_path / "cache", print)
-
-
 def test_the_folder_is_of_no_use_to_the_embedded_corpus(mini: Profile, tmp_path: Path) -> None:
-    """The environment may name one for every command."""
+    """The environment variable may name one for every command."""
     micro = load_profile("micro")
     assert DataSource.of(micro, None, tmp_path) == DataSource()
     assert DataSource.of(mini, None, tmp_path).released == tmp_path

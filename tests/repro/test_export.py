@@ -16,7 +16,7 @@ from commands import run
 from untrained import run_nodes
 
 from repro import export, folders, plan
-from repro.engines.contract import Work
+from repro.engines.contract import Engine, Work
 from repro.engines.data import PreparedData
 from repro.plan import Finetuning, Tree
 from repro.specs import load_profile
@@ -50,22 +50,19 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     return PreparedData(folder=work, manifest=facts)
 
 
-class SavingEngine:
+class SavingEngine(Engine):
     """Trains nothing: saves a fresh state, of another seed per node, as the local engine would."""
 
     def __init__(self, prepared: PreparedData, runs: Path) -> None:
+        super().__init__(folders.cache_folder(runs))
         self.prepared = prepared
-        self.cache = folders.cache_folder(runs)
 
     def prepare(self, profile, report) -> PreparedData:
-        folder = folder_of(self.cache, self.prepared.manifest["fingerprint"])
+        folder = folder_of(self._cache, self.prepared.manifest["fingerprint"])
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.symlink_to(self.prepared.folder)
         return PreparedData(folder=folder, manifest=self.prepared.manifest)
-
-    def barrier(self, report) -> str:
-        return ""
 
     def device(self) -> str:
         return "1 × fake"
@@ -73,8 +70,8 @@ class SavingEngine:
     def metric_versions(self, node) -> dict:
         return {}
 
-    def can_score(self) -> bool:
-        return False
+    def restore(self, node, folder: Path) -> None:
+        raise NotImplementedError
 
     def run(self, work: Work, observer: object) -> None:
         node = work.node
@@ -98,7 +95,7 @@ def tree() -> Tree:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, tree: Tree, prepared: PreparedData) -> Path:
     runs = folders.open_runs(tmp_path_factory.mktemp("finished") / "runs", create=True)
-    run_nodes(tree, runs, SavingEngine(prepared, runs))  # type: ignore[arg-type]
+    run_nodes(tree, runs, SavingEngine(prepared, runs))
     return runs
 
 
@@ -175,8 +172,7 @@ def refusal(tree: Tree, runs: Path, prepared: PreparedData) -> str:
     """The message with which exporting HYBRID is refused."""
     target = runs.parent / "model"
     with pytest.raises(UserError) as caught:
-        engine = SavingEngine(prepared, runs)
-        export.export(tree, tree.nodes[HYBRID], runs, engine, target)  # type: ignore[arg-type]
+        export.export(tree, tree.nodes[HYBRID], runs, SavingEngine(prepared, runs), target)
     assert not target.exists() and "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,11 @@ from repro.progress import Display
 from repro.spent import COMPILING, SCORING, Stopwatch
 
 
+@dataclass
 class Clock:
     """Returns the time that the test sets."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    now: float = 0.0
 
     def __call__(self) -> float:
         return self.now

@@ -59,8 +59,7 @@ class WatchedEngine(FakeEngine):
 def run(
     tree: Tree, runs: Path, engine: FakeEngine, jobs: int = 1, display: Display | None = None
 ) -> Outcome:
-    shown = display or make_display(tree)
-    return WorkerRunner(tree, runs, engine, shown, jobs).run()  # type: ignore[arg-type]
+    return WorkerRunner(tree, runs, engine, display or make_display(tree), jobs).run()
 
 
 def journal(runs: Path, node: str) -> list[dict]:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from analysis.schema.facts import Tau
 from repro import collect, folders
-from repro.engines.contract import Work
+from repro.engines.contract import Engine, Work
 from repro.engines.data import PreparedData
 from repro.matrix import SizeMatrix
 from repro.plan import Finetuning, Node, Tree
@@ -59,7 +59,7 @@ class FakeData(PreparedData):
         return next((f"{name} has changed" for name in names if name in self.damaged), None)
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     """Writes the files that a trainer would, with values computed from the step.
 
     Attributes:
@@ -72,6 +72,7 @@ class FakeEngine:
     """
 
     def __init__(self, device: str = "1 × fake") -> None:
+        super().__init__(Path("cache"))
         self.ran: list[str] = []
         self.run_id = "started once"
         self.before: Callable[[str], object] = str
@@ -139,8 +140,8 @@ class FakeEngine:
             _append(folder / "metrics.jsonl", lines)
         _append(folder / "digests.jsonl", digests)
 
-    def take_spent(self) -> dict[str, float]:
-        return {}
+    def restore(self, node: Node, folder: Path) -> None:
+        raise NotImplementedError
 
     def can_score(self) -> bool:
         return self.scores
@@ -168,10 +169,10 @@ def printed(display: Display) -> list[str]:
 
 
 def run_nodes(
-    tree: Tree, runs: Path, engine: FakeEngine, *names: str, display: Display | None = None
+    tree: Tree, runs: Path, engine: Engine, *names: str, display: Display | None = None
 ) -> Outcome:
     """Runs nodes of a tree, by default all."""
-    return Runner(tree, runs, engine, display or make_display(tree)).run(names)  # type: ignore
+    return Runner(tree, runs, engine, display or make_display(tree)).run(names)
 
 
 def folder_of(runs: Path, node: str) -> Path:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -48,23 +47,10 @@ def test_killed_at_a_random_moment(soaked: tuple[Path, str]) -> None:
 
 
 def _repro(*arguments: str) -> None:
-    """A command in this process, which has imported what a new one would have to."""
+    """A command in this process, which need not import everything again."""
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
     assert not ended.value.code
-
-
-def _until_it_trains(runs: Path, process: subprocess.Popen[str]) -> None:
-    """Waits for the first logged step of the segment after τ."""
-    series = runs / SEGMENT / "metrics.jsonl"
-    while not (series.exists() and series.stat().st_size):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-
-
-def _worker(runs: Path) -> int:
-    """The process that runs the segment."""
-    return json.loads((runs / SEGMENT / folders.HOLDER).read_text())["process"]
 
 
 @pytest.mark.parametrize("how", ["ctrl-C", "SIGTERM", "SIGKILL", "SIGKILL of the worker"])
@@ -86,8 +72,11 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(
         text=True,
         start_new_session=True,
     )
-    _until_it_trains(runs, process)
-    worker = _worker(runs)
+    series = runs / SEGMENT / "metrics.jsonl"
+    while not (series.exists() and series.stat().st_size):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    worker = folders.read_json(runs / SEGMENT / folders.HOLDER)["process"]
     if how == "ctrl-C":
         os.killpg(process.pid, signal.SIGINT)  # A terminal sends it to the workers, too.
     elif how == "SIGKILL of the worker":
