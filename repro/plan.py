@@ -265,8 +265,8 @@ class _Group:
 
     def _grow(self, courses: Sequence[_Course], start: int, parent: str | None) -> None:
         """Adds the segments of experiments whose training is equal up to ``start``."""
-        for first, sharing in self._alike(courses, start):
-            end = first
+        for sharing in self._alike(courses, start) if courses else ():
+            end = self._next(start)
             while self._goes_on(sharing, start, end):
                 end = self._next(end)
             segment = self._segment(sharing, start, end, parent)
@@ -275,19 +275,13 @@ class _Group:
     def _next(self, step: int) -> int:
         return self._cuts[self._cuts.index(step) + 1]
 
-    def _alike(self, courses: Sequence[_Course], start: int) -> list[tuple[int, list[_Course]]]:
-        """Groups of experiments with equal training up to the next cut, each with that cut."""
-        alike: list[tuple[tuple[Stage, PretrainConfig], list[_Course]]] = []
-        end = self._next(start) if courses else start
+    def _alike(self, courses: Sequence[_Course], start: int) -> list[list[_Course]]:
+        """Groups of experiments with equal training from ``start`` to the next cut."""
+        end = self._next(start)
+        groups: dict[tuple[Stage, PretrainConfig], list[_Course]] = defaultdict(list)
         for course in courses:
-            does = course.between(start, end)
-            for known, sharing in alike:
-                if known == does:
-                    sharing.append(course)
-                    break
-            else:
-                alike.append((does, [course]))
-        return [(end, sharing) for _, sharing in alike]
+            groups[course.between(start, end)].append(course)
+        return list(groups.values())
 
     def _goes_on(self, sharing: Sequence[_Course], start: int, end: int) -> bool:
         """Whether the segment continues after ``end``, since nothing changes there."""
