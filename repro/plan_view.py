@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,23 +27,17 @@ def number(value: float) -> str:
 def plan_tree(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> Branches:
     """The tree as lines; seeds that repeat the same nodes are drawn once."""
     root = Branches(tree.profile.name)
-    seeds: dict[str, list[int]] = {}
-    for spec in tree.specs:
-        if spec.seed not in seeds.setdefault(spec.size, []):
-            seeds[spec.size].append(spec.seed)
-    for size, of_size in seeds.items():
-        # Seeds differ in nothing but the draw, unless the user's choice cut them differently.
-        shapes: dict[tuple[str, ...], list[int]] = {}
-        for seed in of_size:
-            prefix = f"{size}/s{seed}/"
-            names = (name for name in tree.nodes if name.startswith(prefix))
-            shape = tuple(name.removeprefix(prefix) for name in names)
-            shapes.setdefault(shape, []).append(seed)
-        for alike in shapes.values():
-            listed = ", ".join(map(str, alike))
-            many = f"seeds {listed}, each" if len(alike) > 1 else f"seed {listed}"
-            branch = root.add(f"{size}, {many}")
-            _add_children(tree, None, f"{size}/s{alike[0]}/", branch, flops, estimate)
+    # Seeds of a size have the same nodes, unless the user's choice cut them differently.
+    alike: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+    for size, seed in dict.fromkeys((spec.size, spec.seed) for spec in tree.specs):
+        prefix = f"{size}/s{seed}/"
+        names = (name for name in tree.nodes if name.startswith(prefix))
+        alike[size, tuple(name.removeprefix(prefix) for name in names)].append(seed)
+    for (size, _), seeds in alike.items():
+        listed = ", ".join(map(str, seeds))
+        many = f"seeds {listed}, each" if len(seeds) > 1 else f"seed {listed}"
+        branch = root.add(f"{size}, {many}")
+        _add_children(tree, None, f"{size}/s{seeds[0]}/", branch, flops, estimate)
     return root
 
 

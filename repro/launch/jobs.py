@@ -10,6 +10,7 @@ import dataclasses
 import math
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -58,15 +59,14 @@ class Launch:
     spot: bool = False
     data_dir: str = ""
 
-    def families(self) -> Mapping[str, tuple[Job, ...]]:
+    def families(self) -> Mapping[str, list[Job]]:
         """Jobs that descend from one root, in order, by the name of the root."""
         root: dict[str, str] = {}
+        families: dict[str, list[Job]] = defaultdict(list)
         for job in self.jobs:
             root[job.name] = root[job.parent] if job.parent else job.name
-        return {
-            name: tuple(job for job in self.jobs if root[job.name] == name)
-            for name in dict.fromkeys(root.values())
-        }
+            families[root[job.name]].append(job)
+        return families
 
     def command(self, job: Job, runs: str, data: str) -> str:
         """The shell command ``repro run`` of a job, without the option ``--host``.
