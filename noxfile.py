@@ -23,6 +23,7 @@ ENVIRONMENT = ROOT / ".nox" / "project"
 FIGURES = ("1", "2", "3", "4", "5", "B", "S")
 BASE_TESTS = (
     *("tests/records", "tests/tables", "tests/fuzz", "tests/test_cli.py"),
+    "tests/test_untrusted.py",
     *(
         f"tests/repro/test_{name}.py"
         for name in (

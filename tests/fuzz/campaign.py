@@ -2,7 +2,7 @@
 
 Each reader runs in a process of its own, as a hang or a crash of native code ends the process.
 Half of the inputs come from libFuzzer, half from `mutations`. libFuzzer stores the first input
-that breaks the promise (see `harmless`) in the folder and ends the reader's run.
+that `harmless.check` refuses in the folder and ends the reader's run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LIMITS = ("-timeout=10", "-rss_limit_mb=2048", "-max_len=65536", "-verbosity=0")
 
 
 def fuzz(name: str, runs: int, seconds: int, out: Path) -> None:
-    """Fuzzes one reader and ends this process, not with code 0 if the reader broke the promise."""
+    """Fuzzes one reader and ends this process, with code 0 if no input was refused."""
     import atheris
 
     with atheris.instrument_imports(include=[*PACKAGES]):
@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="READER")
     parser.add_argument("--runs", type=int, default=100_000, help="inputs of each reader")
     parser.add_argument("--seconds", type=int, default=1800, help="most seconds of each reader")
-    parser.add_argument("--out", type=Path, required=True, help="folder for inputs that break one")
+    parser.add_argument("--out", type=Path, required=True, help="folder for inputs that fail")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     sys.path[:0] = [str(TESTS / "repro"), str(TESTS.parent)]
@@ -77,7 +77,7 @@ def main() -> int:
         process.join()
         if process.exitcode:
             failed.append(name)
-    print(f"readers that broke the promise, hung or crashed: {', '.join(failed) or 'none'}")
+    print(f"readers that failed, hung or crashed: {', '.join(failed) or 'none'}")
     return int(bool(failed))
 
 

@@ -1,4 +1,4 @@
-"""What every reader promises: any bytes give a result or a `UserError` with a one-line message.
+"""Checks that a reader gives a result or a `UserError` for any bytes, and does nothing else.
 
 No other exception is raised, nothing is written, no program is started and nothing is unpickled.
 """
@@ -15,7 +15,6 @@ from readers import Reader
 
 from spactor.errors import UserError
 
-LONGEST_MESSAGE = 2200
 FORBIDDEN = frozenset(
     {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
     | {"os.chmod", "os.chown", "shutil.rmtree", "shutil.move", "shutil.copyfile", "os.system"}
@@ -30,7 +29,7 @@ _is_reading = False
 
 
 class Broken(Exception):
-    """A reader broke its promise."""
+    """A reader did what no reader may do."""
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -52,7 +51,7 @@ def check(reader: Reader, data: bytes, folder: Path) -> str:
       The message of the `UserError`; "" if the bytes were accepted.
 
     Raises:
-      Broken: the message isn't one printable line of bounded length, or something was written.
+      Broken: the reader wrote something, started a program or unpickled an object.
       Exception: any other exception that the reader let through.
     """
     global _is_reading
@@ -70,8 +69,6 @@ def check(reader: Reader, data: bytes, folder: Path) -> str:
         message = str(error)
     finally:
         _is_reading = False
-    if not message.isprintable() or len(message) > LONGEST_MESSAGE:
-        raise Broken(f"not one short line: {message[:200]!r}, {len(message)} characters")
     if before != _listing(folder):
         raise Broken("files changed")
     return message

@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,45 +50,58 @@ class Reader:
       kind: of file, a key of `mutations.KINDS`.
       path: of the file that is fuzzed.
       seeds: returns valid contents of it.
-      read: reads it in a folder.
+      files: returns the files of a folder in which it has given contents.
+      read: reads that folder.
       needs: modules without which it can't run.
-      beside: returns the other files in the folder, which may depend on the bytes.
     """
 
     name: str
     kind: str
     path: str
     seeds: Callable[[], list[bytes]]
+    files: Callable[[bytes], Files]
     read: Read
     needs: tuple[str, ...] = ()
-    beside: Callable[[bytes], Files] = lambda data: {}
 
     def place(self, data: bytes, folder: Path) -> None:
-        """Writes the bytes, and the files beside them, into the folder."""
-        for path, content in ({self.path: data} | self.beside(data)).items():
+        """Writes the files, the fuzzed one with these bytes, into the folder."""
+        for path, content in self.files(data).items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
 
 
 def _alone(
-    name: str, kind: str, path: str, seeds: Iterable[bytes], read: Read, *needs: str
+    name: str, kind: str, path: str, seeds: Callable[[], list[bytes]], read: Read, *needs: str
 ) -> Reader:
     """A reader of one file; ``read`` gets its path."""
-    return Reader(name, kind, path, lambda: list(seeds), lambda home: read(home / path), needs)
+    files = lambda data: {path: data}  # noqa: E731
+    return Reader(name, kind, path, seeds, files, lambda folder: read(folder / path), needs)
 
 
 def _one_of(
-    name: str, kinds: Mapping[str, str], files: Callable[[], Files], read: Read, *needs: str
-) -> tuple[Reader, ...]:
-    """Readers of single files out of several, by path and kind, with the others beside them."""
+    name: str,
+    kinds: Mapping[str, str],
+    files: Callable[[], Files],
+    read: Read,
+    *needs: str,
+    complete: Callable[[Files], Files] = lambda files: files,
+) -> Iterator[Reader]:
+    """Readers of a folder of several files, each of which is fuzzed alone.
 
-    def reader(path: str, kind: str) -> Reader:
-        return Reader(
-            *(f"{path.rpartition('/')[2]} of {name}", kind, path),
-            *(lambda: [files()[path]], read, needs, lambda data: {**files(), path: data}),
-        )
+    Args:
+      kinds: kind of each file that is fuzzed, by its path.
+      files: returns the files of a valid folder.
+      complete: adds files that depend on the fuzzed one, such as its digest.
+    """
+    for path, kind in kinds.items():
 
-    return tuple(reader(path, kind) for path, kind in kinds.items())
+        def seeds(path: str = path) -> list[bytes]:
+            return [files()[path]]
+
+        def changed(data: bytes, path: str = path) -> Files:
+            return complete({**files(), path: data})
+
+        yield Reader(f"{Path(path).name} of {name}", kind, path, seeds, changed, read, needs)
 
 
 def _json(value: object) -> bytes:
@@ -101,8 +114,8 @@ def _saved(save: Callable[..., object], *values: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _contents(paths: Iterable[Path]) -> list[bytes]:
-    return [path.read_bytes() for path in sorted(paths)]
+def _contents(pattern: str) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(ROOT.glob(pattern))]
 
 
 def _all(*reads: Callable[[], object]) -> None:
@@ -117,9 +130,6 @@ def _all(*reads: Callable[[], object]) -> None:
         raise errors[0]
 
 
-# Profiles and records.
-
-
 def _read_profile(path: Path) -> None:
     # Without the cache, which retains every profile.
     plan.build(specs.load_profile.__wrapped__(str(path)))
@@ -131,9 +141,9 @@ _SCORE |= {"finetune_seed": 0, "checkpoint": 500_000, "step": 10}
 _LOSS = {"step": 4, "paper_step": 40, "metric": "validation/sc_loss", "value": 2.5}
 _RECORDS = records.from_rows([_CELL | _SCORE, _CELL | _LOSS])
 TABLE = pa.Table.from_pandas(_RECORDS, schema=records.SCHEMA, preserve_index=False)
+_PARQUET = _saved(lambda file: pq.write_table(TABLE, file))
+_CSV = _RECORDS.to_csv(index=False).encode()
 
-
-# A folder of runs.
 
 LEAF, TRUNK = "tiny/base/s0/sc/500K/finetune-glue/f0", "tiny/base/s0/sc/0-500K"
 DIVERGED = "tiny/base/s0/sc/500K-1M"
@@ -189,8 +199,8 @@ def _provenance() -> list[bytes]:
     return [_json({"nodes": [json.loads(data) for data in found]})]
 
 
-def _read_provenance(folder: Path) -> None:
-    nodes = collect.read_provenance(folder / "provenance.json")
+def _read_provenance(path: Path) -> None:
+    nodes = collect.read_provenance(path)
     _all(
         lambda: tree.grow(nodes),
         lambda: traces.Traces(_RECORDS, nodes),
@@ -198,15 +208,21 @@ def _read_provenance(folder: Path) -> None:
     )
 
 
+_PREDICTED = np.array(
+    [(b"order", False, [1, 2, 3], 0.0), (b"topic", True, [0, 0, 0], -1.5)],
+    [("task", "S5"), ("ranked", "?"), ("tokens", np.int32, (3,)), ("log_likelihood", np.float32)],
+)
+_PREDICTIONS = _saved(np.save, _PREDICTED)
+_EVENTS = "train/events.out.tfevents.1.host.2.0.v2"
 _VALUES = {"train/loss": 3.5, "validation/sc_loss_clean": 4.25, "timing/seqs_per_second": 7.0}
 _STEPS = b"".join(_json({"step": step, **_VALUES}) + b"\n" for step in (5, 10, 10))
-_STREAM = {"facts": {"vocabulary": "410-SimpleNamesp", "first_step": 0}, "step": 4}
+_STREAM = _json(
+    {"facts": {"vocabulary": "410-SimpleNamesp", "first_step": 0}, "step": 4, "state": "1f"}
+)
 
 
-def _read_logged_steps(path: Path) -> None:
-    from spactor import metrics
-
-    metrics.logged_steps(path)
+def _read_predictions(path: Path) -> None:
+    predictions.read(path.parents[1], 10)
 
 
 def _read_events(folder: Path) -> None:
@@ -223,8 +239,6 @@ def _read_stream_record(path: Path) -> None:
     restore._require_same_vocabulary(home, SimpleNamespace(vocab_size=410))
 
 
-# Prepared data, vocabularies and models.
-
 _FACTS = {"sentencepiece_size": 64, "extra_ids": 100, "mask_token_id": 164, "padded_size": 256}
 _TARGETS = {"target_length": 7, "parts": [["pair", "train", "inputs", 2]]}
 PREPARED: Files = {
@@ -234,10 +248,13 @@ PREPARED: Files = {
     "suites/glue/tokens.offsets.npy": _saved(np.save, np.array([0, 1, 3])),
     "suites/glue/tokens.json": _json(_TARGETS),
 }
-_PREDICTED = np.array(
-    [(b"order", False, [1, 2, 3], 0.0), (b"topic", True, [0, 0, 0], -1.5)],
-    [("task", "S5"), ("ranked", "?"), ("tokens", np.int32, (3,)), ("log_likelihood", np.float32)],
-)
+_PREPARED_KINDS = {
+    name: "text" if name.endswith(".json") else "npy"
+    for name in PREPARED
+    if name != "tokens_validation.npy"
+}
+_LOOKUP, _C4 = _json({"fingerprint": "01ab"}), _json({"text": "Ada baked."}) + b"\n"
+_MODEL_KINDS = {"model.safetensors": "safetensors", "config.json": "text"}
 
 
 def manifest_of(contents: Files) -> dict[str, Any]:
@@ -254,15 +271,8 @@ def manifest_of(contents: Files) -> dict[str, Any]:
     return facts | {"fingerprint": manifest.fingerprint_of(facts)}
 
 
-def _prepared(name: str) -> Reader:
-    """A reader of one file of a prepared folder, whose manifest has the digest of the bytes."""
-
-    def beside(data: bytes) -> Files:
-        files = {**PREPARED, name: data}
-        return {**files, "manifest.json": _json(manifest_of(files))}
-
-    kind = "text" if name.endswith(".json") else "npy"
-    return Reader(name, kind, name, lambda: [PREPARED[name]], _read_prepared, (), beside)
+def _prepared(contents: Files) -> Files:
+    return {**contents, "manifest.json": _json(manifest_of(contents))}
 
 
 def _beside_manifest(data: bytes) -> Files:
@@ -285,20 +295,36 @@ def _read_prepared(folder: Path) -> None:
     )
 
 
+def _read_lookup(path: Path) -> None:
+    find(path.parent, "k", lambda line: None)
+
+
+def _documents(path: Path) -> None:
+    corpus.documents_of_source(path.read_bytes(), "p", "module")
+
+
+def _compressed(data: bytes) -> Files:
+    return {"c4.json.gz": gzip.compress(data, compresslevel=1)}
+
+
+def _read_c4(folder: Path) -> None:
+    list(c4._lines(folder / "c4.json.gz"))
+
+
 @functools.cache
 def _vocabulary() -> list[bytes]:
     text = (ROOT / "spactor" / "config.py").read_text("utf-8")
     return [vocabulary.train([line for line in text.splitlines() if line.strip()], 300)]
 
 
-def _read_vocabulary(folder: Path) -> None:
+def _read_vocabulary(path: Path) -> None:
     from spactor import huggingface_tokenizer
 
-    model = (folder / "sentencepiece.model").read_bytes()
+    model = path.read_bytes()
     _all(
         lambda: vocabulary.piece_names(model, vocabulary.VocabularyFacts(**_FACTS), [0, 3, 63]),
         lambda: huggingface_tokenizer.tokenizer_files(model, 512),
-        lambda: c4.vocabulary_model(folder),
+        lambda: c4.vocabulary_model(path.parent),
     )
 
 
@@ -327,14 +353,13 @@ def _read_model(folder: Path) -> None:
     huggingface.load(folder, _MODEL)
 
 
-# Benchmarks.
-
 _TYPES = {"inputs": ["int32", 1], "answers": ["string", 1], "spans": ["int32", 2]}
 _ANSWER = {"inputs": [822], "answers": ["Ada", "é\u2028"], "spans": [[1, 2]]}
 _STORED = {"types.json": _json(_TYPES), "validation.jsonl": _json(_ANSWER) + b"\n"}
 _STORY = dict.fromkeys(("obs1", "obs2", "hyp1", "hyp2"), "Ada baked.") | {"story_id": "s"}
 _RAINBOW = {"rows": (_json(_STORY) + b"\n") * 2, "answers": b"1\n2\n"}
 _QUESTION = {"input": "Which?\nOptions:\n(A) Ada\n(B) Bob, Cy", "target": "(A)"}
+_ASKED, _EXAMPLES = b'"Is\nit?",a,"b, c",d,e,A\n', _json({"examples": [_QUESTION] * 2})
 _SPLITS = {"train": ["8551"], "validation": ["1043"]}
 _COLA, _INFO = "glue/cola/1.0.0", "glue/cola/1.0.0/dataset_info.json"
 _DATASET = {
@@ -347,6 +372,10 @@ _DATASET = {
 _EXAMPLE_LINE = Example("a", "is it?", "é", "words").line().encode() + b"\n"
 
 
+def _read_examples(path: Path) -> None:
+    list(json_lines(path, prepared=True))
+
+
 def _task(suite: str, name: str) -> Any:
     return next(task for task in BENCHMARKS[suite].tasks if task.name == name)
 
@@ -357,82 +386,52 @@ def _read_stored(folder: Path) -> None:
     list(rows.as_numpy_iterator())
 
 
+def _read_rainbow(folder: Path) -> None:
+    _task("rainbow", "alpha_nli").read(folder / "rows", folder / "answers")
+
+
+def _read_dataset(folder: Path) -> None:
+    tfds_folder.check(folder, _task("glue", "cola"))
+
+
 READERS: tuple[Reader, ...] = (
-    _alone("profile", "text", "own.toml", _contents(ROOT.glob("re*/*/*.toml")), _read_profile),
-    _alone(
-        *("records as Parquet", "bytes", "x.parquet"),
-        *([_saved(lambda file: pq.write_table(TABLE, file))], records.read),
-    ),
-    _alone(
-        *("records as CSV", "text", "x.csv"),
-        *([_RECORDS.to_csv(index=False).encode()], records.read),
-    ),
+    _alone("profile", "text", "own.toml", lambda: _contents("re*/*/*.toml"), _read_profile),
+    _alone("records as Parquet", "bytes", "x.parquet", lambda: [_PARQUET], records.read),
+    _alone("records as CSV", "text", "x.csv", lambda: [_CSV], records.read),
     *_one_of("run", _RUN_KINDS, _run_files, _read_run),
-    Reader("provenance", "text", "provenance.json", _provenance, _read_provenance),
-    _alone("step lines", "text", "metrics.jsonl", [_STEPS], read_steps),
-    _alone("logged steps", "text", "metrics.jsonl", [_STEPS], _read_logged_steps, "jax"),
+    _alone("provenance", "text", "provenance.json", _provenance, _read_provenance),
+    _alone("step lines", "text", "metrics.jsonl", lambda: [_STEPS], read_steps),
+    _alone("predictions", "npy", "predictions/10.npy", lambda: [_PREDICTIONS], _read_predictions),
     Reader(
-        *("predictions", "npy", "predictions/10.npy", lambda: [_saved(np.save, _PREDICTED)]),
-        lambda folder: predictions.read(folder, 10),
-    ),
-    Reader(
-        *("T5X events", "events", "train/events.out.tfevents.1.host.2.0.v2"),
-        lambda: _contents(ROOT.glob("tests/repro/t5x_golden/*/train*/**/events*")),
-        *(_read_events, ("tensorboard",), lambda data: {"config.gin": b""}),
+        *("T5X events", "events", _EVENTS),
+        lambda: _contents("tests/repro/t5x_golden/*/train*/**/events*"),
+        *(lambda data: {_EVENTS: data, "config.gin": b""}, _read_events, ("tensorboard",)),
     ),
     _alone(
-        *("T5X stream record", "text", "dataset/0.json", [_json(_STREAM | {"state": "1f"})]),
+        *("T5X stream record", "text", "dataset/0.json", lambda: [_STREAM]),
         *(_read_stream_record, "jax", "clu", "seqio"),
     ),
     Reader(
         *("manifest", "text", "manifest.json", lambda: [_json(manifest_of(PREPARED))]),
-        *(_read_prepared, (), _beside_manifest),
+        *(_beside_manifest, _read_prepared),
     ),
-    *(_prepared(name) for name in PREPARED if name != "tokens_validation.npy"),
+    *_one_of("prepared", _PREPARED_KINDS, lambda: PREPARED, _read_prepared, complete=_prepared),
+    _alone("suite examples", "text", "x.jsonl", lambda: [_EXAMPLE_LINE], _read_examples),
+    _alone("prepared lookup", "text", "lookup-k.json", lambda: [_LOOKUP], _read_lookup),
     _alone(
-        *("suite examples", "text", "x.jsonl", [_EXAMPLE_LINE]),
-        lambda path: list(json_lines(path, prepared=True)),
+        "Python module", "bytes", "x.py", lambda: [Path(json.__file__).read_bytes()], _documents
     ),
+    Reader("C4 documents", "text", "c4.json.gz", lambda: [_C4], _compressed, _read_c4),
     _alone(
-        *("prepared lookup", "text", "lookup-k.json", [_json({"fingerprint": "01ab"})]),
-        lambda path: find(path.parent, "k", lambda line: None),
+        *("vocabulary", "bytes", "sentencepiece.model", _vocabulary),
+        *(_read_vocabulary, "sentencepiece", "tokenizers"),
     ),
-    _alone(
-        *("Python module", "bytes", "x.py", [Path(json.__file__).read_bytes()]),
-        lambda path: corpus.documents_of_source(path.read_bytes(), "p", "module"),
-    ),
-    Reader(
-        *("C4 documents", "text", "lines", lambda: [_json({"text": "Ada baked."}) + b"\n"]),
-        *(lambda folder: list(c4._lines(folder / "c4.json.gz")), ()),
-        lambda data: {"c4.json.gz": gzip.compress(data, compresslevel=1)},
-    ),
-    Reader(
-        *("vocabulary", "bytes", "sentencepiece.model", _vocabulary, _read_vocabulary),
-        ("sentencepiece", "tokenizers"),
-    ),
-    *_one_of(
-        *("model", {"model.safetensors": "safetensors", "config.json": "text"}),
-        *(_model_files, _read_model, "jax", "safetensors"),
-    ),
-    *_one_of(
-        *("stored", {"validation.jsonl": "text", "types.json": "text"}),
-        *(lambda: _STORED, _read_stored, "tensorflow"),
-    ),
-    *_one_of(
-        *("rainbow", {"rows": "text", "answers": "text"}, lambda: _RAINBOW),
-        lambda home: _task("rainbow", "alpha_nli").read(home / "rows", home / "answers"),
-    ),
-    *_one_of(
-        *("dataset", {_INFO: "text"}, lambda: _DATASET),
-        lambda folder: tfds_folder.check(folder, _task("glue", "cola")),
-    ),
-    _alone(
-        *("benchmark CSV", "text", "x.csv", [b'"Is\nit?",a,"b, c",d,e,A\n']),
-        lambda path: _task("mmlu", "anatomy").read(path),
-    ),
-    _alone(
-        *("benchmark JSON", "text", "x.json", [_json({"examples": [_QUESTION] * 2})]),
-        lambda path: _task("bbh", "snarks").read(path),
-    ),
+    *_one_of("model", _MODEL_KINDS, _model_files, _read_model, "jax", "safetensors"),
+    *_one_of("stored", dict.fromkeys(_STORED, "text"), lambda: _STORED, _read_stored, "tensorflow"),
+    *_one_of("rainbow", dict.fromkeys(_RAINBOW, "text"), lambda: _RAINBOW, _read_rainbow),
+    *_one_of("dataset", {_INFO: "text"}, lambda: _DATASET, _read_dataset),
+    _alone("benchmark CSV", "text", "x.csv", lambda: [_ASKED], _task("mmlu", "anatomy").read),
+    _alone("benchmark JSON", "text", "x.json", lambda: [_EXAMPLES], _task("bbh", "snarks").read),
 )
 BY_NAME = {reader.name: reader for reader in READERS}
+assert len(BY_NAME) == len(READERS), "two readers of one name"
