@@ -27,18 +27,8 @@ from analysis.schema.facts import (
 from analysis.schema.records import DIVERGED as DIVERGED_METRICS
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
-from tables import notes
-from tables.cells import (
-    BLOCK_COLUMNS,
-    DIVERGED,
-    ILLEGIBLE,
-    MISSING,
-    Cell,
-    Column,
-    Row,
-    Table,
-)
-from tables.score_tables import row_order
+from tables import notes, score_tables
+from tables.cells import BLOCK_COLUMNS, DIVERGED, ILLEGIBLE, MISSING, Cell, Column, Row, Table
 
 LABEL_COLUMNS = (Column("size", "Size"), Column("tau", "τ"), Column("checkpoint", "Ckpt."))
 CELLS: Mapping[str, tuple[tuple[str, int], ...]] = {
@@ -46,7 +36,7 @@ CELLS: Mapping[str, tuple[tuple[str, int], ...]] = {
     "large": tuple((tau, at) for at in (500_000, 1_000_000) for tau in ("0", "120K")),
 }
 """τ and checkpoint of the paper's rows, by size."""
-SUITE_TABLES = {"base": 2, "large": 4}
+SUITE_TABLES = {table.size: table.NUMBER for table in score_tables.TABLES}
 FIRST_MMLU_TASKS = 32
 """Tables 14 and 16 hold so many of MMLU's tasks, Tables 15 and 17 the others."""
 
@@ -134,7 +124,9 @@ class Breakdown:
                 tuple(_cell(task, numbers, lost, tau, checkpoint) for task in tasks),
                 section=step_label(checkpoint),
             )
-            for tau, checkpoint in row_order(CELLS[self.size], {key[:2] for key in numbers})
+            for tau, checkpoint in score_tables.row_order(
+                CELLS[self.size], {key[:2] for key in numbers}
+            )
         )
         runs = {
             (column.heading, " ".join(row.labels)): part.runs

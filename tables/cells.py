@@ -7,7 +7,8 @@ Rounding: the float that is nearest to the number is rounded correctly to the wa
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
@@ -163,14 +164,28 @@ class Table:
         """The table with its details among the footnotes."""
         return dataclasses.replace(self, footnotes=(*self.footnotes, *self.details), details=())
 
+    def all_cells(self) -> Iterator[tuple[Row, Column, Cell]]:
+        """Every cell with its row and column, row by row."""
+        for row in self.rows:
+            for column, cell in zip(self.columns, row.cells, strict=True):
+                yield row, column, cell
+
+    def with_columns(self, positions: Iterable[int]) -> Table:
+        """The table with the columns at these positions alone."""
+        chosen = tuple(positions)
+        return dataclasses.replace(
+            self,
+            columns=tuple(self.columns[at] for at in chosen),
+            rows=tuple(
+                dataclasses.replace(row, cells=tuple(row.cells[at] for at in chosen))
+                for row in self.rows
+            ),
+        )
+
     def sections(self) -> list[list[Row]]:
         """The rows, in runs of equal ``section``."""
-        groups: list[list[Row]] = []
-        for row in self.rows:
-            if not groups or groups[-1][0].section != row.section:
-                groups.append([])
-            groups[-1].append(row)
-        return groups
+        groups = itertools.groupby(self.rows, key=lambda row: row.section)
+        return [list(rows) for _, rows in groups]
 
     def blocks(self) -> list[Table]:
         """The table broken by columns, with the labels in each and a caption of its own."""
@@ -180,15 +195,12 @@ class Table:
             return [self]
         found = []
         for start in range(0, total, width):
-            part = slice(start, start + width)
             last = min(start + width, total)
             which = f"columns {start + 1} to {last}" if last > start + 1 else f"column {last}"
             continued = f"Table {self.number}, continued: {which} of {total}"
             block = dataclasses.replace(
-                self,
+                self.with_columns(range(start, last)),
                 caption=continued if start else self.caption,
-                columns=self.columns[part],
-                rows=tuple(dataclasses.replace(row, cells=row.cells[part]) for row in self.rows),
                 block_columns=None,
             )
             found.append(block)
@@ -198,11 +210,13 @@ class Table:
 def rounded(value: float, decimals: int, style: Style = "plain") -> str:
     """A number at its printed precision; the one rounding rule.
 
-    An exact half goes away from zero, as the one telling cell of the paper does: 13/32 in Table 14
-    is printed 40.63.
+    An exact half goes away from zero, as in the one cell of the paper that shows it: 13/32 in Table
+    14 is printed 40.63.
 
     >>> rounded(85.894, 2), rounded(1.05, 2), rounded(-0.001, 2), rounded(40.625, 2)
     ('85.89', '1.05', '0.00', '40.63')
+    >>> rounded(85.885, 2), rounded(-40.625, 2), rounded(2.0, 1)  # 85.885 is a little more.
+    ('85.89', '-40.63', '2.0')
     >>> rounded(16000.0, 1, "scientific"), rounded(0.15, 2, "percent"), rounded(1e4, 0, "thousands")
     ('1.6×10⁴', '15%', '10,000')
     >>> rounded(0.566, 2, "signed"), rounded(-0.001, 2, "signed"), rounded(3e-7, 3, "p")

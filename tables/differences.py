@@ -19,18 +19,7 @@ from analysis.schema.facts import metric_label
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA
 from spactor.errors import UserError
-from tables.cells import (
-    DIVERGED,
-    ILLEGIBLE,
-    MISSING,
-    NOTHING,
-    Cell,
-    Column,
-    Row,
-    Style,
-    Table,
-    rounded,
-)
+from tables.cells import DIVERGED, ILLEGIBLE, MISSING, NOTHING, Cell, Column, Row, Table, rounded
 from tables.notes import origin_label
 
 CELL = Column("cell", "Cell", words=True)
@@ -48,7 +37,7 @@ PAPER_PROFILE = "paper"
 
 
 @dataclass(frozen=True)
-class Place:
+class NumberPlace:
     """One number of a table.
 
     Attributes:
@@ -76,7 +65,7 @@ class Compared:
       found: the verdict.
     """
 
-    place: Place
+    place: NumberPlace
     ours: Cell | None
     published: Cell
     pair: tests.Pair
@@ -93,9 +82,12 @@ class Compared:
         if self.found.difference is None:
             return NO_CELL
         decimals = max((self.ours or MISSING).decimals, self.published.decimals)
-        style: Style = self.published.style
-        style = "signed" if style in ("plain", "thousands") else style
-        return Cell(self.found.difference, decimals=decimals, style=style)
+        style = self.published.style
+        return Cell(
+            self.found.difference,
+            decimals=decimals,
+            style="signed" if style in ("plain", "thousands") else style,
+        )
 
 
 def compute(number: int, records: pd.DataFrame) -> Table:
@@ -147,20 +139,16 @@ def judge(ours: Table, paper: Table) -> tuple[Compared, ...]:
     )
 
 
-def numbers(table: Table) -> Iterator[tuple[Place, Cell]]:
+def numbers(table: Table) -> Iterator[tuple[NumberPlace, Cell]]:
     """Every comparable number of a table, one by one."""
-    for row in table.rows:
-        for column, cell in zip(table.columns, row.cells, strict=True):
-            if not column.compared or cell.missing:
-                continue
-            for part in cell.numbers:
-                shared = len(cell.parts) > 1
-                heading = f"{column.heading}, {_name(part)}" if shared else column.heading
-                yield Place(row.labels, column.key, heading, part.name), part
-
-
-def _name(part: Cell) -> str:
-    return metric_label(part.name)
+    for row, column, cell in table.all_cells():
+        if not column.compared or cell.missing:
+            continue
+        for part in cell.numbers:
+            heading = column.heading
+            if len(cell.parts) > 1:
+                heading += f", {metric_label(part.name)}"
+            yield NumberPlace(row.labels, column.key, heading, part.name), part
 
 
 def _pair(ours: Cell | None, theirs: Cell) -> tests.Pair:

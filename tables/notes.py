@@ -49,10 +49,10 @@ def runs_label(counts: Iterable[int]) -> str:
     return f" n = {span} {'run' if found == [1] else 'runs'}."
 
 
-def notes_on_missing(rows: Sequence[Row]) -> tuple[str, ...]:
+def notes_on_missing(rows: Sequence[Row], what: str = "number") -> tuple[str, ...]:
     """The footnote that explains "not run", where a cell or a part of one is missing."""
     if any(part.missing for row in rows for cell in row.cells for part in cell.numbers):
-        return (f"{NOT_RUN}: the records hold no such number.",)
+        return (f"{NOT_RUN}: the records hold no such {what}.",)
     return ()
 
 

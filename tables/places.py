@@ -104,10 +104,10 @@ def places_of(table: Table) -> list[Place]:
     """Every cell of a table, row by row."""
     requires = tables.get(table.number).requires
     size = requires[0].size if requires else ""
+    width = len(table.columns)
     return [
-        Place(table, row, column, cell, position, size)
-        for position, row in enumerate(table.rows)
-        for column, cell in zip(table.columns, row.cells, strict=True)
+        Place(table, row, column, cell, at // width, size)
+        for at, (row, column, cell) in enumerate(table.all_cells())
     ]
 
 

@@ -18,8 +18,9 @@ import jinja2
 from spactor import text_table
 from spactor.errors import UserError
 from tables import plain_rows
-from tables.cells import NOTHING, Cell, Column, Row, Table
+from tables.cells import NOTHING, Cell, Table
 
+_TEMPLATES = Path(__file__).parent / "templates"
 _LATEX_HEADING_WIDTH = 8
 """Longer headings are broken between words; so are cells and labels longer than these."""
 _LATEX_LONGEST = 32
@@ -65,9 +66,11 @@ def render(table: Table, format: str = "text", width: int = text_table.WIDTH) ->
     Raises:
       UserError: an unknown format.
     """
+    if format == "text":
+        return _text(table, width)
     if format not in _WRITERS:
         raise UserError(f"unknown format {format!r}: give one of {', '.join(FORMATS)}")
-    return _text(table, width) if format == "text" else _WRITERS[format](table)
+    return _WRITERS[format](table)
 
 
 def _text(table: Table, width: int) -> str:
@@ -78,23 +81,16 @@ def _text(table: Table, width: int) -> str:
     return "\n".join([*caption, "", "\n\n".join(bodies), "", *notes]).rstrip("\n") + "\n"
 
 
-def _columns(table: Table, keep: Callable[[int], bool]) -> Table:
-    """Some columns of a table, by their positions."""
-    kept = [at for at in range(len(table.columns)) if keep(at)]
-    rows = (
-        dataclasses.replace(row, cells=tuple(row.cells[at] for at in kept)) for row in table.rows
-    )
-    return dataclasses.replace(
-        table, columns=tuple(table.columns[at] for at in kept), rows=tuple(rows)
-    )
-
-
 def _shown(table: Table, width: int) -> Table:
     """A flat table without columns that have nothing in any row and, where it is wide, details."""
-    filled = _columns(table, lambda at: any(row.cells[at].words != NOTHING for row in table.rows))
+    filled = table.with_columns(
+        at
+        for at in range(len(table.columns))
+        if any(row.cells[at].words != NOTHING for row in table.rows)
+    )
     if _width(filled) <= width:
         return filled
-    return _columns(filled, lambda at: not filled.columns[at].detail)
+    return filled.with_columns(at for at, column in enumerate(filled.columns) if not column.detail)
 
 
 def _fitting(table: Table, width: int) -> list[Table]:
@@ -291,29 +287,31 @@ def _rows(table: Table) -> Iterator[dict[str, object]]:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment(folder: Path) -> jinja2.Environment:
+    """Templates of HTML: values are escaped, and a missing one is an error."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,
     )
 
 
 def _html(table: Table) -> str:
-    return _environment().get_template("table.html").render(table=table, blocks=table.blocks())
+    return (
+        environment(_TEMPLATES)
+        .get_template("table.html")
+        .render(table=table, blocks=table.blocks())
+        + "\n"
+    )
 
 
 _WRITERS: Mapping[str, Callable[[Table], str]] = {
-    "text": functools.partial(_text, width=text_table.WIDTH),
     "markdown": _markdown,
     "latex": _latex,
     "html": _html,
     "csv": _csv,
     "json": _json,
 }
-FORMATS: tuple[str, ...] = tuple(_WRITERS)
-
-__all__ = ["FORMATS", "Cell", "Column", "Row", "Table", "render"]
+FORMATS: tuple[str, ...] = ("text", *_WRITERS)

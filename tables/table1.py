@@ -89,6 +89,3 @@ def _measured(scored: pd.DataFrame, name: str) -> Row:
         )
     number = Cell(float(count), decimals=0, statistic="exact")
     return Row((HEADINGS[name],), (Cell(words=described), number))
-
-
-__all__ = ["DOC", "NUMBER", "compute", "reads", "requires"]

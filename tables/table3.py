@@ -159,15 +159,20 @@ def _gigaflops(cell: Cell) -> Cell:
     return dataclasses.replace(cell, value=cell.value / GIGA, style="scientific")
 
 
+def logged_speeds(records: pd.DataFrame, stage: str) -> pd.DataFrame:
+    """Records of a stage's sequences per second, one for each logged interval."""
+    rows = records[records["metric"] == f"timing/seqs_per_second/{stage}"]
+    if stage == "span_corruption":
+        rows = rows[rows["tau"].isin([BASELINE_TAU, ""])]
+    # A shared hybrid prefix stands in the records once for every τ that runs through it.
+    return rows.drop_duplicates(["seed", "node", "step", "value"])
+
+
 def _relative_speeds(records: pd.DataFrame) -> tuple[dict[Stage, Cell], str]:
     """Median speed of each stage over the baseline's, and a note with the absolute numbers."""
     medians: dict[Stage, tuple[float, int]] = {}
     for stage, _ in EXPERIMENTS:
-        rows = records[records["metric"] == f"timing/seqs_per_second/{stage}"]
-        if stage == "span_corruption":
-            rows = rows[rows["tau"].isin([BASELINE_TAU, ""])]
-        # A shared hybrid prefix stands in the records once for every τ that runs through it.
-        rows = rows.drop_duplicates(["seed", "node", "step", "value"])
+        rows = logged_speeds(records, stage)
         if len(rows):
             medians[stage] = (float(rows["value"].median()), len(rows))
     if "span_corruption" not in medians:
@@ -195,6 +200,3 @@ def _footnotes(source: str, notes: list[str], rows: list[Row]) -> tuple[str, ...
             "GFLOPs: analytic, matrix products only, whole batch, backward = 2 × forward."
         )
     return (*written, *notes_on_missing(rows))
-
-
-__all__ = ["DOC", "NUMBER", "compute", "reads", "requires"]

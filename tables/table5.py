@@ -16,7 +16,7 @@ from analysis.schema.facts import SIZES, size_label
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import of_metrics
 from tables.cells import MISSING, Cell, Column, Row, Style, Table
-from tables.notes import notes_on_cells, origin_label
+from tables.notes import notes_on_cells, notes_on_missing, origin_label
 
 NUMBER = 5
 DOC = __doc__
@@ -79,18 +79,12 @@ def compute(records: pd.DataFrame) -> Table:
     settings = records[records["metric"].str.startswith("setting/")]
     found = {
         (row["size"], row["metric"].removeprefix("setting/")): row
-        for row in settings[["size", "metric", "value", "text", "decimals", "note"]].to_dict(
-            "records"
-        )
+        for row in settings.to_dict("records")
     }
     rows = tuple(
         Row((parameter.heading,), tuple(_cell(parameter, size, found) for size in SIZES))
         for parameter in PARAMETERS
     )
-    notes = list(notes_on_cells(COLUMNS, rows))
-    cells = [cell for row in rows for cell in row.cells]
-    if any(part.missing for cell in cells for part in cell.numbers):
-        notes.append("not run: the records hold no such setting.")
     return Table(
         number=NUMBER,
         source=source,
@@ -100,7 +94,7 @@ def compute(records: pd.DataFrame) -> Table:
         label_columns=LABEL_COLUMNS,
         columns=COLUMNS,
         rows=rows,
-        footnotes=tuple(notes),
+        footnotes=(*notes_on_cells(COLUMNS, rows), *notes_on_missing(rows, "setting")),
     )
 
 
@@ -126,6 +120,3 @@ def _cell(parameter: Parameter, size: str, found: dict[tuple[str, str], dict]) -
     if all(part.missing for part in parts):
         return MISSING
     return Cell(parts=tuple(parts), pattern=parameter.pattern)
-
-
-__all__ = ["DOC", "NUMBER", "compute", "reads", "requires"]

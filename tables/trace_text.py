@@ -108,6 +108,3 @@ def provenance_lines(nodes: Nodes, name: str, fingerprint: str) -> Iterable[str]
     yield f"  ran {node.machine_and_time}"
     yield f"  Python {known.get('Python', 'unknown')}; {node.versions}"
     yield f"  {known.get('command', 'unknown command')}"
-
-
-__all__ = ["MORE", "lines", "provenance_lines", "text"]

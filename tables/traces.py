@@ -32,6 +32,7 @@ from analysis.schema.quantities import DIVIDED_TASKS, SUITE_AVERAGE
 from analysis.schema.records import sole_profile
 from tables.notes import origin_label
 from tables.places import Place, find, setting_records, shown_records
+from tables.table3 import logged_speeds
 
 HOW_SELECTED = f"selection: {REPORTED_SELECTION}: {SELECTION_RULES[REPORTED_SELECTION]}"
 """Which of a run's fine-tuning steps its score is of."""
@@ -207,10 +208,8 @@ class Tracer:
         baseline = means.get((place.suite, BASELINE_TAU, place.checkpoint))
         if baseline is None:
             return "not bold: there is no τ = 0 to compare with"
-        bold, sign = (
-            ("bold" if place.cell.bold else "not bold"),
-            ">" if ours > baseline else "not >",
-        )
+        bold = "bold" if place.cell.bold else "not bold"
+        sign = ">" if ours > baseline else "not >"
         return f"{bold}: {ours:.4f} {sign} {baseline:.4f} of τ = 0, before rounding"
 
 
@@ -312,10 +311,7 @@ def _stage(place: Place, records: pd.DataFrame, nodes: Nodes) -> Iterable[str]:
         return
     yield "median over logged intervals, over the baseline's (τ = 0)"
     for stage in dict.fromkeys((place.stage, "span_corruption")):
-        rows = own[own["metric"] == f"timing/seqs_per_second/{stage}"]
-        if stage == "span_corruption":
-            rows = rows[rows["tau"].isin([BASELINE_TAU, ""])]
-        rows = rows.drop_duplicates(["seed", "node", "step", "value"])
+        rows = logged_speeds(own, stage)
         if rows.empty:
             yield f"  not run: the records hold no timing of {stage}"
             continue
@@ -339,6 +335,3 @@ def _setting(place: Place, records: pd.DataFrame) -> Iterable[str]:
         yield f"counted from the records: {len(scored)} tasks have scores"
         for suite, group in scored.groupby("suite"):
             yield f"  {suite}: {', '.join(sorted(group['task']))}"
-
-
-__all__ = ["HOW_SELECTED", "PrintedNumber", "ScoredRun", "Trace", "Tracer"]

@@ -8,15 +8,12 @@ from analysis.schema import published, records
 
 SPREAD = 0.25
 """Runs lie so far below and above the published median."""
-
-
 LOST = 47.37
 """In the place of the one score that the paper's text lost; every run needs all its tasks."""
 
 
 def runs_of(row: dict, profile: str, runs: int, shift: float) -> list[dict]:
-    kept = ("size", "tau", "checkpoint", "suite", "task", "metric")
-    base = {name: row[name] for name in kept}
+    base = {name: row[name] for name in ("size", "tau", "checkpoint", "suite", "task", "metric")}
     margin = SPREAD * (runs - 1) / 2
     middle = min(max(row["value"] + shift, margin), 100 - margin)
     return [

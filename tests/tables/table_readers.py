@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 
 def expected(table):
@@ -53,12 +53,8 @@ def read_text(text, table):
 
 def with_left_out(row, table):
     """A row with the cells that the text of a diff leaves out: details, and columns of nothing."""
-    labels, cells = (
-        len(table.label_columns),
-        next(
-            one for one in table.rows if list(one.labels) == row[: len(table.label_columns)]
-        ).cells,
-    )
+    labels = len(table.label_columns)
+    cells = next(one.cells for one in table.rows if list(one.labels) == row[:labels])
     rest, whole = iter(row[labels:]), []
     missing = len(table.columns) - (len(row) - labels)
     for column, cell in zip(table.columns, cells, strict=True):
@@ -116,48 +112,22 @@ def read_latex(text, table):
     return joined(blocks, labels)
 
 
-class Rows(HTMLParser):
-    """Rows of every table's body; checks that elements are closed in order."""
-
-    def __init__(self):
-        super().__init__()
-        self.tables, self.open, self.cell = [], [], None
-
-    def handle_starttag(self, tag, attributes):
-        if tag == "meta":
-            return
-        self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr" and "tbody" in self.open:
-            self.tables[-1].append([])
-        elif tag in ("td", "th"):
-            self.cell = [tag, "", False]
-            if tag == "th":
-                scope = "row" if "tbody" in self.open else "col"
-                assert dict(attributes)["scope"] == scope
-        elif tag == "strong":
-            self.cell[2] = True
-
-    def handle_data(self, data):
-        if self.cell:
-            self.cell[1] += data
-
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            kind, text, bold = self.cell
-            if "tbody" in self.open:
-                self.tables[-1][-1].append(text if kind == "th" else (text, bold))
-            self.cell = None
-        assert self.open.pop() == tag
-
-
 def read_html(text, table):
-    parser = Rows()
-    parser.feed(text)
-    assert not parser.open and text.startswith('<!doctype html>\n<html lang="en">')
-    assert text.count("<caption>") == len(parser.tables)
-    return joined(parser.tables, len(table.label_columns))
+    assert text.startswith('<!doctype html>\n<html lang="en">')
+    # What remains without the elements that have no end is XML.
+    page = ElementTree.fromstring(re.sub("<(meta|!doctype) [^>]*>", "", text))
+    tables = page.findall(".//table")
+    assert all(len(one.findall("caption")) == 1 for one in tables)
+    for part, scope in (("thead", "col"), ("tbody", "row")):
+        assert {heading.get("scope") for heading in page.findall(f".//{part}//th")} <= {scope}
+    labels, blocks = len(table.label_columns), []
+    for one in tables:
+        rows = []
+        for row in one.findall("tbody/tr"):
+            parts = [("".join(cell.itertext()), cell.find("strong") is not None) for cell in row]
+            rows.append([*(label for label, _ in parts[:labels]), *parts[labels:]])
+        blocks.append(rows)
+    return joined(blocks, labels)
 
 
 def read_csv(text, table):
@@ -165,9 +135,10 @@ def read_csv(text, table):
     lines = list(csv.DictReader(io.StringIO(text)))
     if table.flat:
         columns = [column.key for column in table.columns]
-        read = [[line[name] for name in labels] for line in lines]
-        cells = [[(line[name], False) for name in columns] for line in lines]
-        return [[*one, *other] for one, other in zip(read, cells, strict=True)]
+        return [
+            [*(line[name] for name in labels), *((line[name], False) for name in columns)]
+            for line in lines
+        ]
     rows: dict[tuple, dict] = {}
     for line in lines:
         # A line a number: those that share a cell repeat what is printed there.

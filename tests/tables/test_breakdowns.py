@@ -77,7 +77,7 @@ def test_stand_ins_beside_tasks_of_the_paper_are_further_columns():
     assert "GLUE: beyond the paper's tasks: acceptability, pair." in table.footnotes
 
 
-def test_a_suite_without_any_score_keeps_the_papers_columns():
+def test_a_suite_without_any_score_has_the_papers_columns():
     table = tables.get(10).compute(records.from_rows(synthetic.scores()))
     # SQuAD and Rainbow were not run at all; of CNN/DailyMail there is a stand-in.
     assert headings(table)[:3] == ("SQuAD", "summary", "αNLI") and len(headings(table)) == 8

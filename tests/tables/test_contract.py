@@ -63,7 +63,7 @@ def test_every_format_prints_the_same_diff(number, source, format):
 
 
 @EVERY
-def test_every_table_says_what_it_is(number):
+def test_every_table_has_its_number_and_claims(number):
     module = tables.get(number)
     assert module.DOC.startswith(f"Table {number}: ") and "Claims:" in module.DOC
     assert number == module.NUMBER

@@ -109,7 +109,7 @@ def test_datasets_are_compared_and_words_are_not():
     assert verdicts(table) == {tests.EQUAL: 4, tests.DIFFERS: 2}
 
 
-def test_an_illegible_cell_is_left_out_and_said():
+def test_an_illegible_cell_is_left_out_with_a_note():
     table = differences.compute(15, FULL)
     # 25 tasks in 6 rows, but for one.
     assert len(table.rows) == 149

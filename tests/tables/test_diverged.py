@@ -1,4 +1,4 @@
-"""A run that diverged is said to have, in its cell or under the table, and never "not run"."""
+"""Cells of diverged runs are marked as such, or have a footnote, and are never "not run"."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def without(frame: pd.DataFrame, tau: str, suite: str, run: int) -> pd.DataFrame
     return frame[~gone]
 
 
-def test_cells_whose_every_run_diverged_say_so() -> None:
+def test_cells_whose_every_run_diverged() -> None:
     whole = without(synthetic.study(runs=1), "120K", "glue", 0)
     marks = records.from_rows([mark("120K", at, "glue") for at in facts.CHECKPOINTS])
     frame = records.combine(whole, marks)
@@ -47,12 +47,7 @@ def test_cells_whose_every_run_diverged_say_so() -> None:
         cell.text() for row in of_tasks.rows if row.labels[1] == "120K" for cell in row.cells
     } == {"diverged"}
     assert "diverged: a loss or a gradient of every run was not finite." in of_tasks.footnotes
-
-
-def test_held_against_the_paper_it_has_no_verdict_but_that() -> None:
-    whole = without(synthetic.study(runs=1), "120K", "glue", 0)
-    marks = records.from_rows([mark("120K", at, "glue") for at in facts.CHECKPOINTS])
-    compared = differences.compute(2, records.combine(whole, marks))
+    compared = differences.compute(2, frame)
     [row] = [row for row in compared.rows if row.labels == ("120K", "500K", "GLUE")]
     assert [row.cells[0].text(), row.cells[-1].text()] == ["diverged", "diverged"]
 
@@ -62,16 +57,13 @@ def test_a_cell_with_one_diverged_run_names_it_below() -> None:
     marks = records.from_rows([mark("250K", at, "glue", 1) for at in facts.CHECKPOINTS])
     table = tables.get(2).compute(records.combine(whole, marks))
     cells = {row.labels: row.cells[1] for row in table.rows}
+    plain = tables.get(2).compute(whole)
+    assert not any("diverged" in note for note in plain.footnotes)
     assert cells["250K", "500K"].runs == 1 and cells["0", "500K"].runs == 2
     [note] = [note for note in table.footnotes if note.startswith("Runs that diverged")]
     assert note.endswith("GLUE τ = 250K 500K: 1 of 2; GLUE τ = 250K 1M: 1 of 2.")
 
 
-def test_without_divergence_nothing_is_said_of_it() -> None:
-    table = tables.get(2).compute(synthetic.study(runs=1))
-    assert not any("diverged" in note for note in table.footnotes)
-
-
-def test_tables_of_scores_declare_that_they_read_it() -> None:
+def test_every_table_of_scores_reads_the_marks() -> None:
     for number in (2, 4, *range(6, 18)):
         assert records.DIVERGED in str(tables.get(number).reads), number

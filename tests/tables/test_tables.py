@@ -1,17 +1,16 @@
-"""Measured tables whose cells are known by hand, and the rounding rule."""
+"""Measured tables whose cells are known by hand."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 import imitation
-import pytest
 import synthetic_records as synthetic
 from table_readers import expected
 
 import tables
 from analysis.compiled import local_step as compiled
-from analysis.schema import published, quantities, records
+from analysis.schema import published, records
 from tables import cells
 
 MEASURED = records.combine(synthetic.study(runs=2), synthetic.timing())
@@ -44,7 +43,7 @@ def test_a_measured_table_2():
     }  # fmt: skip
 
 
-def test_one_run_has_no_spread_and_says_so():
+def test_a_note_on_cells_of_one_run_without_a_spread():
     table = tables.get(2).compute(synthetic.study(runs=1))
     assert table.rows[0].cells[1].text() == "39.50"
     assert "n = 1 run." in table.caption
@@ -107,13 +106,13 @@ def test_a_measured_table_1_counts_and_names_what_was_scored():
 
 
 def test_table_3_has_the_compiled_flops_beside_what_was_measured(monkeypatch):
-    kept = {
+    programs = {
         compiled.Program(size="base", stage=stage, variant="paper_faithful"): SimpleNamespace(
             cost=SimpleNamespace(flops=flops)
         )
         for stage, flops in (("span_corruption", 1.568e13), ("hybrid", 2.196e13))
     }
-    monkeypatch.setattr(compiled, "load", lambda: kept)
+    monkeypatch.setattr(compiled, "load", lambda: programs)
     table = computed(3)
     assert [column.key for column in table.columns[3:]] == [
         *("paper_faithful_step_gflops", "paper_faithful_flops_ratio"),
@@ -144,7 +143,7 @@ def test_a_measured_table_5_with_settings_of_one_size():
     assert cells["Batch Size"] == ["not run", "not run"]
 
 
-def test_table_5_says_what_not_run_means_where_only_part_of_a_cell_is_missing(monkeypatch):
+def test_table_5_explains_not_run_where_only_part_of_a_cell_is_missing(monkeypatch):
     monkeypatch.setattr(tables.get(5), "PARAMETERS", (tables.get(5).PARAMETERS[10],))
     monkeypatch.setattr(tables.get(5), "SIZES", ("base",))
     row = {**synthetic.COMMON, "size": "base", "metric": "setting/noise_density", "value": 0.15}
@@ -153,61 +152,25 @@ def test_table_5_says_what_not_run_means_where_only_part_of_a_cell_is_missing(mo
     assert table.footnotes == ("not run: the records hold no such setting.",)
 
 
-@pytest.mark.parametrize(
-    ("value", "decimals", "printed"),
-    [
-        (85.885, 2, "85.89"),
-        (0.125, 2, "0.13"),
-        (-40.625, 2, "-40.63"),
-        (0.375, 2, "0.38"),
-        (-0.004, 2, "0.00"),
-        (2.0, 1, "2.0"),
-    ],
-)
-def test_the_one_rounding_rule(value, decimals, printed):
-    # 85.885 is stored as 85.88500000000000511…, above the half; 0.125 and 0.375 are exact halves.
-    assert cells.rounded(value, decimals) == printed
-
-
 def test_runs_that_collapsed_are_in_a_footnote_and_in_the_numbers() -> None:
     rows = synthetic.scores(runs=2)
     label_use = [
         row | {"metric": "predicted_classes", "value": 1.0 if row["finetune_seed"] else 2.0}
         for row in rows
-        if row["task"] == "mrpc" and row["metric"] == "f1" and row["tau"] == "0"
+        if row["metric"] in ("f1", "matthews_corrcoef") and row["tau"] == "0"
     ]
     plain, flagged = (records.from_rows(part) for part in (rows, rows + label_use))
     table, same = tables.get(2).compute(flagged), tables.get(2).compute(plain)
     assert table.rows == same.rows
     (note,) = set(table.footnotes) - set(same.footnotes)
-    assert ": 2, in 2 cells" in note
+    assert ": 4, in 2 cells" in note
     assert note in tables.get(6).compute(flagged).footnotes
-    listed = ["GLUE mrpc τ = 0 500K, 1 run.", "GLUE mrpc τ = 0 1M, 1 run."]
-    assert [line.partition(": ")[2] for line in table.details] == listed and not same.details
+    assert not same.details and {line.partition(": ")[2] for line in table.details} == {
+        f"GLUE {task} τ = 0 {at}, 1 run." for task in ("cola", "mrpc") for at in ("500K", "1M")
+    }
     assert table.detailed().footnotes == (*table.footnotes, *table.details)
     assert "GLUE mrpc τ" not in tables.render(table)
     assert "GLUE mrpc τ" in tables.render(table.detailed())
-
-
-def test_runs_that_collapsed_in_many_tasks_are_one_line() -> None:
-    of_a_run = [
-        row
-        for row in synthetic.scores(runs=2, taus=("0",))
-        if (row["task"], row["checkpoint"]) == ("cola", 500_000)
-    ]
-    subjects = [item.task for item in quantities.paper_tasks() if item.suite == "mmlu"]
-
-    def asked(tasks: list[str], metric: str, value: float) -> list[dict]:
-        own = {"suite": "mmlu", "metric": metric, "value": value}
-        return [row | own | {"task": task} for row in of_a_run for task in tasks]
-
-    rows = asked(subjects, "accuracy", 25.0)
-    plain = tables.get(2).compute(records.from_rows(rows)).footnotes
-    for tasks, count in ((subjects[:1], 2), (subjects[:9], 18)):
-        more = asked(tasks, "predicted_classes", 1.0)
-        flagged = tables.get(2).compute(records.from_rows(rows + more)).footnotes
-        (note,) = set(flagged) - set(plain)
-        assert f": {count}, in 1 cell;" in note
 
 
 def test_checkpoints_of_continuous_fine_tuning_are_no_rows() -> None:

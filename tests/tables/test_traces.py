@@ -207,20 +207,20 @@ def test_without_provenance_or_with_another_runs(study, nodes):
     assert "provenance: that of another run of this name (other, not print of bas)" in text
 
 
-def test_what_was_not_run_says_so(study):
+def test_what_was_not_run_is_named(study):
     text = explain(2, "120K 500K", "MMLU", study)
     assert "not run: the records hold no score of mmlu for base, τ = 120K, 500K" in text
     text = explain(4, "120K 500K", "FLOPs", study)
     assert text.count("not run: the records hold no pre-training FLOPs of τ") == 2
 
 
-def test_compiled_flops_say_what_they_were_compiled_with(study):
+def test_compiled_flops_name_their_commit_and_versions(study):
     text = explain(3, "Baseline", "ours_step_gflops", study)
-    kept = compiled.ARTIFACT.load()[
+    program = compiled.ARTIFACT.load()[
         compiled.Program(size="base", stage="span_corruption", variant="ours")
     ]
-    assert f"span_corruption: {kept.cost.flops:.6e} FLOPs of one chip of 64" in text
-    assert f"commit {kept.commit}, jax {kept.versions['jax']}" in text
+    assert f"span_corruption: {program.cost.flops:.6e} FLOPs of one chip of 64" in text
+    assert f"commit {program.commit}, jax {program.versions['jax']}" in text
     assert "paper_faithful" not in text and "local_step.json" in text
 
 

@@ -17,9 +17,6 @@ def test_audit_lists_what_is_not_consistent_and_counts(capsys):
     code, everything, _ = run(capsys, "audit", "--all", "--details")
     assert code == 0 and "[average/large/0/1M/squad]" in everything
     assert len(everything.splitlines()) > 2_000 > len(out.splitlines())
-
-
-def test_audit_as_json(capsys):
     code, out, _ = run(capsys, "audit", "--format", "json")
     assert code == 0 and json.loads(out)["counts"]["inconsistent"] > 10
 
@@ -48,7 +45,6 @@ def test_explain_reads_a_folder_of_runs_with_its_provenance(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["audit", "--format", "pdf"], "unknown format 'pdf': give one of text, json"),
         (["explain", "2", "--row", "0 1M"], "Missing option '--column'"),
         (
             ["explain", "99", "--row", "0", "--column", "x", "--from", "published"],
