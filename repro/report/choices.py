@@ -70,6 +70,3 @@ def _fitted(tokens: Sequence[Token]) -> list[Token]:
 
 def _html(content: str) -> Token:
     return Token("html_block", "", 0, content=content)
-
-
-__all__ = ["Departure", "departures", "unsaid"]

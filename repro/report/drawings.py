@@ -48,6 +48,3 @@ def address(svg: bytes, style: str) -> Markup:
 def _attributes(style: re.Match[str]) -> str:
     pairs = [pair.split(":", 1) for pair in style[1].split(";") if ":" in pair]
     return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)
-
-
-__all__ = ["address"]

@@ -14,11 +14,10 @@ import tables
 from analysis import tests
 from analysis.schema import published
 from tables import breakdowns, differences
-from tables.cells import MISSING, Cell, Column, Row, Table
+from tables.cells import MISSING, NOTHING, Cell, Column, Row, Table
 from tables.differences import Compared
 from tables.places import Place, places_of
 
-NOT_PRINTED = "–"
 BEYOND = "not in the paper"
 """Verdict on a number of ours that the paper does not print."""
 SIGNS = {
@@ -52,7 +51,7 @@ class GridCell:
     def difference(self) -> str:
         """Ours minus published, number by number; "" where there is none."""
         found = [one.difference.text() for one in self.compared]
-        return " / ".join(found) if any(text != NOT_PRINTED for text in found) else ""
+        return " / ".join(found) if any(text != NOTHING for text in found) else ""
 
     @property
     def verdict(self) -> str:
@@ -80,18 +79,22 @@ class Grid:
 
 @dataclass(frozen=True)
 class Number:
-    """One number on both sides, for the list; ``verdict``: of ``tests.VERDICTS`` or ``BEYOND``."""
+    """One number on both sides, for the list; ``compared`` is None where the paper prints none."""
 
     cell: str
     labels: str
     heading: str
     ours: Cell
-    published: Cell | None
     compared: Compared | None
 
     @property
+    def published(self) -> Cell | None:
+        """The paper's."""
+        return self.compared.published if self.compared else None
+
+    @property
     def verdict(self) -> str:
-        """What came of the comparison."""
+        """One of ``tests.VERDICTS``, or ``BEYOND``."""
         return self.compared.found.verdict if self.compared else BEYOND
 
 
@@ -140,13 +143,17 @@ class PairedTable:
     def grids(self) -> tuple[Grid, ...]:
         """The table as the paper lays it out, in blocks of columns."""
         count = self.own_columns
-        own = _columns(self.ours, slice(count))
-        blocks = own.blocks()
-        if len(self.ours.columns) > count:
-            rest = _columns(self.ours, slice(count, None))
+        total = len(self.ours.columns)
+        blocks = self.ours.with_columns(range(count)).blocks()
+        if total > count:
+            rest = self.ours.with_columns(range(count, total))
             caption = f"Table {self.number}: the paper's tasks, none of which was run"
             blocks = [*blocks, *dataclasses.replace(rest, caption=caption).blocks()]
-        printed = _cells(self.published)
+        printed = {
+            (row.labels, column.key): cell
+            for row, column, cell in self.published.all_cells()
+            if not cell.missing
+        }
         compared: dict[tuple[tuple[str, ...], str], list[Compared]] = {}
         for one in self.compared:
             compared.setdefault((one.place.labels, one.place.column), []).append(one)
@@ -185,31 +192,25 @@ class PairedTable:
     @property
     def numbers(self) -> tuple[Number, ...]:
         """Every number, the paper's first and then those that only we have."""
-        listed = [
-            Number(
-                self.ids[one.place.labels, one.place.column],
-                " ".join(one.place.labels),
-                one.place.heading,
-                one.ours or MISSING,
-                one.published,
-                one,
-            )
-            for one in self.compared
-        ]
         known = {place for place, _ in differences.numbers(self.published)}
-        listed += [
+        listed = [
+            *((one.place, one.ours or MISSING, one) for one in self.compared),
+            *(
+                (place, cell, None)
+                for place, cell in differences.numbers(self.ours)
+                if place not in known
+            ),
+        ]
+        return tuple(
             Number(
                 self.ids[place.labels, place.column],
                 " ".join(place.labels),
                 place.heading,
-                cell,
-                None,
-                None,
+                ours,
+                compared,
             )
-            for place, cell in differences.numbers(self.ours)
-            if place not in known
-        ]
-        return tuple(listed)
+            for place, ours, compared in listed
+        )
 
     @property
     def places(self) -> dict[str, tuple[Place, Place | None]]:
@@ -234,20 +235,3 @@ def pair(ours: Table) -> PairedTable:
         ),
     )
     return PairedTable(whole, paper, len(ours.columns), differences.judge(ours, paper))
-
-
-def _columns(table: Table, part: slice) -> Table:
-    rows = tuple(dataclasses.replace(row, cells=row.cells[part]) for row in table.rows)
-    return dataclasses.replace(table, columns=table.columns[part], rows=rows)
-
-
-def _cells(table: Table) -> dict[tuple[tuple[str, ...], str], Cell]:
-    return {
-        (row.labels, column.key): cell
-        for row in table.rows
-        for column, cell in zip(table.columns, row.cells, strict=True)
-        if not cell.missing
-    }
-
-
-__all__ = ["BEYOND", "NOT_PRINTED", "SIGNS", "PairedTable", "pair"]

@@ -41,6 +41,3 @@ class Packed:
         text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
         # No time of writing in the header: equal records give equal bytes.
         return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
-
-
-__all__ = ["Packed"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import shlex
 from collections import Counter
@@ -11,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
@@ -27,6 +25,8 @@ from repro.report.outcomes import Outcomes
 from repro.report.packed import Packed
 from repro.report.traces import Traces
 from spactor import files
+from tables import rendering
+from tables.cells import NOTHING
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _VERDICT_CLASSES = {
@@ -93,47 +93,40 @@ def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
     traces = Traces(records, nodes)
     for pair in paired.values():
         traces.add(pair)
-    colours, style, script = map(_read, ("colours.css", "report.css", "report.js"))
-    style = colours + style
-    figure_style = colours + _read("figure.css")
+    script = _read("report.js")
+    figure_style = _read("colours.css") + _read("figure.css")
     grown = tree.grow(nodes)
     runs = _runs(records)
     judged = outcomes.judged
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            profile=outcomes.profile,
-            style=Markup(style),
-            script=Markup(script),
-            style_hash=_hash(style),
-            script_hash=_hash(script),
-            tables=tuple(paired.values()),
-            number_count=sum(len(one.numbers) for one in paired.values()),
-            figures=tuple(
-                _drawing(number, svg, figure_style) for number, svg in outcomes.svgs.items()
-            ),
-            claims=_by_verdict(judged),
-            tally=_tally(judged),
-            summary=outcomes.summary,
-            registered=outcomes.registered,
-            learning=outcomes.learning,
-            scratch=outcomes.scratch,
-            trend=outcomes.trend,
-            savings=outcomes.savings,
-            power=tuple(power.run(frame, runs) for frame in (published.load_all(), records)),
-            suites=_suites(records),
-            runs=runs,
-            seeds=sorted({int(seed) for seed in records["seed"].dropna()}),
-            tree=grown,
-            tree_maps=tree_map.maps(grown.segments),
-            traces=traces.data,
-            packed=Packed(traces=traces.data),
-            options=shlex.join(options),
-            common=traces.common,
-            unsaid=choices.unsaid(),
-            departures=choices.departures(paired[choices.SETTINGS_TABLE]),
-        )
+    return _render(
+        "report.html",
+        title=f"{outcomes.profile or 'no'} profile",
+        profile=outcomes.profile,
+        script=Markup(script),
+        script_hash=_hash(script),
+        tables=tuple(paired.values()),
+        number_count=sum(len(one.numbers) for one in paired.values()),
+        figures=tuple(_drawing(number, svg, figure_style) for number, svg in outcomes.svgs.items()),
+        claims=_by_verdict(judged),
+        tally=_tally(judged),
+        summary=outcomes.summary,
+        registered=outcomes.registered,
+        learning=outcomes.learning,
+        scratch=outcomes.scratch,
+        trend=outcomes.trend,
+        savings=outcomes.savings,
+        power=tuple(power.run(frame, runs) for frame in (published.load_all(), records)),
+        suites=_suites(records),
+        runs=runs,
+        seeds=sorted({int(seed) for seed in records["seed"].dropna()}),
+        tree=grown,
+        tree_maps=tree_map.maps(grown.segments),
+        traces=traces.data,
+        packed=Packed(traces=traces.data),
+        options=shlex.join(options),
+        common=traces.common,
+        unsaid=choices.unsaid(),
+        departures=choices.departures(paired[choices.SETTINGS_TABLE]),
     )
 
 
@@ -170,27 +163,18 @@ def write_index(studies: Sequence[Study], path: Path) -> Path:
     Raises:
       UserError: a run's scores are incomplete, or the disk refused.
     """
-    style = _read("colours.css") + _read("report.css")
-    text = (
-        _environment()
-        .get_template("index.html")
-        .render(studies=studies, style=Markup(style), style_hash=_hash(style), options="")
-    )
+    title = f"{len(studies)} sets of records"
+    text = _render("index.html", title=title, studies=studies, options="")
     files.write_atomically(path, text.encode())
     return path
 
 
-@functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def _render(template: str, **values: object) -> str:
+    """A page with its style sheet inside; ``values`` are what the template reads beside it."""
+    style = _read("colours.css") + _read("report.css")
+    environment = rendering.environment(_TEMPLATES)
     environment.globals |= {
-        "NOT_PRINTED": numbers.NOT_PRINTED,
+        "NOT_PRINTED": NOTHING,
         "SIGNS": numbers.SIGNS,
         "VERDICTS": (*tests.VERDICTS, numbers.BEYOND),
         "describe_model": describe,
@@ -208,7 +192,8 @@ def _environment() -> jinja2.Environment:
         "shown_count": power.shown_count,
         "suite_headings": SUITE_HEADINGS,
     }
-    return environment
+    page = environment.get_template(template)
+    return page.render(style=Markup(style), style_hash=_hash(style), **values)
 
 
 def _read(name: str) -> str:
@@ -234,7 +219,7 @@ def _drawing(number: str, svg: bytes, style: str) -> Drawing:
 
 
 def _by_verdict(judged: Sequence[claims_view.Row]) -> dict[Verdict, list[claims_view.Row]]:
-    """The claims by what our records say of them, in the order of ``CLAIM_VERDICTS``."""
+    """The claims by their verdict on our records, in the order of ``CLAIM_VERDICTS``."""
     found = {
         verdict: [row for row in judged if row.measured and row.measured.verdict is verdict]
         for verdict in CLAIM_VERDICTS

@@ -118,6 +118,3 @@ class Traces:
 def _printed(number: PrintedNumber) -> str:
     where = f"{number.metric}: {number.path}, line {number.line}"
     return "; ".join(filter(None, (where, number.over, number.note)))
-
-
-__all__ = ["Traces"]

@@ -199,6 +199,3 @@ def _segments(
 
 def _key(node: TrainedNode) -> tuple[str, str, str]:
     return (node.size, *node.lane)
-
-
-__all__ = ["Grown", "Segment", "cost", "flops_of", "flops_text", "grow", "seconds_text"]

@@ -127,6 +127,3 @@ def _name(lane: str) -> str:
     if lane.startswith("tau"):
         return f"SPACTOR({_tau(lane)})"
     return "baseline" if lane == "sc" else lane
-
-
-__all__ = ["WIDTH", "TreeMap", "maps"]

@@ -42,8 +42,8 @@
   // Sorting: a heading is a button; once up, twice down, three times as it was.
   function keyOf(row, column) {
     const cell = row.cells[column];
-    const told = cell.dataset.value;
-    if (told !== undefined) return told === "" ? NaN : Number(told === "inf" ? Infinity : told);
+    const { value } = cell.dataset;
+    if (value !== undefined) return value === "" ? NaN : Number(value === "inf" ? Infinity : value);
     const text = words(one(".ours", cell) ?? cell);
     const number = Number.parseFloat(text.replaceAll("−", "-").replaceAll(",", "").replace(/^[≥<]\s*/, ""));
     if (!Number.isNaN(number)) return number;
@@ -195,7 +195,7 @@
     if (!cell || event.altKey || event.ctrlKey || event.metaKey) return;
     const to = neighbour(cell, event.key);
     if (to) focusCell(cell, to);
-    else if (event.key === "Enter" || event.key === " ") tell(cell);
+    else if (event.key === "Enter" || event.key === " ") showOrigin(cell);
     else return;
     event.preventDefault();
   });
@@ -207,7 +207,7 @@
     if (current) current.tabIndex = -1;
     cell.tabIndex = 0;
     cell.focus({ preventScroll: true });
-    tell(cell);
+    showOrigin(cell);
   });
 
   // A cell's provenance.
@@ -225,9 +225,9 @@
     return { number, heading, labels, row: all("th", at.parentNode).map(words).join(" ") };
   }
 
-  function listOf(pairs, className = "record") {
+  function listOf(pairs) {
     const known = pairs.filter(([, value]) => value !== undefined && value !== "");
-    return make("dl", { className }, ...known.flatMap(([name, value]) => [
+    return make("dl", { className: "record" }, ...known.flatMap(([name, value]) => [
       make("dt", {}, name), make("dd", {}, ...(Array.isArray(value) ? value : [String(value)]))]));
   }
 
@@ -266,41 +266,41 @@
     ]);
   }
 
-  function runsOf(told) {
-    const runs = traces.groups[told.group];
-    const metrics = (run) => run.metrics.filter(([task]) => !told.task || task === told.task);
+  function runsOf(trace) {
+    const runs = traces.groups[trace.group];
+    const metrics = (run) => run.metrics.filter(([task]) => !trace.task || task === trace.task);
     const rows = runs.map((run) => [
       run.node || "without a name",
       run.seeds[0], run.seeds[1],
       run.step,
-      ...(told.task ? metrics(run).map(([, , value]) => value.toFixed(4)) : [run.score.toFixed(4)]),
-      ...(told.task ? [] : [run.last ? `${run.last[1].toFixed(4)} at ${run.last[0]}` : "–"]),
+      ...(trace.task ? metrics(run).map(([, , value]) => value.toFixed(4)) : [run.score.toFixed(4)]),
+      ...(trace.task ? [] : [run.last ? `${run.last[1].toFixed(4)} at ${run.last[0]}` : "–"]),
     ]);
-    const what = told.task
+    const what = trace.task
       ? metrics(runs[0]).map(([, metric]) => metric.replaceAll("_", " "))
       : ["Suite score", "At the last step"];
     const each = runs.map((run) => make("details", {},
       make("summary", {}, run.node || "without a name"),
-      told.task ? null : listOf(run.metrics.map(([task, metric, value]) =>
-        [`${task} ${metric.replaceAll("_", " ")}`, value.toFixed(4)]), "record narrow"),
-      listOf([["steps scored", run.steps.join(", ")]], "record narrow"),
+      trace.task ? null : listOf(run.metrics.map(([task, metric, value]) =>
+        [`${task} ${metric.replaceAll("_", " ")}`, value.toFixed(4)])),
+      listOf([["steps scored", run.steps.join(", ")]]),
       nodeOf(run)));
     const count = `${runs.length} run${runs.length === 1 ? "" : "s"}`;
     return [
-      make("p", {}, `${told.task ? `Median over ${count} of ${told.task}, each at its selected step`
+      make("p", {}, `${trace.task ? `Median over ${count} of ${trace.task}, each at its selected step`
         : `Mean over ${count} of the suite's score`}; ${traces.rule}.`),
       tableOf(["Run", "Pre-training seed", "Fine-tuning seed", "Step selected", ...what], rows),
       ...each,
     ];
   }
 
-  async function tell(cell) {
+  async function showOrigin(cell) {
     const id = idOf(cell);
     // The dialog reads the list of numbers, and the table where a number of the list stands.
     const needed = [one("#all-numbers"), document.getElementById(`table${id.split("-")[0]}`)];
     await Promise.all(needed.filter((box) => box.matches("details.folded")).map(build));
     ({ traces } = await unpack());
-    const told = traces.cells[id] ?? {};
+    const trace = traces.cells[id] ?? {};
     const { number, heading, labels, row } = titleOf(cell);
     const numbers = all(`#numbers tr[data-cell="${id}"]`).map((line) => {
       const [, , name, ours, paper, difference, test, p, verdict] = [...line.cells].map(words);
@@ -312,10 +312,10 @@
         ? [tableOf(["Number", "Ours", "Paper", "Difference", "Verdict"], numbers)]
         : []),
       make("h3", {}, "Ours"),
-      ...(told.group !== undefined ? runsOf(told)
-        : [linesOf(told.lines ?? ["not run: the records hold no such score"])]),
+      ...(trace.group !== undefined ? runsOf(trace)
+        : [linesOf(trace.lines ?? ["not run: the records hold no such score"])]),
       make("h3", {}, "The paper's"),
-      linesOf(told.paper ?? ["the paper prints nothing here"]),
+      linesOf(trace.paper ?? ["the paper prints nothing here"]),
       make("h3", {}, "On the command line"),
       linesOf([["repro explain", number, "--row", quoted(row), "--column", quoted(heading),
         block.dataset.options].filter(Boolean).join(" ")]),
@@ -422,14 +422,17 @@
 
   // A link to what is folded away unfolds it, and so does one to a section with one folded part.
   async function unfold() {
-    const to = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const { hash } = location;
+    const to = hash && document.getElementById(decodeURIComponent(hash.slice(1)));
     if (!to) return;
     const inside = all(":scope > details.folded", to);
-    for (let box = inside.length === 1 ? inside[0] : to; box; box = box.parentElement) {
+    const inmost = inside.length === 1 ? inside[0] : to;
+    for (let box = inmost; box; box = box.parentElement) {
       if (box instanceof HTMLDetailsElement) box.open = true;
     }
-    if (to.matches("details.folded")) await build(to);
-    to.scrollIntoView();
+    // Before it is built, the page may be too short to bring its last section to the top.
+    if (inmost.matches("details.folded")) await build(inmost);
+    if (location.hash === hash) to.scrollIntoView();
   }
   addEventListener("hashchange", unfold);
   unfold();

@@ -1,6 +1,8 @@
 """One study and one page of it for all tests of the report."""
 
 import pytest
+import synthetic_records
+import traced_study
 
 from analysis.schema.nodes import Nodes
 from repro import report
@@ -9,22 +11,16 @@ from repro import report
 @pytest.fixture(scope="session")
 def study():
     """Two runs a cell, each with its node."""
-    import traced_study
-
     return traced_study.study()
 
 
 @pytest.fixture(scope="session")
 def nodes(study):
     """Of every node of the study."""
-    import traced_study
-
     return Nodes.of(traced_study.provenance(study))
 
 
 @pytest.fixture(scope="session")
 def page(study, nodes):
     """The page of the study."""
-    import synthetic_records
-
     return report.page(report.Outcomes(study, synthetic_records.timing()), nodes)

@@ -8,8 +8,7 @@ import json
 import re
 from html.parser import HTMLParser
 
-THE_PAPER = "https://arxiv.org/abs/2401.13160"
-"""The only address that the page links to."""
+EMPTY_ICON, THE_PAPER = "data:,", "https://arxiv.org/abs/2401.13160"
 VOID = {"meta", "br", "img", "link", "input"}
 
 
@@ -49,6 +48,16 @@ class Page(HTMLParser):
             self.scripts[-1][1] += data
         elif self.open and self.open[-1] != "style":
             self.text.append(data)
+
+    @property
+    def foreign_links(self):
+        """Links other than to parts of the page, its own images, and the paper."""
+        return [
+            link
+            for link in self.links
+            if not link.startswith(("#", "data:image/svg+xml,"))
+            and link not in (EMPTY_ICON, THE_PAPER)
+        ]
 
     @property
     def words(self):
