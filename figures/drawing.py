@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from spactor.files import write_atomically
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
 PANEL_INCHES = (3.4, 2.9)
 PNG_DPI = 160
+THOUSAND = 1_000
 _SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "spactor",  # otherwise element ids are random
     "svg.fonttype": "path",
@@ -140,6 +142,19 @@ def label_steps(axes: Axes, profile: str) -> None:
     scaled = "" if profile == "paper" else ", on the paper's scale"
     axes.set_xlabel(f"pre-training steps (thousands{scaled})")
     axes.set_xlim(left=0)
+
+
+def plot_curve(axes: Axes, curve: pd.Series, style: Style, label: str) -> None:
+    """Draws values by pre-training step, in thousands, with about a dozen markers."""
+    axes.plot(
+        curve.index.to_numpy() / THOUSAND,
+        curve.to_numpy(),
+        markersize=3.5,
+        linewidth=1.3,
+        markevery=max(len(curve) // 12, 1),
+        label=label,
+        **style.options(),
+    )
 
 
 def set_symbols(text: Text) -> None:

@@ -186,6 +186,8 @@ def places(pieces: Sequence[str]) -> list[tuple[int, float]]:
 
 def draw(result: Result) -> Figure:
     """The stations under each other; "not run" where there is no example."""
+    from matplotlib.patches import Patch
+
     title = (
         "Figure 1 · the first stage on a chunk of held-out text\n"
         f"Base, SPACTOR(∞) · {result.profile or 'no'} profile"
@@ -203,21 +205,23 @@ def draw(result: Result) -> Figure:
         top = 0.0
         for station in result.stations:
             top = _draw_station(axes, station, top)
-        figure.legend(
-            handles=_patches(), loc="outside lower center", ncols=len(LEGEND), fontsize=7.5
-        )
+        patches = [Patch(label=label, **_look(colour)) for label, colour in LEGEND]
+        figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=7.5)
     return figure
 
 
 def _draw_station(axes: Axes, station: Station, top: float) -> float:
     """Draws one station from line ``top`` on and returns the line after it."""
+    from matplotlib.patches import Rectangle
+
     heading = axes.text(0, top, station.heading, fontsize=8.5, va="center", weight="bold")
     drawing.set_symbols(heading)
     for index, (line, column) in enumerate(places(station.pieces)):
         text, _ = shown(station.pieces[index])
         at = top + 1 + line
         if station.colours[index] != PLAIN:
-            axes.add_patch(_box(column, at, len(text), station.colours[index]))
+            corner, look = (column - 0.1, at - 0.44), _look(station.colours[index])
+            axes.add_patch(Rectangle(corner, len(text) + 0.2, 0.88, **look))
         if station.doubted[index]:
             axes.plot([column, column + len(text)], [at + 0.42] * 2, "#b2182b", linewidth=1.3)
         axes.text(
@@ -232,21 +236,9 @@ def _draw_station(axes: Axes, station: Station, top: float) -> float:
     return at + _GAP
 
 
-def _box(column: float, top: float, width: int, colour: str) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((column - 0.1, top - 0.44), width + 0.2, 0.88, **_look(colour))
-
-
 def _look(colour: str) -> dict[str, Any]:
     """Keyword arguments for a patch of that colour."""
     if colour not in EDGES:
         return {"facecolor": colour, "linewidth": 0}
     frame = {"edgecolor": "#333333", "linewidth": 0.8, "linestyle": EDGES[colour]}
     return {"facecolor": colour, **frame}
-
-
-def _patches() -> list[Any]:
-    from matplotlib.patches import Patch
-
-    return [Patch(label=label, **_look(colour)) for label, colour in LEGEND]

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 NUMBER = "3"
 DOC = __doc__
 SIZE = "base"
-THOUSAND = 1_000
 CURVES = ("0", "inf")
 NUMBER_OF_TABLE = 2
 """The table that has some of the figure's numbers."""
@@ -164,7 +163,7 @@ def _draw_panel(at: Axes, panel: Panel, profile: str, handles: dict[str, Any]) -
         if not points:
             continue
         style = drawing.TAU_STYLES[tau]
-        steps = [point.paper_steps / THOUSAND for point in points]
+        steps = [point.paper_steps / drawing.THOUSAND for point in points]
         lows, highs = [p.lowest for p in points], [p.highest for p in points]
         at.fill_between(steps, lows, highs, color=style.color, alpha=0.18, linewidth=0)
         [line] = at.plot(
@@ -177,7 +176,7 @@ def _draw_panel(at: Axes, panel: Panel, profile: str, handles: dict[str, Any]) -
         handles.setdefault(tau, line)
     if profile == "paper" and panel.published:
         handles["published"] = at.errorbar(
-            [step / THOUSAND for step in panel.published],
+            [step / drawing.THOUSAND for step in panel.published],
             [mean for mean, _ in panel.published.values()],
             yerr=[std for _, std in panel.published.values()],
             capsize=2.5,

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 NUMBER = "4"
 DOC = __doc__
-THOUSAND = 1_000
 STYLES = (
     drawing.TAU_STYLES["0"],
     drawing.Style("#0072B2", "^"),
@@ -103,15 +102,7 @@ def _draw_curves(axes: Axes, result: Result) -> None:
         return
     for (which, series), style in zip(result.curves, STYLES, strict=True):
         absent = " – not run" if series.empty else ""
-        axes.plot(
-            series.index.to_numpy() / THOUSAND,
-            series.to_numpy(),
-            markersize=3.5,
-            linewidth=1.3,
-            markevery=max(len(series) // 12, 1),
-            label=which.label + absent,
-            **style.options(),
-        )
+        drawing.plot_curve(axes, series, style, which.label + absent)
     axes.set_ylabel("loss (nats per target token)")
     for text in axes.legend(loc="upper right").get_texts():
         drawing.set_symbols(text)
@@ -124,19 +115,18 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
         drawing.mark_not_run(axes, "it needs τ = 0 and τ = ∞ of one seed")
         return
     steps = result.gaps.index.to_numpy()
+    thousands = steps / drawing.THOUSAND
     late = steps >= trend.FIRST_PAPER_STEP
     by_seed, values = result.gaps.to_numpy(), result.gaps.mean(axis="columns").to_numpy()
     line, bend = result.reading.line, result.reading.inflection
     axes.axhline(0.0, color="#999999", linewidth=0.8)
     if by_seed.shape[1] > 1:
-        axes.plot(steps / THOUSAND, by_seed, color="#0072B2", alpha=0.25, linewidth=0.7)
-    axes.plot(
-        steps / THOUSAND, values, color="#0072B2", marker="^", markersize=4, linewidth=1.0, zorder=3
-    )
+        axes.plot(thousands, by_seed, color="#0072B2", alpha=0.25, linewidth=0.7)
+    axes.plot(thousands, values, color="#0072B2", marker="^", markersize=4, linewidth=1.0, zorder=3)
     if line is not None:
         ends = [float(trend.FIRST_PAPER_STEP), float(steps.max())]
         axes.plot(
-            [end / THOUSAND for end in ends],
+            [end / drawing.THOUSAND for end in ends],
             [line.at(end) for end in ends],
             color="#D55E00",
             linestyle="--",
@@ -173,7 +163,7 @@ def _slope_label(reading: trend.Reading, line: trend.Line) -> str:
 
 
 def _frame_late(axes: Axes, values: np.ndarray, late: np.ndarray) -> None:
-    """Keeps the first, unconverged points from flattening what panel b is about; says so.
+    """Ends the axis before first, unconverged points that would flatten the rest, with a note.
 
     Args:
       values: mean differences at every step.

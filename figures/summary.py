@@ -18,7 +18,7 @@ import pandas as pd
 from analysis import leads, trend
 from analysis.required import RequiredRun
 from analysis.schema.records import sole_profile
-from figures import drawing, figure4
+from figures import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,22 +95,14 @@ def _draw(axes: Axes, result: Result, tables: dict[str, pd.DataFrame], unit: str
     is_lead = "0" not in tables
     if is_lead:
         axes.axhline(0.0, color="#999999", linewidth=0.8)
-    axes.axvline(leads.TAU_STEPS / figure4.THOUSAND, color="#999999", linestyle=":")
+    axes.axvline(leads.TAU_STEPS / drawing.THOUSAND, color="#999999", linestyle=":")
     late = [table[table.index >= trend.FIRST_PAPER_STEP_OF_BEND] for table in present.values()]
     for tau, table in present.items():
         style = drawing.TAU_STYLES[tau]
-        steps = table.index.to_numpy() / figure4.THOUSAND
         if is_lead and table.shape[1] > 1:
+            steps = table.index.to_numpy() / drawing.THOUSAND
             axes.plot(steps, table.to_numpy(), color=style.color, alpha=0.25, linewidth=0.7)
-        axes.plot(
-            steps,
-            table.mean(axis="columns").to_numpy(),
-            markersize=3.5,
-            linewidth=1.3,
-            markevery=max(len(steps) // 12, 1),
-            label=LABELS[tau],
-            **style.options(),
-        )
+        drawing.plot_curve(axes, table.mean(axis="columns"), style, LABELS[tau])
     # The first steps, equal for all, would flatten the rest.
     if all(len(table) for table in late):
         low = min(float(table.min().min()) for table in late)

@@ -44,7 +44,7 @@ def test_nothing_run_is_drawn_as_not_run(number, tmp_path):
 
 
 @EVERY
-def test_every_module_says_what_it_is_and_refuses_a_mixture(number):
+def test_every_module_has_its_number_and_claims_and_refuses_a_mixture(number):
     module = figures.get(number)
     assert module.DOC.startswith(f"Figure {number}: ") and "Claims:" in module.DOC
     assert module.requires and all(isinstance(run, RequiredRun) for run in module.requires)
@@ -212,7 +212,7 @@ def test_figure_4_shows_the_inflection():
     assert f",\np = {p_value} over 2 seeds\n(least squares through the mean of 2 seeds: p" in slope
 
 
-def test_figure_4_of_one_seed_says_that_there_is_no_test_over_seeds():
+def test_figure_4_of_one_seed_has_no_test_over_seeds():
     drawn = figures.get("4").draw(figures.get("4").compute(synthetic.study(seeds=1)))
     slope = drawn.axes[1].get_legend().get_texts()[0].get_text()
     assert "(least squares through one seed: p = " in slope and "no test over seeds)" in slope
@@ -226,7 +226,7 @@ def test_figure_b_draws_the_residuals_of_both_readings():
     assert drawn.sum() == pytest.approx(0.0, abs=1e-9) and len(drawn) == 23
 
 
-def test_figure_4_subtracts_as_its_caption_says():
+def test_figure_4_subtracts_as_in_its_caption():
     result = figures.get("4").compute(synthetic.study(seeds=1))
     step = 520_000
     gap = (
