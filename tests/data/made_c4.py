@@ -68,7 +68,7 @@ def write_tfds(folder: Path, rows: int = 40, version: str = "3.0.1") -> Path:
 def write_vocabulary(folder: Path, vocab_size: int = VOCAB_SIZE) -> None:
     """Writes a SentencePiece model with T5's first ids."""
     texts = [row["text"] for row in documents(200)]
-    cases = [asked for case in made_up.CASES.values() for pair in case.asked for asked in pair]
+    cases = [text for case in made_up.CASES.values() for pair in case.examples for text in pair]
     cases += [text for case in made_up.CASES.values() for text in case.answers]
     cases += [f"Is it {answer}?" for answer in INSTRUCTED]
     # Each letter often enough that none is too rare for a piece.

@@ -93,7 +93,7 @@ def test_too_little_text_is_refused(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "cause"),
     [
         (b'{"text": "a"}\n{"tex', "row 2, "),
         (b'{"text": "a"}\n{"url": "b"}\n', "row 2, KeyError"),
@@ -101,12 +101,12 @@ def test_too_little_text_is_refused(folder: Path, tmp_path: Path) -> None:
         (b'{"text": "\xff"}\n', "UnicodeDecodeError"),
     ],
 )
-def test_a_damaged_file_is_named_with_its_row(own: Path, rows: bytes, said: str) -> None:
+def test_a_damaged_file_is_named_with_its_row(own: Path, rows: bytes, cause: str) -> None:
     path = own / c4.FOLDER / "c4-validation.00000-of-00008.json.gz"
     path.write_bytes(gzip.compress(rows))
     with pytest.raises(UserError, match="damaged") as caught:
         texts(c4.find(own), "validation")
-    assert str(path) in str(caught.value) and said in str(caught.value)
+    assert str(path) in str(caught.value) and cause in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -171,7 +171,7 @@ def test_the_vocabulary_must_be_one_of_t5s_kind(own: Path) -> None:
         c4.vocabulary_model(own, made_c4.VOCAB_SIZE)
 
 
-def test_the_command_tells_what_is_needed_and_what_is_there(
+def test_the_command_lists_what_is_needed_and_what_is_there(
     own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, needed, err = run(capsys, "data", "check", "c4")

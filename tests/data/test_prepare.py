@@ -39,7 +39,7 @@ def cache(prepared: Path, tmp_path: Path) -> Path:
     return shutil.copytree(prepared.parent, tmp_path / "cache")
 
 
-def test_the_manifest_says_what_is_there(prepared: Path) -> None:
+def test_the_manifest_describes_the_folder(prepared: Path) -> None:
     facts = manifest.read(prepared)
     assert facts["fingerprint"].startswith(prepared.name.removeprefix("corpus-"))
     assert set(facts["files"]) | {manifest.FILE_NAME} == set(contents(prepared))
@@ -70,7 +70,7 @@ def test_a_second_call_builds_nothing(
     ["tokens_train.npy", "suites/glue/order/train.jsonl", manifest.FILE_NAME, "lookup"],
 )
 @pytest.mark.parametrize("harm", ["missing", "truncated", "changed"])
-def test_damage_is_found_and_said_in_one_line(
+def test_damage_is_found_and_reported_in_one_line(
     cache: Path,
     installed: object,
     small_config: DataConfig,
@@ -91,7 +91,7 @@ def test_damage_is_found_and_said_in_one_line(
     lines: list[str] = []
     assert prepare.prepare(cache, small_config, lines.append) is built
     if (name, harm) == ("lookup", "missing"):
-        # As on the first day: nothing to complain of.
+        # As before the first build: there is nothing to report.
         assert lines == []
     else:
         (line,) = lines

@@ -172,7 +172,7 @@ def test_scores_are_the_benchmarks_own(suite: str, prepared_folder: Path, tmp_pa
             ).items()
         }
 
-    targets = {name: len({target for _, target in case.asked}) for name, case in cases.items()}
+    targets = {name: len({target for _, target in case.examples}) for name, case in cases.items()}
     assert scores(right, 1) == pytest.approx(expected(100.0, 0.0, targets))
     nothing = {name: np.full_like(rows, 0) for name, rows in right.items()}
     assert scores(nothing, 2) == expected(0.0, 100.0, dict.fromkeys(names, 1))
@@ -222,7 +222,7 @@ def test_the_times_of_files_alone_change_nothing(source: Path, tmp_path: Path) -
     assert any("encoding 3,000 tokens" in line for line in lines)
 
 
-def test_what_is_missing_is_said_before_anything_is_read(source: Path, tmp_path: Path) -> None:
+def test_what_is_missing_is_reported_before_anything_is_read(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     shutil.copytree(source, folder)
 

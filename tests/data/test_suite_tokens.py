@@ -8,14 +8,7 @@ import numpy as np
 import pytest
 
 from spactor import npy
-from spactor.data import (
-    epochs,
-    host_tensorflow,
-    manifest,
-    suite_registry,
-    suite_tokens,
-    suites,
-)
+from spactor.data import epochs, host_tensorflow, manifest, suite_registry, suite_tokens, suites
 from spactor.data.digest import batch_digest
 from spactor.data.vocabulary import EOS_ID
 from spactor.errors import UserError

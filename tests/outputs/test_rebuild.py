@@ -26,9 +26,9 @@ TEXTS = {f"{name}.txt" for name in ("summary", "claims", *TESTS)} | {"report.htm
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def collected(tmp_path_factory):
     """A folder as `repro collect` leaves it."""
-    folder = tmp_path_factory.mktemp("kept")
+    folder = tmp_path_factory.mktemp("collected")
     records.write(synthetic.study(runs=2, seeds=2), folder / collect.METRICS)
     records.write(synthetic.timing(), folder / collect.TIMING)
     nodes = [{"node": "base/s0/sc", "commit": "0123456789abcdef" * 2}]
@@ -48,54 +48,62 @@ def expected(numbers, names):
     return TEXTS | written | {f"figures/figure{name}.{kind}" for name in names for kind in kinds}
 
 
-def rebuild(kept, folder):
-    """Of most tables and figures nothing: all of them twice takes half a minute, see below."""
+def rebuild(collected, folder):
+    """Writes three tables and a figure alone; the slow test below writes all."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "REGISTRY", {n: tables.REGISTRY[n] for n in SOME_TABLES})
         patch.setattr(figures, "REGISTRY", {"4": figures.REGISTRY["4"]})
         with pytest.raises(SystemExit) as ended:
-            cli.main(["rebuild", "--from", str(kept), "--to", str(folder)])
+            cli.main(["rebuild", "--from", str(collected), "--to", str(folder)])
     assert ended.value.code == 0
 
 
 @pytest.fixture(scope="module")
-def rebuilt(kept, tmp_path_factory):
+def rebuilt(collected, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rebuilt")
-    rebuild(kept, folder)
+    rebuild(collected, folder)
     return content(folder)
 
 
-def test_every_output_is_written_and_again_the_same(kept, rebuilt, tmp_path, capsys):
-    rebuild(kept, tmp_path)
+def test_every_output_is_written_and_again_the_same(collected, rebuilt, tmp_path, capsys):
+    rebuild(collected, tmp_path)
     assert set(rebuilt) == expected(SOME_TABLES, "4")
     assert content(tmp_path) == rebuilt
-    told = f"{len(rebuilt)} files in {tmp_path}; begin with {tmp_path}/report.html\n"
-    assert capsys.readouterr().out == told
+    line = f"{len(rebuilt)} files in {tmp_path}; begin with {tmp_path}/report.html\n"
+    assert capsys.readouterr().out == line
 
 
-def test_a_file_says_what_its_command_says(kept, rebuilt, capsys):
+def test_a_file_has_what_its_command_prints(collected, rebuilt, capsys):
     commands = {f"{name}.txt": ["evidence", name] for name in TESTS}
     commands["summary.txt"] = ["summary"]
     commands |= {"tables/table2.md": ["table", "2", "--format", "markdown"]}
     commands |= {"claims.txt": ["claims", "--details"]}
     for name, command in commands.items():
         with pytest.raises(SystemExit):
-            cli.main([*command, "--from", str(kept)])
+            cli.main([*command, "--from", str(collected)])
         assert capsys.readouterr().out == rebuilt[name].decode()
 
 
-def test_several_sets_of_records_have_a_page_each_and_an_index(kept, rebuilt, tmp_path, capsys):
+def test_several_sets_of_records_have_a_page_each_and_an_index(
+    collected, rebuilt, tmp_path, capsys
+):
     other = tmp_path / "laptop"
     other.mkdir()
     records.write(synthetic.study(runs=1), other / collect.METRICS)
-    sources = [argument for folder in (kept, other, kept) for argument in ("--from", str(folder))]
+    sources = [
+        argument for folder in (collected, other, collected) for argument in ("--from", str(folder))
+    ]
     with pytest.raises(SystemExit) as ended:
         cli.main(["report", *sources, "--to", str(tmp_path / "pages")])
     assert ended.value.code in (0, None)
     index = tmp_path / "pages" / "report.html"
     assert capsys.readouterr().out == f"{index}\n"
     pages = content(index.parent)
-    names = [f"report-{kept.name}.html", "report-laptop.html", f"report-{kept.name}-2.html"]
+    names = [
+        f"report-{collected.name}.html",
+        "report-laptop.html",
+        f"report-{collected.name}-2.html",
+    ]
     assert set(pages) == {"report.html", *names}
     text = pages["report.html"].decode()
     assert re.findall(r'<h2[^>]*><a href="([^"]*)">', text) == names
@@ -106,10 +114,10 @@ def test_several_sets_of_records_have_a_page_each_and_an_index(kept, rebuilt, tm
 
 
 @pytest.mark.slow
-def test_another_process_writes_the_same_bytes(kept, tmp_path):
+def test_another_process_writes_the_same_bytes(collected, tmp_path):
     for seed in ("1", "2"):
         environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-        command = (sys.executable, "-m", "repro", "rebuild", "--from", str(kept))
+        command = (sys.executable, "-m", "repro", "rebuild", "--from", str(collected))
         subprocess.run((*command, "--to", str(tmp_path / seed)), check=True, env=environment)
     one, two = content(tmp_path / "1"), content(tmp_path / "2")
     assert set(one) == expected(tables.REGISTRY, figures.REGISTRY)

@@ -73,22 +73,23 @@ def options(*texts: str) -> str:
     )
 
 
-# Rows of files with a second file of answers are (row, answer). Prompts and answers are those that
-# Lourie et al. (2021) give to T5: the data set in brackets, a tag per field, the release's label.
+def _tagged(dataset: str, **fields: str) -> str:
+    """A prompt of Lourie et al. (2021): the data set in brackets, then a tag for each field."""
+    lines = [f"<{name}>{text}</{name}>" for name, text in fields.items()]
+    return "\n".join([f"[{dataset}]:", *lines])
+
+
+# Rows of files with a second file of answers are (row, answer). Answers are the releases' labels.
 RAINBOW: dict[str, Case] = {
     "alpha_nli": Case(
         [(_STORY, "1"), ({**_STORY, "hyp1": "It rained."}, "2")],
         [
             (
                 "[anli]:\n<obs1>Ada mixed dough.</obs1>\n<obs2>Bread cooled.</obs2>\n"
-                "<hyp1>She baked.</hyp1>\n<hyp2>She left.</hyp2>",
-                "1",
-            ),
-            (
-                "[anli]:\n<obs1>Ada mixed dough.</obs1>\n<obs2>Bread cooled.</obs2>\n"
-                "<hyp1>It rained.</hyp1>\n<hyp2>She left.</hyp2>",
-                "2",
-            ),
+                f"<hyp1>{first}</hyp1>\n<hyp2>She left.</hyp2>",
+                target,
+            )
+            for first, target in (("She baked.", "1"), ("It rained.", "2"))
         ],
         [" 1 ", "1"],
         _HALF | label_use(0.0, 1),
@@ -127,16 +128,8 @@ RAINBOW: dict[str, Case] = {
     "piqa": Case(
         [(_GOAL, "0"), ({**_GOAL, "sol1": "use a fork"}, "1")],
         [
-            (
-                "[physicaliqa]:\n<goal>slice bread</goal>\n"
-                "<sol1>use a knife</sol1>\n<sol2>use a spoon</sol2>",
-                "0",
-            ),
-            (
-                "[physicaliqa]:\n<goal>slice bread</goal>\n"
-                "<sol1>use a fork</sol1>\n<sol2>use a spoon</sol2>",
-                "1",
-            ),
+            (_tagged("physicaliqa", **_GOAL), "0"),
+            (_tagged("physicaliqa", **{**_GOAL, "sol1": "use a fork"}), "1"),
         ],
         ["0", "use a spoon"],
         _HALF | label_use(50.0, 2),
@@ -144,12 +137,8 @@ RAINBOW: dict[str, Case] = {
     "socialiqa": Case(
         [(_SOCIAL, "2"), ({**_SOCIAL, "question": "How?"}, "3")],
         [
-            (
-                f"[socialiqa]:\n<context>Ada fed Bob.</context>\n<question>{question}</question>\n"
-                "<answerA>he ate</answerA>\n<answerB>hunger</answerB>\n<answerC>rain</answerC>",
-                target,
-            )
-            for question, target in (("Why?", "2"), ("How?", "3"))
+            (_tagged("socialiqa", **_SOCIAL), "2"),
+            (_tagged("socialiqa", **{**_SOCIAL, "question": "How?"}), "3"),
         ],
         ["2", "2"],
         _HALF | label_use(0.0, 1),
@@ -228,7 +217,7 @@ CASES: Mapping[tuple[str, str], Case] = {
 def scored(
     case: Case, scores: Mapping[str, float], invalid: float, classes: int
 ) -> dict[str, float]:
-    """Scores of other answers to a case, and of a classification what these say of its labels."""
+    """Scores of other answers to a case, and of a classification its use of the labels."""
     use = {"invalid_rate": invalid, "predicted_classes": float(classes)}
     return dict(scores) | {
         name: value

@@ -11,13 +11,13 @@ class Case(NamedTuple):
 
     Attributes:
       rows: as released.
-      asked: prompt and target of each example.
-      answers: what a model might say.
+      examples: prompt and target of each.
+      answers: what a model might answer.
       scores: of these answers, by hand, with the use of the labels in a classification.
     """
 
     rows: Sequence[Any]
-    asked: Sequence[tuple[str, str]]
+    examples: Sequence[tuple[str, str]]
     answers: Sequence[str]
     scores: Mapping[str, float]
 
@@ -42,12 +42,12 @@ def _texts(
       rows: texts, number of the label, and target of each example.
       others: fields with one value in all rows.
     """
-    released, asked = [], []
+    released, examples = [], []
     for number, (*texts, label, target) in enumerate(rows):
         named = dict(zip(fields, texts, strict=True))
         released.append({**named, **others, "label": label, "idx": number})
-        asked.append((" ".join([name, *(f"{f}: {named[f]}" for f in sorted(fields))]), target))
-    return Case(released, asked, answers, scores)
+        examples.append((" ".join([name, *(f"{f}: {named[f]}" for f in sorted(fields))]), target))
+    return Case(released, examples, answers, scores)
 
 
 _MNLI = _texts(
@@ -323,5 +323,5 @@ TFDS: dict[tuple[str, str], Case] = {
     ),
 }
 TFDS["superglue", "wsc_train"] = Case(
-    TFDS["superglue", "wsc"].rows, TFDS["superglue", "wsc"].asked[:1], [], {}
+    TFDS["superglue", "wsc"].rows, TFDS["superglue", "wsc"].examples[:1], [], {}
 )

@@ -63,7 +63,7 @@ def test_prompts_and_targets(suite: Suite, task: Task) -> None:
         assert [
             (row["inputs_pretokenized"].decode(), row["targets_pretokenized"].decode())
             for row in served(name, split)
-        ] == list(case.asked)
+        ] == list(case.examples)
         for row in served(name, split):
             assert [*vocabulary().encode(row["targets_pretokenized"].decode()), 1] == row[
                 "targets"
@@ -72,7 +72,7 @@ def test_prompts_and_targets(suite: Suite, task: Task) -> None:
 
 
 def score(name: str, answers: Sequence[str]) -> dict[str, float]:
-    """What a task's postprocessor and metrics say of answers; as seqio's evaluator asks them."""
+    """Scores of answers by a task's postprocessor and metrics, called as seqio's evaluator does."""
     task = host_tensorflow.seqio().get_mixture_or_task(name)
     rows = served(name, "validation")
     targets = [
@@ -104,11 +104,11 @@ def test_scores(suite: Suite, task: Task) -> None:
     assert answers == pytest.approx(dict(case.scores))
     # One of WSC's two referents is wrong, and naming it is the wrong answer.
     best = 50.0 if task.name == "wsc" else 100.0
-    targets = [target for _, target in case.asked]
+    targets = [target for _, target in case.examples]
     right = score(name, targets)
     known = made_up.scored(case, dict.fromkeys(facts, best), 0.0, len(set(targets)))
     assert right == pytest.approx(known)
-    nothing = score(name, [""] * len(case.asked))
+    nothing = score(name, [""] * len(case.examples))
     assert nothing == made_up.scored(case, dict.fromkeys(facts, 0.0), 100.0, 1)
 
 
@@ -131,11 +131,11 @@ def test_labels_are_those_that_t5_trains_on() -> None:
             continue
         ours = host_tensorflow.seqio().TaskRegistry.get(task.t5_name)
         if labels := suite_registry.t5_labels(ours):
-            said = [ours.postprocess_fn(answer) for answer in (*labels, "neither")]
-            classes = [each["value"] if isinstance(each, dict) else each for each in said]
+            classes = [ours.postprocess_fn(answer) for answer in (*labels, "neither")]
+            classes = [each["value"] if isinstance(each, dict) else each for each in classes]
             assert classes == [*range(len(labels)), -1], (suite.name, task.name)
-            asked = made_up.CASES[suite.name, task.name].asked
-            assert {target for _, target in asked} <= set(labels)
+            examples = made_up.CASES[suite.name, task.name].examples
+            assert {target for _, target in examples} <= set(labels)
 
 
 def test_tasks_and_metrics_are_the_columns_of_the_tables() -> None:
@@ -169,7 +169,7 @@ def test_evaluation_sets_are_as_large_as_the_tables_know() -> None:
     assert sum(task.rows["validation"] for task in BENCHMARKS["mmlu"].tasks) == 1_531  # type: ignore[union-attr]
 
 
-def test_t5_says_the_same_of_its_tasks() -> None:
+def test_tasks_are_as_in_t5() -> None:
     seqio = host_tensorflow.seqio()
     host_tensorflow.t5_tasks()
     from t5.data import glue_utils
@@ -192,7 +192,7 @@ def test_t5_says_the_same_of_its_tasks() -> None:
     assert weights == {"glue_ax_v002": 0, "super_glue_axb_v102": 0, "super_glue_axg_v102": 0}
 
 
-def test_t5_says_the_same_of_lengths() -> None:
+def test_lengths_are_as_in_t5() -> None:
     import t5
 
     home = Path(t5.__file__).parent / "models" / "gin" / "sequence_lengths"
@@ -224,7 +224,7 @@ def test_mixtures(suite: Suite) -> None:
         prompt
         for task in suite.tasks
         if task.rate
-        for prompt, _ in made_up.CASES[suite.name, task.name].asked
+        for prompt, _ in made_up.CASES[suite.name, task.name].examples
     }
     assert prompts and prompts <= trained
 

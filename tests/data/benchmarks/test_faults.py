@@ -189,7 +189,7 @@ def astuple(part: checking.Part) -> tuple[str, str, int]:
 
 
 @pytest.mark.parametrize("suite", BENCHMARKS)
-def test_the_command_tells_what_is_needed(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_lists_what_is_needed(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "data", "check", suite)
     out = " ".join(out.split())
     assert (code, err) == (0, "")
@@ -201,7 +201,7 @@ def test_the_command_tells_what_is_needed(suite: str, capsys: pytest.CaptureFixt
     assert "there" not in out and "missing" not in out and "wrong" not in out
 
 
-def test_the_command_tells_what_is_missing(
+def test_the_command_lists_what_is_missing(
     rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
@@ -209,7 +209,7 @@ def test_the_command_tells_what_is_missing(
     )
 
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("asked the network")
+        raise AssertionError("it used the network")
 
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
@@ -228,7 +228,7 @@ def test_the_command_tells_what_is_missing(
 
 
 @pytest.mark.parametrize("suite", ["mmlu", "bbh"])
-def test_the_command_tells_of_a_mixture_too_small(
+def test_the_command_refuses_a_mixture_too_small(
     suite: str, rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(vars(suites), "BENCHMARKS", {suite: made_up.shrunk(BENCHMARKS[suite])})
