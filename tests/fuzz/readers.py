@@ -182,14 +182,13 @@ def _run_files() -> Files:
 
 
 def _read_run(folder: Path) -> None:
-    """Reads what ``repro status``, ``plan``, ``collect``, ``why`` and ``verify`` read."""
+    """Reads what ``repro status``, ``plan``, ``collect`` and ``verify`` read."""
+    planned, recorded = _tree(), status.recorded_files
     _all(
-        lambda: status.states(_tree(), folder),
-        lambda: costs.measured_seconds(_tree(), folder),
-        lambda: figure1.compute(collect.collect(_tree(), folder).metrics),
-        lambda: status.explain(
-            _tree(), folder, status.recorded_files(_tree(), folder), _tree().nodes
-        ),
+        lambda: status.states(planned, folder),
+        lambda: costs.measured_seconds(planned, folder),
+        lambda: figure1.compute(collect.collect(planned, folder).metrics),
+        lambda: status.explain(planned, folder, recorded(planned, folder), planned.nodes),
         lambda: comparison.compare_runs(folder / TRUNK, folder / TRUNK),
     )
 
