@@ -111,7 +111,7 @@ class Breakdown:
         lost = scores.diverged(records)
         own = records[records["suite"].isin(self.suites)]
         found = scores.breakdown(own)
-        collapse = notes.Collapse.of(scores.collapsed(own))
+        on_collapse, details = notes.notes_on_collapse(scores.collapsed(own))
         tasks, notes_on_columns = self._columns(found)
         numbers = {
             (row["tau"], int(row["checkpoint"]), row["suite"], row["task"], row["metric"]): row
@@ -149,10 +149,10 @@ class Breakdown:
                 *notes.notes_on_cells(columns, rows),
                 *notes_on_columns,
                 *_notes_on_runs(runs),
-                *collapse.footnotes,
+                *on_collapse,
                 *_footnotes(source, tasks, rows),
             ),
-            details=collapse.details,
+            details=details,
             block_columns=BLOCK_COLUMNS,
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
@@ -87,37 +86,31 @@ def notes_on_cells(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str,
     return tuple(written)
 
 
-@dataclass(frozen=True)
-class Collapse:
-    """Runs that answered the whole validation set of a task with one class.
+def notes_on_collapse(found: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Notes on runs that answered the whole validation set of a task with one class.
 
-    Attributes:
-      footnotes: their number; none where there is no such run.
-      details: one line per cell and task, with the number of runs.
+    Args:
+      found: as ``analysis.scores.collapsed`` returns them.
+
+    Returns:
+      A footnote with their number, and a line per cell and task; both empty without such runs.
     """
-
-    footnotes: tuple[str, ...]
-    details: tuple[str, ...]
-
-    @classmethod
-    def of(cls, found: pd.DataFrame) -> Collapse:
-        """The notes for what ``analysis.scores.collapsed`` returns."""
-        printed = found[found["checkpoint"].isin(CHECKPOINTS)]
-        if printed.empty:
-            return cls((), ())
-        places = printed[["suite", "tau", "checkpoint", "task", "runs"]].itertuples(index=False)
-        details = tuple(
-            f"One class for the whole validation set: {cell_label(suite, tau, int(step), task)}, "
-            f"{runs} {'run' if runs == 1 else 'runs'}."
-            for suite, tau, step, task, runs in places
-        )
-        cells = printed.groupby(["suite", "tau", "checkpoint"]).ngroups
-        line = (
-            "Scores of one run on one task that answered the whole validation set with one class: "
-            f"{printed['runs'].sum()}, in {cells} {'cell' if cells == 1 else 'cells'}; the means "
-            "include them, and --notes lists them."
-        )
-        return cls((line,), details)
+    printed = found[found["checkpoint"].isin(CHECKPOINTS)]
+    if printed.empty:
+        return (), ()
+    places = printed[["suite", "tau", "checkpoint", "task", "runs"]].itertuples(index=False)
+    details = tuple(
+        f"One class for the whole validation set: {cell_label(suite, tau, int(step), task)}, "
+        f"{runs} {'run' if runs == 1 else 'runs'}."
+        for suite, tau, step, task, runs in places
+    )
+    cells = printed.groupby(["suite", "tau", "checkpoint"]).ngroups
+    footnote = (
+        "Scores of one run on one task that answered the whole validation set with one class: "
+        f"{printed['runs'].sum()}, in {cells} {'cell' if cells == 1 else 'cells'}; the means "
+        "include them, and --notes lists them."
+    )
+    return (footnote,), details
 
 
 def notes_on_divergence(

@@ -81,7 +81,7 @@ class ScoreTable:
         }
         runs = {place: cell.runs for place, cell in cells.items()}
         lost = diverged(records)
-        collapse = notes.Collapse.of(collapsed(records))
+        on_collapse, details = notes.notes_on_collapse(collapsed(records))
         cells |= {place: Cell(words=DIVERGED) for place in lost if place not in cells}
         costs = {
             (row["tau"], int(row["checkpoint"])): Cell(
@@ -112,11 +112,11 @@ class ScoreTable:
             rows=rows,
             footnotes=(
                 *_footnotes(source, cells),
-                *collapse.footnotes,
+                *on_collapse,
                 *notes.notes_on_divergence(lost, runs),
                 *notes.notes_on_missing(rows),
             ),
-            details=collapse.details,
+            details=details,
         )
 
 

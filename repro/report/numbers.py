@@ -62,7 +62,7 @@ class GridCell:
 
 @dataclass(frozen=True)
 class GridRow:
-    """Labels and cells."""
+    """A row of the grid: labels, then cells."""
 
     labels: tuple[str, ...]
     cells: tuple[GridCell, ...]
@@ -89,7 +89,7 @@ class Number:
 
     @property
     def published(self) -> Cell | None:
-        """The paper's."""
+        """The paper's number; None where it prints none."""
         return self.compared.published if self.compared else None
 
     @property
@@ -125,7 +125,7 @@ class PairedTable:
 
     @property
     def title(self) -> str:
-        """Of one of Tables 6 to 17, in short."""
+        """Short title of one of Tables 6 to 17."""
         breakdown = breakdowns.TABLES[self.number]
         return f"Table {self.number}: {breakdown.title}, {breakdown.size.capitalize()}"
 

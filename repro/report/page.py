@@ -201,7 +201,7 @@ def _read(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """As a content security policy writes it."""
+    """SHA-256 of inline code, as a content security policy names it."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"sha256-{digest}"
 

@@ -36,7 +36,7 @@ class Cost:
 
     @property
     def text(self) -> str:
-        """In a phrase."""
+        """The sum as a phrase."""
         return (
             f"{self.nodes:,} {'node' if self.nodes == 1 else 'nodes'}, {self.steps:,} steps, "
             f"{flops_text(self.flops)} FLOPs, {seconds_text(self.seconds)}"
@@ -64,7 +64,7 @@ class Segment:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Size, lane and label."""
+        """Size, lane and label, which its seeds share."""
         return _key(self.first)
 
 
@@ -87,7 +87,7 @@ class Grown:
 
     @property
     def total(self) -> Cost:
-        """Both together."""
+        """What all nodes cost."""
         return cost(self.nodes)
 
     @property
@@ -107,7 +107,7 @@ def flops_text(flops: float | None) -> str:
 
 
 def seconds_text(seconds: float | None) -> str:
-    """A time as printed."""
+    """A time as printed; "unknown" for None."""
     return UNKNOWN if seconds is None else duration(seconds)
 
 

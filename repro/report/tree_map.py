@@ -36,7 +36,7 @@ class Stretch:
 
     @property
     def middle(self) -> float:
-        """Of the level part of the line."""
+        """Middle of the level part of the line."""
         return (self.x + self.until) / 2 + _BEND / 3
 
 

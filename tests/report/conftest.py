@@ -16,7 +16,7 @@ def study():
 
 @pytest.fixture(scope="session")
 def nodes(study):
-    """Of every node of the study."""
+    """Provenance of every node of the study."""
     return Nodes.of(traced_study.provenance(study))
 
 
