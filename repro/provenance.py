@@ -14,7 +14,9 @@ from typing import Any
 
 from analysis.schema.nodes import TrainedNode
 from repro import folders, identity
-from repro.plan import Finetuning, Node
+from repro.engines.contract import Engine, Work
+from repro.identity import Identity
+from repro.plan import Finetuning
 from spactor.provenance import commit, versions
 
 _PACKAGES = (
@@ -49,43 +51,31 @@ def machine() -> str:
     return f"{platform.node()} {platform.machine()} {os.cpu_count()} cores"
 
 
-def describe(
-    node: Node,
-    *,
-    profile: str,
-    fingerprint: str,
-    data: Mapping[str, Any],
-    device: str,
-    metric_versions: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-) -> dict[str, Any]:
+def describe(work: Work, known: Identity, engine: Engine) -> dict[str, Any]:
     """The record of a node's run, without attempts and clock.
 
     Args:
-      node: of the tree.
-      profile: its name.
-      fingerprint: the node's.
-      data: facts of the prepared data.
-      device: what JAX runs on.
-      metric_versions: of the scores, by task; empty for pre-training.
-      inputs: everything the node's numbers depend on.
+      work: the node and its data.
+      known: the node's identity.
+      engine: that trains it.
     """
+    node = work.node
     return {
         "format": 1,
         "node": node.name,
-        "profile": profile,
+        "profile": work.profile.name,
         "experiments": [spec.plain_data() for spec in node.specs],
         "seeds": {"pretraining": node.seed}
         | ({"finetuning": node.finetune_seed} if isinstance(node, Finetuning) else {}),
-        "fingerprint": fingerprint,
+        "fingerprint": known.fingerprint,
         "commit": commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": machine(),
-        "device": device,
+        "device": engine.device(),
         "packages": dict(packages()),
-        "data": dict(data),
-        "metric_versions": dict(metric_versions),
-        "inputs": dict(inputs),
+        "data": work.data.facts,
+        "metric_versions": dict(engine.metric_versions(node)),
+        "inputs": dict(known.inputs),
         "command": shlex.join(["repro", *sys.argv[1:]]).encode("utf-8", "replace").decode(),
     }

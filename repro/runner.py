@@ -236,12 +236,12 @@ class Runner:
             folders.require_environment(self._runs, self._tree.profile.name, self.environment())
             if state.condition == "stale":
                 self._set_aside(node.name, state)
-            self._work(node, known, data, folder)
+            self._run(node, known, data, folder)
             return True
         finally:
             lock.release()
 
-    def _work(self, node: Node, known: identity.Identity, data: PreparedData, folder: Path) -> None:
+    def _run(self, node: Node, known: identity.Identity, data: PreparedData, folder: Path) -> None:
         """Trains a node from its last checkpoint to its end, and writes the files about it."""
         folder.mkdir(parents=True, exist_ok=True)
         written = {"name": node.name, "inputs": dict(known.inputs)}
@@ -251,15 +251,8 @@ class Runner:
         mine = Holder(process=os.getpid(), machine=provenance.machine())
         since = {"since": provenance.now(), "run_id": self._run_id}
         folders.write_json(holder, {**mine, **since})
-        record = provenance.describe(
-            node,
-            profile=self._tree.profile.name,
-            fingerprint=known.fingerprint,
-            data=data.facts,
-            device=self._engine.device(),
-            metric_versions=self._engine.metric_versions(node),
-            inputs=known.inputs,
-        )
+        work = self._work_of(node, data)
+        record = provenance.describe(work, known, self._engine)
         folders.read_or_set_aside(folder / folders.DONE)
         path = folder / folders.PROVENANCE
         attempts = folders.read_or_set_aside(path, TrainedNode).get("attempts", [])
@@ -269,7 +262,7 @@ class Runner:
             scoring.discard_outdated(folder, node, data.files)
         began = time.monotonic()
         try:
-            self._train(node, data, folder)
+            self._train(work)
         except Diverged as error:
             divergence = {"divergence": dataclasses.asdict(error)}
             folders.write_json(folder / folders.DIVERGED, ended | divergence)
@@ -292,11 +285,17 @@ class Runner:
         holder.unlink(missing_ok=True)
         self._display.finish(node.name)
 
-    def _train(self, node: Node, data: PreparedData, folder: Path) -> None:
-        parent = self._folder(node.parent) if node.parent else None
-        profile = self._tree.profile
-        work = Work(profile=profile, node=node, data=data, folder=folder, parent=parent)
-        self._engine.run(work, self._display.start(node.name))
+    def _work_of(self, node: Node, data: PreparedData) -> Work:
+        return Work(
+            profile=self._tree.profile,
+            node=node,
+            data=data,
+            folder=self._folder(node.name),
+            parent=self._folder(node.parent) if node.parent else None,
+        )
+
+    def _train(self, work: Work) -> None:
+        self._engine.run(work, self._display.start(work.node.name))
 
     def _needs_scores(self, node: Node, data: PreparedData, folder: Path) -> TypeGuard[Finetuning]:
         return isinstance(node, Finetuning) and scoring.needs_scoring(

@@ -60,7 +60,7 @@ class SliceRunner(Runner):
                 f"{node.name} is another node on this host, because {state.reasons[0]}: give all "
                 "hosts the same versions, and one folder of data with --data"
             )
-        self._train(node, data, folder)
+        self._train(self._work_of(node, data))
         self._display.finish(node.name)
         return True
 

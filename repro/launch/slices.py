@@ -14,7 +14,7 @@ _CUBES = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8"
 _SQUARES = ("2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TpuType:
     """One generation of TPUs.
 
@@ -36,38 +36,10 @@ class TpuType:
 
 
 TPU_TYPES = {
-    "v4": TpuType(
-        peak_flops=275e12,
-        cloud_name="v4",
-        counted=2,
-        runtime="tpu-ubuntu2204-base",
-        topologies=_CUBES,
-        largest_host=4,
-    ),
-    "v5e": TpuType(
-        peak_flops=197e12,
-        cloud_name="v5litepod",
-        counted=1,
-        runtime="v2-alpha-tpuv5-lite",
-        topologies=_SQUARES,
-        largest_host=8,
-    ),
-    "v5p": TpuType(
-        peak_flops=459e12,
-        cloud_name="v5p",
-        counted=2,
-        runtime="v2-alpha-tpuv5",
-        topologies=_CUBES,
-        largest_host=4,
-    ),
-    "v6e": TpuType(
-        peak_flops=918e12,
-        cloud_name="v6e",
-        counted=1,
-        runtime="v2-alpha-tpuv6e",
-        topologies=_SQUARES,
-        largest_host=8,
-    ),
+    "v4": TpuType(275e12, "v4", 2, "tpu-ubuntu2204-base", _CUBES, 4),
+    "v5e": TpuType(197e12, "v5litepod", 1, "v2-alpha-tpuv5-lite", _SQUARES, 8),
+    "v5p": TpuType(459e12, "v5p", 2, "v2-alpha-tpuv5", _CUBES, 4),
+    "v6e": TpuType(918e12, "v6e", 1, "v2-alpha-tpuv6e", _SQUARES, 8),
 }
 _CHIPS_PER_HOST = 4
 
