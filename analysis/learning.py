@@ -19,15 +19,15 @@ held-out text:
 "Well" means a loss at least a tenth below the reference, or a rate at least twice the reference
 (one in ten where the reference is 0). The hybrid's values are those at the end of its longest first
 stage: τ = ∞ where it was run, else the largest τ. Numbers are means over seeds; with two or more
-seeds a better mean counts if a one-sided t-test over the seeds' margins shows it, and is "not
-shown" otherwise.
+seeds a better mean counts if a t-test over the seeds' margins shows it, and is "not shown"
+otherwise.
 
 :func:`compare_with_scratch` compares, per size, τ and suite, fine-tuned models at the last
 checkpoint with the same model fine-tuned from freshly initialised weights. Both start from the same
-initial weights and see the same data of a seed, so the test is paired by seed, one-sided
-(pre-trained is better), with p-values adjusted by Holm over the suites of one size and τ. Suites
-whose tasks all state the score of guessing (`EmbeddedTask.chance`) are compared with that, too, by
-a one-sided t-test over seeds, adjusted in the same way.
+initial weights and see the same data of a seed, so the test is paired by seed, with p-values
+adjusted by Holm over the suites of one size and τ, as in `analysis.registered`. Suites whose tasks
+all state the score of guessing (`EmbeddedTask.chance`) are compared with that, too, by a t-test
+over seeds, adjusted in the same way. All tests are two-sided.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Check:
       unit: of both.
       lower: whether lower is better.
       seeds: number of seeds.
-      p_value: one-sided, over the seeds; NaN for a single seed.
+      p_value: two-sided, over the seeds; NaN for a single seed.
       what: both numbers in words.
       verdict: "yes, well", "yes, barely", "not shown", "no" or "not run".
     """
@@ -211,7 +211,7 @@ def _check(
     verdict = NOT if margin <= 0 else CLEARLY if margin >= floor else BARELY
     cells = {"measured": by_seed, "reference": references}
     margins = seed_values({"measured": sign, "reference": -sign}, cells)
-    p_value = paired(list(margins.values()), alternative="greater")
+    p_value = paired(list(margins.values()))
     if margin > 0 and p_value >= ALPHA:
         verdict = NOT_SHOWN
     seeds = len(margins)
@@ -319,7 +319,7 @@ def _verdict(difference: float, p_value: float) -> str:
         return NOT_RUN
     if math.isnan(p_value):
         return UNTESTED
-    return BETTER if p_value < ALPHA else NOT_SHOWN
+    return BETTER if p_value < ALPHA and difference > 0 else NOT_SHOWN
 
 
 @dataclass(frozen=True)
@@ -360,7 +360,7 @@ class ScratchResult:
 
 
 _SCRATCH_NOTE = (
-    "n: seeds of both. p: one-sided, paired by seed, by Holm over the suites of a model; – where "
+    "n: seeds of both. p: two-sided, paired by seed, by Holm over the suites of a model; – where "
     "there is none, as a test needs two seeds. ± is of the seeds. Over chance: where every task of "
     "a suite states the score of guessing."
 )
@@ -444,8 +444,7 @@ def _over_suites(
         stated = suite in chances
         over_chance.append([value - chances[suite] for value in ours.values()] if stated else [])
     p_values, p_chances = (
-        holm([paired(values, alternative="greater") for values in family])
-        for family in (gaps, over_chance)
+        holm([paired(values) for values in family]) for family in (gaps, over_chance)
     )
     return [
         ScratchComparison(

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,11 +34,11 @@ import pandas as pd
 import scipy.stats
 
 from analysis import leads, scores, trend
-from analysis.paper.evidence import FULL, HALF, steps
+from analysis.paper.evidence import FULL, HALF
 from analysis.paper.statement import Verdict
 from analysis.power import fewest_runs
 from analysis.schema import rows
-from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, SUITES
+from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, SUITES, step_label
 from analysis.schema.quantities import CLOZE
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA, format_p, holm, paired, seed_values
@@ -53,12 +53,13 @@ FAMILIES = (LOSS, LEARNING, DOWNSTREAM)
 SMALLEST = {"share": 0.05, "nats": 0.02, "points": 2.0}
 """The smallest effect of interest, by unit."""
 
-NOTES = (
+SEEDS = range(200, 208)
+"""Of Base, registered (``results/study/README.md``)."""
+_NOTES = (
     "Two-sided t-tests over n seeds, paired; p is adjusted by Holm over a family.",
     "n80: seeds for a power of 0.8 at this mean and spread and at α over the family.",
     "*: below the smallest effect of interest (5 % of the budget, 0.02 nats, 2 points),",
     "by two one-sided tests.",
-    "They confirm something for the seeds of results/study alone; for others they explore.",
 )
 
 BySeed = Mapping[int, float]
@@ -147,10 +148,34 @@ class RegisteredTest:
 
 @dataclass(frozen=True)
 class RegisteredResult:
-    """All tests of one profile."""
+    """All tests of one profile.
+
+    Attributes:
+      profile: its name.
+      tests: family after family.
+      seeds: pre-training seeds whose loss tests have values, so whose pre-training is finished.
+    """
 
     profile: str
     tests: tuple[RegisteredTest, ...]
+    seeds: frozenset[int]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Whether the tests confirm or explore, and how to read them."""
+        if self.seeds == set(SEEDS):
+            standing = f"All {len(SEEDS)} registered seeds: the tests are confirmatory."
+        elif self.seeds <= set(SEEDS):
+            standing = (
+                f"Interim: {len(self.seeds)} of the {len(SEEDS)} registered seeds. The verdicts "
+                "count when all have run."
+            )
+        else:
+            standing = (
+                f"Exploratory: the registered seeds are {SEEDS[0]} to {SEEDS[-1]} "
+                "(results/study), not these."
+            )
+        return (standing, *_NOTES)
 
     @property
     def families(self) -> dict[str, list[RegisteredTest]]:
@@ -168,7 +193,7 @@ class RegisteredResult:
             if verdict in verdicts
         )
         lines = wrap(f"Registered tests of {self.profile or 'no'} profile, Base: {counts}")
-        lines += wrap(" ".join(NOTES))
+        lines += wrap(" ".join(self.notes))
         heads = ("test", "n", "mean", "95 % interval", "p", "n80", "verdict")
         for family, own in self.families.items():
             rows = [heads, *((test.name, *test.shown(len(own))) for test in own)]
@@ -222,8 +247,9 @@ def run(records: pd.DataFrame) -> RegisteredResult:
     pair = sole_profile(records)
     plain = records[records["variant"] == ""]
     by_suite = scores.seed_scores(plain)
-    families = {
-        LOSS: _losses(plain),
+    losses = list(_losses(plain))
+    families: dict[str, Iterable[tuple[str, str, BySeed]]] = {
+        LOSS: losses,
         LEARNING: _over_scratch(by_suite),
         DOWNSTREAM: _downstream(plain, by_suite),
     }
@@ -235,7 +261,8 @@ def run(records: pd.DataFrame) -> RegisteredResult:
             RegisteredTest(family, name, unit, tuple(values.values()), p_holm)
             for (name, unit, values), p_holm in zip(found, adjusted, strict=True)
         ]
-    return RegisteredResult(pair[1] if pair else "", tuple(tests))
+    seeds = frozenset(seed for _, _, values in losses for seed in values)
+    return RegisteredResult(pair[1] if pair else "", tuple(tests), seeds)
 
 
 def _losses(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
@@ -268,9 +295,9 @@ def _downstream(records: pd.DataFrame, found: SuiteScores) -> Iterator[tuple[str
     ours, baseline = (trend.Curve(tau, accuracy, "") for tau in (leads.TAU, "0"))
     cloze = trend.differences(records, ours, baseline)
     for at in (HALF, FULL):
-        yield f"cloze at {steps(at)}", "points", _at(cloze, at)
+        yield f"cloze at {step_label(at)}", "points", _at(cloze, at)
         for suite in SUITES:
-            name = f"{SUITE_SHORT_NAMES[suite]} at {steps(at)}"
+            name = f"{SUITE_SHORT_NAMES[suite]} at {step_label(at)}"
             yield name, "points", _difference(found, suite, (leads.TAU, at), ("0", at))
 
 

@@ -40,9 +40,17 @@ import pandas as pd
 from analysis import scores
 from analysis.compiled import local_step
 from analysis.flops import step_flops
-from analysis.paper.evidence import FULL, Evidence, Missing, describe, steps
+from analysis.paper.evidence import FULL, Evidence, Missing, describe
 from analysis.schema import facts, published, rows
-from analysis.schema.facts import CHECKPOINTS, FROM_SCRATCH, SIZES, SUITE_SHORT_NAMES, SUITES, TAUS
+from analysis.schema.facts import (
+    CHECKPOINTS,
+    FROM_SCRATCH,
+    SIZES,
+    SUITE_SHORT_NAMES,
+    SUITES,
+    TAUS,
+    step_label,
+)
 from analysis.tests import CONFIDENCE
 from spactor.config import PAPER
 from spactor.text_table import align, wrap
@@ -144,9 +152,11 @@ class SavingsResult:
     def text(self) -> str:
         """A table for the terminal."""
         whose = "published" if self.source == "published" else f"{self.profile or 'no'} profile"
-        title = f"Savings until the baseline's score at {steps(FULL)} is reached, {whose}"
+        title = f"Savings until the baseline's score at {step_label(FULL)} is reached, {whose}"
         if not self.savings:
-            return f"{title}\nnot run: no suite has scores of τ = 0 at {steps(FULL)} and of a τ"
+            return (
+                f"{title}\nnot run: no suite has scores of τ = 0 at {step_label(FULL)} and of a τ"
+            )
         lines = [title]
         for size, ratios in self.overheads.items():
             costs = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
@@ -332,7 +342,7 @@ def _saving(pair: _Pair, overheads: Mapping[str, float]) -> Saving:
         bound = "≤" if pair.baseline[min(pair.baseline)][0] >= pair.model[FULL][0] else ""
     single = min(pair.runs) < 2
     early = min(pair.model) < FULL
-    last = steps(max(pair.model))
+    last = step_label(max(pair.model))
     unknown = f"unknown after {last}" if early else f"unknown, scored at {last} alone"
     by_chance = math.nan
     if early and pair.twin and not single:

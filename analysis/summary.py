@@ -22,9 +22,8 @@ import pandas as pd
 
 from analysis import leads, learning, scores, trend
 from analysis.leads import EARLY, LATE, TAU
-from analysis.paper.evidence import steps
 from analysis.schema import rows
-from analysis.schema.facts import FROM_SCRATCH, PAPER_STEPS, SUITES
+from analysis.schema.facts import FROM_SCRATCH, PAPER_STEPS, SUITES, step_label
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA, format_p, holm, paired, seed_values
 from spactor.text_table import paragraphs
@@ -101,7 +100,7 @@ class TwoStages:
 
 
 def _end(at: int) -> str:
-    return "end" if at == PAPER_STEPS else f"have trained to {steps(at)} and are"
+    return "end" if at == PAPER_STEPS else f"have trained to {step_label(at)} and are"
 
 
 def _share(saved: Sequence[float]) -> str:
@@ -140,15 +139,15 @@ class OneStage:
         """In words."""
         text = (
             f"The lead of one stage (τ = ∞) over its baseline is {self.early.mean:+.3f} nats on "
-            f"average from {steps(EARLY[0])} to {steps(EARLY[1])}"
+            f"average from {step_label(EARLY[0])} to {step_label(EARLY[1])}"
         )
         if not self.late.by_seed:
-            return f"{text} ({self.early.evidence}); it has not trained to {steps(LATE[1])}."
+            return f"{text} ({self.early.evidence}); it has not trained to {step_label(LATE[1])}."
         lost = self.lost
         verb = "loses" if lost.mean > 0 else "gains"
         return (
-            f"{text} and {self.late.mean:+.3f} from {steps(LATE[0])} to {steps(LATE[1])}: "
-            f"it {verb} {abs(lost.mean):.3f} ({lost.evidence})."
+            f"{text} and {self.late.mean:+.3f} from {step_label(LATE[0])} to "
+            f"{step_label(LATE[1])}: it {verb} {abs(lost.mean):.3f} ({lost.evidence})."
         )
 
 

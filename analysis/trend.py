@@ -281,7 +281,11 @@ def across(records: pd.DataFrame) -> Reading:
 
 
 def curve(records: pd.DataFrame, which: Curve) -> pd.DataFrame:
-    """Values of one curve: index paper_step, a column per pre-training seed, NaN where absent."""
+    """Values of one curve: index paper_step, a column per pre-training seed.
+
+    Seeds that end before the others, because their runs are not finished, are left out, and steps
+    at which one of the rest lacks a value.
+    """
     rows = records[
         (records["size"] == SIZE)
         & (records["tau"] == which.tau)
@@ -295,21 +299,17 @@ def curve(records: pd.DataFrame, which: Curve) -> pd.DataFrame:
             "value": rows["value"],
         }
     ).drop_duplicates(["paper_step", "seed"], keep="last")
-    return table.pivot(index="paper_step", columns="seed", values="value").sort_index()
+    by_seed = table.pivot(index="paper_step", columns="seed", values="value").sort_index()
+    if by_seed.empty:
+        return by_seed
+    return by_seed.loc[:, by_seed.iloc[-1].notna()].dropna()
 
 
 def differences(records: pd.DataFrame, first: Curve, second: Curve) -> pd.DataFrame:
-    """First minus second: index paper_step, a column for each seed that has both curves.
-
-    Seeds that end before the others, because their runs are not finished, are left out, and steps
-    at which one of the rest lacks a value.
-    """
+    """First minus second: index paper_step, a column for each seed that has both curves."""
     minuend, subtrahend = curve(records, first), curve(records, second)
     seeds = minuend.columns.intersection(subtrahend.columns)
-    gaps = (minuend[seeds] - subtrahend[seeds]).dropna(how="all")
-    if gaps.empty:
-        return gaps
-    return gaps.loc[:, gaps.iloc[-1].notna()].dropna(how="any")
+    return (minuend[seeds] - subtrahend[seeds]).dropna()
 
 
 def fit(steps: np.ndarray, values: np.ndarray) -> Line:

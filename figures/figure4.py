@@ -72,9 +72,7 @@ def compute(records: pd.DataFrame) -> Result:
     return Result(
         source=source,
         profile=profile,
-        curves=tuple(
-            (which, table.dropna(how="any").mean(axis="columns")) for which, table in tables
-        ),
+        curves=tuple((which, table.mean(axis="columns")) for which, table in tables),
         seeds=tuple(table.shape[1] for _, table in tables),
         gaps=trend.differences(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN),
         reading=trend.across(records),

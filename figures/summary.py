@@ -62,7 +62,7 @@ def compute(records: pd.DataFrame) -> Result:
     return Result(
         source=source,
         profile=profile,
-        losses={tau: trend.curve(records, which).dropna() for tau, which in curves.items()},
+        losses={tau: trend.curve(records, which) for tau, which in curves.items()},
         leads={
             tau: trend.differences(records, curves["0"], which)
             for tau, which in curves.items()

@@ -34,8 +34,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, describe, steps
-from analysis.schema.facts import SUITE_SHORT_NAMES
+from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, describe
+from analysis.schema.facts import SUITE_SHORT_NAMES, step_label
 from analysis.tests import ALPHA, Kind, Sample, add, holm, paired, seed_values, welch
 
 RETAINED = 0.5
@@ -285,5 +285,5 @@ def against(size: str, first: Model, second: Model) -> str:
 
 def _label(first: Model, second: Model) -> str:
     taus = [tau.replace("inf", "∞") for tau, _ in (first, second) if tau != "0"]
-    at = dict.fromkeys(steps(checkpoint) for _, checkpoint in (first, second))
+    at = dict.fromkeys(step_label(checkpoint) for _, checkpoint in (first, second))
     return f"{'−'.join(dict.fromkeys(taus))} at {'/'.join(at)}"

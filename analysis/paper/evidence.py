@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis import scores
 from analysis.schema import published
-from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, Tau
+from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, Tau, step_label
 from analysis.schema.records import sole_profile
 from analysis.tests import Sample
 from spactor.config import CorruptionConfig, ModelConfig, PretrainConfig
@@ -56,16 +56,7 @@ def describe(size: str, tau: str, checkpoint: int | None = None) -> str:
     """
     name = size.capitalize()
     model = f"the {name} baseline" if tau == "0" else f"{name} SPACTOR({tau.replace('inf', '∞')})"
-    return model if checkpoint is None else f"{model} at {steps(checkpoint)}"
-
-
-def steps(count: int) -> str:
-    """Steps as the paper prints them.
-
-    >>> steps(500_000), steps(1_000_000)
-    ('500K', '1M')
-    """
-    return f"{count // 1_000_000}M" if count % 1_000_000 == 0 else f"{count // 1000}K"
+    return model if checkpoint is None else f"{model} at {step_label(checkpoint)}"
 
 
 def stated(metric: str, size: str = "", tau: str = "", checkpoint: int | None = None) -> float:

@@ -9,11 +9,11 @@ from analysis.paper.compared import LARGE_MATCHED
 from analysis.paper.comparisons import non_inferiority
 from analysis.paper.contrasts import RETAINED, family, family_of, not_run
 from analysis.paper.efficiency import shapes_ratio
-from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, stated, steps
+from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, stated
 from analysis.paper.introduction import AROUND_PERCENT
 from analysis.paper.statement import Finding, Verdict, arithmetic, graded, judges
 from analysis.parameters import discriminator_weights, encoder_weights, generator_weights
-from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES, Tau
+from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES, Tau, step_label
 from analysis.tests import add
 
 TAU = "120K"
@@ -45,7 +45,7 @@ def extra_flops(evidence: Evidence) -> Finding:
         ours, plain = (evidence.relative_flops("large", tau, checkpoint) for tau in (TAU, "0"))
         found = 100.0 * (ours / plain - 1.0)
         wrong += abs(found - claimed) > 0.5 + 1e-9
-        parts.append(f"{found:.1f} % at {steps(checkpoint)}, stated {claimed:g} %")
+        parts.append(f"{found:.1f} % at {step_label(checkpoint)}, stated {claimed:g} %")
     return Finding(arithmetic(evidence, not wrong), "; ".join(parts))
 
 
@@ -124,7 +124,7 @@ def flops_column(evidence: Evidence) -> Finding:
         )
         parts.append(
             f"({value:.{decimals}f} × 500 − {plain // 1000}) / {Tau.parse(TAU).end // 1000} = "
-            f"{implied:.2f} ({low:.3f} to {high:.3f} with rounding) at {steps(checkpoint)}"
+            f"{implied:.2f} ({low:.3f} to {high:.3f} with rounding) at {step_label(checkpoint)}"
         )
     config = evidence.config("large")
     masked, everywhere = shapes_ratio(config)

@@ -15,9 +15,9 @@ import pandas as pd
 from analysis import regression, trend
 from analysis.paper.comparisons import non_inferiority, superiority
 from analysis.paper.contrasts import family
-from analysis.paper.evidence import FULL, VOCABULARY_ROWS, Cell, Evidence, Missing, stated, steps
+from analysis.paper.evidence import FULL, VOCABULARY_ROWS, Cell, Evidence, Missing, stated
 from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
-from analysis.schema.facts import SUITES
+from analysis.schema.facts import SUITES, step_label
 from analysis.tests import ALPHA, format_p, paired
 
 MASKED_ACCURACY = trend.Curve("inf", "validation/mlm_accuracy", "the generator's accuracy")
@@ -141,7 +141,9 @@ def _falls(gaps: pd.DataFrame) -> Finding:
 def early_gain(evidence: Evidence) -> Finding:
     early = [at for at in evidence.checkpoints("base", "inf") if at <= VANISH]
     if not early:
-        raise Missing(f"no score of τ = ∞ at or before {steps(VANISH)}: Figure 3 prints no numbers")
+        raise Missing(
+            f"no score of τ = ∞ at or before {step_label(VANISH)}: Figure 3 prints no numbers"
+        )
     pairs = [(("inf", at), ("0", at)) for at in early]
     what = "SPACTOR(∞) minus the baseline up to 250K"
     return superiority(what, family(evidence, "base", SUITES, pairs))
@@ -151,11 +153,11 @@ def early_gain(evidence: Evidence) -> Finding:
 def gain_vanishes(evidence: Evidence) -> Finding:
     late = [at for at in evidence.checkpoints("base", "inf") if VANISH < at < FULL]
     if not late:
-        raise Missing(f"no score of τ = ∞ between {steps(VANISH)} and {steps(FULL)}")
+        raise Missing(f"no score of τ = ∞ between {step_label(VANISH)} and {step_label(FULL)}")
     pairs = [(("0", at), ("inf", at)) for at in late]
     members = family(evidence, "base", SUITES, pairs, with_margin=True)
     return non_inferiority(
-        f"the baseline minus SPACTOR(∞) at {', '.join(map(steps, late))}", members
+        f"the baseline minus SPACTOR(∞) at {', '.join(map(step_label, late))}", members
     )
 
 
@@ -184,7 +186,7 @@ def noisy_worse(evidence: Evidence) -> Finding:
 def gap_closes(evidence: Evidence) -> Finding:
     gaps = _across(evidence)
     early = gaps[gaps.index <= TURN].abs()
-    return _moves(early, -1.0, f"up to {steps(TURN)} the gap's size")
+    return _moves(early, -1.0, f"up to {step_label(TURN)} the gap's size")
 
 
 @judges("single-stage.inflection")
@@ -202,8 +204,9 @@ def inflection(evidence: Evidence) -> Finding:
         verdict = Verdict.HOLDS if abs(at - TURN) <= AROUND_STEPS else Verdict.PARTLY
     return Finding(
         verdict,
-        f"two straight lines fit the difference best with a bend at {steps(int(at))}; before it "
-        f"{before.text}; after it {after.text}; stated: a reversal around {steps(TURN)}",
+        f"two straight lines fit the difference best with a bend at {step_label(int(at))}; "
+        f"before it {before.text}; after it {after.text}; stated: a reversal around "
+        f"{step_label(TURN)}",
     )
 
 
@@ -220,7 +223,7 @@ def significant_across(evidence: Evidence) -> Finding:
 
 @judges("single-stage.generator-improves")
 def generator_improves(evidence: Evidence) -> Finding:
-    accuracy = trend.curve(evidence.records, MASKED_ACCURACY).dropna(how="any")
+    accuracy = trend.curve(evidence.records, MASKED_ACCURACY)
     if len(accuracy) < LEAST_OF_LINE:
         raise Missing("no series of the generator's accuracy in τ = ∞")
     return _moves(accuracy, 1.0, "accuracy on [M]", unit="")
@@ -258,7 +261,7 @@ def turns_coincide(evidence: Evidence) -> Finding:
     return Finding(
         verdict,
         f"by seed, scores turn {', '.join(f'{one / 1000:+.0f}K' for one in after)} after the loss; "
-        f"within {steps(AROUND_STEPS)}: p {format_p(max(sides))}, beyond: p "
+        f"within {step_label(AROUND_STEPS)}: p {format_p(max(sides))}, beyond: p "
         f"{format_p(min(1.0, 2.0 * min(beyond)))}",
     )
 
@@ -309,7 +312,7 @@ def fit_start(evidence: Evidence) -> Finding:
     turn = int(evidence.number("prose/inflection_step", "base"))
     return Finding(
         arithmetic(evidence, first >= turn),
-        f"the gap closes until about {steps(turn)}: {(turn - first) // 1000}K steps of the fitted "
-        "range go the other way",
+        f"the gap closes until about {step_label(turn)}: {(turn - first) // 1000}K steps of the "
+        "fitted range go the other way",
         "they flatten the slope",
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from analysis.paper.compared import OTHER_SUITES
 from analysis.paper.contrasts import family, not_run
-from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated, steps
+from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated
 from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
-from analysis.schema.facts import CHECKPOINTS, SUITE_SHORT_NAMES, SUITES, Tau
+from analysis.schema.facts import CHECKPOINTS, SUITE_SHORT_NAMES, SUITES, Tau, step_label
 
 TAUS_AT_HALF = ("250K", "120K", "60K")
 TAUS_AT_FULL = ("250K", "120K")
@@ -112,7 +112,7 @@ def flops_column(evidence: Evidence) -> Finding:
             # Half a unit of the last digit printed, and a margin for binary fractions.
             wrong += abs(exact - printed) > 0.5 * 10.0**-decimals + 1e-9
             shown = f"{exact:.4f}".rstrip("0").rstrip(".")
-            parts.append(f"{tau} {steps(checkpoint)} {shown} ({printed:.{decimals}f})")
+            parts.append(f"{tau} {step_label(checkpoint)} {shown} ({printed:.{decimals}f})")
     if not parts:
         raise Missing("no FLOPs of Base")
     return Finding(
@@ -140,5 +140,5 @@ def no_60k_at_full(evidence: Evidence) -> Finding:
         raise Missing("no score of τ = 60K")
     return Finding(
         arithmetic(evidence, FULL not in checkpoints),
-        f"Table 2 has τ = 60K at {', '.join(map(steps, checkpoints))}",
+        f"Table 2 has τ = 60K at {', '.join(map(step_label, checkpoints))}",
     )

@@ -14,7 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 import figures
-from analysis import power, registered, tests, trend
+from analysis import power, tests, trend
 from analysis.paper import CLAIM_VERDICTS, Verdict, claims_view
 from analysis.paper.evidence import describe
 from analysis.schema import published
@@ -188,7 +188,6 @@ def _render(template: str, **values: object) -> str:
         "claims_note": claims_view.NOTE,
         "map_width": tree_map.WIDTH,
         "trend_module": trend,
-        "registered_notes": registered.NOTES,
         "shown_count": power.shown_count,
         "suite_headings": SUITE_HEADINGS,
     }

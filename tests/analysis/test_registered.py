@@ -128,6 +128,17 @@ def test_seeds_needed_equal_statsmodels(effect: float) -> None:
     assert registered.seeds_needed(-effect, 0.05 / 27) == found
 
 
+@pytest.mark.parametrize(
+    ("first", "number", "standing"),
+    [(200, 8, "confirmatory"), (200, 3, "Interim: 3 of the 8"), (0, 8, "Exploratory")],
+)
+def test_tests_confirm_something_for_the_registered_seeds_alone(first, number, standing) -> None:
+    falling = [6.0 - STEPS / 250_000] * number
+    frame = study(falling, falling, falling)
+    frame["seed"] += first
+    assert standing in registered.run(frame).notes[0]
+
+
 def test_lines_fit_a_terminal_and_nothing_is_tested_without_records() -> None:
     text = registered.run(records.empty()).text()
     assert "27 not testable" in text
