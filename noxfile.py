@@ -428,11 +428,11 @@ def trend(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def rebuild(session: nox.Session) -> None:
-    """Writes all tables, figures and tests and the report from results/micro, without training.
+    """Writes all tables, figures and tests and the report from results/study, without training.
 
     Passes on --from, --profile and --to.
     """
-    folder = ROOT / "results" / "micro"
+    folder = ROOT / "results" / "study"
     default = ("--from", str(folder), "--profile", str(folder / "study.toml"))
     named = _options(session.posargs, "--from")
     _repro(session, "rebuild", *([] if named else default), *session.posargs)

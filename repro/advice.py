@@ -33,8 +33,8 @@ def command(name: str, profile: Profile | str, runs: Path | None = None, *more: 
 def options(profile: Profile | str, runs: Path | None = None, source: str = "") -> list[str]:
     """The options that repeat a choice of profile, runs folder and ``--from``.
 
-    >>> options("study.toml", Path("runs"), "results/micro")
-    ['--profile', 'study.toml', '--from', 'results/micro']
+    >>> options("study.toml", Path("runs"), "results/study")
+    ['--profile', 'study.toml', '--from', 'results/study']
     """
     given = profile if isinstance(profile, str) else profile.path or profile.name
     chosen = ["--profile", given] if given != DEFAULT_PROFILE else []

@@ -19,7 +19,7 @@ from repro import collect, folders
 from repro.cli.app import app
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "results" / "micro"
+RESULTS = ROOT / "results" / "study"
 WIDTH = 80
 WRITES = {
     *("prepare", "run", "score", "collect", "figure", "report", "rebuild", "export", "launch"),

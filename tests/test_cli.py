@@ -38,7 +38,7 @@ from spactor.errors import LONGEST_MESSAGE, UserError
         (["figure", "2", "--from", "published"], "the paper prints no numbers for its figures"),
         (["evidence", "trend", "--from", "published"], "the paper prints no series"),
         (["table", "two"], "there is no table two; there are 1 to 17"),
-        (["report", "--runs", "nowhere"], "--from results/micro"),
+        (["report", "--runs", "nowhere"], "--from results/study"),
         (["collect", "--runs", "nowhere"], "there is no runs folder nowhere"),
         (["status", "--runs", "nowhere"], "there is no runs folder nowhere"),
         (["status", "base/*", "--runs", "nowhere"], "there is no runs folder nowhere"),

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 READS = ("audit", "claims", "explain", "plan", "report", "summary", "table")
 """Commands that need nothing but recorded results, and so are run."""
-RESULTS = ROOT / "results" / "micro"
+RESULTS = ROOT / "results" / "study"
 
 
 def shown() -> list[tuple[str, str]]:
@@ -47,10 +47,10 @@ def test_a_command_of_a_page_is_valid(
     command.make_context(name, [*rest, *arguments], resilient_parsing=False)
     if name not in READS:
         return
-    shutil.copytree(RESULTS, tmp_path / "results" / "micro")
+    shutil.copytree(RESULTS, tmp_path / "results" / "study")
     monkeypatch.chdir(tmp_path)
     if name == "explain":
-        arguments += ["--from", "results/micro"]
+        arguments += ["--from", "results/study"]
     code, out, _ = run(capsys, name, *arguments)
     assert code == 0 and out.strip()
 
@@ -65,21 +65,33 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 120
 
 
-POD = (ROOT / "docs" / "pod.md").read_text("utf-8")
-SHOWN = re.findall(r"^```console\n\$ (repro .*)\n((?:.*\n)*?)```$", POD, re.MULTILINE)
+SHOWING = {
+    ROOT / "docs" / "pod.md": ["forecast", "forecast", "launch"],
+    RESULTS / "README.md": ["evidence"],
+}
+"""Pages that show what commands print, and these commands."""
+SHOWN = [
+    found
+    for page in SHOWING
+    for found in re.findall(
+        r"^```console\n\$ (repro .*)\n((?:.*\n)*?)```$", page.read_text("utf-8"), re.MULTILINE
+    )
+]
 
 
 @pytest.mark.parametrize(("command", "output"), SHOWN, ids=[command for command, _ in SHOWN])
-def test_the_page_about_pods_shows_what_is_printed(
+def test_pages_show_what_is_printed(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     command: str,
     output: str,
 ) -> None:
+    shutil.copytree(RESULTS, tmp_path / "results" / "study")
     monkeypatch.chdir(tmp_path)
     assert run(capsys, *shlex.split(command)[1:])[:2] == (0, output)
 
 
-def test_the_page_about_pods_shows_forecasts_and_a_launch() -> None:
-    assert [shlex.split(command)[1] for command, _ in SHOWN] == ["forecast", "forecast", "launch"]
+def test_pages_show_these_commands() -> None:
+    names = [shlex.split(command)[1] for command, _ in SHOWN]
+    assert names == [name for commands in SHOWING.values() for name in commands]

@@ -193,7 +193,7 @@ class Records:
                 train = advice.command("run", self.profile, path)
                 raise UserError(
                     f"there is no runs folder {path}: train with `{train}`, or see the results "
-                    "that come with the checkout by --from results/micro, or the paper's tables by "
+                    "that come with the checkout by --from results/study, or the paper's tables by "
                     "--from published"
                 )
             folders.open_runs(path, create=False, profile=self.profile)

@@ -181,8 +181,8 @@ def report(
 def study_name(source: str, taken: Collection[str]) -> str:
     """A name for the page of a source that no other page has.
 
-    >>> study_name("results/micro", []), study_name("other/micro/metrics.parquet", ["micro"])
-    ('micro', 'micro-2')
+    >>> study_name("results/study", []), study_name("other/study/metrics.parquet", ["study"])
+    ('study', 'study-2')
     """
     path = Path(source)
     base = (

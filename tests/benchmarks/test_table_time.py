@@ -72,14 +72,14 @@ def test_table_2_of_a_study_as_large_as_the_papers(benchmark: Any, tmp_path: Pat
 
 def test_everything_from_the_records_in_the_repository(benchmark: Any, tmp_path: Path) -> None:
     """Aimed at: 20 seconds on two cores for all tables, figures, tests and the report."""
-    home = ROOT / "results" / "micro"
+    home = ROOT / "results" / "study"
     of = ("--from", str(home), "--profile", str(home / "study.toml"), "--to", str(tmp_path))
     paired.measure(
         benchmark,
         _process("-m", "repro", "rebuild", *of),
         _process("-c", "import jinja2, matplotlib.pyplot, pandas, statsmodels.api"),
         rounds=3,
-        what="`repro rebuild` from results/micro, two processes",
+        what="`repro rebuild` from results/study, two processes",
         against="loading pandas, Jinja, matplotlib and statsmodels, one process",
         seconds_aimed_at=20,
     )
