@@ -191,8 +191,8 @@ def _render(template: str, **values: object) -> str:
         "shown_count": power.shown_count,
         "suite_headings": SUITE_HEADINGS,
     }
-    page = environment.get_template(template)
-    return page.render(style=Markup(style), style_hash=_hash(style), **values)
+    source = environment.get_template(template)
+    return source.render(style=Markup(style), style_hash=_hash(style), **values)
 
 
 def _read(name: str) -> str:

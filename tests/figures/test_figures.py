@@ -1,3 +1,5 @@
+"""Figures: the same files each time, and the numbers and texts that are drawn."""
+
 from __future__ import annotations
 
 import re

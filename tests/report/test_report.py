@@ -1,3 +1,5 @@
+"""The report: what is on the page, what it may load, and the traces and costs in it."""
+
 from __future__ import annotations
 
 import base64
