@@ -170,8 +170,10 @@ def encode(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     with settings():
         if figure.get_layout_engine() is not None:
-            # Once and for every kind: it takes longer than all the drawing.
-            figure.draw_without_rendering()
+            # Once for all kinds, as it takes longer than the drawing; a second pass, because the
+            # first does not yet know how wide the labels of the ticks are.
+            for _ in range(2):
+                figure.draw_without_rendering()
             figure.set_layout_engine(None)
         figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=dict(_METADATA[kind]))
     return buffer.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -43,6 +44,18 @@ def test_nothing_run_is_drawn_as_not_run(number, tmp_path):
     figure = module.draw(module.compute(records.empty()))
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert texts and all(text.startswith("not run") for text in texts)
+
+
+@EVERY
+def test_nothing_is_cut_off_at_the_edges(number):
+    study = records.read(Path(__file__).parents[2] / "results" / "study" / "metrics.parquet")
+    module = figures.get(number)
+    figure = module.draw(module.compute(study))
+    drawing.encode(figure, "svg")
+    with drawing.settings():
+        inside = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert min(inside.x0, inside.y0) >= 0.0 and inside.x1 <= width and inside.y1 <= height
 
 
 @EVERY
