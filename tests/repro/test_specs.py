@@ -214,10 +214,10 @@ def test_selecting_experiments() -> None:
 
 
 def test_a_suite_may_have_settings_of_its_own() -> None:
-    own = "[finetuning.suites.bbh]\ntotal_steps = 6\nreset_optimizer = false\n\n[matrix.base]"
+    own = "[finetuning.suites.bbh]\ntotal_steps = 8\nreset_optimizer = false\n\n[matrix.base]"
     profile = parse_profile("demo", SMOKE.replace("[matrix.base]", own, 1), "demo.toml")
     found, flan = profile.finetuning["bbh"], profile.finetuning["mmlu"]
-    assert found == dataclasses.replace(flan, total_steps=6, reset_optimizer=False)
+    assert found == dataclasses.replace(flan, total_steps=8, reset_optimizer=False)
     slip = own.replace("bbh", "bhb")
     with pytest.raises(UserError, match="unknown setting 'bhb' in suites"):
         parse_profile("demo", SMOKE.replace("[matrix.base]", slip, 1), "demo.toml")

@@ -30,19 +30,25 @@ runpy.run_module("repro", run_name="__main__", alter_sys=True)
 """A shell that starts the tests in the background has them, and what they start, ignore ctrl-C."""
 
 
-@pytest.fixture(scope="module")
-def soaked(tmp_path_factory: pytest.TempPathFactory, smoke_data: Path) -> tuple[Path, str]:
-    """A folder with an undisturbed run, and what the soak printed."""
-    folder = tmp_path_factory.mktemp("soak")
-    command = [sys.executable, str(HOME / "soak.py"), "--kills", "1", "--folder", str(folder)]
-    command += ["--cache", str(smoke_data.parent)]
+def _soak(folder: Path, data: Path, kills: int) -> str:
+    command = [sys.executable, str(HOME / "soak.py"), "--kills", str(kills)]
+    command += ["--folder", str(folder), "--cache", str(data.parent)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder, done.stdout
+    return done.stdout
 
 
-def test_killed_at_a_random_moment(soaked: tuple[Path, str]) -> None:
-    _, printed = soaked
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, smoke_data: Path) -> Path:
+    """The folder of runs of a tree that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("soak")
+    _soak(folder, smoke_data, kills=0)
+    return folder / "unbroken"
+
+
+@pytest.mark.slow
+def test_killed_at_a_random_moment(tmp_path: Path, smoke_data: Path) -> None:
+    printed = _soak(tmp_path, smoke_data, kills=1)
     assert "1 kills, " in printed and printed.rstrip().endswith("reports equal")
 
 
@@ -55,9 +61,9 @@ def _repro(*arguments: str) -> None:
 
 @pytest.mark.parametrize("how", ["ctrl-C", "SIGTERM", "SIGKILL", "SIGKILL of the worker"])
 def test_a_stopped_run_ends_as_an_undisturbed_one(
-    soaked: tuple[Path, str], tmp_path: Path, how: str
+    undisturbed: Path, tmp_path: Path, how: str
 ) -> None:
-    undisturbed, runs = soaked[0] / "unbroken", tmp_path / "runs"
+    runs = tmp_path / "runs"
     runs.mkdir()
     shutil.copy(undisturbed / "spactor-runs.json", runs)
     shutil.copytree(undisturbed / "cache", runs / "cache")

@@ -31,8 +31,8 @@ def repro(command: str, runs: Path, *more: str) -> str:
 def test_both_stages_fine_tuning_and_table_2(finished: Path) -> None:
     repro("collect", finished)
     printed = repro("table", finished, "2")
-    row = next(line for line in printed.splitlines() if line.startswith("250K   500K"))
-    flops, glue = row.split()[2:4]
+    rows = [line.split() for line in printed.splitlines()]
+    flops, glue = next(row[2:4] for row in rows if row[:2] == ["250K", "500K"])
     assert float(flops) > 1 and 0 <= float(glue) <= 100
     metrics = records.read(finished / "thirty" / "records" / collect.METRICS)
     # The first stage is τ = ∞'s as well.
