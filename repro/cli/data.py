@@ -13,7 +13,7 @@ import typer
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
-from repro.cli.options import Profile, Runs, local_path
+from repro.cli.options import DataDir, Profile, Runs
 from spactor import text_table
 from spactor.errors import UserError
 
@@ -59,21 +59,12 @@ def check(
             metavar="SUITE", help="c4, or glue, superglue, squad, cnndm, rainbow, mmlu or bbh."
         ),
     ],
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--data-dir",
-            parser=local_path,
-            metavar="PATH",
-            envvar="SPACTOR_DATA_DIR",
-            help="Your folder with the data; without it, the needed files are listed.",
-        ),
-    ] = None,
+    data_dir: DataDir = None,
     format: Format = "text",
 ) -> None:
     """Lists the files of C4 or a benchmark, and which are in a folder.
 
-    Fetches nothing.
+    Without a folder, it lists what is needed. Fetches nothing.
     """
     from spactor.data import checking
     from spactor.data.suites import suite_named
