@@ -170,13 +170,20 @@ def encode(figure: Figure, kind: str) -> bytes:
     buffer = io.BytesIO()
     with settings():
         if figure.get_layout_engine() is not None:
-            # Once for all kinds, as it takes longer than the drawing; a second pass, because the
-            # first does not yet know how wide the labels of the ticks are.
-            for _ in range(2):
+            # Once for all kinds, as it takes longer than the drawing.
+            figure.draw_without_rendering()
+            if _is_cut_off(figure):  # The first pass knows too little of the ticks' labels.
                 figure.draw_without_rendering()
             figure.set_layout_engine(None)
         figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=dict(_METADATA[kind]))
     return buffer.getvalue()
+
+
+def _is_cut_off(figure: Figure) -> bool:
+    """Whether anything lies beyond the figure's edges."""
+    inside = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    return min(inside.x0, inside.y0) < 0.0 or inside.x1 > width or inside.y1 > height
 
 
 def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
