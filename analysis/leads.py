@@ -70,6 +70,12 @@ def reached(losses: pd.Series, target: float) -> float:
     return float(losses.index[first]) if first < len(losses) else math.nan
 
 
+def savings(model: pd.DataFrame, baseline: pd.DataFrame, cost: float = 1.0) -> pd.Series:
+    """What ``saved`` gives for each seed of the losses that ``two_stages`` returns."""
+    by_seed = {seed: saved(model[seed], baseline[seed], cost) for seed in model}
+    return pd.Series(by_seed, dtype=float)
+
+
 def saved(model: pd.Series, baseline: pd.Series, cost: float = 1.0) -> float:
     """Share of the budget that SPACTOR(250K) saves until it has its baseline's last loss for good.
 

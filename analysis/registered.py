@@ -267,13 +267,11 @@ def run(records: pd.DataFrame) -> RegisteredResult:
 
 def _losses(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
     pair = leads.two_stages(records)
-    whole = pair is not None and FULL in pair[0].index
 
     def saved(cost: float | None) -> BySeed:
-        if not whole or pair is None or cost is None:
+        if pair is None or cost is None or FULL not in pair[0].index:
             return {}
-        model, baseline = pair
-        return _plain(pd.Series({s: leads.saved(model[s], baseline[s], cost) for s in model}))
+        return _plain(leads.savings(*pair, cost))
 
     yield "fewer steps", "share", saved(1.0)
     yield "fewer FLOPs", "share", saved(leads.hybrid_cost(records))

@@ -254,17 +254,13 @@ def _two_stages(records: pd.DataFrame) -> TwoStages | None:
     model, baseline = curves
     last = model.index[-1]
     cost = leads.hybrid_cost(records)
-
-    def saved(cost: float) -> tuple[float, ...]:
-        return tuple(leads.saved(model[seed], baseline[seed], cost) for seed in model)
-
     return TwoStages(
         at=int(last),
         model=float(model.loc[last].mean()),
         baseline=float(baseline.loc[last].mean()),
         lead=Difference(tuple(map(float, baseline.loc[last] - model.loc[last]))),
-        steps_saved=saved(1.0),
-        flops_saved=() if cost is None else saved(cost),
+        steps_saved=tuple(leads.savings(model, baseline)),
+        flops_saved=() if cost is None else tuple(leads.savings(model, baseline, cost)),
     )
 
 
