@@ -42,7 +42,7 @@ from scipy.special import entr
 
 from analysis import scores
 from analysis.schema.facts import FROM_SCRATCH, SIZES, SUITES, TAUS, tau_label
-from analysis.schema.quantities import CLOZE
+from analysis.schema.quantities import CLOZE, CLOZE_ACCURACY
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
 from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, format_p, holm, paired, seed_values
@@ -150,7 +150,7 @@ def run(records: pd.DataFrame) -> LearningResult:
 def _checks(records: pd.DataFrame, series: pd.DataFrame, size: str) -> list[Check]:
     plain = _final(series, size, "0")
     hybrid = _final(series, size, _longest_hybrid(series, size))
-    cloze = _final(records[records["metric"] == f"{CLOZE}accuracy"], size, "0")
+    cloze = _final(records[records["metric"] == CLOZE_ACCURACY], size, "0")
     loss, replaced = plain["sc_loss_clean"], hybrid["replaced_fraction"]
     entropy = _fact(records, "data/unigram_entropy_nats", size)
     share = _fact(records, "data/target_text_fraction", size)

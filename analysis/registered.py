@@ -39,7 +39,7 @@ from analysis.paper.statement import Verdict
 from analysis.power import fewest_runs
 from analysis.schema import rows
 from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, SUITES, step_label
-from analysis.schema.quantities import CLOZE
+from analysis.schema.quantities import CLOZE, CLOZE_ACCURACY
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA, format_p, holm, paired, seed_values
 from spactor.text_table import align, wrap
@@ -289,8 +289,7 @@ def _over_scratch(found: SuiteScores) -> Iterator[tuple[str, str, BySeed]]:
 
 
 def _downstream(records: pd.DataFrame, found: SuiteScores) -> Iterator[tuple[str, str, BySeed]]:
-    accuracy = f"{CLOZE}accuracy"
-    ours, baseline = (trend.Curve(tau, accuracy, "") for tau in (leads.TAU, "0"))
+    ours, baseline = (trend.Curve(tau, CLOZE_ACCURACY, "") for tau in (leads.TAU, "0"))
     cloze = trend.differences(records, ours, baseline)
     for at in (HALF, FULL):
         yield f"cloze at {step_label(at)}", "points", _at(cloze, at)

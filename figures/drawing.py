@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PANEL_INCHES = (3.4, 2.9)
 PNG_DPI = 160
 THOUSAND = 1_000
+CLOZE_TITLE = "zero-shot cloze"
 _SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "spactor",  # otherwise element ids are random
     "svg.fonttype": "path",

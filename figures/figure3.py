@@ -26,7 +26,7 @@ from analysis.schema.facts import (
     model_label,
     step_label,
 )
-from analysis.schema.quantities import CLOZE
+from analysis.schema.quantities import CLOZE, CLOZE_ACCURACY
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
 from analysis.scores import suite_scores, summary
@@ -106,7 +106,7 @@ def compute(records: pd.DataFrame) -> Result:
 
 
 def _cloze(records: pd.DataFrame, tau: str) -> tuple[Point, ...]:
-    by_step = curve(records, Curve(tau, f"{CLOZE}accuracy", ""))
+    by_step = curve(records, Curve(tau, CLOZE_ACCURACY, ""))
     over_seeds = by_step.agg(["mean", "min", "max", "count"], axis="columns")
     return tuple(
         Point(int(step), float(mean), float(low), float(high), int(count))
@@ -185,7 +185,7 @@ def _draw_panel(at: Axes, panel: Panel, profile: str, handles: dict[str, Any]) -
             markerfacecolor="white",
             color=drawing.TAU_STYLES["0"].color,
         )
-    at.set_title("zero-shot cloze" if dense else SUITE_NAMES[panel.suite])
+    at.set_title(drawing.CLOZE_TITLE if dense else SUITE_NAMES[panel.suite])
     scaled = "" if profile == "paper" else ", on the paper's scale"
     label = f"steps (thousands{scaled})"
     if scaled and panel.published:

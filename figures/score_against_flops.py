@@ -30,7 +30,7 @@ from analysis.schema.facts import (
     model_label,
     size_label,
 )
-from analysis.schema.quantities import CLOZE
+from analysis.schema.quantities import CLOZE, CLOZE_ACCURACY
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import of_metrics
 from analysis.scores import FLOPS_UNIT_CHECKPOINT, SUMMARY_READS, relative_flops, summary
@@ -46,7 +46,6 @@ SIZE = "base"
 TABLES = {SIZE: 2, "large": 4}
 """The table that holds a size's published points."""
 _PAPER_TAUS = ("0", "120K", "250K")
-CLOZE_TITLE = "zero-shot cloze"
 _LEGEND_COLUMNS = {1: 2, 2: 3, 3: 5, 4: 5}
 """Entries of the legend that fit side by side, by panels in a row."""
 
@@ -188,7 +187,7 @@ class CostFigure:
 
 
 def _title(panel: Panel) -> str:
-    return CLOZE_TITLE if panel.suite == CLOZE else SUITE_NAMES[panel.suite]
+    return drawing.CLOZE_TITLE if panel.suite == CLOZE else SUITE_NAMES[panel.suite]
 
 
 def _points(records: pd.DataFrame, size: str) -> pd.DataFrame:
@@ -219,7 +218,7 @@ def _cloze_lines(records: pd.DataFrame) -> tuple[Line, ...]:
         return ()
     lines = []
     for tau in _PAPER_TAUS:
-        means = curve(records, Curve(tau, f"{CLOZE}accuracy", "")).mean(axis="columns")
+        means = curve(records, Curve(tau, CLOZE_ACCURACY, "")).mean(axis="columns")
         flops = spent(means.index.to_numpy(), Tau.parse(tau).end, overhead) / FLOPS_UNIT_CHECKPOINT
         points = zip(flops.tolist(), means.tolist(), strict=True)
         lines.append((tau, tuple(Point(cost, mean, None) for cost, mean in points)))
@@ -231,7 +230,7 @@ def _draw_panel(at: Axes, name: str, lines: tuple[Line, ...], handles: dict[str,
     if not lines:
         drawing.mark_not_run(at, "no scores with costs in the records")
         return
-    is_cloze = name == CLOZE_TITLE
+    is_cloze = name == drawing.CLOZE_TITLE
     for tau, points in lines:
         # Nothing is drawn where one run has no spread: a bar of zero would be a claim.
         bars = [point.std if point.std is not None else float("nan") for point in points]

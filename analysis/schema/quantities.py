@@ -23,6 +23,7 @@ from spactor.errors import UserError
 
 CLOZE = "cloze/"
 """Beginning of the metrics of the zero-shot cloze, which pre-training records at checkpoints."""
+CLOZE_ACCURACY = f"{CLOZE}accuracy"
 SUITE_AVERAGE = "average"
 """A suite's score over its tasks; such a record names no task."""
 _SETS = ("", "_matched", "_mismatched")
@@ -155,7 +156,7 @@ def quantity_of(suite: str, metric: str) -> Quantity:
         return _CLASSES
     if metric == MARGIN or metric == f"{CLOZE}{MARGIN}":
         return _MARGIN
-    if metric == f"{CLOZE}accuracy":
+    if metric == CLOZE_ACCURACY:
         return _PERCENT
     if suite:
         # A suite of correlations averages below zero too.
