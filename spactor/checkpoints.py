@@ -157,9 +157,11 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits until everything saved is on disk and survives a power failure."""
-        self._manager.wait_until_finished()
-        step = self._manager.latest_step()
-        self._manager.close()
+        try:
+            self._manager.wait_until_finished()
+            step = self._manager.latest_step()
+        finally:
+            self._manager.close()
         if self._saved and step is not None:
             saved = self._folder / str(step)
             for path in (*saved.rglob("*"), saved, self._folder):
