@@ -155,15 +155,15 @@ class CostFigure:
 
     def draw(self, result: Result) -> Figure:
         """The figure; a panel reads "not run" where the records hold nothing for it."""
-        rows: list[list[tuple[str, tuple[Line, ...]]]] = []
+        rows: list[list[tuple[str, Panel, tuple[Line, ...]]]] = []
         sizes = dict.fromkeys(panel.size for panel in result.panels)
         for size in sizes:
             own = [panel for panel in result.panels if panel.size == size]
             of = f", {size_label(size)}" if len(sizes) > 1 else ""
-            rows.append([(_title(panel) + of, panel.lines) for panel in own])
+            rows.append([(_title(panel) + of, panel, panel.lines) for panel in own])
             if any(panel.published for panel in own):
                 of += " · published"
-                rows.append([(_title(panel) + of, panel.published) for panel in own])
+                rows.append([(_title(panel) + of, panel, panel.published) for panel in own])
         title = (
             f"Figure {self.NUMBER} · score against pre-training FLOPs\n"
             f"{' and '.join(map(size_label, sizes))} · "
@@ -174,8 +174,9 @@ class CostFigure:
         with drawing.settings():
             figure, axes = drawing.new_figure(columns * len(rows), title, columns)
             handles: dict[str, Any] = {}
-            for (name, lines), at in zip(itertools.chain(*rows), axes, strict=True):
-                _draw_panel(at, name, lines, handles)
+            for (name, panel, lines), at in zip(itertools.chain(*rows), axes, strict=True):
+                at.set_title(name)
+                _draw_lines(at, lines, handles, is_cloze=panel.suite == CLOZE)
             order = [tau for tau in TAUS if tau in handles]
             figure.legend(
                 [handles[tau] for tau in order],
@@ -225,12 +226,12 @@ def _cloze_lines(records: pd.DataFrame) -> tuple[Line, ...]:
     return tuple(line for line in lines if line[1])
 
 
-def _draw_panel(at: Axes, name: str, lines: tuple[Line, ...], handles: dict[str, Any]) -> None:
-    at.set_title(name)
+def _draw_lines(
+    at: Axes, lines: tuple[Line, ...], handles: dict[str, Any], *, is_cloze: bool
+) -> None:
     if not lines:
         drawing.mark_not_run(at, "no scores with costs in the records")
         return
-    is_cloze = name == drawing.CLOZE_TITLE
     for tau, points in lines:
         # Nothing is drawn where one run has no spread: a bar of zero would be a claim.
         bars = [point.std if point.std is not None else float("nan") for point in points]
