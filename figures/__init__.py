@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from analysis.required import RequiredRun
 from figures import appendix_b, drawing, figure1, figure3, figure4, score_against_flops, summary
 from spactor.errors import UserError
+from spactor.files import write_atomically
 
 
 class FigureModule(Protocol):
@@ -76,16 +77,47 @@ def get(name: str, *, extended: bool = False) -> FigureModule:
     return figure
 
 
-def render(
-    number: str, records: pd.DataFrame, folder: Path, *, extended: bool = False
-) -> list[Path]:
-    """Writes a figure as SVG, PDF and PNG into ``folder`` and returns their paths.
+def encode(
+    number: str,
+    records: pd.DataFrame,
+    kinds: Iterable[str] = drawing.KINDS,
+    *,
+    extended: bool = False,
+) -> dict[str, bytes]:
+    """A figure's files by kind, of ``drawing.KINDS``; equal records give equal bytes.
 
     Raises:
-      UserError: as the figure's ``compute``; or a file could not be written.
+      UserError: there is no such figure, or as its ``compute``.
     """
     module = get(number, extended=extended)
-    return drawing.save(module.draw(module.compute(records)), folder, f"figure{number}")
+    figure = module.draw(module.compute(records))
+    return {kind: drawing.encode(figure, kind) for kind in kinds}
 
 
-__all__ = ["REGISTRY", "FigureModule", "get", "render"]
+def encode_several(
+    numbers: Iterable[str], records: pd.DataFrame, kinds: Iterable[str] = drawing.KINDS
+) -> dict[str, dict[str, bytes]]:
+    """The files of several figures by number and kind; errors as ``encode``."""
+    return {number: encode(number, records, kinds) for number in numbers}
+
+
+def save(files: Mapping[str, bytes], number: str, folder: Path) -> list[Path]:
+    """Writes a figure's files into ``folder`` and returns their paths.
+
+    Args:
+      files: by kind, as ``encode`` returns them.
+      number: of the figure.
+      folder: made if there is none.
+
+    Raises:
+      UserError: a file could not be written.
+    """
+    paths = []
+    for kind, content in files.items():
+        path = folder / f"figure{number}.{kind}"
+        write_atomically(path, content)
+        paths.append(path)
+    return paths
+
+
+__all__ = ["REGISTRY", "FigureModule", "encode", "encode_several", "get", "save"]

@@ -10,10 +10,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from spactor.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,8 +163,12 @@ def set_symbols(text: Text) -> None:
     text.set_parse_math(True)
 
 
+KINDS = tuple(_METADATA)
+"""Of a figure's files, which are their endings, too."""
+
+
 def encode(figure: Figure, kind: str) -> bytes:
-    """The file of a figure, "svg", "pdf" or "png"; the same figure gives the same bytes."""
+    """The file of a figure, of one of ``KINDS``; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     with settings():
         if figure.get_layout_engine() is not None:
@@ -185,17 +186,3 @@ def _is_cut_off(figure: Figure) -> bool:
     inside = figure.get_tightbbox()
     width, height = figure.get_size_inches()
     return min(inside.x0, inside.y0) < 0.0 or inside.x1 > width or inside.y1 > height
-
-
-def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
-    """Writes ``stem``.svg, .pdf and .png into ``folder``.
-
-    Raises:
-      UserError: the disk refused.
-    """
-    paths = []
-    for kind in _METADATA:
-        path = Path(folder) / f"{stem}.{kind}"
-        write_atomically(path, encode(figure, kind))
-        paths.append(path)
-    return paths

@@ -95,7 +95,8 @@ def figure(
             "in Figures 2 and 5: leave --from out, or name a file"
         )
     ours = chosen.measured(module.reads)
-    for path in figures.render(name, ours.records, ours.output / "figures", extended=extended):
+    files = figures.encode(name, ours.records, extended=extended)
+    for path in figures.save(files, name, ours.output / "figures"):
         print(path)
 
 
@@ -163,18 +164,19 @@ def report(
     to: To = None,
 ) -> None:
     """Writes everything as one self-contained HTML page."""
-    from repro.report import Outcomes, Study, write_index, write_report
+    from repro.report import Outcomes, Study, drawing_process, write_index, write_report
 
     studies: list[Study] = []
-    for source in sources or [""]:
-        ours = Records(profile, runs, source).measured()
-        folder = to or (studies[0].folder if studies else ours.output)
-        name = study_name(source, [one.name for one in studies])
-        page = f"report-{name}.html" if len(sources or []) > 1 else "report.html"
-        outcomes = Outcomes(ours.metrics, ours.timing)
-        options = advice.options(profile, runs, source)
-        path = write_report(outcomes, ours.provenance, folder / page, options)
-        studies.append(Study(name, source, path, outcomes))
+    with drawing_process() as drawer:
+        for source in sources or [""]:
+            ours = Records(profile, runs, source).measured()
+            folder = to or (studies[0].folder if studies else ours.output)
+            name = study_name(source, [one.name for one in studies])
+            page = f"report-{name}.html" if len(sources or []) > 1 else "report.html"
+            outcomes = Outcomes(ours.metrics, ours.timing, drawer)
+            options = advice.options(profile, runs, source)
+            path = write_report(outcomes, ours.provenance, folder / page, options)
+            studies.append(Study(name, source, path, outcomes))
     print(path if len(studies) == 1 else write_index(studies, folder / "report.html"))
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from repro import advice
@@ -15,8 +11,6 @@ from repro.cli.evidence import learned_text, power_text, powers
 from repro.cli.options import Records, To
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from repro.report import Outcomes
 
 ENDINGS = {
@@ -33,39 +27,25 @@ def rebuild(chosen: Records, to: To = None) -> None:
     Trains nothing. Equal records give equal bytes.
     """
     import figures
-    from repro.report import Outcomes, write_report
+    from figures import drawing
+    from repro.report import Outcomes, drawing_process, write_report
     from spactor import files
 
     ours = chosen.measured()
     folder = to or ours.output
     written = []
-    # Drawing takes half the time, so a process of its own does it. It is not forked: PyArrow has
-    # threads.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-
-        def drawn() -> Mapping[str, bytes]:
-            return {
-                number: next(path.read_bytes() for path in paths if path.suffix == ".svg")
-                for number, paths in drawing.result().items()
-            }
-
-        outcomes = Outcomes(ours.metrics, ours.timing, drawn)
-        drawing = pool.submit(_draw, tuple(figures.REGISTRY), outcomes.records, folder / "figures")
+    with drawing_process() as drawer:
+        outcomes = Outcomes(ours.metrics, ours.timing, drawer, drawing.KINDS)
         for name, text in _texts(outcomes, chosen.profile):
             path = folder / name
             files.write_atomically(path, (text.rstrip("\n") + "\n").encode())
             written.append(path)
         options = advice.options(chosen.profile, chosen.runs, chosen.source)
         page = write_report(outcomes, ours.provenance, folder / "report.html", options)
-        written += [page, *itertools.chain(*drawing.result().values())]
+        written.append(page)
+        for number, encoded in outcomes.figures.items():
+            written += figures.save(encoded, number, folder / "figures")
     print(f"{len(written)} files in {folder}; begin with {page}")
-
-
-def _draw(numbers: Sequence[str], frame: pd.DataFrame, folder: Path) -> dict[str, list[Path]]:
-    """The files of each figure, in another process than the one that has the records."""
-    import figures
-
-    return {number: figures.render(number, frame, folder) for number in numbers}
 
 
 def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:

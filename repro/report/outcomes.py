@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import multiprocessing
+import signal
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 
 import pandas as pd
 
@@ -14,8 +17,20 @@ from analysis.learning import ScratchResult
 from analysis.paper import claims_view
 from analysis.schema import published
 from analysis.schema import records as record_files
-from figures import drawing
 from tables.cells import Table
+
+
+def drawing_process() -> ProcessPoolExecutor:
+    """A process in which ``Outcomes`` draws figures, which take as long as everything else.
+
+    It is not forked, since PyArrow has threads, and ctrl-C stops this process alone.
+    """
+    return ProcessPoolExecutor(
+        1,
+        multiprocessing.get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
+    )
 
 
 class Outcomes:
@@ -24,7 +39,8 @@ class Outcomes:
     Args:
       records: measured, of one profile; may be empty.
       timing: wall-clock records of the same profile, or None.
-      drawn: returns the figures' SVG by number where another process draws them; called once.
+      drawer: draws the figures while this process does the rest; see ``drawing_process``.
+      kinds: of the figures' files, of ``figures.drawing.KINDS``.
 
     Raises:
       UserError: records are invalid or of several profiles.
@@ -34,11 +50,14 @@ class Outcomes:
         self,
         records: pd.DataFrame,
         timing: pd.DataFrame | None = None,
-        drawn: Callable[[], Mapping[str, bytes]] | None = None,
+        drawer: Executor | None = None,
+        kinds: Sequence[str] = ("svg",),
     ) -> None:
         self.records = record_files.combine(records, *([] if timing is None else [timing]))
         _, self.profile = record_files.sole_profile(self.records)
-        self._drawn = drawn or self._draw
+        numbers = tuple(figures.REGISTRY)
+        draw = functools.partial(figures.encode_several, numbers, self.records, tuple(kinds))
+        self._drawn = drawer.submit(draw).result if drawer else draw
 
     @functools.cached_property
     def tables(self) -> Mapping[int, Table]:
@@ -46,15 +65,9 @@ class Outcomes:
         return {number: module.compute(self.records) for number, module in tables.REGISTRY.items()}
 
     @functools.cached_property
-    def svgs(self) -> Mapping[str, bytes]:
-        """Every figure by its number."""
+    def figures(self) -> Mapping[str, Mapping[str, bytes]]:
+        """The files of every figure, by number and kind."""
         return self._drawn()
-
-    def _draw(self) -> Mapping[str, bytes]:
-        return {
-            number: drawing.encode(module.draw(module.compute(self.records)), "svg")
-            for number, module in figures.REGISTRY.items()
-        }
 
     @functools.cached_property
     def judged(self) -> Sequence[claims_view.Row]:

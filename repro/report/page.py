@@ -106,7 +106,10 @@ def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
         script_hash=_hash(script),
         tables=tuple(paired.values()),
         number_count=sum(len(one.numbers) for one in paired.values()),
-        figures=tuple(_drawing(number, svg, figure_style) for number, svg in outcomes.svgs.items()),
+        figures=tuple(
+            _drawing(number, files["svg"], figure_style)
+            for number, files in outcomes.figures.items()
+        ),
         claims=_by_verdict(judged),
         tally=_tally(judged),
         summary=outcomes.summary,

@@ -24,7 +24,9 @@ EVERY = pytest.mark.parametrize("number", NUMBERS)
 @EVERY
 def test_files_rebuild_byte_for_byte(number, tmp_path):
     written = [
-        figures.render(number, synthetic.study(runs=2, seeds=2), tmp_path / name)
+        figures.save(
+            figures.encode(number, synthetic.study(runs=2, seeds=2)), number, tmp_path / name
+        )
         for name in ("one", "two")
     ]
     assert [path.name for path in written[0]] == [
