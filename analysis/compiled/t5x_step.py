@@ -184,9 +184,7 @@ def compile_step(
       UserError: T5X or libtpu is missing, XLA could not compile the step, or gives no FLOPs.
     """
     if importlib.util.find_spec("t5x") is None:
-        raise UserError(
-            "T5X is not installed, and is on no registry: see 'Installation in tiers' in README.md"
-        )
+        raise UserError("T5X is not installed, and no registry has it: see docs/installation.md")
     # T5X's gin files require these; nothing is read or written there.
     required = {"MODEL_DIR": "", "TRAIN_STEPS": 1, "RANDOM_SEED": 0, "MIXTURE_OR_TASK_NAME": ""}
     with tempfile.TemporaryDirectory(prefix="spactor-") as folder:

@@ -121,7 +121,12 @@ def _print_version(wanted: bool) -> None:
 def options(
     version: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="The version."),
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_print_version,
+            help="Prints the version and exits.",
+        ),
     ] = False,
 ) -> None:
     """Options of the program itself; its help is the application's."""

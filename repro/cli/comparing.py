@@ -26,7 +26,7 @@ def verify(
     first: Annotated[
         Path,
         typer.Argument(
-            parser=local_path, metavar="A", help="A folder of runs or of a node, or records."
+            parser=local_path, metavar="A", help="A folder of runs, a node's folder, or records."
         ),
     ],
     second: Annotated[
@@ -36,9 +36,9 @@ def verify(
     details: Details = False,
     format: Format = "text",
 ) -> None:
-    """Finds the first step and stream at which two runs differ.
+    """Finds the first step and value at which two runs differ.
 
-    Exits with 1 if they do. Clocks are not compared.
+    Exits with 1 if they do. Times are not compared.
     """
     found = _compared(first, second, profile)
     for line in found.notes:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from spactor.data.checking import Part
     from spactor.data.suites import Suite
 
-data = typer.Typer(name="data", help="Describe or check the data.", no_args_is_help=True)
+data = typer.Typer(
+    name="data",
+    help="Describes the embedded suites; checks C4 and the benchmarks.",
+    no_args_is_help=True,
+)
 app.add_typer(data)
 
 
@@ -64,7 +68,7 @@ def check(
 ) -> None:
     """Lists the files of C4 or a benchmark, and which are in a folder.
 
-    Without a folder, it lists what is needed. Fetches nothing.
+    Without a folder, it lists what is needed. Downloads nothing.
     """
     from spactor.data import checking
     from spactor.data.suites import suite_named

@@ -37,7 +37,7 @@ def trend(chosen: Records, format: Format = "text") -> None:
 
 @command(evidence)
 def savings(chosen: Records, format: Format = "text") -> None:
-    """Prints the pre-training that each τ saves to reach a score."""
+    """Prints how much pre-training each τ saves until it has a score."""
     from analysis import savings as saving
     from analysis.schema import published
 
@@ -50,7 +50,7 @@ def savings(chosen: Records, format: Format = "text") -> None:
 
 @command(evidence)
 def learned(chosen: Records, format: Format = "text") -> None:
-    """Compares the models with trivial predictors and from scratch."""
+    """Compares models with trivial predictors, and with no pre-training."""
     from analysis import learning
 
     ours = chosen.measured(learning.READS)
@@ -66,7 +66,7 @@ def learned_text(found: LearningResult, scratch: ScratchResult) -> str:
 
 @command(evidence)
 def registered(chosen: Records, format: Format = "text") -> None:
-    """Runs the tests that were named before the study began."""
+    """Runs the tests that were registered before the study began."""
     from analysis import registered as tests
 
     found = tests.run(chosen.measured(tests.READS).metrics)

@@ -25,8 +25,8 @@ Profile = Annotated[
     typer.Option(
         "--profile",
         metavar="NAME",
-        help="smoke, micro, mini or paper; a study: lambda, mlm, generator, means, curriculum or "
-        "scratch; or a .toml file of yours.",
+        help="smoke, micro, mini or paper; one of the studies lambda, mlm, generator, means, "
+        "curriculum and scratch; or the path of a TOML file.",
     ),
 ]
 
@@ -77,15 +77,15 @@ Variants = Annotated[
 ]
 Engine = Annotated[
     str,
-    typer.Option("--engine", metavar="NAME", help="local or t5x; by default the profile's own."),
+    typer.Option("--engine", metavar="NAME", help="local or t5x; by default that of the profile."),
 ]
 Source = Annotated[
     str,
     typer.Option(
         "--from",
         metavar="SOURCE",
-        help="Where the numbers come from: 'published', a file or folder of records, or a folder "
-        "of runs (by default that of --runs).",
+        help="Where the numbers come from: a file or folder of records, a folder of runs (by "
+        "default that of --runs) or, where the paper prints enough numbers, 'published'.",
     ),
 ]
 To = Annotated[
@@ -97,7 +97,9 @@ To = Annotated[
         help="Folder to write to; by default beside the records.",
     ),
 ]
-Details = Annotated[bool, typer.Option("--details", help="The numbers and tests behind each line.")]
+Details = Annotated[
+    bool, typer.Option("--details", help="Prints the numbers and tests behind each line.")
+]
 Data = Annotated[
     Path | None,
     typer.Option(
@@ -114,7 +116,7 @@ DataDir = Annotated[
         parser=local_path,
         metavar="PATH",
         envvar="SPACTOR_DATA_DIR",
-        help="Your folder with C4, T5's vocabulary and the benchmarks, which mini and paper read.",
+        help="Your folder with C4, T5's vocabulary and the benchmarks; mini and paper read it.",
     ),
 ]
 

@@ -35,7 +35,7 @@ def table(
         ),
     ] = "text",
     diff: Annotated[
-        bool, typer.Option("--diff", help="Ours beside published, with a verdict on each cell.")
+        bool, typer.Option("--diff", help="Prints our numbers beside the paper's, with verdicts.")
     ] = False,
     notes: Annotated[
         bool, typer.Option("--notes", help="Lists the runs that a footnote counts.")
@@ -82,7 +82,7 @@ def figure(
     chosen: Records,
     extended: Annotated[
         bool,
-        typer.Option("--all", help="Figures 2 and 5: every τ, Large and the paper's points, too."),
+        typer.Option("--all", help="In Figures 2 and 5, also every τ, Large and the paper's."),
     ] = False,
 ) -> None:
     """Draws one of the paper's figures as SVG, PDF and PNG."""
@@ -157,8 +157,8 @@ def report(
         typer.Option(
             "--from",
             metavar="SOURCE",
-            help="Where the numbers come from, as of `repro summary`. It may be repeated: each "
-            "source has its page, and report.html links them with the result of each.",
+            help="Where the numbers come from, as for `repro summary`; may be repeated. With "
+            "several sources, each has a page, and report.html links the pages.",
         ),
     ] = None,
     to: To = None,

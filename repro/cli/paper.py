@@ -21,14 +21,14 @@ def claims(
         typer.Option(
             "--verdict",
             metavar="VERDICT",
-            help="Only: holds, partly, not-decided, contradicted, inconsistent, "
-            "not-at-this-scale or not-testable.",
+            help="Only claims with this verdict: holds, partly, not-decided, contradicted, "
+            "inconsistent, not-at-this-scale or not-testable.",
         ),
     ] = "",
     details: Details = False,
     format: Format = "text",
 ) -> None:
-    """Judges the paper's claims on its own numbers and on ours."""
+    """Judges the paper's claims by its own numbers and by ours."""
     from analysis.paper import READS, claims_view, judge
     from analysis.schema import published
 
@@ -47,7 +47,9 @@ def claims(
 @command(app)
 def audit(
     format: Format = "text",
-    everything: Annotated[bool, typer.Option("--all", help="All checks.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Lists all checks, not only inconsistent ones.")
+    ] = False,
     details: Details = False,
 ) -> None:
     """Checks the paper's numbers against each other."""

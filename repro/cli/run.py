@@ -33,7 +33,7 @@ Jobs = Annotated[
         metavar="N",
         min=0,
         help="Number of nodes that train at the same time on a CPU, each in a process with one "
-        "thread; by default the number of cores. The numbers are the same for any.",
+        "thread; 0 is the number of cores. Results do not depend on it.",
     ),
 ]
 Host = Annotated[

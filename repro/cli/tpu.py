@@ -35,7 +35,7 @@ class OnSlices(Experiments):
         typer.Option(
             "--topology",
             metavar="SHAPE",
-            help="Slice of a pre-training job; by default of 64 chips.",
+            help="Slice of a pre-training job, such as 4x4x4; by default of 64 chips.",
         ),
     ] = None
     finetune_topology: Annotated[
@@ -67,7 +67,7 @@ def launch(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", parser=local_path, metavar="PATH", help="Folder of job files to make."
+            "--out", parser=local_path, metavar="PATH", help="New folder for the job files."
         ),
     ],
     chosen: OnSlices,
@@ -89,7 +89,7 @@ def launch(
         ),
     ] = "",
     spot: Annotated[
-        bool, typer.Option("--spot", help="Request preemptible machines of SkyPilot.")
+        bool, typer.Option("--spot", help="Requests preemptible machines (SkyPilot only).")
     ] = False,
 ) -> None:
     """Writes the job files of a launcher; starts nothing."""
@@ -126,7 +126,7 @@ def forecast(
     price: Annotated[
         float | None,
         typer.Option(
-            "--price-per-chip-hour", metavar="PRICE", help="What you pay for a chip and an hour."
+            "--price-per-chip-hour", metavar="PRICE", help="Price of one chip for one hour."
         ),
     ] = None,
     format: Format = "text",
@@ -152,15 +152,17 @@ def forecast(
 @command(app, "compile")
 def compile_steps(
     t5x: Annotated[
-        bool, typer.Option("--t5x", help="T5X's step, for v4 and v5e: hours. Needs T5X.")
+        bool,
+        typer.Option("--t5x", help="Compiles T5X's step, for v4 and v5e; takes hours, needs T5X."),
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="All programs, not only what is missing or out of date.")
+        bool,
+        typer.Option("--all", help="Compiles all programs, not only missing and outdated ones."),
     ] = False,
 ) -> None:
     """Compiles the paper's step for 64 TPU chips; needs no TPU.
 
-    Stores FLOPs and memory in analysis/compiled. About an hour.
+    Stores FLOPs and memory in analysis/compiled. Takes about an hour.
     """
     # An installed libtpu would look for chips and print errors.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")

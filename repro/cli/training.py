@@ -21,7 +21,7 @@ def plan(
     runs: Runs = DEFAULT_RUNS,
     format: Format = "text",
 ) -> None:
-    """Shows what would run, what is shared, and what it costs."""
+    """Prints what would run, what is shared, and what it costs."""
     from repro import costs, plan_view, workers
 
     tree = chosen.tree()
@@ -58,7 +58,7 @@ def score(
     data: Data = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Scores predictions made on a machine that could not score."""
+    """Scores predictions of runs on a machine without TensorFlow."""
     from repro import folders, scoring
     from repro.engines.factory import engine_for
 
@@ -70,9 +70,9 @@ def score(
 
 @command(app)
 def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
-    """Turns what finished runs wrote into files of records.
+    """Writes the records of finished nodes, for tables and tests.
 
-    Prints the results of variants.
+    Prints what it leaves out and why, and the results of variants.
     """
     from repro import collect as collecting
     from repro import folders
@@ -108,16 +108,18 @@ def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> No
 def export(
     to: Annotated[
         Path,
-        typer.Option("--to", parser=local_path, metavar="PATH", help="Folder to make."),
+        typer.Option("--to", parser=local_path, metavar="PATH", help="New folder for the model."),
     ],
     chosen: Experiments,
     runs: Runs = DEFAULT_RUNS,
     node: Annotated[
-        str | None, typer.Option("--node", metavar="NODE", help="Name of a node.")
+        str | None, typer.Option("--node", metavar="NODE", help="A node, instead of an experiment.")
     ] = None,
     checkpoint: Annotated[
         str | None,
-        typer.Option("--checkpoint", metavar="STEP", help="Such as 500K; by default the last."),
+        typer.Option(
+            "--checkpoint", metavar="STEP", help="Checkpoint, such as 500K; by default the last."
+        ),
     ] = None,
 ) -> None:
     """Writes a finished model in the Hugging Face format."""
@@ -140,8 +142,8 @@ def status(
         list[str] | None,
         typer.Argument(
             metavar="NODE",
-            help="Names of nodes, or patterns such as 'base/s0/sc/*': what the next run does with "
-            "each, and the changed input that is the reason.",
+            help="Names of nodes, or patterns such as 'base/s0/sc/*'. Prints what the next run "
+            "does with each, and which changed input is the reason.",
         ),
     ] = None,
     profile: Profile = DEFAULT_PROFILE,
@@ -149,7 +151,7 @@ def status(
     data: Data = None,
     format: Format = "text",
 ) -> None:
-    """Prints which nodes are finished, begun or stale; of a NODE why."""
+    """Prints which nodes are begun or stale; for a NODE, what changed."""
     from repro import folders
     from repro import status as statuses
     from repro.engines.data import DataSource

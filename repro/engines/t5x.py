@@ -74,7 +74,7 @@ def require_installed() -> None:
         raise UserError(
             f"--engine t5x needs {' and '.join(missing)}, not installed and on no registry: with "
             "access to the sources, python -m pip install --no-deps -r t5x-sources.txt "
-            '(README.md, "Installation in tiers")'
+            "(docs/installation.md)"
         )
 
 

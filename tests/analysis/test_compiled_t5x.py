@@ -200,7 +200,7 @@ missing = [name for name in ("t5x", "libtpu") if importlib.util.find_spec(name) 
 @pytest.mark.libtpu
 @pytest.mark.skipif(
     bool(missing),
-    reason=f"{' and '.join(missing)} not installed; see README.md, 'Installation in tiers'",
+    reason=f"{' and '.join(missing)} not installed; see docs/installation.md",
 )
 @pytest.mark.parametrize(
     ("stage", "topology", "microbatches"),
