@@ -122,16 +122,17 @@ class LearningResult:
         """One aligned line per check, then what each compares, for the terminal."""
         better = sum(check.passed for check in self.checks)
         head = (
-            f"Did it learn? {self.profile or 'no'} profile: better than a predictor without "
-            f"knowledge in {better} of {len(self.checks)} checks of the final validation values."
+            f"What the models learned, {self.profile or 'no'} profile: better than a trivial "
+            f"predictor in {better} of {len(self.checks)} checks of the final validation values."
         )
         rows = [["size", "check", "verdict", "model", "trivial", "unit", "p"]]
         for check in self.checks:
             values = (_shown(one, f"{one:.4f}") for one in (check.measured, check.reference))
             p = _shown(check.p_value, format_p(check.p_value))
             rows.append([check.size, check.name, check.verdict, *values, check.unit, p])
-        notes = dict.fromkeys(f"{check.name}:  {check.what}" for check in self.checks)
-        return "\n".join([*wrap(head), "", *align(rows, right=[3, 4, 6]), "", paragraphs(notes)])
+        described = dict.fromkeys(f"{check.name}:  {check.what}" for check in self.checks)
+        notes = paragraphs(["Each check: the model's value; the trivial predictor's.", *described])
+        return "\n".join([*wrap(head), "", *align(rows, right=[3, 4, 6]), "", notes])
 
 
 def run(records: pd.DataFrame) -> LearningResult:
@@ -346,10 +347,10 @@ class ScratchResult:
 
     def text(self) -> str:
         """The result of each size and τ, with an aligned line per suite, for the terminal."""
-        head = f"Against from scratch? {self.profile or 'no'} profile"
+        head = f"Gain over fine-tuning from scratch, {self.profile or 'no'} profile"
         if not self.comparisons:
             return f"{head}; {NOT_RUN}: `repro run --profile scratch` does that"
-        lines = [f"{head}; points of the suites' scores."]
+        lines = wrap(f"{head}; points of suite scores.")
         for model in dict.fromkeys((one.size, one.tau) for one in self.comparisons):
             lines += ["", *wrap(self.summary(*model), hanging="  ")]
             of_model = self._of(*model)
@@ -360,9 +361,9 @@ class ScratchResult:
 
 
 _SCRATCH_NOTE = (
-    "n: seeds of both. p: two-sided, paired by seed, by Holm over the suites of a model; – where "
-    "there is none, as a test needs two seeds. ± is of the seeds. Over chance: where every task of "
-    "a suite states the score of guessing."
+    "n: seeds of both models. ±: standard deviation over seeds. p: two-sided, paired by seed, "
+    "adjusted by Holm over the suites of a model; – without a test, which needs two seeds. Over "
+    "chance: only for suites in which the score of guessing is known for every task."
 )
 
 

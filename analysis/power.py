@@ -99,10 +99,12 @@ class PowerResult:
         has = ", ".join(f"{size.capitalize()} {count}" for size, count in self.runs.items())
         decided = sum(need.decides for need in self.needs)
         lines = [
-            f"By the means and spreads {whose}, {decided} of {len(self.needs)} claims can be "
-            f"decided in all cells with a power of {POWER:.0%}; {self.without} more make no test "
-            "over runs with these records.",
-            f"Runs that the profile has: {has}. {self.how[0].upper()}{self.how[1:]}.",
+            f"By the means and spreads {whose}: with the profile's runs ({has}), {decided} of "
+            f"{len(self.needs)} claims would be decided in all cells with a power of {POWER:.0%}. "
+            f"{self.without} more claims have no test over runs with these records.",
+            f"{self.how[0].upper()}{self.how[1:]}. Columns: the cells that a claim tests, and the "
+            "runs that would decide the first of them, half of them, and all; never: not with "
+            f"{MOST_RUNS:,} runs.",
         ]
         if not self.needs:
             return paragraphs(lines)

@@ -160,7 +160,7 @@ class SavingsResult:
         lines = [title]
         for size, ratios in self.overheads.items():
             costs = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
-            lines += wrap(f"a hybrid step over a plain one, {size.capitalize()}: {costs}")
+            lines += wrap(f"cost of a hybrid step over a plain one, {size.capitalize()}: {costs}")
         for size, tau, runs in dict.fromkeys((s.size, s.tau, s.runs) for s in self.savings):
             of_model = [s for s in self.savings if (s.size, s.tau, s.runs) == (size, tau, runs)]
             count = "–".join(map(str, runs))
@@ -196,13 +196,13 @@ class SavingsResult:
 
 
 _NOTES = (
-    "In per cent of the baseline's, with a 95 % bootstrap interval over runs; in brackets the "
-    "score to reach, the baseline's at 1M. ≥: there already at the first scored checkpoint. Below "
-    "0: slower than the baseline, compared at the model's own final score; ≤: the baseline had it "
-    "at its first checkpoint. unknown, ?: not reached by the model's last checkpoint, which is "
-    "before 1M. 'reached' is the share of the bootstrap's draws that reach the target. One run has "
-    "no interval. A step's cost by 'paper' and 'compiled' is that of the paper's sizes, whatever "
-    "the profile."
+    "Savings are in per cent of the baseline's iterations or FLOPs, with a 95 % bootstrap interval "
+    "over runs (none for one run). In brackets after a suite: the score to reach, the baseline's "
+    "at 1M; 'reached' is the share of the bootstrap's draws that reach it. ≥: reached already at "
+    "the first scored checkpoint. Below 0: slower than the baseline, compared at the model's own "
+    "final score; ≤: the baseline had that score at its first checkpoint. unknown, ?: not reached "
+    "by the model's last checkpoint, which is before 1M. The columns 'paper' and 'compiled' use "
+    "the cost of a step at the paper's sizes, whatever the profile."
 )
 
 

@@ -105,8 +105,9 @@ def plan_text(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> str
         f"{number(pretraining.flops_alone)} FLOPs; sharing saves {pretraining.steps_saved:.1%} "
         f"of the steps and {pretraining.flops_saved:.1%} of the FLOPs",
         f"suites: {', '.join(_suites(leaves))}",
-        "nodes: hybrid/ has both objectives, sc/ and tau/ span corruption alone; their steps are "
-        "on the paper's scale",
+        "nodes: hybrid/ is trained on both objectives, sc/ and tau…/ on span corruption alone; "
+        "steps in names are on the paper's scale; in full, a name begins with size and seed, as in "
+        "base/s0/hybrid/0-60K",
         "",
     ]
     out = io.StringIO()

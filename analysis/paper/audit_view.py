@@ -19,9 +19,9 @@ _TITLES: Mapping[Verdict, str] = {
 _NOTEWORTHY = (Verdict.INCONSISTENT, Verdict.PARTLY, Verdict.CONTRADICTED)
 _MORE = "--details prints the arithmetic, --all the other checks."
 _YARDSTICK = (
-    "Averages are means over runs, breakdown cells medians. Of 5 runs the two part by 0.3 printed "
-    "standard deviations as a rule, of 3 runs by 0.34; up to one deviation counts as explained, up "
-    "to 0.01 as equal at the printed precision."
+    "Averages are means over runs, breakdown cells medians. The two typically differ by 0.3 "
+    "printed standard deviations with 5 runs, and by 0.34 with 3. A difference of up to one "
+    "deviation counts as explained, and of up to 0.01 as equal at the printed precision."
 )
 
 
@@ -44,7 +44,7 @@ def groups(judgements: Sequence[Judgement], *, everything: bool = False) -> Grou
 
 def summary(judgements: Sequence[Judgement]) -> str:
     """One line: how many checks have each verdict."""
-    return f"checked {len(judgements):,}: {counted(judgements)}"
+    return f"{len(judgements):,} checks: {counted(judgements)}"
 
 
 def text(judgements: Sequence[Judgement], found: Groups, *, details: bool = False) -> str:
@@ -55,7 +55,7 @@ def text(judgements: Sequence[Judgement], found: Groups, *, details: bool = Fals
       found: the ``groups`` to print.
       details: with the arithmetic.
     """
-    lines = [f"The paper's numbers against each other; {summary(judgements)}."]
+    lines = [f"The paper's numbers recomputed from each other, {summary(judgements)}."]
     lines += ["", _YARDSTICK] if details else []
     for verdict, group in found.items():
         if not group:

@@ -269,7 +269,7 @@ def test_formats_list_the_same_findings(printed):
     assert audit_view.summary(found) in " ".join(text.split())
     assert len(audit_view.text(found, groups).splitlines()) < 40
     assert audit_view.summary(found) == (
-        "checked 1,209: 1,122 holds, 53 explained, 5 partly, 18 inconsistent, 11 not testable"
+        "1,209 checks: 1,122 holds, 53 explained, 5 partly, 18 inconsistent, 11 not testable"
     )
 
 
