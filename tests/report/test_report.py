@@ -90,11 +90,11 @@ def test_everything_is_on_it(page):
 def test_what_the_paper_leaves_unsaid_is_on_it_with_choice_and_reason(page):
     text = Page(page).words
     for words in (
-        "dropout in pre-training 0.1, in the generator too; micro : none T5X's T5.1.0",
+        "dropout in pre-training 0.1, in the generator too; in micro none T5X's T5.1.0",
         "z-loss 1e-4 · log²Z on the decoder's logits",
         "weight of a position in a loss sums over positions",
         "generator's width and heads the discriminator's",
-        "documents laid one after the other without eos, cut into chunks T5 packs",
+        "documents concatenated without eos and cut into chunks T5 packs",
     ):
         assert words in text, words
     assert "<h3>Objective</h3>" in choices.unsaid(), "two levels below the section's"
