@@ -16,7 +16,7 @@ take what one seed does for a property of all; they are printed for comparison:
   trend in the form of Hamed and Rao, which inflates the variance for ranks autocorrelated up to
   three lags. The interval takes the points as independent.
 
-The bend is the κ of y = a + b·x + c·max(x − κ, 0) plus errors: the inflection of Section 3.2.2,
+The bend is the κ of y = a + b·x + c·max(x − κ, 0) plus errors: the inflection of Section 3.2.1,
 which the paper reads off Figure 4b by eye (about 200K). The rest is least squares for each
 candidate κ, and the best κ has the smallest sum of squares. With several seeds its interval comes
 from drawing seeds again, and the test that there is a bend at all is a t-test over the seeds'

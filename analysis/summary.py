@@ -4,7 +4,7 @@
    fewer steps and FLOPs it reaches the baseline's final loss. The paper's abstract: the baseline's
    quality in half the iterations and 40 % fewer FLOPs.
 2. One stage: the lead of SPACTOR(∞) over the baseline from 120K to 250K, and what of it is lost
-   from 900K on (Section 3.2.2: the lead vanishes).
+   from 900K on (Section 3.2.1: the lead vanishes).
 3. Downstream: on how many suites pre-training beats fine-tuning from scratch, and on how many the
    suite score of SPACTOR(250K) differs from its baseline's at the last checkpoint.
 

@@ -11,7 +11,7 @@ A line is fitted to each seed that has both curves, and a t-test over the seeds'
 whether there is a trend. The paper's own test is printed with it: least squares through the mean of
 the seeds, whose n is the number of validated steps. It ignores that the residuals of a training run
 are autocorrelated, so its p-values are too small. ``analysis.regression`` has further methods for
-one series, which warn and don't decide, and estimates where the difference bends (Section 3.2.2).
+one series, which warn and don't decide, and estimates where the difference bends (Section 3.2.1).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Figure S: validation loss of SPACTOR(250K) and SPACTOR(∞) against the baseline's, Base.
 
-Claims: the hybrid objective leads early; trained to the end it loses its lead (Section 3.2.2); with
-two stages the lead stays (Section 3.3). The figure is ours, and shows what `repro summary` prints.
+Claims: the hybrid objective leads early; trained to the end it loses its lead (Section 3.2.1); with
+two stages the lead stays (Section 3.2.2). It is no figure of the paper, and shows what
+`repro summary` prints.
 
 Panel a has the span-corruption losses on X_c, panel b the baseline's loss minus the model's at the
 same step, so a curve above 0 leads; faint lines are single seeds. The dotted line is τ = 250K.
