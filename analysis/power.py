@@ -41,7 +41,7 @@ class Need:
       cells: number of its comparisons.
       some, half, every: runs that show the first of its cells, half of them, and all; infinity
         where no number of runs does, NaN where no spread is known.
-      decides: whether the profile has at least ``every`` runs.
+      decides: whether there are at least ``every`` runs.
     """
 
     claim: Statement
@@ -58,7 +58,7 @@ class PowerResult:
 
     Attributes:
       source, profile: of the records.
-      runs: of the profile to be run, by size.
+      runs: that there are, or would be, by size.
       needs: one per claim that compares scores over runs.
       without: number of claims without such a test: arithmetic, single numbers, or cells that the
         records lack.
@@ -96,10 +96,10 @@ class PowerResult:
     def text(self) -> str:
         """A table for the terminal."""
         whose = "published" if self.source == "published" else f"measured, {self.profile}"
-        has = ", ".join(f"{size.capitalize()} {count}" for size, count in self.runs.items())
+        has = " and ".join(f"{count} {size.capitalize()}" for size, count in self.runs.items())
         decided = sum(need.decides for need in self.needs)
         lines = [
-            f"By the means and spreads {whose}: with the profile's runs ({has}), {decided} of "
+            f"By the means and spreads {whose}: with {has} runs, {decided} of "
             f"{len(self.needs)} claims would be decided in all cells with a power of {POWER:.0%}. "
             f"{self.without} more claims have no test over runs with these records.",
             f"{self.how[0].upper()}{self.how[1:]}. Columns: the cells that a claim tests, and the "
@@ -121,7 +121,7 @@ def run(records: pd.DataFrame, runs: Mapping[str, int]) -> PowerResult:
 
     Args:
       records: of one source and profile, for means and spreads.
-      runs: of the profile to be run, by size.
+      runs: that there are, or would be, by size.
 
     Raises:
       UserError: the records mix profiles, or a run's scores are incomplete.
@@ -135,6 +135,14 @@ def run(records: pd.DataFrame, runs: Mapping[str, int]) -> PowerResult:
     return PowerResult(
         evidence.source, evidence.profile, runs, tuple(needs), len(CLAIMS) - len(needs)
     )
+
+
+def runs_of(records: pd.DataFrame) -> dict[str, int]:
+    """How many runs measured records have of each size, in the cell that has the most."""
+    cell, run = ["size", "tau", "checkpoint", "suite"], ["seed", "finetune_seed"]
+    scored = records[(records["suite"] != "") & (records["task"] != "")]
+    counts = scored[[*cell, *run]].drop_duplicates().groupby(cell).size()
+    return {str(size): int(count) for size, count in counts.groupby("size").max().items()}
 
 
 def _need(claim: Statement, kind: Kind, tested: Family, runs: Mapping[str, int]) -> Need:

@@ -23,6 +23,7 @@ from analysis.flops import pretraining_flops, step_flops
 from analysis.schema import records
 from analysis.schema.facts import FLAN_SUITES
 from analysis.schema.nodes import Nodes
+from analysis.schema.quantities import VOCABULARY_SIZE
 from repro import advice, folders, provenance, scoring, step_lines, t5x_folder, validation
 from repro.node_state import state_of
 from repro.plan import Finetuning, Node, Segment, Tree
@@ -242,6 +243,7 @@ def _cost_rows(tree: Tree) -> Iterator[dict[str, Any]]:
             "metric": "data/target_text_fraction",
             "value": lengths.noise_tokens / lengths.target_tokens,
         }
+        yield of | {"metric": VOCABULARY_SIZE, "value": config.model.vocab_size}
     for spec in seedless.values():
         tau_steps = math.inf if str(spec.tau) == "inf" else profile.step_of(spec.tau.end)
         for checkpoint in filter(None, profile.finetuned_at(spec)):  # no cost from scratch

@@ -16,6 +16,7 @@ import pandas as pd
 from analysis import scores
 from analysis.schema import published
 from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, Tau, step_label
+from analysis.schema.quantities import VOCABULARY_SIZE
 from analysis.schema.records import sole_profile
 from analysis.tests import Sample
 from spactor.config import CorruptionConfig, ModelConfig, PretrainConfig
@@ -256,13 +257,17 @@ class Evidence:
         return self.number(f"setting/{name}", size)
 
     def config(self, size: str) -> PretrainConfig:
-        """The configuration with these settings."""
+        """The configuration with these settings, and T5's vocabulary where none is recorded.
+
+        Table 5 does not list the vocabulary.
+        """
+        vocabulary = self._numbers.get((VOCABULARY_SIZE, size), VOCABULARY_ROWS)
         heads = int(self.setting("discriminator_heads", size))
         width = int(self.setting("discriminator_emb_dim", size))
         layers = int(self.setting("discriminator_layers", size))
         return PretrainConfig(
             model=ModelConfig(
-                vocab_size=VOCABULARY_ROWS,
+                vocab_size=int(vocabulary),
                 emb_dim=width,
                 num_heads=heads,
                 head_dim=width // heads,

@@ -32,7 +32,7 @@ def parameter_count(evidence: Evidence) -> Finding:
     counted = discriminator_weights(evidence.config("large").model)
     return Finding(
         arithmetic(evidence, abs(counted - claimed) <= AROUND_PARAMETERS),
-        f"{counted / 1e6:.0f}M parameters counted from Table 5, the embedding once; stated: "
+        f"{counted / 1e6:.3g}M parameters by the shapes, the embedding counted once; stated: "
         f"around {claimed / 1e6:.0f}M",
     )
 

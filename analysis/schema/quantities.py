@@ -24,6 +24,8 @@ from spactor.errors import UserError
 CLOZE = "cloze/"
 """Beginning of the metrics of the zero-shot cloze, which pre-training records at checkpoints."""
 CLOZE_ACCURACY = f"{CLOZE}accuracy"
+VOCABULARY_SIZE = "data/vocabulary_size"
+"""Rows of the embedding, with the sentinels and the padding."""
 SUITE_AVERAGE = "average"
 """A suite's score over its tasks; such a record names no task."""
 _SETS = ("", "_matched", "_mismatched")

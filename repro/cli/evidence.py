@@ -86,23 +86,29 @@ def power(chosen: Records, format: Format = "text") -> None:
         frame = chosen.measured(READS).records
     found = powers(chosen.profile, frame)
     rows = [row for one in found for row in one.rows()]
-    emit(format, lambda: power_text(chosen.profile, found), rows, runs=found[0].runs)
+    emit(format, lambda: power_text(found), rows, runs=found[0].runs)
 
 
 def powers(profile: str, frame: pd.DataFrame | None) -> list[PowerResult]:
-    """What the runs of a profile can decide, by the published spreads and by those of records."""
+    """What runs can decide, by the published spreads and by those of measured records.
+
+    Args:
+      profile: whose runs are counted where there are no records.
+      frame: measured records, whose own runs are counted.
+    """
     from analysis import power as powers
     from analysis.schema import published
     from repro.specs import load_profile
 
-    has = {size: row.runs * row.finetune_runs for size, row in load_profile(profile).matrix.items()}
+    if frame is None:
+        matrix = load_profile(profile).matrix
+        runs = {size: row.runs * row.finetune_runs for size, row in matrix.items()}
+    else:
+        runs = powers.runs_of(frame)
     known = [published.load_all(), *([] if frame is None else [frame])]
-    return [powers.run(records, has) for records in known]
+    return [powers.run(records, runs) for records in known]
 
 
-def power_text(profile: str, found: Sequence[PowerResult]) -> str:
+def power_text(found: Sequence[PowerResult]) -> str:
     """The results of ``powers``."""
-    from repro.specs import load_profile
-
-    head = f"Runs needed per cell, profile {load_profile(profile).name}"
-    return "\n\n".join([head, *(one.text() for one in found)])
+    return "\n\n".join(["Runs needed per cell", *(one.text() for one in found)])

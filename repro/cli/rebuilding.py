@@ -60,6 +60,6 @@ def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
     yield "registered.txt", outcomes.registered.text()
     yield "trend.txt", outcomes.trend.text()
     yield "savings.txt", outcomes.savings.text()
-    yield "power.txt", power_text(profile, powers(profile, outcomes.records))
+    yield "power.txt", power_text(powers(profile, outcomes.records))
     yield "learned.txt", learned_text(outcomes.learning, outcomes.scratch)
     yield "claims.txt", claims_view.render(outcomes.judged, details=True)

@@ -96,7 +96,7 @@ def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
     script = _read("report.js")
     figure_style = _read("colours.css") + _read("figure.css")
     grown = tree.grow(nodes)
-    runs = _runs(records)
+    runs = power.runs_of(records)
     judged = outcomes.judged
     return _render(
         "report.html",
@@ -239,14 +239,6 @@ def _tally(judged: Sequence[claims_view.Row]) -> dict[str, dict[Verdict, int]]:
         whose: {verdict: found[verdict] for verdict in Verdict if found[verdict]}
         for whose, found in counts.items()
     }
-
-
-def _runs(records: pd.DataFrame) -> dict[str, int]:
-    """How many runs the best-served cell of each size has."""
-    cell, run = ["size", "tau", "checkpoint", "suite"], ["seed", "finetune_seed"]
-    scored = records[(records["suite"] != "") & (records["task"] != "")]
-    counts = scored[[*cell, *run]].drop_duplicates().groupby(cell).size()
-    return {str(size): int(count) for size, count in counts.groupby("size").max().items()}
 
 
 def _suites(records: pd.DataFrame) -> list[SuiteState]:

@@ -12,7 +12,8 @@ import synthetic_records as synthetic
 from analysis.paper import CLAIMS, Evidence, Verdict
 from analysis.paper.contrasts import Contrast, Family, retention
 from analysis.paper.evidence import Cell
-from analysis.schema import records
+from analysis.schema import published, records
+from analysis.schema.quantities import VOCABULARY_SIZE
 from analysis.tests import Sample
 
 HOLDS, PARTLY, OPEN = Verdict.HOLDS, Verdict.PARTLY, Verdict.NOT_DECIDED
@@ -410,3 +411,15 @@ def test_finetuning_is_judged_by_its_steps():
     short = level[level["step"] <= 200_000]
     assert verdict("setup.finetuning-converges", short) is UNTESTABLE
     assert verdict("appendix-a.finetuning-length", short) is REFUTED
+
+
+@pytest.mark.parametrize(("recorded", "rows"), [({"base": 2_048.0}, 2_048), ({}, 32_128)])
+def test_shapes_have_the_recorded_vocabulary_and_t5_s_without_one(recorded, rows):
+    settings = published.load(5).assign(source="measured")
+    own = [
+        {**PAPER, "metric": VOCABULARY_SIZE, "size": size, "value": value}
+        for size, value in recorded.items()
+    ]
+    evidence = Evidence.of(records.combine(settings, records.from_rows(own)))
+    assert evidence.config("base").model.vocab_size == rows
+    assert evidence.config("large").model.vocab_size == 32_128

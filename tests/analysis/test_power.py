@@ -145,3 +145,9 @@ def test_far_tails_are_those_of_the_noncentral_t(difference, runs):
     bound = scipy.stats.t.isf(0.025, degrees)
     expected = scipy.stats.nct.sf(bound, degrees, difference)
     assert power.power("higher", far, 0.025, runs) == pytest.approx(expected, abs=1e-12)
+
+
+def test_runs_of_records_are_counted_in_the_cell_that_has_the_most():
+    several = ((3, "base", ("0",)), (4, "base", ("inf",)), (2, "large", ("0",)))
+    frame = records.from_rows([row for each in several for row in synthetic.scores(*each)])
+    assert power.runs_of(frame) == {"base": 4, "large": 2}

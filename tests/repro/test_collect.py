@@ -9,6 +9,7 @@ from untrained import BRANCH, FIRST, LEAF, edited, folder_of, rows
 import tables
 from analysis.flops import step_flops
 from analysis.schema import published, records
+from analysis.schema.quantities import VOCABULARY_SIZE
 from repro import collect, folders, step_lines
 from repro.plan import Tree
 from repro.specs import load_profile
@@ -48,6 +49,7 @@ def test_scores_costs_and_facts(tree: Tree, finished: Path) -> None:
     assert list(rows(metrics, metric="data/unigram_entropy_nats")["value"]) == [5.5]
     # 64 positions hold 70 tokens: 10 noise tokens in 3 spans, a target of 10 + 3 + 1 positions.
     assert list(rows(metrics, metric="data/target_text_fraction")["value"]) == [10 / 14]
+    assert list(rows(metrics, metric=VOCABULARY_SIZE)["value"]) == [config.model.vocab_size]
 
 
 def test_settings_have_the_names_and_the_digits_of_the_published_ones(
