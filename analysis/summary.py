@@ -107,12 +107,12 @@ def _share(saved: Sequence[float]) -> str:
     """The mean of shares that are saved, and their range.
 
     >>> _share([0.2]), _share([-0.2, 0.1])
-    ('20 % fewer', '5 % (-10 to 20) more')
+    ('20 % fewer', '5 % (-10 to 20 over seeds) more')
     """
     mean = math.fsum(saved) / len(saved)
     sign = 1.0 if mean >= 0 else -1.0
     percent = sorted(100.0 * sign * share for share in saved)
-    spread = f" ({percent[0]:.0f} to {percent[-1]:.0f})" if len(saved) > 1 else ""
+    spread = f" ({percent[0]:.0f} to {percent[-1]:.0f} over seeds)" if len(saved) > 1 else ""
     return f"{abs(mean):.0%}".replace("%", " %") + f"{spread} {'fewer' if sign > 0 else 'more'}"
 
 

@@ -177,7 +177,8 @@ class Records:
 
         if self.are_published:
             raise UserError(
-                "the paper prints no series of numbers: leave --from out, or name a file"
+                "this command needs more than the published numbers: leave --from out, or name a "
+                "file"
             )
         path = local_path(self.source) if self.source else self.runs
         if self.source and (path / collect.METRICS).is_file():

@@ -32,8 +32,9 @@ Jobs = Annotated[
         "--jobs",
         metavar="N",
         min=0,
+        show_default="all cores",
         help="Number of nodes that train at the same time on a CPU, each in a process with one "
-        "thread; 0 is the number of cores. Results do not depend on it.",
+        "thread. Results do not depend on it.",
     ),
 ]
 Host = Annotated[
