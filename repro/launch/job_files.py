@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,32 +23,34 @@ DATA = "/data"
 MAX_RESTARTS_ON_ERRORS = 3
 """SkyPilot's restarts after errors of the job itself; it always recovers from preemption."""
 _BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+_FOLDER = re.compile("/.*")
 
 
 def files(launcher: str, launch: Launch) -> Mapping[str, str]:
     """Texts of the job files by their path in the folder; ``START`` is one of them.
 
     Args:
-      launcher: a key of ``LAUNCHERS``.
+      launcher: skypilot or slurm.
       launch: the jobs, and where their runs and data are.
 
     Raises:
       UserError: an unknown launcher, or an option that it lacks or can't use.
     """
-    if launcher not in LAUNCHERS:
-        raise UserError(f"unknown launcher {launcher!r}: give one of {', '.join(LAUNCHERS)}")
-    if launcher == "slurm":
+    if launcher == "skypilot":
+        render, known, what = _skypilot, _BUCKET, "a bucket for the jobs to mount, as gs://NAME"
+    elif launcher == "slurm":
+        render, known = _slurm, _FOLDER
+        what = "an absolute path that all hosts share, such as /shared"
         if launch.spot:
             raise UserError("--spot: slurm's queue decides that; leave it out")
-        known, what = re.compile("/.*"), "an absolute path that all hosts share, such as /shared"
     else:
-        known, what = _BUCKET, "a bucket for the jobs to mount, as gs://NAME"
+        raise UserError(f"unknown launcher {launcher!r}: give one of skypilot, slurm")
     if not known.fullmatch(launch.bucket):
         given = f" {launch.bucket}" if launch.bucket else " is missing"
         raise UserError(f"--bucket{given}: give {what}")
     if launch.data_dir and not known.fullmatch(launch.data_dir):
         raise UserError(f"--data-dir {launch.data_dir}: give {what}")
-    return LAUNCHERS[launcher](launch)
+    return render(launch)
 
 
 def _skypilot(launch: Launch) -> Mapping[str, str]:
@@ -81,12 +83,6 @@ def _slurm(launch: Launch) -> Mapping[str, str]:
     }
     numbers = {job.name: number for number, job in enumerate(launch.jobs)}
     return scripts | {START: _render("slurm_submit.sh.j2", jobs=launch.jobs, numbers=numbers)}
-
-
-LAUNCHERS: Mapping[str, Callable[[Launch], Mapping[str, str]]] = {
-    "skypilot": _skypilot,
-    "slurm": _slurm,
-}
 
 
 @cache

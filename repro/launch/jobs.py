@@ -6,7 +6,6 @@ one compiled program, and a job that continues after a preemption skips what is 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 import shlex
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 
 from repro.engines.t5x_command import FINETUNING_SHARDS, PRETRAINING_SHARDS
 from repro.launch.slices import Slice
-from repro.plan import Finetuning, Segment, Tree
+from repro.plan import Node, Segment, Tree
 from spactor.errors import UserError
 
 _LONGEST_NAME = 63  # of a job, so that every launcher accepts it
@@ -114,31 +113,32 @@ def of_tree(tree: Tree, pretraining: Slice, finetuning: Slice) -> tuple[Job, ...
             f"profile {tree.profile.name} is written for the engine {tree.profile.engine}: jobs "
             'are for T5X; name a profile with engine = "t5x", such as --profile paper'
         )
-    jobs: dict[str, Job] = {}
+    groups: dict[str, list[Node]] = defaultdict(list)
     for node in tree.nodes.values():
-        if isinstance(node, Segment):
-            pattern, where = node.name, pretraining
-            _require_shared(node.name, node.config.batch_size, where, PRETRAINING_SHARDS)
-        else:
-            place, _, _ = node.name.partition("/finetune-")
-            pattern, where = f"{place}/finetune-*", finetuning
-            _require_shared(node.name, node.config.batch_size, where, FINETUNING_SHARDS)
-        name = _slug(pattern)
-        known = jobs.get(name)
-        if known is None:
-            jobs[name] = Job(
-                name=name,
-                nodes=(node.name,),
-                pattern=pattern,
-                parent=_slug(node.parent) if node.parent else None,
-                slice=where,
-            )
-        elif isinstance(node, Finetuning) and known.pattern == pattern:
-            jobs[name] = dataclasses.replace(known, nodes=(*known.nodes, node.name))
-        else:
+        place, kind, _ = node.name.partition("/finetune-")
+        groups[f"{place}{kind}*" if kind else place].append(node)
+    jobs: dict[str, Job] = {}
+    for pattern, nodes in groups.items():
+        first = nodes[0]
+        where, shards = (
+            (pretraining, PRETRAINING_SHARDS)
+            if isinstance(first, Segment)
+            else (finetuning, FINETUNING_SHARDS)
+        )
+        for node in nodes:
+            _require_shared(node.name, node.config.batch_size, where, shards)
+        job = Job(
+            name=_slug(pattern),
+            nodes=tuple(node.name for node in nodes),
+            pattern=pattern,
+            parent=_slug(first.parent) if first.parent else None,
+            slice=where,
+        )
+        if job.name in jobs:
             raise UserError(
-                f"{node.name} and {known.nodes[0]} make jobs of the same name: rename one"
+                f"{jobs[job.name].pattern} and {pattern} make jobs of the same name: rename one"
             )
+        jobs[job.name] = job
     return tuple(jobs.values())
 
 

@@ -241,13 +241,13 @@ def directives(text: str) -> dict[str, str]:
     return dict(lines)
 
 
-def test_batch_scripts_by_their_directives(tmp_path: Path) -> None:
+def test_batch_scripts_by_their_directives() -> None:
     launch = planned("slurm", "v5p")
-    job_files.write(job_files.files("slurm", launch), tmp_path / "jobs")
-    for job in launch.jobs:
-        path = tmp_path / "jobs" / "jobs" / f"{job.name}.sbatch"
-        subprocess.run(["bash", "-n", str(path)], check=True)
-        assert directives(path.read_text()) == {
+    texts = job_files.files("slurm", launch)
+    scripts = {job: texts[f"jobs/{job.name}.sbatch"] for job in launch.jobs}
+    subprocess.run(["bash", "-n"], input="\n".join(scripts.values()), text=True, check=True)
+    for job, script in scripts.items():
+        assert directives(script) == {
             "job-name": job.name,
             "nodes": "16" if job.slice.chips == 64 else "2",
             "ntasks-per-node": "1",
