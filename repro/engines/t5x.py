@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import functools
 import importlib.util
 import json
 import os
@@ -21,7 +22,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,13 +54,6 @@ if len(sys.argv) > 1:
 first = jax.devices()[0]
 device = f"{len(jax.devices())} × {first.platform} {first.device_kind}"
 print(json.dumps([device, jax.process_count(), f"{run_id:08x}"]))
-"""
-
-_DAMAGE = """
-import json, sys
-from etils import epath
-from spactor.t5x import convert
-print(json.dumps(convert.damage(epath.Path(sys.argv[1]))))
 """
 
 
@@ -100,7 +94,6 @@ class T5XEngine(Engine):
     def __init__(self, cache: Path, source: DataSource = EMBEDDED, hosts: Hosts = ALONE) -> None:
         super().__init__(cache, source)
         self._hosts = hosts
-        self._found: tuple[str, str] | None = None
 
     def check(self, tree: Tree) -> None:
         """Refuses a tree that T5X can't train, and a machine without T5X."""
@@ -117,15 +110,14 @@ class T5XEngine(Engine):
         if self._hosts.count == 1:
             return ""
         report(f"host {self._hosts.number} of {self._hosts.count}: waiting for the others")
-        return self._device_and_run_id()[1]
+        return self._device_and_run_id[1]
 
     def device(self) -> str:
         """Returns the number and kind of JAX's devices, as another process finds them."""
-        return self._device_and_run_id()[0]
+        return self._device_and_run_id[0]
 
+    @functools.cached_property
     def _device_and_run_id(self) -> tuple[str, str]:
-        if self._found:
-            return self._found
         count, number, coordinator = dataclasses.astuple(self._hosts)
         arguments: dict[str, Any] = {"initialization_timeout": BARRIER_SECONDS}
         if coordinator:
@@ -146,8 +138,7 @@ class T5XEngine(Engine):
                 f"--hosts {count}, and JAX finds {found} processes: give --hosts {found}, and "
                 "--coordinator where JAX does not find the slice itself"
             )
-        self._found = device if count == 1 else f"{device} on {count} hosts", run_id
-        return self._found
+        return device if count == 1 else f"{device} on {count} hosts", run_id
 
     def run(self, work: Work, observer: Observer) -> None:
         """Trains a node in one process of T5X per host, from its newest undamaged checkpoint.
@@ -212,7 +203,7 @@ class T5XEngine(Engine):
 
     def _damage(self, path: Path) -> str | None:
         """Returns why a checkpoint can't be read; None if it can, or if the check itself fails."""
-        done = self._python("-c", _DAMAGE, str(path), JAX_PLATFORMS="cpu")
+        done = self._python("-m", "repro.engines.t5x_damage", str(path), JAX_PLATFORMS="cpu")
         return None if done.returncode else json.loads(done.stdout.splitlines()[-1])
 
     def restore(self, node: Node, folder: Path) -> Any:
@@ -248,13 +239,9 @@ class T5XEngine(Engine):
         lock.write(str(process.pid))
         lock.flush()
         try:
-            ended = False
-            while not ended:
-                try:
+            while process.returncode is None:
+                with suppress(subprocess.TimeoutExpired):
                     process.wait(POLL_SECONDS)
-                    ended = True
-                except subprocess.TimeoutExpired:
-                    pass
                 if watch:
                     watch.poll()
         finally:

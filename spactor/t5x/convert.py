@@ -23,11 +23,11 @@ import orbax.checkpoint as ocp
 from etils import epath
 from flax import traverse_util
 
-from spactor import files, optimizer
+from spactor import optimizer
 from spactor import step as steps
 from spactor.checkpoints import Checkpoints, array_metadata
 from spactor.config import PretrainConfig, Stage
-from spactor.errors import UserError, first_line
+from spactor.errors import UserError
 from spactor.step import TrainState
 from spactor.t5x import checkpoint
 
@@ -163,25 +163,3 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             if keys[0] in ("state", "target") and keys[-1] != "m" and leaf is not None
         }
     )
-
-
-def damage(path: epath.Path) -> str | None:
-    """Returns why a checkpoint can't be read; None if every array and data state can be read.
-
-    T5X's own errors for a truncated file may not name the file.
-
-    Raises:
-      OSError: the machine failed, not the file.
-    """
-    try:
-        read(path)
-        for file in path.glob("dataset/**/*.json"):
-            state = file.with_suffix("")
-            if record := checkpoint.read_record(state):
-                checkpoint.require_same_state(state, record)
-    # Orbax and TensorStore each have errors of their own for a file cut short.
-    except Exception as error:
-        if files.system_fault(error):
-            raise
-        return str(error) if isinstance(error, UserError) else first_line(error)
-    return None

@@ -12,7 +12,7 @@ from repro_process import FIRST, LEAF, SECOND, SELECTION, node, start, untimed
 from t5x_process import TIMEOUT, assert_same, leaves
 
 from repro import folders
-from spactor.t5x import convert
+from repro.engines.t5x_damage import damage
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
@@ -25,14 +25,14 @@ def lengths(size: int) -> Iterator[int]:
 def test_a_file_cut_short_is_found_or_changes_nothing(finished: Path, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint_30"
     shutil.copytree(node(finished, SECOND) / "checkpoint_30", path)
-    assert convert.damage(epath.Path(path)) is None
+    assert damage(epath.Path(path)) is None
     whole = leaves(path)
     found = set()
     for file in sorted(path.rglob("*")):
         content = file.read_bytes() if file.is_file() else b""
         for length in lengths(len(content)):
             file.write_bytes(content[:length])
-            reason = convert.damage(epath.Path(path))
+            reason = damage(epath.Path(path))
             if reason is None:
                 assert_same(leaves(path), whole)
             else:
