@@ -51,16 +51,30 @@ TINY = PretrainConfig(
 SIZES: Mapping[str, PretrainConfig] = {**PAPER, "tiny": TINY}
 
 _HEAD = "{what} Written by `python -m spactor.t5x.gin_files`; don't edit."
+_MACROS = {
+    "dropout_rate": "%DROPOUT_RATE",
+    "compute_dtype": "%DTYPE",
+    "warmup_steps": "%WARMUP_STEPS",
+    "learning_rate_factor": "%LEARNING_RATE_FACTOR",
+    "batch_size": "%PRETRAIN_BATCH_SIZE",
+}
+"""Settings that the command line may change, and the macros that hold their values."""
 
 
-def _bindings(name: str, config: Any, **others: str) -> str:
-    lines = [f"{name}:"]
+def _bindings(config: Any) -> list[str]:
+    """Returns a block of gin for each configuration inside this one, and one for it."""
+    blocks, lines = [], [f"config.{type(config).__name__}:"]
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        # A nested configuration without a binding of its own keeps its default.
-        if field.name in others or not dataclasses.is_dataclass(value):
-            lines.append(f"  {field.name} = {others.get(field.name, repr(value))}")
-    return "\n".join(lines) + "\n"
+        if isinstance(value, CurriculumConfig):
+            continue  # Not bound: the default is none.
+        if dataclasses.is_dataclass(value):
+            blocks += _bindings(value)
+            text = f"@config.{type(value).__name__}()"
+        else:
+            text = _MACROS.get(field.name, repr(value))
+        lines.append(f"  {field.name} = {text}")
+    return [*blocks, "\n".join(lines) + "\n"]
 
 
 def dtype_of(config: PretrainConfig) -> str:
@@ -82,48 +96,30 @@ def size_text(config: PretrainConfig, about: str) -> str:
     if config.curriculum != CurriculumConfig():
         raise ValueError("the T5X models do not support a curriculum")
     optimizer = config.optimizer
-    parts = [
-        f"# {about}\n"
-        + "from __gin__ import dynamic_registration\n\n"
-        + "from spactor import config\nfrom t5x import adafactor\n",
-        f"DTYPE = {dtype_of(config)!r}\n"
-        f"DROPOUT_RATE = {config.model.dropout_rate!r}\n"
-        f"PRETRAIN_BATCH_SIZE = {config.batch_size}\n"
-        f"LEARNING_RATE_FACTOR = {optimizer.learning_rate_factor!r}\n"
-        f"WARMUP_STEPS = {optimizer.warmup_steps}\n"
-        f"CHUNK_LENGTHS = {{'targets': {config.lengths.chunk_tokens}}}\n",
-        _bindings(
-            "config.ModelConfig",
-            config.model,
-            dropout_rate="%DROPOUT_RATE",
-            compute_dtype="%DTYPE",
-        ),
-        _bindings("config.CorruptionConfig", config.corruption),
-        _bindings("config.ObjectiveConfig", config.objective),
-        _bindings(
-            "config.OptimizerConfig",
-            optimizer,
-            warmup_steps="%WARMUP_STEPS",
-            learning_rate_factor="%LEARNING_RATE_FACTOR",
-        ),
-        _bindings(
-            "config.PretrainConfig",
-            config,
-            model="@config.ModelConfig()",
-            corruption="@config.CorruptionConfig()",
-            objective="@config.ObjectiveConfig()",
-            optimizer="@config.OptimizerConfig()",
-            batch_size="%PRETRAIN_BATCH_SIZE",
-        ),
-        "OPTIMIZER = @adafactor.Adafactor()\n"
-        "adafactor.Adafactor:\n"
-        f"  decay_rate = {optimizer.decay_rate!r}\n"
-        f"  clipping_threshold = {optimizer.clipping_threshold!r}\n"
-        f"  min_dim_size_to_factor = {optimizer.min_dim_size_to_factor!r}\n"
-        "  step_offset = 0\n"
-        "  logical_factor_rules = @adafactor.standard_logical_factor_rules()\n",
-    ]
-    return "\n".join(parts)
+    macros = f"""\
+# {about}
+from __gin__ import dynamic_registration
+
+from spactor import config
+from t5x import adafactor
+
+DTYPE = {dtype_of(config)!r}
+DROPOUT_RATE = {config.model.dropout_rate!r}
+PRETRAIN_BATCH_SIZE = {config.batch_size}
+LEARNING_RATE_FACTOR = {optimizer.learning_rate_factor!r}
+WARMUP_STEPS = {optimizer.warmup_steps}
+CHUNK_LENGTHS = {{'targets': {config.lengths.chunk_tokens}}}
+"""
+    adafactor = f"""\
+OPTIMIZER = @adafactor.Adafactor()
+adafactor.Adafactor:
+  decay_rate = {optimizer.decay_rate!r}
+  clipping_threshold = {optimizer.clipping_threshold!r}
+  min_dim_size_to_factor = {optimizer.min_dim_size_to_factor!r}
+  step_offset = 0
+  logical_factor_rules = @adafactor.standard_logical_factor_rules()
+"""
+    return "\n".join([macros, *_bindings(config), adafactor])
 
 
 def finetuning_text(config: FinetuneConfig, about: str) -> str:
@@ -135,21 +131,26 @@ def finetuning_text(config: FinetuneConfig, about: str) -> str:
     """
     # An offset of the checkpoint's step makes the next update Adafactor's first: it drops moments.
     offset = "%INITIAL_STEP" if config.reset_optimizer else "0"
-    return (
-        f"# {about}\n"
-        + "from __gin__ import dynamic_registration\n\n"
-        + "from t5x import adafactor\nfrom t5x import utils\n\n"
-        + "include 'spactor/t5x/gin/finetune_run.gin'\n\n"
-        + f"DROPOUT_RATE = {config.dropout_rate!r}\n"
-        + f"BATCH_SIZE = {config.batch_size}\n"
-        + f"FINETUNE_STEPS = {config.total_steps}\n"
-        + f"EVAL_PERIOD = {config.evaluation_period_steps}\n"
-        + f"INPUT_LENGTH = {config.input_length}\n\n"
-        + "utils.create_learning_rate_scheduler:\n"
-        + "  factors = 'constant'\n"
-        + f"  base_learning_rate = {config.learning_rate!r}\n"
-        + f"adafactor.Adafactor.step_offset = {offset}\n"
-    )
+    return f"""\
+# {about}
+from __gin__ import dynamic_registration
+
+from t5x import adafactor
+from t5x import utils
+
+include 'spactor/t5x/gin/finetune_run.gin'
+
+DROPOUT_RATE = {config.dropout_rate!r}
+BATCH_SIZE = {config.batch_size}
+FINETUNE_STEPS = {config.total_steps}
+EVAL_PERIOD = {config.evaluation_period_steps}
+INPUT_LENGTH = {config.input_length}
+
+utils.create_learning_rate_scheduler:
+  factors = 'constant'
+  base_learning_rate = {config.learning_rate!r}
+adafactor.Adafactor.step_offset = {offset}
+"""
 
 
 def texts() -> dict[str, str]:

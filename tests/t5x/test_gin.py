@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
-import importlib.util
 import re
 from pathlib import Path
 
@@ -31,20 +31,6 @@ def test_generated_files_are_up_to_date() -> None:
         assert (gin_files.FOLDER / name).read_text("utf-8") == expected, (
             f"{name}: run python -m spactor.t5x.gin_files"
         )
-
-
-def test_table_5_by_hand() -> None:
-    # Read off Table 5, not out of spactor.config.
-    for name, rows in {
-        "base": ("768", "12", "3072", "12", "4", "1024", "0.15"),
-        "large": ("1024", "16", "4096", "24", "6", "2048", "0.2"),
-    }.items():
-        keys = ("emb_dim", "num_heads", "mlp_dim", "num_encoder_layers", "generator_num_layers")
-        keys += ("generator_mlp_dim", "mlm_ratio")
-        assert tuple(bound(name, key) for key in keys) == rows
-        assert bound(name, "PRETRAIN_BATCH_SIZE") == "2048"
-        assert bound(name, "WARMUP_STEPS") == "10000"
-        assert bound(name, "lambda_rtd") == bound(name, "lambda_sc") == "10.0"
 
 
 def test_periods_are_the_paper_profiles() -> None:
@@ -98,6 +84,8 @@ def test_gin_makes_the_configuration_it_was_written_from(size: str) -> None:
 
 def test_nothing_but_models_needs_t5x() -> None:
     for path in sorted(gin_files.FOLDER.parent.glob("*.py")):
-        if path.stem != "models":
-            assert importlib.util.find_spec(f"spactor.t5x.{path.stem}") is not None
-            assert not re.search(r"^(from|import) t5x", path.read_text("utf-8"), re.MULTILINE)
+        for node in ast.parse(path.read_text("utf-8")).body:
+            names = [alias.name for alias in getattr(node, "names", [])]
+            names += [getattr(node, "module", None) or ""]
+            is_t5x = any(name.split(".")[0] == "t5x" for name in names)
+            assert not is_t5x or path.stem == "models", path
