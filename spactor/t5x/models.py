@@ -18,11 +18,9 @@ import jax
 import jax.numpy as jnp
 import seqio
 from clu import metrics as clu_metrics
-from flax import traverse_util
-from flax.core import freeze
-from flax.linen import partitioning as flax_partitioning
+from flax.core import FrozenDict
 from t5x import metrics as metrics_lib
-from t5x import models
+from t5x import models, utils
 from t5x.examples.t5 import network as stock
 
 from spactor import corruption, finetuning, objective
@@ -58,30 +56,25 @@ def stock_module(config: ModelConfig, dtype: str) -> stock.Transformer:
     )
 
 
-# By the end of a parameter's name; the first that fits.
-_AXES: Mapping[str, tuple[str, ...]] = {
-    "rel_embedding": ("heads", "relpos_buckets"),
-    "embedding": ("vocab", "embed"),
-    "scale": ("embed",),
-    "query/kernel": ("embed", "joined_kv"),
-    "key/kernel": ("embed", "joined_kv"),
-    "value/kernel": ("embed", "joined_kv"),
-    "out/kernel": ("joined_kv", "embed"),
-    "projection/kernel": ("embed", "vocab"),
+# By a pattern of a parameter's name; the first that fits.
+_AXES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (".*/rel_embedding", ("heads", "relpos_buckets")),
+    (".*/embedding", ("vocab", "embed")),
+    (".*/scale", ("embed",)),
+    (".*/(query|key|value)/kernel", ("embed", "joined_kv")),
+    (".*/out/kernel", ("joined_kv", "embed")),
+    (".*/projection/kernel", ("embed", "vocab")),
     # One column can't be split; T5X's rules replicate this axis.
-    "rtd_head/wo/kernel": ("mlp", "mlp_activations"),
-    "wi/kernel": ("embed", "mlp"),
-    "wo/kernel": ("mlp", "embed"),
-}
+    (".*rtd_head/wo/kernel", ("mlp", "mlp_activations")),
+    (".*/wi/kernel", ("embed", "mlp")),
+    (".*/wo/kernel", ("mlp", "embed")),
+)
 
 
-def logical_axes(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns T5X's ``params_axes`` for a parameter tree: the stock network's names, and ours."""
-    axes = {}
-    for path in traverse_util.flatten_dict(params):
-        names = [names for end, names in _AXES.items() if "/".join(path).endswith(end)]
-        axes[(*path[:-1], path[-1] + "_axes")] = flax_partitioning.AxisMetadata(names=names[0])
-    return traverse_util.unflatten_dict(axes)
+def with_axes(params: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    """Returns parameters with T5X's ``params_axes``: the stock network's names, and ours."""
+    variables: Any = {"params": params, "params_axes": {}}
+    return utils.override_params_axes_names(variables, _AXES)
 
 
 class _Model(models.EncoderDecoderModel):
@@ -134,17 +127,12 @@ class _ChunkModel(_Model):
     Args:
       config: sizes, corruption, weights and the global batch size.
       seed: of corruption and sampling; the run's ``RANDOM_SEED``.
-      others: see `_Model`.
-
-    Raises:
-      UserError: as `_Model`, or there is no seed.
+      others: of `_Model`, which see for the errors.
     """
 
     stage: Stage
 
     def __init__(self, *, config: PretrainConfig, seed: int, **others: Any) -> None:
-        if seed is None:
-            raise UserError("RANDOM_SEED is None: give a whole number, unseeded runs are refused")
         super().__init__(config=config, **others)
         self.FEATURE_CONVERTER_CLS = functools.partial(
             ChunkFeatureConverter,
@@ -173,7 +161,7 @@ class _ChunkModel(_Model):
         params = self._network.init(rng, tokens, tokens, method=Network.touch_all)["params"]
         if self.stage != "hybrid":
             params = {k: v for k, v in params.items() if k not in steps.HYBRID_ONLY}
-        return freeze({"params": params, "params_axes": logical_axes(params)})
+        return with_axes(params)
 
     def _keys(self, role: Role, batch: Batch) -> Array:
         """One key per row, of its update (``step``) and its place in the global batch (``row``)."""
@@ -284,10 +272,7 @@ class FinetuneModel(_Model):
     Args:
       config: of the pre-training, with fine-tuning's dropout rate.
       batch_size: sequences of a fine-tuning step.
-      others: see `_Model`.
-
-    Raises:
-      UserError: as `_Model`.
+      others: of `_Model`, which see for the errors.
     """
 
     def __init__(self, *, config: PretrainConfig, batch_size: int, **others: Any) -> None:

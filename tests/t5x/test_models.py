@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -30,35 +29,25 @@ SEED = 5
 STAGES = ("hybrid", "span_corruption")
 
 
-def make_model(config, vocabulary, stage, **changes) -> Any:
+def make_model(config, vocabulary, kind) -> Any:
     from t5x import adafactor
 
     from spactor.t5x import models
 
-    cls = models.SpactorModel if stage == "hybrid" else models.SpanCorruptionModel
-    arguments = {
-        "config": config,
-        "seed": SEED,
-        "input_vocabulary": vocabulary,
-        "output_vocabulary": vocabulary,
-        "optimizer_def": adafactor.Adafactor(
-            logical_factor_rules=adafactor.standard_logical_factor_rules()
-        ),
-        "dtype": "float32",
-    }
-    return cls(**(arguments | changes))
-
-
-def finetune_model(config, vocabulary) -> Any:
-    from spactor.t5x import models
-
-    return models.FinetuneModel(
+    cls, own = {
+        "hybrid": (models.SpactorModel, {"seed": SEED}),
+        "span_corruption": (models.SpanCorruptionModel, {"seed": SEED}),
+        "finetuning": (models.FinetuneModel, {"batch_size": 2}),
+    }[kind]
+    return cls(
         config=config,
-        batch_size=2,
         input_vocabulary=vocabulary,
         output_vocabulary=vocabulary,
-        optimizer_def=None,
+        optimizer_def=adafactor.Adafactor(
+            logical_factor_rules=adafactor.standard_logical_factor_rules()
+        ),
         dtype="float32",
+        **own,
     )
 
 
@@ -71,60 +60,43 @@ def batch_of(chunks: np.ndarray, number: int) -> dict[str, np.ndarray]:
     }
 
 
-def train_state(model, config, params) -> Any:
-    from flax.core import freeze
+def train_state(model, params) -> Any:
     from t5x import train_state
 
-    from spactor.t5x.models import logical_axes
+    from spactor.t5x.models import with_axes
 
-    return train_state.FlaxOptimTrainState.create(
-        model.optimizer_def, freeze({"params": params, "params_axes": logical_axes(params)})
-    )
-
-
-def run_t5x(model, config, params, chunks, steps, microbatches) -> tuple[list, list, Any]:
-    from t5x import trainer
-
-    state = train_state(model, config, params)
-
-    @jax.jit
-    def update(state, batch):
-        rate = optimizer.learning_rate(state.step, config.optimizer)
-        return trainer.train_with_lr(state, batch, rate, jax.random.PRNGKey(9), model, microbatches)
-
-    losses, metrics = [], []
-    for number in range(steps):
-        state, logged = update(state, batch_of(chunks, number))
-        losses.append(float(logged["loss"].total))
-        metrics.append({k: v for k, v in logged.items() if hasattr(v, "count")})
-    return losses, metrics, state
-
-
-@functools.cache
-def _local(config, stage):
-    return step.build_train_step(config, VOCABULARY, stage)
+    variables = with_axes(jax.tree.map(np.asarray, params))
+    return train_state.FlaxOptimTrainState.create(model.optimizer_def, variables)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_twenty_steps_as_the_local_engine(config, chunks, seqio_vocabulary, stage) -> None:
+    from t5x import trainer
+
     model = make_model(config, seqio_vocabulary, stage)
-    state = step.init_state(config, 0, stage)
-    losses, metrics, theirs = run_t5x(
-        model, config, jax.tree.map(np.asarray, state.params), chunks, 20, None
-    )
-    ours, our_metrics = [], []
+
+    @jax.jit
+    def update(state, batch):
+        rate = optimizer.learning_rate(state.step, config.optimizer)
+        return trainer.train_with_lr(state, batch, rate, jax.random.PRNGKey(9), model, None)
+
+    ours = step.init_state(config, 0, stage)
+    theirs = train_state(model, ours.params)
+    local = step.build_train_step(config, VOCABULARY, stage)
+    losses = []
     for number in range(20):
-        state, ratios = _local(config, stage)(state, chunks[number], SEED)
-        ours.append(float(ratios["loss"].total))
-        our_metrics.append(ratios)
-    np.testing.assert_allclose(losses[0], ours[0], rtol=1e-6)
-    np.testing.assert_allclose(losses, ours, rtol=1e-5)
-    for name in set(our_metrics[0]) - {"loss", "grad_norm", "learning_rate"}:
-        assert float(metrics[0][name].count) == float(our_metrics[0][name].weight), name
-        np.testing.assert_allclose(
-            metrics[0][name].total, our_metrics[0][name].total, rtol=2e-6, atol=1e-6, err_msg=name
-        )
-    assert int(theirs.step) == int(state.step) == 20
+        theirs, metrics = update(theirs, batch_of(chunks, number))
+        ours, ratios = local(ours, chunks[number], SEED)
+        losses.append((float(metrics["loss"].total), float(ratios["loss"].total)))
+        for name in set(ratios) - {"loss", "grad_norm", "learning_rate"} if number == 0 else ():
+            assert float(metrics[name].count) == float(ratios[name].weight), name
+            np.testing.assert_allclose(
+                metrics[name].total, ratios[name].total, rtol=2e-6, atol=1e-6, err_msg=name
+            )
+    by_t5x, by_us = np.transpose(losses)
+    np.testing.assert_allclose(by_t5x[0], by_us[0], rtol=1e-6)
+    np.testing.assert_allclose(by_t5x, by_us, rtol=1e-5)
+    assert int(theirs.step) == int(ours.step) == 20
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -132,8 +104,7 @@ def test_microbatches_change_nothing(config, chunks, seqio_vocabulary, stage) ->
     from t5x import trainer
 
     model = make_model(config, seqio_vocabulary, stage)
-    params = step.init_state(config, 0, stage).params
-    state = train_state(model, config, jax.tree.map(np.asarray, params))
+    state = train_state(model, step.init_state(config, 0, stage).params)
     results = {}
     for number in (None, 2, 8):
         grads, metrics, _ = jax.jit(
@@ -257,7 +228,7 @@ def test_fine_tuning_weighs_its_loss_as_the_local_engine(
         objective=dataclasses.replace(config.objective, reduction=reduction),
         model=dataclasses.replace(config.model, dropout_rate=0.0),
     )
-    model = finetune_model(config, seqio_vocabulary)
+    model = make_model(config, seqio_vocabulary, "finetuning")
     params = step.without_hybrid_parts(step.init_state(config, 0, "hybrid")).params
     rng = np.random.default_rng(1)
     batch = {
@@ -270,9 +241,14 @@ def test_fine_tuning_weighs_its_loss_as_the_local_engine(
         "decoder_input_tokens": np.asarray(shift_right(targets)),
         "decoder_loss_weights": (targets > 0).astype(np.int32),
     }
-    mean, ratios = objective.target_token_loss(
-        Network(config.model), params, *batch.values(), config.objective.z_loss, None
-    )
+
+    def local(rows: slice) -> Any:
+        arrays = (each[rows] for each in batch.values())
+        return objective.target_token_loss(
+            Network(config.model), params, *arrays, config.objective.z_loss, None
+        )
+
+    mean, ratios = local(slice(None))
     scale = finetuning.loss_scale(config, 0)
     loss, metrics = model.loss_fn(params, stock, None)
     np.testing.assert_allclose(loss, scale * mean, rtol=1e-6)
@@ -280,21 +256,9 @@ def test_fine_tuning_weighs_its_loss_as_the_local_engine(
     np.testing.assert_allclose(metrics["loss"].total, 6 * mean, rtol=1e-6)
     np.testing.assert_allclose(metrics["cross_ent_loss"].total, ratios["loss"].total, rtol=1e-6)
     assert float(metrics["accuracy"].count) == 6
-    halves = [
-        model.loss_fn(params, {name: rows[part] for name, rows in stock.items()}, None)[0]
-        for part in (slice(0, 1), slice(1, 2))
-    ]
-    one_by_one = [
-        objective.target_token_loss(
-            Network(config.model),
-            params,
-            *(rows[part] for rows in batch.values()),
-            config.objective.z_loss,
-            None,
-        )[0]
-        for part in (slice(0, 1), slice(1, 2))
-    ]
-    np.testing.assert_allclose(halves, [scale * one / 2 for one in one_by_one], rtol=1e-6)
+    for rows in (slice(0, 1), slice(1, 2)):
+        half, _ = model.loss_fn(params, {name: each[rows] for name, each in stock.items()}, None)
+        np.testing.assert_allclose(half, scale * local(rows)[0] / 2, rtol=1e-6)
 
 
 def test_bad_input_is_refused_before_the_first_step(config, seqio_vocabulary) -> None:
@@ -309,9 +273,7 @@ def test_bad_input_is_refused_before_the_first_step(config, seqio_vocabulary) ->
         make_model(config, small, "hybrid")
     for unfit in (without, small):
         with pytest.raises(UserError, match=r"0 sentinels|\[M\] needs"):
-            finetune_model(config, unfit)
-    with pytest.raises(UserError, match="RANDOM_SEED"):
-        make_model(config, seqio_vocabulary, "hybrid", seed=None)
+            make_model(config, unfit, "finetuning")
     with pytest.raises(UserError, match="means over 8"):
         make_model(config, seqio_vocabulary, "hybrid").get_initial_variables(
             jax.random.PRNGKey(0), {"tokens": (4, 49), "step": (4,)}
