@@ -9,21 +9,22 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from etils import epath
 from flax import traverse_util
 
-from spactor import strict_json
+from spactor import plain_data, strict_json
 from spactor.errors import UserError
 
 Shapes = dict[tuple[str, ...], tuple[int, ...]]
 _RECORD = ".json"
-_TYPES = {"facts": dict, "step": int, "state": str}
 
 
-class Record(TypedDict):
-    """The content of a file.
+@dataclass(frozen=True)
+class Record:
+    """The record of a stream.
 
     Attributes:
       facts: settings that determine the data, and the run's first step.
@@ -79,10 +80,6 @@ def require_same_shapes(found: Shapes, wanted: Shapes, path: object) -> None:
             )
 
 
-def _file(path: epath.Path) -> epath.Path:
-    return path.parent / (path.name + _RECORD)
-
-
 def state_files(path: epath.Path) -> list[epath.Path]:
     """Returns the files of a stream's state: those named ``path.*``, without the record."""
     return sorted(part for part in path.parent.glob(f"{path.name}.*") if part.suffix != _RECORD)
@@ -104,7 +101,7 @@ def require_same_state(path: epath.Path, record: Record) -> None:
     Raises:
       UserError: they have changed.
     """
-    if _state_digest(path) != record["state"]:
+    if _state_digest(path) != record.state:
         raise damaged(path, "its files are not those that were saved")
 
 
@@ -118,7 +115,8 @@ def damaged(path: epath.Path, error: object) -> UserError:
 def write_record(path: epath.Path, facts: dict[str, Any], step: int) -> None:
     """Writes the record of a stream whose state is saved."""
     record = Record(facts=facts, step=step, state=_state_digest(path))
-    _file(path).write_text(json.dumps(record, indent=1, sort_keys=True))
+    text = json.dumps(asdict(record), indent=1, sort_keys=True)
+    path.with_suffix(_RECORD).write_text(text)
 
 
 def read_record(path: epath.Path) -> Record | None:
@@ -127,15 +125,11 @@ def read_record(path: epath.Path) -> Record | None:
     Raises:
       UserError: the file is damaged.
     """
-    file = _file(path)
+    file = path.with_suffix(_RECORD)
     if not file.exists():
         return None
     try:
-        record = strict_json.loads(file.read_bytes().decode())
-        if {name: type(value) for name, value in record.items()} != _TYPES:
-            raise ValueError("not the facts, step and state of a stream")
-        if not 0 <= record["facts"]["first_step"] <= record["step"]:
-            raise ValueError("steps out of order")
-    except (AttributeError, ValueError, TypeError, KeyError) as error:
-        raise damaged(file, error) from None
-    return record
+        values = strict_json.loads(file.read_bytes().decode())
+        return plain_data.from_mapping(Record, values, str(file))
+    except (UserError, ValueError):
+        raise damaged(file, "not the record of a data stream") from None

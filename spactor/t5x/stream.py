@@ -118,7 +118,7 @@ class TrainStream(dataset_iterator.TfDatasetIterator):
         step = _step_of(path)
         if self._restored is not None and step == self._restored[0]:
             for part in checkpoint.state_files(self._restored[1]):
-                part.copy(path.parent / (path.name + part.suffix))
+                part.copy(path.with_suffix(part.suffix))
         elif step == self._step:
             super().save(filename)
         elif step != self._origin:
@@ -146,22 +146,22 @@ class TrainStream(dataset_iterator.TfDatasetIterator):
                 "resume with as many processes as wrote the checkpoint"
             )
         for name, ours in self._facts.items():
-            saved = record["facts"].get(name)
+            saved = record.facts.get(name)
             if saved != ours:
                 raise UserError(
                     f"{path.parent} was read with {name} {saved!r} and this run has {ours!r}: "
                     "set it back, or begin a new run"
                 )
         checkpoint.require_same_state(path, record)
-        if record["step"] != self._origin:
+        if record.step != self._origin:
             try:
                 super().restore(filename)
             except tf.errors.ResourceExhaustedError:
                 raise  # Out of memory or descriptors: not damage.
             except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
                 raise checkpoint.damaged(path, first_line(error)) from None
-        self._step = record["step"]
-        self._restored = record["step"], path
+        self._step = record.step
+        self._restored = record.step, path
 
 
 def _reason(error: tf.errors.InvalidArgumentError) -> str:
@@ -172,10 +172,7 @@ def _reason(error: tf.errors.InvalidArgumentError) -> str:
 
 def _step_of(path: epath.Path) -> int:
     # checkpoint_<step>[.orbax-checkpoint-tmp…]/train_ds[…]/…
-    found = re.findall(r"checkpoint_(\d+)", str(path))
-    if not found:
-        raise ValueError(f"{path} is not in a checkpoint of T5X")
-    return int(found[-1])
+    return int(re.findall(r"checkpoint_(\d+)", str(path))[-1])
 
 
 def get_dataset(

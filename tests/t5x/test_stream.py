@@ -25,26 +25,32 @@ LENGTH = 7
 CHUNKS = 40
 
 
-@pytest.fixture(scope="module", autouse=True)
-def task(seqio_vocabulary) -> Iterator[None]:
-    seqio = host_tensorflow.seqio()
-    tf = host_tensorflow.tensorflow()
+def register(name: str, examples: list[list[int]], vocabulary: Any, *features: str) -> None:
+    """Registers a task of made-up tokens, whose lengths are known only when they are read."""
+    seqio, tf = host_tensorflow.seqio(), host_tensorflow.tensorflow()
 
     def dataset(split: str, shuffle_files: bool, seed: int | None = None) -> Any:
-        # Chunk c is c + 3 all along, so that a batch shows which chunks it holds.
-        values = np.arange(3, CHUNKS + 3, dtype=np.int32)[:, None].repeat(LENGTH, 1)
-        return tf.data.Dataset.from_tensor_slices({"targets": values})
+        rows = tf.ragged.constant(examples, tf.int32)
+        return tf.data.Dataset.from_tensor_slices({"targets": rows})
 
-    tasks.replace_in_registry(seqio.TaskRegistry, TASK)
+    tasks.replace_in_registry(seqio.TaskRegistry, name)
+    feature = seqio.Feature(vocabulary, add_eos=False, required=False)
     seqio.TaskRegistry.add(
-        TASK,
+        name,
         source=seqio.FunctionDataSource(dataset, splits=("train",)),
         preprocessors=[],
-        output_features={"targets": seqio.Feature(seqio_vocabulary, add_eos=False)},
+        output_features=dict.fromkeys(features, feature),
         metric_fns=[],
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def task(seqio_vocabulary) -> Iterator[None]:
+    # Chunk c is c + 3 all along, so that a batch shows which chunks it holds.
+    chunks = [[token] * LENGTH for token in range(3, CHUNKS + 3)]
+    register(TASK, chunks, seqio_vocabulary, "targets")
     yield
-    tasks.replace_in_registry(seqio.TaskRegistry, TASK)
+    tasks.replace_in_registry(host_tensorflow.seqio().TaskRegistry, TASK)
 
 
 CONVERTER = functools.partial(ChunkFeatureConverter, chunk_tokens=LENGTH, highest_id=410)
@@ -67,12 +73,27 @@ def settings(**changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**(values | changes))
 
 
-def opened(home: Path, host: int = 0, hosts: int = 1, **changes: Any) -> stream.TrainStream:
-    options = {"data_shards": 4, "finetuning_from": None, "log_period": 2, "hardware_rng": False}
-    for name in options:
-        options[name] = changes.pop(name, options[name])
+def opened(
+    home: Path,
+    host: int = 0,
+    hosts: int = 1,
+    *,
+    data_shards: int = 4,
+    finetuning_from: int | None = None,
+    log_period: int = 2,
+    hardware_rng: bool = False,
+    **changes: Any,
+) -> stream.TrainStream:
     return stream.get_dataset(
-        settings(**changes), host, hosts, CONVERTER, model_dir=str(home), **options
+        settings(**changes),
+        host,
+        hosts,
+        CONVERTER,
+        model_dir=str(home),
+        data_shards=data_shards,
+        finetuning_from=finetuning_from,
+        log_period=log_period,
+        hardware_rng=hardware_rng,
     )
 
 
@@ -299,31 +320,9 @@ def test_tokens_are_checked() -> None:
 
 def test_a_task_of_ones_own_is_read_in_documents(seqio_vocabulary, tmp_path: Path) -> None:
     """Its short ends are carried over to the next document, also at the end of an epoch."""
-    seqio = host_tensorflow.seqio()
     name = "spactor_documents"
     documents = [list(range(3, 3 + size)) for size in (5, 9, 1, 2)]
-    tf = host_tensorflow.tensorflow()
-
-    def dataset(split: str, shuffle_files: bool, seed: int | None = None) -> Any:
-        return tf.data.Dataset.from_generator(
-            lambda: [{"targets": document} for document in documents],
-            output_signature={"targets": tf.TensorSpec([None], tf.int32)},
-        )
-
-    def register(*names: str) -> None:
-        tasks.replace_in_registry(seqio.TaskRegistry, name)
-        seqio.TaskRegistry.add(
-            name,
-            source=seqio.FunctionDataSource(dataset, splits=("train",)),
-            preprocessors=[],
-            output_features={
-                each: seqio.Feature(seqio_vocabulary, add_eos=False, required=False)
-                for each in names
-            },
-            metric_fns=[],
-        )
-
-    register("targets")
+    register(name, documents, seqio_vocabulary, "targets")
     source = opened(
         tmp_path,
         mixture_or_task_name=name,
@@ -337,10 +336,10 @@ def test_a_task_of_ones_own_is_read_in_documents(seqio_vocabulary, tmp_path: Pat
     np.testing.assert_array_equal(
         read, 14 * [token for document in documents for token in document]
     )
-    register("inputs", "targets")
+    register(name, documents, seqio_vocabulary, "inputs", "targets")
     with pytest.raises(UserError, match="has inputs and targets, and pre-training corrupts raw"):
         opened(tmp_path, mixture_or_task_name=name)
-    tasks.replace_in_registry(seqio.TaskRegistry, name)
+    tasks.replace_in_registry(host_tensorflow.seqio().TaskRegistry, name)
 
 
 def test_sentinels_have_the_ids_that_t5_gives_them(seqio_vocabulary) -> None:
