@@ -60,8 +60,7 @@ def _what_t5x_leaves_open_is_closed() -> Iterator[None]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both stages and a fine-tuning, by `repro run` on one host; to be copied, not changed."""
     runs = tmp_path_factory.mktemp("smoke") / "runs"
-    trained = repro_process.start("run", runs, *repro_process.SELECTION)
-    assert "3 nodes ran" in repro_process.finish(trained)
+    assert "3 nodes ran" in repro_process.run("run", runs, *repro_process.SELECTION)
     return runs
 
 

@@ -1,8 +1,8 @@
 """One layout of T5X's partitioned training step; prints losses and what its HLO gathers.
 
-``python parallel_steps.py STAGE MODEL_PARALLEL PROCESS PROCESSES PORT HOME [PARENT]``, started by
-`test_parallelism`. T5X's own manager saves a checkpoint at step 2 in HOME, and the layout begins
-once more from it, and from PARENT, which another layout saved at that step.
+``python parallel_steps.py STAGE MODEL_PARALLEL HOME [PARENT]``, started by `test_parallelism`.
+T5X's own manager saves a checkpoint at step 2 in HOME, and the layout begins once more from it, and
+from PARENT, which another layout saved at that step.
 """
 
 from __future__ import annotations
@@ -20,23 +20,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "spactor"))
 
-
 RESTART_STEP = 2
 
 
-def main(
-    stage: str,
-    model_parallel: int,
-    process: int,
-    processes: int,
-    port: int,
-    home: str,
-    parent: str | None,
-) -> None:
-    if processes > 1:
-        jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        jax.distributed.initialize(f"localhost:{port}", processes, process)
-
+def main(stage: str, model_parallel: int, home: str, parent: str | None) -> None:
     from t5x import adafactor, partitioning, trainer, utils
     from tiny_model import VOCABULARY, tiny_config
 
@@ -66,7 +53,6 @@ def main(
         model_parallel_submesh=(1, model_parallel),
         logical_axis_rules=partitioning.standard_logical_axis_rules(),
     )
-    layout = partitioner.get_data_layout(config.batch_size)
     length = config.lengths.chunk_tokens
     shapes = {"tokens": (8, length), "step": (8,), "row": (8,)}
     initializer = utils.TrainStateInitializer(
@@ -88,17 +74,15 @@ def main(
         out_axis_resources=(initializer.train_state_axes, None),
         donate_argnums=(0,),
     )
-    rows = config.batch_size // layout.num_shards
-    mine = slice(layout.shard_id * rows, (layout.shard_id + 1) * rows)
 
     def batch_of(number: int) -> Any:
         tokens = np.random.default_rng(number).integers(3, 411, (8, length)).astype(np.int32)
-        local = {
-            "tokens": tokens[mine],
-            "step": np.full(rows, number, np.int32),
-            "row": np.arange(8, dtype=np.int32)[mine],
+        batch = {
+            "tokens": tokens,
+            "step": np.full(8, number, np.int32),
+            "row": np.arange(8, dtype=np.int32),
         }
-        return utils._create_sharded_array(partitioner, shapes, local)
+        return utils._create_sharded_array(partitioner, shapes, batch)
 
     compiled = partitioner.compile(step, state, batch_of(0))
 
@@ -169,5 +153,5 @@ def main(
 
 
 if __name__ == "__main__":
-    parent = sys.argv[7] if len(sys.argv) > 7 else None
-    main(sys.argv[1], *(int(text) for text in sys.argv[2:6]), sys.argv[6], parent)
+    parent = sys.argv[4] if len(sys.argv) > 4 else None
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], parent)

@@ -54,13 +54,18 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    """What a command prints, whose end must be a success."""
+    """Returns what a command prints; its end must be a success."""
     try:
         out, err = process.communicate(timeout=TIMEOUT)
     finally:
         kill(process)
     assert process.returncode == 0, err[-4000:]
     return out
+
+
+def run(command: str, runs: Path, *more: str, profile: Path = PROFILE) -> str:
+    """Starts a command and returns what it prints; its end must be a success."""
+    return finish(start(command, runs, *more, profile=profile))
 
 
 def untimed(folder: Path) -> dict[int, dict[str, float]]:

@@ -20,14 +20,14 @@ TIMEOUT = 3600
 """Seconds; a busy machine needs ten times as long as an idle one."""
 
 
-def _environment(devices: int = 1) -> dict[str, str]:
+def environment(devices: int = 1) -> dict[str, str]:
+    """Variables for a process of this checkout, with a number of simulated devices."""
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "JAX_PLATFORMS": "cpu",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         # The tests' own setting would make two.
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "JAX_CPU_COLLECTIVES_IMPLEMENTATION": "gloo",
     }
 
 
@@ -35,17 +35,15 @@ def start(
     script: str,
     files: tuple[str, ...],
     log: Path,
-    flags: tuple[str, ...] = (),
-    devices: int = 1,
     **macros: object,
 ) -> subprocess.Popen[bytes]:
     """Starts ``python -m t5x.<script>`` with our gin files; its output goes to ``log``."""
-    command = [sys.executable, "-m", f"t5x.{script}", *flags]
+    command = [sys.executable, "-m", f"t5x.{script}"]
     command += [f"--gin_file={GIN}/{name}.gin" for name in files]
     command += [f"--gin.{name}={value!r}" for name, value in macros.items()]
     with log.open("ab") as output:
         return subprocess.Popen(
-            command, cwd=ROOT, env=_environment(devices), stdout=output, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env=environment(), stdout=output, stderr=subprocess.STDOUT
         )
 
 
@@ -66,18 +64,18 @@ def start_many(
     ]
     listed = folder / "runs.json"
     listed.write_text(json.dumps(resolved), "utf-8")
-    environment = _environment()
-    environment["PYTHONPATH"] += f"{os.pathsep}{path}"
+    variables = environment()
+    variables["PYTHONPATH"] += f"{os.pathsep}{path}"
     with (folder / "runs.log").open("ab") as errors:
         return subprocess.Popen(
             [
                 sys.executable,
                 str(Path(__file__).parent / "many_runs.py"),
-                str(folder / "runs.json"),
+                str(listed),
                 *bucket,
             ],
             cwd=ROOT,
-            env=environment,
+            env=variables,
             stdout=subprocess.PIPE,
             stderr=errors,
         )
@@ -139,8 +137,6 @@ def pretraining(
     stage: str,
     steps: int,
     parent: Path | None = None,
-    flags: tuple[str, ...] = (),
-    devices: int = 1,
     **macros: object,
 ) -> subprocess.Popen[bytes]:
     """Starts either stage; ``parent`` is the checkpoint that stage 2 begins with."""
@@ -149,8 +145,7 @@ def pretraining(
     if parent is not None:
         files += ("second_stage",)
         settings["INITIAL_CHECKPOINT_PATH"] = str(parent)
-    log = folder.with_suffix(".log")
-    return start("train", files, log, flags, devices, **(settings | macros))
+    return start("train", files, folder.with_suffix(".log"), **(settings | macros))
 
 
 def finetuning_macros(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flax import traverse_util
-from repro_process import FIRST, LEAF, PROFILE, SECOND, SELECTION, finish, node, start, untimed
+from repro_process import FIRST, LEAF, PROFILE, SECOND, SELECTION, node, run, start, untimed
 from t5x_process import TIMEOUT, assert_same, leaves
 
 from analysis.schema import records
@@ -24,13 +24,9 @@ from spactor.t5x import convert
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
 
-def repro(command: str, runs: Path, *more: str) -> str:
-    return finish(start(command, runs, *more))
-
-
 def test_both_stages_fine_tuning_and_table_2(finished: Path) -> None:
-    repro("collect", finished)
-    printed = repro("table", finished, "2")
+    run("collect", finished)
+    printed = run("table", finished, "2")
     rows = [line.split() for line in printed.splitlines()]
     flops, glue = next(row[2:4] for row in rows if row[:2] == ["250K", "500K"])
     assert float(flops) > 1 and 0 <= float(glue) <= 100
@@ -43,7 +39,7 @@ def test_both_stages_fine_tuning_and_table_2(finished: Path) -> None:
     scores = metrics[metrics["suite"] == "glue"]
     assert set(scores["step"]) == {2, 4}
     assert set(scores["task"]) == {"acceptability", "order"}
-    assert "3 were finished already" in repro("run", finished, *SELECTION)
+    assert "3 were finished already" in run("run", finished, *SELECTION)
 
 
 def test_a_finished_node_gives_its_discriminator(finished: Path, tmp_path: Path) -> None:
@@ -93,10 +89,10 @@ def test_killed_between_saving_and_validating_it_loses_no_number(
     while any(step == 25 for step, _, _ in t5x_folder._scalars(events)):
         size += 64
         events.write_bytes(whole[: len(whole) - size])
-    assert "1 nodes ran" in repro("run", runs, *SELECTION)
+    assert "1 nodes ran" in run("run", runs, *SELECTION)
     assert_same(leaves(node(finished, SECOND) / "checkpoint_30"), leaves(folder / "checkpoint_30"))
     assert untimed(node(runs, SECOND)) == untimed(node(finished, SECOND))
-    repro("collect", runs)
+    run("collect", runs)
 
 
 def test_a_branch_equals_one_unbroken_run(
@@ -105,7 +101,7 @@ def test_a_branch_equals_one_unbroken_run(
     """τ = ∞ shares stage 1 with τ = 250K; in two segments and in one it is the same run."""
     runs = tmp_path / "runs"
     shutil.copytree(finished, runs)
-    assert "2 nodes ran" in repro("run", runs, "--tau", "inf")
+    assert "2 nodes ran" in run("run", runs, "--tau", "inf")
     (scores,) = (node(runs, "base/s0/hybrid/500K/finetune-glue/f0") / "inference_eval").glob(
         "*_order-metrics.jsonl"
     )
@@ -144,5 +140,5 @@ def test_a_run_whose_numbers_go_bad_is_ended_and_reported_as_diverged(tmp_path: 
     assert named == {"batch": divergence["batch_digest"]}
     # T5X saves the state that it begins with.
     assert (divergence["value"], divergence["checkpoint_step"]) == ("nan", 0)
-    status = finish(start("status", runs, profile=profile))
+    status = run("status", runs, profile=profile)
     assert f"{FIRST}: diverged: {divergence['metric']} became {divergence['value']}" in status

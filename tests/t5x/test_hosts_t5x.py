@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from repro_process import FIRST, LEAF, SECOND, SELECTION, finish, kill, node, start, untimed
+from repro_process import FIRST, LEAF, SECOND, SELECTION, finish, kill, node, run, start, untimed
 from t5x_process import TIMEOUT, assert_same, leaves
 
 from analysis.schema import records
@@ -52,7 +52,7 @@ def refusal(process: subprocess.Popen[str]) -> str:
 
 
 def metrics(runs: Path) -> pd.DataFrame:
-    finish(start("collect", runs))
+    run("collect", runs)
     return records.read(runs / "thirty" / "records" / collect.METRICS)
 
 

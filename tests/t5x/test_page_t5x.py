@@ -91,7 +91,7 @@ def test_the_laptops_commands_run_as_printed(tmp_path: Path) -> None:
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=ROOT,
-            env=t5x_process._environment(),
+            env=t5x_process.environment(),
             stdout=subprocess.PIPE,
             stderr=errors,
             timeout=TIMEOUT,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from repro_process import PROFILE, run
 
 from analysis.schema import records
 from repro import collect, folders, t5x_folder
@@ -21,7 +20,6 @@ import made_c4
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
-ROOT = Path(__file__).parents[2]
 FIRST, LEAF = "base/s0/sc/0-500K", "base/s0/sc/500K/finetune-mmlu/f0"
 FLAN = """
 [finetuning.flan]
@@ -48,8 +46,8 @@ def write_mmlu(folder: Path) -> None:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a tiny profile with ``paper``'s kind of data."""
     folder = tmp_path_factory.mktemp("released")
-    thirty = (Path(__file__).parent / "thirty.toml").read_text()
-    own = thirty.replace('corpus = "embedded"', 'corpus = "c4"').replace('["glue"]', '["mmlu"]')
+    text = PROFILE.read_text()
+    own = text.replace('corpus = "embedded"', 'corpus = "c4"').replace('["glue"]', '["mmlu"]')
     (folder / "tiny.toml").write_text(own + FLAN)
     data = folder / "data"
     made_c4.write_tfds(data)
@@ -61,18 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def repro(home: Path, command: str, *more: str) -> str:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "repro", command, *more),
-            *("--profile", str(home / "tiny.toml"), "--runs", str(home / "runs")),
-        ],
-        cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
+    return run(command, home / "runs", *more, profile=home / "tiny.toml")
 
 
 def test_t5x_pretrains_on_c4_and_scores_a_benchmark(home: Path) -> None:
