@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 PROFILE = Path(__file__).with_name("soak.toml")
-SELECTION = ("--profile", str(PROFILE), "--size", "base", "--tau", "60K")
+SELECTION = ("--profile", str(PROFILE), "--variant", "handover-cosine")
 PHASES = {
     "beginning or ending a node": "repro.folders:write_json",
     "training": "spactor.pretraining:pretrain",

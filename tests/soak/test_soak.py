@@ -1,11 +1,13 @@
-"""A tree that is killed or interrupted ends as one that ran undisturbed.
+"""The real commands on a small tree: what they train, and that a stopped run ends like a whole one.
 
-`python -m nox -s soak` does the same with a hundred kills.
+`python -m nox -s soak` kills the training of this tree at a hundred random moments.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import pkgutil
 import shlex
 import shutil
 import signal
@@ -15,13 +17,15 @@ import time
 from pathlib import Path
 
 import pytest
+import soak
+from commands import run
 
+from analysis.schema import records
 from repro import cli, folders
 
-HOME = Path(__file__).parent
-PROFILE = ("--profile", str(HOME / "soak.toml"))
-SELECTION = (*PROFILE, "--size", "base", "--tau", "60K")
-SEGMENT = "soak/base/s0/tau60K/60K-500K"
+PROFILE = ("--profile", str(soak.PROFILE))
+SEGMENT = "soak/base/s0/handover-cosine/tau120K/60K-180K"
+METRICS = "soak/records/metrics.parquet"
 INTERRUPTIBLE = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,47 +34,67 @@ runpy.run_module("repro", run_name="__main__", alter_sys=True)
 """A shell that starts the tests in the background has them, and what they start, ignore ctrl-C."""
 
 
-def _soak(folder: Path, data: Path, kills: int) -> str:
-    command = [sys.executable, str(HOME / "soak.py"), "--kills", str(kills)]
-    command += ["--folder", str(folder), "--cache", str(data.parent)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, smoke_data: Path) -> Path:
-    """The folder of runs of a tree that nothing disturbed."""
-    folder = tmp_path_factory.mktemp("soak")
-    _soak(folder, smoke_data, kills=0)
-    return folder / "unbroken"
-
-
-@pytest.mark.slow
-def test_killed_at_a_random_moment(tmp_path: Path, smoke_data: Path) -> None:
-    printed = _soak(tmp_path, smoke_data, kills=1)
-    assert "1 kills, " in printed and printed.rstrip().endswith("reports equal")
-
-
-def _repro(*arguments: str) -> None:
+def repro(*arguments: str) -> None:
     """A command in this process, which need not import everything again."""
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
     assert not ended.value.code
 
 
-@pytest.mark.parametrize("how", ["ctrl-C", "SIGTERM", "SIGKILL", "SIGKILL of the worker"])
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, smoke_data: Path) -> Path:
+    """The folder of runs of a tree that nothing disturbed."""
+    runs = folders.open_runs(tmp_path_factory.mktemp("soak") / "runs", create=True)
+    shutil.copytree(smoke_data.parent, folders.cache_folder(runs))
+    repro("run", *soak.SELECTION, "--runs", str(runs))
+    repro("collect", *PROFILE, "--runs", str(runs))
+    return runs
+
+
+def test_a_hand_over_is_trained_and_collected(
+    undisturbed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--runs", str(undisturbed))
+    _, printed, _ = run(capsys, "plan", *soak.SELECTION, *where, "--format", "json")
+    assert [node["name"] for node in json.loads(printed)["rows"]] == [
+        "base/s0/hybrid/0-60K",
+        "base/s0/handover-cosine/tau120K/60K-180K",
+        "base/s0/handover-cosine/tau120K/180K-250K",
+        "base/s0/handover-cosine/tau120K/250K/finetune-glue/f0",
+    ]
+    _, printed, _ = run(capsys, "collect", *PROFILE, *where)
+    assert "of 4 finished nodes" in printed
+    row = next(line for line in printed.splitlines() if line.startswith("handover-cosine"))
+    assert row.split()[1:3] == ["120K", "1"] and "not run" not in row
+
+    metrics = records.read(undisturbed / METRICS)
+    mine = metrics[metrics["variant"] == "handover-cosine"].set_index(["metric", "step"])["value"]
+    # The window is 6 to 18: by half a cosine λ1 leaves 10 and reaches 5 at 12. Logged values are
+    # means over two updates, which lead away from the two steps before.
+    assert mine["train/lambda_rtd", 8] == pytest.approx((10.0 + 9.83) / 2, abs=0.01)
+    assert mine["train/lambda_rtd", 14] == pytest.approx((5.0 + 3.706) / 2, abs=0.01)
+    assert mine["train/lambda_rtd", 18] == pytest.approx((0.670 + 0.170) / 2, abs=0.01)
+    assert mine["train/masked_tokens", 8] > mine["train/masked_tokens", 18] == 0.5
+    assert ("train/lambda_rtd", 6) not in mine.index and ("train/lambda_rtd", 20) not in mine.index
+    assert mine["train/sc_loss", 24] > 0
+
+
+def wait_until(process: subprocess.Popen, condition) -> None:
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", ["ctrl-C", "SIGTERM", "SIGKILL"])
 def test_a_stopped_run_ends_as_an_undisturbed_one(
     undisturbed: Path, tmp_path: Path, how: str
 ) -> None:
+    """Stopped by ctrl-C after its worker was killed; other signals end it in the same way."""
     runs = tmp_path / "runs"
     runs.mkdir()
     shutil.copy(undisturbed / "spactor-runs.json", runs)
     shutil.copytree(undisturbed / "cache", runs / "cache")
-    # A second worker adds nothing to a tree that is a chain but for its leaves, but a signal that
-    # reaches all processes.
-    jobs = "2" if how == "ctrl-C" else "1"
-    command = ("run", *SELECTION, "--runs", str(runs), "--jobs", jobs)
+    command = ("run", *soak.SELECTION, "--runs", str(runs), "--jobs", "2")
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTIBLE, *command],
         stdout=subprocess.PIPE,
@@ -79,32 +103,44 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(
         start_new_session=True,
     )
     series = runs / SEGMENT / "metrics.jsonl"
-    while not (series.exists() and series.stat().st_size):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    worker = folders.read_json(runs / SEGMENT / folders.HOLDER)["process"]
+    wait_until(process, lambda: series.exists() and series.stat().st_size)
+
+    def worker_of_segment() -> int:
+        return folders.read_json(runs / SEGMENT / folders.HOLDER)["process"]
+
+    worker = worker_of_segment()
     if how == "ctrl-C":
+        killed = worker
+        os.kill(killed, signal.SIGKILL)
+        wait_until(process, lambda: worker_of_segment() != killed)
+        worker = worker_of_segment()
         os.killpg(process.pid, signal.SIGINT)  # A terminal sends it to the workers, too.
-    elif how == "SIGKILL of the worker":
-        os.kill(worker, signal.SIGKILL)
     else:
         process.send_signal(signal.Signals[how])
     out, err = process.communicate()
     assert "Traceback" not in err
-    if how == "SIGKILL of the worker":
-        assert process.returncode == 0, err
+    assert process.returncode == (-signal.SIGKILL if how == "SIGKILL" else 130), err
+    advised = f"interrupted; to continue: {shlex.join(['repro', *command])}"
+    assert how == "SIGKILL" or advised in err
+    end = time.monotonic() + 10
+    while Path(f"/proc/{worker}").exists():
+        assert time.monotonic() < end, "the worker lives on"
+        time.sleep(0.05)
+    if how == "ctrl-C":
         assert "(SIGKILL); another continues from its last checkpoint" in out
-    else:
-        assert process.returncode == (-signal.SIGKILL if how == "SIGKILL" else 130), err
-        advised = f"interrupted; to continue: {shlex.join(['repro', *command])}"
-        assert how == "SIGKILL" or advised in err
-        end = time.monotonic() + 10
-        while Path(f"/proc/{worker}").exists():
-            assert time.monotonic() < end, "the worker lives on"
-            time.sleep(0.05)
-        if how != "ctrl-C":
-            return  # They end alike, and continue alike.
-        _repro(*command)
-    _repro("collect", *PROFILE, "--runs", str(runs))
-    path = "soak/records/metrics.parquet"
-    assert (runs / path).read_bytes() == (undisturbed / path).read_bytes()
+        repro(*command)
+        repro("collect", *PROFILE, "--runs", str(runs))
+        assert (runs / METRICS).read_bytes() == (undisturbed / METRICS).read_bytes()
+
+
+@pytest.mark.slow
+def test_killed_at_a_random_moment(tmp_path: Path, smoke_data: Path) -> None:
+    command = [sys.executable, soak.__file__, "--kills", "1"]
+    command += ["--folder", str(tmp_path), "--cache", str(smoke_data.parent)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 kills, " in done.stdout and done.stdout.rstrip().endswith("reports equal")
+
+
+def test_the_functions_at_which_the_soak_kills_exist() -> None:
+    assert all(callable(pkgutil.resolve_name(name)) for name in soak.PHASES.values())
