@@ -17,20 +17,8 @@ from analysis.schema import records
 STEPS = np.arange(50_000, 1_000_001, 50_000)
 
 
-def curve(tau: str, seed: int, values: np.ndarray, metric: str = "validation/sc_loss_clean"):
-    at = {**synthetic.COMMON, "size": "base", "tau": tau, "seed": seed, "metric": metric}
-    return [
-        {**at, "step": step // 1000, "paper_step": step, "value": value}
-        for step, value in zip(STEPS.tolist(), values.tolist(), strict=True)
-    ]
-
-
 def study(baseline, two_stages, one_stage):
-    rows = [*synthetic.costs()]
-    for tau, curves in (("0", baseline), ("250K", two_stages), ("inf", one_stage)):
-        for seed, values in enumerate(curves):
-            rows += curve(tau, seed, values)
-    return records.from_rows(rows)
+    return synthetic.trained(STEPS, {"0": baseline, "250K": two_stages, "inf": one_stage})
 
 
 def by_name(frame) -> dict[str, registered.RegisteredTest]:
@@ -59,7 +47,7 @@ def test_cloze_and_suites_are_differences_to_the_baseline() -> None:
         row
         for tau, level in (("0", 40.0), ("250K", 43.0))
         for seed in (0, 1)
-        for row in curve(tau, seed, level + seed + STEPS / 1e5, "cloze/accuracy")
+        for row in synthetic.curve(tau, seed, STEPS, level + seed + STEPS / 1e5, "cloze/accuracy")
     ]
     tests = by_name(records.from_rows(cloze))
     assert tests["cloze at 500K"].values == pytest.approx((3.0, 3.0))

@@ -10,18 +10,6 @@ from analysis import summary
 from analysis.schema import records
 
 STEPS = range(100_000, 1_000_001, 100_000)
-
-
-def losses(tau: str, seed: int, values: list[float]) -> list[dict]:
-    """One validated loss for every 100K steps."""
-    at = {**synthetic.COMMON, "size": "base", "tau": tau, "seed": seed}
-    series = {"metric": "validation/sc_loss_clean"}
-    return [
-        {**at, **series, "step": step // 1000, "paper_step": step, "value": value}
-        for step, value in zip(STEPS, values, strict=True)
-    ]
-
-
 BASELINE = [5.0, 4.6, 4.3, 4.1, 3.9, 3.8, 3.7, 3.6, 3.5, 3.4]
 EARLIER = [4.9, 4.5, 4.2, 4.0, 3.8, 3.6, 3.4, 3.5, 3.4, 3.3]
 """Ends 0.1 lower, and is at 3.4 for good from 900K on."""
@@ -30,13 +18,13 @@ FALLEN = [4.8, 4.2, 4.0, 3.9, 3.8, 3.7, 3.65, 3.6, 3.55, 3.5]
 
 
 def study(seeds: int):
-    rows = [*synthetic.costs()]
-    for seed in range(seeds):
-        shift = 0.01 * seed
-        rows += losses("0", seed, [loss + shift for loss in BASELINE])
-        rows += losses("250K", seed, [loss + 2 * shift for loss in EARLIER])
-        rows += losses("inf", seed, [loss + shift for loss in FALLEN])
-    return records.from_rows(rows)
+    shifts = 0.01 * np.arange(seeds)
+    losses = {
+        "0": [np.array(BASELINE) + shift for shift in shifts],
+        "250K": [np.array(EARLIER) + 2 * shift for shift in shifts],
+        "inf": [np.array(FALLEN) + shift for shift in shifts],
+    }
+    return synthetic.trained(STEPS, losses)
 
 
 def test_leads_and_savings_by_hand():
@@ -57,7 +45,7 @@ def test_leads_and_savings_by_hand():
 def test_a_single_seed_is_not_tested_and_savings_of_a_late_model_are_negative():
     result = summary.run(study(1))
     assert "one seed, no test" in result.sentences[0] and "p =" not in result.text()
-    rows = losses("0", 0, BASELINE) + losses("250K", 0, FALLEN)
+    rows = synthetic.curve("0", 0, STEPS, BASELINE) + synthetic.curve("250K", 0, STEPS, FALLEN)
     late = summary.run(records.from_rows(rows))
     # The baseline has 3.5, the late model's last loss, at 900K.
     assert late.two_stages.steps_saved == pytest.approx((-0.1,))

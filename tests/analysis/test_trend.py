@@ -33,20 +33,17 @@ def test_points_without_residual_have_no_p_value(values):
     assert trend.format_p(line.p_value) == "undefined"
 
 
-def point(tau, seed, step, value):
-    at = {"size": "base", "tau": tau, "seed": seed, "step": step, "paper_step": step * 1000}
-    return {**synthetic.COMMON, **at, "metric": trend.CLEAN, "value": value}
-
-
 def test_differences_are_of_seeds_that_have_both_curves_to_the_end():
-    rows = [point("0", 0, 200, 3.0), point("inf", 0, 200, 1.0)]
-    rows += [point("0", 1, 200, 5.0), point("inf", 1, 200, 1.0)]
-    rows += [point("0", 2, 200, 100.0)]  # seed 2 has no τ = ∞
     curves = trend.BASELINE_CLEAN, trend.HYBRID_CLEAN
-    gaps = trend.differences(records.from_rows(rows), *curves)
+    first, both = [200_000], [200_000, 300_000]
+    others = synthetic.curve("0", 1, first, [5.0]) + synthetic.curve("inf", 1, first, [1.0])
+    others += synthetic.curve("0", 2, first, [100.0])  # Seed 2 has no τ = ∞.
+    rows = synthetic.curve("0", 0, first, [3.0]) + synthetic.curve("inf", 0, first, [1.0])
+    gaps = trend.differences(records.from_rows(rows + others), *curves)
     assert gaps.to_dict("index") == {200_000: {0: 2.0, 1: 4.0}}
-    rows += [point("0", 0, 300, 3.0), point("inf", 0, 300, 1.0)]  # seed 1 has not got there
-    gaps = trend.differences(records.from_rows(rows), *curves)
+    # Seed 1 has not got there.
+    rows = synthetic.curve("0", 0, both, [3.0] * 2) + synthetic.curve("inf", 0, both, [1.0] * 2)
+    gaps = trend.differences(records.from_rows(rows + others), *curves)
     assert gaps.to_dict("index") == {200_000: {0: 2.0}, 300_000: {0: 2.0}}
 
 
@@ -69,11 +66,12 @@ def test_the_published_line_is_printed_with_a_remark_on_its_unit():
 
 def gaps_of(by_seed: np.ndarray) -> pd.DataFrame:
     """Records in which baseline minus SPACTOR(∞) is ``by_seed`` [steps, seeds], from 50K on."""
-    return records.from_rows(
-        point(tau, seed, 50 + 10 * index, 2.0 + gap)
-        for (index, seed), value in np.ndenumerate(by_seed)
-        for tau, gap in (("0", value), ("inf", 0.0))
-    )
+    steps = 50_000 + 10_000 * np.arange(len(by_seed))
+    rows = []
+    for seed, gaps in enumerate(by_seed.T):
+        rows += synthetic.curve("0", seed, steps, 2.0 + gaps)
+        rows += synthetic.curve("inf", seed, steps, np.full(len(steps), 2.0))
+    return records.from_rows(rows)
 
 
 def test_least_squares_that_misleads_is_called_out():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis.schema import records
 from analysis.schema.facts import CHECKPOINTS
@@ -44,6 +46,28 @@ def series(seeds: int = 1, wobble: float = 0.002) -> list[dict]:
             for (tau, name), value in values.items():
                 rows.append({**at, "tau": tau, "metric": f"validation/{name}", "value": value})
     return rows
+
+
+def curve(
+    tau: str,
+    seed: int,
+    paper_steps: ArrayLike,
+    values: ArrayLike,
+    metric: str = "validation/sc_loss_clean",
+) -> list[dict]:
+    """A metric of one model of Base, of which a step stands for 1,000 of the paper's."""
+    at = {**COMMON, "size": "base", "tau": tau, "seed": seed, "metric": metric}
+    pairs = zip(np.asarray(paper_steps).tolist(), np.asarray(values).tolist(), strict=True)
+    return [{**at, "step": n // 1000, "paper_step": n, "value": value} for n, value in pairs]
+
+
+def trained(paper_steps: ArrayLike, losses: Mapping[str, Sequence[ArrayLike]]) -> pd.DataFrame:
+    """Costs, and the validated losses of each seed by τ."""
+    rows = costs()
+    for tau, seeds in losses.items():
+        for seed, values in enumerate(seeds):
+            rows += curve(tau, seed, paper_steps, values)
+    return records.from_rows(rows)
 
 
 def score(value: float, **changes: object) -> dict:
