@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
+import jax
+import jax.numpy as jnp
+import naive
 import numpy as np
 import pytest
-from tiny_model import VOCABULARY, one_layer_config
+from tiny_model import CORRUPT, SAMPLE_KEYS, VOCABULARY, one_layer_config
 
+from spactor import step
 from spactor.config import PretrainConfig
+from spactor.corruption import CorruptedBatch
 from spactor.data import corpus, vocabulary
 from spactor.data.arrays import TokenArrays
+from spactor.keys import row_keys
+from spactor.network import Network
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +45,23 @@ def arrays() -> TokenArrays:
 def chunks(arrays: TokenArrays, config: PretrainConfig) -> np.ndarray:
     n = config.lengths.chunk_tokens
     return arrays.train[: 4 * n].reshape(4, n)
+
+
+@pytest.fixture(scope="session")
+def params(config: PretrainConfig) -> Any:
+    """First parameters of both stages' network."""
+    return step.init_state(config, 0, "hybrid").params
+
+
+@pytest.fixture(scope="session")
+def batch(chunks: np.ndarray, config: PretrainConfig) -> CorruptedBatch:
+    return CORRUPT(jnp.asarray(chunks), row_keys(jax.random.key(3), 4), config.lengths, VOCABULARY)
+
+
+@pytest.fixture(scope="session")
+def noisy(config: PretrainConfig, params: Any, batch: CorruptedBatch) -> jax.Array:
+    """X̂_c of the batch."""
+    return naive.noisy_tokens(Network(config.model), params, batch, SAMPLE_KEYS)
 
 
 @pytest.fixture

@@ -28,27 +28,10 @@ def t5x():
     return pytest.importorskip("t5x", reason="T5X is not installed; see README.md")
 
 
-@pytest.fixture(scope="module")
-def network():
-    from t5x.examples.t5 import network
+def _theirs(model):
+    from spactor.t5x.models import stock_module
 
-    return network
-
-
-def _theirs(network, model):
-    return network.Transformer(
-        network.T5Config(
-            vocab_size=model.vocab_size,
-            emb_dim=model.emb_dim,
-            num_heads=model.num_heads,
-            num_encoder_layers=model.num_encoder_layers,
-            num_decoder_layers=model.num_decoder_layers,
-            head_dim=model.head_dim,
-            mlp_dim=model.mlp_dim,
-            dropout_rate=0.0,
-            logits_via_embedding=True,
-        )
-    )
+    return stock_module(model, "float32")
 
 
 def _tokens(rows: int, length: int, seed: int) -> np.ndarray:
@@ -57,10 +40,10 @@ def _tokens(rows: int, length: int, seed: int) -> np.ndarray:
     return tokens
 
 
-def test_same_tree_and_same_logits(network) -> None:
+def test_same_tree_and_same_logits() -> None:
     config = tiny_config()
     params = step.init_state(config, 0, "span_corruption").params
-    theirs = _theirs(network, config.model)
+    theirs = _theirs(config.model)
     inputs, targets = _tokens(3, 40, 0), _tokens(3, 12, 1)
     shifted = np.concatenate([np.zeros((3, 1), np.int32), targets[:, :-1]], axis=1)
     init = functools.partial(theirs.init, enable_dropout=False)
@@ -97,13 +80,13 @@ def test_the_recorded_values_are_what_this_t5x_computes() -> None:
             assert mine == pytest.approx(other, rel=1e-6, abs=1e-6)
 
 
-def test_without_a_first_stage_it_is_plain_t5(network, chunks) -> None:
+def test_without_a_first_stage_it_is_plain_t5(chunks) -> None:
     """Three updates with τ = 0 against T5X's network, loss and Adafactor on the same batches."""
     from t5x import adafactor, losses
 
     config = one_layer_config()
     state = step.init_state(config, 0, "span_corruption")
-    theirs, params = _theirs(network, config.model), state.params
+    theirs, params = _theirs(config.model), state.params
     train_step = step.build_train_step(config, VOCABULARY, "span_corruption")
     rule = adafactor.Adafactor(learning_rate=1.0, logical_factor_rules=None)
     slots = rule.init_state(params)

@@ -79,7 +79,7 @@ def test_random_lengths_given_t5_s_mask(t5) -> None:
     """Short chunks are padded with a text span, so that all chunks share one compiled shape."""
     import tensorflow as tf
 
-    longest, rows = 600, 600
+    longest, rows = 600, 300
     rng = np.random.default_rng(0)
     lengths = rng.integers(2, longest + 1, rows)
     tokens = rng.integers(3, VOCABULARY.sentencepiece_size, (rows, longest)).astype(np.int32)

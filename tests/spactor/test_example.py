@@ -15,9 +15,8 @@ from spactor.data import manifest
 from spactor.data.vocabulary import piece_names
 
 
-def test_versions_and_labels_are_consistent(config, chunks):
-    state = step.init_state(config, 0, "hybrid")
-    found = example.trace(state.params, chunks[0], config, VOCABULARY)
+def test_versions_and_labels_are_consistent(config, chunks, params):
+    found = example.trace(params, chunks[0], config, VOCABULARY)
     masked = found.masked == VOCABULARY.mask_token_id
     assert masked.sum() == config.lengths.masked_tokens
     assert np.array_equal(found.masked[~masked], found.span_corrupted[~masked])
@@ -31,10 +30,9 @@ def test_versions_and_labels_are_consistent(config, chunks):
     assert sorted(text + removed) == sorted(found.original)
 
 
-def test_the_example_equals_validation(config, chunks):
-    state = step.init_state(config, 0, "hybrid")
-    metrics = step.build_validation_step(config, VOCABULARY, "hybrid")(state.params, chunks[:1])
-    found = example.trace(state.params, chunks[0], config, VOCABULARY)
+def test_the_example_equals_validation(config, chunks, params):
+    metrics = step.build_validation_step(config, VOCABULARY, "hybrid")(params, chunks[:1])
+    found = example.trace(params, chunks[0], config, VOCABULARY)
     replaced = jax.device_get(metrics["replaced_fraction"])
     assert (~found.is_original).mean() == pytest.approx(replaced.total / replaced.weight)
     right = jax.device_get(metrics["rtd_accuracy"])

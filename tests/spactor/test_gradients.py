@@ -10,32 +10,15 @@ import jax.numpy as jnp
 import naive
 import numpy as np
 import pytest
-from tiny_model import CORRUPT, VOCABULARY, one_layer_config
+from tiny_model import CORRUPT, SAMPLE_KEYS, VOCABULARY, one_layer_config
 
 from spactor import network, objective, optimizer, step
 from spactor.curriculum import Weights
-from spactor.keys import row_keys
 from spactor.network import Network
 from spactor.products import dense_product
 
 CONFIG = one_layer_config()
-SAMPLE_KEYS = row_keys(jax.random.key(5), 4)
 TERMS = {"generator": "generator_loss", "rtd": "rtd_loss", "sc": "sc_loss"}
-
-
-@pytest.fixture(scope="module")
-def batch(chunks):
-    return CORRUPT(jnp.asarray(chunks), SAMPLE_KEYS, CONFIG.lengths, VOCABULARY)
-
-
-@pytest.fixture(scope="module")
-def params():
-    return step.init_state(CONFIG, 0, "hybrid").params
-
-
-@pytest.fixture(scope="module")
-def noisy(params, batch):
-    return naive.noisy_tokens(Network(CONFIG.model), params, batch, SAMPLE_KEYS)
 
 
 @pytest.fixture(scope="module")

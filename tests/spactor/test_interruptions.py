@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import shutil
 import threading
 import warnings
@@ -16,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from segments import numbers, schedule
 from tiny_model import one_layer_config
 
 from spactor import files, trainer
@@ -79,27 +79,12 @@ def train(
         evaluate=lambda state, step: {"validation/x": evaluated},
         digests=lambda step, batch: {},
         batch_size=1,
-        schedule=trainer.Schedule(
-            start_step=0,
-            end_step=8,
-            log_period_steps=2,
-            evaluation_period_steps=4,
-            checkpoint_period_steps=4,
-        ),
+        schedule=schedule(),
     )
     with closing(Checkpoints(folder, CONFIG, STAGE)) as checkpoints:
         trainer.fit(
             task=task, checkpoints=checkpoints, folder=folder, observer=observer, run_id="ab"
         )
-
-
-def numbers(folder: Path) -> dict[int, dict[str, float]]:
-    """The last line of every step, without the clock."""
-    lines = map(json.loads, (folder / METRICS).read_text().splitlines())
-    return {
-        line["step"]: {k: v for k, v in line.items() if not k.startswith("timing/")}
-        for line in lines
-    }
 
 
 def saved(folder: Path) -> int | None:
@@ -314,13 +299,11 @@ def test_a_log_refuses_what_is_no_number(tmp_path: Path) -> None:
         '{"stage": "span_corruption", "model": {"emb_dim": 1e999}}',
     ],
 )
-def test_odd_metadata_of_a_checkpoint_are_refused_in_one_line(tmp_path: Path, about: str) -> None:
-    with closing(Checkpoints(tmp_path, CONFIG, STAGE)) as checkpoints:
-        checkpoints.save(state_at(4), 4)
-    (tmp_path / "checkpoints" / "4" / "about" / "metadata").write_text(about, "utf-8")
+def test_odd_metadata_of_a_checkpoint_are_refused_in_one_line(run: Path, about: str) -> None:
+    (run / "checkpoints/8/about/metadata").write_text(about, "utf-8")
     with (
-        closing(Checkpoints(tmp_path, CONFIG, STAGE)) as checkpoints,
-        pytest.raises(UserError, match=r"checkpoint .*/4 ") as refused,
+        closing(Checkpoints(run, CONFIG, STAGE)) as checkpoints,
+        pytest.raises(UserError, match=r"checkpoint .*/8 ") as refused,
     ):
-        checkpoints.restore(4)
+        checkpoints.restore(8)
     assert "\n" not in str(refused.value)

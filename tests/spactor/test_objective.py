@@ -10,30 +10,17 @@ import jax.numpy as jnp
 import naive
 import numpy as np
 import pytest
-from tiny_model import CORRUPT, VOCABULARY
+from tiny_model import SAMPLE_KEYS
 
-from spactor import objective, step
+from spactor import objective
 from spactor.config import ObjectiveConfig
-from spactor.keys import row_keys
 from spactor.network import Network
-
-
-@pytest.fixture(scope="module")
-def batch(config, chunks):
-    return CORRUPT(jnp.asarray(chunks), row_keys(jax.random.key(3), 4), config.lengths, VOCABULARY)
-
-
-@pytest.fixture(scope="module")
-def params(config):
-    return step.init_state(config, 0, "hybrid").params
-
 
 # Compiled: one by one, the operations of a network take longer than its compilation.
 HYBRID = jax.jit(objective.hybrid_loss, static_argnums=(0, 3))
 SPAN_CORRUPTION = jax.jit(objective.span_corruption_loss, static_argnums=(0, 3))
 TARGET_TOKEN = jax.jit(objective.target_token_loss, static_argnums=(0, 4))
 APPLY = jax.jit(Network.apply, static_argnums=0)
-SAMPLE_KEYS = row_keys(jax.random.key(5), 4)
 
 
 def test_token_cross_entropy_by_hand() -> None:
@@ -51,21 +38,18 @@ def test_binary_cross_entropy_by_hand() -> None:
     assert loss.tolist() == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.fixture(scope="module")
-def noisy(config, params, batch):
-    return naive.noisy_tokens(Network(config.model), params, batch, SAMPLE_KEYS)
-
-
 @pytest.mark.parametrize(
     "weights",
     [
-        ObjectiveConfig(),
         ObjectiveConfig(lambda_rtd=50.0, lambda_sc=1.0, z_loss=0.0),
         ObjectiveConfig(reduction="mean_per_token"),
     ],
 )
 def test_hybrid_loss_equals_the_plain_formula(config, params, batch, noisy, weights) -> None:
-    """All positions through the generator's projection, and all embedded twice."""
+    """All positions through the generator's projection, and all embedded twice.
+
+    `test_gradients` compares the default weights.
+    """
     network = Network(config.model)
     terms = naive.loop_terms(network, params, batch, noisy, weights.z_loss)
     lengths = config.lengths
@@ -79,12 +63,17 @@ def test_hybrid_loss_equals_the_plain_formula(config, params, batch, noisy, weig
     )
     loss, metrics = HYBRID(network, params, batch, weights, SAMPLE_KEYS)
     assert float(loss) == pytest.approx(expected, rel=1e-6)
-    for name, term in (
-        ("generator_loss", terms["generator"]),
-        ("rtd_loss", terms["rtd"]),
-        ("sc_loss", terms["sc"] - terms["sc_z"]),
+    for name, term, tokens in zip(
+        ("generator_loss", "rtd_loss", "sc_loss"),
+        (terms["generator"], terms["rtd"], terms["sc"] - terms["sc_z"]),
+        positions,
+        strict=True,
     ):
         assert float(metrics[name].total) / 4 == pytest.approx(term, rel=1e-6), name
+        assert float(metrics[name].weight) == 4 * tokens
+    replaced = float(metrics["replaced_fraction"].total)
+    assert replaced == np.sum(noisy != batch.encoder_input_tokens) > 0
+    assert float(metrics["rtd_recall"].weight) == replaced
 
 
 def test_span_corruption_loss_equals_the_plain_formula(config, params, batch) -> None:
@@ -126,19 +115,6 @@ def test_mean_per_token_ignores_padding_targets(config, params, batch) -> None:
     assert float(loss) == pytest.approx(
         float(metrics["sc_loss"].total / metrics["sc_loss"].weight), rel=1e-6
     )
-
-
-def test_weights_of_the_hybrid_metrics(config, params, batch) -> None:
-    network = Network(config.model)
-    _, metrics = HYBRID(network, params, batch, config.objective, SAMPLE_KEYS)
-    positions = 4 * config.lengths.input_tokens
-    masked = 4 * config.lengths.masked_tokens
-    assert float(metrics["rtd_loss"].weight) == positions
-    assert float(metrics["generator_loss"].weight) == masked
-    assert float(metrics["sc_loss"].weight) == 4 * config.lengths.target_tokens
-    replaced = float(metrics["replaced_fraction"].total)
-    assert 0 < replaced <= masked
-    assert float(metrics["rtd_recall"].weight) == replaced
 
 
 def test_padding_is_ignored(config, params) -> None:

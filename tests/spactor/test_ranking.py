@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from scipy import special
+from segments import schedule
 from tiny_model import one_layer_config, random_params
 
 from spactor import objective, ranking, step
@@ -19,7 +20,6 @@ from spactor.data.arrays import TokenArrays
 from spactor.network import Network
 from spactor.pretraining import PretrainJob, pretrain
 from spactor.ranking import Items
-from spactor.trainer import Schedule
 
 CONFIG = one_layer_config()
 
@@ -104,13 +104,7 @@ def test_pre_training_logs_the_cloze_at_its_checkpoints(
         config=CONFIG,
         stage="span_corruption",
         seed=0,
-        schedule=Schedule(
-            start_step=0,
-            end_step=4,
-            log_period_steps=1,
-            evaluation_period_steps=2,
-            checkpoint_period_steps=3,
-        ),
+        schedule=schedule(0, 4, log=1, evaluation=2, checkpoint=3),
         validation_chunks=4,
     )
     with_cloze = dataclasses.replace(arrays, cloze=items)

@@ -8,7 +8,6 @@ from collections import Counter
 import jax
 import numpy as np
 import pytest
-from tiny_model import tiny_config
 
 from analysis.parameters import tensors
 from spactor import step
@@ -27,10 +26,8 @@ def test_shapes_are_those_that_are_counted(size: str, stage: Stage) -> None:
     assert Counter(leaf.shape for leaf in jax.tree.leaves(params)) == counted
 
 
-def test_the_rtd_head_is_a_gelu_layer() -> None:
+def test_the_rtd_head_is_a_gelu_layer(config, params) -> None:
     """f of Equation 5 by hand, with GELU in the tanh form that Flax computes."""
-    config = tiny_config()
-    params = step.init_state(config, 0, "hybrid").params
     encoded = np.random.default_rng(0).normal(size=(2, 3, 16))
     wi, wo = (np.asarray(params["rtd_head"][name]["kernel"], np.float64) for name in ("wi", "wo"))
     x = encoded @ wi

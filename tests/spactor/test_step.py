@@ -94,12 +94,11 @@ def test_learning_rate_of_the_first_update(config, chunks) -> None:
     assert float(metrics["learning_rate"].total) == pytest.approx(0.1 / 3)  # n = 9
 
 
-def test_corruption_of_a_row_does_not_depend_on_the_batch(config, chunks) -> None:
+def test_corruption_of_a_row_does_not_depend_on_the_batch(config, chunks, params) -> None:
     keys = jax.random.key_data(row_keys(jax.random.key(0), 4))
     fewer = jax.random.key_data(row_keys(jax.random.key(0), 2))
     assert (keys[:2] == fewer).all()
     validate = step.build_validation_step(config, VOCABULARY, "hybrid")
-    params = step.init_state(config, 0, "hybrid").params
     whole = validate(params, jnp.asarray(chunks))
     parts = [validate(params, jnp.asarray(chunks[i : i + 1])) for i in range(4)]
     for name, ratio in whole.items():

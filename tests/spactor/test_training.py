@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from segments import numbers, schedule
 from tiny_model import CORRUPT, VOCABULARY, one_layer_config
 
 from spactor import step
@@ -22,7 +23,6 @@ from spactor.errors import UserError
 from spactor.keys import Role, role_key, row_keys
 from spactor.pretraining import PretrainJob, pretrain
 from spactor.step import HYBRID_ONLY
-from spactor.trainer import Schedule
 
 
 def _job(config, stage="hybrid", start=0, end=8, **changes) -> PretrainJob:
@@ -30,13 +30,7 @@ def _job(config, stage="hybrid", start=0, end=8, **changes) -> PretrainJob:
         config=config,
         stage=stage,
         seed=0,
-        schedule=Schedule(
-            start_step=start,
-            end_step=end,
-            log_period_steps=2,
-            evaluation_period_steps=4,
-            checkpoint_period_steps=4,
-        ),
+        schedule=schedule(start, end),
         validation_chunks=8,
     )
     return PretrainJob(**(settings | changes))
@@ -45,16 +39,6 @@ def _job(config, stage="hybrid", start=0, end=8, **changes) -> PretrainJob:
 def _pretrain(folder: Path, job: PretrainJob, arrays, parent: Path | None = None, **rest) -> None:
     settings = {"observer": lambda *_: None} | rest
     pretrain(job, arrays=arrays, folder=folder, parent=parent, **settings)
-
-
-def _numbers(folder: Path) -> dict[int, dict[str, float]]:
-    """Last line of every step, without wall-clock values."""
-    lines = {}
-    for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines():
-        values = json.loads(line)
-        step = values.pop("step")
-        lines[step] = {k: v for k, v in values.items() if not k.startswith("timing/")}
-    return lines
 
 
 def _final(folder: Path, config, stage, step):
@@ -80,16 +64,16 @@ def unbroken(config, arrays, tmp_path_factory) -> Path:
 
 
 def test_logged_metrics(unbroken) -> None:
-    numbers = _numbers(unbroken)
-    assert sorted(numbers) == [2, 4, 6, 8]
-    assert "validation/sc_loss_clean" not in numbers[2]
+    logged = numbers(unbroken)
+    assert sorted(logged) == [2, 4, 6, 8]
+    assert "validation/sc_loss_clean" not in logged[2]
     for name in (
         "train/loss", "train/generator_loss", "train/rtd_loss", "train/sc_loss",
         "train/learning_rate", "train/grad_norm", "validation/sc_loss_clean",
         "validation/sc_loss_noisy", "validation/mlm_loss", "validation/mlm_accuracy",
         "validation/rtd_loss", "validation/rtd_accuracy", "validation/replaced_fraction",
     ):  # fmt: skip
-        assert name in numbers[8]
+        assert name in logged[8]
     assert (unbroken / "checkpoints" / "8").is_dir()
 
 
@@ -135,20 +119,18 @@ def test_tensorflow_reads_the_event_files(unbroken) -> None:
             read[event.step, value.tag] = float(tf.make_ndarray(value.tensor))
     written = {
         (step, name): float(np.float32(value))
-        for step, values in _numbers(unbroken).items()
+        for step, values in numbers(unbroken).items()
         for name, value in values.items()
     }
     assert {key: read[key] for key in written} == written
 
 
-@pytest.mark.parametrize("killed_at", [2, 4, 6])
-def test_a_resumed_run_equals_an_uninterrupted_one(
-    config, arrays, unbroken, tmp_path, killed_at
-) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(config, arrays, unbroken, tmp_path) -> None:
+    """Killed after a checkpoint; test_interruptions.py stops runs before the first one, too."""
     broken = tmp_path / "broken"
 
     def kill(step: int, *_: object) -> None:
-        if step == killed_at:
+        if step == 6:
             raise _Killed
 
     with pytest.raises(_Killed):
@@ -156,7 +138,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     with (broken / "metrics.jsonl").open("a") as file:
         file.write('{"step": 8, "train/lo')  # torn by the kill
     _pretrain(broken, _job(config), arrays)
-    assert _numbers(broken) == _numbers(unbroken)
+    assert numbers(broken) == numbers(unbroken)
     _assert_same(_final(broken, config, "hybrid", 8), _final(unbroken, config, "hybrid", 8))
 
 
@@ -167,12 +149,12 @@ def test_branches_share_their_prefix(config, arrays, unbroken, tmp_path) -> None
     _pretrain(on, _job(config, start=4), arrays, parent=trunk)
     _pretrain(branch, _job(config, "span_corruption", start=4), arrays, parent=trunk)
     _assert_same(_final(on, config, "hybrid", 8), _final(unbroken, config, "hybrid", 8))
-    assert {4: _numbers(trunk)[4], 8: _numbers(on)[8]} == {
-        step: _numbers(unbroken)[step] for step in (4, 8)
+    assert {4: numbers(trunk)[4], 8: numbers(on)[8]} == {
+        step: numbers(unbroken)[step] for step in (4, 8)
     }
     ended = _final(branch, config, "span_corruption", 8)
     assert not set(HYBRID_ONLY) & set(ended.params)
-    assert "train/generator_loss" not in _numbers(branch)[6]
+    assert "train/generator_loss" not in numbers(branch)[6]
     before = _final(trunk, config, "hybrid", 4)
     after = restore_parent(trunk, config, 4, "span_corruption")
     assert set(before.params) - set(after.params) == set(HYBRID_ONLY)
@@ -197,19 +179,16 @@ sys.modules |= dict.fromkeys(["tensorflow", "seqio", "t5", "tensorboard"])
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 import numpy as np
-from tiny_model import CORRUPT, VOCABULARY, one_layer_config
+from segments import schedule
+from tiny_model import VOCABULARY, one_layer_config
 from spactor.data.arrays import TokenArrays
 from spactor.pretraining import PretrainJob, pretrain
-from spactor.trainer import Schedule
 
 tokens = np.arange(2000, dtype=np.int32) % 400 + 3
 pretrain(
     PretrainJob(
         config=one_layer_config(), stage="span_corruption", seed=0, validation_chunks=4,
-        schedule=Schedule(
-            start_step=0, end_step=2, log_period_steps=2, evaluation_period_steps=2,
-            checkpoint_period_steps=2,
-        ),
+        schedule=schedule(0, 2, evaluation=2, checkpoint=2),
     ),
     arrays=TokenArrays(tokens, tokens, VOCABULARY, "made-up", 6.0, 0.1),
     folder=Path(sys.argv[2]), parent=None, observer=lambda *_: None,
@@ -225,7 +204,7 @@ def test_pretraining_needs_only_jax_flax_optax_and_orbax(run_folder) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "tensorboard is not installed" in done.stderr
-    assert sorted(_numbers(run_folder)) == [2]
+    assert sorted(numbers(run_folder)) == [2]
     assert not (run_folder / "train").exists()
 
 
@@ -256,10 +235,4 @@ def test_data_of_another_vocabulary_is_rejected(config, arrays, run_folder) -> N
 
 def test_periods_must_fit() -> None:
     with pytest.raises(UserError, match=r"checkpoint_period_steps 3 .* log_period_steps 2"):
-        Schedule(
-            start_step=0,
-            end_step=8,
-            log_period_steps=2,
-            evaluation_period_steps=4,
-            checkpoint_period_steps=3,
-        )
+        schedule(checkpoint=3)

@@ -11,10 +11,12 @@ from flax import traverse_util
 from spactor import corruption, step
 from spactor.config import ModelConfig, OptimizerConfig, PretrainConfig
 from spactor.data.vocabulary import VocabularyFacts
+from spactor.keys import row_keys
 
 VOCABULARY = VocabularyFacts.of_pieces(512 - 101)
 # Compiled: one by one, its operations take longer than its compilation.
 CORRUPT = jax.jit(corruption.corrupt, static_argnums=(2, 3))
+SAMPLE_KEYS = row_keys(jax.random.key(5), 4)
 
 
 def tiny_config(**changes: float) -> PretrainConfig:
