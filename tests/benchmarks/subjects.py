@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from spactor import corruption, step
+from repro.specs import load_profile
+from spactor import corruption, huggingface, step
 from spactor.config import PAPER, PretrainConfig, Stage
 from spactor.data.vocabulary import VocabularyFacts
 from spactor.keys import row_keys
 
 VOCABULARY = VocabularyFacts.of_pieces(32_000)
+MICRO = load_profile("micro").sizes["base"]
+MICRO_VOCABULARY = VocabularyFacts.of_pieces(MICRO.model.vocab_size - 101)
+LAYERS = int(os.environ.get("SPACTOR_BENCH_LAYERS", "6"))
+"""Of encoder and of decoder, at Base's width."""
+BATCH = int(os.environ.get("SPACTOR_BENCH_BATCH", "2"))
+ROUNDS = int(os.environ.get("SPACTOR_BENCH_ROUNDS", "5"))
 
 
 def base_width(layers: int, batch_size: int, *, dropout_rate: float = 0.1) -> PretrainConfig:
@@ -83,21 +91,9 @@ def hugging_face(
     import torch
     import transformers
 
-    model, batch = config.model, corrupted(config)
-    theirs = transformers.T5ForConditionalGeneration(
-        transformers.T5Config(
-            vocab_size=model.vocab_size,
-            d_model=model.emb_dim,
-            d_kv=model.head_dim,
-            d_ff=model.mlp_dim,
-            num_layers=model.num_encoder_layers,
-            num_decoder_layers=model.num_decoder_layers,
-            num_heads=model.num_heads,
-            dropout_rate=model.dropout_rate,
-            feed_forward_proj="relu",
-            decoder_start_token_id=0,
-        )
-    ).to(device)
+    batch = corrupted(config)
+    sizes = transformers.T5Config.from_dict(huggingface.config_of(config.model))
+    theirs = transformers.T5ForConditionalGeneration(sizes).to(device)
     theirs.train()
     rule = transformers.Adafactor(
         theirs.parameters(), lr=1e-2, relative_step=False, scale_parameter=True, warmup_init=False

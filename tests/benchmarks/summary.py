@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spactor.text_table import align
+
 HEADINGS = ("what", "against", "time ratio", "range", "aimed at", "reached")
 TEXTS = {
     "examples_per_processor_second": "{:,.0f} examples per processor second",
@@ -33,7 +35,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     Args:
       result: what pytest-benchmark writes with ``--benchmark-json``.
     """
-    rows, notes = [HEADINGS], [""]
+    rows, notes = [HEADINGS], []
     for benchmark in result["benchmarks"]:
         facts = benchmark["extra_info"]
         median = f"median {benchmark['stats']['median']:.4g} s"
@@ -56,14 +58,9 @@ def lines(result: Mapping[str, Any]) -> list[str]:
             text.format(facts[name]) for name, text in TEXTS.items() if facts.get(name) is not None
         ]
         notes.append("; ".join([median, *extra]))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    printed = []
-    for row, note in zip(rows, notes, strict=True):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        printed.append("  ".join(cells).rstrip())
-        if note:
-            printed.append(f"    {note}")
-    return printed
+    heading, *aligned = align(rows, width=sys.maxsize)
+    pairs = zip(aligned, notes, strict=True)
+    return [heading, *(text for line, note in pairs for text in (line, f"    {note}"))]
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 BATCHES = {"base": 64, "large": 24}
-ROUNDS = int(os.environ.get("SPACTOR_BENCH_ROUNDS", "5")) * 4
+ROUNDS = subjects.ROUNDS * 4
 SIZES = pytest.mark.parametrize("size", list(BATCHES))
 
 
@@ -47,7 +47,7 @@ def _training(config: PretrainConfig, stage: Stage) -> subjects.Training:
     return subjects.Training(config, stage)
 
 
-def _tell_utilisation(benchmark: Any, config: PretrainConfig, stage: Stage) -> None:
+def _add_utilisation(benchmark: Any, config: PretrainConfig, stage: Stage) -> None:
     if benchmark.stats is not None:
         seconds = benchmark.stats.stats.median
         benchmark.extra_info |= {
@@ -60,7 +60,7 @@ def _tell_utilisation(benchmark: Any, config: PretrainConfig, stage: Stage) -> N
 
 @pytest.mark.parametrize(("size", "dropout_rate"), [("base", 0.1), ("base", 0.0), ("large", 0.1)])
 def test_first_stage_on_an_accelerator(benchmark: Any, size: str, dropout_rate: float) -> None:
-    """Aimed at: what the FLOPs say; the paper's Base has 1.375 by FLOPs and 1/0.7 by speed."""
+    """Aimed at: the ratio of FLOPs; the paper's Base has 1.375 by FLOPs and 1/0.7 by speed."""
     config = _config(size, dropout_rate)
     paired.measure(
         benchmark,
@@ -71,7 +71,7 @@ def test_first_stage_on_an_accelerator(benchmark: Any, size: str, dropout_rate: 
         against="baseline, same model and batch",
         flops_ratio=step_flops(config, "hybrid") / step_flops(config, "span_corruption"),
     )
-    _tell_utilisation(benchmark, config, "hybrid")
+    _add_utilisation(benchmark, config, "hybrid")
 
 
 @SIZES
@@ -92,7 +92,7 @@ def test_plain_step_on_an_accelerator_against_hugging_face(benchmark: Any, size:
         against="Hugging Face's PyTorch T5 and Adafactor, autocast, eager",
         at_most=1.0,
     )
-    _tell_utilisation(benchmark, config, "span_corruption")
+    _add_utilisation(benchmark, config, "span_corruption")
 
 
 def test_half_precision_on_an_accelerator(benchmark: Any) -> None:
@@ -106,4 +106,4 @@ def test_half_precision_on_an_accelerator(benchmark: Any) -> None:
         against="the same in float32",
         at_most=1.0,
     )
-    _tell_utilisation(benchmark, half, "span_corruption")
+    _add_utilisation(benchmark, half, "span_corruption")

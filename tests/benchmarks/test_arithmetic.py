@@ -79,7 +79,7 @@ def test_peaks_are_found_by_name(device: str, name: str | None) -> None:
     assert (found and found[0]) == name
 
 
-def test_summary_tells_ratio_aim_and_utilisation() -> None:
+def test_the_summary_has_ratio_aim_and_utilisation() -> None:
     result = {
         "benchmarks": [
             {

@@ -14,8 +14,7 @@ import paired
 import pytest
 import subjects
 
-from repro.specs import load_profile
-from spactor import predictions, step
+from spactor import huggingface, predictions, step
 from spactor.config import PretrainConfig
 from spactor.network import Network, padding_bias
 
@@ -26,7 +25,7 @@ ROWS, INPUT, OUTPUT = 4, 128, 64
 CONFIG = subjects.base_width(2, ROWS, dropout_rate=0.0)
 NEVER = -1
 """An id that is never produced, so that every row is decoded to its full length."""
-MICRO = load_profile("micro").sizes["base"]
+MICRO = subjects.MICRO
 AT_MOST = 1 / 5
 """Of the time of recomputing all positions for every token."""
 
@@ -106,22 +105,9 @@ def test_against_hugging_face(benchmark: Any, params: Any, inputs: np.ndarray) -
     transformers = pytest.importorskip("transformers", reason="Transformers is not installed")
     if jax.default_backend() != "cpu":
         pytest.skip("the comparison is made on a CPU")
-    model = CONFIG.model
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    theirs = transformers.T5ForConditionalGeneration(
-        transformers.T5Config(
-            vocab_size=model.vocab_size,
-            d_model=model.emb_dim,
-            d_kv=model.head_dim,
-            d_ff=model.mlp_dim,
-            num_layers=2,
-            num_decoder_layers=2,
-            num_heads=model.num_heads,
-            feed_forward_proj="relu",
-            decoder_start_token_id=0,
-            eos_token_id=None,
-        )
-    ).eval()
+    sizes = huggingface.config_of(CONFIG.model) | {"eos_token_id": None}
+    theirs = transformers.T5ForConditionalGeneration(transformers.T5Config.from_dict(sizes)).eval()
     tokens = torch.tensor(inputs.tolist())
     lengths = {"max_new_tokens": OUTPUT, "min_new_tokens": OUTPUT}
 

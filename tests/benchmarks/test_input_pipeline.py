@@ -10,10 +10,8 @@ import paired
 import pytest
 import subjects
 
-from repro import specs
 from spactor.config import PAPER
 from spactor.data.arrays import TokenArrays, train_batch
-from spactor.data.vocabulary import VocabularyFacts
 
 pytestmark = pytest.mark.benchmark
 
@@ -37,12 +35,11 @@ def _fetch(arrays: TokenArrays, batch_size: int, chunk_tokens: int) -> Callable[
 
 def test_batch_of_micro(benchmark: Any, arrays: TokenArrays) -> None:
     """Against the step that it feeds: the share of time a step would wait."""
-    config = specs.load_profile("micro").sizes["base"]
-    vocabulary = VocabularyFacts.of_pieces(config.model.vocab_size - 101)
+    config = subjects.MICRO
     paired.measure(
         benchmark,
         _fetch(arrays, config.batch_size, config.lengths.chunk_tokens),
-        subjects.Training(config, "span_corruption", vocabulary),
+        subjects.Training(config, "span_corruption", subjects.MICRO_VOCABULARY),
         rounds=50,
         what="batch of micro",
         against="plain step of micro",

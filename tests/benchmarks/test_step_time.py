@@ -15,19 +15,14 @@ import optax
 import paired
 import pytest
 import subjects
+from subjects import BATCH, LAYERS, MICRO, MICRO_VOCABULARY, ROUNDS
 
 from analysis.flops import step_flops
-from repro import specs
 from spactor import network, optimizer, step
 from spactor.config import PAPER, OptimizerConfig, PretrainConfig, Stage
 from spactor.data.vocabulary import VocabularyFacts
 
 pytestmark = pytest.mark.benchmark
-
-LAYERS = int(os.environ.get("SPACTOR_BENCH_LAYERS", "6"))
-"""Of encoder and of decoder, at Base's width."""
-BATCH = int(os.environ.get("SPACTOR_BENCH_BATCH", "2"))
-ROUNDS = int(os.environ.get("SPACTOR_BENCH_ROUNDS", "5"))
 
 
 def _flops_ratio(config: PretrainConfig) -> float:
@@ -65,9 +60,7 @@ def test_first_stage_at_base_width(benchmark: Any) -> None:
 
 
 def test_first_stage_at_micro(benchmark: Any) -> None:
-    config = specs.load_profile("micro").sizes["base"]
-    vocabulary = VocabularyFacts.of_pieces(config.model.vocab_size - 101)
-    _stages(benchmark, config, "micro profile", vocabulary, rounds=10 * ROUNDS)
+    _stages(benchmark, MICRO, "micro profile", MICRO_VOCABULARY, rounds=10 * ROUNDS)
 
 
 def _updated_by_optax(
@@ -93,15 +86,13 @@ def test_step_against_plain_operations(
 
     The control has JAX's gradients of products and Optax's Adafactor.
     """
-    config = specs.load_profile("micro").sizes["base"]
-    vocabulary = VocabularyFacts.of_pieces(config.model.vocab_size - 101)
-    subject = subjects.Training(config, stage, vocabulary)
+    subject = subjects.Training(MICRO, stage, MICRO_VOCABULARY)
     subject()
     step.build_train_step.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(network, "dense_product", jax.lax.dot_general)
         patch.setattr(optimizer, "update", _updated_by_optax)
-        control = subjects.Training(config, stage, vocabulary)
+        control = subjects.Training(MICRO, stage, MICRO_VOCABULARY)
         control()
     step.build_train_step.cache_clear()
     paired.measure(
@@ -141,24 +132,14 @@ def _against(benchmark: Any, control: Callable[[], object], name: str) -> None:
 @pytest.mark.filterwarnings("ignore")  # T5X and its kin use what newer JAX has deprecated
 def test_plain_step_against_t5x(benchmark: Any) -> None:
     """T5X's stock network, loss and Adafactor, compiled as one step whose state is donated."""
-    network = pytest.importorskip("t5x.examples.t5.network", reason="T5X is not installed")
+    pytest.importorskip("t5x", reason="T5X is not installed")
     from t5x import adafactor, losses
 
+    from spactor.t5x.models import stock_module
+
     config = _plain()
-    model, batch = config.model, subjects.corrupted(config)
-    transformer = network.Transformer(
-        network.T5Config(
-            vocab_size=model.vocab_size,
-            emb_dim=model.emb_dim,
-            num_heads=model.num_heads,
-            num_encoder_layers=model.num_encoder_layers,
-            num_decoder_layers=model.num_decoder_layers,
-            head_dim=model.head_dim,
-            mlp_dim=model.mlp_dim,
-            dropout_rate=0.0,
-            logits_via_embedding=True,
-        )
-    )
+    batch = subjects.corrupted(config)
+    transformer = stock_module(config.model, "float32")
     rule = adafactor.Adafactor(learning_rate=1.0, logical_factor_rules=None)
     fields = (
         batch.encoder_input_tokens,

@@ -7,7 +7,6 @@ batches that are corrupted already.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import paired
 import pytest
 import subjects
+from subjects import BATCH, LAYERS, ROUNDS
 
 from spactor.config import PretrainConfig
 
@@ -27,10 +27,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
-LAYERS = int(os.environ.get("SPACTOR_BENCH_LAYERS", "6"))
-BATCH = int(os.environ.get("SPACTOR_BENCH_BATCH", "2"))
-ROUNDS = int(os.environ.get("SPACTOR_BENCH_ROUNDS", "5"))
-
 
 def _forever(batch: Mapping[str, np.ndarray]) -> Iterator[Mapping[str, np.ndarray]]:
     while True:
@@ -38,7 +34,7 @@ def _forever(batch: Mapping[str, np.ndarray]) -> Iterator[Mapping[str, np.ndarra
 
 
 class _Step:
-    """One update of T5X's trainer a call, waited for; keeps the processor's seconds of each."""
+    """One update of T5X's trainer a call, waited for; records the processor seconds of each."""
 
     def __init__(self, model: Any, batch: Mapping[str, np.ndarray], config: PretrainConfig) -> None:
         self._trainer, sharded = _compiled(model, batch, config)
@@ -155,6 +151,6 @@ def test_chunks_against_the_stock_model(benchmark: Any) -> None:
         bytes_ratio=ours.counted("bytes accessed") / theirs.counted("bytes accessed"),
     )
     if benchmark.stats is not None:
-        # Beside other work, where the clock says little. The first call of each is not measured.
+        # Other processes disturb this less than the clock. The first call of each is not measured.
         times = ours.processor_seconds[1:], theirs.processor_seconds[1:]
         benchmark.extra_info["processor_ratio"] = paired.ratio_of(*times)["ratio"]

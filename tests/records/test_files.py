@@ -13,14 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import HEADER
 
 from analysis.schema import numbers, records, rows
 from spactor.errors import UserError
 
-HEADER = (
-    "source,profile,size,tau,seed,finetune_seed,checkpoint,step,paper_step,suite,task,metric,"
-    "value,unit,selection"
-)
 LINE = "measured,micro,base,0,{seed},,500000,{step},,squad,squad,em,{value},percent,"
 OF = {"source": "measured", "profile": "micro", "size": "base", "tau": "0", "metric": "m"}
 
