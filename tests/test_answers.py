@@ -70,17 +70,19 @@ def options(name: str) -> set[str]:
     return {option for parameter in COMMANDS[name].params for option in parameter.opts}
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with an empty runs folder, and records of which one number is another."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", str(WIDTH))
-    folders.open_runs(tmp_path / "runs", create=True)
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The current folder: an empty runs folder, and records of which a few numbers are others."""
+    folder = tmp_path_factory.mktemp("answers")
+    folders.open_runs(folder / "runs", create=True)
     frame = records.read(RESULTS / collect.METRICS)
     frame.loc[frame.index[-5:], "value"] += 0.5
-    (tmp_path / "other").mkdir()
-    records.write(frame, tmp_path / "other" / collect.METRICS)
-    return tmp_path
+    (folder / "other").mkdir()
+    records.write(frame, folder / "other" / collect.METRICS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", str(WIDTH))
+        yield folder
 
 
 def printed(name: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 
 import made_c4
@@ -26,12 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def own(folder: Path, tmp_path: Path) -> Path:
     """A copy of it."""
-    home = made_c4.write_json(tmp_path)
-    (tmp_path / manifest.VOCABULARY_FILE).write_bytes(
-        (folder / manifest.VOCABULARY_FILE).read_bytes()
-    )
-    assert home == tmp_path / c4.FOLDER
-    return tmp_path
+    return shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
 
 
 def texts(release: c4.Release, split: c4.Split) -> list[str]:

@@ -77,7 +77,7 @@ def test_a_source_that_does_not_parse_has_no_documents(source: bytes) -> None:
     assert corpus.documents_of_source(source, "p", "m") == []
 
 
-def test_equal_words_are_read_once_and_the_first_place_is_kept(tmp_path: Path) -> None:
+def test_equal_words_are_read_once_from_their_first_place(tmp_path: Path) -> None:
     text = "Return the number of loaves that are left in the bakery."
     packages = [
         package(tmp_path / "a", "a", {"a/one.py": docstring(text)}),
@@ -90,9 +90,9 @@ def test_equal_words_are_read_once_and_the_first_place_is_kept(tmp_path: Path) -
 def test_module_names_and_skipped_files() -> None:
     assert corpus._module_name("a/b/__init__.py") == "a.b"
     assert corpus._module_name("a/b/c.py") == "a.b.c"
-    kept = ["a/b.py", "a/testing/helpers.py"]
+    wanted = ["a/b.py", "a/testing/helpers.py"]
     left = ["a/tests/b.py", "a/test_b.py", "a/b_test.py", "a/b.pyc", "../bin/x.py"]
-    assert [path for path in kept + left if corpus._wanted(path)] == kept
+    assert [path for path in wanted + left if corpus._wanted(path)] == wanted
 
 
 def test_an_added_package_moves_no_document(tmp_path: Path) -> None:

@@ -20,9 +20,19 @@ from repro import cli, collect, folders
 from repro.cli.rebuilding import ENDINGS
 
 ROOT = Path(__file__).parents[2]
+TABLES, FIGURES = tables.REGISTRY, figures.REGISTRY
 SOME_TABLES = (2, 5, 6)
 TESTS = ("registered", "trend", "savings", "power", "learned")
 TEXTS = {f"{name}.txt" for name in ("summary", "claims", *TESTS)} | {"report.html"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_outputs():
+    """Three tables and a figure alone; the slow test below, in other processes, writes all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "REGISTRY", {n: TABLES[n] for n in SOME_TABLES})
+        patch.setattr(figures, "REGISTRY", {"4": FIGURES["4"]})
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +59,8 @@ def expected(numbers, names):
 
 
 def rebuild(collected, folder):
-    """Writes three tables and a figure alone; the slow test below writes all."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "REGISTRY", {n: tables.REGISTRY[n] for n in SOME_TABLES})
-        patch.setattr(figures, "REGISTRY", {"4": figures.REGISTRY["4"]})
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["rebuild", "--from", str(collected), "--to", str(folder)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["rebuild", "--from", str(collected), "--to", str(folder)])
     assert ended.value.code == 0
 
 
@@ -120,5 +126,5 @@ def test_another_process_writes_the_same_bytes(collected, tmp_path):
         command = (sys.executable, "-m", "repro", "rebuild", "--from", str(collected))
         subprocess.run((*command, "--to", str(tmp_path / seed)), check=True, env=environment)
     one, two = content(tmp_path / "1"), content(tmp_path / "2")
-    assert set(one) == expected(tables.REGISTRY, figures.REGISTRY)
+    assert set(one) == expected(TABLES, FIGURES)
     assert one == two

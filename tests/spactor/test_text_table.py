@@ -1,4 +1,4 @@
-"""Wrapped text and tables keep every word whole and every cell in its column."""
+"""Wrapping breaks no word, and aligned cells stay in their columns."""
 
 from __future__ import annotations
 
