@@ -1,13 +1,21 @@
-"""Sources that tests make examples from."""
+"""Sources that tests make examples from, and the embedded suites and tasks as parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+import pytest
+
 from spactor.data.builders.source import Source
 from spactor.data.corpus import Document
 from spactor.data.examples import Example
 from spactor.data.suites import EMBEDDED, EmbeddedTask, Split
+
+TASKS = [(suite, task) for suite in EMBEDDED.values() for task in suite.tasks]
+each_suite = pytest.mark.parametrize("suite", EMBEDDED.values(), ids=EMBEDDED)
+each_task = pytest.mark.parametrize(
+    ("suite", "task"), TASKS, ids=[f"{suite.name}-{task.name}" for suite, task in TASKS]
+)
 
 
 def document(text: str, module: str = "m", name: str = "f") -> Document:

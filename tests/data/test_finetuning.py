@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from contextlib import closing
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_sources import each_suite
+from tiny_model import one_layer_config
 
 from spactor import predictions, scoring, step
 from spactor.checkpoints import Checkpoints
-from spactor.config import FinetuneConfig, ModelConfig, PretrainConfig
+from spactor.config import FinetuneConfig
 from spactor.data import suite_tokens, suites
 from spactor.data.suites import INVALID_RATE, PREDICTED_CLASSES
 from spactor.data.suites.suite import MARGIN
@@ -23,22 +26,7 @@ from spactor.errors import UserError
 from spactor.finetuning import FinetuneJob, build_finetune_step, finetune
 
 SUITE = "glue"
-CONFIG = PretrainConfig(
-    model=ModelConfig(
-        vocab_size=512,
-        emb_dim=16,
-        num_heads=2,
-        head_dim=8,
-        mlp_dim=32,
-        num_encoder_layers=1,
-        num_decoder_layers=1,
-        generator_num_layers=1,
-        generator_mlp_dim=16,
-        rtd_mlp_dim=16,
-    ),
-    input_length=64,
-    batch_size=2,
-)
+CONFIG = one_layer_config()
 JOB = FinetuneJob(
     config=FinetuneConfig(batch_size=4, total_steps=4, evaluation_period_steps=2, input_length=32),
     pretraining=CONFIG,
@@ -51,17 +39,14 @@ JOB = FinetuneJob(
 BARE_MACHINE = """
 import sys
 
-# As if they were not installed, for imports and for those who only ask.
+# Simulates that they are not installed, for import and for find_spec.
 sys.modules |= dict.fromkeys(["tensorflow", "tensorflow_text", "seqio", "t5", "sentencepiece"])
-sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from test_finetuning import JOB
 from spactor.finetuning import finetune
 
-finetune(
-    JOB, data_folder=Path(sys.argv[2]), parent=Path(sys.argv[3]), folder=Path(sys.argv[4]),
-    observer=lambda *_: None,
-)
+data, parent, folder = map(Path, sys.argv[1:])
+finetune(JOB, data_folder=data, parent=parent, folder=folder, observer=lambda *_: None)
 """
 
 
@@ -96,9 +81,11 @@ def test_without_tensorflow_it_predicts_the_same_and_is_scored_later(
     prepared: Path, parent: Path, here: Path, tmp_path: Path
 ) -> None:
     there = tmp_path / "node"
-    arguments = [str(Path(__file__).parent), str(prepared), str(parent), str(there)]
     done = subprocess.run(
-        [sys.executable, "-c", BARE_MACHINE, *arguments], capture_output=True, text=True
+        [sys.executable, "-c", BARE_MACHINE, str(prepared), str(parent), str(there)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
     assert predictions.steps(there) == predictions.steps(here) == (2, 4)
@@ -122,22 +109,21 @@ def test_one_program_for_every_rate_checkpoint_and_suite_of_a_length(
 ) -> None:
     # No other test has compiled this dropout.
     changes = {"dropout_rate": 0.2, "reset_optimizer": True}
-    for number, rate in enumerate((1e-3, 5e-4)):
-        for start in (None, parent):
-            job = dataclasses.replace(
-                JOB,
-                pretraining=dataclasses.replace(CONFIG, input_length=60 + number),
-                config=dataclasses.replace(JOB.config, learning_rate=rate, **changes),
-                seed=number,
-                checkpoint_step=3 if start else 0,
-            )
-            finetune(
-                job,
-                data_folder=prepared,
-                parent=start,
-                folder=tmp_path / f"{number}-{start is None}",
-                observer=_silent,
-            )
+    for number, (rate, start) in enumerate([(1e-3, None), (5e-4, parent)]):
+        job = dataclasses.replace(
+            JOB,
+            pretraining=dataclasses.replace(CONFIG, input_length=60 + number),
+            config=dataclasses.replace(JOB.config, learning_rate=rate, **changes),
+            seed=number,
+            checkpoint_step=3 if start else 0,
+        )
+        finetune(
+            job,
+            data_folder=prepared,
+            parent=start,
+            folder=tmp_path / str(number),
+            observer=_silent,
+        )
     update = build_finetune_step(job.program_config)
     decode = step.build_greedy_decode(job.program_config, 16, EOS_ID)
     assert update._cache_size() == decode._cache_size() == 1
@@ -149,7 +135,7 @@ def test_scores_are_logged_beside_the_loss(here: Path) -> None:
     assert {"train/loss", "eval/glue/order/accuracy"} <= set(lines[1])
 
 
-@pytest.mark.parametrize("suite", suites.EMBEDDED.values(), ids=suites.EMBEDDED)
+@each_suite
 def test_right_and_wrong_answers(prepared: Path, tmp_path: Path, suite: suites.Suite) -> None:
     arrays = suite_tokens.load(prepared, suite.name, input_length=32)
     tokens = suite_tokens.read(prepared, suite.name)

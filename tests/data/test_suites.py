@@ -9,18 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_sources import build, document, source
+from made_sources import build, document, each_task, source
 from made_sources import task as task_named
 
 from spactor.data import manifest, suite_metrics, suite_registry, suites
 from spactor.data.builders import passages, summaries
 from spactor.data.corpus import Document, Split
 from spactor.errors import UserError
-
-TASKS = [(suite, task) for suite in suites.EMBEDDED.values() for task in suite.tasks]
-each_task = pytest.mark.parametrize(
-    ("suite", "task"), TASKS, ids=[f"{suite.name}-{task.name}" for suite, task in TASKS]
-)
 
 
 def examples(folder: Path, suite: str, task: str, split: str) -> list[dict[str, str]]:
