@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 PROFILE = Path(__file__).with_name("soak.toml")
-SELECTION = ("--profile", str(PROFILE), "--variant", "handover-cosine")
+PROFILE_OPTION = ("--profile", str(PROFILE))
 PHASES = {
     "beginning or ending a node": "repro.folders:write_json",
     "training": "spactor.pretraining:pretrain",
@@ -83,15 +83,15 @@ def work(runs: Path, events: Connection) -> None:
     # In this process, which is the one that is killed: a worker does the same.
     workers.WorkerRunner = lambda *arguments: runner.Runner(*arguments[:4])  # type: ignore
     where = ("--runs", str(runs))
-    _repro("run", *SELECTION, *where)
-    _repro("collect", "--profile", str(PROFILE), *where)
+    _repro("run", *PROFILE_OPTION, *where)
+    _repro("collect", *PROFILE_OPTION, *where)
     # Without clock and provenance, which differ from run to run, equal records give equal pages.
     alone = runs / "soak" / "alone" / "metrics.parquet"
     alone.parent.mkdir(exist_ok=True)
     shutil.copy(runs / "soak" / "records" / "metrics.parquet", alone)
     # The page has the paths of its command, so they are relative.
     os.chdir(runs)
-    _repro("report", "--from", str(alone.relative_to(runs)), "--profile", str(PROFILE))
+    _repro("report", "--from", str(alone.relative_to(runs)), *PROFILE_OPTION)
 
 
 def _repro(*arguments: str) -> None:

@@ -23,7 +23,9 @@ from commands import run
 from analysis.schema import records
 from repro import cli, folders
 
-PROFILE = ("--profile", str(soak.PROFILE))
+PROFILE = soak.PROFILE_OPTION
+CHAIN = (*PROFILE, "--variant", "handover-cosine")
+"""Both stages with a hand-over between them, and a fine-tuning."""
 SEGMENT = "soak/base/s0/handover-cosine/tau120K/60K-180K"
 METRICS = "soak/records/metrics.parquet"
 INTERRUPTIBLE = """
@@ -46,7 +48,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, smoke_data: Path) -> P
     """The folder of runs of a tree that nothing disturbed."""
     runs = folders.open_runs(tmp_path_factory.mktemp("soak") / "runs", create=True)
     shutil.copytree(smoke_data.parent, folders.cache_folder(runs))
-    repro("run", *soak.SELECTION, "--runs", str(runs))
+    repro("run", *CHAIN, "--runs", str(runs))
     repro("collect", *PROFILE, "--runs", str(runs))
     return runs
 
@@ -55,7 +57,7 @@ def test_a_hand_over_is_trained_and_collected(
     undisturbed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ("--runs", str(undisturbed))
-    _, printed, _ = run(capsys, "plan", *soak.SELECTION, *where, "--format", "json")
+    _, printed, _ = run(capsys, "plan", *CHAIN, *where, "--format", "json")
     assert [node["name"] for node in json.loads(printed)["rows"]] == [
         "base/s0/hybrid/0-60K",
         "base/s0/handover-cosine/tau120K/60K-180K",
@@ -94,7 +96,7 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(
     runs.mkdir()
     shutil.copy(undisturbed / "spactor-runs.json", runs)
     shutil.copytree(undisturbed / "cache", runs / "cache")
-    command = ("run", *soak.SELECTION, "--runs", str(runs), "--jobs", "2")
+    command = ("run", *CHAIN, "--runs", str(runs), "--jobs", "2")
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTIBLE, *command],
         stdout=subprocess.PIPE,
