@@ -6,7 +6,6 @@ run has columns for those instead.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
@@ -129,7 +128,7 @@ class Breakdown:
             )
         )
         runs = {
-            (column.heading, " ".join(row.labels)): part.runs
+            (" ".join(row.labels), column.heading): part.runs
             for row in rows
             for column, cell in zip(columns, row.cells, strict=True)
             for part in cell.parts
@@ -148,7 +147,7 @@ class Breakdown:
             footnotes=(
                 *notes.notes_on_cells(columns, rows),
                 *notes_on_columns,
-                *_notes_on_runs(runs),
+                *notes.notes_on_runs(runs),
                 *on_collapse,
                 *_footnotes(source, tasks, rows),
             ),
@@ -223,20 +222,6 @@ def _cell(
     if not all(part.missing for part in parts):
         return Cell(parts=tuple(parts))
     return Cell(words=DIVERGED) if (tau, checkpoint, task.suite) in lost else MISSING
-
-
-def _notes_on_runs(runs: Mapping[tuple[str, str], int]) -> list[str]:
-    """The cells whose number of runs is not the usual one, by heading and row."""
-    counts = Counter(runs.values())
-    if len(counts) < 2:
-        return []
-    usual = counts.most_common(1)[0][0]
-    groups: dict[tuple[str, int], list[str]] = {}
-    for (heading, row), count in runs.items():
-        if count != usual:
-            groups.setdefault((row, count), []).append(heading)
-    others = [f"{row}, {', '.join(tasks)}: {count}" for (row, count), tasks in groups.items()]
-    return [f"Runs per cell: {usual}, except {'; '.join(others)}."]
 
 
 def _footnotes(source: str, tasks: list[TaskColumn], rows: tuple[Row, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -46,6 +47,36 @@ def runs_label(counts: Iterable[int]) -> str:
         return ""
     span = str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
     return f" n = {span} {'run' if found == [1] else 'runs'}."
+
+
+def notes_on_runs(runs: Mapping[tuple[str, str], int]) -> tuple[str, ...]:
+    """The footnote on cells whose number of runs is not the usual one.
+
+    Args:
+      runs: by row and column, of the cells that have any.
+
+    >>> cells = {("500K", "GLUE"): 5, ("500K", "SQuAD"): 5, ("1M", "GLUE"): 8, ("1M", "SQuAD"): 8}
+    >>> notes_on_runs(cells | {("2M", "GLUE"): 8, ("2M", "SQuAD"): 1})
+    ('Runs per cell: 8, except 5 at 500K, 1 at 2M (SQuAD).',)
+    """
+    counts = Counter(runs.values())
+    if len(counts) < 2:
+        return ()
+    usual = counts.most_common(1)[0][0]
+    columns: dict[tuple[str, int], list[str]] = {}
+    for (row, column), count in runs.items():
+        columns.setdefault((row, count), []).append(column)
+    widths = Counter(row for row, _ in runs)
+    rows: dict[tuple[int, str], list[str]] = {}
+    for (row, count), own in columns.items():
+        where = "" if len(own) == widths[row] else f" ({', '.join(own)})"
+        rows.setdefault((count, where), []).append(row)
+    others = [
+        f"{count} at {', '.join(own)}{where}"
+        for (count, where), own in rows.items()
+        if count != usual
+    ]
+    return (f"Runs per cell: {usual}, except {', '.join(others)}.",)
 
 
 def notes_on_missing(rows: Sequence[Row], what: str = "number") -> tuple[str, ...]:

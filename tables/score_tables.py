@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -150,15 +149,13 @@ def _footnotes(source: str, cells: Mapping[tuple[str, int, str], Cell]) -> list[
         written.append(
             f"Steps are on the paper's scale. Fine-tuning step selected by {REPORTED_SELECTION}."
         )
-    counts = Counter(cell.runs for cell in cells.values() if cell.runs)
-    if len(counts) > 1:
-        usual = counts.most_common(1)[0][0]
-        others = [
-            f"{notes.cell_label(suite, tau, checkpoint)}: {cell.runs}"
+    written += notes.notes_on_runs(
+        {
+            (f"τ = {tau} {step_label(checkpoint)}", SUITE_HEADINGS[suite]): cell.runs
             for (tau, checkpoint, suite), cell in cells.items()
-            if cell.runs and cell.runs != usual
-        ]
-        written.append(f"Runs per cell: {usual}, except {'; '.join(others)}.")
+            if cell.runs
+        }
+    )
     return written
 
 

@@ -107,8 +107,8 @@ def test_unequal_numbers_of_runs_are_listed():
     assert "n = 1 to 2 runs." in table.caption
     (note,) = [note for note in table.footnotes if note.startswith("Runs per cell")]
     assert note in (
-        "Runs per cell: 2, except Base 120K 500K, acceptability, pair: 1.",
-        "Runs per cell: 1, except Base 0 500K, acceptability, pair: 2.",
+        "Runs per cell: 2, except 1 at Base 120K 500K.",
+        "Runs per cell: 1, except 2 at Base 0 500K.",
     )
 
 

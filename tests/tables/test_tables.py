@@ -60,7 +60,7 @@ def test_unequal_numbers_of_runs_are_listed():
     ]
     table = tables.get(2).compute(records.from_rows(dropped))
     assert "n = 1 to 2 runs" in table.caption
-    assert "Runs per cell: 2, except GLUE τ = 120K 500K: 1." in table.footnotes
+    assert "Runs per cell: 2, except 1 at τ = 120K 500K (GLUE)." in table.footnotes
 
 
 def test_table_4_holds_large_alone():
