@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 import scipy.special
 import scipy.stats
 
-from analysis.paper import CLAIMS, Evidence, Statement
+from analysis.paper import Judgement
 from analysis.paper.contrasts import Contrast, Family, Weights
+from analysis.paper.statement import Passage
 from analysis.tests import ALPHA, Kind
 from spactor.text_table import align, paragraphs
 
@@ -44,7 +45,7 @@ class Need:
       decides: whether there are at least ``every`` runs.
     """
 
-    claim: Statement
+    claim: Passage
     cells: int
     some: float
     half: float
@@ -116,25 +117,21 @@ class PowerResult:
         return "\n".join([paragraphs(lines), "", *align(rows, right=[1, 2, 3, 4])])
 
 
-def run(records: pd.DataFrame, runs: Mapping[str, int]) -> PowerResult:
+def run(judged: Sequence[Judgement], runs: Mapping[str, int]) -> PowerResult:
     """The number of runs that every claim needs.
 
     Args:
-      records: of one source and profile, for means and spreads.
+      judged: claims on the records of one source and profile, for means and spreads
+        (``analysis.paper.judge``).
       runs: that there are, or would be, by size.
-
-    Raises:
-      UserError: the records mix profiles, or a run's scores are incomplete.
     """
-    evidence = Evidence.of(records)
-    needs = []
-    for claim in CLAIMS:
-        tested = claim.judged(evidence).finding.tested
-        if tested is not None:
-            needs.append(_need(claim, *tested, runs))
-    return PowerResult(
-        evidence.source, evidence.profile, runs, tuple(needs), len(CLAIMS) - len(needs)
+    needs = tuple(
+        _need(one.statement, *one.finding.tested, runs)
+        for one in judged
+        if one.finding.tested is not None
     )
+    first = judged[0]
+    return PowerResult(first.source, first.profile, runs, needs, len(judged) - len(needs))
 
 
 def runs_of(records: pd.DataFrame) -> dict[str, int]:
@@ -145,7 +142,7 @@ def runs_of(records: pd.DataFrame) -> dict[str, int]:
     return {str(size): int(count) for size, count in counts.groupby("size").max().items()}
 
 
-def _need(claim: Statement, kind: Kind, tested: Family, runs: Mapping[str, int]) -> Need:
+def _need(claim: Passage, kind: Kind, tested: Family, runs: Mapping[str, int]) -> Need:
     level = ALPHA / len(tested.contrasts)
     counts = [runs_needed(kind, contrast, level) for contrast in tested.contrasts]
     if any(map(math.isnan, counts)):

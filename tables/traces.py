@@ -30,13 +30,16 @@ from analysis.schema.nodes import Nodes
 from analysis.schema.published import line_of
 from analysis.schema.quantities import DIVIDED_TASKS, SUITE_AVERAGE
 from analysis.schema.records import sole_profile
+from analysis.schema.rows import RUN_COLUMNS
 from tables.notes import origin_label
 from tables.places import Place, find, setting_records, shown_records
 from tables.table3 import logged_speeds
 
 HOW_SELECTED = f"selection: {REPORTED_SELECTION}: {SELECTION_RULES[REPORTED_SELECTION]}"
 """Which of a run's fine-tuning steps its score is of."""
-_RUN = ["tau", "checkpoint", "seed", "finetune_seed"]
+_RUN = [*RUN_COLUMNS]
+_Scored = tuple[str, str, str, int]
+"""Size, suite, τ and checkpoint of a cell."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,6 @@ class Tracer:
         source, profile = sole_profile(records)
         self._published = source == "published"
         self._source = origin_label(source, profile)
-        self._runs: dict[tuple[str, str], Mapping[tuple[str, int], tuple[ScoredRun, ...]]] = {}
         self._means: dict[str, dict[tuple[str, str, int], float]] = {}
 
     def explain(self, number: int, row: str, column: str) -> Trace:
@@ -145,7 +147,7 @@ class Tracer:
             found = self._printed(place)
             return trace(() if found else ("  the paper prints nothing here",), found)
         if place.suite:
-            runs = self._runs_of(place)
+            runs = self.runs_of(place)
             return trace(tuple(self._score(place, runs)), runs=runs)
         if place.tau:
             lines = _relative_flops(place, self._records)
@@ -172,11 +174,17 @@ class Tracer:
             found.setdefault(key, []).append(record)
         return found
 
-    def _runs_of(self, place: Place) -> tuple[ScoredRun, ...]:
-        of = (place.size, place.suite)
-        if of not in self._runs:
-            self._runs[of] = _scored_runs(self._records, *of)
-        return self._runs[of].get((place.tau, place.checkpoint), ())
+    def runs_of(self, place: Place) -> tuple[ScoredRun, ...]:
+        """The runs behind a cell of scores.
+
+        Raises:
+          UserError: a run's scores are incomplete.
+        """
+        return self._runs.get((place.size, place.suite, place.tau, place.checkpoint), ())
+
+    @functools.cached_property
+    def _runs(self) -> Mapping[_Scored, tuple[ScoredRun, ...]]:
+        return _scored_runs(self._records)
 
     def _score(self, place: Place, runs: tuple[ScoredRun, ...]) -> Iterable[str]:
         if not runs:
@@ -213,22 +221,25 @@ class Tracer:
         return f"{bold}: {ours:.4f} {sign} {baseline:.4f} of τ = 0, before rounding"
 
 
-def _scored_runs(
-    records: pd.DataFrame, size: str, suite: str
-) -> Mapping[tuple[str, int], tuple[ScoredRun, ...]]:
-    """The runs of every τ and checkpoint that has scores of a suite, by seeds."""
-    own = records[(records["size"] == size) & (records["suite"] == suite) & (records["task"] != "")]
+def _scored_runs(records: pd.DataFrame) -> Mapping[_Scored, tuple[ScoredRun, ...]]:
+    """The runs of every cell that has scores, by seeds."""
+    own = records[(records["suite"] != "") & (records["task"] != "")]
     if own.empty:
         return {}
     chosen = scores.select(own, REPORTED_SELECTION)
-    tasks = {key: list(rows.itertuples()) for key, rows in chosen.groupby(_RUN)}
-    steps = {key: tuple(sorted(set(found))) for key, found in own.groupby(_RUN)["step"]}
+    tasks: dict[tuple[Any, ...], list[Any]] = {}
+    row: Any
+    for row in chosen.itertuples():
+        tasks.setdefault(tuple(getattr(row, name) for name in _RUN), []).append(row)
+    steps: dict[tuple[Any, ...], list[int]] = {}
+    for *at, step in own[[*_RUN, "step"]].drop_duplicates().itertuples(index=False, name=None):
+        steps.setdefault(tuple(at), []).append(int(step))
     at_last = scores.suite_scores(own, SELECTIONS[1]).set_index(_RUN)[["step", "score"]]
     last = dict(zip(at_last.index, at_last.itertuples(index=False, name=None), strict=True))
-    found: dict[tuple[str, int], list[ScoredRun]] = {}
+    found: dict[_Scored, list[ScoredRun]] = {}
     run: Any
     for run in scores.suite_scores(chosen, REPORTED_SELECTION).sort_values(_RUN).itertuples():
-        key = (run.tau, run.checkpoint, run.seed, run.finetune_seed)
+        key = tuple(getattr(run, name) for name in _RUN)
         rows: list[Any] = tasks[key]
         one = ScoredRun(
             node=rows[0].node,
@@ -237,11 +248,11 @@ def _scored_runs(
             finetune_seed=int(run.finetune_seed),
             step=int(run.step),
             score=float(run.score),
-            steps=tuple(map(int, steps[key])),
+            steps=tuple(sorted(steps[key])),
             last=(int(last[key][0]), float(last[key][1])) if key in last else None,
             metrics=tuple((row.task, row.metric, float(row.value)) for row in rows),
         )
-        found.setdefault((run.tau, int(run.checkpoint)), []).append(one)
+        found.setdefault((run.size, run.suite, run.tau, int(run.checkpoint)), []).append(one)
     return {cell: tuple(runs) for cell, runs in found.items()}
 
 

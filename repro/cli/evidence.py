@@ -96,6 +96,7 @@ def powers(profile: str, frame: pd.DataFrame | None) -> list[PowerResult]:
       profile: whose runs are counted where there are no records.
       frame: measured records, whose own runs are counted.
     """
+    from analysis import paper
     from analysis import power as powers
     from analysis.schema import published
     from repro.specs import load_profile
@@ -106,7 +107,7 @@ def powers(profile: str, frame: pd.DataFrame | None) -> list[PowerResult]:
     else:
         runs = powers.runs_of(frame)
     known = [published.load_all(), *([] if frame is None else [frame])]
-    return [powers.run(records, runs) for records in known]
+    return [powers.run(paper.judge(records), runs) for records in known]
 
 
 def power_text(found: Sequence[PowerResult]) -> str:

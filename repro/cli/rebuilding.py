@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from repro import advice
 from repro.cli.app import app, command
-from repro.cli.evidence import learned_text, power_text, powers
+from repro.cli.evidence import learned_text, power_text
 from repro.cli.options import Records, To
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def rebuild(chosen: Records, to: To = None) -> None:
     written = []
     with drawing_process() as drawer:
         outcomes = Outcomes(ours.metrics, ours.timing, drawer, drawing.KINDS)
-        for name, text in _texts(outcomes, chosen.profile):
+        for name, text in _texts(outcomes):
             path = folder / name
             files.write_atomically(path, (text.rstrip("\n") + "\n").encode())
             written.append(path)
@@ -48,7 +48,7 @@ def rebuild(chosen: Records, to: To = None) -> None:
     print(f"{len(written)} files in {folder}; begin with {page}")
 
 
-def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
+def _texts(outcomes: Outcomes) -> Iterator[tuple[str, str]]:
     """Name and content of every file but the figures and the report."""
     import tables
     from analysis.paper import claims_view
@@ -60,6 +60,6 @@ def _texts(outcomes: Outcomes, profile: str) -> Iterator[tuple[str, str]]:
     yield "registered.txt", outcomes.registered.text()
     yield "trend.txt", outcomes.trend.text()
     yield "savings.txt", outcomes.savings.text()
-    yield "power.txt", power_text(powers(profile, outcomes.records))
+    yield "power.txt", power_text(outcomes.power)
     yield "learned.txt", learned_text(outcomes.learning, outcomes.scratch)
     yield "claims.txt", claims_view.render(outcomes.judged, details=True)

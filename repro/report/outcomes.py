@@ -12,9 +12,9 @@ import pandas as pd
 
 import figures
 import tables
-from analysis import learning, paper, registered, savings, summary, trend
+from analysis import learning, paper, power, registered, savings, summary, trend
 from analysis.learning import ScratchResult
-from analysis.paper import claims_view
+from analysis.paper import Judgement, claims_view
 from analysis.schema import published
 from analysis.schema import records as record_files
 from tables.cells import Table
@@ -70,9 +70,24 @@ class Outcomes:
         return self._drawn()
 
     @functools.cached_property
+    def _judgements(self) -> tuple[Sequence[Judgement], Sequence[Judgement]]:
+        """Every claim judged on the paper's numbers, and on ours."""
+        return paper.judge(published.load_all()), paper.judge(self.records)
+
+    @property
     def judged(self) -> Sequence[claims_view.Row]:
         """Every claim on the paper's numbers and on ours."""
-        return claims_view.beside(paper.judge(published.load_all()), paper.judge(self.records))
+        return claims_view.beside(*self._judgements)
+
+    @functools.cached_property
+    def runs(self) -> Mapping[str, int]:
+        """How many runs there are of each size."""
+        return power.runs_of(self.records)
+
+    @functools.cached_property
+    def power(self) -> Sequence[power.PowerResult]:
+        """What these runs can decide, by the paper's spreads and by ours."""
+        return [power.run(judged, self.runs) for judged in self._judgements]
 
     @functools.cached_property
     def summary(self) -> summary.SummaryResult:

@@ -17,7 +17,6 @@ import figures
 from analysis import power, tests, trend
 from analysis.paper import CLAIM_VERDICTS, Verdict, claims_view
 from analysis.paper.evidence import describe
-from analysis.schema import published
 from analysis.schema.facts import SUITE_HEADINGS
 from analysis.schema.nodes import Nodes
 from repro.report import choices, drawings, numbers, tree, tree_map
@@ -96,7 +95,6 @@ def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
     script = _read("report.js")
     figure_style = _read("colours.css") + _read("figure.css")
     grown = tree.grow(nodes)
-    runs = power.runs_of(records)
     judged = outcomes.judged
     return _render(
         "report.html",
@@ -118,9 +116,9 @@ def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
         scratch=outcomes.scratch,
         trend=outcomes.trend,
         savings=outcomes.savings,
-        power=tuple(power.run(frame, runs) for frame in (published.load_all(), records)),
+        power=outcomes.power,
         suites=_suites(records),
-        runs=runs,
+        runs=outcomes.runs,
         seeds=sorted({int(seed) for seed in records["seed"].dropna()}),
         tree=grown,
         tree_maps=tree_map.maps(grown.segments),

@@ -70,12 +70,12 @@ class Traces:
     def _measured(self, place: Place) -> Json:
         if place.cell.missing and not place.suite:
             return {"lines": ["not run: the records hold no such number"]}
-        trace = self._tracer.trace(place)
         if not place.suite:
-            return {"lines": list(trace.lines)}
-        if not trace.runs:
+            return {"lines": list(self._tracer.trace(place).lines)}
+        runs = self._tracer.runs_of(place)
+        if not runs:
             return {}
-        group = self._groups.setdefault(trace.runs, len(self._groups))
+        group = self._groups.setdefault(runs, len(self._groups))
         return {"group": group} | ({"task": place.task} if place.task else {})
 
     def _run(self, run: ScoredRun) -> Json:

@@ -10,6 +10,7 @@ import synthetic_records as synthetic
 from statsmodels.stats.power import TTestIndPower
 
 from analysis import power
+from analysis.paper import judge
 from analysis.paper.contrasts import Contrast
 from analysis.paper.evidence import Cell
 from analysis.schema import published, records
@@ -105,7 +106,7 @@ def test_fine_tuning_from_scratch_changes_no_number_of_runs():
     scratch = frame[frame["checkpoint"] == 500_000].assign(checkpoint=0)
     both = pd.concat([frame, scratch], ignore_index=True)
     runs = {"base": 5, "large": 3}
-    assert power.run(both, runs).needs == power.run(frame, runs).needs != ()
+    assert power.run(judge(both), runs).needs == power.run(judge(frame), runs).needs != ()
 
 
 def test_differences_without_enough_runs_or_without_a_spread():
@@ -118,7 +119,7 @@ def test_differences_without_enough_runs_or_without_a_spread():
 
 
 def test_every_claim_with_a_test_has_its_numbers_of_runs():
-    result = power.run(published.load_all(), {"base": 5, "large": 3})
+    result = power.run(judge(published.load_all()), {"base": 5, "large": 3})
     needs = {need.claim.id: need for need in result.needs}
     beats = needs["base.250k-beats-baseline-500k"]
     # Its strongest cell is Rainbow, 71.60 ± 0.18 against 70.14 ± 0.25, tested at 0.05 / 7.
@@ -128,13 +129,13 @@ def test_every_claim_with_a_test_has_its_numbers_of_runs():
     )
     assert beats.some <= beats.half <= beats.every and not beats.decides
     assert "audit" not in result.text() and result.without + len(needs) == 88
-    many = power.run(published.load_all(), {"base": 1000, "large": 1000})
+    many = power.run(judge(published.load_all()), {"base": 1000, "large": 1000})
     decided = {need.claim.id for need in many.needs if need.decides}
     assert decided == {id_ for id_, need in needs.items() if not math.isinf(need.every)}
 
 
 def test_without_records_no_claim_needs_runs():
-    assert power.run(records.empty(), {"base": 1}).needs == ()
+    assert power.run(judge(records.empty()), {"base": 1}).needs == ()
 
 
 @pytest.mark.parametrize(("difference", "runs"), [(13.5, 2), (-22.3, 1000), (0.4, 7), (-60.0, 9)])

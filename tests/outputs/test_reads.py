@@ -28,7 +28,7 @@ OUTPUTS = {
     "learned": (learning.READS, learning.run),
     "scratch": (learning.READS, learning.compare_with_scratch),
     "claims": (paper.READS, paper.judge),
-    "power": (paper.READS, lambda frame: power.run(frame, {"base": 5, "large": 3})),
+    "power": (paper.READS, lambda frame: power.run(paper.judge(frame), {"base": 5, "large": 3})),
 }
 TRAIN = [{**row, "metric": "train/loss", "value": 1.0} for row in synthetic.series()[::8]]
 
