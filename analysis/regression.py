@@ -105,6 +105,7 @@ class Inflection:
       before, after: slopes on both sides, nats per 1,000 steps.
       p_value: of no bend; with several seeds by their curvatures, with one by a bootstrap under a
         straight line, whose smallest is 1/(draws + 1).
+      candidates: first and last of the thousands of steps among which ``at`` was chosen.
       points: number of points fitted.
       seeds: number of series behind the points.
     """
@@ -115,8 +116,16 @@ class Inflection:
     before: float
     after: float
     p_value: float
+    candidates: tuple[float, float]
     points: int
     seeds: int = 1
+
+    @property
+    def place(self) -> str:
+        """Where it is, and whether it may lie beyond the candidates, in words."""
+        first, last = self.candidates
+        beyond = {first: " or before", last: " or after"}.get(self.at, "")
+        return f"{self.at:.0f}K{beyond}"
 
     @property
     def basis(self) -> str:
@@ -220,8 +229,10 @@ def estimate_inflection(
     >>> x = np.arange(60.0, 1001.0, 20.0)
     >>> y = 3e-4 * np.minimum(x, 200.0) - 1e-4 * np.maximum(x - 200.0, 0.0)
     >>> bend = estimate_inflection(x, y + 0.002 * np.sin(x))
-    >>> bend.at, bend.before > 0.0 > bend.after, bend.p_value
-    (200.0, True, 0.001)
+    >>> bend.place, bend.before > 0.0 > bend.after, bend.p_value
+    ('200K', True, 0.001)
+    >>> estimate_inflection(x, np.minimum(x, 100.0) + np.sin(x)).place
+    '160K or before'
     """
     x = np.asarray(thousands, dtype=float)
     by_seed = np.asarray(values, dtype=float).reshape(len(x), -1)
@@ -251,6 +262,7 @@ def estimate_inflection(
         before=float(coefficients[1]),
         after=float(coefficients[1] + coefficients[2]),
         p_value=p_value,
+        candidates=(float(x[edge]), float(x[n - edge - 1])),
         points=n,
         seeds=seeds,
     )

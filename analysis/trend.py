@@ -221,7 +221,7 @@ def _residuals_text(left: Residuals) -> str:
 
 def _inflection_text(bend: Inflection) -> str:
     return (
-        f"at {bend.at:.0f}K [{bend.low:.0f}K, {bend.high:.0f}K], slope "
+        f"at {bend.place} [{bend.low:.0f}K, {bend.high:.0f}K], slope "
         f"{bend.before:+.2e} before and {bend.after:+.2e} after; "
         f"no bend: p = {format_p(bend.p_value)} ({bend.basis})"
     )

@@ -139,7 +139,7 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
             color="#009E73",
             linestyle=":",
             linewidth=1.6,
-            label=f"inflection at {bend.at:.0f}K, 95 %: {bend.low:.0f}K–{bend.high:.0f}K\n"
+            label=f"inflection at {bend.place}, 95 %: {bend.low:.0f}K–{bend.high:.0f}K\n"
             f"(no bend: p = {trend.format_p(bend.p_value)}, {bend.basis})",
         )
     if line is not None or bend is not None:
