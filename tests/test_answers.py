@@ -95,7 +95,7 @@ def test_every_command_writes_files_or_has_a_format() -> None:
     with_format = {name for name in COMMANDS if "--format" in options(name)}
     assert with_format == COMMANDS.keys() - WRITES == ANSWERS.keys() | {"data describe"}
     page = (ROOT / "docs" / "commands.md").read_text("utf-8")
-    (line,) = re.findall(r"^`--format` .*?\n\n", page, re.M | re.S)
+    (line,) = re.findall(r"^- `--format .*?\n\n", page, re.M | re.S)
     listed = re.findall(r"`([a-z ]+)`", line.partition(":")[2])
     assert {*listed} == with_format | {"rows"}
 

@@ -36,7 +36,7 @@ from spactor.errors import LONGEST_MESSAGE, UserError
         (["table", "2", "--from", "nowhere"], "--from nowhere: no such file or folder"),
         (["figure", "99"], "there is no figure 99; there are 1, 2, 3, 4, 5, B"),
         (["figure", "2", "--from", "published"], "the paper prints no numbers for its figures"),
-        (["evidence", "trend", "--from", "published"], "the paper prints no series"),
+        (["evidence", "trend", "--from", "published"], "more than the published numbers"),
         (["table", "two"], "there is no table two; there are 1 to 17"),
         (["report", "--runs", "nowhere"], "--from results/study"),
         (["collect", "--runs", "nowhere"], "there is no runs folder nowhere"),
@@ -245,8 +245,8 @@ def test_only_what_follows_from_an_error_is_not_reported(monkeypatch: pytest.Mon
             ["evidence", "savings", "--from", "published"],
             "[50, 50] [41, 41] [46, 46] [46, 46] [39, 39]",
         ),
-        (["evidence", "power", "--from", "published"], "that the profile has: Base 1, Large 1"),
-        (["evidence", "power", "--profile", "paper"], "that the profile has: Base 5, Large 3"),
+        (["evidence", "power", "--from", "published"], "with 1 Base and 1 Large runs"),
+        (["evidence", "power", "--profile", "paper"], "with 5 Base and 3 Large runs"),
     ],
 )
 def test_questions_about_the_published_numbers(capsys, tmp_path, monkeypatch, arguments, answer):

@@ -13,7 +13,6 @@ from etils import epath
 
 from spactor import files
 from spactor.errors import UserError, first_line
-from spactor.t5x import checkpoint, convert
 
 
 def damage(path: epath.Path) -> str | None:
@@ -24,6 +23,8 @@ def damage(path: epath.Path) -> str | None:
     Raises:
       OSError: the machine failed, not the file.
     """
+    from spactor.t5x import checkpoint, convert  # They bring JAX.
+
     try:
         convert.read(path)
         for file in path.glob("dataset/**/*.json"):
