@@ -27,7 +27,7 @@ def damage(path: epath.Path) -> str | None:
 
     try:
         convert.read(path)
-        for file in path.glob("dataset/**/*.json"):
+        for file in checkpoint.record_files(path):
             state = file.with_suffix("")
             if record := checkpoint.read_record(state):
                 checkpoint.require_same_state(state, record)

@@ -80,6 +80,12 @@ def require_same_shapes(found: Shapes, wanted: Shapes, path: object) -> None:
             )
 
 
+def record_files(folder: epath.Path) -> list[epath.Path]:
+    """Returns the records of a checkpoint, one per process, in folders of their own if many."""
+    # epath has no recursive pattern.
+    return [*folder.glob("dataset/*.json"), *folder.glob("dataset/*/*.json")]
+
+
 def state_files(path: epath.Path) -> list[epath.Path]:
     """Returns the files of a stream's state: those named ``path.*``, without the record."""
     return sorted(part for part in path.parent.glob(f"{path.name}.*") if part.suffix != _RECORD)

@@ -107,8 +107,7 @@ def _checkpoints(path: str | Sequence[str] | None) -> list[epath.Path]:
 
 
 def _require_same_vocabulary(folder: epath.Path, vocabulary: Any) -> None:
-    # One file per process, written by `stream.TrainStream`; in folders of their own if many.
-    files = [*folder.glob("dataset/*.json"), *folder.glob("dataset/*/*.json")]
+    files = checkpoint.record_files(folder)
     record = checkpoint.read_record(files[0].with_suffix("")) if files else None
     if vocabulary is None or record is None:
         return

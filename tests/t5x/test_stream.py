@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from etils import epath
 
 from repro import step_lines
 from spactor.data import host_tensorflow, tasks
 from spactor.data.digest import batch_digest
 from spactor.errors import UserError
 from spactor.t5x import stream
+from spactor.t5x.checkpoint import read_record, record_files, write_record
 from spactor.t5x.features import ChunkFeatureConverter, vocabulary_facts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -348,3 +350,13 @@ def test_sentinels_have_the_ids_that_t5_gives_them(seqio_vocabulary) -> None:
     assert (facts.sentencepiece_size, facts.sentinel_id(0), facts.mask_token_id) == (411, 510, 511)
     with pytest.raises(UserError, match="0 sentinels"):
         vocabulary_facts(host_tensorflow.seqio().PassThroughVocabulary(511))
+
+
+@pytest.mark.parametrize("name", ["train-0-of-1.json", "process_1/train-1-of-2.json"])
+def test_the_records_in_a_checkpoint_are_found(name: str, tmp_path: Path) -> None:
+    record = tmp_path / "dataset" / name
+    record.parent.mkdir(parents=True)
+    write_record(epath.Path(record.with_suffix("")), {}, step=0)
+    (tmp_path / "state").mkdir()
+    [found] = record_files(epath.Path(tmp_path))
+    assert found == record and read_record(found.with_suffix("")).step == 0
