@@ -95,7 +95,7 @@ def encode(
 
 
 def encode_several(
-    numbers: Iterable[str], records: pd.DataFrame, kinds: Iterable[str] = drawing.KINDS
+    numbers: Iterable[str], records: pd.DataFrame, kinds: Iterable[str]
 ) -> dict[str, dict[str, bytes]]:
     """The files of several figures by number and kind; errors as ``encode``."""
     return {number: encode(number, records, kinds) for number in numbers}

@@ -12,8 +12,6 @@ from repro.cli.app import app, command
 from repro.cli.options import Records
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analysis.learning import LearningResult, ScratchResult
     from analysis.power import PowerResult
 
@@ -76,40 +74,26 @@ def registered(chosen: Records, format: Format = "text") -> None:
 @command(evidence)
 def power(chosen: Records, format: Format = "text") -> None:
     """Prints how many runs each claim needs to be decided."""
-    from analysis.paper import READS
-    from repro import collect, folders
-    from repro.specs import load_profile
-
-    frame = None
-    home = folders.records_folder(chosen.runs, load_profile(chosen.profile).name)
-    if not chosen.are_published and (chosen.source or (home / collect.METRICS).is_file()):
-        frame = chosen.measured(READS).records
-    found = powers(chosen.profile, frame)
-    rows = [row for one in found for row in one.rows()]
-    emit(format, lambda: power_text(found), rows, runs=found[0].runs)
-
-
-def powers(profile: str, frame: pd.DataFrame | None) -> list[PowerResult]:
-    """What runs can decide, by the published spreads and by those of measured records.
-
-    Args:
-      profile: whose runs are counted where there are no records.
-      frame: measured records, whose own runs are counted.
-    """
     from analysis import paper
     from analysis import power as powers
     from analysis.schema import published
+    from repro import collect, folders
     from repro.specs import load_profile
 
-    if frame is None:
-        matrix = load_profile(profile).matrix
-        runs = {size: row.runs * row.finetune_runs for size, row in matrix.items()}
-    else:
+    of_profile = load_profile(chosen.profile)
+    home = folders.records_folder(chosen.runs, of_profile.name)
+    judged = [paper.judge(published.load_all())]
+    if not chosen.are_published and (chosen.source or (home / collect.METRICS).is_file()):
+        frame = chosen.measured(paper.READS).records
+        judged.append(paper.judge(frame))
         runs = powers.runs_of(frame)
-    known = [published.load_all(), *([] if frame is None else [frame])]
-    return [powers.run(paper.judge(records), runs) for records in known]
+    else:
+        runs = {size: row.runs * row.finetune_runs for size, row in of_profile.matrix.items()}
+    found = [powers.run(one, runs) for one in judged]
+    rows = [row for one in found for row in one.rows()]
+    emit(format, lambda: power_text(found), rows, runs=runs)
 
 
 def power_text(found: Sequence[PowerResult]) -> str:
-    """The results of ``powers``."""
+    """The results by the published spreads, and by measured ones."""
     return "\n\n".join(["Runs needed per cell", *(one.text() for one in found)])

@@ -23,7 +23,7 @@ from tables.cells import Table
 def drawing_process() -> ProcessPoolExecutor:
     """A process in which ``Outcomes`` draws figures, which take as long as everything else.
 
-    It is not forked, since PyArrow has threads, and ctrl-C stops this process alone.
+    It is not forked, since PyArrow has threads. Ctrl-C stops only the process that waits for it.
     """
     return ProcessPoolExecutor(
         1,
