@@ -30,11 +30,19 @@ class Record:
       facts: settings that determine the data, and the run's first step.
       step: of the checkpoint.
       state: digest of TensorFlow's files; there are none at the first step.
+
+    Raises:
+      ValueError: the steps are out of order.
     """
 
     facts: dict[str, Any]
     step: int
     state: str
+
+    def __post_init__(self) -> None:
+        first = self.facts.get("first_step")
+        if type(first) is not int or not 0 <= first <= self.step:
+            raise ValueError("steps out of order")
 
 
 def absolute(path: str | os.PathLike[str]) -> epath.Path:

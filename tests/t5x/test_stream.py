@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -356,7 +357,17 @@ def test_sentinels_have_the_ids_that_t5_gives_them(seqio_vocabulary) -> None:
 def test_the_records_in_a_checkpoint_are_found(name: str, tmp_path: Path) -> None:
     record = tmp_path / "dataset" / name
     record.parent.mkdir(parents=True)
-    write_record(epath.Path(record.with_suffix("")), {}, step=0)
+    write_record(epath.Path(record.with_suffix("")), {"first_step": 0}, step=0)
     (tmp_path / "state").mkdir()
     [found] = record_files(epath.Path(tmp_path))
     assert found == record and read_record(found.with_suffix("")).step == 0
+
+
+@pytest.mark.parametrize(("first", "step"), [(4, 2), (-1, 2), (None, 2), (0, -1)])
+def test_a_record_with_steps_out_of_order_is_damaged(
+    first: int | None, step: int, tmp_path: Path
+) -> None:
+    record = {"facts": {"first_step": first}, "step": step, "state": ""}
+    (tmp_path / "train.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="damaged"):
+        read_record(epath.Path(tmp_path / "train"))
