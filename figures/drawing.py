@@ -171,11 +171,11 @@ def encode(figure: Figure, kind: str) -> bytes:
     """The file of a figure, of one of ``KINDS``; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     with settings():
-        if figure.get_layout_engine() is not None:
+        if (layout := figure.get_layout_engine()) is not None:
             # Once for all kinds, as it takes longer than the drawing.
-            figure.draw_without_rendering()
+            layout.execute(figure)
             if _is_cut_off(figure):  # The first pass knows too little of the ticks' labels.
-                figure.draw_without_rendering()
+                layout.execute(figure)
             figure.set_layout_engine(None)
         figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=dict(_METADATA[kind]))
     return buffer.getvalue()

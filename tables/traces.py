@@ -150,14 +150,33 @@ class Tracer:
             runs = self.runs_of(place)
             return trace(tuple(self._score(place, runs)), runs=runs)
         if place.tau:
-            lines = _relative_flops(place, self._records)
+            lines = _relative_flops(place, self._counted)
         elif place.column.key.startswith(tuple(compiled.VARIANTS)):
             lines = _compiled(place)
         elif place.stage:
-            lines = _stage(place, self._records, self._nodes)
+            lines = _stage(place, self._counted, self._nodes)
+        elif place.column.key in SIZES:
+            lines = _setting(place, self._counted)
         else:
-            lines = _setting(place, self._records)
+            lines = self._tasks
         return trace(tuple(lines))
+
+    @functools.cached_property
+    def _counted(self) -> pd.DataFrame:
+        """The records that belong to no step of training and to no suite."""
+        kinds = ("cost/", "timing/", "setting/")
+        return self._records[self._records["metric"].str.startswith(kinds)]
+
+    @functools.cached_property
+    def _tasks(self) -> tuple[str, ...]:
+        tasks = self._records.loc[self._records["task"] != "", ["suite", "task"]].drop_duplicates()
+        return (
+            f"counted from the records: {len(tasks)} tasks have scores",
+            *(
+                f"  {suite}: {', '.join(sorted(own))}"
+                for suite, own in tasks.groupby("suite")["task"]
+            ),
+        )
 
     def _printed(self, place: Place) -> tuple[PrintedNumber, ...]:
         if place.suite:
@@ -334,15 +353,9 @@ def _stage(place: Place, records: pd.DataFrame, nodes: Nodes) -> Iterable[str]:
 
 
 def _setting(place: Place, records: pd.DataFrame) -> Iterable[str]:
-    if place.column.key in SIZES:
-        found = setting_records(place, records[records["metric"].str.startswith("setting/")])
-        if found.empty:
-            yield "  not run: the records hold no such setting"
-        record: Any
-        for record in found.itertuples():
-            yield f"{record.metric}: {record.text or f'{record.value:g}'}, as the profile has it"
-    else:
-        scored = records.loc[records["task"] != "", ["suite", "task"]].drop_duplicates()
-        yield f"counted from the records: {len(scored)} tasks have scores"
-        for suite, group in scored.groupby("suite"):
-            yield f"  {suite}: {', '.join(sorted(group['task']))}"
+    found = setting_records(place, records[records["metric"].str.startswith("setting/")])
+    if found.empty:
+        yield "  not run: the records hold no such setting"
+    record: Any
+    for record in found.itertuples():
+        yield f"{record.metric}: {record.text or f'{record.value:g}'}, as the profile has it"

@@ -16,6 +16,7 @@ from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
 from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
 from repro.cli.options import Details, Profile, Records, Runs, To
+from repro.drawing_process import drawing_process
 from spactor import text_table
 from spactor.errors import UserError
 
@@ -164,15 +165,16 @@ def report(
     to: To = None,
 ) -> None:
     """Writes everything as one self-contained HTML page."""
-    from repro.report import Outcomes, Study, drawing_process, write_index, write_report
-
-    studies: list[Study] = []
+    # Read first, so that a mistake in an option is reported at once.
+    found = {source: Records(profile, runs, source).measured() for source in sources or [""]}
     with drawing_process() as drawer:
-        for source in sources or [""]:
-            ours = Records(profile, runs, source).measured()
+        from repro.report import Outcomes, Study, write_index, write_report
+
+        studies: list[Study] = []
+        for source, ours in found.items():
             folder = to or (studies[0].folder if studies else ours.output)
             name = study_name(source, [one.name for one in studies])
-            page = f"report-{name}.html" if len(sources or []) > 1 else "report.html"
+            page = f"report-{name}.html" if len(found) > 1 else "report.html"
             outcomes = Outcomes(ours.metrics, ours.timing, drawer)
             options = advice.options(profile, runs, source)
             path = write_report(outcomes, ours.provenance, folder / page, options)

@@ -9,6 +9,7 @@ from repro import advice
 from repro.cli.app import app, command
 from repro.cli.evidence import learned_text, power_text
 from repro.cli.options import Records, To
+from repro.drawing_process import drawing_process
 
 if TYPE_CHECKING:
     from repro.report import Outcomes
@@ -26,15 +27,15 @@ def rebuild(chosen: Records, to: To = None) -> None:
 
     Trains nothing. Equal records give equal bytes.
     """
-    import figures
-    from figures import drawing
-    from repro.report import Outcomes, drawing_process, write_report
-    from spactor import files
-
     ours = chosen.measured()
     folder = to or ours.output
     written = []
     with drawing_process() as drawer:
+        import figures
+        from figures import drawing
+        from repro.report import Outcomes, write_report
+        from spactor import files
+
         outcomes = Outcomes(ours.metrics, ours.timing, drawer, drawing.KINDS)
         for name, text in _texts(outcomes):
             path = folder / name

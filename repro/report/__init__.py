@@ -8,7 +8,7 @@ no date, so equal records and options give equal bytes. Of several sets of recor
 page, and an index has the result of each.
 """
 
-from repro.report.outcomes import Outcomes, drawing_process
+from repro.report.outcomes import Outcomes
 from repro.report.page import Study, page, write_index, write_report
 
-__all__ = ["Outcomes", "Study", "drawing_process", "page", "write_index", "write_report"]
+__all__ = ["Outcomes", "Study", "page", "write_index", "write_report"]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
-import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 
 import pandas as pd
 
@@ -20,26 +18,14 @@ from analysis.schema import records as record_files
 from tables.cells import Table
 
 
-def drawing_process() -> ProcessPoolExecutor:
-    """A process in which ``Outcomes`` draws figures, which take as long as everything else.
-
-    It is not forked, since PyArrow has threads. Ctrl-C stops only the process that waits for it.
-    """
-    return ProcessPoolExecutor(
-        1,
-        multiprocessing.get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
-    )
-
-
 class Outcomes:
     """Tables, figures, tests and verdicts of the records of one profile.
 
     Args:
       records: measured, of one profile; may be empty.
       timing: wall-clock records of the same profile, or None.
-      drawer: draws the figures while this process does the rest; see ``drawing_process``.
+      drawer: draws the figures while this process does the rest, such as
+        ``repro.drawing_process``.
       kinds: of the figures' files, of ``figures.drawing.KINDS``.
 
     Raises:
