@@ -106,9 +106,9 @@ class Breakdown:
           UserError: the records mix profiles, or a run's scores are incomplete.
         """
         source, profile = sole_profile(records)
-        records = records[records["size"] == self.size]
-        lost = scores.diverged(records)
-        own = records[records["suite"].isin(self.suites)]
+        of_size = records["size"] == self.size
+        lost = scores.diverged(records[of_size & (records["suite"] == "")])
+        own = records[of_size & records["suite"].isin(self.suites)]
         found = scores.breakdown(own)
         on_collapse, details = notes.notes_on_collapse(scores.collapsed(own))
         tasks, notes_on_columns = self._columns(found)
