@@ -149,14 +149,15 @@ class SavingsResult:
         """Those of ``CONVENTIONS`` by which any saving has a number."""
         return tuple(name for name in CONVENTIONS if any(name in s.flops for s in self.savings))
 
-    def text(self) -> str:
-        """A table for the terminal."""
+    def text(self, *, details: bool = True) -> str:
+        """A table for the terminal, with details of FLOPs by every convention."""
         whose = "published" if self.source == "published" else f"{self.profile or 'no'} profile"
         title = f"Savings until the baseline's score at {step_label(FULL)} is reached, {whose}"
         if not self.savings:
             return (
                 f"{title}\nnot run: no suite has scores of τ = 0 at {step_label(FULL)} and of a τ"
             )
+        brief = "paper" if self.source == "published" else "analytic"
         lines = [title]
         for size, ratios in self.overheads.items():
             costs = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
@@ -165,12 +166,12 @@ class SavingsResult:
             of_model = [s for s in self.savings if (s.size, s.tau, s.runs) == (size, tau, runs)]
             count = "–".join(map(str, runs))
             lines += ["", f"{describe(size, tau)}, {count} run{'s' if runs != (1,) else ''}"]
-            lines += align(self._table(of_model))
-        return "\n".join([*lines, "", *wrap(_NOTES), *wrap(self.chance)]).rstrip()
+            lines += align(self._table(of_model, self.conventions if details else (brief,)))
+        others = _BY_OTHERS if details else _BRIEF
+        return "\n".join([*lines, "", *wrap(f"{_NOTES} {others}"), *wrap(self.chance)]).rstrip()
 
-    def _table(self, savings: Sequence[Saving]) -> list[list[str]]:
+    def _table(self, savings: Sequence[Saving], known: Sequence[str]) -> list[list[str]]:
         """Headings, then a row per suite; a saving that is unknown is printed once."""
-        known = self.conventions
         rows = [["suite", "reached", "iterations", *(f"FLOPs, {name}" for name in known)]]
         for saving in savings:
             estimates = [saving.iterations, *(saving.flops.get(name) for name in known)]
@@ -201,9 +202,13 @@ _NOTES = (
     "at 1M; 'reached' is the share of the bootstrap's draws that reach it. ≥: reached already at "
     "the first scored checkpoint. Below 0: slower than the baseline, compared at the model's own "
     "final score; ≤: the baseline had that score at its first checkpoint. unknown, ?: not reached "
-    "by the model's last checkpoint, which is before 1M. The columns 'paper' and 'compiled' use "
-    "the cost of a step at the paper's sizes, whatever the profile."
+    "by the model's last checkpoint, which is before 1M."
 )
+_BY_OTHERS = (
+    "The columns 'paper' and 'compiled' use the cost of a step at the paper's sizes, whatever the "
+    "profile."
+)
+_BRIEF = "FLOPs by the other costs of a step: --details."
 
 
 def run(records: pd.DataFrame, *, draws: int = DRAWS, seed: int = SEED) -> SavingsResult:

@@ -60,8 +60,8 @@ def step_overhead(evidence: Evidence) -> Finding:
     masked, everywhere = shapes_ratio(config)
     return Finding(
         _matches(evidence, found, claimed),
-        f"{text}. Counted from Table 5 it is {masked - 1.0:.1%}, or {everywhere - 1.0:.1%} with "
-        "the generator's logits at every position",
+        f"{text}. Counted from {evidence.shapes} it is {masked - 1.0:.1%}, or "
+        f"{everywhere - 1.0:.1%} with the generator's logits at every position",
         "three digits from two numbers of two digits; Equation 3, as written, projects every "
         "position to the vocabulary, though the loss needs the masked ones alone",
     )

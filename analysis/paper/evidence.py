@@ -295,6 +295,11 @@ class Evidence:
         self.require(REAL_TASK_PROFILES, "its tasks are stand-ins")
         return sorted(set(rows["task"]))
 
+    @property
+    def shapes(self) -> str:
+        """Where the shapes come from by which ``config`` counts."""
+        return "Table 5" if self.profile in ("paper", "") else f"the {self.profile} profile"
+
     def require(self, profiles: tuple[str, ...], reason: str) -> None:
         """Raises ``OtherScale`` for records of other profiles."""
         if self.profile and self.profile not in profiles:

@@ -104,7 +104,7 @@ def generator_small(evidence: Evidence) -> Finding:
 def head_light(evidence: Evidence) -> Finding:
     counted = [terms(evidence.config(size), "hybrid") for size in SIZES]
     shares = [flops["rtd_head/mlp"] / sum(flops.values()) for flops in counted]
-    what = "share of the RTD head in a hybrid step's FLOPs, counted from Table 5"
+    what = f"share of the RTD head in a hybrid step's FLOPs, counted from {evidence.shapes}"
     return _small(evidence, what, shares)
 
 

@@ -23,9 +23,9 @@ def input_length(evidence: Evidence) -> Finding:
     by_formula = raw - spans * (config.corruption.mean_noise_span_length - 1.0)
     return Finding(
         arithmetic(evidence, by_formula == config.input_length),
-        f"N = {raw} with p = {spans} spans of μ = 3: {raw} − {spans} · 2 = {by_formula:g}; Table 5 "
-        f"says {config.input_length}. T5's rounding masks {lengths.noise_tokens} tokens, not "
-        f"{spans * 3}, and eos takes the place that frees",
+        f"N = {raw} with p = {spans} spans of μ = 3: {raw} − {spans} · 2 = {by_formula:g}; "
+        f"{evidence.shapes} says {config.input_length}. T5's rounding masks "
+        f"{lengths.noise_tokens} tokens, not {spans * 3}, and eos takes the place that frees",
     )
 
 

@@ -9,7 +9,7 @@ import typer
 
 from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
-from repro.cli.options import Records
+from repro.cli.options import Details, Records
 
 if TYPE_CHECKING:
     from analysis.learning import LearningResult, ScratchResult
@@ -34,7 +34,7 @@ def trend(chosen: Records, format: Format = "text") -> None:
 
 
 @command(evidence)
-def savings(chosen: Records, format: Format = "text") -> None:
+def savings(chosen: Records, details: Details = False, format: Format = "text") -> None:
     """Prints how much pre-training each τ saves until it has a score."""
     from analysis import savings as saving
     from analysis.schema import published
@@ -43,7 +43,7 @@ def savings(chosen: Records, format: Format = "text") -> None:
         published.load_all() if chosen.are_published else chosen.measured(saving.READS).records
     )
     facts = {"profile": found.profile, "step_costs": found.overheads}
-    emit(format, found.text, found.savings, **facts)
+    emit(format, lambda: found.text(details=details), found.savings, **facts)
 
 
 @command(evidence)

@@ -197,3 +197,11 @@ def test_without_records_the_text_is_not_run():
 def test_one_run_has_no_interval():
     text = savings.run(study({"0": [(20.0, 30.0)], "120K": [(26.0, 34.0)]})).text()
     assert "25 " in text and "25 [" not in text and "(none for one run)" in " ".join(text.split())
+
+
+def test_the_brief_text_has_one_count_of_flops():
+    result = savings.run(published.load_all())
+    brief, whole = result.text(details=False), result.text()
+    columns = [max(line.count("FLOPs,") for line in text.splitlines()) for text in (brief, whole)]
+    assert columns == [1, len(result.conventions)] and columns[1] > 1
+    assert "FLOPs, paper" in brief and "--details" in brief and "--details" not in whole
