@@ -30,11 +30,12 @@ numbers, so they depend on the configuration alone."""
 def require_runnable(tree: Tree) -> None:
     """Refuses a tree that T5X can't train as the profile specifies.
 
-    T5X counts its periods from a segment's first step, so that must be a multiple of them for all
-    segments to validate and save on the same steps.
+    T5X counts its periods from the step at which it starts: a segment's first, or a saved one. For
+    all segments to validate on the same steps, these must be multiples of the validation period.
+    It saves a segment's last step, whatever the period.
 
     Raises:
-      UserError: a period, a segment, a curriculum or a fine-tuning that does not fit.
+      UserError: a period, a segment or a curriculum that does not fit.
     """
     profile = tree.profile
     names = ("log_period_steps", "validation_period_steps", "checkpoint_period_steps")
@@ -46,29 +47,19 @@ def require_runnable(tree: Tree) -> None:
                 f"{node.name} has a curriculum, which T5X does not support: "
                 "train it with --engine local"
             )
-        if isinstance(node, Finetuning) and node.parent is None:
-            raise UserError(
-                f"{node.name} begins from scratch, and T5X fine-tunes from a checkpoint only: "
-                "train it with --engine local"
-            )
-    if (
-        validation % log
-        or checkpoint % log
-        or max(validation, checkpoint) % min(validation, checkpoint)
-    ):
+    if checkpoint % validation or validation % log:
         raise UserError(
-            f"{where}: T5X needs validation_period_steps {validation} and checkpoint_period_steps "
-            f"{checkpoint} to be multiples of log_period_steps {log}, and one of the other: "
+            f"{where}: T5X needs checkpoint_period_steps {checkpoint} to be a multiple of "
+            f"validation_period_steps {validation}, and that to be one of log_period_steps {log}: "
             "change them, or use --engine local"
         )
-    period = max(validation, checkpoint)
     for segment in tree.segments():
-        if segment.end_step % period:
+        if segment.end_step % validation:
             common = math.gcd(*(other.end_step for other in tree.segments()))
             raise UserError(
-                f"{where}: {segment.name} ends at step {segment.end_step}, and T5X saves and "
-                f"validates every {period} steps: make checkpoint_period_steps and "
-                f"validation_period_steps divisors of {common}, or use --engine local"
+                f"{where}: {segment.name} ends at step {segment.end_step}, and T5X validates every "
+                f"{validation} steps: make validation_period_steps a divisor of {common}, or use "
+                "--engine local"
             )
         if profile.validation_chunks < segment.config.batch_size:
             raise UserError(
@@ -130,6 +121,8 @@ def arguments(work: Work, released: Path | None, hosts: Hosts) -> list[str]:
     if parent is not None:
         start, _ = first_and_last_step(node)
         settings["INITIAL_CHECKPOINT_PATH"] = str(checkpoint(parent.absolute(), start))
+    elif isinstance(node, Finetuning):
+        settings["INITIAL_CHECKPOINT_PATH"] = []  # T5X then initialises the model.
     files = [*own, *(f"{SHIPPED}/{name}.gin" for name in shipped)]
     return [
         *(sys.executable, "-m", "t5x.train"),

@@ -125,6 +125,33 @@ def test_a_branch_equals_one_unbroken_run(
     assert_same(leaves(tmp_path / "whole" / "checkpoint_30"), leaves(branch / "checkpoint_30"))
 
 
+def test_other_checkpoints_and_a_fine_tuning_from_scratch(finished: Path, tmp_path: Path) -> None:
+    """Stage 2 begins between two checkpoints, as at τ = 60K of the profile micro."""
+    profile = tmp_path / "thirty.toml"
+    text = PROFILE.read_text("utf-8").replace(
+        "checkpoint_period_steps = 5", "checkpoint_period_steps = 10"
+    )
+    profile.write_text(f'{text}finetune_at = ["0"]\n', "utf-8")
+    runs = tmp_path / "runs"
+    assert "4 nodes ran" in run("run", runs, *SELECTION, profile=profile)
+    saved = sorted(path.name for path in node(runs, SECOND).glob("checkpoint_*"))
+    assert saved == ["checkpoint_15", "checkpoint_25", "checkpoint_30"]
+    for name in (FIRST, SECOND):
+        assert untimed(node(runs, name)) == untimed(node(finished, name))
+    ends = [node(where, SECOND) / "checkpoint_30" for where in (runs, finished)]
+    assert_same(*map(leaves, ends))
+
+    scratch = node(runs, "base/s0/scratch/finetune-glue/f0")
+    first, last = (convert.read(scratch / f"checkpoint_{step}") for step in (0, 4))
+    assert HYBRID_ONLY[0] not in first["target"]
+    kernels = [state["target"]["token_embedder"]["embedding"] for state in (first, last)]
+    assert not np.array_equal(*kernels)
+    run("collect", runs, profile=profile)
+    metrics = records.read(runs / "thirty" / "records" / collect.METRICS)
+    scores = metrics[(metrics["suite"] == "glue") & (metrics["checkpoint"] == 0)]
+    assert set(scores["step"]) == {2, 4}
+
+
 def test_a_run_whose_numbers_go_bad_is_ended_and_reported_as_diverged(tmp_path: Path) -> None:
     """The learning rate takes the parameters beyond what float32 holds."""
     profile = tmp_path / "thirty.toml"
