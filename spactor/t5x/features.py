@@ -43,7 +43,7 @@ class ChunkFeatureConverter(seqio.FeatureConverter):
 
     All pieces of a task, whole documents or chunks, are one stream of tokens, which is cut every N
     tokens. What a short last chunk lacks comes from the next piece; chunks of N tokens stay as they
-    are. Only the end of a split that is read once, as in validation, can be left over.
+    are. T5X repeats a split, in validation too, so its end is joined to its beginning.
 
     Args:
       pack: must be false, since chunks are full.

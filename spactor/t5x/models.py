@@ -1,10 +1,10 @@
 """The models that T5X trains: SPACTOR's first stage, span corruption alone, and fine-tuning.
 
 Corruption, keys and the first stage's loss are `spactor`'s functions; network, loss and metrics of
-span corruption and fine-tuning are T5X's. The loss is divided by constants of the global batch, so
-the gradients of any number of microbatches add up to the batch's, and corruption depends only on an
-example's step and row. Dropout's masks depend on the number of microbatches, for each of which T5X
-draws its own.
+span corruption and fine-tuning are T5X's. Pre-training's loss is divided by constants of the global
+batch, so the gradients of any number of microbatches add up to the batch's, and corruption depends
+only on an example's step and row. Dropout's masks depend on the number of microbatches, for each of
+which T5X draws its own.
 """
 
 from __future__ import annotations

@@ -49,6 +49,12 @@ def test_runs_are_seeded_and_save_their_data(name: str) -> None:
     # T5X's own binding is left as it is, and the stream refuses what would change masks.
     assert bound(name, "hardware_rng") == "%USE_HARDWARE_RNG"
     assert "TRAIN_STEPS_RELATIVE" not in text(name)
+    assert bound(name, "KEEP_CHECKPOINTS") == "None" and bound(name, "keep") == "%KEEP_CHECKPOINTS"
+
+
+def test_shuffling_is_t5xs_own_binding() -> None:
+    train, validation = re.split(r"^train_eval/", text("pretrain"), flags=re.MULTILINE)
+    assert "shuffle" not in train and "shuffle = False" in validation
 
 
 def test_no_chunk_is_cut_silently() -> None:
