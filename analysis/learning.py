@@ -56,7 +56,7 @@ CLEAR_RATE_OVER_NONE = 0.10
 CLOZE_CHANCE = 25.0
 MEAN_SPAN_LENGTH = 3.0
 
-CLEARLY, BARELY, NOT, UNKNOWN = "yes, well", "yes, barely", "no", NOT_RUN
+CLEARLY, BARELY, NOT, UNKNOWN = "yes, clearly", "yes, barely", "no", NOT_RUN
 BETTER, NOT_SHOWN = "better", "not shown"
 NO_TEST = "–"
 BySeed = Mapping[int, float]
@@ -75,7 +75,7 @@ class Check:
       seeds: number of seeds.
       p_value: two-sided, over the seeds; NaN for a single seed.
       what: both numbers in words.
-      verdict: "yes, well", "yes, barely", "not shown", "no" or "not run".
+      verdict: "yes, clearly", "yes, barely", "not shown", "no" or "not run".
     """
 
     size: str
@@ -131,7 +131,9 @@ class LearningResult:
             p = _shown(check.p_value, format_p(check.p_value))
             rows.append([check.size, check.name, check.verdict, *values, check.unit, p])
         described = dict.fromkeys(f"{check.name}:  {check.what}" for check in self.checks)
-        notes = paragraphs(["Each check: the model's value; the trivial predictor's.", *described])
+        notes = paragraphs(
+            ["What each check compares, the model's value and the trivial predictor's:", *described]
+        )
         return "\n".join([*wrap(head), "", *align(rows, right=[3, 4, 6]), "", notes])
 
 

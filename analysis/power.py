@@ -25,6 +25,7 @@ import scipy.stats
 from analysis.paper import Judgement
 from analysis.paper.contrasts import Contrast, Family, Weights
 from analysis.paper.statement import Passage
+from analysis.schema.facts import FROM_SCRATCH
 from analysis.tests import ALPHA, Kind
 from spactor.text_table import align, paragraphs
 
@@ -42,7 +43,7 @@ class Need:
       cells: number of its comparisons.
       some, half, every: runs that show the first of its cells, half of them, and all; infinity
         where no number of runs does, NaN where no spread is known.
-      decides: whether there are at least ``every`` runs.
+      decides: whether every cell has as many runs as it needs.
     """
 
     claim: Passage
@@ -135,10 +136,14 @@ def run(judged: Sequence[Judgement], runs: Mapping[str, int]) -> PowerResult:
 
 
 def runs_of(records: pd.DataFrame) -> dict[str, int]:
-    """How many runs measured records have of each size, in the cell that has the most."""
-    cell, run = ["size", "tau", "checkpoint", "suite"], ["seed", "finetune_seed"]
+    """How many pre-training runs measured records have of each size, in the cell with the most.
+
+    Further fine-tuning runs of one pre-training are no independent repetitions of it.
+    """
+    cell = ["size", "tau", "checkpoint", "suite"]
     scored = records[(records["suite"] != "") & (records["task"] != "")]
-    counts = scored[[*cell, *run]].drop_duplicates().groupby(cell).size()
+    scored = scored[scored["checkpoint"] != FROM_SCRATCH]
+    counts = scored[[*cell, "seed"]].drop_duplicates().groupby(cell).size()
     return {str(size): int(count) for size, count in counts.groupby("size").max().items()}
 
 
@@ -149,9 +154,16 @@ def _need(claim: Passage, kind: Kind, tested: Family, runs: Mapping[str, int]) -
         some = half = every = math.nan
     else:
         some, half, every = min(counts), sorted(counts)[(len(counts) - 1) // 2], max(counts)
-    sizes = {cell.size for contrast in tested.contrasts for cell in contrast.weights}
-    has = min((runs[size] for size in sizes if size in runs), default=0)
-    return Need(claim, len(counts), some, half, every, every <= has)
+    has = [_runs_there(contrast, runs) for contrast in tested.contrasts]
+    decides = all(count <= there for count, there in zip(counts, has, strict=True))
+    return Need(claim, len(counts), some, half, every, decides)
+
+
+def _runs_there(contrast: Contrast, runs: Mapping[str, int]) -> int:
+    """The paired seeds of a measured contrast; else the runs of its sizes."""
+    if contrast.by_seed:
+        return min(part.runs for part in contrast.parts(contrast.weights))
+    return min((runs[cell.size] for cell in contrast.weights if cell.size in runs), default=0)
 
 
 def runs_needed(kind: Kind, contrast: Contrast, level: float) -> float:

@@ -162,13 +162,18 @@ class SavingsResult:
         for size, ratios in self.overheads.items():
             costs = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
             lines += wrap(f"cost of a hybrid step over a plain one, {size.capitalize()}: {costs}")
-        for size, tau, runs in dict.fromkeys((s.size, s.tau, s.runs) for s in self.savings):
-            of_model = [s for s in self.savings if (s.size, s.tau, s.runs) == (size, tau, runs)]
+        models = {
+            key: [s for s in self.savings if (s.size, s.tau, s.runs) == key]
+            for key in dict.fromkeys((s.size, s.tau, s.runs) for s in self.savings)
+        }
+        answers = [line for key, own in models.items() for line in wrap(_answer(*key[:2], own))]
+        lines = [*answers, *wrap(self.chance), "", *lines]
+        for (size, tau, runs), of_model in models.items():
             count = "–".join(map(str, runs))
             lines += ["", f"{describe(size, tau)}, {count} run{'s' if runs != (1,) else ''}"]
             lines += align(self._table(of_model, self.conventions if details else (brief,)))
         others = _BY_OTHERS if details else _BRIEF
-        return "\n".join([*lines, "", *wrap(f"{_NOTES} {others}"), *wrap(self.chance)]).rstrip()
+        return "\n".join([*lines, "", *wrap(f"{_NOTES} {others}")]).rstrip()
 
     def _table(self, savings: Sequence[Saving], known: Sequence[str]) -> list[list[str]]:
         """Headings, then a row per suite; a saving that is unknown is printed once."""
@@ -194,6 +199,18 @@ class SavingsResult:
             f"Two identical models would show a saving of {NOTABLE:.0%} or more in "
             f"{np.mean(known):.0%} of comparisons ({spread} by row), simulated from these spreads."
         )
+
+
+def _answer(size: str, tau: str, savings: Sequence[Saving]) -> str:
+    """On how many suites a model needs fewer iterations than its baseline, in a sentence."""
+    fewer = sum(one.iterations.value > 0.0 for one in savings)
+    shown = sum(one.iterations.low > 0.0 for one in savings)
+    unknown = sum(math.isnan(one.iterations.value) for one in savings)
+    rest = f", unknown on {unknown}" if unknown else ""
+    return (
+        f"{describe(size, tau)} needs fewer iterations on {fewer} of {len(savings)} suites (with "
+        f"an interval above 0 on {shown}){rest}."
+    )
 
 
 _NOTES = (

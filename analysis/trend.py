@@ -172,14 +172,14 @@ class Reading:
         )
         return f"Significant here but misleading: {', '.join(self.misleading)}; {why}."
 
-    def text(self) -> str:
-        """The reading as printed in a terminal."""
+    def text(self, *, details: bool = True) -> str:
+        """The reading as printed in a terminal, with details of every seed and method."""
         head = f"{self.name} ({self.source}): {self.difference}"
         if self.line is None:
             return f"{head}\n  not run: {self.reason}"
         line = self.line
-        lines = [head, f"  {self.headline}"]
-        if self.seeds > 1:
+        lines = [head, *([f"  {self.headline}"] if details else [])]
+        if details and self.seeds > 1:
             each = ", ".join(f"{seed}: {one.slope:+.2e}" for seed, one in self.by_seed.items())
             lines.append(f"    seed by seed:  {each}")
         lines.append(
@@ -194,11 +194,13 @@ class Reading:
             interval = f"[{slope.low:+.2e}, {slope.high:+.2e}]"
             p = format_p(slope.p_value)
             rows.append([slope.method, f"{slope.value:+.2e}", interval, p])
-        table = [f"    {line}" for line in text_table.align(rows)] if self.slopes else []
+        table = (
+            [f"    {line}" for line in text_table.align(rows)] if details and self.slopes else []
+        )
         more = []
-        if self.residuals is not None:
+        if details and self.residuals is not None:
             more.append(f"    residuals:  {_residuals_text(self.residuals)}")
-        if self.inflection is not None:
+        if details and self.inflection is not None:
             more.append(f"    inflection:  {_inflection_text(self.inflection)}")
         if self.warning:
             more.append(f"  {self.warning}")
@@ -242,9 +244,9 @@ class TrendResult:
             for slope in (*filter(None, [reading.over_seeds]), *reading.slopes)
         ]
 
-    def text(self) -> str:
+    def text(self, *, details: bool = True) -> str:
         """Both readings as printed in a terminal, followed by the published values."""
-        readings = [part for reading in self.readings for part in ("", reading.text())]
+        readings = [part for one in self.readings for part in ("", one.text(details=details))]
         notes = [
             "published: slope {:+.2e}, p = {:g}".format(*published_line()),
             f"  {PUBLISHED_REMARK}",
@@ -255,11 +257,22 @@ class TrendResult:
         ]
         return "\n".join(
             [
-                f"Trend of the validation-loss difference, {SIZE}, {self.profile or 'no'} profile",
-                f"nats per 1,000 steps, from step {FIRST_PAPER_STEP // 1000}K on the paper's scale",
+                text_table.paragraphs(
+                    [
+                        f"{one.difference}: {one.headline}."
+                        for one in self.readings
+                        if one.line is not None
+                    ]
+                    + [
+                        f"{SIZE}, {self.profile or 'no'} profile; slopes of the difference of two "
+                        f"validation losses, nats per 1,000 steps, from step "
+                        f"{FIRST_PAPER_STEP // 1000}K on the paper's scale"
+                    ]
+                ),
                 *readings,
                 "",
                 text_table.paragraphs(notes),
+                *([] if details else ["", "Seed by seed, other methods, residuals: --details."]),
             ]
         )
 

@@ -22,6 +22,7 @@ import pandas as pd
 from analysis import trend
 from analysis.required import RequiredRun
 from analysis.schema.records import sole_profile
+from analysis.tests import ALPHA
 from figures import drawing
 
 if TYPE_CHECKING:
@@ -132,16 +133,17 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
             zorder=4,
             label=_slope_label(result.reading, line),
         )
-    if bend is not None:
+    if bend is not None and bend.p_value < ALPHA:
         axes.axvspan(bend.low, bend.high, color="#009E73", alpha=0.12, linewidth=0)
         axes.axvline(
             bend.at,
             color="#009E73",
             linestyle=":",
             linewidth=1.6,
-            label=f"inflection at {bend.place}, 95 %: {bend.low:.0f}K–{bend.high:.0f}K\n"
-            f"(no bend: p = {trend.format_p(bend.p_value)}, {bend.basis})",
+            label=f"inflection at {bend.place}, 95 %: {bend.low:.0f}K–{bend.high:.0f}K",
         )
+    elif bend is not None:
+        axes.plot([], [], " ", label=f"no inflection is shown, {bend.basis}")
     if line is not None or bend is not None:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), fontsize=7.5, frameon=False)
     _frame_late(axes, values, by_seed[late])
@@ -150,14 +152,13 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
 
 
 def _slope_label(reading: trend.Reading, line: trend.Line) -> str:
-    """The slope with the p-value that decides first, and the paper's after it."""
-    paper = f"least squares through {trend.mean_of(reading.seeds)}: p = "
-    paper += trend.format_p(line.p_value)
+    """The slope with the p-value that decides; of one seed with the paper's."""
     slope = f"slope from 120K: {line.slope:+.2e} per 1,000 steps"
     if reading.over_seeds is None:
-        return f"{slope}\n({paper}; one seed: no test over seeds)"
+        p_value = trend.format_p(line.p_value)
+        return f"{slope},\np = {p_value} by least squares; one seed: no test over seeds"
     p_value = trend.format_p(reading.over_seeds.p_value)
-    return f"{slope},\np = {p_value} over {reading.seeds} seeds\n({paper})"
+    return f"{slope},\np = {p_value} over {reading.seeds} seeds"
 
 
 def _frame_late(axes: Axes, values: np.ndarray, late: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from repro.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-READS = ("audit", "claims", "explain", "plan", "report", "summary", "table")
+READS = ("audit", "claims", "evidence", "explain", "figure", "plan", "report", "summary", "table")
 """Commands that need nothing but recorded results, and so are run."""
 RESULTS = ROOT / "results" / "study"
 
@@ -66,6 +66,7 @@ def test_the_readme_is_short() -> None:
 
 
 SHOWING = {
+    ROOT / "README.md": ["report"],
     ROOT / "docs" / "pod.md": ["forecast", "forecast", "launch"],
     RESULTS / "README.md": ["evidence"],
 }

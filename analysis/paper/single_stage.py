@@ -258,10 +258,13 @@ def turns_coincide(evidence: Evidence) -> Finding:
     verdict = Verdict.HOLDS if max(sides) < ALPHA else Verdict.NOT_DECIDED
     if 2.0 * min(beyond) < ALPHA:
         verdict = Verdict.CONTRADICTED
+    if len(after) < gaps.shape[1]:  # Those that turn are chosen by what is tested.
+        verdict = Verdict.NOT_DECIDED
+    distances_text = ", ".join(f"{one / 1000:+.0f}K" for one in after)
     return Finding(
         verdict,
-        f"by seed, scores turn {', '.join(f'{one / 1000:+.0f}K' for one in after)} after the loss; "
-        f"within {step_label(AROUND_STEPS)}: p {format_p(max(sides))}, beyond: p "
+        f"in {len(after)} of {gaps.shape[1]} seeds the scores turn, {distances_text} after the "
+        f"loss; within {step_label(AROUND_STEPS)}: p {format_p(max(sides))}, beyond: p "
         f"{format_p(min(1.0, 2.0 * min(beyond)))}",
     )
 

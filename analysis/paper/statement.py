@@ -130,7 +130,7 @@ class Statement(Passage):
     Attributes:
       judge: a pure function of the evidence; raises ``Missing`` where the records do not decide.
       basis: what kind of evidence decides it.
-      sized: whether it is about the paper's sizes: numbers that follow from shapes and steps.
+      sized: whether it is about the paper's sizes and settings, such as shapes and steps.
     """
 
     judge: Judge

@@ -103,6 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             2,
         )
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # Click's class, or a copy in Typer.
+            print(_usage_text(error))
+            sys.exit(0)
         line = _usage_mistake(error)
         if line is None and (fault := files.system_fault(error)):
             line = f"{fault}: fix that, then run the same command again"
@@ -124,5 +127,10 @@ def _exit(line: str, code: int) -> NoReturn:
 
 def _usage_mistake(error: Exception) -> str | None:
     """Typer's complaint about arguments, which may be a class of Click's or of its own."""
+    text = _usage_text(error)
+    return text and f"{text} See `repro --help`."
+
+
+def _usage_text(error: Exception) -> str | None:
     text = getattr(error, "format_message", None)
-    return f"{text()} See `repro --help`." if callable(text) else None
+    return str(text()) if callable(text) else None

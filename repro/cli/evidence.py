@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 evidence = typer.Typer(
     name="evidence",
-    help="Statistical tests: registered, learned, trend, savings, power.",
+    help="Statistical tests: trend, savings, learned, registered, power.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -25,17 +25,18 @@ app.add_typer(evidence)
 
 
 @command(evidence)
-def trend(chosen: Records, format: Format = "text") -> None:
+def trend(chosen: Records, details: Details = False, format: Format = "text") -> None:
     """Tests the trend of the validation losses (Appendix B)."""
     from analysis import trend as trends
 
     found = trends.run(chosen.measured(trends.READS).records)
-    emit(format, found.text, found.rows(), profile=found.profile, readings=found.readings)
+    facts = {"profile": found.profile, "readings": found.readings}
+    emit(format, lambda: found.text(details=details), found.rows(), **facts)
 
 
 @command(evidence)
 def savings(chosen: Records, details: Details = False, format: Format = "text") -> None:
-    """Prints how much pre-training each τ saves until it has a score."""
+    """Prints the pre-training that each τ saves."""
     from analysis import savings as saving
     from analysis.schema import published
 
@@ -48,7 +49,7 @@ def savings(chosen: Records, details: Details = False, format: Format = "text") 
 
 @command(evidence)
 def learned(chosen: Records, format: Format = "text") -> None:
-    """Compares models with trivial predictors, and with no pre-training."""
+    """Compares with trivial predictors and no pre-training."""
     from analysis import learning
 
     ours = chosen.measured(learning.READS)
@@ -88,7 +89,7 @@ def power(chosen: Records, format: Format = "text") -> None:
         judged.append(paper.judge(frame))
         runs = powers.runs_of(frame)
     else:
-        runs = {size: row.runs * row.finetune_runs for size, row in of_profile.matrix.items()}
+        runs = {size: row.runs for size, row in of_profile.matrix.items()}
     found = [powers.run(one, runs) for one in judged]
     rows = [row for one in found for row in one.rows()]
     emit(format, lambda: power_text(found), rows, runs=runs)
@@ -96,4 +97,4 @@ def power(chosen: Records, format: Format = "text") -> None:
 
 def power_text(found: Sequence[PowerResult]) -> str:
     """The results by the published spreads, and by measured ones."""
-    return "\n\n".join(["Runs needed per cell", *(one.text() for one in found)])
+    return "\n\n".join(one.text() for one in found)

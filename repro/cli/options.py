@@ -156,6 +156,13 @@ class Records:
     runs: Runs = DEFAULT_RUNS
     source: Source = ""
 
+    def __post_init__(self) -> None:
+        """Checks that the profile exists, whether or not the records are of a folder of runs."""
+        if self.profile != DEFAULT_PROFILE:
+            from repro.specs import load_profile
+
+            load_profile(self.profile)
+
     @property
     def are_published(self) -> bool:
         """Whether the paper's own numbers are chosen."""

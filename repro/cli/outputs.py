@@ -85,6 +85,7 @@ def figure(
         bool,
         typer.Option("--all", help="In Figures 2 and 5, also every τ, Large and the paper's."),
     ] = False,
+    to: To = None,
 ) -> None:
     """Draws one of the paper's figures as SVG, PDF and PNG."""
     import figures
@@ -97,7 +98,7 @@ def figure(
         )
     ours = chosen.measured(module.reads)
     files = figures.encode(name, ours.records, extended=extended)
-    for path in figures.save(files, name, ours.output / "figures"):
+    for path in figures.save(files, name, to or ours.output / "figures"):
         print(path)
 
 

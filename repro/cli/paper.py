@@ -31,10 +31,12 @@ def claims(
     """Judges the paper's claims by its own numbers and by ours."""
     from analysis.paper import READS, claims_view, judge
     from analysis.schema import published
+    from repro import folders
 
     only = claims_view.verdict_named(verdict) if verdict else None
     # Without any runs the paper's own numbers are still worth a verdict.
-    nothing_ran = not chosen.source and chosen.runs == DEFAULT_RUNS and not chosen.runs.exists()
+    home = folders.profile_folder(chosen.runs, chosen.profile)
+    nothing_ran = not chosen.source and chosen.runs == DEFAULT_RUNS and not home.exists()
     ours = None
     if not chosen.are_published and not nothing_ran:
         ours = judge(chosen.measured(READS).records)

@@ -63,11 +63,11 @@ class OnSlices(Experiments):
 
 @command(app)
 def launch(
-    to: Annotated[str, typer.Option("--to", metavar="LAUNCHER", help="skypilot or slurm.")],
-    out: Annotated[
+    launcher: Annotated[str, typer.Option("--launcher", metavar="NAME", help="skypilot or slurm.")],
+    to: Annotated[
         Path,
         typer.Option(
-            "--out", parser=local_path, metavar="PATH", help="New folder for the job files."
+            "--to", parser=local_path, metavar="PATH", help="New folder for the job files."
         ),
     ],
     chosen: OnSlices,
@@ -100,7 +100,7 @@ def launch(
     tree = chosen.tree()
     jobs = chosen.jobs(tree)
     planned = Launch(profile=chosen.profile, jobs=jobs, bucket=bucket, spot=spot, data_dir=data_dir)
-    job_files.write(job_files.files(to, planned), out)
+    job_files.write(job_files.files(launcher, planned), to)
     source = DataSource.of(tree.profile, None, Path(data_dir) if data_dir else None)
     try:
         source.require(tree.profile)
@@ -109,8 +109,8 @@ def launch(
     segments = len(tree.segments())
     print(
         f"{len(jobs)} jobs ({segments} pre-training, {len(jobs) - segments} fine-tuning) from "
-        f"{len(planned.families())} roots: {out}\n"
-        f"nothing was started: {out / job_files.START} submits them"
+        f"{len(planned.families())} roots: {to}\n"
+        f"nothing was started: {to / job_files.START} submits them"
     )
 
 

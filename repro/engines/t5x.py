@@ -21,7 +21,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -228,7 +228,7 @@ class T5XEngine(Engine):
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=self._environment(),
+                env=self._environment() | dict(self._threads()),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -259,6 +259,10 @@ class T5XEngine(Engine):
             capture_output=True,
             text=True,
         )
+
+    def _threads(self) -> Mapping[str, str]:
+        """Variables for one thread on one CPU device; several need as many to add up gradients."""
+        return numerics.ONE_THREAD if self.device().startswith("1 × cpu ") else {}
 
     def _environment(self) -> dict[str, str]:
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -69,6 +69,16 @@ class Forecast:
     peak_flops: float
     price: float | None
 
+    @property
+    def answer(self) -> str:
+        """The total in a sentence."""
+        total = self.rows[-1]
+        cost = "" if self.price is None else f", which cost {total.chip_hours * self.price:,.0f}"
+        return (
+            f"{total.jobs} jobs take {total.chip_hours:,.0f} chip hours{cost}, and store "
+            f"{total.all_bytes / 1e12:.1f} TB."
+        )
+
     def text(self) -> str:
         """A table for the terminal, with the assumption and what is left out."""
         cells = [[*_HEADINGS, *["price"] * (self.price is not None)]]
@@ -91,7 +101,16 @@ class Forecast:
         slices = ", ".join(f"{row.name} on {row.slice}" for row in self.rows if row.slice)
         table = align(cells, right=range(1, len(cells[0])))
         return "\n".join(
-            [*wrap(self.title), *wrap(assumed), *wrap(slices), "", *table, "", *wrap(_LEFT_OUT)]
+            [
+                *wrap(self.answer),
+                *wrap(self.title),
+                *wrap(assumed),
+                *wrap(slices),
+                "",
+                *table,
+                "",
+                *wrap(_LEFT_OUT),
+            ]
         )
 
 

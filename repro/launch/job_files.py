@@ -113,7 +113,7 @@ def write(texts: Mapping[str, str], folder: Path) -> None:
       UserError: the folder exists or can't be made.
     """
     if folder.exists():
-        raise UserError(f"{folder} exists already: name a new folder with --out")
+        raise UserError(f"{folder} exists already: name a new folder with --to")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
@@ -127,5 +127,5 @@ def write(texts: Mapping[str, str], folder: Path) -> None:
             work.rename(folder)
     except OSError as error:
         raise UserError(
-            f"can't write {folder} ({error.strerror}): name another folder with --out"
+            f"can't write {folder} ({error.strerror}): name another folder with --to"
         ) from None

@@ -41,7 +41,7 @@ def test_numbers_and_references_of_a_study_that_learned():
 @pytest.mark.parametrize(
     ("loss", "verdict", "words"),
     [
-        (5.0, "yes, well", "5.0000 is 1.0000 below 6.0000 nats ("),
+        (5.0, "yes, clearly", "5.0000 is 1.0000 below 6.0000 nats ("),
         (5.9, "yes, barely", "5.9000 is 0.1000 below 6.0000 nats ("),
         (6.0, "no", "6.0000 equals 6.0000 nats; it should be below"),
         (6.5, "no", "6.5000 is 0.5000 above 6.0000 nats; it should be below"),

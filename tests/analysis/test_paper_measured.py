@@ -270,6 +270,13 @@ def test_sizes_are_not_judged_at_a_scaled_profile():
         assert verdict("efficiency.at-least-forty", rows) is REFUTED  # a share of the steps
     tasks = [row | {"profile": "micro"} for row in scored({BASE_EARLY: EVEN})]
     assert verdict("table1.glue-datasets", tasks) is Verdict.NOT_AT_SCALE
+    alike = {"learning_rate": 0.01, "dropout_rate": 0.0, "batch_size": 16}
+    settings = [
+        {**PAPER, "profile": "micro", "metric": f"finetuning/{kind}/{name}", "value": value}
+        for kind in ("flan", "default")
+        for name, value in alike.items()
+    ]
+    assert verdict("appendix-a.flan-halves", settings + tasks) is Verdict.NOT_AT_SCALE
 
 
 def test_equal_budgets_decide_a_statement():
@@ -356,6 +363,12 @@ def test_checkpoint_0_is_no_evidence():
     assert verdict("single-stage.turns-coincide", far + equal + scored(gain | turned)) is REFUTED
     wide = curves(+2e-4, turn=(100, 600, 260, 200, 240), seeds=5)
     assert verdict("single-stage.turns-coincide", wide + equal + scored(gain | turned)) is OPEN
+    # Turns in two of five seeds, which are chosen by what is tested.
+    ahead = scored(gain | {("base", "inf", 250_000): GOOD, ("base", "0", 250_000): EVEN})
+    some = [row for row in scored(gain | turned) if row["seed"] < 2]
+    some += [row for row in ahead if row["seed"] >= 2]
+    found = judged("single-stage.turns-coincide", far + equal + some)
+    assert found.verdict is OPEN and "2 of 5 seeds" in found.sentence
     # Never ahead, so never turned.
     assert verdict("single-stage.turns-coincide", near + equal + scored(turned)) is UNTESTABLE
 

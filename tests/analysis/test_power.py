@@ -11,7 +11,7 @@ from statsmodels.stats.power import TTestIndPower
 
 from analysis import power
 from analysis.paper import judge
-from analysis.paper.contrasts import Contrast
+from analysis.paper.contrasts import Contrast, Family
 from analysis.paper.evidence import Cell
 from analysis.schema import published, records
 from analysis.tests import Sample, paired
@@ -148,7 +148,28 @@ def test_far_tails_are_those_of_the_noncentral_t(difference, runs):
     assert power.power("higher", far, 0.025, runs) == pytest.approx(expected, abs=1e-12)
 
 
-def test_runs_of_records_are_counted_in_the_cell_that_has_the_most():
+def test_runs_of_records_are_pre_training_seeds_in_the_cell_that_has_the_most():
     several = ((3, "base", ("0",)), (4, "base", ("inf",)), (2, "large", ("0",)))
-    frame = records.from_rows([row for each in several for row in synthetic.scores(*each)])
-    assert power.runs_of(frame) == {"base": 4, "large": 2}
+    rows = [row for each in several for row in synthetic.scores(*each)]
+    by_seed = records.from_rows([seeded(row) for row in rows])
+    assert power.runs_of(by_seed) == {"base": 4, "large": 2}
+    # Several fine-tunings of one pre-training, and runs from scratch.
+    assert power.runs_of(records.from_rows(rows)) == {"base": 1, "large": 1}
+    scratch = by_seed[by_seed["size"] == "base"].assign(checkpoint=0)
+    assert power.runs_of(scratch) == {}
+
+
+def seeded(row):
+    return row | {"seed": row["finetune_seed"], "finetune_seed": 0}
+
+
+def test_a_claim_is_decided_by_the_seeds_of_its_own_cells():
+    statement = judge(records.empty())[0].statement
+
+    def need(*differences):
+        cells = measured([1.0 + one for one in differences], [1.0] * len(differences))
+        return power._need(statement, "higher", Family((cells,)), {"base": 8})
+
+    four, two = need(1.0, 1.9, 1.5, 1.6), need(1.0, 0.5)
+    assert four.every <= 4 and four.decides
+    assert 2 < two.every <= 8 and not two.decides

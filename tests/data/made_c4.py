@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import made_up
 
 from spactor.data import manifest, vocabulary
+from spactor.data.suites import BENCHMARKS, FileTask
 
 VOCAB_SIZE = 512
 INSTRUCTED = ("yes", "no", "(A)", "(B)", "maybe", "Yes", "No", "7")
@@ -86,3 +89,16 @@ def write_instructions(folder: Path) -> None:
     for name, answers in (("a", INSTRUCTED[:3]), ("b", INSTRUCTED[3:])):
         rows = [{"inputs": f"Is it {answer}?", "targets": answer, "task": 1} for answer in answers]
         (home / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_mmlu(folder: Path) -> None:
+    """MMLU: every subject with as many rows as the release has, which the tasks insist on."""
+    rows = itertools.cycle(
+        [["Is rye a grain?", "no", "yes", "oak", "tin", letter] for letter in "BA"]
+    )
+    for task in BENCHMARKS["mmlu"].tasks:
+        assert isinstance(task, FileTask)
+        path = folder / task.files["validation"][0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(itertools.islice(rows, task.rows["validation"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -229,21 +230,29 @@ def test_figure_3_has_the_published_baseline_beside_ours_and_draws_it_at_the_pap
     assert module.PUBLISHED in [text.get_text() for text in drawn.legends[0].get_texts()]
 
 
-def test_figure_4_shows_the_inflection():
+def labels_of_figure_4(result):
+    legend = figures.get("4").draw(result).axes[1].get_legend()
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_figure_4_draws_an_inflection_that_is_shown():
     result = figures.get("4").compute(synthetic.study(seeds=2))
-    labels = [
-        text.get_text() for text in figures.get("4").draw(result).axes[1].get_legend().get_texts()
-    ]
-    slope, bend = labels
-    assert bend.startswith(f"inflection at {result.reading.inflection.at:.0f}K")
-    p_value = trend.format_p(result.reading.over_seeds.p_value)
-    assert f",\np = {p_value} over 2 seeds\n(least squares through the mean of 2 seeds: p" in slope
+    reading = result.reading
+    for p_value, expected in (
+        (0.04, f"inflection at {reading.inflection.at:.0f}K"),
+        (0.06, "no inflection is shown, over 2 seeds"),
+    ):
+        bend = dataclasses.replace(reading.inflection, p_value=p_value)
+        bent = dataclasses.replace(reading, inflection=bend)
+        slope, label = labels_of_figure_4(dataclasses.replace(result, reading=bent))
+        assert label.startswith(expected)
+        assert f",\np = {trend.format_p(reading.over_seeds.p_value)} over 2 seeds" in slope
+        assert (slope + label).count("p = ") == 1
 
 
 def test_figure_4_of_one_seed_has_no_test_over_seeds():
-    drawn = figures.get("4").draw(figures.get("4").compute(synthetic.study(seeds=1)))
-    slope = drawn.axes[1].get_legend().get_texts()[0].get_text()
-    assert "(least squares through one seed: p = " in slope and "no test over seeds)" in slope
+    slope = labels_of_figure_4(figures.get("4").compute(synthetic.study(seeds=1)))[0]
+    assert "by least squares" in slope and "no test over seeds" in slope
 
 
 def test_figure_b_draws_the_residuals_of_both_readings():

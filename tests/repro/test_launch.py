@@ -362,7 +362,7 @@ def test_nothing_is_left_half_written(tmp_path: Path, monkeypatch: pytest.Monkey
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(UserError, match=r"No space left on device.*name another folder with --out"):
+    with pytest.raises(UserError, match=r"No space left on device.*name another folder with --to"):
         job_files.write(texts, tmp_path / "jobs")
     assert list(tmp_path.iterdir()) == []
 

@@ -16,9 +16,10 @@ import pytest
 from repro.engines import t5x, t5x_command
 from repro.engines.contract import ALONE, Hosts, Work
 from repro.engines.data import PreparedData
-from repro.engines.t5x import T5XEngine
+from repro.engines.t5x import LOG, T5XEngine
 from repro.plan import Segment, build
 from repro.specs import load_profile
+from spactor import numerics
 from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
 
 TESTS = Path(__file__).parent.parent
@@ -38,6 +39,9 @@ class StandIn:
             t5x_command, "arguments", lambda *_, **__: [sys.executable, str(self.script)]
         )
         monkeypatch.setattr(t5x, "POLL_SECONDS", 0.05)
+        # No process of JAX is started to find it.
+        self.device = "1 × cpu cpu"
+        monkeypatch.setattr(T5XEngine, "device", lambda _: self.device)
         self.damaged: set[str] = set()
         monkeypatch.setattr(
             T5XEngine, "_damage", lambda _, path: "cut" if path.name in self.damaged else None
@@ -69,6 +73,23 @@ TRAINS = """
         validation.write(step, {"sc_loss_clean": 1.0})
 """
 TRAINS_WELL = TRAINS.replace("LOSS", "2.0")
+
+
+@pytest.mark.parametrize(
+    ("device", "threads"), [("1 × cpu cpu", "1"), ("2 × cpu cpu", "unset"), ("8 × tpu v4", "unset")]
+)
+def test_one_cpu_device_has_one_thread(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, device: str, threads: str
+) -> None:
+    for name in numerics.ONE_THREAD:
+        monkeypatch.delenv(name, raising=False)
+    stand_in.device = device
+    print_threads = """
+    import os
+    print(*(os.environ.get(name, "unset") for name in ("NPROC", "PJRT_NPROC")))
+    """
+    stand_in.run(print_threads + TRAINS_WELL)
+    assert f"{threads} {threads}\n" in (stand_in.folder / LOG).read_text("utf-8")
 
 
 def test_a_process_is_watched_to_its_end(stand_in: StandIn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from etils import epath
 from spactor.data import host_tensorflow
 from spactor.errors import UserError
 from spactor.t5x import checkpoint, tasks
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+import made_c4
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -56,8 +60,26 @@ def test_prepared_text_suites_and_vocabulary_are_read_from_a_bucket(data: Path, 
         tasks.embedded(f"{address}/nowhere")
 
 
-def test_a_benchmark_is_read_from_a_bucket(bucket, seqio_vocabulary) -> None:
-    """BBH, whose files are the release's, and instructions to fine-tune on."""
+def test_c4_and_a_benchmark_are_read_from_a_bucket(
+    tmp_path: Path, data: Path, bucket: epath.Path
+) -> None:
+    vocabulary = tasks.embedded_vocabulary(str(data))
+    made_c4.write_tfds(tmp_path)
+    made_c4.write_mmlu(tmp_path)
+    made_c4.write_instructions(tmp_path)
+    address = copied(tmp_path, bucket)
+    for read, lengths in (
+        (lambda folder: tasks.c4("3.0.1", vocabulary, folder), {"targets": 70}),
+        (
+            lambda folder: tasks.benchmark(folder, "mmlu", vocabulary),
+            {"inputs": 64, "targets": 8},
+        ),
+    ):
+        here, there = (rows(read(at), "validation", lengths) for at in (str(tmp_path), address))
+        assert_same(here, there)
+
+
+def test_instructions_are_read_from_a_bucket(bucket, seqio_vocabulary) -> None:
     lines = [json.dumps({"inputs": f"Is {i} even?", "targets": "no"}) for i in range(1, 17, 2)]
     (bucket / "flan").mkdir()
     (bucket / "flan" / "some.jsonl").write_text("\n".join(lines))

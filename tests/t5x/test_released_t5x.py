@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import itertools
 import json
 import sys
 from pathlib import Path
@@ -13,7 +11,7 @@ from repro_process import PROFILE, run
 
 from analysis.schema import records
 from repro import collect, folders, t5x_folder
-from spactor.data.suites import BENCHMARKS, FileTask
+from spactor.data.suites import BENCHMARKS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 import made_c4
@@ -29,19 +27,6 @@ evaluation_period_steps = 2
 """
 
 
-def write_mmlu(folder: Path) -> None:
-    """Every subject with as many rows as the release has, which the tasks insist on."""
-    rows = itertools.cycle(
-        [["Is rye a grain?", "no", "yes", "oak", "tin", letter] for letter in "BA"]
-    )
-    for task in BENCHMARKS["mmlu"].tasks:
-        assert isinstance(task, FileTask)
-        path = folder / task.files["validation"][0]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
-            csv.writer(file).writerows(itertools.islice(rows, task.rows["validation"]))
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a tiny profile with ``paper``'s kind of data."""
@@ -53,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made_c4.write_tfds(data)
     made_c4.write_vocabulary(data)
     made_c4.write_instructions(data)
-    write_mmlu(data)
+    made_c4.write_mmlu(data)
     assert "2 nodes ran" in repro(folder, "run", "--tau", "0", "--data-dir", str(data))
     return folder
 
