@@ -54,8 +54,11 @@ from spactor.errors import LONGEST_MESSAGE, UserError
         (["run", "--profile", "mini", "--data", "d", "--data-dir", "e"], "to prepare: give one"),
         (["run", "--profile", "mini", "--data-dir", "none"], "--data-dir none: no such folder"),
         (["run", "--profile", "smoke", "--engine", "jax"], "unknown engine 'jax'"),
-        (["run", "--profile", "micro", "--engine", "t5x"], "fine-tunes from a checkpoint only"),
-        (["run", "--profile", "mlm", "--engine", "t5x"], "divisors of 2500"),
+        (
+            ["run", "--profile", "smoke", "--engine", "t5x"],
+            "validation_period_steps a divisor of 2",
+        ),
+        (["table", "2", "--from", "published", "--profile", "mikro"], "unknown profile 'mikro'"),
         (["run", "--engine", "t5x", "--profile", "curriculum"], "--engine local"),
         (["prepare", "--profile", "mini"], "'repro data check c4' lists its files"),
         (["launch", "--launcher", "slurm"], "Missing option '--to'"),
@@ -248,11 +251,20 @@ def test_only_what_follows_from_an_error_is_not_reported(monkeypatch: pytest.Mon
     assert reported == [other]
 
 
+@pytest.mark.parametrize("arguments", [[], ["evidence"], ["data"]])
+def test_without_a_command_the_help_is_printed(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert out.startswith("Usage: repro") and "--help" in out and len(out.splitlines()) > 8
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
         (
-            ["evidence", "savings", "--from", "published"],
+            ["evidence", "savings", "--from", "published", "--details"],
             "[50, 50] [41, 41] [46, 46] [46, 46] [39, 39]",
         ),
         (["evidence", "power", "--from", "published"], "with 1 Base and 1 Large runs"),
