@@ -41,7 +41,14 @@ import pandas as pd
 from scipy.special import entr
 
 from analysis import scores
-from analysis.schema.facts import FROM_SCRATCH, SIZES, SUITES, TAUS, tau_label
+from analysis.schema.facts import (
+    FROM_SCRATCH,
+    SIZES,
+    SUITE_SHORT_NAMES,
+    SUITES,
+    TAUS,
+    tau_label,
+)
 from analysis.schema.quantities import CLOZE, CLOZE_ACCURACY
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
@@ -129,7 +136,9 @@ class LearningResult:
         for check in self.checks:
             values = (_shown(one, f"{one:.4f}") for one in (check.measured, check.reference))
             p = _shown(check.p_value, format_p(check.p_value))
-            rows.append([check.size, check.name, check.verdict, *values, check.unit, p])
+            rows.append(
+                [check.size.capitalize(), check.name, check.verdict, *values, check.unit, p]
+            )
         described = dict.fromkeys(f"{check.name}:  {check.what}" for check in self.checks)
         notes = paragraphs(
             ["What each check compares, the model's value and the trivial predictor's:", *described]
@@ -299,7 +308,7 @@ class ScratchComparison:
     def cells(self) -> list[str]:
         """The numbers of one line of a table, under ``_SCRATCH_HEADINGS``."""
         return [
-            self.suite,
+            SUITE_SHORT_NAMES[self.suite],
             _sample_text(self.pretrained),
             _sample_text(self.scratch),
             str(self.seeds),
@@ -342,7 +351,7 @@ class ScratchResult:
         of_scratch = [(one.verdict, one.difference, one.seeds) for one in rows]
         chance = [(one.chance_verdict, one.over_chance, one.pretrained.runs) for one in guessing]
         parts = [_tally("fine-tuning from scratch", of_scratch), _tally("chance", chance)]
-        model = f"{size}, τ = {tau_label(tau)}"
+        model = f"{size.capitalize()}, τ = {tau_label(tau)}"
         if all(one.verdict == NOT_RUN for one in rows):
             return f"{model}: {NOT_RUN}"
         return f"{model}: pre-training beats {'; '.join(filter(None, parts))}"

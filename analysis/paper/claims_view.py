@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from analysis.paper.statement import CLAIM_VERDICTS, Judgement, Passage, Verdict, counted
 from analysis.tests import ALPHA
 from spactor.errors import UserError
-from spactor.text_table import paragraphs
+from spactor.text_table import paragraphs, wrap
 
 
 @dataclass(frozen=True)
@@ -124,4 +124,6 @@ def _by_verdict(rows: Sequence[Row]) -> list[str]:
             paper = f"{row.published.origin}: {row.published.verdict.short}"
             line = f"  {row.statement.id:{width}}  {paper if row.measured else ''}"
             lines.append(line.rstrip())
+            if verdict is Verdict.CONTRADICTED:
+                lines += wrap(row.statement.text, indent="    ")
     return lines

@@ -167,12 +167,12 @@ def report(
 ) -> None:
     """Writes everything as one self-contained HTML page."""
     # Read first, so that a mistake in an option is reported at once.
-    found = {source: Records(profile, runs, source).measured() for source in sources or [""]}
+    found = [(source, Records(profile, runs, source).measured()) for source in sources or [""]]
     with drawing_process() as drawer:
         from repro.report import Outcomes, Study, write_index, write_report
 
         studies: list[Study] = []
-        for source, ours in found.items():
+        for source, ours in found:
             folder = to or (studies[0].folder if studies else ours.output)
             name = study_name(source, [one.name for one in studies])
             page = f"report-{name}.html" if len(found) > 1 else "report.html"

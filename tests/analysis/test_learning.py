@@ -161,10 +161,10 @@ def test_paired_and_holm(result: learning.ScratchResult) -> None:
 
 def test_the_text_names_what_was_not_run(result: learning.ScratchResult) -> None:
     text = result.text()
-    (glue,) = (line.split() for line in text.splitlines() if line.startswith("glue"))
+    (glue,) = (line.split() for line in text.splitlines() if line.startswith("GLUE"))
     assert glue[1:9] == ["61.10", "±", "0.96", "51.40", "±", "2.30", "5", "+9.70"]
     assert text.count("not run       not run") == 5
-    assert "base, τ = 0: pre-training beats fine-tuning from scratch on 1 of 7 suites" in text
+    assert "Base, τ = 0: pre-training beats fine-tuning from scratch on 1 of 7 suites" in text
 
 
 def test_against_chance_where_every_task_has_one() -> None:

@@ -81,6 +81,8 @@ def test_every_output_is_written_and_again_the_same(collected, rebuilt, tmp_path
 
 def test_a_file_has_what_its_command_prints(collected, rebuilt, capsys):
     commands = {f"{name}.txt": ["evidence", name] for name in TESTS}
+    for name in ("trend", "savings"):
+        commands[f"{name}.txt"].append("--details")
     commands["summary.txt"] = ["summary"]
     commands |= {"tables/table2.md": ["table", "2", "--format", "markdown"]}
     commands |= {"claims.txt": ["claims", "--details"]}
