@@ -20,6 +20,7 @@ import pytest
 from commands import HEADER, ROW, run
 
 import figures
+from analysis.schema import records
 from figures import drawing
 from repro import advice, folders
 from repro.specs import load_profile
@@ -51,16 +52,6 @@ def test_a_terminal_without_our_signs() -> None:
     assert "85.89" in done.stdout.decode("cp1252")
 
 
-def test_a_locale_that_is_not_utf_8(tmp_path: Path) -> None:
-    """Paths, files and output are UTF-8 nevertheless."""
-    records = tmp_path / "größe τ.csv"
-    records.write_text(f"{HEADER}\n{ROW}\n", "utf-8")
-    locale = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    done, expected = (repro("table", "6", "--from", str(records), **more) for more in (locale, {}))
-    assert (done.returncode, done.stderr) == (0, b"") and "55.5" in done.stdout.decode()
-    assert done.stdout == expected.stdout
-
-
 STYLES = {
     "style": "lines.linewidth: 9\nfont.family: serif\nsavefig.bbox: tight\naxes.facecolor: black\n",
     "usetex": "text.usetex: True\n",
@@ -83,6 +74,36 @@ def test_a_persons_matplotlibrc_changes_no_byte(
     style.write_text(text)
     with matplotlib.rc_context(fname=style):
         assert drawing.encode(module.draw(result), "svg") == expected
+
+
+HOSTILE = {
+    **{"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "HOME": "/nonexistent"},
+    **{"JAX_ENABLE_X64": "1", "JAX_DEFAULT_PRNG_IMPL": "rbg", "JAX_PLATFORMS": "tpu"},
+    **{"XLA_FLAGS": "--xla_cpu_enable_fast_math=true", "TF_ENABLE_ONEDNN_OPTS": "1"},
+}
+
+
+def test_a_hostile_shell_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables, locale, matplotlibrc, a missing home, and a path that is not ASCII, at once."""
+    monkeypatch.syspath_prepend(ROOT / "tests" / "records")
+    import synthetic_records as synthetic
+
+    source = tmp_path / "größe τ" / "metrics.parquet"
+    source.parent.mkdir()
+    records.write(synthetic.study(seeds=2), source)
+    style = tmp_path / "matplotlibrc"
+    style.write_text("".join(STYLES.values()))
+    outputs = []
+    for name, variables in (("plain", {}), ("hostile", {**HOSTILE, "MATPLOTLIBRC": str(style)})):
+        folder = tmp_path / name
+        found = {}
+        for command in ("table 2", "claims --details", "evidence trend", f"figure 4 --to {folder}"):
+            done = repro(*command.split(), "--from", str(source), **variables)
+            assert (done.returncode, done.stderr) == (0, b""), command
+            found[command.split()[0]] = done.stdout.replace(os.fsencode(folder), b"")
+        outputs.append(found | {path.name: path.read_bytes() for path in folder.iterdir()})
+    assert outputs[0] == outputs[1] and len(outputs[0]) == 7
+    assert "τ".encode() in outputs[0]["table"]
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO], ids=os.strerror)
