@@ -31,10 +31,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
-def train(runs: Path, *more: str, cores: set[int] | None = None, **variables: str) -> None:
-    chosen = ("--profile", "smoke", "--runs", str(runs), "--node", NODE)
+def train(
+    runs: Path,
+    *more: str,
+    chosen: tuple[str, ...] = ("--profile", "smoke", "--node", NODE),
+    cores: set[int] | None = None,
+    **variables: str,
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "repro", "run", *chosen, *more],
+        [sys.executable, "-m", "repro", "run", "--runs", str(runs), *chosen, *more],
         env={**os.environ, **variables},
         preexec_fn=lambda: os.sched_setaffinity(0, cores) if cores else None,
         capture_output=True,
@@ -44,10 +49,12 @@ def train(runs: Path, *more: str, cores: set[int] | None = None, **variables: st
 
 
 def compare(first: Path, second: Path) -> subprocess.CompletedProcess[str]:
-    nodes = (str(folders.node_folder(runs, "smoke", NODE)) for runs in (first, second))
-    return subprocess.run(
-        [sys.executable, "-m", "repro", "verify", *nodes], capture_output=True, text=True
-    )
+    return verify(*(folders.node_folder(runs, "smoke", NODE) for runs in (first, second)))
+
+
+def verify(first: Path, second: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    command = (sys.executable, "-m", "repro", "verify", str(first), str(second), *more)
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def data_of(runs: Path) -> tuple[str, str]:
@@ -72,6 +79,22 @@ def test_one_core_and_other_settings_give_equal_bits(trained: Path, tmp_path: Pa
     compared = compare(trained, tmp_path / "runs")
     assert compared.returncode == 0, compared.stdout
     assert "inputs differ" not in compared.stderr, "one fingerprint"
+
+
+def test_one_and_two_workers_give_equal_bits(trained: Path, tmp_path: Path) -> None:
+    """Of two models, one in two segments, with two fine-tuning runs each."""
+    profile = tmp_path / "branches.toml"
+    profile.write_text(
+        'extends = "smoke"\nsuites = ["glue", "squad"]\n'
+        '[matrix.base]\ntaus = ["0", "60K"]\ncheckpoints = ["500K"]\n'
+    )
+    both = [tmp_path / f"runs{jobs}" for jobs in (1, 2)]
+    for jobs, runs in enumerate(both, start=1):
+        chosen = ("--profile", str(profile), "--jobs", str(jobs), "--size", "base")
+        train(runs, *data_of(trained), chosen=chosen)
+    assert len(list(both[0].rglob(folders.DONE))) == 7
+    compared = verify(*both, "--profile", str(profile))
+    assert compared.returncode == 0, compared.stdout
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names instructions of x86")
