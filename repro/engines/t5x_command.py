@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from repro.engines.contract import Hosts, Work
 from repro.plan import Finetuning, Node, Segment, Tree
@@ -19,6 +20,9 @@ from spactor.config import CurriculumConfig, PretrainConfig
 from spactor.data.manifest import VOCABULARY_FILE, examples_file
 from spactor.errors import UserError
 from spactor.t5x import gin_files
+
+if TYPE_CHECKING:
+    from spactor.data.suites import Suite
 
 SHIPPED = "spactor/t5x/gin"
 """Folder of the package's gin files, from the folder that T5X runs in."""
@@ -181,13 +185,26 @@ def scored_tasks(corpus: str, suite: str, prepared: Path) -> list[str]:
     ]
 
 
+def target_length(suite: Suite) -> int:
+    """Returns the decoder positions of a suite in T5X, which cuts what is longer.
+
+    The pieces of an embedded suite's answers depend on the vocabulary, so it has as many as in the
+    local engine, in which none is cut.
+    """
+    from spactor.data.suite_tokens import LENGTH_STEP
+
+    if not suite.is_embedded:
+        return suite.target_length
+    return math.ceil(suite.target_length / LENGTH_STEP) * LENGTH_STEP
+
+
 def _finetuning_settings(profile: Profile, node: Finetuning) -> Mapping[str, object]:
     from spactor.data.suites import suite_named
 
     return {
         "INITIAL_STEP": node.checkpoint_step,
         "SUITE": node.suite,
-        "TARGET_LENGTH": suite_named(node.suite, profile.data.corpus).target_length,
+        "TARGET_LENGTH": target_length(suite_named(node.suite, profile.data.corpus)),
         "DATA_SHARDS": math.gcd(FINETUNING_SHARDS, node.config.batch_size),
         "STATS_PERIOD": node.config.evaluation_period_steps,
     }

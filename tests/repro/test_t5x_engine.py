@@ -89,7 +89,7 @@ def test_commands_of_a_tree() -> None:
         *start,
         *(f"--gin_file=/runs/{LEAF}/gin/{name}.gin" for name in ("size", "finetune")),
         f"{shipped}/embedded_suite.gin",
-        *given(LEAF, "TRAIN_STEPS=34", "INITIAL_STEP=30", "SUITE='glue'", "TARGET_LENGTH=2"),
+        *given(LEAF, "TRAIN_STEPS=34", "INITIAL_STEP=30", "SUITE='glue'", "TARGET_LENGTH=16"),
         *("--gin.DATA_SHARDS=4", "--gin.STATS_PERIOD=2", f"--gin.{parent}"),
     ]
 

@@ -13,6 +13,7 @@ import pytest
 import t5x_process
 from t5x_process import assert_same, leaves
 
+from repro.engines import t5x_command
 from spactor import objective, predictions, ranking, scoring, step
 from spactor.data import suite_tokens
 from spactor.data.suites import suite_named
@@ -53,7 +54,9 @@ def tuned(home: Path, data: Path, second_stage: Path) -> Path:
         return {"script": script, "files": files, "macros": settings | macros}
 
     last = folder / "retained" / f"checkpoint_{FIRST + 2}"
-    large = {"EVAL_BATCH_SIZE": 100}
+    # As many positions as in the local engine; with fewer T5X cuts a choice.
+    longest = t5x_command.target_length(suite_named("superglue", "embedded"))
+    large = {"EVAL_BATCH_SIZE": 100, "TARGET_LENGTH": longest}
     runs = [
         train("retained", "finetune"),
         scored("eval", "scores", folder / "retained"),

@@ -17,6 +17,7 @@ import t5x_process
 from t5x_process import ROOT, TIMEOUT, assert_same, leaves
 
 from repro import step_lines, t5x_folder
+from repro.engines import t5x_command
 from spactor.data.manifest import VOCABULARY_FILE
 from spactor.data.suites import suite_named
 
@@ -77,7 +78,7 @@ def test_target_lengths_are_the_suites() -> None:
         row = re.search(rf"^\| `TARGET_LENGTH`, `{file}.gin` \| (.*) \|$", PAGE, re.MULTILINE)
         assert row
         for name, length in zip(names[1].split(" | "), row[1].split(" | "), strict=True):
-            assert suite_named(name, corpus).target_length == int(length)
+            assert t5x_command.target_length(suite_named(name, corpus)) == int(length)
 
 
 @pytest.mark.slow
