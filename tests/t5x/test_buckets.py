@@ -60,6 +60,7 @@ def test_prepared_text_suites_and_vocabulary_are_read_from_a_bucket(data: Path, 
         tasks.embedded(f"{address}/nowhere")
 
 
+@pytest.mark.slow
 def test_c4_and_a_benchmark_are_read_from_a_bucket(
     tmp_path: Path, data: Path, bucket: epath.Path
 ) -> None:
