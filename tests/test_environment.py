@@ -52,6 +52,20 @@ def test_a_terminal_without_our_signs() -> None:
     assert "85.89" in done.stdout.decode("cp1252")
 
 
+@pytest.mark.parametrize("command", ["", "evidence", "claims --from published --details"])
+def test_a_reader_that_stops_early(command: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "repro", *command.split()],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
 STYLES = {
     "style": "lines.linewidth: 9\nfont.family: serif\nsavefig.bbox: tight\naxes.facecolor: black\n",
     "usetex": "text.usetex: True\n",

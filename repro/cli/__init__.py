@@ -87,8 +87,9 @@ def _one_line(show: Callable[..., None]) -> Callable[..., None]:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line; exits with 0, 2 for a user's mistake, 130 when interrupted."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(arguments, prog_name="repro", standalone_mode=False)
+        code = app(given, prog_name="repro", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except UserError as error:
@@ -104,8 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         )
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # Click's class, or a copy in Typer.
-            print(_usage_text(error))
-            sys.exit(0)
+            main([*given, "--help"])
         line = _usage_mistake(error)
         if line is None and (fault := files.system_fault(error)):
             line = f"{fault}: fix that, then run the same command again"
@@ -114,7 +114,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _exit(line, 2)
     # Some versions of Typer turn the interrupt into its exit code themselves.
     if code == _INTERRUPTED:
-        given = sys.argv[1:] if arguments is None else arguments
         _exit(f"interrupted; to continue: {shlex.join(['repro', *given])}", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -127,10 +126,5 @@ def _exit(line: str, code: int) -> NoReturn:
 
 def _usage_mistake(error: Exception) -> str | None:
     """Typer's complaint about arguments, which may be a class of Click's or of its own."""
-    text = _usage_text(error)
-    return text and f"{text} See `repro --help`."
-
-
-def _usage_text(error: Exception) -> str | None:
     text = getattr(error, "format_message", None)
-    return str(text()) if callable(text) else None
+    return f"{text()} See `repro --help`." if callable(text) else None
