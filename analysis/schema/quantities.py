@@ -93,10 +93,27 @@ def read_tasks(path: Path) -> tuple[TaskMetric, ...]:
     return tuple(found)
 
 
+_FORMER: Mapping[tuple[str, str], tuple[str, ...]] = {
+    **{("glue", "pair"): ("f1", "accuracy"), ("superglue", "question"): ("f1", "accuracy")},
+    **{
+        (suite, task): ("accuracy",)
+        for suite, names in (
+            ("glue", "relation"),
+            ("superglue", "word cause"),
+            ("rainbow", "goal"),
+            ("mmlu", "orbax_checkpoint"),
+            ("bbh", "booleans sorting counting sums brackets swaps steps"),
+        )
+        for task in names.split()
+    },
+}
+"""Embedded tasks that are no longer made and that recorded results have."""
+
+
 @functools.cache
 def tasks() -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """Metrics of every known (suite, task), the paper's and the embedded ones."""
-    known: dict[tuple[str, str], tuple[str, ...]] = {}
+    """Metrics of every known (suite, task), the paper's and the embedded ones, former ones too."""
+    known = dict(_FORMER)
     for item in paper_tasks():
         known[item.suite, item.task] = (*known.get((item.suite, item.task), ()), item.metric)
     for suite in EMBEDDED.values():
