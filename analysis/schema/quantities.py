@@ -107,7 +107,7 @@ _FORMER: Mapping[tuple[str, str], tuple[str, ...]] = {
         for task in names.split()
     },
 }
-"""Embedded tasks that are no longer made and that recorded results have."""
+"""Embedded tasks that are no longer made and that stored runs have (tests/repro/t5x_golden)."""
 
 
 @functools.cache
