@@ -158,16 +158,15 @@ class SavingsResult:
                 f"{title}\nnot run: no suite has scores of τ = 0 at {step_label(FULL)} and of a τ"
             )
         brief = "paper" if self.source == "published" else "analytic"
-        lines = [title]
-        for size, ratios in self.overheads.items():
-            costs = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
-            lines += wrap(f"cost of a hybrid step over a plain one, {size.capitalize()}: {costs}")
         models = {
             key: [s for s in self.savings if (s.size, s.tau, s.runs) == key]
             for key in dict.fromkeys((s.size, s.tau, s.runs) for s in self.savings)
         }
         answers = [line for key, own in models.items() for line in wrap(_answer(*key[:2], own))]
-        lines = [*answers, *wrap(self.chance), "", *lines]
+        lines = [*answers, *wrap(self.chance), "", title]
+        for size, ratios in self.overheads.items():
+            costs = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
+            lines += wrap(f"cost of a hybrid step over a plain one, {size.capitalize()}: {costs}")
         for (size, tau, runs), of_model in models.items():
             count = "–".join(map(str, runs))
             lines += ["", f"{describe(size, tau)}, {count} run{'s' if runs != (1,) else ''}"]

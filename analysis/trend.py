@@ -178,33 +178,33 @@ class Reading:
         if self.line is None:
             return f"{head}\n  not run: {self.reason}"
         line = self.line
-        lines = [head, *([f"  {self.headline}"] if details else [])]
-        if details and self.seeds > 1:
-            each = ", ".join(f"{seed}: {one.slope:+.2e}" for seed, one in self.by_seed.items())
-            lines.append(f"    seed by seed:  {each}")
-        lines.append(
+        paper = [
             f"  the paper's test, least squares through {mean_of(self.seeds)}: slope "
             f"{line.slope:+.2e} ± {line.stderr:.1e}, p = {format_p(line.p_value)}, "
             f"n = {line.n} steps"
-        )
+        ]
         if not self.slopes:
-            lines.append(f"  too few steps for more: other methods need {regression.FEWEST_POINTS}")
+            paper.append(f"  too few steps for more: other methods need {regression.FEWEST_POINTS}")
+        warning = [f"  {self.warning}"] if self.warning else []
+        if not details:
+            return text_table.paragraphs([head, *paper, *warning])
+        lines = [head, f"  {self.headline}"]
+        if self.seeds > 1:
+            each = ", ".join(f"{seed}: {one.slope:+.2e}" for seed, one in self.by_seed.items())
+            lines.append(f"    seed by seed:  {each}")
         rows = [["method", "slope", "95 % interval", "p"]]
         for slope in self.slopes:
             interval = f"[{slope.low:+.2e}, {slope.high:+.2e}]"
             p = format_p(slope.p_value)
             rows.append([slope.method, f"{slope.value:+.2e}", interval, p])
-        table = (
-            [f"    {line}" for line in text_table.align(rows)] if details and self.slopes else []
-        )
+        table = [f"    {line}" for line in text_table.align(rows)] if self.slopes else []
         more = []
-        if details and self.residuals is not None:
+        if self.residuals is not None:
             more.append(f"    residuals:  {_residuals_text(self.residuals)}")
-        if details and self.inflection is not None:
+        if self.inflection is not None:
             more.append(f"    inflection:  {_inflection_text(self.inflection)}")
-        if self.warning:
-            more.append(f"  {self.warning}")
-        parts = [text_table.paragraphs(lines), *table]
+        more += warning
+        parts = [text_table.paragraphs([*lines, *paper]), *table]
         return "\n".join([*parts, text_table.paragraphs(more)] if more else parts)
 
 

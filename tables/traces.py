@@ -163,7 +163,7 @@ class Tracer:
 
     @functools.cached_property
     def _counted(self) -> pd.DataFrame:
-        """The records that belong to no step of training and to no suite."""
+        """Costs, timing and settings, on which cells without scores rest."""
         kinds = ("cost/", "timing/", "setting/")
         return self._records[self._records["metric"].str.startswith(kinds)]
 

@@ -24,8 +24,7 @@ class Outcomes:
     Args:
       records: measured, of one profile; may be empty.
       timing: wall-clock records of the same profile, or None.
-      drawer: draws the figures while this process does the rest, such as
-        ``repro.drawing_process``.
+      drawer: draws the figures while this process does the rest; see ``repro.drawing_process``.
       kinds: of the figures' files, of ``figures.drawing.KINDS``.
 
     Raises:

@@ -87,7 +87,12 @@ def _by_file() -> Mapping[str, pd.DataFrame]:
     """The records of every file, checked together: that takes as long as checking one file."""
     rows = {name: list(_rows(_FOLDER / name, place)) for name, place in _PLACES.items()}
     names = [name for name, own in rows.items() for _ in own]
-    together = records.from_rows(itertools.chain.from_iterable(rows.values()), str(_FOLDER))
+    try:
+        together = records.from_rows(itertools.chain.from_iterable(rows.values()), str(_FOLDER))
+    except UserError:
+        for name, place in _PLACES.items():
+            read(_FOLDER / name, place)  # Its error names the file.
+        raise
     return {
         str(name): own.reset_index(drop=True)
         for name, own in together.groupby(np.array(names), sort=False)
@@ -124,12 +129,11 @@ def line_of(record: Any) -> tuple[str, int]:
     >>> line_of(next(load(2).itertuples()))
     ('analysis/schema/published/table2.csv', 2)
     """
-    name = f"{str(record.place).lower().replace(' ', '')}.csv"
-    if record.place == FINETUNING_PLACE:
-        name = "finetuning.csv"
+    files = {place: name for name, place in _PLACES.items() if place}
+    name = files.get(record.place, "")
     values = (getattr(record, column) for column in _KEY)
     key = tuple("" if pd.isna(value) else str(value) for value in values)
-    lines = _lines(name) if (_FOLDER / name).is_file() else {}
+    lines = _lines(name) if name else {}
     if key not in lines:
         raise UserError(
             f"no file in analysis/schema/published holds {record.metric} of "
