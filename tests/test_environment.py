@@ -52,6 +52,16 @@ def test_a_terminal_without_our_signs() -> None:
     assert "85.89" in done.stdout.decode("cp1252")
 
 
+def test_a_locale_that_is_not_utf_8(tmp_path: Path) -> None:
+    """Paths, files and output are UTF-8 nevertheless."""
+    source = tmp_path / "größe τ.csv"
+    source.write_text(f"{HEADER}\n{ROW}\n", "utf-8")
+    locale = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done, expected = (repro("table", "6", "--from", str(source), **more) for more in (locale, {}))
+    assert (done.returncode, done.stderr) == (0, b"") and "55.5" in done.stdout.decode()
+    assert done.stdout == expected.stdout
+
+
 @pytest.mark.parametrize("command", ["", "evidence", "claims --from published --details"])
 def test_a_reader_that_stops_early(command: str) -> None:
     process = subprocess.Popen(
