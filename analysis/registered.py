@@ -142,7 +142,7 @@ class RegisteredTest:
             f"{text(low)} to {text(high)}" if len(self.values) > 1 else "-",
             "-" if math.isnan(self.p_holm) else format_p(self.p_holm),
             "-" if math.isnan(needed) else f"{needed:.0f}" if needed < 1000 else ">999",
-            self.verdict.short + ("*" if self.below_smallest else ""),
+            self.verdict.value + ("*" if self.below_smallest else ""),
         )
 
 
@@ -188,9 +188,7 @@ class RegisteredResult:
         """A summary line, then one line per test, for the terminal."""
         verdicts = [test.verdict for test in self.tests]
         counts = ", ".join(
-            f"{verdicts.count(verdict)} {verdict.short}"
-            for verdict in Verdict
-            if verdict in verdicts
+            f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts
         )
         lines = wrap(f"Registered tests of {self.profile or 'no'} profile, Base: {counts}")
         lines += wrap(" ".join(self.notes))

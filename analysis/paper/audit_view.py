@@ -7,16 +7,11 @@ from collections.abc import Mapping, Sequence
 from analysis.paper.statement import Judgement, Suspect, Verdict, counted
 from spactor.text_table import paragraphs
 
-_TITLES: Mapping[Verdict, str] = {
-    Verdict.INCONSISTENT: "Inconsistent with other printed numbers",
-    Verdict.PARTLY: "Hold in part",
-    Verdict.CONTRADICTED: "The opposite is shown",
-    Verdict.NOT_DECIDED: "Not decided by the printed spreads",
-    Verdict.NOT_TESTABLE: "Can't be decided from what is printed",
-    Verdict.EXPLAINED: "Differ, and are explained",
-    Verdict.HOLDS: "Hold",
-}
 _NOTEWORTHY = (Verdict.INCONSISTENT, Verdict.PARTLY, Verdict.CONTRADICTED)
+_ORDER = (
+    *_NOTEWORTHY,
+    *(Verdict.NOT_DECIDED, Verdict.NOT_TESTABLE, Verdict.EXPLAINED, Verdict.HOLDS),
+)
 _MORE = "--details prints the arithmetic, --all the other checks."
 _YARDSTICK = (
     "Averages are means over runs, breakdown cells medians. The two typically differ by 0.3 "
@@ -37,7 +32,7 @@ def groups(judgements: Sequence[Judgement], *, everything: bool = False) -> Grou
     """
     return {
         verdict: [one for one in judgements if one.verdict is verdict]
-        for verdict in _TITLES
+        for verdict in _ORDER
         if everything or verdict in _NOTEWORTHY
     }
 
@@ -60,7 +55,7 @@ def text(judgements: Sequence[Judgement], found: Groups, *, details: bool = Fals
     for verdict, group in found.items():
         if not group:
             continue
-        lines += ["", f"{_TITLES[verdict]} ({len(group)})"]
+        lines += ["", f"{verdict} ({len(group)})"]
         for one in group:
             lines.append(f"  - {one.statement.place}: {one.statement.text}")
             if not details:

@@ -34,18 +34,18 @@ def beside(
 
 
 def verdict_named(name: str) -> Verdict:
-    """A verdict by its short name.
+    """A verdict by its name, with spaces or hyphens between the words.
 
     Raises:
       UserError: there is none of that name.
 
     >>> verdict_named("not-testable")
-    <Verdict.NOT_TESTABLE: 'not testable with this data'>
+    <Verdict.NOT_TESTABLE: 'not testable'>
     """
     for verdict in CLAIM_VERDICTS:
-        if name in (verdict.short, verdict.short.replace(" ", "-"), verdict.value):
+        if name.replace("-", " ") == verdict:
             return verdict
-    listed = ", ".join(verdict.short for verdict in CLAIM_VERDICTS)
+    listed = ", ".join(verdict.replace(" ", "-") for verdict in CLAIM_VERDICTS)
     raise UserError(f"unknown verdict {name!r}: give one of {listed}")
 
 
@@ -87,7 +87,7 @@ def render(rows: Sequence[Row], *, details: bool = False) -> str:
         lines += [f"{row.statement.id} ({row.statement.place})", f"  {row.statement.text}"]
         for judgement in row.judgements:
             lines += [
-                f"  {judgement.origin}: {judgement.verdict.short}",
+                f"  {judgement.origin}: {judgement.verdict}",
                 f"    {judgement.sentence}",
             ]
         lines += [f"  test: {row.statement.test}", ""]
@@ -119,9 +119,9 @@ def _by_verdict(rows: Sequence[Row]) -> list[str]:
         group = [row for row in rows if row.judgements[-1].verdict is verdict]
         if not group:
             continue
-        lines += ["", f"{verdict.value} ({len(group)})"]
+        lines += ["", f"{verdict} ({len(group)})"]
         for row in group:
-            paper = f"{row.published.origin}: {row.published.verdict.short}"
+            paper = f"{row.published.origin}: {row.published.verdict}"
             line = f"  {row.statement.id:{width}}  {paper if row.measured else ''}"
             lines.append(line.rstrip())
             if verdict is Verdict.CONTRADICTED:

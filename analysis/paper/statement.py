@@ -18,7 +18,7 @@ from analysis.tests import Kind
 
 
 class Verdict(enum.StrEnum):
-    """Result of judging a statement or a printed cell.
+    """Result of judging a statement or a printed cell; the value is its name in every output.
 
     ``PARTLY``: shown in some cells only. ``EXPLAINED``: a recomputed number differs from the
     printed one, but by no more than rounding, or a mean against a median, accounts for.
@@ -36,13 +36,7 @@ class Verdict(enum.StrEnum):
     CONTRADICTED = "contradicted"
     INCONSISTENT = "inconsistent"
     NOT_AT_SCALE = "not testable at this scale"
-    NOT_TESTABLE = "not testable with this data"
-
-    @property
-    def short(self) -> str:
-        """The verdict in a few words, as printed and as the command line takes it."""
-        words = self.value.removesuffix(" with this data")
-        return "not at this scale" if self is Verdict.NOT_AT_SCALE else words
+    NOT_TESTABLE = "not testable"
 
 
 CLAIM_VERDICTS = tuple(verdict for verdict in Verdict if verdict is not Verdict.EXPLAINED)
@@ -206,7 +200,7 @@ def counted(judgements: Sequence[Judgement]) -> str:
     'none'
     """
     found = Counter(judgement.verdict for judgement in judgements)
-    return ", ".join(f"{found[v]:,} {v.short}" for v in Verdict if found[v]) or "none"
+    return ", ".join(f"{found[v]:,} {v}" for v in Verdict if found[v]) or "none"
 
 
 _JUDGES: dict[str, Judge] = {}

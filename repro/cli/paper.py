@@ -22,7 +22,7 @@ def claims(
             "--verdict",
             metavar="VERDICT",
             help="Only claims with this verdict: holds, partly, not-decided, contradicted, "
-            "inconsistent, not-at-this-scale or not-testable.",
+            "inconsistent, not-testable-at-this-scale or not-testable.",
         ),
     ] = "",
     details: Details = False,
