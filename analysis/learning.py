@@ -41,6 +41,7 @@ import pandas as pd
 from scipy.special import entr
 
 from analysis import scores
+from analysis.rounding import rounded
 from analysis.schema.facts import (
     FROM_SCRATCH,
     SIZES,
@@ -312,9 +313,9 @@ class ScratchComparison:
             _sample_text(self.pretrained),
             _sample_text(self.scratch),
             str(self.seeds),
-            _shown(self.difference, f"{self.difference:+.2f}"),
+            _points(self.difference),
             _shown(self.p_holm, format_p(self.p_holm)),
-            _shown(self.over_chance, f"{self.over_chance:+.2f}"),
+            _points(self.over_chance),
             _shown(self.p_chance, format_p(self.p_chance)),
         ]
 
@@ -324,6 +325,10 @@ _SCRATCH_HEADINGS = "suite", "pre-trained", "from scratch", "n", "gain", "p", "o
 
 def _shown(value: float, text: str) -> str:
     return NO_TEST if math.isnan(value) else text
+
+
+def _points(difference: float) -> str:
+    return NO_TEST if math.isnan(difference) else rounded(difference, 2, "signed")
 
 
 def _verdict(difference: float, p_value: float) -> str:
@@ -403,7 +408,8 @@ def _tally(what: str, found: list[tuple[str, float, int]]) -> str:
     span = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
     untested = sum(verdict == UNTESTED for verdict, *_ in found)
     more = f", {untested} with too few seeds for a test" if untested else ""
-    return f"{line} (margins {min(margins):+.2f} to {max(margins):+.2f} points, n = {span}{more})"
+    least, most = (rounded(margin, 2, "signed") for margin in (min(margins), max(margins)))
+    return f"{line} (margins {least} to {most} points, n = {span}{more})"
 
 
 def compare_with_scratch(records: pd.DataFrame) -> ScratchResult:
@@ -470,5 +476,5 @@ def _over_suites(
 def _sample_text(sample: Sample) -> str:
     if not sample.runs:
         return NOT_RUN
-    spread = "" if math.isnan(sample.std) else f" ± {sample.std:.2f}"
-    return f"{sample.mean:.2f}{spread}"
+    spread = "" if math.isnan(sample.std) else f" ± {rounded(sample.std, 2)}"
+    return f"{rounded(sample.mean, 2)}{spread}"

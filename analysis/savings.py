@@ -41,6 +41,7 @@ from analysis import scores
 from analysis.compiled import local_step
 from analysis.flops import step_flops
 from analysis.paper.evidence import FULL, Evidence, Missing, describe
+from analysis.rounding import rounded
 from analysis.schema import facts, published, rows
 from analysis.schema.facts import (
     CHECKPOINTS,
@@ -182,7 +183,7 @@ class SavingsResult:
             texts = ["" if one is None else one.text() for one in estimates]
             if texts[0] == saving.iterations.unknown and set(texts[1:]) <= {texts[0]}:
                 texts[1:] = [""] * len(known)
-            name = f"{SUITE_SHORT_NAMES[saving.suite]} ({saving.target:.2f})"
+            name = f"{SUITE_SHORT_NAMES[saving.suite]} ({rounded(saving.target, 2)})"
             rows.append([name, f"{saving.reached:.0%}", *texts])
         filled = [any(row[at] for row in rows[1:]) for at in range(len(rows[0]))]
         return [list(itertools.compress(row, filled)) for row in rows]

@@ -85,7 +85,8 @@ class Sample:
         if not len(values):
             return cls(math.nan, math.nan, 0)
         std = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-        return cls(float(np.mean(values)), std, len(values))
+        # An exact sum, as in `analysis.scores`, whatever the order of runs.
+        return cls(math.fsum(values) / len(values), std, len(values))
 
     def times(self, weight: float) -> Sample:
         """The same with every run's value multiplied by a weight."""

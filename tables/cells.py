@@ -1,8 +1,4 @@
-"""What a computed table is made of, and the one rule by which its numbers are rounded.
-
-Rounding: the float that is nearest to the number is rounded correctly to the wanted decimals
-(exact halves away from zero, as the paper's do), and zero has no sign.
-"""
+"""What a computed table is made of; ``analysis.rounding`` rounds its numbers."""
 
 from __future__ import annotations
 
@@ -10,8 +6,9 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
+
+from analysis.rounding import Style, rounded
 
 NOT_RUN = "not run"
 NOTHING = "–"
@@ -21,10 +18,7 @@ ILLEGIBLE = "illegible"
 """Stands where the paper prints a number that its text lost."""
 BLOCK_COLUMNS = 8
 """Columns of one block of a wide table, as the paper breaks its own."""
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_SMALLEST_P = 0.001
 
-Style = Literal["plain", "scientific", "percent", "thousands", "signed", "p"]
 Statistic = Literal["mean", "median", "exact"]
 """How a number came about: over runs, or counted, so that nothing about it is left to chance."""
 
@@ -205,32 +199,3 @@ class Table:
             )
             found.append(block)
         return found
-
-
-def rounded(value: float, decimals: int, style: Style = "plain") -> str:
-    """A number at its printed precision; the one rounding rule.
-
-    An exact half goes away from zero, as in the one cell of the paper that shows it: 13/32 in Table
-    14 is printed 40.63.
-
-    >>> rounded(85.894, 2), rounded(1.05, 2), rounded(-0.001, 2), rounded(40.625, 2)
-    ('85.89', '1.05', '0.00', '40.63')
-    >>> rounded(85.885, 2), rounded(-40.625, 2), rounded(2.0, 1)  # 85.885 is a little more.
-    ('85.89', '-40.63', '2.0')
-    >>> rounded(16000.0, 1, "scientific"), rounded(0.15, 2, "percent"), rounded(1e4, 0, "thousands")
-    ('1.6×10⁴', '15%', '10,000')
-    >>> rounded(0.566, 2, "signed"), rounded(-0.001, 2, "signed"), rounded(3e-7, 3, "p")
-    ('+0.57', '0.00', '<0.001')
-    """
-    if style == "scientific":
-        mantissa, exponent = f"{value:.{decimals}e}".split("e")
-        return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
-    if style == "p" and value < _SMALLEST_P:
-        return f"<{_SMALLEST_P}"
-    kinds = {"percent": f".{max(decimals - 2, 0)}%", "thousands": f",.{decimals}f"}
-    unit = Decimal(1).scaleb(-max(decimals, 2 if style == "percent" else 0))
-    exact = Decimal(value).quantize(unit, rounding=ROUND_HALF_UP)
-    text = format(exact, kinds.get(style, f".{decimals}f"))
-    if not any(digit in "123456789" for digit in text):
-        return text.removeprefix("-")
-    return f"+{text}" if style == "signed" and value > 0 else text

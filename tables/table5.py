@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.required import RequiredRun
+from analysis.rounding import Style
 from analysis.schema.facts import SIZES, size_label
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import of_metrics
-from tables.cells import MISSING, Cell, Column, Row, Style, Table
+from tables.cells import MISSING, Cell, Column, Row, Table
 from tables.notes import notes_on_cells, notes_on_missing, origin_label
 
 NUMBER = 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from analysis.rounding import rounded
 from analysis.schema.nodes import Nodes
 from spactor.text_table import WIDTH, paragraphs
 from tables.traces import PrintedNumber, ScoredRun, Trace
@@ -43,7 +44,8 @@ def _command(line: str) -> str:
 
 
 def _short(run: ScoredRun) -> str:
-    return f"  {run.node or 'a run without a name'}: {run.score:.2f} at fine-tuning step {run.step}"
+    name = run.node or "a run without a name"
+    return f"  {name}: {rounded(run.score, 2)} at fine-tuning step {run.step}"
 
 
 def lines(trace: Trace) -> list[str]:

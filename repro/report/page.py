@@ -17,6 +17,7 @@ import figures
 from analysis import power, tests, trend
 from analysis.paper import CLAIM_VERDICTS, Verdict, claims_view
 from analysis.paper.evidence import describe
+from analysis.rounding import rounded
 from analysis.schema.facts import SUITE_HEADINGS
 from analysis.schema.nodes import Nodes
 from repro.report import choices, drawings, numbers, tree, tree_map
@@ -185,6 +186,7 @@ def _render(template: str, **values: object) -> str:
         "flops_of": tree.flops_of,
         "flops_text": tree.flops_text,
         "power_level": power.POWER,
+        "rounded": rounded,
         "seconds_text": tree.seconds_text,
         "claims_note": claims_view.NOTE,
         "map_width": tree_map.WIDTH,

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.flops import step_flops
+from analysis.rounding import rounded
 from analysis.schema.nodes import Nodes, TrainedNode
 from repro.costs import duration
 from spactor.config import STAGES, PretrainConfig
 from spactor.errors import UserError
 from spactor.plain_data import from_mapping
-from tables.cells import rounded
 
 UNKNOWN = "unknown"
 

@@ -10,8 +10,9 @@ import synthetic_records as synthetic
 
 from analysis import learning
 from analysis.schema import records
-from analysis.tests import NOT_RUN, UNTESTED, paired
+from analysis.tests import NOT_RUN, UNTESTED, Sample, paired
 from spactor.data.suites import EMBEDDED
+from tables.cells import Cell
 
 
 def checks(frame):
@@ -207,3 +208,8 @@ def test_seeds_without_a_partner_make_no_test() -> None:
 def test_without_runs_from_scratch_the_command_is_named() -> None:
     text = learning.compare_with_scratch(synthetic.study()).text()
     assert text.count("\n") == 0 and "not run: `repro run --profile scratch`" in text
+
+
+def test_an_exact_half_is_printed_as_in_tables():
+    score = Cell(93.125, 4.125).text()
+    assert learning._sample_text(Sample(93.125, 4.125, 8)) == score == "93.13 ± 4.13"
