@@ -14,12 +14,13 @@ import pandas as pd
 
 import tables
 from analysis import tests
+from analysis.rounding import rounded
 from analysis.schema import published
 from analysis.schema.facts import metric_label
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA
 from spactor.errors import UserError
-from tables.cells import DIVERGED, ILLEGIBLE, MISSING, NOTHING, Cell, Column, Row, Table, rounded
+from tables.cells import DIVERGED, ILLEGIBLE, MISSING, NOTHING, Cell, Column, Row, Table
 from tables.notes import origin_label
 
 CELL = Column("cell", "Cell", words=True)
@@ -34,6 +35,15 @@ COLUMNS = (
 )
 NO_CELL = Cell(words=NOTHING)
 PAPER_PROFILE = "paper"
+REASONS = {
+    tests.EQUAL: "at the decimals that the paper prints",
+    tests.WITHIN_NOISE: "no difference was found, which does not prove equality",
+    tests.UNTESTED: "neither side has a spread over runs",
+    tests.SCALED: "a scaled profile's numbers do not stand for the paper's; differences are for "
+    "orientation and nothing is tested",
+    tests.NOT_RUN: "the records hold no such number",
+}
+"""What a verdict means, where the notes on the tests do not say it."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +119,20 @@ def compute(number: int, records: pd.DataFrame) -> Table:
     compared = judge(ours, paper)
     counts = Counter(one.found.verdict for one in compared)
     tally = ", ".join(f"{counts[words]} {words}" for words in tests.VERDICTS if counts[words])
+    # Of a single verdict the caption has the reason, as text then has no column of verdicts.
+    only = next(iter(counts)) if len(counts) == 1 else ""
+    reason = f": {REASONS[only]}" if only in REASONS else ""
+    whose = origin_label(source, profile).partition(":")[0]
     return Table(
         number=number,
         source=source,
         profile=profile,
-        caption=f"Table {number}, ours ({origin_label(source, profile)}) beside published. "
-        f"{len(compared)} numbers: {tally}.",
+        caption=f"Table {number}, ours ({whose}) beside published. {len(compared)} numbers"
+        + (f", all {only}{reason}." if only else f": {tally}."),
         label_columns=(*paper.label_columns, CELL),
         columns=COLUMNS,
         rows=tuple(Row((*one.place.labels, one.place.heading), _row(one)) for one in compared),
-        footnotes=notes(compared, ours, paper),
+        footnotes=notes(compared, ours, paper, explained=only),
         flat=True,
     )
 
@@ -179,8 +193,16 @@ def _row(one: Compared) -> tuple[Cell, ...]:
     )
 
 
-def notes(compared: Sequence[Compared], ours: Table, paper: Table) -> tuple[str, ...]:
-    """The test and its family; what was compared without one; what is not in the diff."""
+def notes(
+    compared: Sequence[Compared], ours: Table, paper: Table, *, explained: str = ""
+) -> tuple[str, ...]:
+    """The test and its family; what was compared without one; what is not in the diff.
+
+    Args:
+      compared: result of ``judge``.
+      ours, paper: the tables.
+      explained: a verdict whose reason is printed elsewhere.
+    """
     counts = Counter(one.found.test for one in compared if one.found.test)
     found = {one.found.verdict for one in compared}
     written = []
@@ -189,7 +211,7 @@ def notes(compared: Sequence[Compared], ours: Table, paper: Table) -> tuple[str,
             f"Tests: two-sided, α = {ALPHA:g}, p adjusted by Holm over the {sum(counts.values())} "
             f"numbers of this table that can be tested; {tests.DIFFERS}: p (Holm) < {ALPHA:g}."
         )
-    else:
+    elif tests.SCALED not in found:
         written.append(
             f"No number of this table was tested. Where one can be: Welch's test, two-sided, "
             f"α = {ALPHA:g}, p adjusted by Holm over the numbers of the table that can be tested."
@@ -209,23 +231,13 @@ def notes(compared: Sequence[Compared], ours: Table, paper: Table) -> tuple[str,
             "Medians are tested as means of a standard deviation greater by √(π/2) = 1.25, the "
             "most by which a median's error exceeds a mean's when scores are normal."
         )
-    if any(one.pair.kind == "exact" for one in compared):
+    if tests.SCALED not in found and any(one.pair.kind == "exact" for one in compared):
         written.append("Counted numbers and settings are equal or differ without a test.")
-    if tests.EQUAL in found:
-        written.append(f"{tests.EQUAL}: at the decimals that the paper prints.")
-    if tests.WITHIN_NOISE in found:
-        written.append(
-            f"{tests.WITHIN_NOISE}: no difference was found, which does not prove equality."
-        )
-    if tests.UNTESTED in found:
-        written.append(f"{tests.UNTESTED}: neither side has a spread over runs.")
-    if tests.SCALED in found:
-        written.append(
-            f"{tests.SCALED}: a scaled profile's numbers do not stand for the paper's; "
-            "differences are for orientation and nothing is tested."
-        )
-    if tests.NOT_RUN in found:
-        written.append(f"{tests.NOT_RUN}: the records hold no such number.")
+    written += [
+        f"{verdict}: {reason}."
+        for verdict, reason in REASONS.items()
+        if verdict in found and verdict != explained
+    ]
     theirs = dict(numbers(paper))
     if len(theirs) > len(compared):
         written.append(f"Left out: {len(theirs) - len(compared)} published, illegible.")

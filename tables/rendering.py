@@ -28,6 +28,8 @@ _LATEX_LONGEST_FLAT = 15
 _LONGEST_FLOAT = 40
 """More rows than this need a LaTeX table that may go on over the page."""
 _NUMBERS = ("value", "std", "runs")
+_FOR_PROGRAMS = ("csv", "json")
+"""Formats that keep every column."""
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉", "0123456789-0123456789")
 _LATEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -66,6 +68,8 @@ def render(table: Table, format: str = "text", width: int = text_table.WIDTH) ->
     Raises:
       UserError: an unknown format.
     """
+    if table.flat and format not in _FOR_PROGRAMS:
+        table = _informative(table)
     if format == "text":
         return _text(table, width)
     if format not in _WRITERS:
@@ -81,16 +85,24 @@ def _text(table: Table, width: int) -> str:
     return "\n".join([*caption, "", "\n\n".join(bodies), "", *notes]).rstrip("\n") + "\n"
 
 
+def _informative(table: Table) -> Table:
+    """A flat table without columns in which no row has anything, or all have the same words.
+
+    Its caption and notes say what these are.
+    """
+
+    def informs(at: int) -> bool:
+        found = {row.cells[at].words for row in table.rows}
+        return found != {NOTHING} and (not table.columns[at].words or len(found) > 1)
+
+    return table.with_columns(filter(informs, range(len(table.columns))))
+
+
 def _shown(table: Table, width: int) -> Table:
-    """A flat table without columns that have nothing in any row and, where it is wide, details."""
-    filled = table.with_columns(
-        at
-        for at in range(len(table.columns))
-        if any(row.cells[at].words != NOTHING for row in table.rows)
-    )
-    if _width(filled) <= width:
-        return filled
-    return filled.with_columns(at for at, column in enumerate(filled.columns) if not column.detail)
+    """A flat table without details where it would be too wide with them."""
+    if _width(table) <= width:
+        return table
+    return table.with_columns(at for at, column in enumerate(table.columns) if not column.detail)
 
 
 def _fitting(table: Table, width: int) -> list[Table]:

@@ -48,22 +48,34 @@ def read_text(text, table):
             for parts in rows
         ]
         blocks.append(rows)
-    return [with_left_out(row, table) for row in joined(blocks, labels)]
+    return with_left_out(joined(blocks, labels), table)
 
 
-def with_left_out(row, table):
-    """A row with the cells that the text of a diff leaves out: details, and columns of nothing."""
-    labels = len(table.label_columns)
-    cells = next(one.cells for one in table.rows if list(one.labels) == row[:labels])
-    rest, whole = iter(row[labels:]), []
-    missing = len(table.columns) - (len(row) - labels)
-    for column, cell in zip(table.columns, cells, strict=True):
-        out = missing and (
-            column.detail
-            or {one.cells[table.columns.index(column)].words for one in table.rows} == {"–"}
-        )
-        whole.append((cell.text(), cell.bold) if out else next(rest))
-    return [*row[:labels], *whole]
+def with_left_out(rows, table):
+    """Rows with the cells that a diff leaves out: of columns that inform of nothing, and details.
+
+    Details are left out of text alone, where it would be too wide.
+    """
+    if not table.flat:
+        return rows
+    labels, whole = len(table.label_columns), []
+    left_out = {
+        column.key
+        for at, column in enumerate(table.columns)
+        for words in [{row.cells[at].words for row in table.rows}]
+        if words == {"–"} or (column.words and len(words) == 1)
+    }
+    if len(rows[0]) - labels + len(left_out) < len(table.columns):
+        left_out |= {column.key for column in table.columns if column.detail}
+    for row in rows:
+        of_table = next(one.cells for one in table.rows if list(one.labels) == row[:labels])
+        rest = iter(row[labels:])
+        cells = [
+            (cell.text(), cell.bold) if column.key in left_out else next(rest)
+            for column, cell in zip(table.columns, of_table, strict=True)
+        ]
+        whole.append([*row[:labels], *cells])
+    return whole
 
 
 def read_markdown(text, table):
@@ -76,7 +88,7 @@ def read_markdown(text, table):
                 cells_of(parts, labels, lambda c: c.replace("**", ""), lambda c: c[:2] == "**")
             )
         blocks.append(rows)
-    return joined(blocks, labels)
+    return with_left_out(joined(blocks, labels), table)
 
 
 SIGNS = {
@@ -109,7 +121,7 @@ def read_latex(text, table):
                 strip = lambda c: re.sub(r"\\textbf\{([^}]*)\}", r"\1", c)  # noqa: E731
                 rows.append(cells_of(parts, labels, strip, lambda c: r"\textbf" in c))
         blocks.append(rows)
-    return joined(blocks, labels)
+    return with_left_out(joined(blocks, labels), table)
 
 
 def read_html(text, table):
@@ -127,7 +139,7 @@ def read_html(text, table):
             parts = [("".join(cell.itertext()), cell.find("strong") is not None) for cell in row]
             rows.append([*(label for label, _ in parts[:labels]), *parts[labels:]])
         blocks.append(rows)
-    return joined(blocks, labels)
+    return with_left_out(joined(blocks, labels), table)
 
 
 def read_csv(text, table):
