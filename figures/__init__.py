@@ -51,12 +51,13 @@ class FigureModule(Protocol):
 
 _MODULES: tuple[FigureModule, ...] = (
     figure1,
-    figure3,
+    figure3.FIGURE,
     figure4,
     appendix_b,
     summary,
     *score_against_flops.FIGURES,
 )
+_EXTENDABLE = (score_against_flops.CostFigure, figure3.StepFigure)
 REGISTRY: Mapping[str, FigureModule] = types.MappingProxyType(
     {module.NUMBER: module for module in sorted(_MODULES, key=lambda module: module.NUMBER)}
 )
@@ -72,9 +73,15 @@ def get(name: str, *, extended: bool = False) -> FigureModule:
     if name not in REGISTRY:
         raise UserError(f"there is no figure {name}; there are {', '.join(REGISTRY)}")
     figure = REGISTRY[name]
-    if extended and isinstance(figure, score_against_flops.CostFigure):
+    if extended and isinstance(figure, _EXTENDABLE):
         return dataclasses.replace(figure, extended=True)
     return figure
+
+
+def adds(name: str) -> str:
+    """What the extended form of a figure adds; "" without such a form; errors as ``get``."""
+    figure = get(name)
+    return figure.adds if isinstance(figure, _EXTENDABLE) else ""
 
 
 def encode(
@@ -120,4 +127,4 @@ def save(files: Mapping[str, bytes], number: str, folder: Path) -> list[Path]:
     return paths
 
 
-__all__ = ["REGISTRY", "FigureModule", "encode", "encode_several", "get", "save"]
+__all__ = ["REGISTRY", "FigureModule", "adds", "encode", "encode_several", "get", "save"]

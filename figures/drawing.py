@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
 PANEL_INCHES = (3.4, 2.9)
+PADDING_INCHES = 0.08
+"""Left and right of a panel with its labels."""
 PNG_DPI = 160
 THOUSAND = 1_000
 CLOZE_TITLE = "zero-shot cloze"
@@ -80,11 +83,12 @@ def origin_label(source: str, profile: str) -> str:
 def count_label(before: str, counts: Iterable[int], after: str = "") -> str:
     """How many runs or seeds the means are over, for a title; "" where there are none.
 
-    >>> count_label("n = ", [2, 1, 2]), count_label("", [3], " seeds"), count_label("n = ", [])
-    (', n = 1–2', ', 3 seeds', '')
+    >>> count_label("n = ", [5, 3, 8]), count_label("", [3], " seeds"), count_label("n = ", [])
+    (', n = 3–8', ', 3 seeds', '')
     """
-    found = sorted(set(counts))
-    return f", {before}{'–'.join(map(str, found))}{after}" if found else ""
+    found = set(counts)
+    ends = sorted({min(found), max(found)}) if found else []
+    return f", {before}{'–'.join(map(str, ends))}{after}" if ends else ""
 
 
 @contextmanager
@@ -104,11 +108,13 @@ def settings() -> Iterator[None]:
 def new_figure(panels: int, title: str, columns: int = 4) -> tuple[Figure, list[Axes]]:
     """A figure of panels, at most ``columns`` to a row, and its axes in reading order."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = min(panels, columns)
     rows = -(-panels // columns)
     width = max(PANEL_INCHES[0] * columns, 4.6)
-    figure = Figure(figsize=(width, PANEL_INCHES[1] * rows + 0.9), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=PADDING_INCHES)
+    figure = Figure(figsize=(width, PANEL_INCHES[1] * rows + 0.9), layout=layout)
     figure.suptitle(title, fontsize=10)
     grid = figure.subplots(rows, columns, squeeze=False)
     axes = list(grid.flat)
@@ -140,6 +146,31 @@ def label_steps(axes: Axes, profile: str) -> None:
     scaled = "" if profile == "paper" else ", on the paper's scale"
     axes.set_xlabel(f"pre-training steps (thousands{scaled})")
     axes.set_xlim(left=0)
+
+
+def cut_early(axes: Axes, values: np.ndarray, low: float, high: float, since: str) -> None:
+    """Ends the y axis before first, unconverged points that would flatten the rest, with a note.
+
+    Args:
+      values: of all curves at every step.
+      low, high: lowest and highest from a step on.
+      since: that step, as printed.
+    """
+    room = max(high - low, 1e-6)
+    outside = int(((values < low - room) | (values > high + room)).sum())
+    if not outside:
+        return
+    axes.set_ylim(low - room, high + room)
+    points = "1 point" if outside == 1 else f"{outside} points"
+    axes.text(
+        0.98,
+        0.02,
+        f"{points} before {since} beyond the axis",
+        transform=axes.transAxes,
+        ha="right",
+        fontsize=7.5,
+        color="#555555",
+    )
 
 
 def plot_curve(axes: Axes, curve: pd.Series, style: Style, label: str) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from analysis import trend
@@ -146,7 +145,9 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
         axes.plot([], [], " ", label=f"no inflection is shown, {bend.basis}")
     if line is not None or bend is not None:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), fontsize=7.5, frameon=False)
-    _frame_late(axes, values, by_seed[late])
+    if late.sum() > 1:
+        low, high = min(by_seed[late].min(), 0.0), max(by_seed[late].max(), 0.0)
+        drawing.cut_early(axes, values, low, high, "120K")
     axes.set_ylabel("difference (nats per target token)")
     drawing.label_steps(axes, result.profile)
 
@@ -159,29 +160,3 @@ def _slope_label(reading: trend.Reading, line: trend.Line) -> str:
         return f"{slope},\np = {p_value} by least squares; one seed: no test over seeds"
     p_value = trend.format_p(reading.over_seeds.p_value)
     return f"{slope},\np = {p_value} over {reading.seeds} seeds"
-
-
-def _frame_late(axes: Axes, values: np.ndarray, late: np.ndarray) -> None:
-    """Ends the axis before first, unconverged points that would flatten the rest, with a note.
-
-    Args:
-      values: mean differences at every step.
-      late: differences from 120K on, of every seed.
-    """
-    if len(late) < 2:
-        return
-    low, high = min(late.min(), 0.0), max(late.max(), 0.0)
-    room = max(high - low, 1e-6)
-    outside = int(((values < low - room) | (values > high + room)).sum())
-    if outside:
-        axes.set_ylim(low - room, high + room)
-        points = "1 point" if outside == 1 else f"{outside} points"
-        axes.text(
-            0.98,
-            0.02,
-            f"{points} before 120K beyond the axis",
-            transform=axes.transAxes,
-            ha="right",
-            fontsize=7.5,
-            color="#555555",
-        )

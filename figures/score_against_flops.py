@@ -1,18 +1,17 @@
 """Figures 2 and 5: score against pre-training FLOPs, one panel per suite.
 
-By default a figure has the paper's panels and curves, Base with τ = 0, 120K and 250K, as measured,
-and Figure 2 ends with a panel of our own: accuracy of the zero-shot cloze at every validation.
+By default a figure has the paper's panels and curves, Base with τ = 0, 120K and 250K, as measured.
 The extended figure has every τ; under each row of panels the paper's own points, from Tables 2 and
-4, with axes of their own, since the two need not be comparable; and Large, which the paper's
-figures leave out, where it was run. Bars are standard deviations over runs.
+4, with axes of their own, since the two need not be comparable; Large, which the paper's figures
+leave out, where it was run; and last a panel of our own, Base's accuracy on the zero-shot cloze at
+every validation. Bars are standard deviations over runs.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 import pyarrow.compute as pc
@@ -46,8 +45,6 @@ SIZE = "base"
 TABLES = {SIZE: 2, "large": 4}
 """The table that holds a size's published points."""
 _PAPER_TAUS = ("0", "120K", "250K")
-_LEGEND_COLUMNS = {1: 2, 2: 3, 3: 5, 4: 5}
-"""Entries of the legend that fit side by side, by panels in a row."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class Result:
 
     Attributes:
       source, profile: of the records.
-      panels: one per suite, in print order, Base before Large.
+      panels: one per suite, in print order, Base before Large; last the zero-shot cloze.
       runs: numbers of runs that the means are over.
     """
 
@@ -103,15 +100,14 @@ class CostFigure:
       NUMBER: as in the paper.
       suites: a panel each, in print order.
       DOC: what the figure shows, and what the paper claims by it.
-      cloze: whether it ends with the zero-shot cloze, where the records have it.
-      extended: whether it has every τ, Large and the paper's points, too.
+      extended: whether it has what ``adds`` names, too.
     """
 
     NUMBER: str
     suites: tuple[str, ...]
     DOC: str
-    cloze: bool = False
     extended: bool = False
+    adds: ClassVar[str] = "every τ, Large, the paper's points and the zero-shot cloze"
 
     @property
     def requires(self) -> tuple[RequiredRun, ...]:
@@ -149,46 +145,46 @@ class CostFigure:
                 Panel(size, suite, _lines(points, suite), _lines(paper, suite))
                 for suite in self.suites
             ]
-        if self.cloze and not self.extended and (lines := _cloze_lines(records)):
+        if self.extended and (lines := _cloze_lines(records)):
             panels.append(Panel(SIZE, CLOZE, lines, ()))
         return Result(source, profile, tuple(panels), tuple(sorted(runs)))
 
     def draw(self, result: Result) -> Figure:
         """The figure; a panel reads "not run" where the records hold nothing for it."""
-        rows: list[list[tuple[str, Panel, tuple[Line, ...]]]] = []
+        drawn: list[tuple[str, tuple[Line, ...], bool]] = []
         sizes = dict.fromkeys(panel.size for panel in result.panels)
+        several = len(sizes) > 1
         for size in sizes:
-            own = [panel for panel in result.panels if panel.size == size]
-            of = f", {size_label(size)}" if len(sizes) > 1 else ""
-            rows.append([(_title(panel) + of, panel, panel.lines) for panel in own])
+            own = [panel for panel in result.panels if panel.size == size and panel.suite != CLOZE]
+            of = f", {size_label(size)}" if several else ""
+            drawn += [(SUITE_NAMES[panel.suite] + of, panel.lines, False) for panel in own]
             if any(panel.published for panel in own):
                 of += " · published"
-                rows.append([(_title(panel) + of, panel, panel.published) for panel in own])
+                drawn += [(SUITE_NAMES[panel.suite] + of, panel.published, False) for panel in own]
+        of = f", {size_label(SIZE)}" if several else ""
+        cloze = [panel.lines for panel in result.panels if panel.suite == CLOZE]
+        drawn += [(drawing.CLOZE_TITLE + of, lines, True) for lines in cloze]
         title = (
             f"Figure {self.NUMBER} · score against pre-training FLOPs\n"
             f"{' and '.join(map(size_label, sizes))} · "
             f"{drawing.origin_label(result.source, result.profile)}"
             f"{drawing.count_label('n = ', result.runs)}"
         )
-        columns = len(rows[0])
+        columns = len(self.suites)
         with drawing.settings():
-            figure, axes = drawing.new_figure(columns * len(rows), title, columns)
+            figure, axes = drawing.new_figure(len(drawn), title, columns)
             handles: dict[str, Any] = {}
-            for (name, panel, lines), at in zip(itertools.chain(*rows), axes, strict=True):
+            for (name, lines, is_cloze), at in zip(drawn, axes, strict=True):
                 at.set_title(name)
-                _draw_lines(at, lines, handles, is_cloze=panel.suite == CLOZE)
+                _draw_lines(at, lines, handles, is_cloze=is_cloze)
             order = [tau for tau in TAUS if tau in handles]
             figure.legend(
                 [handles[tau] for tau in order],
                 list(map(model_label, order)),
                 loc="outside lower center",
-                ncols=min(len(order), _LEGEND_COLUMNS[columns]) or 1,
+                ncols=len(order) or 1,
             )
         return figure
-
-
-def _title(panel: Panel) -> str:
-    return drawing.CLOZE_TITLE if panel.suite == CLOZE else SUITE_NAMES[panel.suite]
 
 
 def _points(records: pd.DataFrame, size: str) -> pd.DataFrame:
@@ -213,12 +209,12 @@ def _point(row: Mapping[Any, Any]) -> Point:
 
 
 def _cloze_lines(records: pd.DataFrame) -> tuple[Line, ...]:
-    """Accuracy of the zero-shot cloze, a mean over seeds, against FLOPs, counted step by step."""
+    """Base's accuracy on the zero-shot cloze, a mean over seeds, against FLOPs step by step."""
     overhead = leads.hybrid_cost(records)
     if overhead is None:
         return ()
     lines = []
-    for tau in _PAPER_TAUS:
+    for tau in TAUS:
         means = curve(records, Curve(tau, CLOZE_ACCURACY, "")).mean(axis="columns")
         flops = spent(means.index.to_numpy(), Tau.parse(tau).end, overhead) / FLOPS_UNIT_CHECKPOINT
         points = zip(flops.tolist(), means.tolist(), strict=True)
@@ -255,7 +251,6 @@ FIGURES = (
     CostFigure(
         NUMBER="2",
         suites=("superglue", "squad", "cnndm"),
-        cloze=True,
         DOC="""Figure 2: score against pre-training FLOPs on SuperGLUE, SQuAD and
 CNN/DailyMail, Base.
 

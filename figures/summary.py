@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from analysis import leads, trend
@@ -97,19 +98,17 @@ def _draw(axes: Axes, result: Result, tables: dict[str, pd.DataFrame], unit: str
     if is_lead:
         axes.axhline(0.0, color="#999999", linewidth=0.8)
     axes.axvline(leads.TAU_STEPS / drawing.THOUSAND, color="#999999", linestyle=":")
-    late = [table[table.index >= trend.FIRST_PAPER_STEP_OF_BEND] for table in present.values()]
     for tau, table in present.items():
         style = drawing.TAU_STYLES[tau]
         if is_lead and table.shape[1] > 1:
             steps = table.index.to_numpy() / drawing.THOUSAND
             axes.plot(steps, table.to_numpy(), color=style.color, alpha=0.25, linewidth=0.7)
         drawing.plot_curve(axes, table.mean(axis="columns"), style, LABELS[tau])
-    # The first steps, equal for all, would flatten the rest.
-    if all(len(table) for table in late):
-        low = min(float(table.min().min()) for table in late)
-        high = max(float(table.max().max()) for table in late)
-        room = 0.06 * (high - low) or 0.01
-        axes.set_ylim((min(low, 0.0) if is_lead else low) - room, high + room)
+    means = pd.concat([table.mean(axis="columns") for table in present.values()])
+    late = [table[table.index >= trend.FIRST_PAPER_STEP_OF_BEND] for table in present.values()]
+    if any(map(len, late)):
+        values = np.concatenate([table.to_numpy().ravel() for table in late])
+        drawing.cut_early(axes, means.to_numpy(), values.min(), values.max(), "60K")
     axes.set_ylabel(unit)
     axes.legend(loc="best" if is_lead else "upper right")
     drawing.label_steps(axes, result.profile)

@@ -83,7 +83,11 @@ def figure(
     chosen: Records,
     extended: Annotated[
         bool,
-        typer.Option("--all", help="In Figures 2 and 5, also every τ, Large and the paper's."),
+        typer.Option(
+            "--all",
+            help="Figures 2 and 5: also every τ, Large and the paper's points; these and Figure "
+            "3: also the zero-shot cloze.",
+        ),
     ] = False,
     to: To = None,
 ) -> None:
@@ -93,8 +97,8 @@ def figure(
     module = figures.get(name)
     if chosen.are_published:
         raise UserError(
-            "the paper prints no numbers for its figures but Table 2's, which stand beside ours "
-            "in Figures 2 and 5: leave --from out, or name a file"
+            "the paper prints no numbers for its figures but those of Tables 2 and 4, which --all "
+            "draws under ours in Figures 2 and 5: leave --from out, or name a file"
         )
     ours = chosen.measured(module.reads)
     files = figures.encode(name, ours.records, extended=extended)

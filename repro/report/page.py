@@ -43,11 +43,20 @@ _VERDICT_SIGNS = dict(zip(CLAIM_VERDICTS, "●◐?○✕·–", strict=True))
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure on the page: what it shows, what the paper claims by it, and the image's address."""
+    """A figure on the page.
+
+    Attributes:
+      number: as in the paper.
+      shows: what it shows.
+      claims: what the paper claims by it.
+      adds: what its extended form adds; "" without such a form.
+      address: of the image.
+    """
 
     number: str
     shows: str
     claims: str
+    adds: str
     address: Markup
 
 
@@ -216,6 +225,7 @@ def _drawing(number: str, svg: bytes, style: str) -> Drawing:
         number,
         shows,
         " ".join(claimed.split()) if claimed.startswith("Claims:") else "",
+        figures.adds(number),
         drawings.address(svg, style),
     )
 

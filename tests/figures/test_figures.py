@@ -15,7 +15,7 @@ import figures
 from analysis import trend
 from analysis.required import RequiredRun
 from analysis.schema import published, records
-from figures import drawing, figure1
+from figures import drawing, figure1, figure3
 from spactor.errors import UserError
 
 NUMBERS = sorted(figures.REGISTRY)
@@ -49,10 +49,13 @@ def test_nothing_run_is_drawn_as_not_run(number, tmp_path):
     assert texts and all(text.startswith("not run") for text in texts)
 
 
-@EVERY
-def test_nothing_is_cut_off_at_the_edges(number):
+@pytest.mark.parametrize(
+    ("number", "extended"),
+    [*((number, False) for number in NUMBERS), *((number, True) for number in ("2", "3", "5"))],
+)
+def test_nothing_is_cut_off_at_the_edges(number, extended):
     study = records.read(Path(__file__).parents[2] / "results" / "study" / "metrics.parquet")
-    module = figures.get(number)
+    module = figures.get(number, extended=extended)
     figure = module.draw(module.compute(study))
     drawing.encode(figure, "svg")
     with drawing.settings():
@@ -171,14 +174,15 @@ def test_figure_3_has_a_point_per_checkpoint_and_a_band_over_runs():
     assert set(result.panels[0].lines) == {"0", "inf"}
 
 
-def test_figure_3_ends_with_the_zero_shot_cloze_of_every_checkpoint():
+def test_figure_3_ends_on_request_with_the_zero_shot_cloze_of_every_checkpoint():
     def cloze(tau, seed, value):
         at = {**synthetic.COMMON, "size": "base", "tau": tau, "seed": seed, "value": value}
         return {**at, "metric": "cloze/accuracy", "step": 100, "paper_step": 100_000}
 
     rows = [cloze("0", 0, 30.0), cloze("0", 1, 34.0), cloze("inf", 0, 40.0), cloze("250K", 0, 1.0)]
-    module = figures.get("3")
-    result = module.compute(records.from_rows(rows))
+    module, frame = figures.get("3", extended=True), records.from_rows(rows)
+    assert figures.get("3").compute(frame).panels == ()
+    result = module.compute(frame)
     (panel,) = result.panels
     (baseline,) = panel.lines["0"]
     assert (baseline.paper_steps, baseline.mean, baseline.runs) == (100_000, 32.0, 2)
@@ -188,7 +192,8 @@ def test_figure_3_ends_with_the_zero_shot_cloze_of_every_checkpoint():
     assert (axis.get_title(), axis.get_ylabel()) == ("zero-shot cloze", "accuracy (%)")
 
 
-def test_figure_2_ends_with_the_zero_shot_cloze_at_the_flops_of_every_validation():
+@pytest.mark.parametrize("number", ["2", "5"])
+def test_a_figure_ends_on_request_with_the_zero_shot_cloze_at_the_flops_of_every_validation(number):
     metric = {**synthetic.COMMON, "size": "base", "metric": "cloze/accuracy"}
     rows = [
         {
@@ -202,8 +207,10 @@ def test_figure_2_ends_with_the_zero_shot_cloze_at_the_flops_of_every_validation
         for tau, seed, value in (("0", 0, 30.0), ("0", 1, 34.0), ("250K", 0, 40.0), ("inf", 0, 1.0))
         for step in (125_000, 500_000)
     ]
-    module = figures.get("2")
-    result = module.compute(records.from_rows([*rows, *synthetic.costs()]))
+    module = figures.get(number, extended=True)
+    frame = records.from_rows([*rows, *synthetic.costs()])
+    assert "cloze/" not in {panel.suite for panel in figures.get(number).compute(frame).panels}
+    result = module.compute(frame)
     panel = result.panels[-1]
     assert panel.suite == "cloze/"
     # In units of 500K plain steps; a hybrid step costs 1.2.
@@ -211,6 +218,7 @@ def test_figure_2_ends_with_the_zero_shot_cloze_at_the_flops_of_every_validation
     assert points == {
         "0": pytest.approx([0.25, 32.0, 1.0, 32.0]),
         "250K": pytest.approx([0.3, 40.0, 1.1, 40.0]),
+        "inf": pytest.approx([0.3, 1.0, 1.2, 1.0]),
     }
     assert module.draw(result).axes[-1].get_title() == "zero-shot cloze"
 
@@ -227,7 +235,7 @@ def test_figure_3_has_the_published_baseline_beside_ours_and_draws_it_at_the_pap
     assert drawn.axes[0].get_xlabel() == "steps (thousands)"
     [theirs] = [bars for bars in drawn.axes[0].containers]
     assert theirs.lines[0].get_xydata().tolist() == [[500.0, 85.89], [1000.0, 86.11]]
-    assert module.PUBLISHED in [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert figure3.PUBLISHED in [text.get_text() for text in drawn.legends[0].get_texts()]
 
 
 def labels_of_figure_4(result):
