@@ -7,11 +7,8 @@ are no longer the profile's, are left out.
 
 from __future__ import annotations
 
-import dataclasses
-import decimal
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +16,22 @@ from typing import Any
 import pandas as pd
 
 from analysis import scores
-from analysis.flops import pretraining_flops, step_flops
 from analysis.schema import records
-from analysis.schema.facts import FLAN_SUITES
 from analysis.schema.nodes import Nodes
-from analysis.schema.quantities import VOCABULARY_SIZE
-from repro import advice, folders, provenance, scoring, step_lines, t5x_folder, validation
+from repro import (
+    advice,
+    folders,
+    profile_records,
+    provenance,
+    scoring,
+    step_lines,
+    t5x_folder,
+    validation,
+)
 from repro.node_state import state_of
 from repro.plan import Finetuning, Node, Segment, Tree
-from repro.specs import Profile
-from spactor.config import STAGES, FinetuneConfig
 from spactor.errors import UserError
 
-RTD_ACTIVATION = "GELU"
-"""Of the RTD head; not a setting, ``spactor.network`` has it built in."""
 EXAMPLE_FILE = "example.json"
 """Figure 1's example, in a segment that ends hybrid pre-training; ``spactor.example`` writes it."""
 _UNFINISHED = {"new": "not run", "partial": "not finished"}
@@ -91,9 +90,9 @@ def collect(tree: Tree, runs: Path) -> Collected:
         if t5x_folder.is_one(folder):
             nodes[-1]["config_gin"] = t5x_folder.config_text(folder)
     rows += _divergence_rows(tree, runs)
-    rows += _cost_rows(tree)
-    rows += _setting_rows(tree.profile)
-    rows += _data_rows(tree, runs, nodes)
+    rows += profile_records.cost_rows(tree)
+    rows += profile_records.setting_rows(tree.profile)
+    rows += profile_records.data_rows(tree, runs, nodes)
     shared = {"source": "measured", "profile": tree.profile.name}
     timing = [row | shared for row in rows if row["metric"].startswith(step_lines.TIMING)]
     metrics = [row | shared for row in rows if not row["metric"].startswith(step_lines.TIMING)]
@@ -224,122 +223,3 @@ def _divergence_rows(tree: Tree, runs: Path) -> Iterator[dict[str, Any]]:
         if name in found and isinstance(node, Finetuning):
             metric = f"{records.DIVERGED}{node.suite}"
             yield from _experiment_rows(node, metric=metric, value=None, text=found[name])
-
-
-def _cost_rows(tree: Tree) -> Iterator[dict[str, Any]]:
-    profile = tree.profile
-    # Costs do not depend on the seed.
-    seedless = {dataclasses.replace(spec, seed=0): spec for spec in reversed(tree.specs)}
-    configs = {(spec.size, spec.variant): profile.config_of(spec) for spec in seedless.values()}
-    for (size, variant), config in configs.items():
-        of = {"size": size, "variant": variant}
-        for stage in STAGES:
-            yield of | {
-                "metric": f"cost/step_flops/{stage}",
-                "value": step_flops(config, stage),
-            }
-        lengths = config.lengths
-        yield of | {
-            "metric": "data/target_text_fraction",
-            "value": lengths.noise_tokens / lengths.target_tokens,
-        }
-        yield of | {"metric": VOCABULARY_SIZE, "value": config.model.vocab_size}
-    for spec in seedless.values():
-        tau_steps = math.inf if str(spec.tau) == "inf" else profile.step_of(spec.tau.end)
-        for checkpoint in filter(None, profile.finetuned_at(spec)):  # no cost from scratch
-            if spec.variant:
-                # A curriculum's steps differ in cost.
-                value = sum(
-                    node.steps * step_flops(node.config, node.stage)
-                    for node in tree.path(spec)
-                    if node.end_paper <= checkpoint
-                )
-            else:
-                value = pretraining_flops(
-                    profile.sizes[spec.size], tau_steps, profile.step_of(checkpoint)
-                )
-            yield {
-                "size": spec.size,
-                "tau": str(spec.tau),
-                "variant": spec.variant,
-                "checkpoint": checkpoint,
-                "metric": "cost/pretraining_flops",
-                "value": value,
-            }
-
-
-def _setting_rows(profile: Profile) -> Iterator[dict[str, Any]]:
-    """Yields the profile's settings that Table 5 and Appendix A.2 list, named as published."""
-    for size, config in profile.sizes.items():
-        model, corruption, optimizer = config.model, config.corruption, config.optimizer
-        encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
-        settings: dict[str, float | str] = {
-            # The paper prints one number; its encoder and decoder are equally deep.
-            "discriminator_layers": encoder if encoder == decoder else f"{encoder} and {decoder}",
-            "discriminator_heads": model.num_heads,
-            "discriminator_emb_dim": model.emb_dim,
-            "discriminator_mlp_dim": model.mlp_dim,
-            "rtd_mlp_dim": model.rtd_mlp_dim,
-            "rtd_activation": RTD_ACTIVATION,
-            "generator_layers": model.generator_num_layers,
-            "generator_mlp_dim": model.generator_mlp_dim,
-            "input_length": config.input_length,
-            "batch_size": config.batch_size,
-            "noise_density": corruption.noise_density,
-            "mean_noise_span_length": corruption.mean_noise_span_length,
-            "mlm_ratio": corruption.mlm_ratio,
-            "warmup_steps": optimizer.warmup_steps,
-            "learning_rate_schedule": f"{optimizer.learning_rate_factor}/√max(n, κ)",
-            "lambda_rtd": config.objective.lambda_rtd,
-            "lambda_sc": config.objective.lambda_sc,
-        }
-        for name, value in settings.items():
-            yield {"size": size, "metric": f"setting/{name}"} | _setting(value)
-    groups: dict[str, list[FinetuneConfig]] = {}
-    for suite, finetuning in profile.finetuning.items():
-        group = "flan" if suite in FLAN_SUITES else "default"
-        (first, *_) = groups.get(group, [finetuning])
-        length = {name: getattr(first, name) for name in ("total_steps", "evaluation_period_steps")}
-        # A suite with further settings of its own has records of its own.
-        alone = dataclasses.replace(finetuning, **length) != first
-        groups.setdefault(suite if alone else group, []).append(finetuning)
-    for group, configs in groups.items():
-        first = configs[0]
-        settings = {
-            "learning_rate": first.learning_rate,
-            "dropout_rate": first.dropout_rate,
-            "batch_size": first.batch_size,
-            "reset_optimizer": int(first.reset_optimizer),
-            "least_steps": min(config.total_steps for config in configs),
-            "most_steps": max(config.total_steps for config in configs),
-        }
-        for name, value in settings.items():
-            yield {"metric": f"finetuning/{group}/{name}"} | _setting(value)
-
-
-def _setting(value: float | str) -> dict[str, Any]:
-    """Returns a setting's columns; a number gets the decimals needed to read it back unchanged.
-
-    >>> _setting(0.0005)["decimals"], _setting(10.0)["decimals"], _setting(2048)["decimals"]
-    (4, 1, 0)
-    """
-    if isinstance(value, str):
-        return {"value": None, "text": value}
-    digits = format(decimal.Decimal(repr(value)), "f").partition(".")[2]
-    return {"value": float(value), "decimals": len(digits)}
-
-
-def _data_rows(
-    tree: Tree, runs: Path, nodes: Sequence[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    facts = [record.get("data", {}) for record in nodes]
-    for name in ("unigram_entropy_nats", "most_frequent_token_rate"):
-        values = {fact[name] for fact in facts if name in fact}
-        if len(values) > 1:
-            raise UserError(
-                f"profile {tree.profile.name} was run on different data ({name} is "
-                f"{' and '.join(map(str, sorted(values)))}): "
-                f"run `{advice.command('run', tree.profile, runs)}` again"
-            )
-        for value in values:
-            yield {"metric": f"data/{name}", "value": value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator
 
@@ -28,9 +28,35 @@ _Runs = Annotated[int, Field(ge=1, le=MOST_RUNS)]
 
 
 def require_different(items: Sequence[object], what: str) -> None:
+    """Checks that a list has one item or more, and none of them twice.
+
+    Raises:
+      ValueError: otherwise, with the list.
+    """
     if not items or len(set(items)) != len(items):
         found = ", ".join(map(str, items)) or "none"
         raise ValueError(f"{what} are {found}: give at least one, each once")
+
+
+def require_known(
+    table: Mapping[str, Any], known: Sequence[str] | Mapping[str, Any], key: str, some: bool = True
+) -> None:
+    """Checks the keys of a table of settings.
+
+    Args:
+      table: with any values.
+      known: keys that it may have.
+      key: the table's own.
+      some: whether it must have one.
+
+    Raises:
+      ValueError: naming the first unknown key, or that there is none.
+    """
+    for name in table:
+        if name not in known:
+            raise ValueError(f"unknown setting {name!r} in {key}; known: {', '.join(known)}")
+    if some and not table:
+        raise ValueError(f"{key}: this table of settings is empty; add one")
 
 
 def _require_rising(steps: Sequence[int]) -> None:

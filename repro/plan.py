@@ -353,39 +353,3 @@ class _Group:
                     pretraining=pretraining,
                     specs=tuple(served),
                 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Totals:
-    """Pre-training work of a tree, shared and alone.
-
-    Attributes:
-      steps, flops: as the tree trains.
-      steps_alone, flops_alone: with every experiment trained from step 0 by itself.
-    """
-
-    steps: int
-    flops: float
-    steps_alone: int
-    flops_alone: float
-
-    @property
-    def steps_saved(self) -> float:
-        """Fraction of the steps that sharing saves."""
-        return 1.0 - self.steps / self.steps_alone
-
-    @property
-    def flops_saved(self) -> float:
-        """Fraction of the FLOPs that sharing saves."""
-        return 1.0 - self.flops / self.flops_alone
-
-
-def totals(tree: Tree, flops: Mapping[str, float]) -> Totals:
-    """Adds up the pre-training of a tree, given the FLOPs of each node."""
-    segments = tree.segments()
-    return Totals(
-        steps=sum(node.steps for node in segments),
-        flops=sum(flops[node.name] for node in segments),
-        steps_alone=sum(node.steps * len(node.specs) for node in segments),
-        flops_alone=sum(flops[node.name] * len(node.specs) for node in segments),
-    )

@@ -5,14 +5,51 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.tree import Tree as Branches
 
 from repro.costs import Estimate, duration
-from repro.plan import Finetuning, Node, Segment, Tree, totals
+from repro.plan import Finetuning, Node, Segment, Tree
 from spactor.text_table import WIDTH, paragraphs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """Pre-training work of a tree, shared and alone.
+
+    Attributes:
+      steps, flops: as the tree trains.
+      steps_alone, flops_alone: with every experiment trained from step 0 by itself.
+    """
+
+    steps: int
+    flops: float
+    steps_alone: int
+    flops_alone: float
+
+    @property
+    def steps_saved(self) -> float:
+        """Fraction of the steps that sharing saves."""
+        return 1.0 - self.steps / self.steps_alone
+
+    @property
+    def flops_saved(self) -> float:
+        """Fraction of the FLOPs that sharing saves."""
+        return 1.0 - self.flops / self.flops_alone
+
+
+def totals(tree: Tree, flops: Mapping[str, float]) -> Totals:
+    """Adds up the pre-training of a tree, given the FLOPs of each node."""
+    segments = tree.segments()
+    return Totals(
+        steps=sum(node.steps for node in segments),
+        flops=sum(flops[node.name] for node in segments),
+        steps_alone=sum(node.steps * len(node.specs) for node in segments),
+        flops_alone=sum(flops[node.name] * len(node.specs) for node in segments),
+    )
 
 
 def number(value: float) -> str:

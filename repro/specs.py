@@ -1,37 +1,30 @@
 """Profiles and experiments, which name the models to train and all their settings.
 
 An experiment (`ExperimentSpec`) is a size, a τ, a seed and perhaps a variant. A profile is a TOML
-file with everything else: model sizes, steps, data, fine-tuning, and the matrix of experiments. A
-profile with fewer steps than the paper scales them: each step stands for the same share of the
-paper's million.
+file with everything else (`repro.profile_files` reads it): model sizes, steps, data, fine-tuning,
+and the matrix of experiments. A profile with fewer steps than the paper scales them: each step
+stands for the same share of the paper's million.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis.schema.facts import FLAN_SUITES, PAPER_STEPS, SIZES, SUITES, Tau, step_label
-from repro import advice
-from repro.matrix import SizeMatrix, require_different
+from analysis.schema.facts import PAPER_STEPS, SIZES, SUITES, Tau, step_label
+from repro import advice, profile_files
+from repro.matrix import SizeMatrix, require_different, require_known
 from repro.variants import Variant, require_names
 from spactor.config import DataConfig, FinetuneConfig, PretrainConfig
 from spactor.errors import UserError
 from spactor.plain_data import from_mapping
 
 Engine = Literal["local", "t5x"]
-SCALES = ("smoke", "micro", "mini", "paper")
-"""Profiles of the paper's whole study that come with the package, from quickest to dearest."""
-STUDIES = ("lambda", "mlm", "generator", "means", "curriculum", "scratch")
-"""Profiles of further studies that come with the package: variants, or models from scratch."""
-PROFILES = (*SCALES, *STUDIES)
+_PERIODS = ("log_period_steps", "validation_period_steps", "checkpoint_period_steps")
 MOST_NODES = 20_000
 """Most nodes of a profile's tree, shared ones counted for each experiment.
 
@@ -109,10 +102,10 @@ class Profile:
                 )
         require_different(self.suites, "suites")
         for key, known in (("sizes", SIZES), ("matrix", self.sizes)):
-            _require_known(getattr(self, key), known, key)
+            require_known(getattr(self, key), known, key)
         require_names(self.variants)
         for size, row in self.matrix.items():
-            _require_known(row.variants, self.variants, f"matrix.{size}.variants", some=False)
+            require_known(row.variants, self.variants, f"matrix.{size}.variants", some=False)
         for name in ("total_steps", "validation_chunks", *_PERIODS):
             if getattr(self, name) <= 0:
                 raise UserError(
@@ -257,20 +250,6 @@ class Profile:
         return chosen
 
 
-_PERIODS = ("log_period_steps", "validation_period_steps", "checkpoint_period_steps")
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-
-
-def _require_known(
-    table: Mapping[str, Any], known: Sequence[str] | Mapping[str, Any], key: str, some: bool = True
-) -> None:
-    for name in table:
-        if name not in known:
-            raise ValueError(f"unknown setting {name!r} in {key}; known: {', '.join(known)}")
-    if some and not table:
-        raise ValueError(f"{key}: this table of settings is empty; add one")
-
-
 @cache
 def load_profile(name: str) -> Profile:
     """Reads a profile by its name, or from a ``.toml`` file of the user's own.
@@ -278,115 +257,18 @@ def load_profile(name: str) -> Profile:
     Raises:
       UserError: for an unknown name, an unreadable file or an invalid setting.
     """
-    if name in PROFILES:
-        return parse_profile(name, _packaged(name), f"profile {name}")
-    if not name.endswith(".toml"):
-        raise UserError(
-            f"unknown profile {name!r}: give one of {', '.join(PROFILES)}, "
-            "or the path of a .toml file"
-        )
-    path = Path(name)
-    taken = (*PROFILES, "cache")
-    if not _NAME.fullmatch(path.stem) or path.stem in taken:
-        raise UserError(
-            f"{name}: a profile's file name names its folder of runs: use small letters, digits, "
-            f"- and _, and none of {', '.join(taken)}"
-        )
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{name}: can't read this profile ({error}): check the path") from None
-    return dataclasses.replace(parse_profile(path.stem, text, name), path=name)
+    text = profile_files.read(name)
+    if name in profile_files.PROFILES:
+        return parse_profile(name, text, f"profile {name}")
+    return dataclasses.replace(parse_profile(Path(name).stem, text, name), path=name)
 
 
 def parse_profile(name: str, text: str, where: str) -> Profile:
     """Builds a profile from TOML text; unknown keys are errors.
-
-    ``extends = "micro"`` takes that profile's settings wherever the text has none of its own;
-    ``without = ["matrix.large"]`` leaves some of them out, tables or single settings.
 
     Args:
       name: of the profile.
       text: TOML.
       where: what to call the source in an error.
     """
-    values = _read(text, where)
-    suites = values.get("suites")
-    if isinstance(suites, list):
-        tables = _finetuning(values.get("finetuning"), suites, f"{where}: finetuning")
-        values["finetuning"] = tables
-    for key in ("name", "path"):
-        if key in values:
-            raise UserError(f"{where}: unknown setting {key!r}: the file's own is the profile's")
-    return from_mapping(Profile, {"name": name, **values}, where)
-
-
-def _packaged(name: str) -> str:
-    return (resources.files("repro") / "profiles" / f"{name}.toml").read_text("utf-8")
-
-
-def _read(text: str, where: str) -> dict[str, Any]:
-    """The settings of a profile, over those of the profile it extends."""
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{where}: not valid TOML ({error}): fix the file") from None
-    except RecursionError:
-        raise UserError(f"{where}: lists or tables nested too deeply: fix the file") from None
-    without = values.pop("without", [])
-    if "extends" not in values:
-        if without:
-            raise UserError(f"{where}: without = {without!r} needs extends: add it")
-        return values
-    name = values.pop("extends")
-    if name not in PROFILES:
-        raise UserError(f"{where}: extends {name!r}: give one of {', '.join(PROFILES)}")
-    base = _read(_packaged(name), f"profile {name}")
-    for key in without if isinstance(without, list) else [without]:
-        _remove(base, key, f"{where}: without: profile {name}")
-    return _over(base, values)
-
-
-def _remove(values: dict[str, Any], key: object, where: str) -> None:
-    """Removes a setting or a table by its path, such as ``matrix.large``."""
-    *path, last = str(key).split(".")
-    table: Any = values
-    for part in path:
-        table = table.get(part) if isinstance(table, dict) else None
-    if not isinstance(table, dict) or last not in table:
-        raise UserError(f"{where} has no setting {key!r}: check the name")
-    del table[last]
-
-
-def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """One table over another, and so their inner tables; ``own`` decides where both have a key."""
-    both = {key: _over(base[key], own[key]) for key in own if _are_tables(base.get(key), own[key])}
-    return {**base, **own, **both}
-
-
-def _are_tables(*values: object) -> bool:
-    return all(isinstance(value, dict) for value in values)
-
-
-def _finetuning(tables: object, suites: Sequence[object], where: str) -> dict[str, Any]:
-    """Settings of each suite: those of all, over them those of FLAN's suites, and its own."""
-    groups = from_mapping(_FinetuningTables, tables, where)  # type: ignore[arg-type]
-    try:
-        _require_known(groups.suites, SUITES, "suites", some=False)
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
-    return {
-        str(suite): {
-            **groups.default,
-            **(groups.flan if suite in FLAN_SUITES else {}),
-            **groups.suites.get(str(suite), {}),
-        }
-        for suite in suites
-    }
-
-
-@dataclass(frozen=True, kw_only=True)
-class _FinetuningTables:
-    default: Mapping[str, Any]
-    flan: Mapping[str, Any] = field(default_factory=dict)
-    suites: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    return from_mapping(Profile, {"name": name, **profile_files.settings(text, where)}, where)

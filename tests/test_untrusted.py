@@ -19,7 +19,7 @@ import pytest
 from readers import BY_NAME, PREPARED, TABLE, manifest_of
 
 from analysis.schema import records
-from repro import folders, plan, specs
+from repro import folders, plan, profile_files, specs
 from spactor import files, predictions, strict_json
 from spactor.data import building, manifest
 from spactor.errors import LONGEST_MESSAGE, UserError
@@ -199,7 +199,7 @@ def test_names_in_a_profile_that_are_no_file_names_are_refused(name: str) -> Non
 
 
 def test_every_node_name_is_a_safe_relative_path() -> None:
-    for profile in specs.PROFILES:
+    for profile in profile_files.PROFILES:
         for name in plan.build(specs.load_profile(profile)).nodes:
             for part in name.split("/"):
                 assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", part) and len(part) < 64

@@ -10,7 +10,7 @@ import tables
 from analysis.flops import step_flops
 from analysis.schema import published, records
 from analysis.schema.quantities import VOCABULARY_SIZE
-from repro import collect, folders, step_lines
+from repro import collect, folders, profile_records, step_lines
 from repro.plan import Tree
 from repro.specs import load_profile
 from spactor.errors import UserError
@@ -77,7 +77,8 @@ def test_settings_have_the_names_and_the_digits_of_the_published_ones(
 def settings_of_paper() -> pd.DataFrame:
     """The settings of the paper's profile, as records."""
     shared = {"source": "measured", "profile": "paper"}
-    return records.from_rows(shared | row for row in collect._setting_rows(load_profile("paper")))
+    settings = profile_records.setting_rows(load_profile("paper"))
+    return records.from_rows(shared | row for row in settings)
 
 
 def test_the_paper_profile_is_fine_tuned_as_published(settings_of_paper: pd.DataFrame) -> None:

@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 
-from repro.plan import Finetuning, Segment, Tree, build, totals
-from repro.specs import SCALES, load_profile
+from repro.plan import Finetuning, Segment, Tree, build
+from repro.plan_view import totals
+from repro.profile_files import SCALES
+from repro.specs import load_profile
 
 
 @pytest.mark.parametrize("name", SCALES)

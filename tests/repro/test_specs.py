@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.schema.facts import Tau
-from repro.specs import SCALES, ExperimentSpec, load_profile, parse_profile
+from repro.profile_files import SCALES
+from repro.specs import ExperimentSpec, load_profile, parse_profile
 from spactor.config import PAPER, FinetuneConfig
 from spactor.errors import UserError
 from spactor.plain_data import to_mapping

@@ -15,7 +15,8 @@ from analysis.schema import records
 from repro.cli.options import Records
 from repro.collect import collect
 from repro.plan import build
-from repro.specs import STUDIES, Profile, load_profile
+from repro.profile_files import STUDIES
+from repro.specs import Profile, load_profile
 from spactor.config import PAPER, PretrainConfig
 from spactor.curriculum import weights_at
 
