@@ -171,6 +171,22 @@ class Rates:
         return statistics.median(known) if known else None
 
 
+def chains(nodes: Mapping[str, Node], work: Mapping[str, float]) -> dict[str, float]:
+    """Work of the longest chain of nodes that begins with each, the node's own included.
+
+    Args:
+      nodes: by name, every parent before its children.
+      work: of each, such as its FLOPs or seconds; a node without is left out.
+    """
+    below: dict[str | None, float] = {}
+    found: dict[str, float] = {}
+    for name, node in reversed(list(nodes.items())):
+        if name in work:
+            found[name] = work[name] + below.get(name, 0.0)
+            below[node.parent] = max(below.get(node.parent, 0.0), found[name])
+    return found
+
+
 def makespan(seconds: Mapping[str, float], tree: Tree, jobs: int) -> float:
     """The least time in which some jobs finish nodes: their share of it all, or the longest chain.
 
@@ -179,11 +195,8 @@ def makespan(seconds: Mapping[str, float], tree: Tree, jobs: int) -> float:
       tree: has these nodes, every parent before its children.
       jobs: number of nodes that run at the same time.
     """
-    ends: dict[str | None, float] = {}
-    for name, node in tree.nodes.items():
-        if name in seconds:
-            ends[name] = ends.get(node.parent, 0.0) + seconds[name]
-    return max(sum(seconds.values()) / jobs, max(ends.values(), default=0.0))
+    longest = max(chains(tree.nodes, seconds).values(), default=0.0)
+    return max(sum(seconds.values()) / jobs, longest)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,23 @@
-"""The state of a node, read from its folder: new, partial, finished, diverged or stale."""
+"""The files of a node: what an attempt to train it writes, and the state that they describe."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
 
-from repro import folders, identity
+from analysis.schema.nodes import TrainedNode
+from repro import folders, identity, provenance
+from repro.engines.contract import Engine, Work
 from repro.plan import Node, Tree
-from spactor.errors import Damaged, Diverged
+from spactor.errors import Damaged, Diverged, UserError
 
 Condition = Literal["new", "partial", "finished", "diverged", "stale"]
 DESCRIPTIONS: Mapping[Condition, str] = {
@@ -22,6 +28,13 @@ DESCRIPTIONS: Mapping[Condition, str] = {
     "stale": "stale",
 }
 """Each condition in the words of a message."""
+
+
+class Holder(TypedDict):
+    """``holder.json``: the process that works on a node."""
+
+    process: int
+    machine: str
 
 
 class _Divergence(TypedDict):
@@ -101,3 +114,54 @@ def _read_end(
     except Damaged:
         return None
     return found if found.get("fingerprint") == recorded.get("fingerprint") else None
+
+
+def read_holder(folder: Path) -> Mapping[str, Any]:
+    """The process that trains a node; empty if there is none, or before it wrote its file."""
+    try:
+        return folders.read_json(folder / folders.HOLDER, Holder)
+    except UserError:
+        # Written after the lock is taken and removed before it is released.
+        return {}
+
+
+@contextmanager
+def recorded_attempt(
+    work: Work, known: identity.Identity, engine: Engine, run_id: str
+) -> Iterator[None]:
+    """Writes the files about an attempt to train a node, before its block and when that has ended.
+
+    After an exception the node stays begun, after `Diverged` it is a diverged one.
+
+    Args:
+      work: the node, whose lock is held.
+      known: the node's identity.
+      engine: that trains it.
+      run_id: of the hosts that train together.
+    """
+    folder = work.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    ended = {"format": 1, "fingerprint": known.fingerprint}
+    begun = {"name": work.node.name, "inputs": dict(known.inputs)}
+    folders.write_json(folder / folders.NODE, ended | begun)
+    holder = folder / folders.HOLDER
+    mine = Holder(process=os.getpid(), machine=provenance.machine())
+    folders.write_json(holder, {**mine, "since": provenance.now(), "run_id": run_id})
+    record = provenance.describe(work, known, engine)
+    folders.read_or_set_aside(folder / folders.DONE)
+    path = folder / folders.PROVENANCE
+    attempts = folders.read_or_set_aside(path, TrainedNode).get("attempts", [])
+    attempt: dict[str, Any] = {"started": provenance.now()}
+    folders.write_json(path, record | {"attempts": [*attempts, attempt]})
+    began = time.monotonic()
+    try:
+        yield
+    except Diverged as error:
+        divergence = {"divergence": dataclasses.asdict(error)}
+        folders.write_json(folder / folders.DIVERGED, ended | divergence)
+        holder.unlink(missing_ok=True)
+        raise
+    attempt |= {"ended": provenance.now(), "seconds": round(time.monotonic() - began, 3)}
+    folders.write_json(path, record | {"attempts": [*attempts, attempt]})
+    folders.write_json(folder / folders.DONE, ended)
+    holder.unlink(missing_ok=True)

@@ -9,20 +9,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repro import folders, identity
+from repro import folders
 from repro.costs import duration
 from repro.engines.data import PreparedData
-from repro.node_state import inspect
+from repro.identity import Identity
+from repro.node_state import inspect, read_holder
 from repro.plan import Node
-from repro.runner import Outcome, Runner, read_holder
+from repro.runner import NodeRunner, Outcome, Runner
 from spactor.errors import UserError
 
 REPORT_SECONDS = 600.0
 """Period of the reminder that host 0 has not begun a node."""
 
 
+class _Follower(NodeRunner):
+    """Trains this host's part of nodes that host 0 runs."""
+
+    def attempt(
+        self, node: Node, known: Identity, data: PreparedData, run_id: str
+    ) -> tuple[str, ...]:
+        """Runs a node unless it is finished; arguments and value as of ``NodeRunner``.
+
+        Returns:
+          Nothing if host 0 hasn't begun the node.
+        """
+        folder = self.folder(node.name)
+        # Read before the state: a node that had begun, and then was not finished, still runs.
+        begun = run_id == read_holder(folder).get("run_id")
+        state = inspect(folder, known.inputs)
+        if state.condition == "finished":
+            self._display.skip(node.name)
+            return ("skipped",)
+        if state.divergence is not None:
+            raise state.divergence
+        if not begun:
+            return ()
+        if state.condition == "stale":
+            raise UserError(
+                f"{node.name} is another node on this host, because {state.reasons[0]}: give all "
+                "hosts the same versions, and one folder of data with --data"
+            )
+        self._engine.run(self.work(node, data), self._display.start(node.name))
+        self._display.finish(node.name)
+        return ("ran",)
+
+
 class SliceRunner(Runner):
-    """Runs a tree on a host other than host 0; arguments as for ``Runner``."""
+    """Runs nodes of a tree on a host other than host 0; arguments as for ``Runner``."""
+
+    _node_runner = _Follower
 
     def run(self, only: Sequence[str] = ()) -> Outcome:
         """Takes part in every node that host 0 runs; returns when the whole tree is finished.
@@ -33,40 +68,15 @@ class SliceRunner(Runner):
         Raises:
           UserError: a mistake of the user, or other data or versions than on host 0.
         """
-        self._run_id = self._engine.barrier(self._display.print)
+        run_id = self._engine.barrier(self._display.print)
         folders.open_runs(self._runs, create=False)
         data, identities = self._prepare()
-        return self._walk(
-            {name: self._tree.nodes[name] for name in only or self._tree.nodes},
-            lambda node: self._follow(node, identities[node.name], data),
-            self._report_host_0,
-        )
+        pending = {name: self._tree.nodes[name] for name in only or self._tree.nodes}
+        return self._walk(pending, identities, data, run_id)
 
-    def _follow(self, node: Node, known: identity.Identity, data: PreparedData) -> bool | None:
-        """This host's part of a node; False if it was finished, None if host 0 hasn't begun it."""
-        folder = self._folder(node.name)
-        # Read before the state: a node that had begun, and then was not finished, still runs.
-        begun = self._run_id == read_holder(folder).get("run_id")
-        state = inspect(folder, known.inputs)
-        if state.condition == "finished":
-            self._display.skip(node.name)
-            return False
-        if state.divergence is not None:
-            raise state.divergence
-        if not begun:
-            return None
-        if state.condition == "stale":
-            raise UserError(
-                f"{node.name} is another node on this host, because {state.reasons[0]}: give all "
-                "hosts the same versions, and one folder of data with --data"
-            )
-        self._train(self._work_of(node, data))
-        self._display.finish(node.name)
-        return True
-
-    def _report_host_0(self, waiting: list[str], seconds: float) -> None:
+    def _report_waiting(self, names: Sequence[str], seconds: float) -> None:
         """Prints which node host 0 has not begun, and from time to time what to check."""
-        line, times = f"waiting for host 0 to begin {waiting[0]}", int(seconds / REPORT_SECONDS)
+        line, times = f"waiting for host 0 to begin {names[0]}", int(seconds / REPORT_SECONDS)
         if times:
             line += (
                 f", for {duration(times * REPORT_SECONDS)} now: check whether host 0 still runs, "

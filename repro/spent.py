@@ -22,7 +22,7 @@ def peak_bytes() -> int:
 
 
 class Stopwatch:
-    """Seconds of one process by what they were spent on; inner activities are not counted twice."""
+    """Seconds of one process by what they were spent on; an activity's are without inner ones."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
@@ -30,13 +30,13 @@ class Stopwatch:
 
     @contextmanager
     def measure(self, activity: str) -> Iterator[None]:
-        """Counts the time of a block to an activity, less what was compiled in it."""
-        began, before = time.monotonic(), self._compiling()
+        """Counts the time of a block to an activity, less what is counted within it."""
+        began, before = time.monotonic(), self._counted()
         try:
             yield
         finally:
-            spent = time.monotonic() - began - (self._compiling() - before)
-            self._seconds[activity] += spent
+            within = self._counted() - before
+            self._seconds[activity] += time.monotonic() - began - within
 
     def compiled(self, event: str, duration_secs: float, **more: object) -> None:
         """Listens to ``jax.monitoring``: tracing, lowering and compiling, one inside another."""
@@ -54,6 +54,9 @@ class Stopwatch:
         self._compiled.clear()
         return found
 
+    def _counted(self) -> float:
+        return sum(self._seconds.values()) + self._compiling()
+
     def _compiling(self) -> float:
         return sum(end - start for start, end in self._compiled)
 
@@ -70,20 +73,15 @@ class Spent:
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     peaks: dict[int, int] = field(default_factory=dict)
 
-    def add(
-        self, activity: str, seconds: float, within: Mapping[str, float], process: int, peak: int
-    ) -> None:
-        """Adds a task.
+    def add(self, seconds: Mapping[str, float], process: int, peak: int) -> None:
+        """Adds what a worker reports.
 
         Args:
-          activity: of the task.
-          seconds: that it took, with what was measured within it.
-          within: seconds of other activities.
-          process, peak: id of the worker and the peak of its memory in bytes.
+          seconds: since its last report, by activity.
+          process, peak: its id and the peak of its memory in bytes.
         """
-        for inner, taken in within.items():
-            self.seconds[inner] += taken
-        self.seconds[activity] += max(seconds - sum(within.values()), 0.0)
+        for activity, taken in seconds.items():
+            self.seconds[activity] += taken
         self.peaks[process] = peak
 
     def lines(self, elapsed: float, jobs: int) -> list[str]:
@@ -94,7 +92,7 @@ class Spent:
           jobs: number of workers.
 
         >>> spent = Spent()
-        >>> spent.add(PRETRAINING, 60.0, {COMPILING: 15.0}, process=1, peak=3 * 10**9)
+        >>> spent.add({PRETRAINING: 45.0, COMPILING: 15.0}, process=1, peak=3 * 10**9)
         >>> for line in spent.lines(45.0, 2)[:-1]: print(line)
         time of 2 workers      90 s
           pre-training         45 s  50 %

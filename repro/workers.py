@@ -1,9 +1,9 @@
-"""Runs a tree in processes of this machine, each with one thread of XLA on a CPU.
+"""Worker processes, each of which holds an object and calls its methods.
 
-XLA's sums depend on its number of threads, so with one thread a node's numbers are the same on any
-number of cores; several processes fill the cores. This process plans and shows; a worker takes a
-node's lock and trains it, as `repro.runner` does without workers. The numbers are the same for any
-number of workers. A worker that is killed costs the steps since its node's last checkpoint.
+On a CPU a worker has one thread of XLA. XLA's sums depend on its number of threads, so with one
+thread a node's numbers are the same on any number of cores, and for any number of workers; several
+workers fill the cores. This process shows what they report. A worker that is killed is replaced; it
+costs the steps since its node's last checkpoint.
 """
 
 from __future__ import annotations
@@ -15,26 +15,25 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-from repro import runner
-from repro.engines.contract import Engine
-from repro.engines.data import PreparedData
-from repro.identity import Identity
-from repro.plan import Finetuning, Node, Tree
 from repro.progress import Display
-from repro.runner import Outcome, Runner
-from repro.spent import FINETUNING, PRETRAINING, Spent, peak_bytes
+from repro.spent import Spent, peak_bytes
 from spactor import files, numerics
 from spactor.errors import DamageWarning, UserError
 
 _processes = get_context("spawn")
 _ACCELERATOR_JOBS = 1
+
+Make = Callable[[Any], Any]
+"""Makes a worker's object from the display, or what stands for it. Its ``take_spent`` returns the
+seconds since the last call by activity."""
+Ended = tuple[str, Callable[[], Any]]
+"""The name of a task that ended, and what returns its value or raises its exception."""
 
 
 def available_cores() -> int:
@@ -44,104 +43,116 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-class WorkerRunner(Runner):
-    """Runs a tree in worker processes; arguments as for ``Runner``, and:
+class ThisProcess:
+    """Stands for ``Workers`` where this process does each task itself; arguments likewise."""
+
+    jobs = 1
+
+    def __init__(self, make: Make, display: Display) -> None:
+        self._held = make(display)
+        self._begun: list[Ended] = []
+
+    def call(self, task: str) -> Any:
+        """As of ``Workers``."""
+        return getattr(self._held, task)()
+
+    def fit(self, device: str) -> None:
+        """As of ``Workers``; the engine alone decides which devices it uses."""
+
+    def busy(self) -> set[str]:
+        """As of ``Workers``."""
+        return {name for name, _ in self._begun}
+
+    def begin(self, name: str, task: str, *arguments: Any) -> bool:
+        """As of ``Workers``; the task is done when its value is taken."""
+        if self._begun:
+            return False
+        self._begun.append((name, functools.partial(getattr(self._held, task), *arguments)))
+        return True
+
+    def receive(self, seconds: float | None) -> Sequence[Ended]:
+        """As of ``Workers``."""
+        if not self._begun:
+            time.sleep(seconds or 0.0)
+        ended, self._begun = self._begun, []
+        return ended
+
+    def spent(self) -> Sequence[str]:
+        """As of ``Workers``; nothing is measured."""
+        return ()
+
+    def end(self) -> None:
+        """As of ``Workers``."""
+
+
+class Workers:
+    """Processes of this machine that do tasks, which are methods of an object that each makes.
 
     Args:
+      make: the object of a worker; can be sent to another process.
+      display: shows what the workers report.
       jobs: number of workers on a CPU; an accelerator has one.
     """
 
-    def __init__(self, tree: Tree, runs: Path, engine: Engine, display: Display, jobs: int) -> None:
-        super().__init__(tree, runs, engine, display)
-        self._jobs = jobs
+    def __init__(self, make: Make, display: Display, jobs: int) -> None:
+        self.jobs = jobs
+        self._make = make
+        self._display = display
         self._one_thread = True
         self._workers: list[_Worker] = []
         self._killed: set[str] = set()
         self._spent = Spent()
+        self._began = time.monotonic()
 
-    def run(self, only: Sequence[str] = ()) -> Outcome:
-        """Runs every node that is not finished; arguments and errors as for ``Runner``."""
-        try:
-            return super().run(only)
-        finally:
-            for worker in self._workers:
-                worker.end()
+    def call(self, task: str) -> Any:
+        """Waits for the value of a task without arguments."""
+        self.begin("", task)
+        while not (ended := self.receive(None)):
+            pass
+        return ended[0][1]()
 
-    def environment(self) -> Mapping[str, Any]:
-        """What the numbers depend on in a worker, which alone starts JAX."""
-        worker = self._free_worker()
-        assert worker is not None
-        worker.begin("environment")
-        while worker in self._busy():
-            self._receive(None)
-        found: Mapping[str, Any] = worker.result()
-        self._fit(found)
-        return found
-
-    def _fit(self, environment: Mapping[str, Any]) -> None:
+    def fit(self, device: str) -> None:
         """Limits workers to one thread on a CPU alone, and to one worker elsewhere."""
-        self._one_thread = str(environment["device"]).startswith("cpu")
+        self._spent, self._began = Spent(), time.monotonic()
+        self._one_thread = device.startswith("cpu")
         if not self._one_thread:
-            self._jobs = _ACCELERATOR_JOBS
-            while self._workers:
-                self._workers.pop().end()
+            self.jobs = _ACCELERATOR_JOBS
+            self.end()
 
-    def _run_nodes(
-        self, pending: dict[str, Node], identities: Mapping[str, Identity], data: PreparedData
-    ) -> Outcome:
-        self._fit(next(iter(identities.values())).inputs["environment"])
-        if self._jobs > 1:
-            pending = _in_order(pending, self._display.weights)
-        self._display.jobs = self._jobs
-        began = time.monotonic()
-        waiting: set[str] = set()  # Held by other processes when last attempted.
-        polled_at = time.monotonic()
-        while pending:
-            for name, node in list(pending.items()):
-                if node.parent in pending or name in waiting or name in self._names():
-                    continue
-                if self._is_blocked(node) or self.skip(node, identities[name], data):
-                    self._settle(name, pending, lambda: False)
-                elif (worker := self._free_worker()) is None:
-                    break
-                else:
-                    worker.begin("attempt", name, identities[name], data)
-            for worker in self._receive(runner.POLL_SECONDS):
-                name = worker.name
-                if self._settle(name, pending, worker.result):
-                    waiting.clear()
-                else:
-                    waiting.add(name)
-            if time.monotonic() - polled_at > runner.POLL_SECONDS:
-                polled_at = time.monotonic()
-                if not self._busy():
-                    self._report_holders(sorted(waiting))
-                waiting.clear()
-        if self._spent.seconds:
-            for line in self._spent.lines(time.monotonic() - began, self._jobs):
-                self._display.print(line)
-        return self._ended()
+    def busy(self) -> set[str]:
+        """Names of the tasks that are begun."""
+        return {worker.name for worker in self._workers if worker.is_busy}
 
-    def _busy(self) -> list[_Worker]:
-        return [worker for worker in self._workers if worker.is_busy]
+    def begin(self, name: str, task: str, *arguments: Any) -> bool:
+        """Starts a task; False if all workers are busy.
 
-    def _names(self) -> set[str]:
-        return {worker.name for worker in self._busy()}
+        Args:
+          name: what the workers' reports call it.
+          task: a method of the workers' object.
+          arguments: of the method.
+        """
+        worker = self._free_worker()
+        if worker is not None:
+            worker.begin(name, task, *arguments)
+        return worker is not None
 
     def _free_worker(self) -> _Worker | None:
         """An idle worker, if need be a new one; None if there are as many as jobs."""
         for worker in self._workers:
             if not worker.is_busy:
                 return worker
-        if len(self._workers) == self._jobs:
+        if len(self._workers) == self.jobs:
             return None
-        worker = _Worker(self._one_thread, (self._tree, self._runs, self._engine))
-        self._workers.append(worker)
-        return worker
+        self._workers.append(_Worker(self._make, self._one_thread))
+        return self._workers[-1]
 
-    def _receive(self, seconds: float | None) -> list[_Worker]:
-        """Shows what workers report; returns those whose task ended, or was ended by a kill."""
-        busy = {worker.pipe: worker for worker in self._busy()}
+    def receive(self, seconds: float | None) -> Sequence[Ended]:
+        """Shows what workers report; returns the tasks that ended. That of a killed one did not.
+
+        Args:
+          seconds: to wait for at most; None without limit.
+        """
+        busy = {worker.pipe: worker for worker in self._workers if worker.is_busy}
         if not busy:
             time.sleep(seconds or 0.0)
         ended = []
@@ -153,25 +164,23 @@ class WorkerRunner(Runner):
                 self._replace(worker)
                 continue
             if kind == "ended":
-                worker.take(*values)
-                ended.append(worker)
+                worker.is_busy = False
+                ended.append((worker.name, functools.partial(_result, *values)))
             elif kind == "warn":
                 warnings.warn(values[0], DamageWarning, stacklevel=1)
-            elif kind == "set_aside":
-                self._outcome["set_aside"] += values
             elif kind == "spent":
                 self._spent.add(*values)
             else:
                 getattr(self._display, kind)(*values)
-        for worker in ended:
-            self._display.stop(worker.name)
+        for name, _ in ended:
+            self._display.stop(name)
         return ended
 
     def _replace(self, worker: _Worker) -> None:
-        """Removes a worker that was killed; its node stays pending.
+        """Removes a worker that was killed, so that its task can begin again.
 
         Raises:
-          UserError: that happened to the same node before.
+          UserError: that happened to the same task before.
         """
         self._workers.remove(worker)
         worker.end()
@@ -185,6 +194,24 @@ class WorkerRunner(Runner):
         self._killed.add(worker.name)
         self._display.print(f"{worker.name}: {how}; another continues from its last checkpoint")
 
+    def spent(self) -> Sequence[str]:
+        """Lines on where the workers' time and memory went since ``fit``; none if idle."""
+        if not any(self._spent.seconds.values()):
+            return ()
+        return self._spent.lines(time.monotonic() - self._began, self.jobs)
+
+    def end(self) -> None:
+        """Kills the workers, at whatever step: a node continues from its last checkpoint."""
+        while self._workers:
+            self._workers.pop().end()
+
+
+def _result(value: Any) -> Any:
+    """Returns a task's value, or raises its exception."""
+    if isinstance(value, BaseException):
+        raise value
+    return value
+
 
 def _ending(code: int | None) -> str:
     """How a process ended, from its exit code.
@@ -195,26 +222,10 @@ def _ending(code: int | None) -> str:
     return signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
 
 
-def _in_order(nodes: Mapping[str, Node], weights: Mapping[str, float]) -> dict[str, Node]:
-    """Seed by seed, so that a study that is cut short has whole seeds; the longest chain first."""
-    chains = _chains(nodes, weights)
-    return dict(sorted(nodes.items(), key=lambda item: (item[1].seed, -chains[item[0]])))
-
-
-def _chains(nodes: Mapping[str, Node], weights: Mapping[str, float]) -> dict[str, float]:
-    """The work of the longest chain of nodes that begins with each, the node's own included."""
-    below: dict[str | None, float] = {}
-    chains: dict[str, float] = {}
-    for name, node in reversed(list(nodes.items())):
-        chains[name] = weights[name] + below.get(name, 0.0)
-        below[node.parent] = max(below.get(node.parent, 0.0), chains[name])
-    return chains
-
-
 class _Worker:
-    """A process that runs nodes, one after the other."""
+    """A process that does tasks, one after the other."""
 
-    def __init__(self, one_thread: bool, study: tuple[Tree, Path, Engine]) -> None:
+    def __init__(self, make: Make, one_thread: bool) -> None:
         self.pipe, theirs = _processes.Pipe()
         self.process = _processes.Process(target=_work, args=(theirs, one_thread), daemon=True)
         with _interrupts_ignored():
@@ -222,26 +233,15 @@ class _Worker:
         theirs.close()
         self.name = ""
         self.is_busy = False
-        self._value: Any = None
-        self.pipe.send(study)
+        self.pipe.send(make)
 
-    def begin(self, task: str, name: str = "", *arguments: Any) -> None:
-        """Starts a task of ``_Tasks``, on the node of a name."""
+    def begin(self, name: str, task: str, *arguments: Any) -> None:
+        """Starts a task."""
         self.name, self.is_busy = name, True
-        self.pipe.send((task, *([name] if name else []), *arguments))
-
-    def take(self, value: Any) -> None:
-        """Takes the task's value, or the exception that it raised."""
-        self._value, self.is_busy = value, False
-
-    def result(self) -> Any:
-        """Returns the last task's value, or raises its exception."""
-        if isinstance(self._value, BaseException):
-            raise self._value
-        return self._value
+        self.pipe.send((task, *arguments))
 
     def end(self) -> None:
-        """Kills the process, at whatever step: the node continues from its last checkpoint."""
+        """Kills the process."""
         self.process.kill()
         self.process.join()
         self.pipe.close()
@@ -261,7 +261,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _work(pipe: Connection, one_thread: bool) -> None:
-    """The worker's process: runs tasks until it is killed, or the process that started it ends."""
+    """The worker's process: does tasks until it is killed, or the process that started it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pinned = numerics.environment(os.environ) | dict(numerics.ONE_THREAD if one_thread else {})
@@ -269,30 +269,18 @@ def _work(pipe: Connection, one_thread: bool) -> None:
     os.environ.update(pinned)
     reporter = _Reporter(pipe)
     warnings.showwarning = reporter.warn  # type: ignore[assignment]
-    tree, runs, engine = pipe.recv()
-    worked = Runner(tree, runs, engine, reporter)  # type: ignore[arg-type]
+    held = pipe.recv()(reporter)
     while True:
         try:
             task, *arguments = pipe.recv()
         except EOFError:
             os._exit(0)
         value: Any
-        began = time.monotonic()
         try:
-            if task == "environment":
-                value = worked.environment()
-            else:
-                name, known, data = arguments
-                value = worked.attempt(tree.nodes[name], known, data)
+            value = getattr(held, task)(*arguments)
         except Exception as error:
             value = _portable(error)
-        for name in worked.take_set_aside():
-            reporter.report("set_aside", name)
-        within = engine.take_spent()
-        if task != "environment":
-            activity = FINETUNING if isinstance(tree.nodes[name], Finetuning) else PRETRAINING
-            seconds = time.monotonic() - began
-            reporter.report("spent", activity, seconds, within, os.getpid(), peak_bytes())
+        reporter.report("spent", held.take_spent(), os.getpid(), peak_bytes())
         reporter.report("ended", value)
 
 
@@ -330,19 +318,11 @@ class _Reporter:
         if issubclass(category, DamageWarning):
             self.report("warn", str(message))
 
-    def print(self, line: str) -> None:
-        """As the display's."""
-        self.report("print", line)
-
-    def skip(self, name: str) -> None:
-        """As the display's."""
-        self.report("skip", name)
-
     def start(self, name: str) -> Callable[..., None]:
         """As the display's."""
         self.report("start", name)
         return functools.partial(self.report, "observe", name)
 
-    def finish(self, name: str) -> None:
-        """As the display's."""
-        self.report("finish", name)
+    def __getattr__(self, kind: str) -> Callable[..., None]:
+        """Any other method of the display."""
+        return functools.partial(self.report, kind)

@@ -11,7 +11,7 @@ import pytest
 from commands import HEADER, ROW, run
 
 from analysis.schema import records
-from repro import cli
+from repro import cli, folders
 from repro.cli.options import Experiments
 from repro.engines import local
 from spactor.errors import LONGEST_MESSAGE, UserError
@@ -120,6 +120,18 @@ def test_a_folder_of_another_project(capsys: pytest.CaptureFixture[str], tmp_pat
     for command in ("run", "collect", "prepare", "status", "evidence trend"):
         code, _, err = run(capsys, *command.split(), "--profile", "smoke", "--runs", str(tmp_path))
         assert code == 2 and "is not a runs folder of this project" in err
+
+
+def test_claims_of_a_profile_of_ones_own_name_what_is_not_collected(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder of runs has the file's name without the ending."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text('extends = "smoke"\n')
+    folders.open_runs(Path("runs"), create=True)
+    Path("runs/mine").mkdir()
+    code, _, err = run(capsys, "claims", "--profile", "mine.toml")
+    assert code == 2 and "nothing of profile mine is collected in runs" in err
 
 
 def test_a_folder_of_records(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -79,9 +79,8 @@ def power(chosen: Records, format: Format = "text") -> None:
     from analysis import power as powers
     from analysis.schema import published
     from repro import collect, folders
-    from repro.specs import load_profile
 
-    of_profile = load_profile(chosen.profile)
+    of_profile = chosen.load_profile()
     home = folders.records_folder(chosen.runs, of_profile.name)
     judged = [paper.judge(published.load_all())]
     if not chosen.are_published and (chosen.source or (home / collect.METRICS).is_file()):

@@ -1,4 +1,4 @@
-"""The options that several commands have, and what they choose: experiments, or records."""
+"""The options of commands that run or read experiments, and what they choose."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow.compute as pc
 
     from analysis.schema.nodes import Nodes
+    from repro import specs
     from repro.plan import Tree
 
 Profile = Annotated[
@@ -119,6 +120,49 @@ DataDir = Annotated[
         help="Your folder with C4, T5's vocabulary and the benchmarks; mini and paper read it.",
     ),
 ]
+NodeNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--node",
+        metavar="NODE",
+        help="Only this node, if its parent is finished, or the nodes that match a pattern such as "
+        "'base/s0/sc/1M/*'; may be repeated.",
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=0,
+        show_default="all cores",
+        help="Number of nodes that train at the same time on a CPU, each in a process with one "
+        "thread. Results do not depend on it.",
+    ),
+]
+Host = Annotated[
+    int,
+    typer.Option(
+        "--host",
+        metavar="N",
+        min=0,
+        envvar="TPU_WORKER_ID",
+        help="Number of this host in a slice whose hosts all run this command; host 0 writes the "
+        "files about each node.",
+    ),
+]
+HostCount = Annotated[
+    int, typer.Option("--hosts", min=1, metavar="N", help="Number of hosts of the slice.")
+]
+Coordinator = Annotated[
+    str,
+    typer.Option(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="Address on host 0 where the hosts join; not needed where JAX finds it itself, as "
+        "on a TPU slice.",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -141,11 +185,16 @@ class Experiments:
         from repro.engines.factory import with_engine
         from repro.specs import load_profile
 
-        profile = load_profile(self.profile)
-        if engine:
-            profile = with_engine(profile, engine)
+        profile = with_engine(load_profile(self.profile), engine)
         specs = profile.select(self.size or (), self.tau or (), self.seed or (), self.variant or ())
         return plan.build(profile, specs)
+
+    def tree_in(self, runs: Path) -> Tree:
+        """The tree of the experiments, for the engine whose nodes lie in a folder of runs."""
+        from repro import folders
+        from repro.specs import load_profile
+
+        return self.tree(folders.engine_of(runs, load_profile(self.profile).name) or "")
 
 
 @dataclass(frozen=True)
@@ -159,9 +208,13 @@ class Records:
     def __post_init__(self) -> None:
         """Checks that the profile exists, whether or not the records are of a folder of runs."""
         if self.profile != DEFAULT_PROFILE:
-            from repro.specs import load_profile
+            self.load_profile()
 
-            load_profile(self.profile)
+    def load_profile(self) -> specs.Profile:
+        """The chosen profile."""
+        from repro.specs import load_profile
+
+        return load_profile(self.profile)
 
     @property
     def are_published(self) -> bool:
@@ -180,7 +233,6 @@ class Records:
         from analysis.schema import records
         from analysis.schema.nodes import Nodes
         from repro import collect, folders
-        from repro.specs import load_profile
 
         if self.are_published:
             raise UserError(
@@ -198,7 +250,7 @@ class Records:
                 "folder of runs"
             )
         else:
-            name = load_profile(self.profile).name
+            name = self.load_profile().name
             if not path.exists():
                 train = advice.command("run", self.profile, path)
                 raise UserError(

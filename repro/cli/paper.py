@@ -35,7 +35,7 @@ def claims(
 
     only = claims_view.verdict_named(verdict) if verdict else None
     # Without any runs the paper's own numbers are still worth a verdict.
-    home = folders.profile_folder(chosen.runs, chosen.profile)
+    home = folders.profile_folder(chosen.runs, chosen.load_profile().name)
     nothing_ran = not chosen.source and chosen.runs == DEFAULT_RUNS and not home.exists()
     ours = None
     if not chosen.are_published and not nothing_ran:

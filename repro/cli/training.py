@@ -41,9 +41,10 @@ def prepare(
     """Prepares the corpus, the vocabulary and the suites."""
     from repro import folders
     from repro.engines.data import DataSource
-    from repro.engines.factory import engine_for
+    from repro.engines.factory import engine_for, with_engine
+    from repro.specs import load_profile
 
-    chosen = Experiments(profile).tree(engine).profile
+    chosen = with_engine(load_profile(profile), engine)
     DataSource.of(chosen, None, data_dir).require_here(chosen)
     preparing = engine_for(chosen, folders.cache_folder(runs), data_dir=data_dir)
     folders.open_runs(runs, create=True)
@@ -126,9 +127,8 @@ def export(
     from repro import export as exporting
     from repro import folders
     from repro.engines.factory import engine_for
-    from repro.specs import load_profile
 
-    tree = chosen.tree(folders.engine_of(runs, load_profile(chosen.profile).name) or "")
+    tree = chosen.tree_in(runs)
     model = exporting.choose(tree, node, checkpoint)
     folders.open_runs(runs, create=False, profile=chosen.profile)
     engine = engine_for(tree.profile, folders.cache_folder(runs))
@@ -155,10 +155,8 @@ def status(
     from repro import folders
     from repro import status as statuses
     from repro.engines.data import DataSource
-    from repro.specs import load_profile
 
-    engine = folders.engine_of(runs, load_profile(profile).name) if node else None
-    tree = Experiments(profile).tree(engine or "")
+    tree = Experiments(profile).tree_in(runs) if node else Experiments(profile).tree()
     folders.open_runs(runs, create=False, profile=profile)
     if not node:
         states = statuses.states(tree, runs)

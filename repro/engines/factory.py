@@ -16,11 +16,13 @@ from spactor.errors import UserError
 
 
 def with_engine(profile: Profile, engine: str) -> Profile:
-    """Returns the profile with another engine.
+    """Returns the profile with another engine; with its own for "".
 
     Raises:
       UserError: there is no such engine.
     """
+    if not engine:
+        return profile
     if engine not in get_args(Name):
         raise UserError(f"unknown engine {engine!r}: give one of {', '.join(get_args(Name))}")
     return dataclasses.replace(profile, engine=engine)  # type: ignore[arg-type]

@@ -17,8 +17,8 @@ from analysis.schema.facts import PAPER_STEPS
 from repro import folders
 from repro.engines.contract import Engine, Work
 from repro.engines.data import EMBEDDED, DataSource, PreparedData
-from repro.plan import Finetuning, Node
-from repro.spent import SCORING, STARTING, Stopwatch
+from repro.plan import Finetuning, Node, Segment
+from repro.spent import FINETUNING, PRETRAINING, SCORING, STARTING, Stopwatch
 from spactor.progress import Observer
 
 
@@ -41,32 +41,15 @@ class LocalEngine(Engine):
 
     def run(self, work: Work, observer: Observer) -> None:
         """Pre-trains or fine-tunes through ``spactor``."""
-        self._set_up()
-        node, folder = work.node, work.folder
-        label = folders.read_node(folder)["fingerprint"]
-        if isinstance(node, Finetuning):
-            with self._stopwatch.measure(STARTING):
-                from spactor.finetuning import FinetuneJob, finetune
+        if isinstance(work.node, Finetuning):
+            with self._stopwatch.measure(FINETUNING):
+                self._finetune(work, work.node, observer)
+        else:
+            with self._stopwatch.measure(PRETRAINING):
+                self._pretrain(work, work.node, observer)
 
-            finetune(
-                FinetuneJob(
-                    config=node.config,
-                    pretraining=node.pretraining,
-                    suite=node.suite,
-                    checkpoint_step=node.checkpoint_step,
-                    pretraining_seed=node.seed,
-                    seed=node.draw_seed,
-                ),
-                data_folder=work.data.folder,
-                folder=folder,
-                parent=work.parent,
-                observer=observer,
-                score=functools.partial(self._score, node, work.data, folder)
-                if self.can_score()
-                else lambda step: {},
-                run_id=label,
-            )
-            return
+    def _pretrain(self, work: Work, node: Segment, observer: Observer) -> None:
+        self._set_up()
         with self._stopwatch.measure(STARTING):
             from spactor import example
             from spactor.pretraining import PretrainJob, pretrain
@@ -88,13 +71,37 @@ class LocalEngine(Engine):
                 validation_chunks=work.profile.validation_chunks,
             ),
             arrays=arrays,
-            folder=folder,
+            folder=work.folder,
             parent=work.parent,
             observer=observer,
-            run_id=label,
+            run_id=folders.read_node(work.folder)["fingerprint"],
         )
         if node.stage == "hybrid" and node.end_paper == PAPER_STEPS:
-            example.write(folder, node.config, node.end_step, arrays, work.data.folder)
+            example.write(work.folder, node.config, node.end_step, arrays, work.data.folder)
+
+    def _finetune(self, work: Work, node: Finetuning, observer: Observer) -> None:
+        self._set_up()
+        with self._stopwatch.measure(STARTING):
+            from spactor.finetuning import FinetuneJob, finetune
+
+        finetune(
+            FinetuneJob(
+                config=node.config,
+                pretraining=node.pretraining,
+                suite=node.suite,
+                checkpoint_step=node.checkpoint_step,
+                pretraining_seed=node.seed,
+                seed=node.draw_seed,
+            ),
+            data_folder=work.data.folder,
+            folder=work.folder,
+            parent=work.parent,
+            observer=observer,
+            score=functools.partial(self._score, node, work.data, work.folder)
+            if self.can_score()
+            else lambda step: {},
+            run_id=folders.read_node(work.folder)["fingerprint"],
+        )
 
     def restore(self, node: Node, folder: Path) -> Any:
         """Reads the node's last checkpoint, without generator and RTD head."""
@@ -127,7 +134,7 @@ class LocalEngine(Engine):
             return scoring.score(folder, data.folder, node.suite, step)
 
     def take_spent(self) -> Mapping[str, float]:
-        """Seconds of compiling, scoring and importing since the last call."""
+        """Seconds of training, compiling, scoring and importing since the last call."""
         return self._stopwatch.take()
 
     def _load_arrays(self, folder: Path) -> Any:

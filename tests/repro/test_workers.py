@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 from untrained import FIRST, FakeEngine, folder_of, make_display, printed, run_nodes
 
-from repro import folders, plan
+from repro import costs, folders, plan
 from repro.engines.contract import Work
 from repro.plan import Tree
 from repro.progress import Display
-from repro.runner import Outcome
+from repro.runner import Outcome, Runner, in_order
 from repro.specs import Profile
-from repro.workers import WorkerRunner, _chains, _in_order
 from spactor import numerics
 from spactor.errors import Diverged, UserError
 
@@ -59,7 +58,7 @@ class WatchedEngine(FakeEngine):
 def run(
     tree: Tree, runs: Path, engine: FakeEngine, jobs: int = 1, display: Display | None = None
 ) -> Outcome:
-    return WorkerRunner(tree, runs, engine, display or make_display(tree), jobs).run()
+    return Runner(tree, runs, engine, display or make_display(tree), jobs).run()
 
 
 def journal(runs: Path, node: str) -> list[dict]:
@@ -154,7 +153,7 @@ def test_nodes_are_ordered_by_seed_and_by_their_longest_chain(tiny: Profile) -> 
     matrix = {size: dataclasses.replace(row, runs=2) for size, row in tiny.matrix.items()}
     tree = plan.build(dataclasses.replace(tiny, matrix=matrix))
     weights = dict.fromkeys(tree.nodes, 1.0)
-    chains, ordered = _chains(tree.nodes, weights), _in_order(tree.nodes, weights)
+    chains, ordered = costs.chains(tree.nodes, weights), in_order(tree.nodes, weights)
     for name in tree.nodes:
         children = [chains[child.name] for child in tree.children(name)]
         assert chains[name] == 1.0 + max(children, default=0.0)

@@ -73,7 +73,7 @@ class Phases:
 
 def work(runs: Path, events: Connection) -> None:
     """The process that is killed: everything from nothing to the report."""
-    from repro import runner, workers
+    from repro import workers
 
     with (runs.parent / f"{runs.name}.log").open("ab") as log:
         os.dup2(log.fileno(), 1)
@@ -81,7 +81,7 @@ def work(runs: Path, events: Connection) -> None:
     for phase, target in PHASES.items():
         _report_phase(phase, target, events)
     # In this process, which is the one that is killed: a worker does the same.
-    workers.WorkerRunner = lambda *arguments: runner.Runner(*arguments[:4])  # type: ignore
+    workers.Workers = lambda make, display, jobs: workers.ThisProcess(make, display)  # type: ignore
     where = ("--runs", str(runs))
     _repro("run", *PROFILE_OPTION, *where)
     _repro("collect", *PROFILE_OPTION, *where)
