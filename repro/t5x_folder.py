@@ -59,7 +59,7 @@ def config_text(folder: Path) -> str:
         ) from None
 
 
-def read_attempts(folder: Path) -> Series:
+def read_series(folder: Path) -> Series:
     """Merges the event files of all starts of the run, under the local engine's metric names.
 
     Names are ``train/…`` and ``validation/…``, and of T5X's timings ``timing/seqs_per_second``.
@@ -83,9 +83,9 @@ def read_attempts(folder: Path) -> Series:
     return Series(steps=dict(sorted(steps.items())), replayed=tuple(replayed))
 
 
-def read_series(folder: Path) -> Steps:
-    """Returns the values of `read_attempts` by step."""
-    return read_attempts(folder).steps
+def read_steps(folder: Path) -> Steps:
+    """Returns the values of `read_series` by step."""
+    return read_series(folder).steps
 
 
 def _attempt(path: Path, prefix: str) -> dict[int, dict[str, float]]:

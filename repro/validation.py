@@ -49,7 +49,7 @@ def read_series(folder: Path) -> Series:
       UserError: a file is damaged.
     """
     if t5x_folder.is_one(folder):
-        return t5x_folder.read_attempts(folder)
+        return t5x_folder.read_series(folder)
     return step_lines.read_series(folder / METRICS)
 
 

@@ -342,7 +342,7 @@ def _series(folder: Path) -> Steps:
     homes = [folder / "train", *(folder / "training_eval").glob("*")]
     try:
         if all(any(home.glob("events.*")) for home in homes):
-            return t5x_folder.read_series(folder)
+            return t5x_folder.read_steps(folder)
     except t5x_folder.NotFinite as bad:
         path = folder / step_lines.DIGESTS
         read = step_lines.last_digests(path).get(bad.step, {}) if path.is_file() else {}

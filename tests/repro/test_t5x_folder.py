@@ -36,8 +36,8 @@ def validation(values: dict[str, float]) -> set[str]:
 
 
 def test_both_stages_have_the_local_engines_names() -> None:
-    first = t5x_folder.read_series(GOLDEN / "stage1")
-    second = t5x_folder.read_series(GOLDEN / "stage2")
+    first = t5x_folder.read_steps(GOLDEN / "stage1")
+    second = t5x_folder.read_steps(GOLDEN / "stage2")
     assert list(first) == [5, 10] and list(second) == [15, 20]
     for values in first.values():
         assert validation(values) == {"sc_loss_clean", *HYBRID_ONLY}
@@ -61,13 +61,13 @@ def test_both_stages_have_the_local_engines_names() -> None:
 def test_learning_rates_are_the_schedules_of_the_configurations() -> None:
     """Means over each period's five updates; that of fine-tuning is constant."""
     for name, ends in (("stage1", (5, 10)), ("stage2", (15, 20))):
-        series = t5x_folder.read_series(GOLDEN / name)
+        series = t5x_folder.read_steps(GOLDEN / name)
         for end in ends:
             rates = optimizer.learning_rate(np.arange(end - 5, end), gin_files.TINY.optimizer)
             assert series[end]["train/learning_rate"] == pytest.approx(
                 float(rates.mean()), rel=1e-6
             )
-    tuned = t5x_folder.read_series(GOLDEN / "finetuning")
+    tuned = t5x_folder.read_steps(GOLDEN / "finetuning")
     assert {step: values["train/learning_rate"] for step, values in tuned.items()} == {
         24: pytest.approx(0.001),
         28: pytest.approx(0.001),
@@ -90,14 +90,14 @@ def test_a_record_torn_by_a_kill_is_left_out(tmp_path: Path) -> None:
     (events,) = (folder / "train").iterdir()
     whole = events.read_bytes()
     events.write_bytes(whole[:-5])
-    series = t5x_folder.read_series(folder)
+    series = t5x_folder.read_steps(folder)
     assert set(series) == {15, 20} and series[15]["train/loss"] > series[20]["train/loss"]
     events.write_bytes(whole[:3000] + b"x" + whole[3001:])
     with pytest.raises(UserError, match="damaged"):
-        t5x_folder.read_series(folder)
+        t5x_folder.read_steps(folder)
     events.unlink()
     with pytest.raises(UserError, match="no event files"):
-        t5x_folder.read_series(folder)
+        t5x_folder.read_steps(folder)
 
 
 def test_scores_and_configuration() -> None:
@@ -118,7 +118,7 @@ def test_the_first_speed_of_each_start_is_left_out(tmp_path: Path) -> None:
     for step, speed in ((15, 2.0), (20, 85.0)):
         events.write(step, {"loss": 3.0, t5x_folder.SPEED: speed})
     events.close()
-    series = t5x_folder.read_series(tmp_path)
+    series = t5x_folder.read_steps(tmp_path)
     speeds = {step: values.get(t5x_folder.SPEED) for step, values in series.items()}
     # Step 15 was timed by the first start; its second is that start's first.
     assert speeds == {5: None, 10: 80.0, 15: 90.0, 20: 85.0}

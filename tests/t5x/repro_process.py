@@ -72,5 +72,5 @@ def untimed(folder: Path) -> dict[int, dict[str, float]]:
     """A node's series without its speeds."""
     return {
         step: {key: value for key, value in values.items() if key != t5x_folder.SPEED}
-        for step, values in t5x_folder.read_series(folder).items()
+        for step, values in t5x_folder.read_steps(folder).items()
     }

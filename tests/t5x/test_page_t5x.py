@@ -99,7 +99,7 @@ def test_the_laptops_commands_run_as_printed(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, log.read_text("utf-8", errors="replace")[-4000:]
     assert '"step": 50' in done.stdout.decode().splitlines()[-1]
-    series = t5x_folder.read_series(tmp_path / "stage2")
+    series = t5x_folder.read_steps(tmp_path / "stage2")
     assert {"train/sc_loss", "train/loss", "validation/sc_loss_clean"} <= set(series[40])
 
 
@@ -167,9 +167,9 @@ def test_the_papers_commands_run_in_a_bucket(
     ends = t5x_process.many([*paper_runs, own], bucket, str(bucket), path=bucket)
     assert ends == [None] * 6
     assert_same(leaves(stage_1 / "checkpoint_10"), leaves(first_stage / "checkpoint_10"))
-    series = t5x_folder.read_series(bucket / "stage2")
+    series = t5x_folder.read_steps(bucket / "stage2")
     assert series[20]["validation/sc_loss_clean"] > 0
     assert set(step_lines.last_digests(stage_1 / step_lines.DIGESTS)) >= {5, 10}
     scores = sorted(path.name for path in (bucket / "scores").glob("inference_eval/*.jsonl"))
     assert scores and list((bucket / "texts").glob("*-predict.jsonl-*"))
-    assert t5x_folder.read_series(bucket / "my-stage1")[5]["train/loss"] > 0
+    assert t5x_folder.read_steps(bucket / "my-stage1")[5]["train/loss"] > 0
