@@ -222,7 +222,7 @@ class Estimate:
         >>> Estimate(seconds={}, elapsed=1500.0, jobs=2, measured=4).sentence
         'about 25 min in 2 processes, by 4 nodes that ran on this machine'
         >>> Estimate(seconds={}, elapsed=3600.0, jobs=2, measured=0).sentence
-        "30 min to 2 h 0 min in 2 processes, a guess from the speed of this CPU's matrix products"
+        "30 min to 2 h 0 min in 2 processes, without compilation; a guess from the CPU's speed"
         """
         if self.measured:
             nodes = "1 node" if self.measured == 1 else f"{self.measured} nodes"
@@ -232,8 +232,8 @@ class Estimate:
             )
         least, most = self.elapsed / GUESS_FACTOR, self.elapsed * GUESS_FACTOR
         return (
-            f"{duration(least)} to {duration(most)} in {self.jobs} processes, a guess from the "
-            "speed of this CPU's matrix products"
+            f"{duration(least)} to {duration(most)} in {self.jobs} processes, without compilation; "
+            "a guess from the CPU's speed"
         )
 
 
