@@ -32,6 +32,7 @@ over seeds, adjusted in the same way. All tests are two-sided.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping
@@ -361,13 +362,17 @@ class ScratchResult:
             return f"{model}: {NOT_RUN}"
         return f"{model}: pre-training beats {'; '.join(filter(None, parts))}"
 
-    def text(self) -> str:
-        """The result of each size and τ, with an aligned line per suite, for the terminal."""
+    def text(self, *, details: bool = True) -> str:
+        """The result of each size and τ, for the terminal; with details a line per suite."""
         head = f"Gain over fine-tuning from scratch, {self.profile or 'no'} profile"
         if not self.comparisons:
             return f"{head}; {NOT_RUN}: `repro run --profile scratch` does that"
         lines = wrap(f"{head}; points of suite scores.")
-        for model in dict.fromkeys((one.size, one.tau) for one in self.comparisons):
+        models = list(dict.fromkeys((one.size, one.tau) for one in self.comparisons))
+        if not details:
+            answers = [wrap(self.summary(*model), indent="- ", hanging="  ") for model in models]
+            return "\n".join([*lines, *itertools.chain(*answers), "", _BRIEF])
+        for model in models:
             lines += ["", *wrap(self.summary(*model), hanging="  ")]
             of_model = self._of(*model)
             if any(one.verdict != NOT_RUN for one in of_model):
@@ -376,6 +381,7 @@ class ScratchResult:
         return "\n".join([*lines, "", *wrap(_SCRATCH_NOTE)])
 
 
+_BRIEF = "Suite by suite: --details."
 _SCRATCH_NOTE = (
     "n: seeds of both models. ±: standard deviation over seeds. p: two-sided, paired by seed, "
     "adjusted by Holm over the suites of a model; – without a test, which needs two seeds. Over "

@@ -264,8 +264,8 @@ class TrendResult:
                         if one.line is not None
                     ]
                     + [
-                        f"{SIZE}, {self.profile or 'no'} profile; slopes of the difference of two "
-                        f"validation losses, nats per 1,000 steps, from step "
+                        f"{SIZE.capitalize()}, {self.profile or 'no'} profile; slopes of the "
+                        "difference of two validation losses, nats per 1,000 steps, from step "
                         f"{FIRST_PAPER_STEP // 1000}K on the paper's scale"
                     ]
                 ),

@@ -127,21 +127,19 @@ class _Explainer:
                 ):
                     verdict, reasons = "finished; its predictions are to be scored", to_score
             case "partial":
-                verdict = "begun; the next run goes on with it"
-                fits = (
-                    f"it has no {folders.DONE} of these inputs, and a {folders.NODE} that fits them"
-                )
-                reasons = (fits, *self._waits(node))
+                verdict = "begun; the next run continues it"
+                unchanged = "it is not finished, and no input has changed since it began"
+                reasons = (unchanged, *self._waits(node))
             case "new":
                 verdict = "the next run trains it"
-                reasons = (f"there is no {folder / folders.NODE}", *self._waits(node))
+                reasons = ("it has not begun", *self._waits(node))
         return Answer(node=node.name, verdict=verdict, reasons=reasons)
 
     def _waits(self, node: Node) -> tuple[str, ...]:
         if node.parent is None:
             return ()
         state = inspect(self._folder(node.parent), self.known[node.parent].inputs)
-        return () if state.condition == "finished" else (f"first runs its parent {node.parent}",)
+        return () if state.condition == "finished" else (f"its parent {node.parent} runs first",)
 
     def _changes(self, node: Node, recorded: Mapping[str, Any]) -> tuple[str, ...]:
         """Inputs of the node that changed, then a line about its parent."""

@@ -41,7 +41,7 @@ ANSWERS = {
         *(("2", *CELL, *MEASURED, *more) for more in ((), ("--details",))),
         ("2", *CELL, "--from", "published"),
     ],
-    "evidence learned": [MEASURED],
+    "evidence learned": [MEASURED, (*MEASURED, "--details")],
     "evidence registered": [MEASURED],
     "evidence trend": [MEASURED],
     "evidence savings": [MEASURED, ("--from", "published")],

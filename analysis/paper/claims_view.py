@@ -119,11 +119,11 @@ def _by_verdict(rows: Sequence[Row]) -> list[str]:
         group = [row for row in rows if row.judgements[-1].verdict is verdict]
         if not group:
             continue
-        lines += ["", f"{verdict} ({len(group)})"]
+        heading, ours = f"{verdict} ({len(group)})", group[0].measured is not None
+        lines += ["", f"{heading:{width + 4}}published" if ours else heading]
         for row in group:
-            paper = f"{row.published.origin}: {row.published.verdict}"
-            line = f"  {row.statement.id:{width}}  {paper if row.measured else ''}"
-            lines.append(line.rstrip())
+            paper = row.published.verdict if ours else ""
+            lines.append(f"  {row.statement.id:{width}}  {paper}".rstrip())
             if verdict is Verdict.CONTRADICTED:
                 lines += wrap(row.statement.text, indent="    ")
     return lines

@@ -48,11 +48,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    epilog="A checkout comes with results: repro report --from results/study",
 )
 
 
 class _Command(TyperCommand):
-    """Lists arguments in the help by their names alone; Typer adds their types of Python."""
+    """Lists arguments in the help by their names alone.
+
+    Typer adds braces around what is required, and types of Python.
+    """
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The parts of the usage line after the command's name."""
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the lists of arguments and options."""

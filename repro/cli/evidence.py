@@ -48,19 +48,20 @@ def savings(chosen: Records, details: Details = False, format: Format = "text") 
 
 
 @command(evidence)
-def learned(chosen: Records, format: Format = "text") -> None:
-    """Compares with trivial predictors and no pre-training."""
+def learned(chosen: Records, details: Details = False, format: Format = "text") -> None:
+    """Compares the models with guessing, and with no pre-training."""
     from analysis import learning
 
     ours = chosen.measured(learning.READS)
     found, scratch = learning.run(ours.records), learning.compare_with_scratch(ours.metrics)
     rows = (*found.checks, *scratch.comparisons)
-    emit(format, lambda: learned_text(found, scratch), rows, profile=found.profile)
+    facts = {"profile": found.profile}
+    emit(format, lambda: learned_text(found, scratch, details=details), rows, **facts)
 
 
-def learned_text(found: LearningResult, scratch: ScratchResult) -> str:
-    """Both comparisons of ``repro evidence learned``."""
-    return f"{found.text()}\n\n{scratch.text()}"
+def learned_text(found: LearningResult, scratch: ScratchResult, *, details: bool = True) -> str:
+    """Both comparisons of ``repro evidence learned``, the second one suite by suite on request."""
+    return f"{found.text()}\n\n{scratch.text(details=details)}"
 
 
 @command(evidence)

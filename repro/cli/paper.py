@@ -21,8 +21,7 @@ def claims(
         typer.Option(
             "--verdict",
             metavar="VERDICT",
-            help="Only claims with this verdict: holds, partly, not-decided, contradicted, "
-            "inconsistent, not-testable-at-this-scale or not-testable.",
+            help="Only claims with this verdict, on either side; such as holds or 'not decided'.",
         ),
     ] = "",
     details: Details = False,

@@ -242,11 +242,11 @@ def test_nodes_that_are_not_finished(world: World) -> None:
     home = folder_of(world.runs, BRANCH)
     (home / folders.DONE).unlink()
     answers = world.answers()
-    assert answers[BRANCH].verdict == "begun; the next run goes on with it"
+    assert answers[BRANCH].verdict == "begun; the next run continues it"
     assert answers[LEAF].verdict == "the next run trains it"
     assert answers[LEAF].reasons == (
-        f"there is no {folder_of(world.runs, LEAF) / folders.NODE}",
-        f"first runs its parent {BRANCH}",
+        "it has not begun",
+        f"its parent {BRANCH} runs first",
     )
     (home / folders.NODE).unlink()
     assert world.answers()[BRANCH].reasons == ("its node.json is gone",)
