@@ -1,4 +1,4 @@
-"""Statistical tests on scores over runs, and the comparison of our table cells with published ones.
+"""Statistical tests on scores over runs.
 
 Measured runs of one seed share their initialisation and their data across τ, so measured scores are
 compared seed by seed (:func:`paired`). A published cell offers a mean, a standard deviation and a
@@ -7,22 +7,6 @@ standard deviation is taken to have the divisor n − 1; the paper does not stat
 
 What is tested may be a linear combination of several cells (:func:`add`), such as a difference plus
 a margin that is itself estimated, whose own error then counts (``analysis.paper.contrasts``).
-
-:func:`compare_with_published` gives each pair of cells the first verdict that applies:
-
-* ``NOT_RUN``: we have no such cell;
-* ``SCALED``: our cell belongs to a scaled profile;
-* ``EQUAL``: both print the same at the paper's decimals;
-* ``DIFFERS`` without a test: a counted number or a setting, which does not vary between runs;
-* ``UNTESTED``: neither cell has a spread over runs;
-* ``DIFFERS`` or ``WITHIN_NOISE``: Welch's test, or :func:`borrowed_spread` where only one cell has
-  a spread; two-sided, at ``ALPHA`` after Holm's correction.
-
-Holm's family is every cell of the table that can be tested. Cells that are equal at printed
-precision stay in it: leaving them out because of their outcome would make the family too small. A
-median over n runs is tested as a mean whose standard deviation is greater by ``MEDIAN_FACTOR``,
-the largest ratio of the two standard errors for normal scores (the limit of large n); the test
-therefore errs towards ``WITHIN_NOISE``.
 """
 
 from __future__ import annotations
@@ -42,21 +26,14 @@ ALPHA = 0.05
 """Significance level of every test, and of every family of tests."""
 CONFIDENCE = 0.95
 """Level of every confidence interval."""
-
-EQUAL = "equal"
-WITHIN_NOISE = "within noise"
-DIFFERS = "differs"
-SCALED = "not comparable"
 NOT_RUN = "not run"
 UNTESTED = "not tested"
-VERDICTS = (EQUAL, WITHIN_NOISE, DIFFERS, UNTESTED, SCALED, NOT_RUN)
+"""Stand for a verdict where there are no numbers to test, or too few runs for a test."""
 
 _ROUNDING = 1e-12
 """Differences of scores or losses below it are rounding errors of equal numbers."""
-MEDIAN_FACTOR = math.sqrt(math.pi / 2)
 Alternative = Literal["two-sided", "greater"]
 Kind = Literal["higher", "within", "different"]
-Test = Literal["Welch", "borrowed spread", ""]
 Cell = TypeVar("Cell", bound=Hashable)
 """Key of a cell; a linear combination of cells is a mapping of their keys to coefficients."""
 
@@ -250,120 +227,3 @@ def format_p(p_value: float) -> str:
     if math.isnan(p_value):
         return "undefined"
     return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1e}"
-
-
-@dataclass(frozen=True)
-class Number:
-    """The unrounded content of one table cell.
-
-    Attributes:
-      value: mean or median over the runs, or a setting; None where the cell is a word.
-      std: standard deviation over the runs; None where unknown.
-      runs: number of runs; None where unknown.
-    """
-
-    value: float | None
-    std: float | None = None
-    runs: int | None = None
-
-    def sample(self, factor: float) -> Sample:
-        """The cell as a sample with its standard deviation times ``factor``."""
-        value, std = (math.nan if x is None else x for x in (self.value, self.std))
-        return Sample(value, std * factor, self.runs or 0)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A published cell and ours.
-
-    Attributes:
-      published: the paper's cell.
-      ours: None where we have none.
-      equal: whether both print the same at the paper's decimals.
-      kind: "exact" for counts and settings; else the statistic over runs that the cell holds.
-    """
-
-    published: Number
-    ours: Number | None
-    equal: bool
-    kind: Literal["mean", "median", "exact"] = "mean"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The result of comparing a pair of cells.
-
-    Attributes:
-      difference: ours minus published; None where one of them is missing or no number.
-      test: name of the test; "" where there was none.
-      p, p_holm: p-value, and the same adjusted over the table; None without a test.
-      verdict: one of ``VERDICTS``.
-    """
-
-    difference: float | None
-    test: Test
-    p: float | None
-    p_holm: float | None
-    verdict: str
-
-
-def compare_with_published(pairs: Sequence[Pair], *, comparable: bool) -> tuple[Comparison, ...]:
-    """Compares every pair of cells of one table.
-
-    Args:
-      pairs: every cell that the paper prints.
-      comparable: whether our runs used the published settings (profile ``paper``).
-
-    >>> pair = Pair(Number(85.89, 0.17, 5), Number(86.46, 0.17, 5), equal=False)
-    >>> (found,) = compare_with_published([pair], comparable=True)
-    >>> found.test, found.verdict, round(found.difference, 2)
-    ('Welch', 'differs', 0.57)
-    >>> compare_with_published([pair], comparable=False)[0].verdict
-    'not comparable'
-    """
-    tested = [_test(pair) if comparable else ("", math.nan) for pair in pairs]
-    adjusted = holm([p for _, p in tested])
-    return tuple(
-        Comparison(
-            difference=_difference(pair),
-            test=test,
-            p=None if math.isnan(p) else p,
-            p_holm=None if math.isnan(p_holm) else p_holm,
-            verdict=_verdict(pair, p_holm, comparable),
-        )
-        for pair, (test, p), p_holm in zip(pairs, tested, adjusted, strict=True)
-    )
-
-
-def _verdict(pair: Pair, p_holm: float, comparable: bool) -> str:
-    if pair.ours is None:
-        return NOT_RUN
-    if not comparable:
-        return SCALED
-    if pair.equal:
-        return EQUAL
-    if pair.kind == "exact":
-        return DIFFERS
-    if math.isnan(p_holm):
-        return UNTESTED
-    return DIFFERS if p_holm < ALPHA else WITHIN_NOISE
-
-
-def _test(pair: Pair) -> tuple[Test, float]:
-    if pair.ours is None or pair.kind == "exact":
-        return "", math.nan
-    factor = MEDIAN_FACTOR if pair.kind == "median" else 1.0
-    ours, published = pair.ours.sample(factor), pair.published.sample(factor)
-    if math.isnan(ours.mean - published.mean) or not (ours.runs and published.runs):
-        return "", math.nan
-    if ours.testable and published.testable:
-        return "Welch", welch(ours, published.times(-1.0), alternative="two-sided")
-    if ours.testable or published.testable:
-        return "borrowed spread", borrowed_spread(ours, published)
-    return "", math.nan
-
-
-def _difference(pair: Pair) -> float | None:
-    if pair.ours is None or pair.ours.value is None or pair.published.value is None:
-        return None
-    return pair.ours.value - pair.published.value

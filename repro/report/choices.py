@@ -32,7 +32,7 @@ def departures(settings: PairedTable) -> tuple[Departure, ...]:
             " ".join(one.place.labels), one.place.heading, one.ours.text(), one.published.text()
         )
         for one in settings.compared
-        if one.ours is not None and not one.ours.missing and not one.pair.equal
+        if not one.ours.missing and not one.equal
     )
 
 

@@ -11,25 +11,19 @@ import functools
 from dataclasses import dataclass
 
 import tables
-from analysis import tests
 from analysis.schema import published
 from tables import breakdowns, differences
 from tables.cells import MISSING, NOTHING, Cell, Column, Row, Table
 from tables.differences import Compared
 from tables.places import Place, places_of
 
-BEYOND = "not in the paper"
-"""Verdict on a number of ours that the paper does not print."""
 SIGNS = {
-    tests.EQUAL: "=",
-    tests.WITHIN_NOISE: "≈",
-    tests.DIFFERS: "≠",
-    tests.UNTESTED: "?",
-    tests.SCALED: "",
-    tests.NOT_RUN: "",
-    BEYOND: "",
+    differences.EQUAL: "=",
+    differences.WITHIN_NOISE: "≈",
+    differences.DIFFERS: "≠",
+    differences.UNTESTED: "?",
 }
-"""What stands beside a difference for its verdict; a scaled profile has none to give."""
+"""What stands beside a difference for its verdict; other verdicts have no sign."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class GridCell:
     @property
     def verdict(self) -> str:
         """The verdict, where all numbers of the cell have the same."""
-        found = {one.found.verdict for one in self.compared}
+        found = {one.verdict for one in self.compared}
         return found.pop() if len(found) == 1 else ""
 
 
@@ -75,27 +69,6 @@ class Grid:
     caption: str
     columns: tuple[Column, ...]
     sections: tuple[tuple[GridRow, ...], ...]
-
-
-@dataclass(frozen=True)
-class Number:
-    """One number on both sides, for the list; ``compared`` is None where the paper prints none."""
-
-    cell: str
-    labels: str
-    heading: str
-    ours: Cell
-    compared: Compared | None
-
-    @property
-    def published(self) -> Cell | None:
-        """The paper's number; None where it prints none."""
-        return self.compared.published if self.compared else None
-
-    @property
-    def verdict(self) -> str:
-        """One of ``tests.VERDICTS``, or ``BEYOND``."""
-        return self.compared.found.verdict if self.compared else BEYOND
 
 
 @dataclass(frozen=True)
@@ -190,27 +163,9 @@ class PairedTable:
         }
 
     @property
-    def numbers(self) -> tuple[Number, ...]:
+    def numbers(self) -> tuple[Compared, ...]:
         """Every number, the paper's first and then those that only we have."""
-        known = {place for place, _ in differences.numbers(self.published)}
-        listed = [
-            *((one.place, one.ours or MISSING, one) for one in self.compared),
-            *(
-                (place, cell, None)
-                for place, cell in differences.numbers(self.ours)
-                if place not in known
-            ),
-        ]
-        return tuple(
-            Number(
-                self.ids[place.labels, place.column],
-                " ".join(place.labels),
-                place.heading,
-                ours,
-                compared,
-            )
-            for place, ours, compared in listed
-        )
+        return (*self.compared, *differences.beyond(self.ours, self.published))
 
     @property
     def places(self) -> dict[str, tuple[Place, Place | None]]:

@@ -14,7 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 import figures
-from analysis import power, tests, trend
+from analysis import power, trend
 from analysis.paper import CLAIM_VERDICTS, Verdict, claims_view
 from analysis.paper.evidence import describe
 from analysis.rounding import rounded
@@ -25,7 +25,7 @@ from repro.report.outcomes import Outcomes
 from repro.report.packed import Packed
 from repro.report.traces import Traces
 from spactor import files
-from tables import rendering
+from tables import differences, rendering
 from tables.cells import NOTHING
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -187,7 +187,7 @@ def _render(template: str, **values: object) -> str:
     environment.globals |= {
         "NOT_PRINTED": NOTHING,
         "SIGNS": numbers.SIGNS,
-        "VERDICTS": (*tests.VERDICTS, numbers.BEYOND),
+        "VERDICTS": (*differences.VERDICTS, differences.BEYOND),
         "describe_model": describe,
         "claim_class": _VERDICT_CLASSES,
         "claim_sign": _VERDICT_SIGNS,

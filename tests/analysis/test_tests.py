@@ -1,4 +1,4 @@
-"""Statistical tests against SciPy and statsmodels on raw samples, and verdicts on pairs by hand."""
+"""Statistical tests against SciPy and statsmodels on raw samples."""
 
 from __future__ import annotations
 
@@ -10,28 +10,11 @@ from scipy import stats
 from statsmodels.stats import weightstats
 from statsmodels.stats.multitest import multipletests
 
-from analysis import tests
-from analysis.tests import (
-    Number,
-    Pair,
-    Sample,
-    add,
-    borrowed_spread,
-    compare_with_published,
-    holm,
-    paired,
-    seed_values,
-    welch,
-)
+from analysis.tests import Sample, add, borrowed_spread, holm, paired, seed_values, welch
 from spactor.errors import UserError
 
 FIRST, SECOND = [1.0, 2.0, 4.0, 4.5], [2.5, 2.0, 6.0]
-OURS, THEIRS, FAR = [80.1, 80.4, 80.9], [80.0, 80.6, 80.2, 80.8, 80.3], [85.0, 85.3, 85.1, 85.4]
-
-
-def number(values):
-    sample = Sample.of(values)
-    return Number(sample.mean, sample.std, sample.runs)
+OURS, THEIRS = [80.1, 80.4, 80.9], [80.0, 80.6, 80.2, 80.8, 80.3]
 
 
 def difference(first, second, **options):
@@ -141,60 +124,3 @@ def test_holm_by_hand_and_by_statsmodels():
     assert holm(p_values) == multipletests(p_values, method="holm")[1].tolist()
     with pytest.raises(UserError, match="give numbers from 0 to 1"):
         holm([1.5])
-
-
-def test_two_spreads_are_tested_by_welch():
-    pairs = [Pair(number(THEIRS), number(OURS), False), Pair(number(FAR), number(OURS), False)]
-    near, far = compare_with_published(pairs, comparable=True)
-    assert (near.test, near.verdict) == ("Welch", tests.WITHIN_NOISE)
-    assert (far.test, far.verdict) == ("Welch", tests.DIFFERS)
-    for found, values in ((near, THEIRS), (far, FAR)):
-        assert found.p == pytest.approx(stats.ttest_ind(OURS, values, equal_var=False).pvalue)
-    # Holm on two: the smaller is doubled, the greater stays.
-    assert far.p_holm == pytest.approx(2 * far.p) and near.p_holm == pytest.approx(near.p)
-    assert far.difference == pytest.approx(np.mean(OURS) - np.mean(FAR))
-
-
-def test_the_borrowed_spread_of_a_median_is_greater():
-    pair = Pair(Number(79.0, None, 5), Number(80.0, 0.5, 4), False, "median")
-    (found,) = compare_with_published([pair], comparable=True)
-    assert (found.test, found.verdict) == ("borrowed spread", tests.WITHIN_NOISE)
-    # Δ = 1; a spread over 4 runs has 3 degrees of freedom.
-    error = 0.5 * math.sqrt(math.pi / 2) * math.sqrt(1 / 5 + 1 / 4)
-    assert found.p == pytest.approx(2 * stats.t.sf(1 / error, 3))
-
-
-def test_the_factor_is_the_most_a_normal_median_errs():
-    # Standard error of the median of n = 3 and 5 standard normal values over that of the mean,
-    # from tables of order statistics (Sarhan and Greenberg 1962): variances 0.44867 and 0.28683.
-    ratios = [math.sqrt(3 * 0.44867), math.sqrt(5 * 0.28683)]
-    assert 1.0 < ratios[0] < ratios[1] < tests.MEDIAN_FACTOR == pytest.approx(1.2533, abs=1e-4)
-
-
-def test_the_order_of_the_verdicts():
-    far = number(FAR)
-    pairs = [
-        Pair(far, None, False),
-        Pair(far, number(FAR), True),
-        Pair(Number(2.0), Number(2.1), False, "exact"),
-        Pair(Number(2.0), Number(2.0), True, "exact"),
-        Pair(Number(None), Number(None), False, "exact"),
-        Pair(Number(79.0, None, 5), Number(80.0, None, 1), False, "median"),
-    ]
-    verdicts = [found.verdict for found in compare_with_published(pairs, comparable=True)]
-    assert verdicts == [tests.NOT_RUN, *2 * [tests.EQUAL, tests.DIFFERS], tests.UNTESTED]
-    scaled = compare_with_published(pairs, comparable=False)
-    assert [found.verdict for found in scaled] == [tests.NOT_RUN, *5 * [tests.SCALED]]
-    assert all(found.p is None for found in scaled)
-
-
-def test_equal_cells_stay_in_the_family():
-    # p of about 0.03 alone; with two more that can be tested Holm multiplies it by three.
-    base, other = Number(80.0, 0.5, 4), Number(81.05, 0.5, 4)
-    close = Pair(base, other, False)
-    (alone,) = compare_with_published([close], comparable=True)
-    assert 0.02 < alone.p < 0.04 and alone.verdict == tests.DIFFERS
-    family = [close, Pair(base, base, True), Pair(base, base, True)]
-    three = compare_with_published(family, comparable=True)
-    assert three[0].p_holm == pytest.approx(3 * alone.p)
-    assert three[0].verdict == tests.WITHIN_NOISE
