@@ -35,13 +35,13 @@ import scipy.stats
 
 from analysis import leads, scores, trend
 from analysis.paper.evidence import FULL, HALF
-from analysis.paper.statement import Verdict
+from analysis.paper.statement import Verdict, decided
 from analysis.power import fewest_runs
 from analysis.schema import rows
 from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, SUITES, step_label
 from analysis.schema.quantities import CLOZE, CLOZE_ACCURACY
 from analysis.schema.records import sole_profile
-from analysis.tests import ALPHA, format_p, holm, paired, seed_values
+from analysis.tests import ALPHA, SeedDifferences, format_p, holm, paired, seed_values
 from spactor.text_table import align, wrap
 
 READS = rows.of_metrics(trend.CLEAN, "cost/", CLOZE) | rows.SCORES
@@ -86,26 +86,14 @@ class RegisteredTest:
     p_holm: float
 
     @property
-    def mean(self) -> float:
-        """Over seeds; NaN without any."""
-        return float(np.mean(self.values)) if self.values else math.nan
-
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Confidence interval of the mean, not adjusted; NaN below two seeds."""
-        count = len(self.values)
-        if count < 2:
-            return math.nan, math.nan
-        half = scipy.stats.t.isf((1.0 - level) / 2.0, count - 1) * scipy.stats.sem(self.values)
-        return self.mean - float(half), self.mean + float(half)
+    def difference(self) -> SeedDifferences:
+        """The values with their mean and its interval, which is not adjusted."""
+        return SeedDifferences(self.values)
 
     @property
     def verdict(self) -> Verdict:
         """Holds or contradicted where the adjusted p-value is below α, by the sign of the mean."""
-        if math.isnan(self.p_holm):
-            return Verdict.NOT_TESTABLE
-        if self.p_holm >= ALPHA:
-            return Verdict.NOT_DECIDED
-        return Verdict.HOLDS if self.mean > 0 else Verdict.CONTRADICTED
+        return decided(self.difference.mean, self.p_holm)
 
     @property
     def below_smallest(self) -> bool:
@@ -113,7 +101,7 @@ class RegisteredTest:
 
         By two one-sided tests at α, not adjusted.
         """
-        low, high = self.interval(1.0 - 2.0 * ALPHA)
+        low, high = self.difference.interval(1.0 - 2.0 * ALPHA)
         return -SMALLEST[self.unit] < low and high < SMALLEST[self.unit]
 
     def seeds_needed(self, tests: int) -> float:
@@ -121,7 +109,7 @@ class RegisteredTest:
         if len(self.values) < 2:
             return math.nan
         spread = float(np.std(self.values, ddof=1))
-        return seeds_needed(self.mean / spread if spread else math.inf, ALPHA / tests)
+        return seeds_needed(self.difference.mean / spread if spread else math.inf, ALPHA / tests)
 
     def shown(self, tests: int) -> tuple[str, str, str, str, str, str]:
         """Number of seeds, mean, 95 % interval, p-value, seeds needed and verdict, as printed.
@@ -134,11 +122,11 @@ class RegisteredTest:
         def text(value: float) -> str:
             return "-" if math.isnan(value) else f"{times * value:.{digits}f}"
 
-        low, high = self.interval()
+        low, high = self.difference.interval()
         needed = self.seeds_needed(tests)
         return (
             str(len(self.values)),
-            text(self.mean) + (" %" if self.unit == "share" and self.values else ""),
+            text(self.difference.mean) + (" %" if self.unit == "share" and self.values else ""),
             f"{text(low)} to {text(high)}" if len(self.values) > 1 else "-",
             "-" if math.isnan(self.p_holm) else format_p(self.p_holm),
             "-" if math.isnan(needed) else f"{needed:.0f}" if needed < 1000 else ">999",
@@ -203,11 +191,11 @@ class RegisteredResult:
         return [
             {
                 **dataclasses.asdict(test),
-                **{"mean": test.mean, "low": low, "high": high, "verdict": test.verdict},
+                **{"mean": test.difference.mean, "low": low, "high": high, "verdict": test.verdict},
                 "below_smallest": test.below_smallest,
             }
             for test in self.tests
-            for low, high in [test.interval()]
+            for low, high in [test.difference.interval()]
         ]
 
 

@@ -28,7 +28,6 @@ x is the pre-training step on the paper's scale in thousands; slopes are per 1,0
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ import scipy.linalg
 import scipy.optimize
 import scipy.stats
 
-from analysis.tests import CONFIDENCE, paired
+from analysis.tests import CONFIDENCE, SeedDifferences, paired
 
 LEAST_SQUARES, NEWEY_WEST, AUTOREGRESSIVE, THEIL_SEN, OVER_SEEDS = (
     "ordinary least squares",
@@ -168,8 +167,8 @@ def over_seeds(slopes: Sequence[float]) -> Slope | None:
     """
     if len(slopes) < 2:
         return None
-    found = _student(OVER_SEEDS, np.mean(slopes), scipy.stats.sem(slopes), len(slopes) - 1)
-    return dataclasses.replace(found, p_value=paired(slopes))
+    found = SeedDifferences(tuple(slopes))
+    return Slope(OVER_SEEDS, found.mean, *found.interval(), found.p_value)
 
 
 def residuals(thousands: np.ndarray, values: np.ndarray) -> Residuals:

@@ -25,7 +25,7 @@ from analysis.leads import EARLY, LATE, TAU
 from analysis.schema import rows
 from analysis.schema.facts import FROM_SCRATCH, PAPER_STEPS, SUITES, step_label
 from analysis.schema.records import sole_profile
-from analysis.tests import ALPHA, format_p, holm, paired, seed_values
+from analysis.tests import ALPHA, SeedDifferences, format_p, holm, seed_values
 from spactor.text_table import paragraphs
 
 SIZE = trend.SIZE
@@ -33,36 +33,15 @@ _ONE_SEED = "one seed, no test"
 READS = rows.of_metrics(trend.CLEAN, "cost/") | rows.SCORES
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Differences by seed, with their mean.
+def _evidence(found: SeedDifferences) -> str:
+    """The test, as words for a bracket.
 
-    Attributes:
-      by_seed: one value per seed that both models have.
+    >>> _evidence(SeedDifferences((0.2,))), _evidence(SeedDifferences((0.1, 0.2, 0.3)))
+    ('one seed, no test', 'p = 0.074 over 3 seeds')
     """
-
-    by_seed: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean over seeds; NaN for none."""
-        return math.fsum(self.by_seed) / len(self.by_seed) if self.by_seed else math.nan
-
-    @property
-    def p_value(self) -> float:
-        """Two-sided, paired by seed; NaN for a single seed."""
-        return paired(self.by_seed)
-
-    @property
-    def evidence(self) -> str:
-        """The test, as words for a bracket.
-
-        >>> Difference((0.2,)).evidence, Difference((0.1, 0.2, 0.3)).evidence
-        ('one seed, no test', 'p = 0.074 over 3 seeds')
-        """
-        if len(self.by_seed) < 2:
-            return _ONE_SEED
-        return f"p = {format_p(self.p_value)} over {len(self.by_seed)} seeds"
+    if len(found.by_seed) < 2:
+        return _ONE_SEED
+    return f"p = {format_p(found.p_value)} over {len(found.by_seed)} seeds"
 
 
 @dataclass(frozen=True)
@@ -80,7 +59,7 @@ class TwoStages:
     at: int
     model: float
     baseline: float
-    lead: Difference
+    lead: SeedDifferences
     steps_saved: tuple[float, ...]
     flops_saved: tuple[float, ...]
 
@@ -91,7 +70,7 @@ class TwoStages:
         text = (
             f"Two stages (τ = {TAU}) {_end(self.at)} at a validation loss of {self.model:.3f} "
             f"nats per token, {abs(self.lead.mean):.3f} {where} the baseline's {self.baseline:.3f} "
-            f"({self.lead.evidence})"
+            f"({_evidence(self.lead)})"
         )
         text += f", and need {_share(self.steps_saved)} steps"
         if self.flops_saved:
@@ -125,14 +104,14 @@ class OneStage:
       late: over ``leads.LATE``; without seeds where training has not reached its end.
     """
 
-    early: Difference
-    late: Difference
+    early: SeedDifferences
+    late: SeedDifferences
 
     @property
-    def lost(self) -> Difference:
+    def lost(self) -> SeedDifferences:
         """Early minus late lead, by seed."""
         pairs = zip(self.early.by_seed, self.late.by_seed, strict=True)
-        return Difference(tuple(before - after for before, after in pairs))
+        return SeedDifferences(tuple(before - after for before, after in pairs))
 
     @property
     def sentence(self) -> str:
@@ -142,12 +121,12 @@ class OneStage:
             f"average from {step_label(EARLY[0])} to {step_label(EARLY[1])}"
         )
         if not self.late.by_seed:
-            return f"{text} ({self.early.evidence}); it has not trained to {step_label(LATE[1])}."
+            return f"{text} ({_evidence(self.early)}); it has not trained to {step_label(LATE[1])}."
         lost = self.lost
         verb = "loses" if lost.mean > 0 else "gains"
         return (
             f"{text} and {self.late.mean:+.3f} from {step_label(LATE[0])} to "
-            f"{step_label(LATE[1])}: it {verb} {abs(lost.mean):.3f} ({lost.evidence})."
+            f"{step_label(LATE[1])}: it {verb} {abs(lost.mean):.3f} ({_evidence(lost)})."
         )
 
 
@@ -166,7 +145,7 @@ class Downstream:
     beaten: tuple[str, ...]
     shown: tuple[str, ...]
     scratch: tuple[str, ...]
-    differences: dict[str, Difference]
+    differences: dict[str, SeedDifferences]
     p_holm: dict[str, float]
 
     def _tested(self, words: str) -> str:
@@ -258,7 +237,7 @@ def _two_stages(records: pd.DataFrame) -> TwoStages | None:
         at=int(last),
         model=float(model.loc[last].mean()),
         baseline=float(baseline.loc[last].mean()),
-        lead=Difference(tuple(map(float, baseline.loc[last] - model.loc[last]))),
+        lead=SeedDifferences(tuple(map(float, baseline.loc[last] - model.loc[last]))),
         steps_saved=tuple(leads.savings(model, baseline)),
         flops_saved=() if cost is None else tuple(leads.savings(model, baseline, cost)),
     )
@@ -268,7 +247,7 @@ def _one_stage(records: pd.DataFrame) -> OneStage | None:
     spans = leads.one_stage(records)
     if spans is None:
         return None
-    early, late = (Difference(tuple(map(float, span))) for span in spans)
+    early, late = (SeedDifferences(tuple(map(float, span))) for span in spans)
     return OneStage(early, late)
 
 
@@ -293,7 +272,7 @@ def _downstream(records: pd.DataFrame, scratch: learning.ScratchResult) -> Downs
             continue
         cells = {tau: found[SIZE, tau, max(ends), suite] for tau in (TAU, "0")}
         if by_seed := seed_values({TAU: 1.0, "0": -1.0}, cells):
-            differences[suite] = Difference(tuple(by_seed.values()))
+            differences[suite] = SeedDifferences(tuple(by_seed.values()))
     adjusted = holm([one.p_value for one in differences.values()])
     return Downstream(
         beaten=tuple(one.suite for one in compared if one.difference > 0),

@@ -75,6 +75,40 @@ class Sample:
         return self.runs >= 2 and not math.isnan(self.std)
 
 
+@dataclass(frozen=True)
+class SeedDifferences:
+    """Differences of two models by seed, or slopes of such; tested against 0 (:func:`paired`).
+
+    Attributes:
+      by_seed: one per pre-training seed that both models have.
+
+    >>> found = SeedDifferences((1.0, 2.0, 3.0))
+    >>> found.mean, round(found.p_value, 3), [round(end, 2) for end in found.interval()]
+    (2.0, 0.074, [-0.48, 4.48])
+    """
+
+    by_seed: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Over seeds; NaN without any."""
+        return float(np.mean(self.by_seed)) if self.by_seed else math.nan
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided; NaN below two seeds."""
+        return paired(self.by_seed)
+
+    def interval(self, level: float = CONFIDENCE) -> tuple[float, float]:
+        """Confidence interval of the mean by Student's t; NaN below two seeds."""
+        count = len(self.by_seed)
+        if count < 2:
+            return math.nan, math.nan
+        error = float(np.std(self.by_seed, ddof=1)) / math.sqrt(count)
+        half = -float(scipy.special.stdtrit(count - 1, (1.0 - level) / 2.0)) * error
+        return self.mean - half, self.mean + half
+
+
 def welch(*samples: Sample, shift: float = 0.0, alternative: Alternative = "greater") -> float:
     """p-value of a sum of independent means, Σ mean + shift, against 0.
 

@@ -7,7 +7,6 @@ can be judged on measured records only.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,17 @@ from analysis import regression, trend
 from analysis.paper.comparisons import non_inferiority, superiority
 from analysis.paper.contrasts import family
 from analysis.paper.evidence import FULL, VOCABULARY_ROWS, Cell, Evidence, Missing, stated
-from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
+from analysis.paper.statement import (
+    Finding,
+    Verdict,
+    arithmetic,
+    contradiction,
+    decided,
+    graded,
+    judges,
+)
 from analysis.schema.facts import SUITES, step_label
-from analysis.tests import ALPHA, format_p, paired
+from analysis.tests import ALPHA, SeedDifferences, format_p, paired
 
 MASKED_ACCURACY = trend.Curve("inf", "validation/mlm_accuracy", "the generator's accuracy")
 VANISH = int(stated("prose/gains_vanish_step", "base", "inf"))
@@ -58,34 +65,12 @@ def turning_point(at: np.ndarray, values: np.ndarray) -> float:
     return float(thousands) * 1000.0
 
 
-@dataclass(frozen=True)
-class Drift:
-    """A slope and how sure it is.
-
-    Attributes:
-      slope: of the mean over seeds, per 1,000 paper-scale steps.
-      p_value: two-sided, of no drift; each seed's least-squares slope is one observation. NaN for
-        one seed, whose slope does not speak for others.
-      slopes: of each seed.
-      text: both in words.
-    """
-
-    slope: float
-    p_value: float
-    slopes: tuple[float, ...]
-    text: str
-
-    def verdict(self, sign: float) -> Verdict:
-        """Whether a slope of that sign is shown, or one of the other."""
-        if math.isnan(self.p_value):
-            return Verdict.NOT_TESTABLE
-        if self.p_value >= ALPHA:
-            return Verdict.NOT_DECIDED
-        return Verdict.HOLDS if self.slope * sign > 0.0 else Verdict.CONTRADICTED
-
-
-def drift(series: pd.DataFrame, unit: str = "nats ") -> Drift:
+def drift(series: pd.DataFrame, unit: str = "nats ") -> tuple[SeedDifferences, str]:
     """The drift of a series by paper step, with a column for each seed.
+
+    Returns:
+      Each seed's least-squares slope, per 1,000 paper-scale steps, and their mean and test in
+      words. One seed has no test, since its slope does not speak for others.
 
     Raises:
       Missing: fewer than three points.
@@ -95,23 +80,22 @@ def drift(series: pd.DataFrame, unit: str = "nats ") -> Drift:
     at = series.index.to_numpy(dtype=float)
     mean = trend.fit(at, series.mean(axis="columns").to_numpy())
     slopes = tuple(trend.fit(at, series[seed].to_numpy()).slope for seed in series)
+    found = SeedDifferences(slopes)
     head = f"slope {mean.slope:+.2e} {unit}per 1,000 steps"
     if len(slopes) < 2:
-        return Drift(mean.slope, math.nan, slopes, f"{head}; one seed, so no test")
-    p_value = paired(slopes)
+        return found, f"{head}; one seed, so no test"
     each = f"{min(slopes):+.1e} to {max(slopes):+.1e}"
-    text = (
-        f"{head}, p {format_p(p_value)} over {len(slopes)} seeds ({each}); least squares of their "
-        f"mean, points taken as independent: p {format_p(mean.p_value)}"
+    return found, (
+        f"{head}, p {format_p(found.p_value)} over {len(slopes)} seeds ({each}); least squares of "
+        f"their mean, points taken as independent: p {format_p(mean.p_value)}"
     )
-    return Drift(mean.slope, p_value, slopes, text)
 
 
 def _moves(series: pd.DataFrame, sign: float, what: str, unit: str = "nats ") -> Finding:
     """Finding of: a series has a drift of that sign; with its means at both ends."""
-    found, means = drift(series, unit), series.mean(axis="columns")
+    (slopes, text), means = drift(series, unit), series.mean(axis="columns")
     ends = f"goes from {means.iloc[0]:.3f} to {means.iloc[-1]:.3f}"
-    return Finding(found.verdict(sign), f"{what} {ends}; {found.text}")
+    return Finding(decided(sign * slopes.mean, slopes.p_value), f"{what} {ends}; {text}")
 
 
 def _gaps(evidence: Evidence, first: trend.Curve, second: trend.Curve) -> pd.DataFrame:
@@ -132,9 +116,10 @@ def _late(series: pd.DataFrame) -> pd.DataFrame:
 
 
 def _falls(gaps: pd.DataFrame) -> Finding:
-    found = drift(_late(gaps))
+    slopes, text = drift(_late(gaps))
     p_value = stated("trend/p_value", "base", "inf")
-    return Finding(found.verdict(-1.0), f"{found.text}; stated: negative, p = {p_value:g}")
+    verdict = decided(-slopes.mean, slopes.p_value)
+    return Finding(verdict, f"{text}; stated: negative, p = {p_value:g}")
 
 
 @judges("single-stage.early-gain")
@@ -167,19 +152,17 @@ def noisy_worse(evidence: Evidence) -> Finding:
     if late.empty:
         raise Missing("no validation losses of τ = ∞ from 120K on")
     positive = int((late > 0.0).to_numpy().sum())
-    by_seed = late.mean()
+    found = SeedDifferences(tuple(late.mean()))
     text = (
-        f"the loss on X̂_c is {by_seed.mean():.3f} nats above that on X_c, from 120K on; higher at "
+        f"the loss on X̂_c is {found.mean:.3f} nats above that on X_c, from 120K on; higher at "
         f"{positive} of {late.size} validations"
     )
-    if len(by_seed) < 2:
-        return Finding(Verdict.NOT_TESTABLE, f"{text}; one seed, so no test")
-    p_value = paired(by_seed.to_numpy())
-    verdict = Verdict.NOT_DECIDED
-    if p_value < ALPHA:
-        higher = by_seed.mean() > 0.0
-        verdict = graded(positive, late.size) if higher else Verdict.CONTRADICTED
-    return Finding(verdict, f"{text}; p {format_p(p_value)} over {len(by_seed)} seeds")
+    verdict = decided(found.mean, found.p_value)
+    if verdict is Verdict.NOT_TESTABLE:
+        return Finding(verdict, f"{text}; one seed, so no test")
+    if verdict is Verdict.HOLDS:
+        verdict = graded(positive, late.size)
+    return Finding(verdict, f"{text}; p {format_p(found.p_value)} over {len(found.by_seed)} seeds")
 
 
 @judges("single-stage.gap-closes")
@@ -193,19 +176,21 @@ def gap_closes(evidence: Evidence) -> Finding:
 def inflection(evidence: Evidence) -> Finding:
     gaps = _across(evidence)
     at = turning_point(gaps.index.to_numpy(dtype=float), gaps.mean(axis="columns").to_numpy())
-    before, after = drift(gaps[gaps.index <= at]), drift(gaps[gaps.index >= at])
-    if len(before.slopes) < 2:
+    (before, text_before), (after, text_after) = (
+        drift(part) for part in (gaps[gaps.index <= at], gaps[gaps.index >= at])
+    )
+    if len(before.by_seed) < 2:
         verdict = Verdict.NOT_TESTABLE
     elif max(before.p_value, after.p_value) >= ALPHA:
         verdict = Verdict.NOT_DECIDED
-    elif before.slope * after.slope > 0.0:
+    elif before.mean * after.mean > 0.0:
         verdict = Verdict.CONTRADICTED
     else:
         verdict = Verdict.HOLDS if abs(at - TURN) <= AROUND_STEPS else Verdict.PARTLY
     return Finding(
         verdict,
         f"two straight lines fit the difference best with a bend at {step_label(int(at))}; "
-        f"before it {before.text}; after it {after.text}; stated: a reversal around "
+        f"before it {text_before}; after it {text_after}; stated: a reversal around "
         f"{step_label(TURN)}",
     )
 
@@ -297,14 +282,14 @@ def slope_size(evidence: Evidence) -> Finding:
             f"uniform guessing over {VOCABULARY_ROWS:,} tokens costs ln {VOCABULARY_ROWS} = "
             f"{math.log(VOCABULARY_ROWS):.1f} nats",
         )
-    found = drift(_late(_across(evidence)))
-    if len(found.slopes) < 2:
-        raise Missing(f"one seed, whose slope has no spread: {found.slope:+.2e} per 1,000 steps")
-    other = paired(found.slopes, -slope)
+    found, text = drift(_late(_across(evidence)))
+    if len(found.by_seed) < 2:
+        raise Missing(f"one seed, whose slope has no spread: {found.mean:+.2e} per 1,000 steps")
+    other = paired(found.by_seed, -slope)
     verdict = Verdict.HOLDS if found.p_value < ALPHA else Verdict.NOT_DECIDED
     return Finding(
         Verdict.CONTRADICTED if other < ALPHA else verdict,
-        f"{found.text}; stated {slope:+.2e}, taken per 1,000 steps: p {format_p(other)} of no "
+        f"{text}; stated {slope:+.2e}, taken per 1,000 steps: p {format_p(other)} of no "
         "other slope",
     )
 

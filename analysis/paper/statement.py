@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from analysis.paper.contrasts import Family
 from analysis.paper.evidence import Evidence, Missing, OtherScale
 from analysis.schema import csv_files
-from analysis.tests import Kind
+from analysis.tests import ALPHA, Kind
 
 
 class Verdict(enum.StrEnum):
@@ -250,6 +251,19 @@ def graded(
     if not passed:
         return none
     return Verdict.HOLDS if passed == total and not incomplete else Verdict.PARTLY
+
+
+def decided(mean: float, p_value: float) -> Verdict:
+    """Verdict of a two-sided test of a mean that is positive where the statement holds.
+
+    >>> decided(0.1, 0.01).value, decided(-0.1, 0.01).value, decided(0.1, 0.2).value
+    ('holds', 'contradicted', 'not decided')
+    """
+    if math.isnan(p_value):
+        return Verdict.NOT_TESTABLE
+    if p_value >= ALPHA:
+        return Verdict.NOT_DECIDED
+    return Verdict.HOLDS if mean > 0.0 else Verdict.CONTRADICTED
 
 
 def contradiction(evidence: Evidence) -> Verdict:
