@@ -6,7 +6,7 @@ models. A program takes minutes to compile, so the measurements are stored in JS
 these modules (``measurements``), each with a fingerprint of what it depends on; the commands
 ``repro compile`` and ``repro compile --t5x`` renew what is missing or out of date.
 
-``slices`` knows the chips and starts the compiling process, ``hlo`` reads the compiled program's
-text, and ``t5x_process`` is the process that compiles T5X's step. JAX, libtpu (the extra
-``tpu-compile``) and T5X are imported inside functions, so reading stored measurements needs none.
+``slices`` starts the compiling process, ``hlo`` reads the compiled program's text, and
+``t5x_process`` is the process that compiles T5X's step. JAX, libtpu (the extra ``tpu-compile``) and
+T5X are imported inside functions, so reading stored measurements needs none.
 """

@@ -26,6 +26,7 @@ from typing import Any, Literal, get_args
 
 from analysis.compiled import hlo, measurements, slices
 from analysis.compiled.measurements import Artifact, Cost, Measurement
+from analysis.tpu_slices import Slice
 from spactor import numerics, provenance
 from spactor.config import PAPER, STAGES, PretrainConfig, Stage
 from spactor.plain_data import from_mapping, to_mapping
@@ -149,7 +150,7 @@ def _fingerprint(program: Program) -> str:
     products = re.findall(r"stablehlo\.(?:dot_general|convolution|while)\b.*", lowered)
     return provenance.fingerprint(
         {
-            "topology": [program.topology, slices.chip_of(program.topology).config],
+            "topology": [program.topology, Slice.parse(program.topology).type.chip_config],
             "layers": {name: getattr(model, name) for name in stacks},
             "dropout_rate": model.dropout_rate,
             "products": sorted(re.sub(r"%[\w#]+", "", line) for line in products),

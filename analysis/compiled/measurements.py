@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from analysis import flops
 from analysis.compiled import hlo, slices
+from analysis.tpu_slices import Slice
 from spactor import files, provenance, strict_json
 from spactor.config import PretrainConfig, Stage
 from spactor.errors import UserError
@@ -158,7 +159,7 @@ class Artifact(Generic[AnyProgram, AnyCost]):
         data = {
             "format": FORMAT,
             "command": self.command,
-            "chip_configs": {name: slices.chip_of(name).config for name in topologies},
+            "chip_configs": {name: Slice.parse(name).type.chip_config for name in topologies},
             "environments": {name: slices.xla_environment(name) for name in topologies},
             "programs": [
                 dataclasses.asdict(one) | {"analytic_flops": one.analytic_flops} for one in stored

@@ -1,67 +1,24 @@
-"""Descriptions of TPU slices, and the process that compiles for one on a host without TPUs.
+"""The process that compiles for a TPU slice on a host without TPUs.
 
-Chips and names of slices are those of Cloud TPU's documentation.
+A ``topology`` is a text such as ``v4:4x4x4`` (``analysis.tpu_slices.Slice.parse``).
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.tpu_slices import Slice
 from spactor import provenance
 from spactor.errors import UserError
 
 _XLA_PREFIXES = ("ALLOW_MULTIPLE_LIBTPU_LOAD", "JAX_", "LIBTPU_", "TPU_", "XLA_")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chip:
-    """A generation of TPUs.
-
-    Attributes:
-      memory_bytes: of a chip.
-      cores: of a chip; Cloud TPU names slices by their number of cores.
-      slice_prefix: first part of those names.
-      config: libtpu's name for how a chip appears to JAX; None where there is one way only.
-    """
-
-    memory_bytes: int
-    cores: int
-    slice_prefix: str
-    config: str | None
-
-
-CHIPS: Mapping[str, Chip] = {
-    # Both cores of a v4 are one device, as when JAX runs on one.
-    "v4": Chip(memory_bytes=32 * 2**30, cores=2, slice_prefix="v4", config="megacore"),
-    "v5e": Chip(memory_bytes=16 * 2**30, cores=1, slice_prefix="v5litepod", config=None),
-}
-
-
-def chip_of(topology: str) -> Chip:
-    """The chips of a slice.
-
-    Args:
-      topology: such as ``v4:4x4x4``.
-
-    Raises:
-      UserError: an unknown generation of TPUs.
-
-    >>> chip_of("v5e:8x8").memory_bytes // 2**30
-    16
-    """
-    generation = topology.partition(":")[0]
-    if generation not in CHIPS:
-        raise UserError(f"unknown slice {topology!r}: give one of {', '.join(CHIPS)}, as v4:4x4x4")
-    return CHIPS[generation]
 
 
 def environment(topology: str) -> dict[str, str]:
@@ -69,8 +26,6 @@ def environment(topology: str) -> dict[str, str]:
 
     The same program is compiled whatever the shell's variables.
     """
-    chip = chip_of(topology)
-    chips = math.prod(map(int, topology.partition(":")[2].split("x")))
     paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     others = {
         name: value for name, value in os.environ.items() if not name.startswith(_XLA_PREFIXES)
@@ -81,7 +36,7 @@ def environment(topology: str) -> dict[str, str]:
         "JAX_TRACEBACK_FILTERING": "off",
         # Without these libtpu asks a cloud's metadata server what machine it is on.
         "TPU_SKIP_MDS_QUERY": "1",
-        "TPU_ACCELERATOR_TYPE": f"{chip.slice_prefix}-{chip.cores * chips}",
+        "TPU_ACCELERATOR_TYPE": Slice.parse(topology).cloud_name,
         "TPU_WORKER_HOSTNAMES": "localhost",
         "TPU_WORKER_ID": "0",
         # No TPU is used, so two processes may compile at a time; libtpu's lock forbids it.
@@ -136,7 +91,7 @@ def devices(topology: str) -> list[Any]:
     """JAX devices of a slice, to compile for. Needs libtpu, but no TPU."""
     from jax.experimental import topologies
 
-    config = chip_of(topology).config
+    config = Slice.parse(topology).type.chip_config
     options = {"chip_config_name": config} if config else {}
     description = topologies.get_topology_desc(platform="tpu", topology_name=topology, **options)
     return list(description.devices)

@@ -22,6 +22,7 @@ from typing import Any
 import spactor
 from analysis.compiled import hlo, local_step, measurements, slices
 from analysis.compiled.measurements import Artifact, Cost, Measurement
+from analysis.tpu_slices import Slice
 from spactor import provenance
 from spactor.config import PAPER, STAGES, PretrainConfig, Stage
 from spactor.errors import UserError
@@ -87,7 +88,7 @@ class Program(measurements.Program):
         return provenance.fingerprint(
             {
                 "products": local.fingerprint(),
-                "topology": [self.topology, slices.chip_of(self.topology).config],
+                "topology": [self.topology, Slice.parse(self.topology).type.chip_config],
                 "batch_size": macro(self, "PRETRAIN_BATCH_SIZE"),
                 "microbatches": macro(self, "NUM_MICROBATCHES"),
                 "model_parallel_submesh": list(macro(self, "MODEL_PARALLEL_SUBMESH")),
@@ -152,7 +153,7 @@ def summary(measured: Mapping[Program, Measurement[Program, T5XCost]]) -> str:
                 str(program),
                 str(cost.microbatches),
                 f"{cost.memory_bytes['peak'] / 2**30:.1f}",
-                f"{slices.chip_of(program.topology).memory_bytes // 2**30}",
+                f"{Slice.parse(program.topology).type.memory_bytes // 2**30}",
                 f"{cost.memory_bytes['argument'] / 2**30:.1f}",
                 f"{cost.flops / 1e9:,.0f}",
                 f"{cost.flops / one.analytic_flops:.4f}",

@@ -49,8 +49,8 @@ class OnSlices(Experiments):
 
     def jobs(self, tree: Tree) -> tuple[Job, ...]:
         """The jobs of a tree of these experiments."""
+        from analysis.tpu_slices import Slice
         from repro.launch import jobs
-        from repro.launch.slices import Slice
 
         def chosen(given: str | None, chips: int) -> Slice:
             if given is None:

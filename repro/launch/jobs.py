@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from analysis.tpu_slices import Slice
 from repro.engines.t5x_command import FINETUNING_SHARDS, PRETRAINING_SHARDS
-from repro.launch.slices import Slice
 from repro.plan import Node, Segment, Tree
 from spactor.errors import UserError
 

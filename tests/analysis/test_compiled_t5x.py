@@ -16,6 +16,7 @@ from compiled_products import (
 from analysis.compiled import hlo, local_step, slices, t5x_step
 from analysis.compiled.t5x_step import Program
 from analysis.parameters import tensors
+from analysis.tpu_slices import Slice
 from spactor.errors import UserError
 from spactor.t5x import gin_files
 
@@ -138,8 +139,8 @@ def test_slices_and_files_of_a_program():
     assert t5x_step.macro(program, "NUM_MICROBATCHES") == 8
     assert slices.environment("v5e:8x8")["TPU_ACCELERATOR_TYPE"] == "v5litepod-64"
     assert slices.environment("v4:4x4x4")["TPU_ACCELERATOR_TYPE"] == "v4-128"  # 64 of 2 cores
-    with pytest.raises(UserError, match="unknown slice 'v9:2x2': give one of v4, v5e"):
-        slices.chip_of("v9:2x2")
+    with pytest.raises(UserError, match="unknown TPU type 'v9': give one of v4, v5e"):
+        Slice.parse("v9:2x2")
 
 
 def test_an_identity_is_of_step_slice_microbatches_and_sources(monkeypatch):

@@ -8,9 +8,9 @@ import jax
 import pytest
 
 from analysis.parameters import checkpoint_bytes
+from analysis.tpu_slices import Slice
 from repro.launch import forecast
 from repro.launch.jobs import Launch, of_tree
-from repro.launch.slices import Slice
 from repro.plan import build
 from repro.specs import load_profile
 from spactor import step

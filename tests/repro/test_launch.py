@@ -16,11 +16,11 @@ import pytest
 import typer
 import yaml
 
+from analysis.tpu_slices import TPU_TYPES, Slice
 from repro.cli.app import app
 from repro.engines.t5x_command import FINETUNING_SHARDS, PRETRAINING_SHARDS
 from repro.launch import job_files
 from repro.launch.jobs import Job, Launch, of_tree
-from repro.launch.slices import TPU_TYPES, Slice
 from repro.plan import Segment, Tree, build
 from repro.specs import load_profile
 from spactor.data.readers import instructions

@@ -20,26 +20,31 @@ class TpuType:
 
     Attributes:
       peak_flops: dense bfloat16 FLOPs per second of one chip.
+      memory_bytes: of one chip.
       cloud_name: first part of Cloud TPU's names of slices.
       counted: per chip in the number that follows: 2 where the name counts cores, else 1.
       runtime: Cloud TPU's software version for JAX.
       topologies: of slices, from the smallest.
       largest_host: chips of the largest slice with one host; larger slices have 4 chips per host.
+      chip_config: libtpu's name for how a chip appears to JAX; None for its default.
     """
 
     peak_flops: float
+    memory_bytes: int
     cloud_name: str
     counted: int
     runtime: str
     topologies: tuple[str, ...]
     largest_host: int
+    chip_config: str | None = None
 
 
 TPU_TYPES = {
-    "v4": TpuType(275e12, "v4", 2, "tpu-ubuntu2204-base", _CUBES, 4),
-    "v5e": TpuType(197e12, "v5litepod", 1, "v2-alpha-tpuv5-lite", _SQUARES, 8),
-    "v5p": TpuType(459e12, "v5p", 2, "v2-alpha-tpuv5", _CUBES, 4),
-    "v6e": TpuType(918e12, "v6e", 1, "v2-alpha-tpuv6e", _SQUARES, 8),
+    # Both cores of a v4 are one device, as when JAX runs on one.
+    "v4": TpuType(275e12, 32 * 2**30, "v4", 2, "tpu-ubuntu2204-base", _CUBES, 4, "megacore"),
+    "v5e": TpuType(197e12, 16 * 2**30, "v5litepod", 1, "v2-alpha-tpuv5-lite", _SQUARES, 8),
+    "v5p": TpuType(459e12, 95 * 2**30, "v5p", 2, "v2-alpha-tpuv5", _CUBES, 4),
+    "v6e": TpuType(918e12, 32 * 2**30, "v6e", 1, "v2-alpha-tpuv6e", _SQUARES, 8),
 }
 _CHIPS_PER_HOST = 4
 
@@ -51,7 +56,7 @@ class Slice:
     >>> pod = Slice.of("v4", "4x4x4")
     >>> pod.chips, pod.hosts, pod.chips_per_host, pod.cloud_name, str(pod)
     (64, 16, 4, 'v4-128', 'v4:4x4x4')
-    >>> lite = Slice.of("v5e", "2x4")
+    >>> lite = Slice.parse("v5e:2x4")
     >>> lite.chips, lite.hosts, lite.chips_per_host, lite.cloud_name
     (8, 1, 8, 'v5litepod-8')
     """
@@ -72,6 +77,12 @@ class Slice:
         if topology not in known:
             raise UserError(f"{tpu} has no topology {topology!r}: give one of {', '.join(known)}")
         return cls(tpu, topology)
+
+    @classmethod
+    def parse(cls, text: str) -> Slice:
+        """The slice of a text such as ``v4:4x4x4``; errors as ``of``."""
+        tpu, _, topology = text.partition(":")
+        return cls.of(tpu, topology)
 
     @classmethod
     def with_chips(cls, tpu: str, chips: int) -> Slice:
