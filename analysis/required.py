@@ -1,8 +1,11 @@
-"""How a table or a figure names the runs it rests on."""
+"""What a table or a figure declares: the runs it rests on, and the records it reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow.compute as pc
 
 
 @dataclass(frozen=True)
@@ -18,3 +21,22 @@ class RequiredRun:
     size: str
     tau: str
     checkpoint: int
+
+
+class OutputModule(Protocol):
+    """What tables and figures have in common; modules and instances of classes alike."""
+
+    @property
+    def DOC(self) -> str | None:
+        """What it shows, and what the paper claims by it."""
+        ...
+
+    @property
+    def requires(self) -> tuple[RequiredRun, ...]:
+        """Runs it rests on."""
+        ...
+
+    @property
+    def reads(self) -> pc.Expression:
+        """Records it rests on."""
+        ...

@@ -9,35 +9,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
-import pyarrow.compute as pc
 
-from analysis.required import RequiredRun
+from analysis.required import OutputModule
 from figures import appendix_b, drawing, figure1, figure3, figure4, score_against_flops, summary
 from spactor.errors import UserError
 from spactor.files import write_atomically
 
 
-class FigureModule(Protocol):
+class FigureModule(OutputModule, Protocol):
     """What every figure offers."""
 
     @property
     def NUMBER(self) -> str:
         """As in the paper."""
-        ...
-
-    @property
-    def DOC(self) -> str | None:
-        """What it shows, and what the paper claims by it."""
-        ...
-
-    @property
-    def requires(self) -> tuple[RequiredRun, ...]:
-        """Runs the figure rests on."""
-        ...
-
-    @property
-    def reads(self) -> pc.Expression:
-        """Records the figure rests on."""
         ...
 
     def compute(self, records: pd.DataFrame) -> Any:

@@ -12,36 +12,20 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import pandas as pd
-import pyarrow.compute as pc
 
-from analysis.required import RequiredRun
+from analysis.required import OutputModule
 from spactor.errors import UserError
 from tables import breakdowns, score_tables, table1, table3, table5
 from tables.cells import Table
 from tables.rendering import FORMATS, render
 
 
-class TableModule(Protocol):
+class TableModule(OutputModule, Protocol):
     """What every table offers."""
 
     @property
     def NUMBER(self) -> int:
         """As in the paper."""
-        ...
-
-    @property
-    def DOC(self) -> str | None:
-        """What it shows, and what the paper claims by it."""
-        ...
-
-    @property
-    def requires(self) -> tuple[RequiredRun, ...]:
-        """Runs the table rests on."""
-        ...
-
-    @property
-    def reads(self) -> pc.Expression:
-        """Records the table rests on."""
         ...
 
     def compute(self, records: pd.DataFrame) -> Table:
