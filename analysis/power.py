@@ -215,12 +215,7 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
             enough = not contrast.by_seed or len(parts) > 1 or 2.0**-runs < tail
             return float(effect > 0.0 and enough)
         degrees = (runs - 1) * sum(variances) ** 2 / sum(v**2 for v in variances)
-        bound = -scipy.special.stdtrit(degrees, tail)
-        # Ten times as fast as ``scipy.stats.nct``, but NaN in the far tails.
-        rest = scipy.special.nctdtr(degrees, effect / error, bound)
-        if math.isnan(rest):
-            return float(scipy.stats.nct.sf(bound, degrees, effect / error))
-        return 1.0 - float(rest)
+        return power_of_t(effect / error, degrees, tail)
 
     if kind == "higher":
         return beyond(above, level)
@@ -228,6 +223,22 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
         # Both one-sided tests must succeed; this is a lower bound (Bonferroni).
         return max(0.0, beyond(above, level) + beyond(below, level) - 1.0)
     return beyond(above, level / 2) + beyond(below, level / 2)
+
+
+def power_of_t(noncentrality: float, degrees: float, tail: float) -> float:
+    """Probability that a one-sided t-test succeeds.
+
+    Args:
+      noncentrality: the effect over the standard error of its estimate.
+      degrees: of freedom.
+      tail: level of the test.
+    """
+    bound = -scipy.special.stdtrit(degrees, tail)
+    # Ten times as fast as ``scipy.stats.nct``, but NaN in the far tails.
+    rest = scipy.special.nctdtr(degrees, noncentrality, bound)
+    if math.isnan(rest):
+        return float(scipy.stats.nct.sf(bound, degrees, noncentrality))
+    return 1.0 - float(rest)
 
 
 def shown_count(count: float) -> str:

@@ -31,12 +31,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
 from analysis import leads, scores, trend
 from analysis.paper.evidence import FULL, HALF
 from analysis.paper.statement import Verdict, decided
-from analysis.power import fewest_runs
+from analysis.power import fewest_runs, power_of_t
 from analysis.schema import rows
 from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, SUITES, step_label
 from analysis.schema.quantities import CLOZE, CLOZE_ACCURACY
@@ -216,12 +215,8 @@ def seeds_needed(effect: float, level: float) -> float:
     if math.isinf(effect):
         return 2.0
 
-    def power(seeds: int) -> float:
-        bound = scipy.stats.t.isf(level / 2.0, seeds - 1)
-        # Errors of the wrong sign add nothing at a power of 0.8.
-        return float(scipy.stats.nct.sf(bound, seeds - 1, effect * math.sqrt(seeds)))
-
-    return fewest_runs(power)
+    # Errors of the wrong sign add nothing at a power of 0.8.
+    return fewest_runs(lambda n: power_of_t(effect * math.sqrt(n), n - 1, level / 2.0))
 
 
 def run(records: pd.DataFrame) -> RegisteredResult:

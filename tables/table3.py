@@ -20,10 +20,11 @@ import pandas as pd
 from analysis.compiled import local_step as compiled
 from analysis.required import RequiredRun
 from analysis.schema import published
-from analysis.schema.facts import BASELINE_TAU, SIZES, size_label
+from analysis.schema.facts import SIZES, size_label
 from analysis.schema.published import RELATIVE_SPEED
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import of_metrics
+from analysis.speeds import logged_speeds
 from spactor.config import Stage
 from tables.cells import MISSING, Cell, Column, Row, Statistic, Table
 from tables.notes import notes_on_missing, origin_label
@@ -157,15 +158,6 @@ def _gigaflops(cell: Cell) -> Cell:
     if cell.value is None:
         return MISSING
     return dataclasses.replace(cell, value=cell.value / GIGA, style="scientific")
-
-
-def logged_speeds(records: pd.DataFrame, stage: str) -> pd.DataFrame:
-    """Records of a stage's sequences per second, one for each logged interval."""
-    rows = records[records["metric"] == f"timing/seqs_per_second/{stage}"]
-    if stage == "span_corruption":
-        rows = rows[rows["tau"].isin([BASELINE_TAU, ""])]
-    # A shared hybrid prefix stands in the records once for every τ that runs through it.
-    return rows.drop_duplicates(["seed", "node", "step", "value"])
 
 
 def _relative_speeds(records: pd.DataFrame) -> tuple[dict[Stage, Cell], str]:

@@ -31,9 +31,9 @@ from analysis.schema.published import line_of
 from analysis.schema.quantities import DIVIDED_TASKS, SUITE_AVERAGE
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import RUN_COLUMNS
+from analysis.speeds import logged_speeds
 from tables.notes import origin_label
 from tables.places import Place, find, setting_records, shown_records
-from tables.table3 import logged_speeds
 
 HOW_SELECTED = f"selection: {REPORTED_SELECTION}: {SELECTION_RULES[REPORTED_SELECTION]}"
 """Which of a run's fine-tuning steps its score is of."""

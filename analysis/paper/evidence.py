@@ -18,6 +18,7 @@ from analysis.schema import published
 from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, Tau, step_label
 from analysis.schema.quantities import VOCABULARY_SIZE
 from analysis.schema.records import sole_profile
+from analysis.speeds import logged_speeds
 from analysis.tests import Sample
 from spactor.config import CorruptionConfig, ModelConfig, PretrainConfig
 
@@ -224,12 +225,7 @@ class Evidence:
         return self._median_speed("hybrid", size) / self._median_speed("span_corruption", size)
 
     def _median_speed(self, stage: str, size: str) -> float:
-        records = self.records[self.records["size"] == size]
-        rows = records[records["metric"] == f"timing/seqs_per_second/{stage}"]
-        if stage == "span_corruption":
-            rows = rows[rows["tau"].isin([scores.BASELINE_TAU, ""])]
-        # The records have a shared hybrid prefix once for every τ that runs through it.
-        rows = rows.drop_duplicates(["seed", "node", "step", "value"])
+        rows = logged_speeds(self.records[self.records["size"] == size], stage)
         if rows.empty:
             raise Missing(f"no sequences per second of {size.capitalize()}, stage {stage}")
         return float(rows["value"].median())
