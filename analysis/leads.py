@@ -81,6 +81,8 @@ def saved(model: pd.Series, baseline: pd.Series, cost: float = 1.0) -> float:
 
     Where the baseline ends lower, it is minus the share that the baseline saves until it is at
     SPACTOR(250K)'s last loss, so that two models without a difference have a mean of zero.
+    ``analysis.savings`` estimates savings by suite scores otherwise: there the first crossing
+    counts, between checkpoints, and a slower model's cost is divided by the baseline's.
 
     Args:
       model, baseline: losses of one seed at the same steps.

@@ -17,7 +17,15 @@ from analysis.paper.comparisons import equivalence, non_inferiority, superiority
 from analysis.paper.contrasts import Family, against, family, family_of, not_run
 from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, stated
 from analysis.paper.introduction import TWO_TAUS
-from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
+from analysis.paper.statement import (
+    Finding,
+    Verdict,
+    arithmetic,
+    contradiction,
+    graded,
+    judges,
+    rounds_to,
+)
 from analysis.schema.facts import SUITE_SHORT_NAMES, SUITES
 from analysis.tests import add
 from spactor.config import PretrainConfig
@@ -45,7 +53,7 @@ def shapes_ratio(config: PretrainConfig) -> tuple[float, float]:
 
 def _matches(evidence: Evidence, found: float, claimed: float) -> Verdict:
     """Verdict of a number that is stated to one decimal."""
-    return arithmetic(evidence, abs(found - claimed) <= 0.05 + 1e-9)
+    return arithmetic(evidence, rounds_to(found, claimed, 1))
 
 
 @judges("efficiency.step-overhead")

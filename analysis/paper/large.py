@@ -11,7 +11,7 @@ from analysis.paper.contrasts import RETAINED, family, family_of, not_run
 from analysis.paper.efficiency import shapes_ratio
 from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, stated
 from analysis.paper.introduction import AROUND_PERCENT
-from analysis.paper.statement import Finding, Verdict, arithmetic, graded, judges
+from analysis.paper.statement import Finding, Verdict, arithmetic, graded, judges, rounds_to
 from analysis.parameters import discriminator_weights, encoder_weights, generator_weights
 from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES, Tau, step_label
 from analysis.tests import add
@@ -44,7 +44,7 @@ def extra_flops(evidence: Evidence) -> Finding:
         claimed = stated("prose/extra_flops_percent", "large", TAU, checkpoint)
         ours, plain = (evidence.relative_flops("large", tau, checkpoint) for tau in (TAU, "0"))
         found = 100.0 * (ours / plain - 1.0)
-        wrong += abs(found - claimed) > 0.5 + 1e-9
+        wrong += not rounds_to(found, claimed, 0)
         parts.append(f"{found:.1f} % at {step_label(checkpoint)}, stated {claimed:g} %")
     return Finding(arithmetic(evidence, not wrong), "; ".join(parts))
 

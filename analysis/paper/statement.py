@@ -266,6 +266,15 @@ def decided(mean: float, p_value: float) -> Verdict:
     return Verdict.HOLDS if mean > 0.0 else Verdict.CONTRADICTED
 
 
+def rounds_to(found: float, printed: float, decimals: int) -> bool:
+    """Whether a number is within half a unit of the last printed digit.
+
+    >>> rounds_to(1.045, 1.05, 2), rounds_to(1.25, 1.2, 1), rounds_to(3.6, 3.0, 0)
+    (True, True, False)
+    """
+    return abs(found - printed) <= 0.5 * 10.0**-decimals + 1e-9  # for binary fractions
+
+
 def contradiction(evidence: Evidence) -> Verdict:
     """Verdict of arithmetic against a statement, by where the numbers come from."""
     return Verdict.INCONSISTENT if evidence.source == "published" else Verdict.CONTRADICTED

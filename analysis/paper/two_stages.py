@@ -5,7 +5,15 @@ from __future__ import annotations
 from analysis.paper.compared import OTHER_SUITES
 from analysis.paper.contrasts import family, not_run
 from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated
-from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
+from analysis.paper.statement import (
+    Finding,
+    Verdict,
+    arithmetic,
+    contradiction,
+    graded,
+    judges,
+    rounds_to,
+)
 from analysis.schema.facts import CHECKPOINTS, SUITE_SHORT_NAMES, SUITES, Tau, step_label
 
 TAUS_AT_HALF = ("250K", "120K", "60K")
@@ -109,8 +117,7 @@ def flops_column(evidence: Evidence) -> Finding:
                 continue
             printed, decimals = evidence.printed_flops("base", tau, checkpoint)
             exact = (checkpoint + overhead * min(Tau.parse(tau).end, checkpoint)) / HALF
-            # Half a unit of the last digit printed, and a margin for binary fractions.
-            wrong += abs(exact - printed) > 0.5 * 10.0**-decimals + 1e-9
+            wrong += not rounds_to(exact, printed, decimals)
             shown = f"{exact:.4f}".rstrip("0").rstrip(".")
             parts.append(f"{tau} {step_label(checkpoint)} {shown} ({printed:.{decimals}f})")
     if not parts:
