@@ -28,10 +28,10 @@ class _Follower(NodeRunner):
     def attempt(
         self, node: Node, known: Identity, data: PreparedData, run_id: str
     ) -> tuple[str, ...]:
-        """Runs a node unless it is finished; arguments and value as of ``NodeRunner``.
+        """Trains this host's part of a node that host 0 has begun; arguments as of ``NodeRunner``.
 
         Returns:
-          Nothing if host 0 hasn't begun the node.
+          Attributes of `Outcome` that the node belongs to; none if host 0 hasn't begun it.
         """
         folder = self.folder(node.name)
         # Read before the state: a node that had begun, and then was not finished, still runs.

@@ -15,7 +15,7 @@ from pathlib import Path
 from repro import folders, provenance, scoring, step_lines, t5x_folder
 from repro.plan import Finetuning, Node, Segment
 from repro.specs import Profile
-from repro.step_lines import DIGESTS, METRICS, Series, Steps
+from repro.step_lines import DIGESTS, METRICS, Digests, Series, Steps
 
 NO_DIGESTS = f"has no {DIGESTS}: whether its lines are of one run can't be checked"
 _TRAINING, _VALIDATION = "train/", "validation/"
@@ -65,7 +65,9 @@ def validate(profile: Profile, node: Node, folder: Path, fingerprint: str) -> Fi
     Raises:
       UserError: a file is damaged.
     """
-    faults = list(_other_runs(node, folder, fingerprint))
+    path = folder / DIGESTS
+    digests = step_lines.read_digests(path) if path.is_file() else None
+    faults = list(_other_runs(node, folder, fingerprint, digests or ()))
     found: dict[Path, Series] = {}
     if isinstance(node, Finetuning):
         first = scoring.first_step(folder, node)
@@ -83,7 +85,7 @@ def validate(profile: Profile, node: Node, folder: Path, fingerprint: str) -> Fi
         faults += _unexpected(path, series, _loggable_steps(profile, node))
         faults += _gap_lines(path, segment_gaps(profile, node, series.steps, by_metric=by_t5x))
     remarks = [line for path, series in found.items() for line in _disagreements(path, series)]
-    remarks += _unverifiable(folder)
+    remarks += _unverifiable(folder, digests)
     return Findings(faults=tuple(faults), remarks=tuple(remarks))
 
 
@@ -201,25 +203,27 @@ def _disagreements(path: Path, series: Series) -> Iterator[str]:
         )
 
 
-def _unverifiable(folder: Path) -> Iterator[str]:
+def _unverifiable(folder: Path, digests: Iterable[Digests] | None) -> Iterator[str]:
     """Reports steps without a digest, for which the run they belong to can't be checked."""
     if t5x_folder.is_one(folder):
         return
-    digests, metrics = folder / DIGESTS, folder / METRICS
-    if not digests.is_file():
+    metrics = folder / METRICS
+    if digests is None:
         yield NO_DIGESTS
     elif metrics.is_file():
-        known = step_lines.last_digests(digests)
+        known = {line.step for line in digests}
         stray = [step for step in step_lines.read_steps(metrics) if step not in known]
         if stray:
             more = f" and {len(stray) - 1} more" if stray[1:] else ""
             yield (
-                f"{digests} has no line of step {stray[0]}{more}: whether what was logged there "
-                "is of this run can't be checked"
+                f"{folder / DIGESTS} has no line of step {stray[0]}{more}: whether what was logged "
+                "there is of this run can't be checked"
             )
 
 
-def _other_runs(node: Node, folder: Path, fingerprint: str) -> Iterator[str]:
+def _other_runs(
+    node: Node, folder: Path, fingerprint: str, digests: Iterable[Digests]
+) -> Iterator[str]:
     """Reports signs that another run made something in the folder."""
     record = provenance.read(folder / folders.PROVENANCE)
     if record.get("fingerprint", fingerprint) != fingerprint:
@@ -228,11 +232,9 @@ def _other_runs(node: Node, folder: Path, fingerprint: str) -> Iterator[str]:
     if by_t5x:
         yield from t5x_folder.foreign_configs(folder)
     path = folder / DIGESTS
-    if not path.is_file():
-        return
     seed = node.draw_seed if isinstance(node, Finetuning) else node.seed
     known: dict[int, Mapping[str, str]] = {}
-    for line in step_lines.read_digests(path):
+    for line in digests:
         # T5X's lines name no run; its configuration does.
         if not by_t5x and line.run != fingerprint:
             yield f"{path}: step {line.step} is of another run ({line.run[:12]})"

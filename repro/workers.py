@@ -37,14 +37,19 @@ Ended = tuple[str, Callable[[], Any]]
 
 
 def available_cores() -> int:
-    """Cores that this process may use; all of the machine's where the system does not say."""
+    """Cores that this process may use; where that is unknown, all cores of the machine."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class ThisProcess:
-    """Stands for ``Workers`` where this process does each task itself; arguments likewise."""
+    """Does tasks in this process, one after the other; has the methods of ``Workers``.
+
+    Args:
+      make: makes the object whose methods are the tasks.
+      display: shows what the tasks report.
+    """
 
     jobs = 1
 
@@ -53,36 +58,36 @@ class ThisProcess:
         self._begun: list[Ended] = []
 
     def call(self, task: str) -> Any:
-        """As of ``Workers``."""
+        """Returns the value of a task without arguments."""
         return getattr(self._held, task)()
 
     def fit(self, device: str) -> None:
-        """As of ``Workers``; the engine alone decides which devices it uses."""
+        """Does nothing: this process uses its device as it is."""
 
     def busy(self) -> set[str]:
-        """As of ``Workers``."""
+        """Name of the task that is begun, if one is."""
         return {name for name, _ in self._begun}
 
     def begin(self, name: str, task: str, *arguments: Any) -> bool:
-        """As of ``Workers``; the task is done when its value is taken."""
+        """Takes a task, which is done when its value is asked for; False if it has one already."""
         if self._begun:
             return False
         self._begun.append((name, functools.partial(getattr(self._held, task), *arguments)))
         return True
 
     def receive(self, seconds: float | None) -> Sequence[Ended]:
-        """As of ``Workers``."""
+        """Returns the task that is begun; waits so many seconds if there is none."""
         if not self._begun:
             time.sleep(seconds or 0.0)
         ended, self._begun = self._begun, []
         return ended
 
     def spent(self) -> Sequence[str]:
-        """As of ``Workers``; nothing is measured."""
+        """No lines: the time of this process is not measured."""
         return ()
 
     def end(self) -> None:
-        """As of ``Workers``."""
+        """Does nothing: no process was started."""
 
 
 class Workers:
@@ -147,7 +152,9 @@ class Workers:
         return self._workers[-1]
 
     def receive(self, seconds: float | None) -> Sequence[Ended]:
-        """Shows what workers report; returns the tasks that ended. That of a killed one did not.
+        """Shows what workers report; returns the tasks that ended.
+
+        The task of a worker that was killed has not ended: it is to begin again.
 
         Args:
           seconds: to wait for at most; None without limit.
@@ -319,10 +326,10 @@ class _Reporter:
             self.report("warn", str(message))
 
     def start(self, name: str) -> Callable[..., None]:
-        """As the display's."""
+        """Sends that a node begins; returns what sends its logged steps."""
         self.report("start", name)
         return functools.partial(self.report, "observe", name)
 
     def __getattr__(self, kind: str) -> Callable[..., None]:
-        """Any other method of the display."""
+        """A method that sends the name and the arguments of one of the display's."""
         return functools.partial(self.report, kind)

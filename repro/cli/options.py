@@ -190,10 +190,15 @@ class Experiments:
         return plan.build(profile, specs)
 
     def tree_in(self, runs: Path) -> Tree:
-        """The tree of the experiments, for the engine whose nodes lie in a folder of runs."""
+        """The tree of the experiments, for the engine whose nodes lie in a folder of runs.
+
+        Raises:
+          UserError: there is no such folder.
+        """
         from repro import folders
         from repro.specs import load_profile
 
+        folders.open_runs(runs, create=False, profile=self.profile)
         return self.tree(folders.engine_of(runs, load_profile(self.profile).name) or "")
 
 

@@ -78,8 +78,7 @@ def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> No
     from repro import collect as collecting
     from repro import folders
 
-    tree = Experiments(profile).tree()
-    folders.open_runs(runs, create=False, profile=profile)
+    tree = Experiments(profile).tree_in(runs)
     collected = collecting.collect(tree, runs)
     paths = collecting.write(collected, folders.records_folder(runs, tree.profile.name))
     waiting = [name for name, reason in collected.unfinished.items() if reason == "not run"]
@@ -130,7 +129,6 @@ def export(
 
     tree = chosen.tree_in(runs)
     model = exporting.choose(tree, node, checkpoint)
-    folders.open_runs(runs, create=False, profile=chosen.profile)
     engine = engine_for(tree.profile, folders.cache_folder(runs))
     exporting.export(tree, model, runs, engine, to)
     print(f"{model.name}: {to}")
@@ -156,8 +154,7 @@ def status(
     from repro import status as statuses
     from repro.engines.data import DataSource
 
-    tree = Experiments(profile).tree_in(runs) if node else Experiments(profile).tree()
-    folders.open_runs(runs, create=False, profile=profile)
+    tree = Experiments(profile).tree_in(runs)
     if not node:
         states = statuses.states(tree, runs)
         emit(format, lambda: statuses.states_text(tree, states), states, profile=tree.profile.name)

@@ -21,7 +21,7 @@ def with_engine(profile: Profile, engine: str) -> Profile:
     Raises:
       UserError: there is no such engine.
     """
-    if not engine:
+    if engine in ("", profile.engine):
         return profile
     if engine not in get_args(Name):
         raise UserError(f"unknown engine {engine!r}: give one of {', '.join(get_args(Name))}")
