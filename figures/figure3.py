@@ -43,6 +43,7 @@ SIZE = "base"
 CURVES = ("0", "inf")
 NUMBER_OF_TABLE = 2
 """The table that has some of the figure's numbers."""
+_OVER_RUNS: list[Any] = ["mean", "min", "max", "count"]
 PUBLISHED = "baseline, published (bars: ± its standard deviation)"
 
 
@@ -108,12 +109,14 @@ class StepFigure:
         printed = _printed_baseline() if source == "measured" else {}
         panels = []
         for suite in SUITES:
-            own = scores[scores["suite"] == suite]
-            lines = {tau: _points(own[own["tau"] == tau]) for tau in CURVES}
+            own = scores[scores["suite"] == suite].set_index("checkpoint")
+            of_tau = {tau: own[own["tau"] == tau]["score"].groupby("checkpoint") for tau in CURVES}
+            lines = {tau: _points(each.agg(_OVER_RUNS)) for tau, each in of_tau.items()}
             if any(lines.values()):
                 panels.append(Panel(suite, lines, printed.get(suite, {})))
         if self.extended:
-            cloze = {tau: _cloze(records, tau) for tau in CURVES}
+            curves = {tau: curve(records, Curve(tau, CLOZE_ACCURACY, "")) for tau in CURVES}
+            cloze = {tau: _points(c.agg(_OVER_RUNS, axis="columns")) for tau, c in curves.items()}
             panels += [Panel(CLOZE, cloze, {})] if any(cloze.values()) else []
         return Result(source=source, profile=profile, panels=tuple(panels))
 
@@ -146,15 +149,6 @@ class StepFigure:
 FIGURE = StepFigure()
 
 
-def _cloze(records: pd.DataFrame, tau: str) -> tuple[Point, ...]:
-    by_step = curve(records, Curve(tau, CLOZE_ACCURACY, ""))
-    over_seeds = by_step.agg(["mean", "min", "max", "count"], axis="columns")
-    return tuple(
-        Point(int(step), float(mean), float(low), float(high), int(count))
-        for step, mean, low, high, count in over_seeds.itertuples(name=None)
-    )
-
-
 def _printed_baseline() -> dict[str, dict[int, tuple[float, float]]]:
     """Mean and standard deviation of the paper's baseline, by suite and pre-training steps."""
     table = summary(published.load(NUMBER_OF_TABLE)).sort_values("checkpoint")
@@ -165,11 +159,15 @@ def _printed_baseline() -> dict[str, dict[int, tuple[float, float]]]:
     return found
 
 
-def _points(scores: pd.DataFrame) -> tuple[Point, ...]:
-    grouped = scores.groupby("checkpoint")["score"].agg(["mean", "min", "max", "count"])
+def _points(found: pd.DataFrame) -> tuple[Point, ...]:
+    """Points of a line.
+
+    Args:
+      found: index paper_step, columns ``_OVER_RUNS``.
+    """
     return tuple(
-        Point(int(checkpoint), float(mean), float(low), float(high), int(count))
-        for checkpoint, mean, low, high, count in grouped.sort_index().itertuples(name=None)
+        Point(int(step), float(mean), float(low), float(high), int(count))
+        for step, mean, low, high, count in found.sort_index().itertuples(name=None)
     )
 
 
