@@ -17,5 +17,5 @@ def logged_speeds(records: pd.DataFrame, stage: str) -> pd.DataFrame:
     rows = records[records["metric"] == f"timing/seqs_per_second/{stage}"]
     if stage == "span_corruption":
         rows = rows[rows["tau"].isin([BASELINE_TAU, ""])]
-    # A shared hybrid prefix stands in the records once for every τ that runs through it.
+    # A shared hybrid prefix is recorded once for every τ that runs through it.
     return rows.drop_duplicates(["seed", "node", "step", "value"])

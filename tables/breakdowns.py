@@ -37,7 +37,7 @@ CELLS: Mapping[str, tuple[tuple[str, int], ...]] = {
 """τ and checkpoint of the paper's rows, by size."""
 SUITE_TABLES = {table.size: table.NUMBER for table in score_tables.TABLES}
 FIRST_MMLU_TASKS = 32
-"""Tables 14 and 16 hold so many of MMLU's tasks, Tables 15 and 17 the others."""
+"""Number of MMLU's tasks in Tables 14 and 16; Tables 15 and 17 have the others."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Column:
       key: its name in CSV.
       heading: its name for people.
       words: it holds words, which begin at the left.
-      compared: its cells can be held against the paper's.
+      compared: its cells are compared with the paper's.
       spread: its numbers may have a standard deviation over runs; in a flat table's CSV.
       detail: left out of text that would be too wide with it.
     """
@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one place of a table: a number, unrounded, or several, or words.
+    """Content of one place of a table: an unrounded number, several numbers, or words.
 
     Attributes:
       value: the number; None where there is none.
@@ -78,7 +78,7 @@ class Cell:
 
     @property
     def missing(self) -> bool:
-        """Whether nothing stands here, because nothing was run."""
+        """Whether the place is empty, because nothing was run."""
         return self.value is None and not self.words and all(part.missing for part in self.parts)
 
     @property
@@ -138,7 +138,7 @@ class Table:
       label_columns, columns: headings of the rows' labels and cells.
       footnotes: one sentence or two each.
       details: what a footnote counts, line by line; printed on request.
-      block_columns: where there are more columns, they are broken into blocks of so many.
+      block_columns: most columns of a block; a wider table is broken into several.
       flat: a row is one observation, so CSV too has one line a row.
     """
 

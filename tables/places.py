@@ -30,7 +30,7 @@ class Place:
     Attributes:
       table: the table.
       row, column: the cell's.
-      cell: what stands there.
+      cell: its content.
       position: of the row, from 0.
       default_size: the model's size, where the row has no label for it.
     """

@@ -83,7 +83,7 @@ def exact(value: float, decimals: object) -> Fraction:
 
 
 def half_unit(decimals: object) -> Fraction:
-    """Largest change of a number by rounding to so many decimals.
+    """Largest change of a number by rounding it to a number of decimals.
 
     >>> half_unit(2)
     Fraction(1, 200)

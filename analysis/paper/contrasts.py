@@ -49,7 +49,7 @@ Pair = tuple[Model, Model]
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference of scores, in per cent, and the margin it is held against.
+    """A difference of scores, in per cent, and the margin it is tested with.
 
     Attributes:
       name: the suite, and the models where a family has several pairs.
@@ -79,7 +79,7 @@ class Contrast:
 
     @property
     def has_margin(self) -> bool:
-        """Whether the difference is held against a margin."""
+        """Whether the difference is tested with a margin."""
         return bool(self.margin_weights or self.allowed)
 
     @property

@@ -32,7 +32,7 @@ class GridCell:
 
     Attributes:
       id: of its provenance.
-      ours, published: what stands there; ``published`` is None where the paper prints nothing.
+      ours, published: content of the cell; ``published`` is None where the paper prints nothing.
       compared: its numbers on both sides.
     """
 
