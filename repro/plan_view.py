@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -16,40 +15,29 @@ from repro.plan import Finetuning, Node, Segment, Tree
 from spactor.text_table import WIDTH, paragraphs
 
 
-@dataclass(frozen=True, kw_only=True)
-class Totals:
-    """Pre-training work of a tree, shared and alone.
+def totals(tree: Tree, flops: Mapping[str, float]) -> dict[str, float]:
+    """Pre-training work of a tree: steps and FLOPs, and the share of each that sharing saves.
 
-    Attributes:
-      steps, flops: as the tree trains.
-      steps_alone, flops_alone: with every experiment trained from step 0 by itself.
+    Args:
+      tree: of the plan.
+      flops: of each node.
+
+    Returns:
+      What the tree trains, the same with every experiment trained from step 0 by itself
+      (``_alone``), and the fraction by which the one is less than the other (``_saved_fraction``).
     """
-
-    steps: int
-    flops: float
-    steps_alone: int
-    flops_alone: float
-
-    @property
-    def steps_saved(self) -> float:
-        """Fraction of the steps that sharing saves."""
-        return 1.0 - self.steps / self.steps_alone
-
-    @property
-    def flops_saved(self) -> float:
-        """Fraction of the FLOPs that sharing saves."""
-        return 1.0 - self.flops / self.flops_alone
-
-
-def totals(tree: Tree, flops: Mapping[str, float]) -> Totals:
-    """Adds up the pre-training of a tree, given the FLOPs of each node."""
     segments = tree.segments()
-    return Totals(
-        steps=sum(node.steps for node in segments),
-        flops=sum(flops[node.name] for node in segments),
-        steps_alone=sum(node.steps * len(node.specs) for node in segments),
-        flops_alone=sum(flops[node.name] * len(node.specs) for node in segments),
-    )
+    found: dict[str, float] = {
+        "steps": sum(node.steps for node in segments),
+        "flops": sum(flops[node.name] for node in segments),
+        "steps_alone": sum(node.steps * len(node.specs) for node in segments),
+        "flops_alone": sum(flops[node.name] * len(node.specs) for node in segments),
+    }
+    saved = {
+        f"{name}_saved_fraction": 1.0 - found[name] / found[f"{name}_alone"]
+        for name in ("steps", "flops")
+    }
+    return found | saved
 
 
 def number(value: float) -> str:
@@ -127,7 +115,7 @@ def _suites(leaves: Iterable[Finetuning]) -> list[str]:
 
 def plan_text(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> str:
     """Totals of a plan and what sharing saves, then its tree."""
-    pretraining = totals(tree, flops)
+    work = totals(tree, flops)
     segments, leaves = tree.segments(), tree.finetunings()
     leaf_flops = sum(flops[node.name] for node in leaves)
     lines = [
@@ -135,12 +123,13 @@ def plan_text(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> str
         f"time: {estimate.sentence}",
         f"experiments: {len(tree.specs)}; nodes: {len(tree.nodes)} "
         f"({len(segments)} pre-training, {len(leaves)} fine-tuning)",
-        f"pre-training: {number(pretraining.steps)} steps, {number(pretraining.flops)} FLOPs; "
+        f"pre-training: {number(work['steps'])} steps, {number(work['flops'])} FLOPs; "
         f"fine-tuning: {number(sum(node.steps for node in leaves))} steps, "
         f"{number(leaf_flops)} FLOPs (decoding not counted)",
-        f"each experiment alone: {number(pretraining.steps_alone)} steps, "
-        f"{number(pretraining.flops_alone)} FLOPs; sharing saves {pretraining.steps_saved:.1%} "
-        f"of the steps and {pretraining.flops_saved:.1%} of the FLOPs",
+        f"each experiment alone: {number(work['steps_alone'])} steps, "
+        f"{number(work['flops_alone'])} FLOPs; sharing saves "
+        f"{work['steps_saved_fraction']:.1%} of the steps and "
+        f"{work['flops_saved_fraction']:.1%} of the FLOPs",
         f"suites: {', '.join(_suites(leaves))}",
         "nodes: hybrid/ is trained on both objectives, sc/ and tau…/ on span corruption alone; "
         "steps in names are on the paper's scale; in full, a name begins with size and seed, as in "
@@ -157,19 +146,11 @@ def plan_data(
     tree: Tree, flops: Mapping[str, float], estimate: Estimate
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A plan as plain data: totals, and a row per node."""
-    pretraining = totals(tree, flops)
     facts = {
         "profile": tree.profile.name,
         "total_steps": tree.profile.total_steps,
         "experiments": [spec.plain_data() for spec in tree.specs],
-        "pretraining": {
-            "steps": pretraining.steps,
-            "flops": pretraining.flops,
-            "steps_alone": pretraining.steps_alone,
-            "flops_alone": pretraining.flops_alone,
-            "steps_saved_fraction": pretraining.steps_saved,
-            "flops_saved_fraction": pretraining.flops_saved,
-        },
+        "pretraining": totals(tree, flops),
         "estimate": {"seconds": estimate.elapsed, "source": estimate.sentence},
     }
     rows = [

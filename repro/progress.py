@@ -98,8 +98,8 @@ class Display:
     ) -> None:
         self.jobs = 1
         """Number of nodes that may run at the same time."""
+        self.weights = weights
         self._tree = tree
-        self._weights = weights
         self._console = console
         self._clock = clock
         self._left = dict.fromkeys(tree.nodes)  # In the tree's order.
@@ -126,11 +126,6 @@ class Display:
     def elapsed(self) -> float:
         """Seconds since it was made."""
         return self._clock() - self._opened
-
-    @property
-    def weights(self) -> Mapping[str, float]:
-        """Relative work of each node."""
-        return self._weights
 
     def print(self, line: str) -> None:
         """Prints one line."""
