@@ -53,7 +53,7 @@ def absolute(path: str | os.PathLike[str]) -> epath.Path:
 
 
 def shapes_of(tree: Mapping[str, Any]) -> Shapes:
-    """Returns the shapes of a state dictionary's arrays, or of what stands for them, by name.
+    """Returns the shapes of a state dictionary's parameters and slots by name; not the step's.
 
     In T5X's older format an array is a dictionary with its location. What has no shape is left out.
     """
@@ -61,7 +61,7 @@ def shapes_of(tree: Mapping[str, Any]) -> Shapes:
     for keys, leaf in flatten(tree).items():
         is_place = isinstance(leaf, Mapping) and "metadata" in leaf
         shape = leaf["metadata"]["shape"] if is_place else getattr(leaf, "shape", None)
-        if shape is not None:
+        if shape is not None and keys != ("state", "step"):
             shapes[keys] = tuple(shape)
     return shapes
 

@@ -21,7 +21,6 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
-from flax import traverse_util
 
 from spactor import optimizer
 from spactor import step as steps
@@ -35,29 +34,25 @@ _SLOTS = ("v_row", "v_col", "v")
 
 
 def to_t5x(state: TrainState) -> dict[str, Any]:
-    """Converts a local state to T5X's state dictionary, without ``m``."""
-    param_states = {
-        (*path, name): leaf
-        for name in _SLOTS
-        for path, leaf in traverse_util.flatten_dict(getattr(state.slots, name)).items()
-    }
-    return {
-        "state": {"step": state.step, "param_states": traverse_util.unflatten_dict(param_states)},
-        "target": state.params,
-    }
+    """Converts a local state to T5X's state dictionary."""
+    param_states = jax.tree.map(
+        lambda *slots: dict(zip(_SLOTS, slots, strict=True)) | {"m": np.zeros(1, np.float32)},
+        *(getattr(state.slots, name) for name in _SLOTS),
+    )
+    return {"state": {"step": state.step, "param_states": param_states}, "target": state.params}
 
 
 def from_t5x(tree: Mapping[str, Any]) -> TrainState:
     """Converts T5X's state dictionary to a local state."""
-    flat = traverse_util.flatten_dict(tree["state"]["param_states"])
     step: Any = np.asarray(tree["state"]["step"], np.int32)
-    slots = {
-        name: traverse_util.unflatten_dict(
-            {path[:-1]: leaf for path, leaf in flat.items() if path[-1] == name}
-        )
-        for name in _SLOTS
-    }
-    return TrainState(step, tree["target"], optimizer.Slots(count=step, **slots))
+
+    def slots(name: str) -> Any:
+        states = tree["state"]["param_states"]
+        return jax.tree.map(lambda of_one: of_one[name], states, is_leaf=lambda node: "v" in node)
+
+    return TrainState(
+        step, tree["target"], optimizer.Slots(count=step, **{name: slots(name) for name in _SLOTS})
+    )
 
 
 def export_checkpoint(
@@ -89,12 +84,6 @@ def export_checkpoint(
             f"the state is at step {int(state.step)} and its slots at {int(state.slots.count)}: "
             "T5X has one number for both, so only checkpoints of pre-training convert"
         )
-    tree = to_t5x(state)
-    tree["state"]["param_states"] = jax.tree.map(
-        lambda slots: slots | {"m": np.zeros(1, np.float32)},
-        tree["state"]["param_states"],
-        is_leaf=lambda node: "v" in node,
-    )
     path = checkpoint.absolute(model_dir) / f"checkpoint_{step}"
     if path.exists():
         raise UserError(f"{path} exists: name another folder")
@@ -102,7 +91,7 @@ def export_checkpoint(
         writer.save(
             path,
             ocp.args.Composite(
-                state=ocp.args.PyTreeSave(tree),
+                state=ocp.args.PyTreeSave(to_t5x(state)),
                 # T5X begins no training from a checkpoint that lacks this item.
                 dataset=ocp.args.JsonSave({}),
             ),
@@ -132,12 +121,12 @@ def import_checkpoint(
 
 
 def state_shapes(config: PretrainConfig, stage: Stage) -> dict[str, Any]:
-    """Returns the shapes and types of T5X's state dictionary, without ``m``."""
+    """Returns the shapes and types of T5X's state dictionary."""
     return jax.eval_shape(lambda: to_t5x(steps.init_state(config, 0, stage)))
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads the arrays of a T5X checkpoint: ``{"state": …, "target": …}``, without ``m``.
+    """Reads the arrays of a T5X checkpoint: ``{"state": …, "target": …}``.
 
     Raises:
       UserError: it is not a checkpoint of T5X.
@@ -155,11 +144,4 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         tree = t5x_checkpoints.load_t5x_checkpoint(str(place), lazy_parameters=False)
     else:
         raise UserError(f"{place} is not a checkpoint of T5X: name a folder checkpoint_<step>")
-    flat = traverse_util.flatten_dict(tree)
-    return traverse_util.unflatten_dict(
-        {
-            keys: np.asarray(leaf)
-            for keys, leaf in flat.items()
-            if keys[0] in ("state", "target") and keys[-1] != "m" and leaf is not None
-        }
-    )
+    return jax.tree.map(np.asarray, {name: tree[name] for name in ("state", "target")})

@@ -46,13 +46,12 @@ class ChunkFeatureConverter(seqio.FeatureConverter):
     are. T5X repeats a split, in validation too, so its end is joined to its beginning.
 
     Args:
-      pack: must be false, since chunks are full.
       chunk_tokens: N.
       highest_id: of a piece of text; sentinels and [M] are above it.
-      others: seqio's arguments.
+      others: seqio's arguments; it refuses ``pack``, which chunks don't need.
 
     Raises:
-      UserError: packing is on, or the feature length is not N.
+      UserError: the feature length is not N.
       tf.errors.InvalidArgumentError: while reading, an id is padding or not text;
         `stream.TrainStream` raises it as a UserError.
     """
@@ -61,13 +60,9 @@ class ChunkFeatureConverter(seqio.FeatureConverter):
     MODEL_FEATURES = {"tokens": seqio.FeatureConverter.FeatureSpec(dtype=tf.int32)}  # noqa: RUF012
     PACKING_FEATURE_DTYPES = None
 
-    def __init__(
-        self, pack: bool = False, *, chunk_tokens: int, highest_id: int, **others: Any
-    ) -> None:
-        if pack:
-            raise UserError("chunks are never packed: set DatasetConfig.pack = False")
+    def __init__(self, *, chunk_tokens: int, highest_id: int, **others: Any) -> None:
         # Documents may be longer than a chunk.
-        super().__init__(pack=False, **(others | {"apply_length_check": False}))
+        super().__init__(**(others | {"apply_length_check": False}))
         self._chunk_tokens = chunk_tokens
         self._highest_id = highest_id
 

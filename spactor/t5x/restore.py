@@ -42,16 +42,21 @@ def keep_discriminator(
       is_resuming: set by T5X when a run resumes from its own checkpoint.
 
     Raises:
-      UserError: the checkpoint has other parameters than the model or another vocabulary, or T5X
-        can't begin training from it.
+      UserError: the checkpoint is of another size, stage or vocabulary, or T5X can't begin training
+        from it.
     """
-    saved, needed = checkpoint.flatten(checkpoint_state), checkpoint.flatten(state)
-    _require_same_names(set(saved), set(needed), is_resuming)
-    _require_same_shapes(checkpoint_state, state, "the checkpoint")
-    for folder in _checkpoints(home if is_resuming else path):
-        _require_same_shapes(array_metadata(folder / "state"), state, folder)
+    wanted = checkpoint.shapes_of(state)
+    has_slots = any("param_states" in keys for keys in wanted)
+    folders = _checkpoints(home if is_resuming else path)
+    saved = {folder: array_metadata(folder / "state") for folder in folders}
+    for place, arrays in (saved or {"the checkpoint": checkpoint_state}).items():
+        found = checkpoint.shapes_of(arrays)
+        if not has_slots:
+            # For evaluation T5X makes a state without slots, and ignores the checkpoint's.
+            found = {keys: shape for keys, shape in found.items() if "param_states" not in keys}
+        _require_same_stage_and_size(found, wanted, is_resuming, place)
+    for folder in folders:
         _require_same_vocabulary(folder, vocabulary)
-        has_slots = any(keys[:2] == ("state", "param_states") for keys in needed)
         if has_slots and not (folder / "dataset").exists():
             raise UserError(
                 f"{folder} has no folder dataset, which T5X needs to begin training: make an empty "
@@ -59,37 +64,28 @@ def keep_discriminator(
             )
     if is_resuming:
         return checkpoint_state
-    return traverse_util.unflatten_dict({keys: saved[keys] for keys in needed})
+    leaves, needed = checkpoint.flatten(checkpoint_state), checkpoint.flatten(state)
+    return traverse_util.unflatten_dict({keys: leaves[keys] for keys in needed})
 
 
-def _require_same_names(
-    saved: set[tuple[str, ...]], needed: set[tuple[str, ...]], is_resuming: bool
+def _is_hybrid(keys: tuple[str, ...]) -> bool:
+    return not {*HYBRID_ONLY}.isdisjoint(keys)
+
+
+def _require_same_stage_and_size(
+    found: checkpoint.Shapes, wanted: checkpoint.Shapes, is_resuming: bool, place: object
 ) -> None:
-    # For evaluation T5X makes a state without slots, and ignores the checkpoint's.
-    parts = {keys[:2] if keys[0] == "state" else keys[:1] for keys in needed}
-    differing = {keys for keys in saved ^ needed if {keys[:1], keys[:2]} & parts}
-    hybrid = {keys for keys in differing if set(keys) & set(HYBRID_ONLY)}
-    if differing - hybrid:
-        name = min(differing - hybrid)
-        raise UserError(
-            f"the checkpoint has {'no ' if name in needed else ''}{'/'.join(name)}, and "
-            f"{len(differing) - 1} other names differ: it is of another size, which is to be used"
-        )
-    if hybrid & needed:
-        raise UserError("the checkpoint is of stage 2, and the hybrid objective can't follow")
-    if hybrid and is_resuming:
-        raise UserError(
-            "this MODEL_DIR holds checkpoints of stage 1: give the next stage a folder of its "
-            "own, and their last as INITIAL_CHECKPOINT_PATH"
-        )
-
-
-def _require_same_shapes(saved: Mapping[str, Any], needed: Mapping[str, Any], path: Any) -> None:
-    found, wanted = checkpoint.shapes_of(saved), checkpoint.shapes_of(needed)
-    both = found.keys() & wanted.keys()
-    checkpoint.require_same_shapes(
-        {keys: found[keys] for keys in both}, {keys: wanted[keys] for keys in both}, path
-    )
+    theirs, ours = (any(map(_is_hybrid, shapes)) for shapes in (found, wanted))
+    if ours and not theirs:
+        raise UserError(f"{place} is of stage 2, and the hybrid objective can't follow")
+    if theirs and not ours:
+        if is_resuming:
+            raise UserError(
+                "this MODEL_DIR holds checkpoints of stage 1: give the next stage a folder of its "
+                "own, and their last as INITIAL_CHECKPOINT_PATH"
+            )
+        found = {keys: shape for keys, shape in found.items() if not _is_hybrid(keys)}
+    checkpoint.require_same_shapes(found, wanted, place)
 
 
 def _checkpoints(path: str | Sequence[str] | None) -> list[epath.Path]:

@@ -104,10 +104,6 @@ class TrainStream(dataset_iterator.TfDatasetIterator):
             with closing(JsonLines(Path(path))) as lines:
                 lines.write(self._step, values)
 
-    def reset(self) -> None:
-        super().reset()
-        self._step, self._restored = self._origin, None
-
     def save(self, filename: Any) -> None:
         """Saves the stream's position before the batch of the checkpoint's step.
 

@@ -106,7 +106,9 @@ def test_the_stock_model_loads_a_hybrid_checkpoint_through_the_switch(stock, exp
     from spactor.t5x.restore import keep_discriminator
 
     path, state = exported["hybrid"]
-    restored = stock.restored(path, state_transformation_fns=[keep_discriminator])
+    restored = stock.restored(
+        path, state_transformation_fns=[functools.partial(keep_discriminator, path=str(path))]
+    )
     assert_holds(restored, step.without_hybrid_parts(state))
 
 

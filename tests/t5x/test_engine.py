@@ -63,11 +63,11 @@ def test_the_switch_retains_the_discriminator_and_its_slots(finished: Path) -> N
     before, after = leaves(first / "checkpoint_15"), leaves(second / "checkpoint_15")
     dropped = {name: leaf for name, leaf in before.items() if set(name.split("/")) & {*HYBRID_ONLY}}
     # Generator: relpos_bias, encoder_norm, projection, and a layer of 4 + 2 kernels and 2 norms;
-    # RTD head: 2 kernels. Each has a value and three slots.
-    assert len(dropped) == 4 * (3 + 8 + 2)
+    # RTD head: 2 kernels. Each has a value and four slots, of which T5X's m is unused.
+    assert len(dropped) == 5 * (3 + 8 + 2)
     # Embedding; encoder: relpos_bias, encoder_norm, a layer of 8; decoder: the same and a second
     # attention with its norm; and the step.
-    assert len(after) == 4 * (1 + 10 + 10 + 5) + 1
+    assert len(after) == 5 * (1 + 10 + 10 + 5) + 1
     assert_same({name: leaf for name, leaf in before.items() if name not in dropped}, after)
     moved = leaves(second / "checkpoint_30")
     assert not np.array_equal(

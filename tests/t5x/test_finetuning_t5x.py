@@ -79,7 +79,7 @@ def test_slots_are_retained_or_reset(tuned: Path, second_stage: Path) -> None:
         assert_same(leaves(folder / f"checkpoint_{FIRST}"), parent)
     ours, theirs = (leaves(folder / f"checkpoint_{FIRST + 1}") for folder in (retained, reset))
     slots = [name for name in parent if name.startswith("state/param_states")]
-    assert len(slots) == 3 * 26
+    assert len(slots) == 4 * 26
     # Adafactor's update t (from 0) keeps 1 - (t + 1)^-0.8 of a moment: at t = 20 most, and nothing
     # where counting starts again. The gradients are the same, so the reset moments are their
     # squares, and the retained ones a mixture of these and of what was restored.

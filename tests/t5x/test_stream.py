@@ -293,7 +293,7 @@ def converted(pieces: list[list[int]], length: int = LENGTH, **changes: Any) -> 
         lambda: [{"targets": piece} for piece in pieces],
         output_signature={"targets": tf.TensorSpec([None], tf.int32)},
     )
-    converter = ChunkFeatureConverter(**({"chunk_tokens": LENGTH, "highest_id": 410} | changes))
+    converter = CONVERTER(**({"pack": False} | changes))
     found = converter(dataset, {"targets": length}).as_numpy_iterator()
     return [chunk["tokens"].tolist() for chunk in found]
 
@@ -315,10 +315,10 @@ def test_tokens_are_checked() -> None:
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             converted([values])
-    with pytest.raises(UserError, match="never packed"):
+    with pytest.raises(ValueError, match="must be defined in the subclass if pack=True"):
         converted([whole], pack=True)
     with pytest.raises(UserError, match="chunks of 8 tokens"):
-        CONVERTER().get_model_feature_lengths({"targets": 8})
+        CONVERTER(pack=False).get_model_feature_lengths({"targets": 8})
 
 
 def test_a_task_of_ones_own_is_read_in_documents(seqio_vocabulary, tmp_path: Path) -> None:
