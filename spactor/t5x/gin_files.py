@@ -1,56 +1,18 @@
-"""Writes the gin files with the paper's values from `spactor.config`; needs no T5X.
+"""The gin of a size and of a kind of fine-tuning, from their configurations; needs no T5X.
 
-``python -m spactor.t5x.gin_files`` writes them again; a test fails while they differ.
+`repro.engines.t5x_gin` writes the shipped files with it, and the T5X engine those of each node.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spactor.config import (
-    PAPER,
-    CurriculumConfig,
-    FinetuneConfig,
-    ModelConfig,
-    OptimizerConfig,
-    PretrainConfig,
-)
+from spactor.config import PAPER, CurriculumConfig, FinetuneConfig, PretrainConfig
 
 FOLDER = Path(__file__).parent / "gin"
-
-FINETUNING: Mapping[str, FinetuneConfig] = {
-    "finetune": FinetuneConfig(),
-    "finetune_flan": FinetuneConfig(
-        learning_rate=5e-4, dropout_rate=0.05, batch_size=64, reset_optimizer=True
-    ),
-}
-"""Fine-tuning of Appendix A.2, and that of FLAN-style suites."""
-
-TINY = PretrainConfig(
-    model=ModelConfig(
-        vocab_size=512,
-        emb_dim=32,
-        num_heads=2,
-        head_dim=16,
-        mlp_dim=64,
-        num_encoder_layers=1,
-        num_decoder_layers=1,
-        generator_num_layers=1,
-        generator_mlp_dim=32,
-        rtd_mlp_dim=32,
-    ),
-    optimizer=OptimizerConfig(warmup_steps=4, learning_rate_factor=0.02),
-    input_length=64,
-    batch_size=4,
-)
-"""For trials and tests on a laptop, on the embedded corpus."""
-
-SIZES: Mapping[str, PretrainConfig] = {**PAPER, "tiny": TINY}
-
-_HEAD = "{what} Written by `python -m spactor.t5x.gin_files`; don't edit."
+"""The shipped files."""
 _MACROS = {
     "dropout_rate": "%DROPOUT_RATE",
     "compute_dtype": "%DTYPE",
@@ -66,8 +28,8 @@ def _bindings(config: Any) -> list[str]:
     blocks, lines = [], [f"config.{type(config).__name__}:"]
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if isinstance(value, CurriculumConfig):
-            continue  # Not bound: the default is none.
+        if value == CurriculumConfig():
+            continue  # The default. The models refuse any other.
         if dataclasses.is_dataclass(value):
             blocks += _bindings(value)
             text = f"@config.{type(value).__name__}()"
@@ -87,14 +49,9 @@ def size_text(config: PretrainConfig, about: str) -> str:
     """Returns the gin of one size: network, corruption, weights, optimizer and lengths.
 
     Args:
-      config: without a curriculum, which the T5X models do not support.
+      config: of pre-training.
       about: first line of the file.
-
-    Raises:
-      ValueError: the configuration has a curriculum.
     """
-    if config.curriculum != CurriculumConfig():
-        raise ValueError("the T5X models do not support a curriculum")
     optimizer = config.optimizer
     macros = f"""\
 # {about}
@@ -151,25 +108,3 @@ utils.create_learning_rate_scheduler:
   base_learning_rate = {config.learning_rate!r}
 adafactor.Adafactor.step_offset = {offset}
 """
-
-
-def texts() -> dict[str, str]:
-    """Returns the generated files by name."""
-    files = {}
-    for name, size in SIZES.items():
-        what = f"Size {name}" + (" (Table 5)." if name in PAPER else ", for tests.")
-        files[f"{name}.gin"] = size_text(size, _HEAD.format(what=what))
-    for name, finetuning in FINETUNING.items():
-        what = "Fine-tuning" + (" of FLAN-style suites" if name != "finetune" else "")
-        about = _HEAD.format(what=f"{what} (Appendix A.2).")
-        files[f"{name}.gin"] = finetuning_text(finetuning, about)
-    return files
-
-
-def main() -> None:
-    for name, text in texts().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

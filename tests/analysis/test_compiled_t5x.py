@@ -17,8 +17,8 @@ from analysis.compiled import hlo, local_step, slices, t5x_step
 from analysis.compiled.t5x_step import Program
 from analysis.parameters import tensors
 from analysis.tpu_slices import Slice
+from repro.specs import load_profile
 from spactor.errors import UserError
-from spactor.t5x import gin_files
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = t5x_step.ARTIFACT.programs
@@ -208,8 +208,9 @@ missing = [name for name in ("t5x", "libtpu") if importlib.util.find_spec(name) 
     [("hybrid", "v5e:2x2", 2), ("span_corruption", "v4:2x2x1", None)],
 )
 def test_a_tiny_step_of_t5x_compiles_to_the_analytic_count(stage, topology, microbatches):
-    tiny = t5x_step.as_computed(gin_files.TINY, stage)
-    config = dataclasses.replace(tiny, batch_size=64)
+    # Size tiny.gin's.
+    tiny = load_profile(str(ROOT / "tests" / "t5x" / "thirty.toml")).sizes["base"]
+    config = dataclasses.replace(t5x_step.as_computed(tiny, stage), batch_size=64)
     cost = t5x_step.compile_step(
         ("tiny", "pretrain", stage),
         topology,

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from repro import step_lines, t5x_folder
+from repro.specs import load_profile
 from spactor import optimizer
 from spactor.errors import UserError
 from spactor.metrics import Events
-from spactor.t5x import gin_files
 
 GOLDEN = Path(__file__).parent / "t5x_golden"
+THIRTY = Path(__file__).parents[1] / "t5x" / "thirty.toml"
 
 HYBRID_ONLY = {
     "mlm_accuracy",
@@ -60,10 +61,12 @@ def test_both_stages_have_the_local_engines_names() -> None:
 
 def test_learning_rates_are_the_schedules_of_the_configurations() -> None:
     """Means over each period's five updates; that of fine-tuning is constant."""
+    # Size tiny.gin's, with which the folders were written.
+    tiny = load_profile(str(THIRTY)).sizes["base"]
     for name, ends in (("stage1", (5, 10)), ("stage2", (15, 20))):
         series = t5x_folder.read_steps(GOLDEN / name)
         for end in ends:
-            rates = optimizer.learning_rate(np.arange(end - 5, end), gin_files.TINY.optimizer)
+            rates = optimizer.learning_rate(np.arange(end - 5, end), tiny.optimizer)
             assert series[end]["train/learning_rate"] == pytest.approx(
                 float(rates.mean()), rel=1e-6
             )

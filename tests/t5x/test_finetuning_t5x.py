@@ -11,19 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 import t5x_process
+from repro_process import PROFILE
 from t5x_process import assert_same, leaves
 
 from repro.engines import t5x_command
+from repro.specs import load_profile
 from spactor import objective, predictions, ranking, scoring, step
 from spactor.data import suite_tokens
 from spactor.data.suites import suite_named
 from spactor.data.vocabulary import EOS_ID, seqio_vocabulary
 from spactor.network import Network
-from spactor.t5x import convert, gin_files
+from spactor.t5x import convert
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
 FIRST = 20
+# Size tiny.gin's.
+TINY = load_profile(str(PROFILE)).sizes["base"]
 INPUT_LENGTH, TARGET_LENGTH = 64, 8
 
 
@@ -39,7 +43,7 @@ def tuned(home: Path, data: Path, second_stage: Path) -> Path:
     folder = home / "tuned"
     folder.mkdir()
     parent = second_stage / f"checkpoint_{FIRST}"
-    local = (folder / "local", gin_files.TINY, "span_corruption")
+    local = (folder / "local", TINY, "span_corruption")
     convert.import_checkpoint(parent, *local[1:], local[0])
     exported = convert.export_checkpoint(*local, FIRST, folder / "parent")
 
@@ -124,7 +128,7 @@ def test_evaluation_of_a_folder_repeats_the_scores_of_training(tuned: Path) -> N
 def test_choices_are_ranked_as_by_the_local_engine(tuned: Path, data: Path, tmp_path: Path) -> None:
     """The same checkpoint, scored by T5X's evaluator and by ours."""
     params = convert.read(tuned / "retained" / f"checkpoint_{FIRST + 2}")["target"]
-    rank = functools.partial(step.build_scorer(gin_files.TINY), params)
+    rank = functools.partial(step.build_scorer(TINY), params)
     arrays = suite_tokens.load(data, "superglue", input_length=INPUT_LENGTH)
     found = {name: ranking.log_likelihoods(rank, items) for name, items in arrays.ranked.items()}
     predictions.write(tmp_path, FIRST + 2, found)
@@ -152,10 +156,7 @@ def read_inferences(folder: Path, mode: str) -> list[dict[str, Any]]:
 def test_inferred_likelihoods_are_the_local_networks(tuned: Path, data: Path) -> None:
     found = read_inferences(tuned / "likelihoods", "score")
     assert len(found) > 20
-    config = dataclasses.replace(
-        gin_files.TINY, model=dataclasses.replace(gin_files.TINY.model, dropout_rate=0.0)
-    )
-    network = Network(config.model)
+    network = Network(dataclasses.replace(TINY.model, dropout_rate=0.0))
     params = convert.read(tuned / "retained" / f"checkpoint_{FIRST + 2}")["target"]
     vocabulary = seqio_vocabulary(data)
 

@@ -1,0 +1,34 @@
+"""Writes the shipped gin files with the paper's values: ``python -m repro.engines.t5x_gin``.
+
+The values are those of the profile `paper`. A test fails while the files differ from them.
+"""
+
+from __future__ import annotations
+
+from repro.specs import load_profile
+from spactor.t5x import gin_files
+
+_FINETUNING = {
+    "finetune": ("glue", "Fine-tuning"),
+    "finetune_flan": ("mmlu", "Fine-tuning of FLAN-style suites"),
+}
+"""By file, a suite that is fine-tuned in this way, and the file's title."""
+
+
+def texts() -> dict[str, str]:
+    """Returns the files by name."""
+    profile = load_profile("paper")
+    written = "Written by `python -m repro.engines.t5x_gin`; don't edit."
+    files = {
+        f"{name}.gin": gin_files.size_text(size, f"Size {name} (Table 5). {written}")
+        for name, size in profile.sizes.items()
+    }
+    for name, (suite, title) in _FINETUNING.items():
+        about = f"{title} (Appendix A.2). {written}"
+        files[f"{name}.gin"] = gin_files.finetuning_text(profile.finetuning[suite], about)
+    return files
+
+
+if __name__ == "__main__":
+    for name, text in texts().items():
+        (gin_files.FOLDER / name).write_text(text, encoding="utf-8")
