@@ -39,7 +39,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     for benchmark in result["benchmarks"]:
         facts = benchmark["extra_info"]
         median = f"median {benchmark['stats']['median']:.4g} s"
-        aim = facts.get("at_most")
+        aim, least = facts.get("at_most"), facts.get("at_least", 0.0)
         if "ratio" in facts:
             rows.append(
                 (
@@ -47,8 +47,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
                     facts["against"],
                     f"{facts['ratio']:.3f}",
                     f"{facts['lowest']:.3f}-{facts['highest']:.3f}",
-                    "" if aim is None else f"≤ {aim:g}",
-                    "" if aim is None else "yes" if facts["ratio"] <= aim else "no",
+                    "" if aim is None else f"{least:g} to {aim:g}" if least else f"≤ {aim:g}",
+                    "" if aim is None else "yes" if least <= facts["ratio"] <= aim else "no",
                 )
             )
             median += f", control {facts['control_seconds']:.4g} s, {facts['rounds']} rounds"

@@ -39,7 +39,8 @@ def ended(run: Mapping[str, Any], known: Scripts) -> list[str] | None:
     gin.clear_config()
     macros = [f"{name} = {value!r}" for name, value in run["macros"].items()]
     try:
-        gin.parse_config_files_and_bindings(run["files"], macros, finalize_config=False)
+        # Then gin is locked, as by T5X's own start.
+        gin.parse_config_files_and_bindings(run["files"], macros)
         gin.get_configurable(known[run["script"]])()
     # The result is whatever a run raises.
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,14 +32,22 @@ def environment(devices: int = 1) -> dict[str, str]:
     }
 
 
+def free_port() -> int:
+    """Returns a port of this machine that no process uses."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
 def start(
     script: str,
     files: tuple[str, ...],
     log: Path,
+    *flags: str,
     **macros: object,
 ) -> subprocess.Popen[bytes]:
     """Starts ``python -m t5x.<script>`` with our gin files; its output goes to ``log``."""
-    command = [sys.executable, "-m", f"t5x.{script}"]
+    command = [sys.executable, "-m", f"t5x.{script}", *flags]
     command += [f"--gin_file={GIN}/{name}.gin" for name in files]
     command += [f"--gin.{name}={value!r}" for name, value in macros.items()]
     with log.open("ab") as output:
@@ -137,6 +146,7 @@ def pretraining(
     stage: str,
     steps: int,
     parent: Path | None = None,
+    *flags: str,
     **macros: object,
 ) -> subprocess.Popen[bytes]:
     """Starts either stage; ``parent`` is the checkpoint that stage 2 begins with."""
@@ -145,7 +155,7 @@ def pretraining(
     if parent is not None:
         files += ("second_stage",)
         settings["INITIAL_CHECKPOINT_PATH"] = str(parent)
-    return start("train", files, folder.with_suffix(".log"), **(settings | macros))
+    return start("train", files, folder.with_suffix(".log"), *flags, **(settings | macros))
 
 
 def finetuning_macros(

@@ -6,7 +6,6 @@ A host is a process here, and JAX's collectives go through gloo.
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from repro_process import FIRST, LEAF, SECOND, SELECTION, finish, kill, node, run, start, untimed
-from t5x_process import TIMEOUT, assert_same, leaves
+from t5x_process import TIMEOUT, assert_same, free_port, leaves
 
 from analysis.schema import records
 from repro import collect, folders, step_lines
@@ -23,10 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
 
 def start_hosts(runs: Path, *more: str) -> list[subprocess.Popen[str]]:
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    both = ("--hosts", "2", "--coordinator", f"localhost:{port}", *SELECTION, *more)
+    coordinator = f"localhost:{free_port()}"
+    both = ("--hosts", "2", "--coordinator", coordinator, *SELECTION, *more)
     return [start("run", runs, *both, "--host", str(number)) for number in range(2)]
 
 

@@ -1,7 +1,8 @@
-"""Runs of ``python -m t5x.train`` that are killed (signal 9) end as if they never had been."""
+"""Runs of ``python -m t5x.train`` that SIGKILL or SIGTERM ends, end as if they never had been."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ def _wait(condition: Callable[[], object]) -> None:
 @pytest.fixture(params=["hybrid", "span_corruption", "finetuning"])
 def run(
     request: pytest.FixtureRequest, data: Path, first_stage: Path, second_stage: Path
-) -> tuple[str, int, Callable[[Path], subprocess.Popen[bytes]]]:
+) -> tuple[str, int, Callable[..., subprocess.Popen[bytes]]]:
     """A kind of run, its first step, and what starts 600 steps of it, saved every 200."""
     kind = request.param
     if kind == "finetuning":
@@ -42,11 +43,14 @@ def run(
     return (
         kind,
         first,
-        lambda folder: t5x_process.pretraining(folder, data, kind, first + 600, parent, **periods),
+        lambda folder, *flags: t5x_process.pretraining(
+            folder, data, kind, first + 600, parent, *flags, **periods
+        ),
     )
 
 
 def test_killed_runs_end_as_if_never_killed(home: Path, run) -> None:
+    """SIGTERM, which preemption sends, ends T5X at once, but not with a distributed client."""
     kind, first, start = run
     whole, killed = home / f"{kind}-whole", home / f"{kind}-killed"
     t5x_process.finish(start(whole), whole.with_suffix(".log"))
@@ -60,14 +64,18 @@ def test_killed_runs_end_as_if_never_killed(home: Path, run) -> None:
     def scored() -> bool:
         return kind != "finetuning" or any(killed.glob("inference_eval/*-metrics.jsonl"))
 
+    client: tuple[str, ...] = ()
+    if kind == "span_corruption":
+        address = f"--coordinator_address=localhost:{t5x_process.free_port()}"
+        client = ("--multiprocess_gpu", address, "--process_count=1", "--process_index=0")
     # Before the first periodic save; while one is written; between two, when fine-tuning has left
     # its decoding behind.
-    for condition, pause in (
-        (lambda: saved(first), 0.0),
-        (lambda: being_saved(first + 200), 0.0),
-        (lambda: saved(first + 200) and scored(), 0.3),
+    for condition, pause, number, flags in (
+        (lambda: saved(first), 0.0, signal.SIGKILL, ()),
+        (lambda: being_saved(first + 200), 0.0, signal.SIGKILL, ()),
+        (lambda: saved(first + 200) and scored(), 0.0 if client else 0.3, signal.SIGTERM, client),
     ):
-        process = start(killed)
+        process = start(killed, *flags)
         try:
             _wait(
                 lambda is_reached=condition, process=process: (
@@ -76,6 +84,12 @@ def test_killed_runs_end_as_if_never_killed(home: Path, run) -> None:
             )
             time.sleep(pause)
             assert process.poll() is None, killed.with_suffix(".log").read_text("utf-8")[-4000:]
+            process.send_signal(number)
+            if flags:
+                time.sleep(0.3)
+                assert process.poll() is None
+            else:
+                assert process.wait(TIMEOUT) == -number
         finally:
             process.kill()
             process.wait()

@@ -25,7 +25,7 @@ PAGE = (ROOT / "docs" / "t5x.md").read_text("utf-8")
 LAPTOP, PAPER, OWN = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 (MODULE,) = re.findall(r"^```python\n(import seqio\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 # Steps of the paper's commands, and those of the test.
-STEPS = {"1262144": "24", "1000000": "20", "250000": "10"}
+STEPS = {"1262144": "24", "512144": "14", "1000000": "20", "250000": "10"}
 
 
 def commands(block: str, **variables: str) -> list[list[str]]:
@@ -36,6 +36,13 @@ def commands(block: str, **variables: str) -> list[list[str]]:
     for name, value in variables.items():
         joined = joined.replace(f"${name}", value)
     return [shlex.split(line) for line in joined.splitlines() if line.startswith("python -m t5x.")]
+
+
+def shortened(block: str) -> str:
+    """A block with the test's steps."""
+    for theirs, ours in STEPS.items():
+        block = block.replace(theirs, ours)
+    return block
 
 
 def run_of(words: list[str]) -> dict[str, Any]:
@@ -59,13 +66,13 @@ def test_files_and_macros_exist() -> None:
         *3 * ["train"],
         "eval",
         "infer",
-        "train",
+        *2 * ["train"],
     ]
     ours = [path.read_text("utf-8") for path in (ROOT / t5x_process.GIN).glob("*.gin")]
     bound = {name for text in ours for name in re.findall(r"^(\w+) = |%(\w+)", text, re.MULTILINE)}
     known = {name for pair in bound for name in pair} | {"EVALUATOR_NUM_EXAMPLES"}
     known |= {"MODEL_DIR", "TRAIN_STEPS", "MIXTURE_OR_TASK_MODULE", "CHECKPOINT_PATH"}
-    known |= {"EVAL_OUTPUT_DIR", "INFER_OUTPUT_DIR"}
+    known |= {"EVAL_OUTPUT_DIR", "INFER_OUTPUT_DIR", "train.eval_steps"}
     for run in runs:
         assert all((ROOT / file).is_file() for file in run["files"])
         assert set(run["macros"]) <= known
@@ -101,6 +108,9 @@ def test_the_laptops_commands_run_as_printed(tmp_path: Path) -> None:
     assert '"step": 50' in done.stdout.decode().splitlines()[-1]
     series = t5x_folder.read_steps(tmp_path / "stage2")
     assert {"train/sc_loss", "train/loss", "validation/sc_loss_clean"} <= set(series[40])
+    # A nested binding replaces the macro's value in one place.
+    config = t5x_folder.config_text(tmp_path / "stage1")
+    assert "train.eval_steps = 4" in config and "EVAL_STEPS = 1" in config
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +121,7 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def paper_runs(bucket: Path, data: Path) -> list[dict[str, Any]]:
     """The paper's commands: addresses and steps replaced, and overridden to a tiny size."""
-    text = PAPER
-    for theirs, ours in STEPS.items():
-        text = text.replace(theirs, ours)
-    runs = [run_of(words) for words in commands(text, BUCKET=str(bucket))]
+    runs = [run_of(words) for words in commands(shortened(PAPER), BUCKET=str(bucket))]
     common = t5x_process.pretraining_macros(bucket, data, 0)
     common |= t5x_process.finetuning_macros(bucket, data, bucket, 0, 0)
     for name in ("MODEL_DIR", "TRAIN_STEPS", "INITIAL_CHECKPOINT_PATH", "INITIAL_STEP", "SUITE"):
@@ -129,12 +136,31 @@ def paper_runs(bucket: Path, data: Path) -> list[dict[str, Any]]:
     return runs
 
 
+def own_runs(bucket: Path, data: Path, paper_runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The commands for tasks of one's own, on made-up text, and overridden to a tiny size."""
+    for name, numbers in (("train-0", range(300)), ("held-out", range(300, 400))):
+        code = "".join(f"def f{i}(x): return x * {i} + {i * i}\n" for i in numbers)
+        (bucket / f"{name}.txt").write_text(f"{code}\n", "utf-8")
+        answers = "".join(f"Is {i} even?\t{'no' if i % 2 else 'yes'}\n" for i in numbers)
+        (bucket / f"{name}.tsv").write_text(answers, "utf-8")
+    module = MODULE.replace("gs://t5-data/vocabs/cc_all.32000", str(data))
+    (bucket / "my_text.py").write_text(module.replace("gs://YOUR-BUCKET", str(bucket)), "utf-8")
+    runs = [run_of(words) for words in commands(shortened(OWN), BUCKET=str(bucket))]
+    for run, theirs in zip(runs, (paper_runs[0], paper_runs[2]), strict=True):
+        run["files"] += ["tiny"]
+        run["macros"] = theirs["macros"] | run["macros"]
+        for name in ("DATA_FOLDER", "SUITE"):
+            run["macros"].pop(name, None)
+        run["macros"]["VOCABULARY_FILE"] = str(data / VOCABULARY_FILE)
+    return runs
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("t5x_installed")
 def test_the_papers_commands_run_in_a_bucket(
     bucket: Path, data: Path, paper_runs: list[dict[str, Any]], first_stage: Path
 ) -> None:
-    """Stage 1, killed and started again; stage 2, fine-tuning, evaluation, inference, own text."""
+    """Stage 1, killed and started again; stage 2, fine-tuning, evaluation, inference, own tasks."""
     stage_1 = bucket / "stage1"
     long = paper_runs[0] | {"macros": paper_runs[0]["macros"] | {"TRAIN_STEPS": 100_000}}
     process = t5x_process.start_many([long], bucket, str(bucket))
@@ -151,25 +177,19 @@ def test_the_papers_commands_run_in_a_bucket(
         if path.name not in ("checkpoint_0", "checkpoint_5"):
             shutil.rmtree(path)
 
-    lines = [f"def f{i}(x): return x * {i} + {i * i}\n" for i in range(400)]
-    for name, part in (("train-0.txt", lines[:300]), ("held-out.txt", lines[300:])):
-        (bucket / name).write_text("".join([*part, "\n"]), "utf-8")
-    module = MODULE.replace("gs://t5-data/vocabs/cc_all.32000", str(data))
-    (bucket / "my_text.py").write_text(module.replace("gs://YOUR-BUCKET", str(bucket)), "utf-8")
-    (words,) = commands(OWN, BUCKET=str(bucket))
-    own = run_of(words)
-    own["files"] += ["tiny"]
-    own["macros"] |= {
-        **{name: paper_runs[0]["macros"][name] for name in ("DATA_SHARDS", "EVAL_PERIOD")},
-        **{"CHECKPOINT_PERIOD": 5, "STATS_PERIOD": 5, "TRAIN_STEPS": 5, "USE_CACHED_TASKS": False},
-        "VOCABULARY_FILE": str(data / VOCABULARY_FILE),
-    }
-    ends = t5x_process.many([*paper_runs, own], bucket, str(bucket), path=bucket)
-    assert ends == [None] * 6
+    paper_runs[1]["macros"]["KEEP_CHECKPOINTS"] = 2
+    # The user's module comes first: what it imports registers itself while gin is locked.
+    own = own_runs(bucket, data, paper_runs)
+    ends = t5x_process.many([*own, *paper_runs], bucket, str(bucket), path=bucket)
+    assert ends == [None] * 7
     assert_same(leaves(stage_1 / "checkpoint_10"), leaves(first_stage / "checkpoint_10"))
+    kept = sorted(path.name for path in (bucket / "stage2").glob("checkpoint_*"))
+    assert kept == ["checkpoint_15", "checkpoint_20"]
     series = t5x_folder.read_steps(bucket / "stage2")
     assert series[20]["validation/sc_loss_clean"] > 0
     assert set(step_lines.last_digests(stage_1 / step_lines.DIGESTS)) >= {5, 10}
     scores = sorted(path.name for path in (bucket / "scores").glob("inference_eval/*.jsonl"))
     assert scores and list((bucket / "texts").glob("*-predict.jsonl-*"))
-    assert t5x_folder.read_steps(bucket / "my-stage1")[5]["train/loss"] > 0
+    assert t5x_folder.read_steps(bucket / "my-stage1")[10]["train/loss"] > 0
+    answers = bucket / "my-tuned" / "inference_eval" / "my_answers-metrics.jsonl"
+    assert set(step_lines.read_steps(answers)) == {14}
