@@ -45,16 +45,18 @@ from analysis import scores
 from analysis.rounding import rounded
 from analysis.schema.facts import (
     FROM_SCRATCH,
+    NOT_RUN,
     SIZES,
     SUITE_SHORT_NAMES,
     SUITES,
     TAUS,
+    UNTESTED,
     tau_label,
 )
 from analysis.schema.quantities import CLOZE, CLOZE_ACCURACY
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
-from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, format_p, holm, paired, seed_values
+from analysis.tests import ALPHA, Sample, format_p, holm, paired, seed_values
 from spactor.data.suites import EMBEDDED
 from spactor.text_table import align, paragraphs, wrap
 

@@ -23,7 +23,7 @@ import pandas as pd
 from analysis import leads, learning, scores, trend
 from analysis.leads import EARLY, LATE, TAU
 from analysis.schema import rows
-from analysis.schema.facts import FROM_SCRATCH, PAPER_STEPS, SUITES, step_label
+from analysis.schema.facts import FROM_SCRATCH, NOT_RUN, PAPER_STEPS, SUITES, step_label
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA, SeedDifferences, format_p, holm, seed_values
 from spactor.text_table import paragraphs
@@ -255,7 +255,7 @@ def _downstream(records: pd.DataFrame, scratch: learning.ScratchResult) -> Downs
     compared = [
         one
         for one in scratch.comparisons
-        if (one.size, one.tau) == (SIZE, "0") and one.verdict != learning.NOT_RUN
+        if (one.size, one.tau) == (SIZE, "0") and one.verdict != NOT_RUN
     ]
     found = scores.seed_scores(records)
     differences = {}

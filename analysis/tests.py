@@ -26,9 +26,6 @@ ALPHA = 0.05
 """Significance level of every test, and of every family of tests."""
 CONFIDENCE = 0.95
 """Level of every confidence interval."""
-NOT_RUN = "not run"
-UNTESTED = "not tested"
-"""Stand for a verdict where there are no numbers to test, or too few runs for a test."""
 
 _ROUNDING = 1e-12
 """Differences of scores or losses below it are rounding errors of equal numbers."""

@@ -15,11 +15,10 @@ from typing import Protocol
 import pandas as pd
 
 from analysis import scores
-from analysis.schema.facts import SUITES
+from analysis.schema.facts import NOT_RUN, SUITES
 from analysis.trend import CLEAN
 from spactor.text_table import align
 
-MISSING = "not run"
 PUBLISHED = "published settings"
 
 
@@ -75,7 +74,7 @@ class StudyResult:
 
 
 def _cell(value: float, decimals: int) -> str:
-    return MISSING if math.isnan(value) else f"{value:.{decimals}f}"
+    return NOT_RUN if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def run(records: pd.DataFrame, experiments: Iterable[Experiment], end: int) -> StudyResult:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.rounding import Style, rounded
+from analysis.schema.facts import NOT_RUN
 
-NOT_RUN = "not run"
 NOTHING = "–"
 """Stands where a cell has no number by its nature, such as the p-value of what was not tested."""
 DIVERGED = "diverged"

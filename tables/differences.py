@@ -32,9 +32,9 @@ import pandas as pd
 import tables
 from analysis.rounding import rounded
 from analysis.schema import published
-from analysis.schema.facts import metric_label
+from analysis.schema.facts import NOT_RUN, UNTESTED, metric_label
 from analysis.schema.records import sole_profile
-from analysis.tests import ALPHA, NOT_RUN, UNTESTED, Sample, borrowed_spread, holm, welch
+from analysis.tests import ALPHA, Sample, borrowed_spread, holm, welch
 from spactor.errors import UserError
 from tables.cells import DIVERGED, ILLEGIBLE, MISSING, NOTHING, Cell, Column, Row, Table
 from tables.notes import origin_label

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from analysis.schema.facts import CHECKPOINTS, SUITE_HEADINGS, step_label
-from tables.cells import NOT_RUN, Column, Row
+from analysis.schema.facts import CHECKPOINTS, NOT_RUN, SUITE_HEADINGS, step_label
+from tables.cells import Column, Row
 
 
 def origin_label(source: str, profile: str) -> str:

@@ -13,6 +13,10 @@ from spactor.errors import UserError
 
 PAPER_STEPS = 1_000_000
 """Pre-training steps of the paper (Section 3), the scale on which every profile writes steps."""
+NOT_RUN = "not run"
+"""Printed where records hold no number."""
+UNTESTED = "not tested"
+"""Printed for a verdict where there are too few runs for a test."""
 SIZES = ("base", "large")
 TAUS = ("0", "60K", "120K", "250K", "inf")
 BASELINE_TAU = "0"

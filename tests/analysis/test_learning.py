@@ -10,7 +10,8 @@ import synthetic_records as synthetic
 
 from analysis import learning
 from analysis.schema import records
-from analysis.tests import NOT_RUN, UNTESTED, Sample, paired
+from analysis.schema.facts import NOT_RUN, UNTESTED
+from analysis.tests import Sample, paired
 from spactor.data.suites import EMBEDDED
 from tables.cells import Cell
 

@@ -13,11 +13,12 @@ from scipy import stats
 
 import tables
 from analysis.schema import published, records
+from analysis.schema.facts import NOT_RUN, UNTESTED
 from analysis.tests import Sample
 from spactor.errors import UserError
 from tables import differences
 from tables.cells import MISSING, Cell, Column, Row, Table
-from tables.differences import DIFFERS, EQUAL, NOT_RUN, SCALED, UNTESTED, WITHIN_NOISE
+from tables.differences import DIFFERS, EQUAL, SCALED, WITHIN_NOISE
 
 FULL = imitation.study()
 OURS, THEIRS, FAR = [80.1, 80.4, 80.9], [80.0, 80.6, 80.2, 80.8, 80.3], [85.0, 85.3, 85.1, 85.4]
