@@ -32,7 +32,7 @@ VANISH = int(stated("prose/gains_vanish_step", "base", "inf"))
 TURN = int(stated("prose/inflection_step", "base", "inf"))
 AROUND_STEPS = 50_000
 """The paper gives these steps in fifties of thousands."""
-LEAST_POINTS, LEAST_OF_LINE = 6, 3
+LEAST_OF_LINE = 3
 
 
 def _scores_turn(evidence: Evidence, seed: int) -> float | None:
@@ -52,17 +52,23 @@ def _scores_turn(evidence: Evidence, seed: int) -> float | None:
     return None
 
 
-def turning_point(at: np.ndarray, values: np.ndarray) -> float:
-    """The step, at least two points from the ends, at which a series bends (``best_bends``).
+def _bend(gaps: pd.DataFrame) -> regression.Inflection:
+    """The bend that ``repro evidence trend`` estimates.
 
     Args:
-      at: [n] increasing steps.
-      values: [n].
+      gaps: by paper step, a column for each seed.
+
+    Raises:
+      Missing: too few validations to estimate a bend.
     """
-    if len(at) < LEAST_POINTS:
-        raise Missing(f"{len(at)} validations of both curves; a turn needs {LEAST_POINTS}")
-    [thousands], _ = regression.best_bends(at / 1000.0, values[None], edge=2)
-    return float(thousands) * 1000.0
+    found = trend.bend(gaps)
+    if found is None:
+        raise Missing(
+            f"{len(gaps)} validations of both curves; a bend needs "
+            f"{regression.FEWEST_POINTS_OF_BEND} from {step_label(trend.FIRST_PAPER_STEP_OF_BEND)} "
+            "on, not all on one line"
+        )
+    return found
 
 
 def drift(series: pd.DataFrame, unit: str = "nats ") -> tuple[SeedDifferences, str]:
@@ -175,13 +181,14 @@ def gap_closes(evidence: Evidence) -> Finding:
 @judges("single-stage.inflection")
 def inflection(evidence: Evidence) -> Finding:
     gaps = _across(evidence)
-    at = turning_point(gaps.index.to_numpy(dtype=float), gaps.mean(axis="columns").to_numpy())
+    bend = _bend(gaps)
+    at = 1000.0 * bend.at
     (before, text_before), (after, text_after) = (
         drift(part) for part in (gaps[gaps.index <= at], gaps[gaps.index >= at])
     )
     if len(before.by_seed) < 2:
         verdict = Verdict.NOT_TESTABLE
-    elif max(before.p_value, after.p_value) >= ALPHA:
+    elif max(bend.p_value, before.p_value, after.p_value) >= ALPHA:
         verdict = Verdict.NOT_DECIDED
     elif before.mean * after.mean > 0.0:
         verdict = Verdict.CONTRADICTED
@@ -189,9 +196,8 @@ def inflection(evidence: Evidence) -> Finding:
         verdict = Verdict.HOLDS if abs(at - TURN) <= AROUND_STEPS else Verdict.PARTLY
     return Finding(
         verdict,
-        f"two straight lines fit the difference best with a bend at {step_label(int(at))}; "
-        f"before it {text_before}; after it {text_after}; stated: a reversal around "
-        f"{step_label(TURN)}",
+        f"the difference bends at {bend.place}; no bend: p {format_p(bend.p_value)}; before it "
+        f"{text_before}; after it {text_after}; stated: a reversal around {step_label(TURN)}",
     )
 
 
@@ -226,12 +232,11 @@ def turns_coincide(evidence: Evidence) -> Finding:
             f"{loss_turns / 1000:.0f}K, {apart / 1000:.0f}K apart",
         )
     gaps = _across(evidence)
-    at = gaps.index.to_numpy(dtype=float)
     after = []
     for seed in gaps:
         scores_turn_at = _scores_turn(evidence, int(str(seed)))
         if scores_turn_at is not None:
-            after.append(scores_turn_at - turning_point(at, gaps[seed].to_numpy()))
+            after.append(scores_turn_at - 1000.0 * _bend(gaps[[seed]]).at)
     if len(after) < 2:
         raise Missing(
             f"{len(after)} of {gaps.shape[1]} seeds have a checkpoint at which SPACTOR(∞) is no "

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import synthetic_records as synthetic
 
+from analysis import trend
 from analysis.paper import CLAIMS, Evidence, Verdict
 from analysis.paper.contrasts import Contrast, Family, retention
 from analysis.paper.evidence import Cell
@@ -331,6 +332,12 @@ ONE_OF_FIVE = (0.0, 1e-6, -1e-6, -4e-4, 5e-7)
 )
 def test_curves_decide_a_statement(identity, rows, expected):
     assert verdict(identity, rows) is expected
+
+
+def test_the_bend_of_the_statement_is_the_one_that_the_trend_estimates():
+    rows = curves([3e-4, -2e-4, 0.0, 1e-4, -3e-4], seeds=5)
+    place = trend.run(records.from_rows(rows)).readings[0].inflection.place
+    assert f"bends at {place}; " in judged("single-stage.inflection", rows).sentence
 
 
 @pytest.mark.parametrize(
