@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 import scipy.special
-import scipy.stats
 
 from analysis.paper import Judgement
 from analysis.paper.contrasts import Contrast, Family, Weights
@@ -237,7 +236,10 @@ def power_of_t(noncentrality: float, degrees: float, tail: float) -> float:
     # Ten times as fast as ``scipy.stats.nct``, but NaN in the far tails.
     rest = scipy.special.nctdtr(degrees, noncentrality, bound)
     if math.isnan(rest):
-        return float(scipy.stats.nct.sf(bound, degrees, noncentrality))
+        # Takes a second to import.
+        from scipy.stats import nct
+
+        return float(nct.sf(bound, degrees, noncentrality))
     return 1.0 - float(rest)
 
 

@@ -24,6 +24,8 @@ curvatures (the coefficient of x² beside a line), which needs no κ. With one s
 parametric bootstrap with AR(1) errors.
 
 x is the pre-training step on the paper's scale in thousands; slopes are per 1,000 steps.
+
+``scipy.stats`` takes a second to import, so it is imported where it is needed.
 """
 
 from __future__ import annotations
@@ -34,9 +36,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
-import scipy.stats
+import scipy.special
 
 from analysis.tests import CONFIDENCE, SeedDifferences, paired
 
@@ -139,6 +139,7 @@ def estimate_slopes(thousands: np.ndarray, values: np.ndarray) -> tuple[Slope, .
       thousands: [n] steps in thousands, evenly spaced, n ≥ ``FEWEST_POINTS``.
       values: [n] nats, not exactly on one line.
     """
+    import scipy.linalg
     from statsmodels.regression.linear_model import GLS, OLS
 
     n, design = len(values), _design(thousands)
@@ -177,6 +178,7 @@ def residuals(thousands: np.ndarray, values: np.ndarray) -> Residuals:
     Args:
       thousands, values: as for :func:`estimate_slopes`.
     """
+    import scipy.stats
     from statsmodels.stats.diagnostic import acorr_ljungbox
 
     design = _design(thousands)
@@ -197,6 +199,8 @@ def autocorrelation(thousands: np.ndarray, values: np.ndarray) -> float:
 
     The plain estimate from residuals is too small, since the line follows the errors.
     """
+    import scipy.optimize
+
     design = _design(thousands)
     n, k = design.shape
 
@@ -313,13 +317,15 @@ def _whitened(columns: np.ndarray, rho: float) -> np.ndarray:
 
 
 def _student(method: str, value: Any, error: Any, degrees: float) -> Slope:
-    half = float(scipy.stats.t.ppf(0.5 + CONFIDENCE / 2.0, degrees)) * error
-    p_value = 2.0 * float(scipy.stats.t.sf(abs(value) / error, degrees)) if error else math.nan
+    half = float(scipy.special.stdtrit(degrees, 0.5 + CONFIDENCE / 2.0)) * error
+    tail = float(scipy.special.stdtr(degrees, -abs(value) / error)) if error else math.nan
+    p_value = 2.0 * tail
     return Slope(method, float(value), float(value - half), float(value + half), p_value)
 
 
 def _theil_sen(thousands: np.ndarray, values: np.ndarray) -> Slope:
     import pymannkendall
+    import scipy.stats
 
     slope = scipy.stats.theilslopes(values, thousands, alpha=CONFIDENCE)
     # Ranks that alternate would lower the variance, even below 0; it may only be inflated.

@@ -64,10 +64,10 @@ def select(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     if rule not in SELECTIONS:
         raise UserError(f"unknown selection rule {rule!r}: give one of {', '.join(SELECTIONS)}")
     # Rows without a seed are published medians over runs.
-    scores = records[(records["suite"] != "") & (records["task"] != "") & records["seed"].notna()]
-    marked = scores[scores["selection"] == rule]
-    raw = scores[scores["selection"] == ""]
-    if len(marked):
+    scored = (records["suite"] != "") & (records["task"] != "") & records["seed"].notna()
+    marked = records[scored & (records["selection"] == rule)]
+    raw = records[scored & (records["selection"] == "")]
+    if len(marked) and len(raw):
         done = pd.MultiIndex.from_frame(marked[_RUN].drop_duplicates())
         raw = raw[~pd.MultiIndex.from_frame(raw[_RUN]).isin(done)]
     if raw.empty:
@@ -153,8 +153,7 @@ def summary(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
       UserError: as ``select``.
     """
     rows: list[dict[Hashable, Any]] = []
-    for cell, group in suite_scores(records, rule).groupby(_CELL, dropna=False):
-        values = sorted(group["score"])
+    for cell, values in _by_cell(suite_scores(records, rule), _CELL, "score").items():
         row: dict[Hashable, Any] = dict(zip(_CELL, cell, strict=True))
         # fmean sums exactly: the bold rule compares means, whatever the order of runs.
         row |= {"mean": statistics.fmean(values), "std": _std(values), "runs": len(values)}
@@ -183,8 +182,7 @@ def breakdown(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
       UserError: as ``select``.
     """
     rows: list[dict[Hashable, Any]] = []
-    for cell, group in _scores(select(records, rule)).groupby(_TASK_CELL, dropna=False):
-        values = sorted(group["value"])
+    for cell, values in _by_cell(_scores(select(records, rule)), _TASK_CELL, "value").items():
         row: dict[Hashable, Any] = dict(zip(_TASK_CELL, cell, strict=True))
         row |= {"median": statistics.median(values), "std": _std(values), "runs": len(values)}
         rows.append(row | {"decimals": MEASURED_DECIMALS, "note": ""})
@@ -256,6 +254,18 @@ def _eligible(raw: pd.DataFrame) -> pd.DataFrame:
             "tasks and metrics; finish that run or leave it out of the records"
         )
     return _averages(raw).merge(whole[[*_RUN, "step"]], on=[*_RUN, "step"], how="inner")
+
+
+def _by_cell(frame: pd.DataFrame, keys: list[str], name: str) -> dict[tuple[Any, ...], list[float]]:
+    """Sorted values of a column by cell, cells in order; a frame for each would take far longer."""
+    found: dict[tuple[Any, ...], list[float]] = {}
+    for *cell, value in frame[[*keys, name]].itertuples(index=False, name=None):
+        found.setdefault(tuple(cell), []).append(value)
+
+    def order(cell: tuple[Any, ...]) -> list[tuple[bool, Any]]:
+        return [(part is pd.NA, 0 if part is pd.NA else part) for part in cell]
+
+    return {cell: sorted(found[cell]) for cell in sorted(found, key=order)}
 
 
 def _std(values: list[float]) -> float:

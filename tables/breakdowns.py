@@ -109,6 +109,8 @@ class Breakdown:
         of_size = records["size"] == self.size
         lost = scores.diverged(records[of_size & (records["suite"] == "")])
         own = records[of_size & records["suite"].isin(self.suites)]
+        if source == "measured":
+            own = scores.select(own)
         found = scores.breakdown(own)
         on_collapse, details = notes.notes_on_collapse(scores.collapsed(own))
         tasks, notes_on_columns = self._columns(found)

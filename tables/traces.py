@@ -156,7 +156,7 @@ class Tracer:
         elif place.stage:
             lines = _stage(place, self._counted, self._nodes)
         elif place.column.key in SIZES:
-            lines = _setting(place, self._counted)
+            lines = _setting(place, self._settings)
         else:
             lines = self._tasks
         return trace(tuple(lines))
@@ -166,6 +166,10 @@ class Tracer:
         """Costs, timing and settings, on which cells without scores rest."""
         kinds = ("cost/", "timing/", "setting/")
         return self._records[self._records["metric"].str.startswith(kinds)]
+
+    @functools.cached_property
+    def _settings(self) -> pd.DataFrame:
+        return self._counted[self._counted["metric"].str.startswith("setting/")]
 
     @functools.cached_property
     def _tasks(self) -> tuple[str, ...]:
@@ -353,7 +357,7 @@ def _stage(place: Place, records: pd.DataFrame, nodes: Nodes) -> Iterable[str]:
 
 
 def _setting(place: Place, records: pd.DataFrame) -> Iterable[str]:
-    found = setting_records(place, records[records["metric"].str.startswith("setting/")])
+    found = setting_records(place, records)
     if found.empty:
         yield "  not run: the records hold no such setting"
     record: Any

@@ -76,15 +76,15 @@ def read(path: Path, wanted: pc.Expression | None) -> pa.Table:
         return encoded.make_fragment(str(path), local_files, row_groups=groups)
 
     table = candidates(wanted).to_table(filter=wanted)
-    table = table.filter(pa.array(~_superseded(table)))
+    origins = table.select([*RUN_COLUMNS, "selection"]).to_pandas()
+    table = table.filter(pa.array(~superseded(origins)))
     while len(other := candidates(rest := ~_of_same_origin(table)).head(1, filter=rest)):
         table = pa.concat_tables([table, other])
     return table
 
 
-def _superseded(table: pa.Table) -> np.ndarray:
-    """Which rows are evaluations of runs from which every rule has selected a step."""
-    frame = table.select([*RUN_COLUMNS, "selection"]).to_pandas()
+def superseded(frame: pd.DataFrame) -> np.ndarray:
+    """Which records are evaluations of runs from which every rule has selected a step."""
     run = frame.groupby([*RUN_COLUMNS], dropna=False, observed=True, sort=False).ngroup()
     superseded = _is_empty(frame["selection"]) & ~_is_empty(frame["suite"])
     for rule in SELECTIONS:

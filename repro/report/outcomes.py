@@ -13,7 +13,7 @@ import tables
 from analysis import learning, paper, power, registered, savings, summary, trend
 from analysis.learning import ScratchResult
 from analysis.paper import Judgement, claims_view
-from analysis.schema import published
+from analysis.schema import published, rows
 from analysis.schema import records as record_files
 from tables.cells import Table
 
@@ -24,7 +24,8 @@ class Outcomes:
     Args:
       records: measured, of one profile; may be empty.
       timing: wall-clock records of the same profile, or None.
-      drawer: draws the figures while this process does the rest; see ``repro.drawing_process``.
+      drawer: draws the figures and tests the trend while this process does the rest; see
+        ``repro.drawing_process``.
       kinds: of the figures' files, of ``figures.drawing.KINDS``.
 
     Raises:
@@ -40,24 +41,30 @@ class Outcomes:
     ) -> None:
         self.records = record_files.combine(records, *([] if timing is None else [timing]))
         _, self.profile = record_files.sole_profile(self.records)
-        numbers = tuple(figures.REGISTRY)
-        draw = functools.partial(figures.encode_several, numbers, self.records, tuple(kinds))
-        self._drawn = drawer.submit(draw).result if drawer else draw
+        # As commands that read a part of the records, see `analysis.schema.rows`.
+        self._read = self.records[~rows.superseded(self.records)].reset_index(drop=True)
+        # Drawing needs the trend, whose libraries take long to import.
+        draw = functools.partial(_drawn, tuple(figures.REGISTRY), self._read, tuple(kinds))
+        self._drawing = drawer.submit(draw).result if drawer else draw
 
     @functools.cached_property
     def tables(self) -> Mapping[int, Table]:
         """Every table by its number."""
-        return {number: module.compute(self.records) for number, module in tables.REGISTRY.items()}
+        return {number: module.compute(self._read) for number, module in tables.REGISTRY.items()}
 
-    @functools.cached_property
+    @property
     def figures(self) -> Mapping[str, Mapping[str, bytes]]:
         """The files of every figure, by number and kind."""
-        return self._drawn()
+        return self._drawn[0]
+
+    @functools.cached_property
+    def _drawn(self) -> tuple[Mapping[str, Mapping[str, bytes]], trend.TrendResult]:
+        return self._drawing()
 
     @functools.cached_property
     def _judgements(self) -> tuple[Sequence[Judgement], Sequence[Judgement]]:
         """Every claim judged on the paper's numbers, and on ours."""
-        return paper.judge(published.load_all()), paper.judge(self.records)
+        return paper.judge(published.load_all()), paper.judge(self._read)
 
     @property
     def judged(self) -> Sequence[claims_view.Row]:
@@ -67,7 +74,7 @@ class Outcomes:
     @functools.cached_property
     def runs(self) -> Mapping[str, int]:
         """How many runs there are of each size."""
-        return power.runs_of(self.records)
+        return power.runs_of(self._read)
 
     @functools.cached_property
     def power(self) -> Sequence[power.PowerResult]:
@@ -76,24 +83,31 @@ class Outcomes:
 
     @functools.cached_property
     def summary(self) -> summary.SummaryResult:
-        return summary.run(self.records, self.scratch)
+        return summary.run(self._read, self.scratch)
 
     @functools.cached_property
     def registered(self) -> registered.RegisteredResult:
-        return registered.run(self.records)
+        return registered.run(self._read)
 
-    @functools.cached_property
+    @property
     def trend(self) -> trend.TrendResult:
-        return trend.run(self.records)
+        return self._drawn[1]
 
     @functools.cached_property
     def savings(self) -> savings.SavingsResult:
-        return savings.run(self.records)
+        return savings.run(self._read)
 
     @functools.cached_property
     def learning(self) -> learning.LearningResult:
-        return learning.run(self.records)
+        return learning.run(self._read)
 
     @functools.cached_property
     def scratch(self) -> ScratchResult:
-        return learning.compare_with_scratch(self.records)
+        return learning.compare_with_scratch(self._read)
+
+
+def _drawn(
+    numbers: Sequence[str], records: pd.DataFrame, kinds: Sequence[str]
+) -> tuple[Mapping[str, Mapping[str, bytes]], trend.TrendResult]:
+    """The files of the figures, and the trend."""
+    return figures.encode_several(numbers, records, kinds), trend.run(records)

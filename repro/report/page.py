@@ -114,17 +114,12 @@ def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
         script_hash=_hash(script),
         tables=tuple(paired.values()),
         number_count=sum(len(one.numbers) for one in paired.values()),
-        figures=tuple(
-            _drawing(number, files["svg"], figure_style)
-            for number, files in outcomes.figures.items()
-        ),
         claims=_by_verdict(judged),
         tally=_tally(judged),
         summary=outcomes.summary,
         registered=outcomes.registered,
         learning=outcomes.learning,
         scratch=outcomes.scratch,
-        trend=outcomes.trend,
         savings=outcomes.savings,
         power=outcomes.power,
         suites=_suites(records),
@@ -138,6 +133,12 @@ def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
         common=traces.common,
         unsaid=choices.unsaid(),
         departures=choices.departures(paired[choices.SETTINGS_TABLE]),
+        # Last, as another process draws meanwhile.
+        trend=outcomes.trend,
+        figures=tuple(
+            _drawing(number, files["svg"], figure_style)
+            for number, files in outcomes.figures.items()
+        ),
     )
 
 

@@ -33,6 +33,15 @@ def test_points_without_residual_have_no_p_value(values):
     assert trend.format_p(line.p_value) == "undefined"
 
 
+def test_a_line_is_that_of_scipy():
+    generator = np.random.default_rng(0)
+    for points in (3, 4, 89):
+        steps, values = 1e3 * np.arange(points), generator.normal(size=points)
+        line, other = trend.fit(steps, values), scipy.stats.linregress(steps / 1e3, values)
+        ours = [line.slope, line.intercept, line.stderr, line.p_value]
+        assert ours == pytest.approx([other.slope, other.intercept, other.stderr, other.pvalue])
+
+
 def test_differences_are_of_seeds_that_have_both_curves_to_the_end():
     curves = trend.BASELINE_CLEAN, trend.HYBRID_CLEAN
     first, both = [200_000], [200_000, 300_000]

@@ -38,6 +38,7 @@ _PLACES = {
     "prose.csv": "",
 }
 """Where the paper prints the numbers of a file, if no column tells."""
+_FILES = {place: name for name, place in _PLACES.items() if place}
 _KEY = ("size", "tau", "checkpoint", "suite", "task", "metric")
 
 
@@ -129,10 +130,9 @@ def line_of(record: Any) -> tuple[str, int]:
     >>> line_of(next(load(2).itertuples()))
     ('analysis/schema/published/table2.csv', 2)
     """
-    files = {place: name for name, place in _PLACES.items() if place}
-    name = files.get(record.place, "")
+    name = _FILES.get(record.place, "")
     values = (getattr(record, column) for column in _KEY)
-    key = tuple("" if pd.isna(value) else str(value) for value in values)
+    key = tuple("" if value is pd.NA else str(value) for value in values)
     lines = _lines(name) if name else {}
     if key not in lines:
         raise UserError(
