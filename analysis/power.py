@@ -236,6 +236,12 @@ def power_of_t(noncentrality: float, degrees: float, tail: float) -> float:
     # Ten times as fast as ``scipy.stats.nct``, but NaN in the far tails.
     rest = scipy.special.nctdtr(degrees, noncentrality, bound)
     if math.isnan(rest):
+        if noncentrality < 0.0:
+            return 0.0
+        # To miss takes an estimate 8 standard errors too low, or a spread this much too large.
+        ratio = (noncentrality - 8.0) / bound
+        if scipy.special.chdtrc(degrees, degrees * ratio**2) < 1e-9:
+            return 1.0
         # Takes a second to import.
         from scipy.stats import nct
 
