@@ -1,6 +1,6 @@
-"""A process that draws figures while its caller computes the rest.
+"""A process that draws figures, and tests the trend, while its caller computes the rest.
 
-Figures take as long as everything else on the report's page.
+The two take about equally long for the report's page.
 """
 
 from __future__ import annotations
@@ -9,6 +9,12 @@ import importlib
 import multiprocessing
 import signal
 from concurrent.futures import ProcessPoolExecutor
+
+_NEEDED = (
+    *("figures", "matplotlib.figure", "matplotlib.backends.backend_svg"),
+    *("scipy.stats", "statsmodels.regression.linear_model", "pymannkendall"),
+)
+"""Modules of the drawings and of the trend, which take long to import."""
 
 
 def drawing_process() -> ProcessPoolExecutor:
@@ -19,6 +25,6 @@ def drawing_process() -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
     ignore = (signal.SIGINT, signal.SIG_IGN)
     executor = ProcessPoolExecutor(1, context, initializer=signal.signal, initargs=ignore)
-    for needed in ("figures", "matplotlib.figure", "matplotlib.backends.backend_svg"):
+    for needed in _NEEDED:
         executor.submit(importlib.import_module, needed)
     return executor
