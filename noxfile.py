@@ -103,7 +103,7 @@ def _collect(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def reproduce(session: nox.Session) -> None:
-    """Trains the micro tree on real text, prints Tables 2-4, draws the figures, writes the report.
+    """Trains the micro tree on real text, prints Tables 2-4, writes all outputs and the report.
 
     Passes on --profile, --runs, --size, --tau and --seed.
     """
@@ -116,9 +116,7 @@ def reproduce(session: nox.Session) -> None:
     for name in ("learned", "trend"):
         _repro(session, "evidence", name, *where)
     _repro(session, "summary", *where)
-    for name in FIGURES:
-        _repro(session, "figure", name, *where)
-    _repro(session, "report", *where)
+    _repro(session, "rebuild", *where)
 
 
 @nox.session(default=False)

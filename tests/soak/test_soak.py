@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,58 +82,73 @@ def test_a_hand_over_is_trained_and_collected(
     assert mine["train/sc_loss", 24] > 0
 
 
-def wait_until(process: subprocess.Popen, condition) -> None:
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+class _Run:
+    """``repro run`` in two workers, from its start until one of them trains the segment."""
+
+    def __init__(self, runs: Path) -> None:
+        self.arguments = ("run", *CHAIN, "--runs", str(runs), "--jobs", "2")
+        self.series = runs / SEGMENT / "metrics.jsonl"
+        self.holder = runs / SEGMENT / folders.HOLDER
+        logged = self.series.stat().st_size if self.series.exists() else 0
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTIBLE, *self.arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.wait_until(lambda: self.series.exists() and self.series.stat().st_size != logged)
+        self.worker = self.training_worker()
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            assert self.process.poll() is None, self.process.communicate()
+            time.sleep(0.02)
+
+    def training_worker(self) -> int:
+        return folders.read_json(self.holder)["process"]
+
+    def ended(self, status: int) -> str:
+        """What it printed, once it and its worker have ended, the process with this status."""
+        out, err = self.process.communicate()
+        assert "Traceback" not in err
+        assert self.process.returncode == status, err
+        advised = f"interrupted; to continue: {shlex.join(['repro', *self.arguments])}"
+        assert (advised in err) == (status == 130)
+        end = time.monotonic() + 10
+        while Path(f"/proc/{self.worker}").exists():
+            assert time.monotonic() < end, "the worker lives on"
+            time.sleep(0.05)
+        return out
 
 
-@pytest.mark.parametrize("how", ["ctrl-C", "SIGTERM", "SIGKILL"])
-def test_a_stopped_run_ends_as_an_undisturbed_one(
-    undisturbed: Path, tmp_path: Path, how: str
+def test_a_run_stopped_in_four_ways_ends_as_an_undisturbed_one(
+    undisturbed: Path, tmp_path: Path
 ) -> None:
-    """Stopped by ctrl-C after its worker was killed; other signals end it in the same way."""
     runs = tmp_path / "runs"
     runs.mkdir()
     shutil.copy(undisturbed / "spactor-runs.json", runs)
     shutil.copytree(undisturbed / "cache", runs / "cache")
-    command = ("run", *CHAIN, "--runs", str(runs), "--jobs", "2")
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    series = runs / SEGMENT / "metrics.jsonl"
-    wait_until(process, lambda: series.exists() and series.stat().st_size)
 
-    def worker_of_segment() -> int:
-        return folders.read_json(runs / SEGMENT / folders.HOLDER)["process"]
+    killed = _Run(runs)
+    killed.process.kill()
+    killed.ended(-signal.SIGKILL)
 
-    worker = worker_of_segment()
-    if how == "ctrl-C":
-        killed = worker
-        os.kill(killed, signal.SIGKILL)
-        wait_until(process, lambda: worker_of_segment() != killed)
-        worker = worker_of_segment()
-        os.killpg(process.pid, signal.SIGINT)  # A terminal sends it to the workers, too.
-    else:
-        process.send_signal(signal.Signals[how])
-    out, err = process.communicate()
-    assert "Traceback" not in err
-    assert process.returncode == (-signal.SIGKILL if how == "SIGKILL" else 130), err
-    advised = f"interrupted; to continue: {shlex.join(['repro', *command])}"
-    assert how == "SIGKILL" or advised in err
-    end = time.monotonic() + 10
-    while Path(f"/proc/{worker}").exists():
-        assert time.monotonic() < end, "the worker lives on"
-        time.sleep(0.05)
-    if how == "ctrl-C":
-        assert "(SIGKILL); another continues from its last checkpoint" in out
-        repro(*command)
-        repro("collect", *PROFILE, "--runs", str(runs))
-        assert (runs / METRICS).read_bytes() == (undisturbed / METRICS).read_bytes()
+    terminated = _Run(runs)
+    first = terminated.worker
+    os.kill(first, signal.SIGKILL)
+    terminated.wait_until(lambda: terminated.training_worker() != first)
+    terminated.worker = terminated.training_worker()
+    terminated.process.terminate()
+    assert "(SIGKILL); another continues from its last checkpoint" in terminated.ended(130)
+
+    interrupted = _Run(runs)
+    os.killpg(interrupted.process.pid, signal.SIGINT)  # A terminal sends it to the workers, too.
+    interrupted.ended(130)
+
+    repro(*interrupted.arguments)
+    repro("collect", *PROFILE, "--runs", str(runs))
+    assert (runs / METRICS).read_bytes() == (undisturbed / METRICS).read_bytes()
 
 
 @pytest.mark.slow
