@@ -392,24 +392,22 @@ _SCRATCH_NOTE = (
 
 
 def _tally(what: str, found: list[tuple[str, float, int]]) -> str:
-    """On how many suites a reference is beaten, from each one's verdict, margin and seeds.
+    """On how many suites a reference is beaten, and shown to be.
+
+    Args:
+      what: the reference.
+      found: verdict, margin and seeds of each suite.
 
     >>> _tally("chance", [("better", 12.0, 3), ("not shown", 1.5, 3)])
-    'chance on 1 of 2 suites (margins +1.50 to +12.00 points, n = 3)'
+    'chance on 2 of 2 suites (shown on 1; margins +1.50 to +12.00 points, n = 3)'
     >>> _tally("chance", [(UNTESTED, 12.0, 1)]).partition(" (")[0]
     'chance on 1 of 1 suites'
     """
     if not found:
         return ""
     ran = [(margin, seeds) for _, margin, seeds in found if not math.isnan(margin)]
-    tested = any(verdict not in (UNTESTED, NOT_RUN) for verdict, *_ in found)
-    # Without any test, higher scores are counted, and the line has the reason.
-    beaten = (
-        sum(verdict == BETTER for verdict, *_ in found)
-        if tested
-        else sum(margin > 0 for margin, _ in ran)
-    )
-    line = f"{what} on {beaten} of {len(found)} suites"
+    tested = [verdict for verdict, *_ in found if verdict not in (UNTESTED, NOT_RUN)]
+    line = f"{what} on {sum(margin > 0 for margin, _ in ran)} of {len(found)} suites"
     if not ran:
         return f"{line} ({NOT_RUN})"
     margins, seeds = [margin for margin, _ in ran], sorted({n for _, n in ran})
@@ -417,7 +415,8 @@ def _tally(what: str, found: list[tuple[str, float, int]]) -> str:
     untested = sum(verdict == UNTESTED for verdict, *_ in found)
     more = f", {untested} with too few seeds for a test" if untested else ""
     least, most = (rounded(margin, 2, "signed") for margin in (min(margins), max(margins)))
-    return f"{line} (margins {least} to {most} points, n = {span}{more})"
+    shown = f"shown on {tested.count(BETTER)}; " if tested else ""
+    return f"{line} ({shown}margins {least} to {most} points, n = {span}{more})"
 
 
 def compare_with_scratch(records: pd.DataFrame) -> ScratchResult:
