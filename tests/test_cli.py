@@ -234,15 +234,15 @@ def test_plan_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     )
     assert code == 0
     plan = json.loads(out)
-    assert len(plan["rows"]) == 122 and len(plan["experiments"]) == 7
+    assert len(plan["rows"]) == 115 and len(plan["experiments"]) == 7
     first = next(node for node in plan["rows"] if "stage" in node)
     assert (first["name"], first["stage"], first["steps"]) == (
         "base/s0/hybrid/0-60K",
         "hybrid",
-        600,
+        540,
     )
     assert first["taus"] == ["60K", "120K", "250K", "inf"]
-    assert plan["pretraining"]["steps"] == 60_700 and plan["pretraining"]["steps_alone"] == 65_000
+    assert plan["pretraining"]["steps"] == 54_630 and plan["pretraining"]["steps_alone"] == 58_500
     assert plan["estimate"]["seconds"] > 0
 
 
