@@ -36,6 +36,7 @@ from spactor.errors import LONGEST_MESSAGE, UserError
         (["table", "2", "--from", "nowhere"], "--from nowhere: no such file or folder"),
         (["figure", "99"], "there is no figure 99; there are 1, 2, 3, 4, 5, B"),
         (["figure", "2", "--from", "published"], "the paper prints no numbers for its figures"),
+        (["figure", "4", "--all"], "leave --all out; Figures 2, 3, 5 have two"),
         (["evidence", "trend", "--from", "published"], "more than the published numbers"),
         (["table", "two"], "there is no table two; there are 1 to 17"),
         (["report", "--runs", "nowhere"], "--from results/study"),

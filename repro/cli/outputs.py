@@ -95,6 +95,11 @@ def figure(
     import figures
 
     module = figures.get(name)
+    if extended and not figures.adds(name):
+        more = [number for number in figures.REGISTRY if figures.adds(number)]
+        raise UserError(
+            f"Figure {name} has one form only: leave --all out; Figures {', '.join(more)} have two"
+        )
     if chosen.are_published:
         raise UserError(
             "the paper prints no numbers for its figures but those of Tables 2 and 4, which --all "
