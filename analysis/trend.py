@@ -23,7 +23,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.special
 
 from analysis import regression
 from analysis.regression import Inflection, Residuals, Slope
@@ -336,21 +335,18 @@ def fit(steps: np.ndarray, values: np.ndarray) -> Line:
     >>> [round(x, 3) for x in (line.slope, line.intercept, line.stderr, line.p_value)]
     [1.5, 0.833, 0.289, 0.121]
     """
-    # As ``scipy.stats.linregress``, whose module takes a second to import.
+    import scipy.stats  # Takes a second to import; most commands do without.
+
     x, y = np.asarray(steps) / STEPS_PER_UNIT, np.asarray(values, dtype=float)
-    var_x, covariance, _, var_y = np.cov(x, y, bias=True).flat
-    slope = covariance / var_x
-    intercept = y.mean() - slope * x.mean()
-    r = np.clip(covariance / np.sqrt(var_x * var_y), -1.0, 1.0) if var_y else 0.0
-    degrees, tiny = len(y) - 2, 1e-20
-    t = r * np.sqrt(degrees / ((1.0 - r + tiny) * (1.0 + r + tiny)))
-    squares = float(((y - intercept - slope * x) ** 2).sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = scipy.stats.linregress(x, y)
+    squares = float(((y - found.intercept - found.slope * x) ** 2).sum())
     exact = squares <= 1e-24 * max(float(((y - y.mean()) ** 2).sum()), np.finfo(float).tiny)
     return Line(
-        slope=float(slope),
-        intercept=float(intercept),
-        stderr=float(np.sqrt((1.0 - r**2) * var_y / var_x / degrees)),
-        p_value=math.nan if exact else 2.0 * float(scipy.special.stdtr(degrees, -abs(t))),
+        slope=float(found.slope),
+        intercept=float(found.intercept),
+        stderr=float(found.stderr),
+        p_value=math.nan if exact else float(found.pvalue),
         n=len(y),
     )
 
