@@ -18,6 +18,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import scipy.special
 
 from analysis.paper.breakdown import Breakdown, Row, consistent, exact, half_unit, headings
 from analysis.paper.statement import Finding, Judgement, Passage
@@ -174,9 +175,8 @@ def _check_signs(printed: Breakdown) -> list[Judgement]:
     for suite, name in SUITE_HEADINGS.items():
         values = [gap.value for gap in gaps(printed, suite)]
         above, below = sum(gap > 0 for gap in values), sum(gap < 0 for gap in values)
-        n = above + below
-        tail = sum(math.comb(n, k) for k in range(max(above, below), n + 1))
-        p = min(1.0, 2.0 * tail / 2**n * len(SUITE_HEADINGS))
+        tail = float(scipy.special.bdtrc(max(above, below) - 1, above + below, 0.5))
+        p = min(1.0, 2.0 * tail * len(SUITE_HEADINGS))
         passage = Passage(
             f"average/sign/{suite}",
             f"Tables 2 and 4, column {name}",
@@ -184,7 +184,7 @@ def _check_signs(printed: Breakdown) -> list[Judgement]:
         )
         finding = Finding(
             consistent(p >= ALPHA),
-            f"sign test: 2 × {tail}/{2**n} × {len(SUITE_HEADINGS)} suites, p = {p:.2g}",
+            f"exact sign test, times {len(SUITE_HEADINGS)} suites (Bonferroni): p = {p:.2g}",
             "" if p >= ALPHA else "all on one side, which medians do not explain",
         )
         judgements.append(Judgement(passage, finding))

@@ -79,17 +79,13 @@ def power(chosen: Records, format: Format = "text") -> None:
     from analysis import paper
     from analysis import power as powers
     from analysis.schema import published
-    from repro import collect, folders
 
-    of_profile = chosen.load_profile()
-    home = folders.records_folder(chosen.runs, of_profile.name)
     judged = [paper.judge(published.load_all())]
-    if not chosen.are_published and (chosen.source or (home / collect.METRICS).is_file()):
-        frame = chosen.measured(paper.READS).records
+    runs = {size: row.runs for size, row in chosen.load_profile().matrix.items()}
+    if measured := chosen.measured_if_any(paper.READS):
+        frame = measured.records
         judged.append(paper.judge(frame))
         runs = powers.runs_of(frame)
-    else:
-        runs = {size: row.runs for size, row in of_profile.matrix.items()}
     found = [powers.run(one, runs) for one in judged]
     rows = [row for one in found for row in one.rows()]
     emit(format, lambda: power_text(found), rows, runs=runs)

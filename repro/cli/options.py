@@ -226,6 +226,23 @@ class Records:
         """Whether the paper's own numbers are chosen."""
         return self.source == "published"
 
+    def measured_if_any(self, reads: pc.Expression | None = None) -> Measured | None:
+        """The records of our runs, for commands that judge the paper's numbers without any.
+
+        Returns:
+          As ``measured``; None if the published numbers are chosen, or if no source is and the
+          default folder has no runs of the profile.
+        """
+        from repro import folders
+
+        if self.are_published:
+            return None
+        if not self.source and self.runs == DEFAULT_RUNS:
+            name = self.load_profile().name
+            if not folders.profile_folder(self.runs, name).exists():
+                return None
+        return self.measured(reads)
+
     def measured(self, reads: pc.Expression | None = None) -> Measured:
         """The records of our runs.
 

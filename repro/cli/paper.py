@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from repro.advice import DEFAULT_RUNS
 from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
 from repro.cli.options import Details, Records
@@ -30,15 +29,10 @@ def claims(
     """Judges the paper's claims by its own numbers and by ours."""
     from analysis.paper import READS, claims_view, judge
     from analysis.schema import published
-    from repro import folders
 
     only = claims_view.verdict_named(verdict) if verdict else None
-    # Without any runs the paper's own numbers are still worth a verdict.
-    home = folders.profile_folder(chosen.runs, chosen.load_profile().name)
-    nothing_ran = not chosen.source and chosen.runs == DEFAULT_RUNS and not home.exists()
-    ours = None
-    if not chosen.are_published and not nothing_ran:
-        ours = judge(chosen.measured(READS).records)
+    found = chosen.measured_if_any(READS)
+    ours = judge(found.records) if found else None
     rows = claims_view.beside(judge(published.load_all()), ours)
     if only is not None:
         rows = claims_view.of_verdict(rows, only)

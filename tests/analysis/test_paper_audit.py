@@ -97,7 +97,7 @@ def test_glue_divides_mnli(findings):
     assert "every metric of MNLI as a task (9 terms)" in findings["average/grouping/glue"].sentence
     assert findings["average/grouping/superglue"].verdict is HOLDS
     # Ten of ten above: 2 × (1/2)¹⁰ × 7 suites = 14/1024.
-    assert "2 × 1/1024 × 7 suites, p = 0.014" in findings["average/sign/glue"].sentence
+    assert "7 suites (Bonferroni): p = 0.014" in findings["average/sign/glue"].sentence
 
 
 def test_counts_by_hand(findings):
