@@ -1,1 +1,1 @@
-"""Records in, numbers out: costs, scores, trend and checks. Imports no trainer."""
+"""Functions from records to numbers: costs, scores, trend and checks. Imports no trainer."""

@@ -4,14 +4,15 @@ Assumptions:
 
 * Only matrix products count, and a multiply-add is 2 FLOPs. Softmax, norms, activations, dropout,
   embedding gathers, sampling and the optimizer are left out.
-* The backward pass costs twice the forward pass: one product for the inputs' gradient and one
-  for the weights'. One-hot rows have no gradient, so a lookup's costs as much as the forward pass.
+* The backward pass costs twice the forward pass: one product for the inputs' gradient and one for
+  the weights' gradient. One-hot inputs have no gradient, so the backward pass of a one-hot lookup
+  costs as much as its forward pass.
 * Attention scores are counted over all pairs of positions; a causal mask saves nothing.
-* The generator projects to the vocabulary at its q masked positions only, q being the most that a
-  curriculum masks, and tokens are looked up by a gather; the products that the model's options add
-  (one-hot lookups, projection of all positions) count. A generator with a decoder decodes all n
-  positions.
-* Encoder and generator see n positions, the decoder m, eos included (``CorruptionLengths``).
+* The generator projects to the vocabulary at its q masked positions only, where q is the largest
+  number that a curriculum masks, and tokens are looked up by a gather. One-hot lookups and the
+  projection of all positions count if the model's options enable them. A generator with a decoder
+  decodes all n positions.
+* Encoder and generator process n positions, the decoder m, eos included (``CorruptionLengths``).
 
 Sources: Section 2.1 (the computation), Table 5 (sizes), Section 3.2.3 (use).
 """
@@ -37,7 +38,7 @@ def terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
       FLOPs by name of the term, ``PART/TERM``, such as ``encoder/attention_projections``.
 
     Raises:
-      UserError: an unknown stage.
+      UserError: ``stage`` is unknown.
 
     >>> from spactor.config import PAPER
     >>> for name, flops in terms(PAPER["base"], "hybrid").items():
@@ -119,7 +120,7 @@ def step_terms(config: PretrainConfig, stage: Stage) -> dict[str, float]:
     """FLOPs of one training step by term: the whole batch, forward and backward.
 
     Raises:
-      UserError: an unknown stage.
+      UserError: ``stage`` is unknown.
     """
     passes = 1.0 + BACKWARD_OVER_FORWARD
     return {
@@ -132,7 +133,7 @@ def step_flops(config: PretrainConfig, stage: Stage) -> float:
     """FLOPs of one training step: the whole batch, forward and backward.
 
     Raises:
-      UserError: an unknown stage.
+      UserError: ``stage`` is unknown.
 
     >>> from spactor.config import PAPER
     >>> plain = step_flops(PAPER["base"], "span_corruption")
@@ -144,14 +145,15 @@ def step_flops(config: PretrainConfig, stage: Stage) -> float:
 
 
 def pretraining_flops(config: PretrainConfig, tau_steps: float, steps: int) -> float:
-    """FLOPs of pre-training to ``steps``, of which the first ``tau_steps`` are hybrid.
+    """FLOPs of ``steps`` steps of pre-training, the first ``tau_steps`` of them hybrid.
 
     Args:
-      tau_steps: τ in the run's own steps; ``math.inf`` for hybrid throughout.
-      steps: length of pre-training in the same steps.
+      config: shapes, lengths and batch size.
+      tau_steps: τ in the run's own steps; ``math.inf`` for the hybrid objective throughout.
+      steps: length of pre-training in the run's own steps.
 
     Raises:
-      UserError: a negative or undefined number of steps.
+      UserError: a number of steps is negative, or τ is NaN.
 
     >>> from spactor.config import PAPER
     >>> baseline = pretraining_flops(PAPER["base"], 0, 500_000)

@@ -1,7 +1,7 @@
-"""Validation losses of SPACTOR(250K), SPACTOR(∞) and the baseline, compared within each seed.
+"""Leads of SPACTOR(250K) and SPACTOR(∞) over the baseline in validation loss, seed by seed.
 
-The definitions that the summary and the registered tests share. Losses are span-corruption losses
-on X_c, in nats per target token, of Base; steps are on the paper's scale. A lead is the baseline's
+Both the summary and the registered tests use these definitions. Losses are span-corruption losses
+of Base on X_c, in nats per target token; steps are on the paper's scale. A lead is the baseline's
 loss minus the model's at the same step.
 """
 
@@ -20,14 +20,16 @@ TAU = "250K"
 TAU_STEPS = 250_000
 TWO_STAGES = trend.Curve(TAU, trend.CLEAN, "")
 EARLY, LATE = (120_000, 250_000), (900_000, 1_000_000)
-"""Steps, both included, over which the lead of SPACTOR(∞) is averaged. They are fixed: a lead "at
-its best" would be too large by chance."""
+"""Ranges of steps, both ends included, over which the lead of SPACTOR(∞) is averaged. They are
+fixed in advance, because a lead "at its best" would be too large by chance."""
 
 
 def two_stages(records: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Losses of SPACTOR(250K) and of its baseline at the same steps, a column for each seed.
+    """Selects the losses of SPACTOR(250K) and of its baseline at the same steps.
 
-    Seeds that have not trained as far as the others are left out; None without any seed.
+    Returns:
+      Two frames with a row for each step and a column for each seed, without seeds that have not
+      trained as far as the others; None if no seed is left.
     """
     shared = trend.differences(records, TWO_STAGES, trend.BASELINE_CLEAN)
     if shared.empty:
@@ -40,9 +42,11 @@ def two_stages(records: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | Non
 
 
 def one_stage(records: pd.DataFrame) -> tuple[pd.Series, pd.Series] | None:
-    """Mean lead of SPACTOR(∞) over ``EARLY`` and over ``LATE``, by seed.
+    """Averages the lead of SPACTOR(∞) over ``EARLY`` and over ``LATE``.
 
-    The late lead is empty where training has not reached the end of ``LATE``; None without any.
+    Returns:
+      Both means by seed; the second is empty if training has not reached the end of ``LATE``. None
+      if there is no lead in ``EARLY``.
     """
     leads = trend.differences(records, trend.BASELINE_CLEAN, trend.HYBRID_CLEAN)
     early, late = (leads.loc[first:last] for first, last in (EARLY, LATE))
@@ -52,7 +56,7 @@ def one_stage(records: pd.DataFrame) -> tuple[pd.Series, pd.Series] | None:
 
 
 def hybrid_cost(records: pd.DataFrame) -> float | None:
-    """FLOPs of a hybrid step over those of a plain one; None where the records have neither."""
+    """FLOPs of a hybrid step over those of a plain one; None if the records lack either."""
     try:
         return 1.0 + Evidence.of(records).step_overhead(trend.SIZE)
     except Missing:
@@ -60,7 +64,7 @@ def hybrid_cost(records: pd.DataFrame) -> float | None:
 
 
 def reached(losses: pd.Series, target: float) -> float:
-    """The first step from which on all losses are at or below a target; NaN for none.
+    """Returns the first step from which on all losses are at or below a target; NaN if none is.
 
     >>> reached(pd.Series([3.0, 2.0, 2.5, 2.0], index=[100, 200, 300, 400]), 2.2)
     400.0
@@ -71,22 +75,22 @@ def reached(losses: pd.Series, target: float) -> float:
 
 
 def savings(model: pd.DataFrame, baseline: pd.DataFrame, cost: float = 1.0) -> pd.Series:
-    """What ``saved`` gives for each seed of the losses that ``two_stages`` returns."""
+    """Applies ``saved`` to each seed of the losses that ``two_stages`` returns."""
     by_seed = {seed: saved(model[seed], baseline[seed], cost) for seed in model}
     return pd.Series(by_seed, dtype=float)
 
 
 def saved(model: pd.Series, baseline: pd.Series, cost: float = 1.0) -> float:
-    """Share of the budget that SPACTOR(250K) saves until it has its baseline's last loss for good.
+    """Share of the budget that SPACTOR(250K) saves to reach its baseline's last loss for good.
 
-    Where the baseline ends lower, it is minus the share that the baseline saves until it is at
-    SPACTOR(250K)'s last loss, so that two models without a difference have a mean of zero.
-    ``analysis.savings`` estimates savings by suite scores otherwise: there the first crossing
-    counts, between checkpoints, and a slower model's cost is divided by the baseline's.
+    If the baseline ends lower, the result is minus the share that the baseline saves to reach
+    SPACTOR(250K)'s last loss, so that the expected value for two equal models is zero.
+    ``analysis.savings`` uses another estimator for suite scores: the first crossing counts, between
+    checkpoints, and a slower model's cost is divided by the baseline's.
 
     Args:
       model, baseline: losses of one seed at the same steps.
-      cost: of a hybrid step over that of a plain one; 1 counts steps.
+      cost: cost of a hybrid step over that of a plain one; 1 counts steps.
 
     >>> losses = pd.Series([4.0, 3.5, 3.0, 2.5], index=[250_000, 500_000, 750_000, 1_000_000])
     >>> saved(losses - 0.5, losses), saved(losses + 0.5, losses), saved(losses - 0.5, losses, 1.5)

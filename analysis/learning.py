@@ -1,33 +1,33 @@
-"""Did the runs learn? Their values against trivial predictors, and against no pre-training.
+"""Comparison of trained models with trivial predictors, and with fine-tuning from scratch.
 
-:func:`run` compares numbers of a run with those of a predictor without knowledge on the same
+:func:`run` compares a run's validation values with those of a trivial predictor on the same
 held-out text:
 
 * ``text``: the baseline's validation loss per target token against the entropy of the training
   corpus's token frequencies;
-* ``text and format``: the same against that entropy times the share of decoder targets that are
-  text, since sentinels and eos come in a fixed order and cost a format-aware model almost nothing
-  (Section 2.1, Equation 7);
+* ``text and format``: the same loss against that entropy times the share of decoder targets that
+  are text, since sentinels and eos come in a fixed order and add almost no loss once a model has
+  learned the format (Section 2.1, Equation 7);
 * ``generator``: its accuracy on [M] against always predicting the most frequent token;
 * ``detection loss``: the RTD loss per position against −p ln p − (1−p) ln(1−p), the loss of a
   head that knows only the fraction p of replaced tokens;
-* ``detection recall`` and ``detection precision``: against a head that never flags (recall 0) and
-  one that flags at random (precision p);
-* ``zero-shot cloze``, where it was recorded: the baseline's accuracy on held-out sentences, without
+* ``detection recall`` and ``detection precision``: against a head that never flags a token
+  (recall 0), and against one that flags at random (precision p);
+* ``zero-shot cloze``, if it was recorded: the baseline's accuracy on held-out sentences, without
   fine-tuning, against guessing one of four words.
 
-"Well" means a loss at least a tenth below the reference, or a rate at least twice the reference
-(one in ten where the reference is 0). The hybrid's values are those at the end of its longest first
-stage: τ = ∞ where it was run, else the largest τ. Numbers are means over seeds; with two or more
-seeds a better mean counts if a t-test over the seeds' margins shows it, and is "not shown"
-otherwise.
+The verdict "yes, clearly" needs a loss at least a tenth below the reference, or a rate at least
+twice the reference (at least 0.1 where the reference is 0). The hybrid's values are those at the
+end of the longest first stage: τ = ∞ if it was run, else the largest τ. Numbers are means over
+seeds; with two or more seeds a better mean is "not shown" unless a t-test over the seeds' margins
+is significant.
 
 :func:`compare_with_scratch` compares, per size, τ and suite, fine-tuned models at the last
 checkpoint with the same model fine-tuned from freshly initialised weights. Both start from the same
-initial weights and see the same data of a seed, so the test is paired by seed, with p-values
-adjusted by Holm over the suites of one size and τ, as in `analysis.registered`. Suites whose tasks
-all state the score of guessing (`EmbeddedTask.chance`) are compared with that, too, by a t-test
-over seeds, adjusted in the same way. All tests are two-sided.
+initial weights and get a seed's data in the same order, so the test is paired by seed, with
+p-values adjusted by Holm over the suites of one size and τ, as in `analysis.registered`. A suite in
+which every task has a known score of guessing (`EmbeddedTask.chance`) is also compared with that
+score, by a t-test over seeds, adjusted in the same way. All tests are two-sided.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ from analysis.schema.facts import (
     SUITES,
     TAUS,
     UNTESTED,
+    size_label,
     tau_label,
 )
 from analysis.schema.quantities import CLOZE, CLOZE_ACCURACY
@@ -78,14 +79,14 @@ class Check:
     """One comparison with a trivial predictor.
 
     Attributes:
-      size, name: of the model, and which check.
-      measured, reference: the run's number and the trivial predictor's, means over seeds; NaN where
+      size, name: the model's size, and the name of the check.
+      measured, reference: the run's number and the trivial predictor's, means over seeds; NaN if
         not run.
-      unit: of both.
+      unit: unit of both numbers.
       lower: whether lower is better.
       seeds: number of seeds.
-      p_value: two-sided, over the seeds; NaN for a single seed.
-      what: both numbers in words.
+      p_value: two-sided p-value over the seeds; NaN for a single seed.
+      what: description of both numbers, separated by a semicolon.
       verdict: "yes, clearly", "yes, barely", "not shown", "no" or "not run".
     """
 
@@ -102,7 +103,7 @@ class Check:
 
     @property
     def sentence(self) -> str:
-        """The verdict in words, with the numbers."""
+        """A sentence on the check with its numbers."""
         if self.verdict == UNKNOWN:
             absent = "the run's value" if math.isnan(self.measured) else "the reference"
             return f"{absent} is not in the records ({self.what})"
@@ -118,7 +119,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether the run did better than the trivial predictor at all."""
+        """Whether the run is better than the trivial predictor, clearly or barely."""
         return self.verdict in (CLEARLY, BARELY)
 
 
@@ -130,7 +131,7 @@ class LearningResult:
     checks: tuple[Check, ...]
 
     def text(self) -> str:
-        """One aligned line per check, then what each compares, for the terminal."""
+        """Formats one aligned line per check, then a description of each, for the terminal."""
         better = sum(check.passed for check in self.checks)
         head = (
             f"What the models learned, {self.profile or 'no'} profile: better than a trivial "
@@ -140,9 +141,7 @@ class LearningResult:
         for check in self.checks:
             values = (_shown(one, f"{one:.4f}") for one in (check.measured, check.reference))
             p = _shown(check.p_value, format_p(check.p_value))
-            rows.append(
-                [check.size.capitalize(), check.name, check.verdict, *values, check.unit, p]
-            )
+            rows.append([size_label(check.size), check.name, check.verdict, *values, check.unit, p])
         described = dict.fromkeys(f"{check.name}:  {check.what}" for check in self.checks)
         notes = paragraphs(
             ["What each check compares, the model's value and the trivial predictor's:", *described]
@@ -151,7 +150,7 @@ class LearningResult:
 
 
 def run(records: pd.DataFrame) -> LearningResult:
-    """The checks of every size that has a validation series, and of Base in any case.
+    """Runs the checks of every size that has validation records, and of Base in any case.
 
     Raises:
       UserError: the records mix profiles.
@@ -211,7 +210,7 @@ def _checks(records: pd.DataFrame, series: pd.DataFrame, size: str) -> list[Chec
 def _check(
     size: str, name: str, by_seed: BySeed, known: BySeed | float, unit: str, what: str
 ) -> Check:
-    """A check of values by seed against a reference, one number or by seed, too."""
+    """Compares values by seed with a reference, which is one number or given by seed, too."""
     lower = unit == "nats"
     references = dict.fromkeys(by_seed, known) if isinstance(known, float) else known
     measured = _mean(by_seed)
@@ -239,7 +238,7 @@ def _mean(values: BySeed) -> float:
 
 
 def _final(series: pd.DataFrame, size: str, tau: str) -> Mapping[str, BySeed]:
-    """Last value of each validation metric, by seed; none of a metric that was not recorded.
+    """Returns the last value of each validation metric by seed; {} for an unrecorded metric.
 
     Seeds that have not trained as far as others are left out.
     """
@@ -252,7 +251,7 @@ def _final(series: pd.DataFrame, size: str, tau: str) -> Mapping[str, BySeed]:
 
 
 def _longest_hybrid(series: pd.DataFrame, size: str) -> str:
-    """The τ whose hybrid stage was validated last; ∞ wins a tie, "" where there is none."""
+    """Returns the τ with the latest validation of its hybrid stage; ∞ wins a tie, "" if none."""
     rows = series[(series["size"] == size) & (series["metric"] == "validation/rtd_loss")]
     last = rows.groupby("tau")["step"].max()
     return max(last.index, key=lambda tau: (last[tau], tau == "inf"), default="")
@@ -270,12 +269,14 @@ class ScratchComparison:
     """Pre-trained models against models from scratch on one suite, at one size and τ.
 
     Attributes:
-      checkpoint: of the pre-trained model, on the paper's scale; 0 where there is none.
-      pretrained, scratch: suite scores over seeds; a sample of 0 runs where not run.
+      size, tau, suite: the model and the suite.
+      checkpoint: the pre-trained model's checkpoint, on the paper's scale; 0 if there is none.
+      pretrained, scratch: suite scores over seeds, in per cent; a sample of 0 runs if not run.
       seeds: number of seeds that both have.
-      p_holm: NaN without a test.
-      chance: score of guessing; NaN where the suite states none.
-      p_chance: of the pre-trained scores against chance, by Holm; NaN without a test.
+      p_holm: p-value of the difference, adjusted by Holm; NaN without a test.
+      chance: score of guessing, in per cent; NaN if it is not known for every task.
+      p_chance: p-value of the pre-trained scores against chance, adjusted by Holm; NaN without a
+        test.
     """
 
     size: str
@@ -296,21 +297,21 @@ class ScratchComparison:
 
     @property
     def chance_verdict(self) -> str:
-        """Whether pre-trained models are better than chance, in the same words."""
+        """Whether pre-trained models are better than chance; the values of ``verdict``."""
         return _verdict(self.over_chance, self.p_chance)
 
     @property
     def difference(self) -> float:
-        """Pre-trained minus from scratch, in points; NaN where one was not run."""
+        """Pre-trained minus from scratch, in points; NaN if either was not run."""
         return self.pretrained.mean - self.scratch.mean
 
     @property
     def over_chance(self) -> float:
-        """Pre-trained minus chance, in points; NaN where it was not run or states no chance."""
+        """Pre-trained minus chance, in points; NaN if it was not run or chance is unknown."""
         return self.pretrained.mean - self.chance
 
     def cells(self) -> list[str]:
-        """The numbers of one line of a table, under ``_SCRATCH_HEADINGS``."""
+        """Formats one row of a table with ``_SCRATCH_HEADINGS``."""
         return [
             SUITE_SHORT_NAMES[self.suite],
             _sample_text(self.pretrained),
@@ -353,19 +354,19 @@ class ScratchResult:
         return [one for one in self.comparisons if (one.size, one.tau) == (size, tau)]
 
     def summary(self, size: str, tau: str) -> str:
-        """The result of one size and τ in one line: suites beaten, margins in points, seeds."""
+        """Formats one size and τ in one line: number of suites, margins in points, seeds."""
         rows = self._of(size, tau)
         guessing = [one for one in rows if not math.isnan(one.chance)]
         of_scratch = [(one.verdict, one.difference, one.seeds) for one in rows]
         chance = [(one.chance_verdict, one.over_chance, one.pretrained.runs) for one in guessing]
         parts = [_tally("fine-tuning from scratch", of_scratch), _tally("chance", chance)]
-        model = f"{size.capitalize()}, τ = {tau_label(tau)}"
+        model = f"{size_label(size)}, τ = {tau_label(tau)}"
         if all(one.verdict == NOT_RUN for one in rows):
             return f"{model}: {NOT_RUN}"
         return f"{model}: pre-training beats {'; '.join(filter(None, parts))}"
 
     def text(self, *, details: bool = True) -> str:
-        """The result of each size and τ, for the terminal; with details a line per suite."""
+        """Formats the result of each size and τ for the terminal; with details a line per suite."""
         head = f"Gain over fine-tuning from scratch, {self.profile or 'no'} profile"
         if not self.comparisons:
             return f"{head}; {NOT_RUN}: `repro run --profile scratch` does that"
@@ -392,11 +393,11 @@ _SCRATCH_NOTE = (
 
 
 def _tally(what: str, found: list[tuple[str, float, int]]) -> str:
-    """On how many suites a reference is beaten, and shown to be.
+    """Counts the suites with scores above a reference, and those where a test shows it.
 
     Args:
-      what: the reference.
-      found: verdict, margin and seeds of each suite.
+      what: name of the reference.
+      found: verdict, margin in points and number of seeds of each suite.
 
     >>> _tally("chance", [("better", 12.0, 3), ("not shown", 1.5, 3)])
     'chance on 2 of 2 suites (shown on 1; margins +1.50 to +12.00 points, n = 3)'
@@ -420,10 +421,10 @@ def _tally(what: str, found: list[tuple[str, float, int]]) -> str:
 
 
 def compare_with_scratch(records: pd.DataFrame) -> ScratchResult:
-    """The comparisons for every size and τ that was fine-tuned from scratch.
+    """Compares models with models from scratch, for every size and τ fine-tuned from scratch.
 
     Args:
-      records: measured, of one profile.
+      records: measured records of one profile.
 
     Raises:
       UserError: the records mix profiles, or a run's scores are incomplete.
@@ -440,7 +441,7 @@ def compare_with_scratch(records: pd.DataFrame) -> ScratchResult:
 
 
 def _chances(records: pd.DataFrame) -> dict[str, float]:
-    """Score of guessing on each suite whose tasks all state one: the mean over tasks."""
+    """Returns the score of guessing, the mean over tasks, of suites where every task has one."""
     ran = records[records["suite"] != ""].groupby("suite")["task"].unique()
     found = {}
     for suite, tasks in ran.items():

@@ -1,7 +1,7 @@
-"""Parameters of the network, tensor by tensor, and the size of a checkpoint.
+"""Number of the network's parameters, tensor by tensor, and size of a checkpoint.
 
 Shapes are those of ``spactor/network.py`` and slots those of its Adafactor; a test compares them
-with the initialised state. Counted without JAX, which the base installation lacks.
+with the initialised state. The module needs no JAX, which the base installation lacks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _POSITION_BUCKETS = 32
 
 
 def tensors(model: ModelConfig, stage: Stage) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Shapes of the parameters, each with the number of parameters that have it.
+    """Yields the shapes of the parameter tensors, each with the number of tensors of that shape.
 
     Args:
       model: shapes.
@@ -66,7 +66,7 @@ def _count(shapes: Iterator[tuple[tuple[int, ...], int]]) -> int:
 
 
 def encoder_weights(model: ModelConfig) -> int:
-    """Weights of the encoder's matrices; norms and position biases are left out.
+    """Counts the weights of the encoder's matrices; norms and position biases are left out.
 
     >>> from spactor.config import PAPER
     >>> encoder_weights(PAPER["base"].model)  # 12 · (4 · 768² + 2 · 768 · 3072)
@@ -76,12 +76,12 @@ def encoder_weights(model: ModelConfig) -> int:
 
 
 def generator_weights(model: ModelConfig) -> int:
-    """The same of the generator's encoder; its embedding is the discriminator's."""
+    """Counts the weights of the generator's encoder matrices, without the shared embedding."""
     return _count(_matrices(model, model.generator_num_layers, model.generator_mlp_dim, 1))
 
 
 def discriminator_weights(model: ModelConfig) -> int:
-    """The same of the discriminator, with the embedding that it shares with its output.
+    """Counts the weights of the discriminator's matrices and of its embedding, which logits share.
 
     >>> from spactor.config import PAPER
     >>> [round(discriminator_weights(PAPER[size].model) / 1e6) for size in ("base", "large")]
@@ -92,7 +92,7 @@ def discriminator_weights(model: ModelConfig) -> int:
 
 
 def checkpoint_bytes(config: PretrainConfig, stage: Stage) -> int:
-    """Bytes of parameters and Adafactor's second moments in float32, before compression.
+    """Returns the bytes of parameters and Adafactor's second moments in float32, uncompressed.
 
     >>> from spactor.config import PAPER
     >>> [round(checkpoint_bytes(PAPER["base"], stage) / 1e9, 3)

@@ -2,13 +2,13 @@
 
 For every claim that compares scores, this finds the number of runs per cell with which the claim's
 test (``analysis.paper``) succeeds with a probability of 80 %, given published or measured means
-and spreads. :func:`power` is that of the claim's own test, paired by seed for measured runs and
-Welch's for published numbers, by the noncentral t, at α over the number of cells: Holm's first
-step, and so a bound for the others.
+and standard deviations. :func:`power` uses the noncentral t distribution of the claim's own test
+(paired by seed for measured runs, Welch's for published numbers) at α over the number of cells,
+which is Holm's first step and a lower bound for the later ones.
 
-No number of runs shows a difference on the wrong side of its margin: "never", which also stands for
-more than a thousand runs. Means and spreads of few runs are uncertain, so a result is an order of
-magnitude.
+The result is "never" if more than a thousand runs would be needed, or if the difference is on the
+wrong side of its margin, which no number of runs can show. Means and standard deviations of few
+runs are uncertain, so a result is an order of magnitude.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import scipy.special
 from analysis.paper import Judgement
 from analysis.paper.contrasts import Contrast, Family, Weights
 from analysis.paper.statement import Passage
-from analysis.schema.facts import FROM_SCRATCH
+from analysis.schema.facts import FROM_SCRATCH, size_label
 from analysis.tests import ALPHA, Kind
 from spactor.text_table import align, paragraphs
 
 POWER = 0.8
 MOST_RUNS = 1000
-"""Above it a number of runs is reported as "never"."""
+"""Largest number of runs that is reported; more are reported as "never"."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Need:
     """Number of runs per cell that one claim needs.
 
     Attributes:
-      claim: of ``analysis.paper``.
-      cells: number of its comparisons.
-      some, half, every: runs that show the first of its cells, half of them, and all; infinity
-        where no number of runs does, NaN where no spread is known.
+      claim: a claim of ``analysis.paper``.
+      cells: number of comparisons in the claim.
+      some, half, every: number of runs that decides the first of the cells, half of them, and all;
+        infinity if no number of runs does, NaN without standard deviations.
       decides: whether every cell has as many runs as it needs.
     """
 
@@ -55,14 +55,14 @@ class Need:
 
 @dataclass(frozen=True)
 class PowerResult:
-    """Numbers of runs needed, given the means and spreads of one source.
+    """Numbers of runs that claims need, given the means and standard deviations of one source.
 
     Attributes:
-      source, profile: of the records.
-      runs: that there are, or would be, by size.
+      source, profile: source and profile of the records.
+      runs: actual or planned number of runs, by size.
       needs: one per claim that compares scores over runs.
-      without: number of claims without such a test: arithmetic, single numbers, or cells that the
-        records lack.
+      without: number of claims without such a test: claims on arithmetic or single numbers, and
+        those with cells that the records lack.
     """
 
     source: str
@@ -73,13 +73,13 @@ class PowerResult:
 
     @property
     def how(self) -> str:
-        """What is tested and what a run is, for a sentence."""
+        """Description of the tests and of a run, for a sentence."""
         if self.source == "published":
             return "Welch's tests, since the paper prints no runs that could be paired by seed"
         return "tests paired by seed, a run being a seed of both models"
 
     def rows(self) -> list[dict[str, object]]:
-        """A row per claim; "never" stands for no number of runs."""
+        """Returns a row per claim for JSON and CSV; "never" replaces infinity."""
         return [
             {
                 **{"spreads": self.source, "claim": need.claim.id, "cells": need.cells},
@@ -95,9 +95,9 @@ class PowerResult:
         ]
 
     def text(self) -> str:
-        """A table for the terminal."""
+        """Formats the result as a table for the terminal."""
         whose = "published" if self.source == "published" else f"measured, {self.profile}"
-        has = " and ".join(f"{count} {size.capitalize()}" for size, count in self.runs.items())
+        has = " and ".join(f"{count} {size_label(size)}" for size, count in self.runs.items())
         decided = sum(need.decides for need in self.needs)
         lines = [
             f"By the means and spreads {whose}: with {has} runs, {decided} of "
@@ -118,12 +118,12 @@ class PowerResult:
 
 
 def run(judged: Sequence[Judgement], runs: Mapping[str, int]) -> PowerResult:
-    """The number of runs that every claim needs.
+    """Computes the number of runs that every claim needs.
 
     Args:
-      judged: claims on the records of one source and profile, for means and spreads
-        (``analysis.paper.judge``).
-      runs: that there are, or would be, by size.
+      judged: claims judged on records of one source and profile (``analysis.paper.judge``), with
+        the means and standard deviations to use.
+      runs: actual or planned number of runs, by size.
     """
     needs = tuple(
         _need(one.statement, *one.finding.tested, runs)
@@ -135,9 +135,9 @@ def run(judged: Sequence[Judgement], runs: Mapping[str, int]) -> PowerResult:
 
 
 def runs_of(records: pd.DataFrame) -> dict[str, int]:
-    """How many pre-training runs measured records have of each size, in the cell with the most.
+    """Counts the pre-training runs of each size in measured records, in the cell with the most.
 
-    Further fine-tuning runs of one pre-training are no independent repetitions of it.
+    Several fine-tuning runs of one pre-training count once, since they are not independent.
     """
     cell = ["size", "tau", "checkpoint", "suite"]
     scored = records[(records["suite"] != "") & (records["task"] != "")]
@@ -159,22 +159,22 @@ def _need(claim: Passage, kind: Kind, tested: Family, runs: Mapping[str, int]) -
 
 
 def _runs_there(contrast: Contrast, runs: Mapping[str, int]) -> int:
-    """The paired seeds of a measured contrast; else the runs of its sizes."""
+    """Returns the number of paired seeds of a measured contrast, or else of its sizes' runs."""
     if contrast.by_seed:
         return min(part.runs for part in contrast.parts(contrast.weights))
     return min((runs[cell.size] for cell in contrast.weights if cell.size in runs), default=0)
 
 
 def runs_needed(kind: Kind, contrast: Contrast, level: float) -> float:
-    """Fewest runs per cell with which a test succeeds with probability ``POWER``.
+    """Computes the fewest runs per cell with which a test succeeds with probability ``POWER``.
 
     Args:
-      kind: what is to be shown.
-      contrast: the means and spreads, taken as true.
-      level: of the test.
+      kind: kind of test.
+      contrast: the means and standard deviations, taken as true.
+      level: level of the test.
 
     Returns:
-      2 or more; infinity beyond ``MOST_RUNS``; NaN where a spread is unknown.
+      2 or more; infinity beyond ``MOST_RUNS``; NaN if a standard deviation is unknown.
     """
     if not contrast.testable:
         return math.nan
@@ -182,17 +182,23 @@ def runs_needed(kind: Kind, contrast: Contrast, level: float) -> float:
 
 
 def fewest_runs(power_of: Callable[[int], float]) -> float:
-    """Fewest runs, 2 or more, with a power of ``POWER``; infinity beyond ``MOST_RUNS``.
+    """Returns the fewest runs, 2 or more, with power ``POWER``; infinity beyond ``MOST_RUNS``.
 
     Args:
-      power_of: the power of a number of runs, which rises with it.
+      power_of: power as an increasing function of the number of runs.
     """
     found = bisect.bisect_left(range(MOST_RUNS + 1), POWER, lo=2, key=power_of)
     return float(found) if found <= MOST_RUNS else math.inf
 
 
 def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
-    """Probability that a test succeeds with a number of runs per cell.
+    """Computes the probability that a test succeeds.
+
+    Args:
+      kind: kind of test.
+      contrast: the means and standard deviations, taken as true.
+      level: level of the test.
+      runs: number of runs per cell.
 
     >>> from analysis.paper.evidence import Cell
     >>> from analysis.tests import Sample
@@ -210,7 +216,7 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
         variances = [part.std**2 for part in parts]
         error = math.sqrt(sum(variances) / runs)
         if error == 0.0:
-            # Equal differences of all seeds are put to the sign test.
+            # Without spread, ``analysis.tests.paired`` uses the sign test.
             enough = not contrast.by_seed or len(parts) > 1 or 2.0**-runs < tail
             return float(effect > 0.0 and enough)
         degrees = (runs - 1) * sum(variances) ** 2 / sum(v**2 for v in variances)
@@ -225,24 +231,25 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
 
 
 def power_of_t(noncentrality: float, degrees: float, tail: float) -> float:
-    """Probability that a one-sided t-test succeeds.
+    """Computes the probability that a one-sided t-test succeeds.
 
     Args:
       noncentrality: the effect over the standard error of its estimate.
-      degrees: of freedom.
+      degrees: degrees of freedom.
       tail: level of the test.
     """
     bound = -scipy.special.stdtrit(degrees, tail)
-    # Ten times as fast as ``scipy.stats.nct``, but NaN in the far tails.
+    # ``nctdtr`` is ten times as fast as ``scipy.stats.nct``, but NaN in the far tails.
     rest = scipy.special.nctdtr(degrees, noncentrality, bound)
     if math.isnan(rest):
         if noncentrality < 0.0:
             return 0.0
-        # To miss takes an estimate 8 standard errors too low, or a spread this much too large.
+        # A failure needs an estimate 8 standard errors too low, or a standard deviation too large
+        # by ``ratio``.
         ratio = (noncentrality - 8.0) / bound
         if scipy.special.chdtrc(degrees, degrees * ratio**2) < 1e-9:
             return 1.0
-        # Takes a second to import.
+        # ``scipy.stats`` takes a second to import.
         from scipy.stats import nct
 
         return float(nct.sf(bound, degrees, noncentrality))
@@ -250,7 +257,7 @@ def power_of_t(noncentrality: float, degrees: float, tail: float) -> float:
 
 
 def shown_count(count: float) -> str:
-    """A number of runs as printed: "never" beyond ``MOST_RUNS``."""
+    """Formats a number of runs; infinity is "never"."""
     if math.isnan(count):
         return "no spread known"
     return "never" if math.isinf(count) else f"{count:.0f}"

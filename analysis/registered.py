@@ -1,22 +1,22 @@
-"""The tests of the study that were named before its first seed ran (``results/study/README.md``).
+"""Tests of the study that were registered before its first seed ran (``results/study/README.md``).
 
-Every test is about a number that each seed of Base has once, and that is positive where the paper's
-claim points. A two-sided t-test over seeds decides, with p-values adjusted by Holm over the tests
+Every test is of a value that each seed of Base has once, positive if the seed agrees with the
+paper's claim. A two-sided t-test over seeds decides, with p-values adjusted by Holm over the tests
 of a family. The families answer different questions and have an α of 0.05 each.
 
 ``LOSS``, validation losses (span corruption on X_c, in nats per target token):
 
-* ``fewer steps``, ``fewer FLOPs``: the share that SPACTOR(250K) saves until its validation loss is
-  at or below the baseline's final one for good. In a seed where the baseline ends lower, it is
-  minus the share that the baseline saves until it is at SPACTOR(250K)'s final loss, so that two
-  models without a difference have a mean of zero;
+* ``fewer steps``, ``fewer FLOPs``: share of the budget that SPACTOR(250K) saves to reach the
+  baseline's final validation loss for good (``analysis.leads.saved``). If the baseline ends lower
+  in a seed, the value is minus the share that the baseline saves to reach SPACTOR(250K)'s final
+  loss, so that the expected value for two equal models is zero;
 * ``two stages over one``: final loss of SPACTOR(∞) minus that of SPACTOR(250K);
-* ``lead of one stage lost``: the lead of SPACTOR(∞) over the baseline, a mean over 120K to 250K,
-  minus the same over 900K to 1M. These spans are fixed; a lead "at its best" would be too large by
-  chance.
+* ``lead of one stage lost``: the lead of SPACTOR(∞) over the baseline, averaged over 120K to 250K,
+  minus its average over 900K to 1M. These ranges are fixed in advance, because a lead "at its best"
+  would be too large by chance.
 
-``LEARNING``: a suite's score of the baseline at 1M minus that of the same model fine-tuned from
-scratch.
+``LEARNING``: for each suite, the score of the baseline at 1M minus that of the same model
+fine-tuned from scratch.
 
 ``DOWNSTREAM``: the zero-shot cloze and each suite at 500K and at 1M, SPACTOR(250K) minus the
 baseline.
@@ -50,10 +50,10 @@ DOWNSTREAM = "SPACTOR(250K) over the baseline, downstream"
 FAMILIES = (LOSS, LEARNING, DOWNSTREAM)
 
 SMALLEST = {"share": 0.05, "nats": 0.02, "points": 2.0}
-"""The smallest effect of interest, by unit."""
+"""Smallest effect of interest, by unit."""
 
 SEEDS = range(200, 208)
-"""Of Base, registered (``results/study/README.md``)."""
+"""Registered pre-training seeds of Base (``results/study/README.md``)."""
 _NOTES = (
     "Two-sided t-tests over n seeds, paired; p is adjusted by Holm over a family.",
     "n80: seeds for a power of 0.8 at this mean and spread and at α over the family.",
@@ -63,19 +63,19 @@ _NOTES = (
 
 BySeed = Mapping[int, float]
 SuiteScores = Mapping[tuple[str, str, int, str], BySeed]
-"""As ``scores.seed_scores`` gives them."""
+"""Result of ``scores.seed_scores``."""
 
 
 @dataclass(frozen=True)
 class RegisteredTest:
-    """One test and its outcome.
+    """A registered test and its outcome.
 
     Attributes:
       family: one of ``FAMILIES``.
-      name: short, unique in its family.
-      unit: of the values: share, nats or points.
-      values: by seed; positive where the paper's claim points.
-      p_holm: two-sided, adjusted over the family; NaN below two seeds.
+      name: short name, unique in the family.
+      unit: unit of the values: share, nats or points.
+      values: a value for each seed, positive if the seed agrees with the paper's claim.
+      p_holm: two-sided p-value, adjusted by Holm over the family; NaN for fewer than two seeds.
     """
 
     family: str
@@ -86,32 +86,32 @@ class RegisteredTest:
 
     @property
     def difference(self) -> SeedDifferences:
-        """The values with their mean and its interval, which is not adjusted."""
+        """The values, with their mean and its interval, which is not adjusted."""
         return SeedDifferences(self.values)
 
     @property
     def verdict(self) -> Verdict:
-        """Holds or contradicted where the adjusted p-value is below α, by the sign of the mean."""
+        """Holds or contradicted by the sign of the mean if the adjusted p-value is below α."""
         return decided(self.difference.mean, self.p_holm)
 
     @property
     def below_smallest(self) -> bool:
-        """Whether the mean is shown to be within the smallest effect of interest of zero.
+        """Whether the mean is shown to be smaller than the smallest effect of interest.
 
-        By two one-sided tests at α, not adjusted.
+        The two one-sided tests have level α, not adjusted.
         """
         low, high = self.difference.interval(1.0 - 2.0 * ALPHA)
         return -SMALLEST[self.unit] < low and high < SMALLEST[self.unit]
 
     def seeds_needed(self, tests: int) -> float:
-        """Seeds that give a power of 0.8 at this mean and spread, at α / ``tests``."""
+        """Seeds that give power 0.8 at this mean and standard deviation, at α / ``tests``."""
         if len(self.values) < 2:
             return math.nan
         spread = float(np.std(self.values, ddof=1))
         return seeds_needed(self.difference.mean / spread if spread else math.inf, ALPHA / tests)
 
     def shown(self, tests: int) -> tuple[str, str, str, str, str, str]:
-        """Number of seeds, mean, 95 % interval, p-value, seeds needed and verdict, as printed.
+        """Formats number of seeds, mean, 95 % interval, p-value, seeds needed and verdict.
 
         Args:
           tests: number of tests in the family.
@@ -135,12 +135,12 @@ class RegisteredTest:
 
 @dataclass(frozen=True)
 class RegisteredResult:
-    """All tests of one profile.
+    """All registered tests on the records of one profile.
 
     Attributes:
-      profile: its name.
-      tests: family after family.
-      seeds: pre-training seeds whose loss tests have values, so whose pre-training is finished.
+      profile: name of the profile.
+      tests: the tests, family after family.
+      seeds: pre-training seeds with values of loss tests: those with finished pre-training.
     """
 
     profile: str
@@ -149,13 +149,13 @@ class RegisteredResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Whether the tests confirm or explore, and how to read them."""
+        """Whether the tests are confirmatory or exploratory, and the meaning of the columns."""
         if self.seeds == set(SEEDS):
             standing = f"All {len(SEEDS)} registered seeds: the tests are confirmatory."
         elif self.seeds <= set(SEEDS):
             standing = (
                 f"Interim: {len(self.seeds)} of the {len(SEEDS)} registered seeds. The verdicts "
-                "count when all have run."
+                "are final when all have run."
             )
         else:
             standing = (
@@ -172,7 +172,7 @@ class RegisteredResult:
         }
 
     def text(self) -> str:
-        """A summary line, then one line per test, for the terminal."""
+        """Formats a summary line and one line per test for the terminal."""
         verdicts = [test.verdict for test in self.tests]
         counts = ", ".join(
             f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts
@@ -186,7 +186,7 @@ class RegisteredResult:
         return "\n".join(lines)
 
     def rows(self) -> list[dict[str, object]]:
-        """A row per test; the interval is the 95 % one."""
+        """Returns a row per test, with a 95 % interval, for JSON and CSV."""
         return [
             {
                 **dataclasses.asdict(test),
@@ -199,11 +199,11 @@ class RegisteredResult:
 
 
 def seeds_needed(effect: float, level: float) -> float:
-    """Fewest seeds with which a two-sided paired t-test has a power of 0.8.
+    """Returns the fewest seeds with which a two-sided paired t-test has a power of 0.8.
 
     Args:
       effect: mean difference over its standard deviation.
-      level: of the test.
+      level: level of the test.
 
     Returns:
       2 or more; infinity beyond ``analysis.power.MOST_RUNS``.
@@ -215,17 +215,17 @@ def seeds_needed(effect: float, level: float) -> float:
     if math.isinf(effect):
         return 2.0
 
-    # Errors of the wrong sign add nothing at a power of 0.8.
+    # At a power of 0.8 the tail of the wrong sign is negligible.
     return fewest_runs(lambda n: power_of_t(effect * math.sqrt(n), n - 1, level / 2.0))
 
 
 def run(records: pd.DataFrame) -> RegisteredResult:
-    """The tests on measured records of one profile; those whose runs are missing have no seeds.
+    """Runs the tests on measured records of one profile; tests without runs have no values.
 
     Raises:
       UserError: the records mix profiles, or a run's scores are incomplete.
     """
-    pair = sole_profile(records)
+    _, profile = sole_profile(records)
     plain = records[records["variant"] == ""]
     by_suite = scores.seed_scores(plain)
     losses = list(_losses(plain))
@@ -243,7 +243,7 @@ def run(records: pd.DataFrame) -> RegisteredResult:
             for (name, unit, values), p_holm in zip(found, adjusted, strict=True)
         ]
     seeds = frozenset(seed for _, _, values in losses for seed in values)
-    return RegisteredResult(pair[1] if pair else "", tuple(tests), seeds)
+    return RegisteredResult(profile, tuple(tests), seeds)
 
 
 def _losses(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
@@ -285,13 +285,13 @@ def _difference(
     first: tuple[str, int],
     second: tuple[str, int],
 ) -> BySeed:
-    """A suite's score of one τ and checkpoint minus that of another, by seed."""
+    """Returns a suite's score at one τ and checkpoint minus that at another, by seed."""
     named = {at: found.get((trend.SIZE, *at, suite), {}) for at in (first, second)}
     return seed_values({first: 1.0, second: -1.0}, named)
 
 
 def _at(by_seed: pd.DataFrame, step: float) -> BySeed:
-    """One row of a table with a column per seed; empty where there is none."""
+    """Returns the row of a step in a table with a column per seed; {} if there is none."""
     return _plain(by_seed[by_seed.index == step].mean()) if step in by_seed.index else {}
 
 

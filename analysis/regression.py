@@ -1,8 +1,8 @@
-"""Lines through a series whose residuals are autocorrelated: its slope, and where it bends.
+"""Slope and bend of a series with autocorrelated residuals.
 
-With several seeds, ``over seeds`` decides: each seed's least-squares slope is one observation of a
-t-test, whatever the series is like. The other methods see one series, the mean over the seeds, and
-take what one seed does for a property of all; they are printed for comparison:
+With several seeds, ``over seeds`` decides: a t-test with each seed's least-squares slope as one
+observation, which assumes nothing about the series. The other methods use one series, the mean over
+the seeds, so they do not measure how seeds differ; they are printed for comparison:
 
 * ``ordinary least squares``, the paper's method, takes the residuals as independent;
 * ``Newey–West``: the same slope with standard errors that allow for autocorrelation (Bartlett's
@@ -10,22 +10,22 @@ take what one seed does for a property of all; they are printed for comparison:
   too small;
 * ``AR(1) errors``: generalised least squares, with the autocorrelation estimated by restricted
   maximum likelihood and (n − 2)(1 − ρ)/(1 + ρ) degrees of freedom, since an autocorrelated series
-  is worth fewer independent points. At ρ = 0.7 it keeps its level of 5 %; at ρ = 0.97, which is
-  usual here, it calls about 17 % of series without a trend significant. Tests simulate both;
+  has fewer effective points. At ρ = 0.7 its false positive rate is the nominal 5 %; at ρ = 0.97,
+  which is usual here, it is about 17 %. Tests simulate both;
 * ``Theil–Sen``: the median slope of all pairs of points, with the Mann–Kendall test of a monotone
   trend in the form of Hamed and Rao, which inflates the variance for ranks autocorrelated up to
   three lags. The interval takes the points as independent.
 
 The bend is the κ of y = a + b·x + c·max(x − κ, 0) plus errors: the inflection of Section 3.2.1,
-which the paper reads off Figure 4b by eye (about 200K). The rest is least squares for each
-candidate κ, and the best κ has the smallest sum of squares. With several seeds its interval comes
-from drawing seeds again, and the test that there is a bend at all is a t-test over the seeds'
-curvatures (the coefficient of x² beside a line), which needs no κ. With one seed both come from a
-parametric bootstrap with AR(1) errors.
+which the paper reads off Figure 4b by eye (about 200K). For each candidate κ the other coefficients
+are fitted by least squares, and the best κ has the smallest sum of squares. With several seeds its
+interval is a bootstrap over seeds, and the test of no bend is a t-test over the seeds' curvatures
+(the coefficient of x² in a quadratic fit), which needs no κ. With one seed both are a parametric
+bootstrap with AR(1) errors.
 
 x is the pre-training step on the paper's scale in thousands; slopes are per 1,000 steps.
 
-``scipy.stats`` takes a second to import, so it is imported where it is needed.
+``scipy.stats`` takes a second to import, so functions import it when they need it.
 """
 
 from __future__ import annotations
@@ -48,24 +48,24 @@ LEAST_SQUARES, NEWEY_WEST, AUTOREGRESSIVE, THEIL_SEN, OVER_SEEDS = (
     "over seeds",
 )
 FEWEST_POINTS = 8
-"""Fewest points from which an autocorrelation is estimated."""
+"""Fewest points for an estimate of the autocorrelation."""
 FEWEST_POINTS_OF_BEND = 20
 DRAWS = 999
-"""Of each bootstrap."""
+"""Number of draws of each bootstrap."""
 _RHO_BOUNDS = (-0.9, 0.99)
 _RANK_LAGS = 3
 _BEND_MARGIN = 0.1
-"""Share of the points at each end that are no candidates for the bend."""
+"""Share of the points at each end that are excluded as candidates for the bend."""
 
 
 @dataclass(frozen=True)
 class Slope:
-    """A slope by one method.
+    """A slope estimated by one method.
 
     Attributes:
-      method: its name.
-      value, low, high: nats per 1,000 steps, with a 95 % interval.
-      p_value: two-sided, of no trend; NaN where the points leave no residual.
+      method: name of the method.
+      value, low, high: slope and its 95 % interval, in nats per 1,000 steps.
+      p_value: two-sided p-value of no trend; NaN if the residuals are zero.
     """
 
     method: str
@@ -80,11 +80,11 @@ class Residuals:
     """Residuals of the least-squares line, and tests of their independence and normality.
 
     Attributes:
-      steps, values: [n] each; thousands of steps and nats.
-      rho: autocorrelation of neighbours, by restricted maximum likelihood.
-      ljung_box_p: of no autocorrelation up to ``lags``.
-      shapiro_p: of normality.
-      lags: how many lags the first test covers.
+      steps, values: [n] thousands of steps, and [n] residuals in nats.
+      rho: autocorrelation at lag 1, by restricted maximum likelihood.
+      ljung_box_p: p-value of no autocorrelation up to ``lags``.
+      shapiro_p: p-value of normality.
+      lags: number of lags in the Ljung–Box test.
     """
 
     steps: np.ndarray
@@ -100,13 +100,13 @@ class Inflection:
     """An estimated bend.
 
     Attributes:
-      at, low, high: thousands of steps, with a 95 % bootstrap interval.
-      before, after: slopes on both sides, nats per 1,000 steps.
-      p_value: of no bend; with several seeds by their curvatures, with one by a bootstrap under a
-        straight line, whose smallest is 1/(draws + 1).
-      candidates: first and last of the thousands of steps among which ``at`` was chosen.
+      at, low, high: place of the bend and its 95 % bootstrap interval, in thousands of steps.
+      before, after: slopes on both sides, in nats per 1,000 steps.
+      p_value: p-value of no bend: with several seeds by their curvatures, with one by a bootstrap
+        under a straight line, at least 1/(draws + 1).
+      candidates: first and last candidate for ``at``, in thousands of steps.
       points: number of points fitted.
-      seeds: number of series behind the points.
+      seeds: number of series that the points are means of.
     """
 
     at: float
@@ -121,23 +121,23 @@ class Inflection:
 
     @property
     def place(self) -> str:
-        """Where it is, and whether it may lie beyond the candidates, in words."""
+        """Place of the bend in words; "or before" or "or after" at the ends of the candidates."""
         first, last = self.candidates
         beyond = {first: " or before", last: " or after"}.get(self.at, "")
         return f"{self.at:.0f}K{beyond}"
 
     @property
     def basis(self) -> str:
-        """What the test of no bend rests on, in words."""
+        """Description of the test of no bend, for a sentence."""
         return f"over {self.seeds} seeds" if self.seeds > 1 else "one seed, AR(1) errors"
 
 
 def estimate_slopes(thousands: np.ndarray, values: np.ndarray) -> tuple[Slope, ...]:
-    """The slope by every method that needs one series only.
+    """Estimates the slope of one series by every method except ``over seeds``.
 
     Args:
       thousands: [n] steps in thousands, evenly spaced, n ≥ ``FEWEST_POINTS``.
-      values: [n] nats, not exactly on one line.
+      values: [n] values in nats, not exactly on one line.
     """
     import scipy.linalg
     from statsmodels.regression.linear_model import GLS, OLS
@@ -158,9 +158,9 @@ def estimate_slopes(thousands: np.ndarray, values: np.ndarray) -> tuple[Slope, .
 
 
 def over_seeds(slopes: Sequence[float]) -> Slope | None:
-    """Student's t over the slopes of independent seeds; None for a single seed.
+    """Tests the slopes of independent seeds by Student's t; None for a single seed.
 
-    Seeds with equal slopes have no t; p is then that of the sign test (``analysis.tests.paired``).
+    If all slopes are equal, p is that of the sign test (``analysis.tests.paired``).
 
     >>> slope = over_seeds([1.0, 2.0, 3.0])
     >>> round(slope.value, 3), round(slope.low, 3), round(slope.p_value, 3)
@@ -173,10 +173,10 @@ def over_seeds(slopes: Sequence[float]) -> Slope | None:
 
 
 def residuals(thousands: np.ndarray, values: np.ndarray) -> Residuals:
-    """Residuals of the least-squares line, with tests of its assumptions.
+    """Computes the residuals of the least-squares line, and tests its assumptions.
 
     Args:
-      thousands, values: as for :func:`estimate_slopes`.
+      thousands, values: see :func:`estimate_slopes`.
     """
     import scipy.stats
     from statsmodels.stats.diagnostic import acorr_ljungbox
@@ -195,9 +195,12 @@ def residuals(thousands: np.ndarray, values: np.ndarray) -> Residuals:
 
 
 def autocorrelation(thousands: np.ndarray, values: np.ndarray) -> float:
-    """ρ of neighbouring errors around a line, by restricted maximum likelihood.
+    """Estimates ρ of neighbouring errors around a line, by restricted maximum likelihood.
 
-    The plain estimate from residuals is too small, since the line follows the errors.
+    The plain estimate from residuals is too small, since the fitted line follows the errors.
+
+    Args:
+      thousands, values: see :func:`estimate_slopes`.
     """
     import scipy.optimize
 
@@ -221,13 +224,13 @@ def autocorrelation(thousands: np.ndarray, values: np.ndarray) -> float:
 def estimate_inflection(
     thousands: np.ndarray, values: np.ndarray, *, draws: int = DRAWS, seed: int = 0
 ) -> Inflection:
-    """Estimates the bend.
+    """Estimates the bend of a series.
 
     Args:
       thousands: [n] steps in thousands, evenly spaced, n ≥ ``FEWEST_POINTS_OF_BEND``.
-      values: [n] nats of one series, or [n, seeds], whose mean is fitted.
-      draws: of each bootstrap.
-      seed: of its random numbers; the same seed gives the same interval.
+      values: [n] values of one series in nats, or [n, seeds]; the mean over seeds is fitted.
+      draws: number of draws of each bootstrap.
+      seed: seed of the bootstrap's random numbers.
 
     >>> x = np.arange(60.0, 1001.0, 20.0)
     >>> y = 3e-4 * np.minimum(x, 200.0) - 1e-4 * np.maximum(x - 200.0, 0.0)
@@ -272,15 +275,16 @@ def estimate_inflection(
 
 
 def best_bends(x: np.ndarray, series: np.ndarray, edge: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best bend of each series by least squares, and the gain of that fit.
+    """Finds the best bend of each series by least squares, and the gain of that fit.
 
     Args:
       x: [n] steps.
-      series: [m, n].
-      edge: number of points at each end that are no candidates.
+      series: [m, n] values of m series.
+      edge: number of points at each end that are excluded as candidates.
 
     Returns:
-      [m] values of x; [m] shares of the straight line's sum of squares that the bend explains.
+      [m] bends, as values of x; [m] shares of the straight line's sum of squares that the bend
+      explains.
 
     >>> steps = np.arange(6.0)
     >>> best_bends(steps, np.abs(steps - 2.0)[None], edge=2)
@@ -299,7 +303,7 @@ def _design(x: np.ndarray) -> np.ndarray:
 
 
 def _curvatures(x: np.ndarray, by_seed: np.ndarray) -> np.ndarray:
-    """Coefficient of x² beside a line, in units of the x² of x from −1 to 1, for each seed."""
+    """Coefficient of x² in each seed's quadratic fit, with x scaled to −1 to 1."""
     at = 2.0 * (x - x.mean()) / (x.max() - x.min())
     return np.polynomial.polynomial.polyfit(at, by_seed, 2)[2]
 
@@ -309,7 +313,7 @@ def _bent(x: np.ndarray, kappa: float) -> np.ndarray:
 
 
 def _whitened(columns: np.ndarray, rho: float) -> np.ndarray:
-    """Prais and Winsten's transformation of [n, k], which makes AR(1) errors independent."""
+    """Transforms columns [n, k] by Prais and Winsten, which makes AR(1) errors independent."""
     out = columns.astype(float)
     out[1:] -= rho * columns[:-1]
     out[0] *= math.sqrt(1.0 - rho**2)
@@ -328,7 +332,7 @@ def _theil_sen(thousands: np.ndarray, values: np.ndarray) -> Slope:
     import scipy.stats
 
     slope = scipy.stats.theilslopes(values, thousands, alpha=CONFIDENCE)
-    # Ranks that alternate would lower the variance, even below 0; it may only be inflated.
+    # Alternating ranks would lower the variance, even below 0; the correction may only inflate it.
     with np.errstate(invalid="ignore"):
         corrected = pymannkendall.hamed_rao_modification_test(values, lag=_RANK_LAGS).p
     p_value = np.fmax(corrected, pymannkendall.original_test(values).p)
@@ -339,7 +343,7 @@ def _theil_sen(thousands: np.ndarray, values: np.ndarray) -> Slope:
 def _redraw(
     x: np.ndarray, fitted: np.ndarray, left: np.ndarray, draws: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Series [draws, n] around ``fitted`` with AR(1) errors like the residuals ``left``."""
+    """Draws series [draws, n] around ``fitted`` with AR(1) errors like the residuals ``left``."""
     rho = autocorrelation(x, left)
     n = len(x)
     scale = math.sqrt(float((left**2).sum()) / (n - 3))

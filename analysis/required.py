@@ -1,4 +1,4 @@
-"""What a table or a figure declares: the runs it rests on, and the records it reads."""
+"""Declarations of tables and figures: the runs that they need, and the records that they read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 @dataclass(frozen=True)
 class RequiredRun:
-    """One experiment, trained up to one checkpoint.
+    """An experiment, trained up to a checkpoint.
 
     Attributes:
       size: "base" or "large".
-      tau: canonical text of τ.
-      checkpoint: pre-training steps on the paper's scale.
+      tau: canonical text of τ, such as "60K" or "inf".
+      checkpoint: number of pre-training steps on the paper's scale.
     """
 
     size: str
@@ -24,19 +24,19 @@ class RequiredRun:
 
 
 class OutputModule(Protocol):
-    """What tables and figures have in common; modules and instances of classes alike."""
+    """Interface of tables and figures, which are modules or instances of classes."""
 
     @property
     def DOC(self) -> str | None:
-        """What it shows, and what the paper claims by it."""
+        """Description of the table or figure, and the paper's claim about it."""
         ...
 
     @property
     def requires(self) -> tuple[RequiredRun, ...]:
-        """Runs it rests on."""
+        """Runs that the table or figure needs."""
         ...
 
     @property
     def reads(self) -> pc.Expression:
-        """Records it rests on."""
+        """Filter of the records that the table or figure reads."""
         ...

@@ -1,7 +1,7 @@
-"""The one rule by which scores and the numbers of tables are rounded for print.
+"""Rounding of scores and of the numbers in tables for print.
 
-The float that is nearest to the number is rounded correctly to the wanted decimals (exact halves
-away from zero, as the paper's do; Python's format rounds them to even), and zero has no sign.
+A float is rounded by its exact value, and exact halves away from zero, as in the paper (Python's
+format rounds them to even). Zero has no sign.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ _SMALLEST_P = 0.001
 
 
 def rounded(value: float, decimals: int, style: Style = "plain") -> str:
-    """A number at its printed precision.
+    """Formats a number with a number of decimals.
 
-    An exact half goes away from zero, as in the one cell of the paper that shows it: 13/32 in Table
-    14 is printed 40.63.
+    An exact half is rounded away from zero, as in the paper's only cell with one: 13/32 in Table 14
+    is printed 40.63.
+
+    Args:
+      value: the number; a fraction for "percent", a p-value for "p".
+      decimals: number of decimals of ``value``, before "percent" multiplies it by 100; of the
+        mantissa for "scientific".
+      style: "signed" adds a plus sign; "p" prints a small p-value as "<0.001".
 
     >>> rounded(85.894, 2), rounded(1.05, 2), rounded(-0.001, 2), rounded(40.625, 2)
     ('85.89', '1.05', '0.00', '40.63')

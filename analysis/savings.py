@@ -1,29 +1,29 @@
-"""Pre-training that SPACTOR(τ) saves until it reaches the baseline's final score.
+"""Share of pre-training that SPACTOR(τ) saves to reach the baseline's final score.
 
 The paper's abstract states 50 % of the iterations and 40 % of the FLOPs. Here both are estimated
-with an interval: scores are taken as linear in the step between two scored checkpoints, and the
-estimate is the first step at which SPACTOR(τ)'s mean over runs reaches the baseline's mean at 1M.
-There is no score before the first scored checkpoint, so a model that reaches the target there saves
-*at least* that much. A model that is still below it at 1M is the slower of both: its saving is
-negative, measured where both have the model's own final score. A model whose scores end before 1M,
-below the target, has an *unknown* saving.
+with an interval. Scores are interpolated linearly between two scored checkpoints, and the estimate
+is the first step at which SPACTOR(τ)'s mean over runs reaches the baseline's mean at 1M. There is
+no score before the first scored checkpoint, so a model that reaches the target there saves *at
+least* that much. A model that is below the target at 1M is slower than the baseline: its saving is
+negative, computed from the step at which the baseline reaches the model's final score. A model with
+a last score before 1M, below the target, has an *unknown* saving.
 
-The interval is a bootstrap over runs: measured runs are drawn with replacement by seed, the
-model's and the baseline's together, each with all its checkpoints, since runs of one seed share
-initialisation and data; published means are redrawn from Student's t with their printed deviation,
-independently. Like every bootstrap of few seeds it is too narrow: with five, the 95 % interval
+The interval is a bootstrap over runs. Measured runs are drawn with replacement by seed, together
+for the model and the baseline and for all checkpoints, since runs of one seed share initialisation
+and data; published means are drawn independently from Student's t with their printed standard
+deviation. Like every bootstrap of few seeds it is too narrow: with five seeds, the 95 % interval
 covers the truth in about 85 % of simulated studies (`tests/analysis/test_savings.py`). Fine-tuning
-from scratch (checkpoint 0) is no evidence about τ and is left out.
+from scratch (checkpoint 0) does not depend on τ and is left out.
 
-A noisy curve crosses its target early by chance. So each saving has the share of comparisons in
-which a model *identical* to the baseline would show ``NOTABLE`` or more, by simulation from the
-same records: the baseline's means with the spread (and by seed, the covariance) at hand.
+A noisy curve can cross its target early by chance. Each saving therefore has the share of
+comparisons in which a model *identical* to the baseline would show ``NOTABLE`` or more, simulated
+with the baseline's means and the records' standard deviations (of measured runs, covariances).
 
 FLOPs depend on the cost of a hybrid step relative to a plain one, by four conventions: ``paper``
 (Table 3; Large by Table 4's FLOPs column), ``analytic`` (``analysis.flops``), ``compiled``
 (``analysis.compiled``), ``wall clock`` (the inverse ratio of sequences per second). ``paper`` and
-``compiled`` are those of the paper's sizes; for a scaled profile they give the saving that its runs
-would have had at that cost of a step.
+``compiled`` are costs at the paper's sizes; for a scaled profile they give the saving that its runs
+would have at that cost of a step.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from analysis.schema.facts import (
     SUITE_SHORT_NAMES,
     SUITES,
     TAUS,
+    size_label,
     step_label,
 )
 from analysis.tests import CONFIDENCE
@@ -59,25 +60,26 @@ from spactor.text_table import align, wrap
 DRAWS = 1999
 SEED = 0
 NOTABLE = 0.1
-"""Share of the baseline's steps from which on a saving is counted as shown by chance."""
+"""Smallest saving, as a share of the baseline's steps, that counts in ``Saving.by_chance``."""
 _TABLE_4_TAU = 120_000
 READS = rows.of_metrics("cost/", "timing/") | rows.SCORES
 CONVENTIONS = ("paper", "analytic", "compiled", "wall clock")
 
 Curve = Mapping[int, np.ndarray]
-"""Mean scores by checkpoint, on the paper's scale: [1 + draws], the first the estimate itself."""
+"""Mean scores [1 + draws] by checkpoint on the paper's scale; the first is the estimate itself."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share of the baseline's budget that is saved, with a 95 % bootstrap interval.
+    """Saved share of the baseline's budget, with a 95 % bootstrap interval.
 
     Attributes:
-      value, low, high: fractions of the baseline's, negative for a slower model; NaN where unknown.
-      bound: "≥" where the score is reached at the first scored checkpoint, "≤" where a slower
-        model's final score was the baseline's at its first, else "".
-      unknown: what is printed where there is no value.
-      single: whether a single run, without a spread, leaves no interval.
+      value, low, high: fractions of the baseline's budget, negative for a slower model; NaN if
+        unknown.
+      bound: "≥" if the model reaches the target at its first scored checkpoint, "≤" if the baseline
+        reaches a slower model's final score at its first scored checkpoint, else "".
+      unknown: text printed instead of an unknown value.
+      single: whether there is a single run, and so no interval.
     """
 
     value: float
@@ -88,7 +90,7 @@ class Estimate:
     single: bool = False
 
     def text(self) -> str:
-        """The estimate as printed, in per cent.
+        """Formats the estimate in per cent.
 
         >>> Estimate(0.5, 0.31, 0.5, "≥").text(), Estimate(-0.2, -0.6, 0.1).text()
         ('≥ 50 [31, 50]', '-20 [-60, 10]')
@@ -115,14 +117,14 @@ class Saving:
     """The saving of one model on one suite.
 
     Attributes:
-      size, tau, suite: of the model and the score.
-      target: the baseline's mean score at 1M, over the runs compared.
-      reached: share of the bootstrap's draws in which the model reaches it.
+      size, tau, suite: the model and the suite.
+      target: the baseline's mean score at 1M over the compared runs, in per cent.
+      reached: share of the bootstrap's draws in which the model reaches the target.
       by_chance: share of comparisons in which a model identical to the baseline would show a saving
         of ``NOTABLE`` of the iterations or more; NaN for a single run.
       iterations: saved share of the baseline's steps.
-      flops: saved share of its FLOPs by convention; conventions without numbers are absent.
-      runs: numbers of runs compared; measured, of seeds that both models have.
+      flops: saved share of the baseline's FLOPs, by convention; unknown conventions are left out.
+      runs: numbers of compared runs; for measured records, of seeds that both models have.
     """
 
     size: str
@@ -147,11 +149,11 @@ class SavingsResult:
 
     @property
     def conventions(self) -> tuple[str, ...]:
-        """Those of ``CONVENTIONS`` by which any saving has a number."""
+        """Conventions by which any saving has a number, in the order of ``CONVENTIONS``."""
         return tuple(name for name in CONVENTIONS if any(name in s.flops for s in self.savings))
 
     def text(self, *, details: bool = True) -> str:
-        """A table for the terminal, with details of FLOPs by every convention."""
+        """Formats a table for the terminal; with details it has FLOPs by every convention."""
         whose = "published" if self.source == "published" else f"{self.profile or 'no'} profile"
         title = f"Savings until the baseline's score at {step_label(FULL)} is reached, {whose}"
         if not self.savings:
@@ -167,7 +169,7 @@ class SavingsResult:
         lines = [*answers, *wrap(self.chance), "", title]
         for size, ratios in self.overheads.items():
             costs = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
-            lines += wrap(f"cost of a hybrid step over a plain one, {size.capitalize()}: {costs}")
+            lines += wrap(f"cost of a hybrid step over a plain one, {size_label(size)}: {costs}")
         for (size, tau, runs), of_model in models.items():
             count = "–".join(map(str, runs))
             lines += ["", f"{describe(size, tau)}, {count} run{'s' if runs != (1,) else ''}"]
@@ -176,7 +178,7 @@ class SavingsResult:
         return "\n".join([*lines, "", *wrap(f"{_NOTES} {others}")]).rstrip()
 
     def _table(self, savings: Sequence[Saving], known: Sequence[str]) -> list[list[str]]:
-        """Headings, then a row per suite; a saving that is unknown is printed once."""
+        """Formats headings and a row per suite; an unknown saving is printed once in its row."""
         rows = [["suite", "reached", "iterations", *(f"FLOPs, {name}" for name in known)]]
         for saving in savings:
             estimates = [saving.iterations, *(saving.flops.get(name) for name in known)]
@@ -190,7 +192,7 @@ class SavingsResult:
 
     @property
     def chance(self) -> str:
-        """How often identical models would show a saving, as a sentence; "" where unknown."""
+        """Sentence on how often identical models would show a saving; "" if unknown."""
         known = [one.by_chance for one in self.savings if not math.isnan(one.by_chance)]
         if not known:
             return ""
@@ -202,7 +204,7 @@ class SavingsResult:
 
 
 def _answer(size: str, tau: str, savings: Sequence[Saving]) -> str:
-    """On how many suites a model needs fewer iterations than its baseline, in a sentence."""
+    """Formats a sentence on the number of suites where a model needs fewer iterations."""
     fewer = sum(one.iterations.value > 0.0 for one in savings)
     shown = sum(one.iterations.low > 0.0 for one in savings)
     unknown = sum(math.isnan(one.iterations.value) for one in savings)
@@ -215,10 +217,10 @@ def _answer(size: str, tau: str, savings: Sequence[Saving]) -> str:
 
 _NOTES = (
     "Savings are in per cent of the baseline's iterations or FLOPs, with a 95 % bootstrap interval "
-    "over runs (none for one run). In brackets after a suite: the score to reach, the baseline's "
-    "at 1M; 'reached' is the share of the bootstrap's draws that reach it. ≥: reached already at "
-    "the first scored checkpoint. Below 0: slower than the baseline, compared at the model's own "
-    "final score; ≤: the baseline had that score at its first checkpoint. unknown, ?: not reached "
+    "over runs (none for one run). In brackets after a suite: the target, the baseline's score at "
+    "1M; 'reached' is the share of the bootstrap's draws that reach it. ≥: reached at the first "
+    "scored checkpoint. Below 0: slower than the baseline, compared at the model's own final "
+    "score; ≤: the baseline has that score at its first scored checkpoint. unknown, ?: not reached "
     "by the model's last checkpoint, which is before 1M."
 )
 _BY_OTHERS = (
@@ -229,12 +231,12 @@ _BRIEF = "FLOPs by the other costs of a step: --details."
 
 
 def run(records: pd.DataFrame, *, draws: int = DRAWS, seed: int = SEED) -> SavingsResult:
-    """Savings of every size, τ and suite.
+    """Estimates the savings of every size, τ and suite.
 
     Args:
-      records: of one source and profile.
-      draws: of the bootstrap.
-      seed: of its random numbers.
+      records: records of one source and profile.
+      draws: number of draws of the bootstrap.
+      seed: seed of the bootstrap's random numbers.
 
     Raises:
       UserError: the records mix profiles, or a run's scores are incomplete.
@@ -252,10 +254,10 @@ def run(records: pd.DataFrame, *, draws: int = DRAWS, seed: int = SEED) -> Savin
 
 
 def overheads_of(evidence: Evidence, size: str) -> dict[str, float]:
-    """Cost of a hybrid step over a plain one by each convention that has a number.
+    """Returns the cost of a hybrid step over that of a plain one, by each known convention.
 
-    Measured records have their own analytic count and wall clock. The paper's numbers, and those of
-    XLA, are of the paper's sizes whatever the profile.
+    ``analytic`` and ``wall clock`` are those of the records; ``paper`` and ``compiled`` are costs
+    at the paper's sizes for every profile.
     """
     found: dict[str, float] = {}
     published_evidence = Evidence.of(published.load_all())
@@ -280,11 +282,11 @@ def overheads_of(evidence: Evidence, size: str) -> dict[str, float]:
 
 
 def crossing(curve: Curve, target: np.ndarray) -> np.ndarray:
-    """First paper step at which each draw's curve reaches its target; infinity where it doesn't.
+    """Finds the first paper step at which each draw's curve reaches its target; infinity if never.
 
     Args:
-      curve: scores by checkpoint, [draws] each.
-      target: [draws].
+      curve: scores [draws] by checkpoint.
+      target: [draws] scores to reach.
 
     >>> curve = {500_000: np.array([80.0, 90.0, 80.0]), 1_000_000: np.array([90.0, 91.0, 81.0])}
     >>> crossing(curve, np.array([85.0, 85.0, 85.0]))
@@ -302,23 +304,30 @@ def crossing(curve: Curve, target: np.ndarray) -> np.ndarray:
 
 
 def spent(paper_steps: np.ndarray, tau_steps: float, overhead: float) -> np.ndarray:
-    """FLOPs up to a step, in units of a plain step: the first τ steps cost ``overhead`` each.
+    """Cost of training up to a step, in units of a plain step.
+
+    Args:
+      paper_steps: numbers of steps.
+      tau_steps: number of hybrid steps at the beginning.
+      overhead: cost of a hybrid step.
 
     >>> spent(np.array([500_000.0]), 250_000, 1.4)
     array([600000.])
     """
     if overhead == 1.0:
-        return paper_steps  # also where both the step and τ are infinite
+        return paper_steps  # avoids 0 · ∞ for infinite steps and τ
     return paper_steps + (overhead - 1.0) * np.minimum(paper_steps, tau_steps)
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """A model and its baseline on one suite, as drawn by the bootstrap.
+    """The bootstrap's draws of a model and of its baseline on one suite.
 
     Attributes:
+      size, tau, suite: the model and the suite.
       model, baseline: curves; their first element is the estimate.
-      twin, twin_of: curves of a model identical to the baseline and of that baseline.
+      twin, twin_of: curves of a model identical to the baseline, and of that baseline.
+      runs: see ``Saving``.
     """
 
     size: str
@@ -334,11 +343,11 @@ class _Pair:
 def saved(
     model: Curve, baseline: Curve, tau_steps: float = 0.0, overhead: float = 1.0
 ) -> np.ndarray:
-    """Share of the baseline's cost that each draw of a model saves; minus infinity where unknown.
+    """Share of the baseline's cost that each draw of a model saves; minus infinity if unknown.
 
     Args:
       model, baseline: curves of equal numbers of draws; the baseline's has a score at ``FULL``.
-      tau_steps, overhead: the model's first ``tau_steps`` cost ``overhead`` plain steps each.
+      tau_steps, overhead: number and cost of the model's hybrid steps, see :func:`spent`.
 
     >>> baseline = {500_000: np.array([20.0, 20.0]), 1_000_000: np.array([30.0, 30.0])}
     >>> saved({500_000: np.array([26.0, 10.0]), 1_000_000: np.array([34.0, 28.0])}, baseline)
@@ -350,7 +359,7 @@ def saved(
     share = 1.0 - spent(at, tau_steps, overhead) / FULL
     if FULL not in model:
         return share
-    # The baseline had the score of a slower model at an earlier step: its final one is higher.
+    # The baseline's final score is above a slower model's, so it reaches that score before 1M.
     earlier = crossing(baseline, model[FULL])
     whole = spent(np.full(len(at), float(FULL)), tau_steps, overhead)
     return np.where(np.isinf(at), 1.0 - whole / earlier, share)
@@ -399,11 +408,11 @@ def _measured_pairs(
     draws: int,
     generator: np.random.Generator,
 ) -> Iterator[_Pair]:
-    """Pairs of curves over the seeds that both models have; each draw draws as many seeds again.
+    """Yields pairs of curves over the seeds that both models have, drawn with replacement.
 
     Args:
-      table: of ``scores.seed_scores``.
-      draws, generator: of the bootstrap.
+      table: result of ``scores.seed_scores``.
+      draws, generator: number of draws, and generator of the random numbers.
     """
     curves: dict[tuple[str, str, str], dict[int, Mapping[int, float]]] = {}
     for (size, tau, checkpoint, suite), values in table.items():
@@ -420,7 +429,7 @@ def _measured_pairs(
         drawn = generator.integers(count, size=(draws, count))
         one, other = model.loc[seeds], baseline.loc[seeds]
         both = one.columns.intersection(other.columns)
-        # Deviations over n seeds are too small by √((n − 1)/n).
+        # Deviations from a mean over n seeds are too small by √((n − 1)/n).
         wide = math.sqrt(count / (count - 1)) if count > 1 else 1.0
         level = other[both].mean()
         twin = level + wide * (one[both] - one[both].mean())
@@ -436,24 +445,29 @@ def _measured_pairs(
 
 
 def _redrawn(runs: pd.DataFrame, drawn: np.ndarray) -> dict[int, np.ndarray]:
-    """Mean scores by checkpoint, of runs [seeds, checkpoints] and of drawn seeds [draws, seeds]."""
+    """Computes the mean scores by checkpoint of all seeds and of each draw.
+
+    Args:
+      runs: scores [seeds, checkpoints].
+      drawn: row numbers [draws, seeds].
+    """
     values = runs.to_numpy()
     means = np.vstack([values.mean(axis=0), values[drawn].mean(axis=1)])
     return {int(step): means[:, index] for index, step in enumerate(runs.columns)}
 
 
 def _runs_by_seed(curve: Mapping[int, Mapping[int, float]]) -> pd.DataFrame:
-    """Scores by seed and checkpoint, of the seeds that have every checkpoint."""
+    """Returns scores [seeds, checkpoints] of the seeds that have every checkpoint."""
     return pd.DataFrame(dict(curve)).sort_index(axis="columns").dropna(how="any")
 
 
 def _published_pairs(
     evidence: Evidence, draws: int, generator: np.random.Generator
 ) -> Iterator[_Pair]:
-    """Pairs of curves whose draws are independent means around the printed ones."""
+    """Yields pairs of curves, drawn independently around the printed means."""
 
     def curve(size: str, tau: str, suite: str, *, like: str = "") -> dict[int, np.ndarray]:
-        """Student's t around printed means; of a twin of ``like``, normal, at τ's checkpoints."""
+        """Draws a curve by Student's t, or a normal twin of ``like`` at τ's checkpoints."""
         found = {}
         for checkpoint in evidence.checkpoints(size, tau):
             if evidence.scored(size, like or tau, checkpoint, suite):

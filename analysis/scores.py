@@ -1,4 +1,4 @@
-"""Suite scores: from the metrics of fine-tuning runs to the cells of Tables 2, 4 and 6 to 17.
+"""Suite scores: averages of fine-tuning runs' metrics for the cells of Tables 2, 4 and 6 to 17.
 
 Order of averaging: the metrics of a task first, then the tasks of a suite; the result is the suite
 score of one run at one fine-tuning step. MNLI's two sets count as two tasks
@@ -9,13 +9,13 @@ task, in the breakdowns, is the median over runs.
 Selection of the fine-tuning step (Section 3.1, Evaluation), per run and suite:
 
 * ``best_average``: the step with the highest suite score, the earliest of equals; all tasks are
-  reported at that one step;
+  reported at that step;
 * ``last``: the last step.
 
 Only steps at which every task of the suite was scored are eligible. Diagnostics of a
 classification (``analysis.schema.quantities.DIAGNOSTICS``) are selected with the scores, but no
-average includes them. A run that answered a whole validation set with one class is *collapsed*: it
-counts like any other, and :func:`collapsed` lists such runs.
+average includes them. A run that answered a whole validation set with one class is *collapsed*:
+averages include it, and :func:`collapsed` lists such runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from analysis.schema.rows import RUN_COLUMNS, SCORES, of_metrics
 from spactor.errors import UserError
 
 FLOPS_UNIT_CHECKPOINT = 500_000
-"""The baseline's FLOPs up to this checkpoint are 1.0 in the FLOPs columns."""
+"""Checkpoint of the baseline with FLOPs of 1.0 in the FLOPs columns."""
 MEASURED_DECIMALS = 2
 
 _CELL = ["size", "tau", "checkpoint", "suite"]
@@ -49,17 +49,20 @@ BREAKDOWN_COLUMNS = [*_TASK_CELL, "median", "std", "runs", "decimals", "note"]
 
 
 def select(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
-    """The score records at each run's selected fine-tuning step, ``selection`` set to ``rule``.
+    """Selects the score records at one fine-tuning step of each run.
 
-    The diagnostics of that step are included. Rows that already have the rule's name are returned
-    unchanged; for other runs the rule is applied to the rows without a name.
+    Diagnostics of the step are included. Records that already have the rule as their ``selection``
+    are returned unchanged; for other runs the rule is applied to the records without a selection.
 
     Args:
       records: any records; only downstream scores are used.
       rule: "best_average" or "last".
 
+    Returns:
+      Records with ``selection`` set to ``rule``.
+
     Raises:
-      UserError: an unknown rule, or a run in which some task of its suite was never scored.
+      UserError: the rule is unknown, or a run has no step at which all tasks were scored.
     """
     if rule not in SELECTIONS:
         raise UserError(f"unknown selection rule {rule!r}: give one of {', '.join(SELECTIONS)}")
@@ -81,22 +84,22 @@ def select(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
 
 
 def marked(records: pd.DataFrame) -> pd.DataFrame:
-    """The selections of every rule from the score records without a rule's name.
+    """Applies every selection rule to the score records without a selection.
 
     Raises:
-      UserError: as `select`.
+      UserError: see :func:`select`.
     """
     found = [select(records[records["selection"] == ""], rule) for rule in SELECTIONS]
     return pd.concat(found, ignore_index=True)
 
 
 def collapsed(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
-    """Classification tasks that a run answered with a single class, at the selected step.
+    """Counts the runs that answered a classification task with one class at the selected step.
 
-    A run counts once for MNLI, whether it did so on one of its two sets or on both.
+    A run counts once for MNLI, even if it collapsed on both sets.
 
     Returns:
-      size, tau, checkpoint, suite, task, and the number of such ``runs`` in the cell.
+      A table with size, tau, checkpoint, suite, task, and the number of such ``runs``.
     """
     chosen = select(records, rule)
     classes = chosen["metric"].str.startswith(PREDICTED_CLASSES)
@@ -106,7 +109,10 @@ def collapsed(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
 
 
 def diverged(records: pd.DataFrame) -> dict[tuple[str, int, str], int]:
-    """Numbers of runs of one size that have no scores because a value was not finite.
+    """Counts the runs without scores because a loss or gradient was not finite.
+
+    Args:
+      records: records of one size.
 
     Returns:
       Number of runs by τ, checkpoint and suite.
@@ -122,18 +128,28 @@ def diverged(records: pd.DataFrame) -> dict[tuple[str, int, str], int]:
 
 
 def suite_scores(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
-    """One suite score per run: size, tau, checkpoint, suite, both seeds, step and score."""
+    """Computes a suite score for each run.
+
+    Returns:
+      A table with the columns of ``RUN_COLUMNS``, step and score.
+
+    Raises:
+      UserError: see :func:`select`.
+    """
     return _averages(_scores(select(records, rule)))
 
 
 def seed_scores(
     records: pd.DataFrame, rule: str = SELECTIONS[0]
 ) -> dict[tuple[str, str, int, str], dict[int, float]]:
-    """Suite scores for tests paired by seed (``analysis.tests.paired``); measured records only.
+    """Computes measured suite scores for tests paired by seed (``analysis.tests.paired``).
 
     Returns:
-      By (size, tau, checkpoint, suite): the score of each pre-training seed, a mean over its
-      fine-tuning seeds, which are no independent repetitions of the pre-training.
+      By (size, tau, checkpoint, suite): the score of each pre-training seed. It is a mean over the
+      fine-tuning seeds, since these are no independent repetitions of the pre-training.
+
+    Raises:
+      UserError: see :func:`select`.
     """
     found: dict[tuple[str, str, int, str], dict[int, float]] = {}
     means = suite_scores(records, rule).groupby([*_CELL, "seed"])["score"].mean().reset_index()
@@ -143,19 +159,19 @@ def seed_scores(
 
 
 def summary(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
-    """One row per cell of Tables 2 and 4, from measured or from published records.
+    """Computes a row for each cell of Tables 2 and 4 from measured or published records.
 
     Returns:
-      ``SUMMARY_COLUMNS``; ``std`` is NaN where one run has none. ``bold`` is as printed for
+      A table with ``SUMMARY_COLUMNS``; ``std`` is NaN for a single run. ``bold`` is as printed for
       published cells, and ``strictly_higher`` than the baseline for measured ones.
 
     Raises:
-      UserError: as ``select``.
+      UserError: see :func:`select`.
     """
     rows: list[dict[Hashable, Any]] = []
     for cell, values in _by_cell(suite_scores(records, rule), _CELL, "score").items():
         row: dict[Hashable, Any] = dict(zip(_CELL, cell, strict=True))
-        # fmean sums exactly: the bold rule compares means, whatever the order of runs.
+        # fmean sums exactly, so the order of runs does not change the bold rule's comparison.
         row |= {"mean": statistics.fmean(values), "std": _std(values), "runs": len(values)}
         rows.append(row | {"decimals": MEASURED_DECIMALS, "bold": pd.NA})
     printed = records[(records["task"] == "") & (records["metric"] == SUITE_AVERAGE)]
@@ -170,16 +186,17 @@ def summary(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
 
 
 def breakdown(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
-    """One row per cell and metric of Tables 6 to 17, from measured or from published records.
+    """Computes a row for each cell and metric of Tables 6 to 17 from measured or published records.
 
-    A measured cell is the median over runs, each read at its own selected fine-tuning step.
+    A measured cell is the median over runs, each at its own selected fine-tuning step.
 
     Returns:
-      ``BREAKDOWN_COLUMNS``; ``std`` is over runs, NaN for a single run or where the paper prints
-      none; ``median`` is NaN, with the reason in ``note``, where the paper's text lost a number.
+      A table with ``BREAKDOWN_COLUMNS``; ``std`` is over runs, NaN for a single run or if the paper
+      prints none; ``median`` is NaN, with the reason in ``note``, if the number is missing in the
+      paper's text.
 
     Raises:
-      UserError: as ``select``.
+      UserError: see :func:`select`.
     """
     rows: list[dict[Hashable, Any]] = []
     for cell, values in _by_cell(_scores(select(records, rule)), _TASK_CELL, "value").items():
@@ -194,9 +211,9 @@ def breakdown(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
 
 
 def strictly_higher(mean: float, baseline: float | None) -> bool:
-    """The bold rule: a higher mean than the baseline at the same size and checkpoint.
+    """Whether a mean is higher than the baseline's at the same size and checkpoint (bold rule).
 
-    Compared before rounding; equal is not higher, and without a baseline nothing is.
+    Means are compared before rounding; False without a baseline.
 
     >>> strictly_higher(33.271, 33.270), strictly_higher(33.27, 33.27), strictly_higher(1.0, None)
     (True, False, False)
@@ -205,13 +222,13 @@ def strictly_higher(mean: float, baseline: float | None) -> bool:
 
 
 def relative_flops(records: pd.DataFrame) -> pd.DataFrame:
-    """Pre-training FLOPs over those of the same size's baseline at 500K.
+    """Computes pre-training FLOPs over those of the same size's baseline at 500K.
 
-    Published values are as printed. Measured ones come from the cost records, and are absent
-    without those of the baseline.
+    Published values are as printed. Measured values are computed from the cost records, if these
+    include the baseline.
 
     Returns:
-      size, tau, checkpoint, value, decimals.
+      A table with size, tau, checkpoint, value and decimals.
     """
     columns = ["size", "tau", "checkpoint", "value", "decimals"]
     printed = records.loc[records["metric"] == RELATIVE_FLOPS, columns]
@@ -236,7 +253,7 @@ def _averages(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _eligible(raw: pd.DataFrame) -> pd.DataFrame:
-    """Suite scores at the steps where every task and metric of the suite was scored."""
+    """Computes suite scores at the steps where every task and metric of the suite was scored."""
     raw = _scores(raw)
     pairs = raw[["suite", "task", "metric"]].drop_duplicates()
     expected = pairs.groupby("suite").size().rename("expected")
@@ -257,7 +274,7 @@ def _eligible(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_cell(frame: pd.DataFrame, keys: list[str], name: str) -> dict[tuple[Any, ...], list[float]]:
-    """Sorted values of a column by cell, cells in order; a frame for each would take far longer."""
+    """Returns the sorted values of a column by cell, in order of cells; faster than ``groupby``."""
     found: dict[tuple[Any, ...], list[float]] = {}
     for *cell, value in frame[[*keys, name]].itertuples(index=False, name=None):
         found.setdefault(tuple(cell), []).append(value)
@@ -269,5 +286,5 @@ def _by_cell(frame: pd.DataFrame, keys: list[str], name: str) -> dict[tuple[Any,
 
 
 def _std(values: list[float]) -> float:
-    """Standard deviation over runs; NaN of a single run."""
+    """Standard deviation over runs; NaN for a single run."""
     return statistics.stdev(values) if len(values) > 1 else math.nan

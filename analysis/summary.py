@@ -1,12 +1,12 @@
-"""The result of a study in three sentences, for README, report and terminal.
+"""Summary of a study in three sentences, for README, report and terminal.
 
-1. Two stages: the final validation loss of SPACTOR(250K) against its baseline's, and in how many
-   fewer steps and FLOPs it reaches the baseline's final loss. The paper's abstract: the baseline's
-   quality in half the iterations and 40 % fewer FLOPs.
-2. One stage: the lead of SPACTOR(∞) over the baseline from 120K to 250K, and what of it is lost
-   from 900K on (Section 3.2.1: the lead vanishes).
-3. Downstream: on how many suites pre-training beats fine-tuning from scratch, and on how many the
-   suite score of SPACTOR(250K) differs from its baseline's at the last checkpoint.
+1. Two stages: the final validation loss of SPACTOR(250K) and of its baseline, and the steps and
+   FLOPs that SPACTOR(250K) saves to reach the baseline's final loss. The paper's abstract states
+   the baseline's quality in half the iterations and with 40 % fewer FLOPs.
+2. One stage: the lead of SPACTOR(∞) over the baseline from 120K to 250K, and its loss from 900K to
+   1M (Section 3.2.1: the lead vanishes).
+3. Downstream: the number of suites on which pre-training beats fine-tuning from scratch, and on
+   which the score of SPACTOR(250K) differs from its baseline's at the last checkpoint.
 
 `analysis.leads` defines the losses, leads and savings. All tests are paired by seed; downstream
 ones are adjusted by Holm over the suites.
@@ -34,7 +34,7 @@ READS = rows.of_metrics(trend.CLEAN, "cost/") | rows.SCORES
 
 
 def _evidence(found: SeedDifferences) -> str:
-    """The test, as words for a bracket.
+    """Describes the test of differences, for a bracket.
 
     >>> _evidence(SeedDifferences((0.2,))), _evidence(SeedDifferences((0.1, 0.2, 0.3)))
     ('one seed, no test', 'p = 0.074 over 3 seeds')
@@ -46,14 +46,14 @@ def _evidence(found: SeedDifferences) -> str:
 
 @dataclass(frozen=True)
 class TwoStages:
-    """SPACTOR(250K) against its baseline by validation loss.
+    """Comparison of SPACTOR(250K) with its baseline by validation loss.
 
     Attributes:
-      at: paper step of the final losses: 1M, or less where training has not finished.
-      model, baseline: final losses, means over the seeds that both have, in nats.
+      at: paper step of the final losses: 1M, or less if training has not finished.
+      model, baseline: mean final losses over the seeds that both have, in nats.
       lead: final loss of the baseline minus that of the model, by seed.
       steps_saved, flops_saved: share of the baseline's steps and FLOPs that the model saves, by
-        seed (``leads.saved``). FLOPs are empty where the records have no cost of a step.
+        seed (``leads.saved``). FLOPs are empty if the records have no cost of a step.
     """
 
     at: int
@@ -65,7 +65,7 @@ class TwoStages:
 
     @property
     def sentence(self) -> str:
-        """In words."""
+        """First sentence of the summary."""
         where = "below" if self.lead.mean > 0 else "above"
         text = (
             f"Two stages (τ = {TAU}) {_end(self.at)} at a validation loss of {self.model:.3f} "
@@ -83,7 +83,7 @@ def _end(at: int) -> str:
 
 
 def _share(saved: Sequence[float]) -> str:
-    """The mean of shares that are saved, and their range.
+    """Formats the mean of saved shares, and their range over seeds.
 
     >>> _share([0.2]), _share([-0.2, 0.1])
     ('20 % fewer', '5 % (-10 to 20 over seeds) more')
@@ -97,11 +97,11 @@ def _share(saved: Sequence[float]) -> str:
 
 @dataclass(frozen=True)
 class OneStage:
-    """The lead of SPACTOR(∞) over its baseline early and late, means over spans of steps, in nats.
+    """Mean leads of SPACTOR(∞) over its baseline early and late in training, in nats.
 
     Attributes:
-      early: over ``leads.EARLY``, by seed.
-      late: over ``leads.LATE``; without seeds where training has not reached its end.
+      early: mean lead over ``leads.EARLY``, by seed.
+      late: mean lead over ``leads.LATE``, by seed; empty if training has not reached its end.
     """
 
     early: SeedDifferences
@@ -115,7 +115,7 @@ class OneStage:
 
     @property
     def sentence(self) -> str:
-        """In words."""
+        """Second sentence of the summary."""
         text = (
             f"The lead of one stage (τ = ∞) over its baseline is {self.early.mean:+.3f} nats on "
             f"average from {step_label(EARLY[0])} to {step_label(EARLY[1])}"
@@ -132,14 +132,15 @@ class OneStage:
 
 @dataclass(frozen=True)
 class Downstream:
-    """Suite scores at the last checkpoint.
+    """Comparisons of suite scores at the last checkpoint.
 
     Attributes:
-      beaten, scratch: suites on which the pre-trained baseline scores above the same model
-        fine-tuned from scratch, and all that were compared.
-      shown: those of ``beaten`` that a test shows.
-      differences: SPACTOR(250K) minus baseline by suite, in points, by seed.
-      p_holm: of each, over the suites; NaN for a single seed.
+      beaten: suites on which the pre-trained baseline scores above the same model fine-tuned from
+        scratch.
+      shown: suites in ``beaten`` with a significant difference.
+      scratch: all suites of that comparison.
+      differences: SPACTOR(250K) minus baseline, in points, by suite and seed.
+      p_holm: p-value of each difference, adjusted by Holm over the suites; NaN for a single seed.
     """
 
     beaten: tuple[str, ...]
@@ -149,13 +150,13 @@ class Downstream:
     p_holm: dict[str, float]
 
     def _tested(self, words: str) -> str:
-        """The words, or that a single seed allows no test."""
+        """Returns the words, or a remark that a single seed has no test."""
         alone = self.p_holm and all(map(math.isnan, self.p_holm.values()))
         return _ONE_SEED if alone else words
 
     @property
     def sentence(self) -> str:
-        """In words."""
+        """Third sentence of the summary."""
         parts = []
         if self.scratch:
             parts.append(
@@ -174,7 +175,7 @@ class Downstream:
 
 @dataclass(frozen=True)
 class SummaryResult:
-    """The three parts; None for a part without runs."""
+    """The three parts of the summary; None for a part without runs."""
 
     profile: str
     two_stages: TwoStages | None
@@ -183,13 +184,13 @@ class SummaryResult:
 
     @property
     def sentences(self) -> tuple[str, str, str]:
-        """The result, in the order of the module's docstring."""
+        """The three sentences, in the order of the module's docstring."""
         two = self.two_stages.sentence if self.two_stages else f"Two stages (τ = {TAU}): not run."
         one = self.one_stage.sentence if self.one_stage else "One stage (τ = ∞): not run."
         return two, one, self.downstream.sentence
 
     def rows(self) -> list[dict[str, object]]:
-        """The parts: the sentence and, where it was run, the numbers."""
+        """Returns a row for each part, with its sentence and numbers, for JSON and CSV."""
         parts = ("two stages", "one stage", "downstream")
         numbers = (self.two_stages, self.one_stage, self.downstream)
         return [
@@ -198,7 +199,7 @@ class SummaryResult:
         ]
 
     def text(self) -> str:
-        """The sentences as printed in a terminal."""
+        """Formats the sentences for the terminal."""
         head = (
             f"Result of the {self.profile or 'empty'} profile, Base; the paper claims the same "
             "quality in 50 % fewer steps and 40 % fewer FLOPs:"
@@ -207,19 +208,19 @@ class SummaryResult:
 
 
 def run(records: pd.DataFrame, scratch: learning.ScratchResult | None = None) -> SummaryResult:
-    """The result of measured records of one profile.
+    """Summarises measured records of one profile.
 
     Args:
-      records: of one profile.
-      scratch: ``learning.compare_with_scratch`` of them, where it is known already.
+      records: measured records.
+      scratch: result of ``learning.compare_with_scratch``; computed if it is not given.
 
     Raises:
       UserError: the records mix profiles, or a run's scores are incomplete.
     """
-    pair = sole_profile(records)
+    _, profile = sole_profile(records)
     plain = records[records["variant"] == ""]
     return SummaryResult(
-        profile=pair[1] if pair else "",
+        profile=profile,
         two_stages=_two_stages(plain),
         one_stage=_one_stage(plain),
         downstream=_downstream(plain, scratch or learning.compare_with_scratch(plain)),

@@ -1,12 +1,12 @@
 """Statistical tests on scores over runs.
 
 Measured runs of one seed share their initialisation and their data across τ, so measured scores are
-compared seed by seed (:func:`paired`). A published cell offers a mean, a standard deviation and a
+compared seed by seed (:func:`paired`). A published cell has only a mean, a standard deviation and a
 number of runs, so tests with a published cell take the runs as independent (:func:`welch`). The
-standard deviation is taken to have the divisor n − 1; the paper does not state its own.
+standard deviation is assumed to have the divisor n − 1, which the paper does not state.
 
-What is tested may be a linear combination of several cells (:func:`add`), such as a difference plus
-a margin that is itself estimated, whose own error then counts (``analysis.paper.contrasts``).
+A test may be of a linear combination of several cells (:func:`add`), such as a difference plus an
+estimated margin, and then includes the margin's error (``analysis.paper.contrasts``).
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ CONFIDENCE = 0.95
 """Level of every confidence interval."""
 
 _ROUNDING = 1e-12
-"""Differences of scores or losses below it are rounding errors of equal numbers."""
+"""Largest difference of equal scores or losses by rounding errors."""
 Alternative = Literal["two-sided", "greater"]
 Kind = Literal["higher", "within", "different"]
 Cell = TypeVar("Cell", bound=Hashable)
-"""Key of a cell; a linear combination of cells is a mapping of their keys to coefficients."""
+"""Key of a cell; a linear combination of cells is a mapping from keys to coefficients."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A mean over runs.
+    """Mean and standard deviation over runs.
 
     Attributes:
-      mean: of the runs.
-      std: standard deviation over the runs; NaN where unknown.
+      mean: mean over the runs.
+      std: standard deviation over the runs; NaN if unknown.
       runs: number of runs.
     """
 
@@ -51,7 +51,7 @@ class Sample:
 
     @classmethod
     def of(cls, values: Sequence[float] | np.ndarray) -> Sample:
-        """The sample of single runs' values.
+        """Creates a sample from the values of single runs.
 
         >>> Sample.of([1.0, 2.0, 3.0])
         Sample(mean=2.0, std=1.0, runs=3)
@@ -59,11 +59,11 @@ class Sample:
         if not len(values):
             return cls(math.nan, math.nan, 0)
         std = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-        # An exact sum, as in `analysis.scores`, whatever the order of runs.
+        # As in `analysis.scores`, the sum is exact and does not depend on the order of runs.
         return cls(math.fsum(values) / len(values), std, len(values))
 
     def times(self, weight: float) -> Sample:
-        """The same with every run's value multiplied by a weight."""
+        """Multiplies every run's value by a weight."""
         return Sample(weight * self.mean, abs(weight) * self.std, self.runs)
 
     @property
@@ -74,10 +74,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class SeedDifferences:
-    """Differences of two models by seed, or slopes of such; tested against 0 (:func:`paired`).
+    """Differences of two models by seed, or slopes of differences, tested against 0.
 
     Attributes:
-      by_seed: one per pre-training seed that both models have.
+      by_seed: one value for each pre-training seed that both models have.
 
     >>> found = SeedDifferences((1.0, 2.0, 3.0))
     >>> found.mean, round(found.p_value, 3), [round(end, 2) for end in found.interval()]
@@ -88,16 +88,16 @@ class SeedDifferences:
 
     @property
     def mean(self) -> float:
-        """Over seeds; NaN without any."""
+        """Mean over seeds; NaN without seeds."""
         return float(np.mean(self.by_seed)) if self.by_seed else math.nan
 
     @property
     def p_value(self) -> float:
-        """Two-sided; NaN below two seeds."""
+        """Two-sided p-value of :func:`paired`; NaN for fewer than two seeds."""
         return paired(self.by_seed)
 
     def interval(self, level: float = CONFIDENCE) -> tuple[float, float]:
-        """Confidence interval of the mean by Student's t; NaN below two seeds."""
+        """Returns the confidence interval of the mean by Student's t; NaN for a single seed."""
         count = len(self.by_seed)
         if count < 2:
             return math.nan, math.nan
@@ -107,18 +107,18 @@ class SeedDifferences:
 
 
 def welch(*samples: Sample, shift: float = 0.0, alternative: Alternative = "greater") -> float:
-    """p-value of a sum of independent means, Σ mean + shift, against 0.
+    """Tests a sum of independent means, Σ mean + shift, against 0 by Welch's test.
 
-    Welch's test of any number of means: t = (Σ mean + shift) / √(Σ s²/n), with Satterthwaite's
-    degrees of freedom. It is the test for published cells, whose runs can't be paired.
+    t = (Σ mean + shift) / √(Σ s²/n), with Satterthwaite's degrees of freedom. The test is for
+    published cells, which have no runs that could be paired.
 
     Args:
-      samples: their variances and numbers of runs may differ; ``Sample.times`` subtracts one.
+      samples: samples with any variances and numbers of runs; ``Sample.times(-1.0)`` subtracts one.
       shift: a margin that is known exactly.
-      alternative: about Σ mean + shift.
+      alternative: alternative hypothesis on Σ mean + shift.
 
     Returns:
-      The p-value; NaN if a sample is not testable. Without any spread, 0 or 1.
+      The p-value; NaN if a sample is not testable. If all standard deviations are 0, it is 0 or 1.
 
     >>> baseline, ours = Sample(85.89, 0.17, 5), Sample(86.46, 0.17, 5)
     >>> f"{welch(ours, baseline.times(-1.0)):.5f}"
@@ -141,17 +141,16 @@ def paired(
     shift: float = 0.0,
     alternative: Alternative = "two-sided",
 ) -> float:
-    """p-value of Student's t-test on differences by seed: mean(differences) + shift against 0.
+    """Tests mean(differences) + shift against 0 by Student's t-test over seeds.
 
     Args:
-      differences: one value per pre-training seed, as :func:`seed_values` gives them; n is their
-        number.
+      differences: [n] one value for each pre-training seed, as in :func:`seed_values`.
       shift: a margin that is known exactly.
-      alternative: about mean(differences) + shift.
+      alternative: alternative hypothesis on mean(differences) + shift.
 
     Returns:
-      The p-value; NaN for fewer than two seeds. Where all seeds have the same difference, no t
-      exists: p is then that of the sign test, 2⁻ⁿ one-sided, or 1 if that difference is 0.
+      The p-value; NaN for fewer than two seeds. If all differences are equal, t is undefined and p
+      is that of the sign test, 2⁻ⁿ one-sided, or 1 if the differences are 0.
 
     >>> round(paired([1.0, 2.0, 3.0]), 3), paired([0.5, 0.5, 0.5]), paired([0.0, 0.0])
     (0.074, 0.25, 1.0)
@@ -171,7 +170,7 @@ def paired(
 
 
 def add(*combinations: Mapping[Cell, float], times: float = 1.0) -> dict[Cell, float]:
-    """The sum of linear combinations, multiplied by ``times``; a cell in several counts once.
+    """Adds linear combinations of cells, and multiplies the sum by ``times``.
 
     >>> add({"ours": 1.0, "full": -1.0}, {"full": 0.5, "half": -0.5})
     {'ours': 1.0, 'full': -0.5, 'half': -0.5}
@@ -186,7 +185,7 @@ def add(*combinations: Mapping[Cell, float], times: float = 1.0) -> dict[Cell, f
 def seed_values(
     weights: Mapping[Cell, float], scores: Mapping[Cell, Mapping[int, float]]
 ) -> dict[int, float]:
-    """A linear combination of scores for each seed that every cell with a coefficient has.
+    """Evaluates a linear combination for each seed that every cell with a coefficient has.
 
     >>> seed_values({"ours": 1.0, "theirs": -1.0}, {"ours": {0: 5.0, 1: 7.0}, "theirs": {1: 4.0}})
     {1: 3.0}
@@ -199,10 +198,10 @@ def seed_values(
 
 
 def borrowed_spread(first: Sample, second: Sample) -> float:
-    """Two-sided p-value of a difference in means when only one sample has a spread.
+    """Two-sided p-value of a difference in means if only one sample has a standard deviation.
 
     The other sample is assumed to have the same standard deviation s:
-    t = Δ / (s·√(1/n₁ + 1/n₂)), with the degrees of freedom of the sample with the known spread.
+    t = Δ / (s·√(1/n₁ + 1/n₂)), with the degrees of freedom of the sample that has one.
 
     Returns:
       The p-value; NaN unless exactly one of the two samples is testable.
@@ -227,13 +226,16 @@ def _student(t: float, degrees: float, alternative: Alternative) -> float:
 
 
 def _without_spread(difference: float, alternative: Alternative) -> float:
-    """p-value where no run deviates from its mean: 0 or 1."""
+    """p-value if all standard deviations are 0: 0 or 1."""
     holds = difference > 0.0 if alternative == "greater" else difference != 0.0
     return 0.0 if holds else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values of one family; NaN stays NaN and does not count as a test.
+    """Adjusts the p-values of a family by Holm; NaN stays NaN and does not count as a test.
+
+    Raises:
+      UserError: a p-value is not between 0 and 1.
 
     >>> [round(p, 3) for p in holm([0.01, math.nan, 0.04, 0.03])]
     [0.03, nan, 0.06, 0.06]
@@ -241,7 +243,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     known = [p for p in p_values if not math.isnan(p)]
     if any(not 0.0 <= p <= 1.0 for p in known):
         raise UserError(f"p-values {known}: give numbers from 0 to 1")
-    # As statsmodels' ``multipletests``, which runs the garbage collector on every call.
+    # The same as statsmodels' ``multipletests``, which runs the garbage collector on every call.
     order = np.argsort(known)
     raised = np.sort(known) * np.arange(len(known), 0, -1)
     adjusted = dict(zip(order, np.minimum(np.maximum.accumulate(raised), 1.0), strict=True))
@@ -250,7 +252,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def format_p(p_value: float) -> str:
-    """A p-value as printed.
+    """Formats a p-value.
 
     >>> format_p(0.0123), format_p(3e-7), format_p(math.nan)
     ('0.012', '3.0e-07', 'undefined')

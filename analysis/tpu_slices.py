@@ -16,17 +16,18 @@ _SQUARES = ("2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
 
 @dataclass(frozen=True)
 class TpuType:
-    """One generation of TPUs.
+    """A generation of TPUs.
 
     Attributes:
       peak_flops: dense bfloat16 FLOPs per second of one chip.
-      memory_bytes: of one chip.
+      memory_bytes: bytes of memory of one chip.
       cloud_name: first part of Cloud TPU's names of slices.
-      counted: per chip in the number that follows: 2 where the name counts cores, else 1.
+      counted: units per chip in the number after ``cloud_name``: 2 if it counts cores, else 1.
       runtime: Cloud TPU's software version for JAX.
-      topologies: of slices, from the smallest.
+      topologies: topologies of slices, the smallest first.
       largest_host: chips of the largest slice with one host; larger slices have 4 chips per host.
-      chip_config: libtpu's name for how a chip appears to JAX; None for its default.
+      chip_config: libtpu's chip configuration, which decides the devices that JAX lists; None for
+        the default.
     """
 
     peak_flops: float
@@ -40,7 +41,7 @@ class TpuType:
 
 
 TPU_TYPES = {
-    # Both cores of a v4 are one device, as when JAX runs on one.
+    # Both cores of a v4 chip are one JAX device.
     "v4": TpuType(275e12, 32 * 2**30, "v4", 2, "tpu-ubuntu2204-base", _CUBES, 4, "megacore"),
     "v5e": TpuType(197e12, 16 * 2**30, "v5litepod", 1, "v2-alpha-tpuv5-lite", _SQUARES, 8),
     "v5p": TpuType(459e12, 95 * 2**30, "v5p", 2, "v2-alpha-tpuv5", _CUBES, 4),
@@ -51,7 +52,7 @@ _CHIPS_PER_HOST = 4
 
 @dataclass(frozen=True)
 class Slice:
-    """Connected chips of one type, in a topology.
+    """A TPU slice: connected chips of one type in a topology.
 
     >>> pod = Slice.of("v4", "4x4x4")
     >>> pod.chips, pod.hosts, pod.chips_per_host, pod.cloud_name, str(pod)
@@ -66,10 +67,10 @@ class Slice:
 
     @classmethod
     def of(cls, tpu: str, topology: str) -> Slice:
-        """The slice of a type and topology.
+        """Returns the slice of a type and topology.
 
         Raises:
-          UserError: an unknown type, or a topology that Cloud TPU does not offer for it.
+          UserError: the type is unknown, or Cloud TPU does not offer the topology for it.
         """
         if tpu not in TPU_TYPES:
             raise UserError(f"unknown TPU type {tpu!r}: give one of {', '.join(TPU_TYPES)}")
@@ -80,13 +81,20 @@ class Slice:
 
     @classmethod
     def parse(cls, text: str) -> Slice:
-        """The slice of a text such as ``v4:4x4x4``; errors as ``of``."""
+        """Parses a slice such as ``v4:4x4x4``.
+
+        Raises:
+          UserError: see :meth:`of`.
+        """
         tpu, _, topology = text.partition(":")
         return cls.of(tpu, topology)
 
     @classmethod
     def with_chips(cls, tpu: str, chips: int) -> Slice:
-        """The slice of a type with a number of chips; every type has slices of 8 and of 64.
+        """Returns the slice of a type with a number of chips; every type has slices of 8 and 64.
+
+        Raises:
+          UserError: the type is unknown, or has no slice with so many chips.
 
         >>> str(Slice.with_chips("v6e", 64)), str(Slice.with_chips("v5p", 8))
         ('v6e:8x8', 'v5p:2x2x2')
@@ -97,22 +105,22 @@ class Slice:
 
     @property
     def type(self) -> TpuType:
-        """Its type of TPU."""
+        """Type of the TPU."""
         return TPU_TYPES[self.tpu]
 
     @property
     def chips(self) -> int:
-        """Chips in the slice."""
+        """Number of chips in the slice."""
         return _product(self.topology)
 
     @property
     def hosts(self) -> int:
-        """Number of machines; each runs the job's command."""
+        """Number of host machines; each runs the job's command."""
         return 1 if self.chips <= self.type.largest_host else self.chips // _CHIPS_PER_HOST
 
     @property
     def chips_per_host(self) -> int:
-        """Chips of each machine."""
+        """Number of chips of each host."""
         return self.chips // self.hosts
 
     @property

@@ -1,17 +1,17 @@
-"""Appendix B: does the difference in validation loss have a trend after 120K steps?
+"""Test of Appendix B: a trend in the difference of validation losses after 120K steps.
 
-Ordinary least squares of y = β0·x + β1, with H0: β0 = 0, where x is the pre-training step on the
-paper's scale, in thousands, from 120K on. The paper defines y twice, differently, so there are two
-readings:
+The paper fits y = β0·x + β1 by ordinary least squares, with H0: β0 = 0, where x is the pre-training
+step on the paper's scale, in thousands, from 120K on. It gives two different definitions of y, so
+there are two readings:
 
 * ``across``: Figure 4b's caption: baseline(X_c) minus SPACTOR(∞)(X_c);
 * ``within``: Appendix B's prose: SPACTOR(∞) on X_c minus the same model on X̂_c.
 
 A line is fitted to each seed that has both curves, and a t-test over the seeds' slopes decides
 whether there is a trend. The paper's own test is printed with it: least squares through the mean of
-the seeds, whose n is the number of validated steps. It ignores that the residuals of a training run
-are autocorrelated, so its p-values are too small. ``analysis.regression`` has further methods for
-one series, which warn and don't decide, and estimates where the difference bends (Section 3.2.1).
+the seeds, where n is the number of validated steps. It ignores the autocorrelation of a training
+run's residuals, so its p-values are too small. ``analysis.regression`` has further methods for one
+series, which are printed for comparison, and estimates the bend of the difference (Section 3.2.1).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import pandas as pd
 
 from analysis import regression
 from analysis.regression import Inflection, Residuals, Slope
+from analysis.schema.facts import size_label
 from analysis.schema.published import load_prose
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import of_metrics
@@ -35,18 +36,18 @@ from spactor import text_table
 FIRST_PAPER_STEP = 120_000
 STEPS_PER_UNIT = 1_000
 FIRST_PAPER_STEP_OF_BEND = 60_000
-"""The paper's smallest τ, when warm-up is long over."""
+"""First step of the estimate of a bend: the paper's smallest τ, long after warm-up."""
 SIZE = "base"
 CLEAN, NOISY = "validation/sc_loss_clean", "validation/sc_loss_noisy"
 READS = of_metrics(CLEAN, NOISY)
 PUBLISHED_REMARK = (
     "The paper gives no unit. Per step, the slope adds up to -61 nats over the 880K steps from "
-    "120K to 1M, which a loss can't do; per 1,000 steps, to -0.061 nats, which is plausible."
+    "120K to 1M, which is impossible; per 1,000 steps, to -0.061 nats, which is plausible."
 )
 
 
 def published_line() -> tuple[float, float]:
-    """Slope, without a unit, and p-value that Appendix B states.
+    """Returns the slope, without a unit, and the p-value that Appendix B states.
 
     >>> published_line()
     (-6.9e-05, 0.01)
@@ -57,7 +58,7 @@ def published_line() -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Curve:
-    """One validation curve: its τ, its metric, and its label in outputs."""
+    """A validation curve: τ, metric, and label in outputs."""
 
     tau: str
     metric: str
@@ -75,9 +76,9 @@ class Line:
     """A fitted line.
 
     Attributes:
-      slope: nats per 1,000 paper-scale steps; ``stderr`` in the same unit.
-      intercept: nats at step 0.
-      p_value: two-sided, of slope 0; NaN where all points are on the line.
+      slope, stderr: slope and its standard error, in nats per 1,000 paper-scale steps.
+      intercept: value at step 0, in nats.
+      p_value: two-sided p-value of slope 0; NaN if all points are on the line.
       n: number of points.
     """
 
@@ -88,23 +89,23 @@ class Line:
     n: int
 
     def at(self, paper_steps: float) -> float:
-        """Value of the line, in nats, at a pre-training step on the paper's scale."""
+        """Returns the line's value, in nats, at a pre-training step on the paper's scale."""
         return self.intercept + self.slope * paper_steps / STEPS_PER_UNIT
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One of the two readings of Appendix B, with its line or the reason there is none.
+    """One of the two readings of Appendix B, with its line or the reason for having none.
 
     Attributes:
-      name, source, difference: name, place in the paper, and the two curves subtracted.
-      line: through the mean over seeds, as in Appendix B.
-      by_seed: the same line for each seed alone.
-      over_seeds: the t-test over the seeds' slopes, which decides; None for a single seed.
+      name, source, difference: name, place in the paper, and the two curves that are subtracted.
+      line: line through the mean over seeds, as in Appendix B.
+      by_seed: line of each seed.
+      over_seeds: t-test over the seeds' slopes, which decides; None for a single seed.
       slopes: slope of the mean by the methods for one series; empty for too few points.
-      residuals: of the line; None for too few points.
-      inflection: where the mean difference bends; None for too few points.
-      reason: why there is no line.
+      residuals: residuals of ``line``; None for too few points.
+      inflection: bend of the mean difference; None for too few points.
+      reason: reason for having no line.
     """
 
     name: str
@@ -120,25 +121,25 @@ class Reading:
 
     @property
     def seeds(self) -> int:
-        """Number of seeds averaged."""
+        """Number of seeds in the mean."""
         return len(self.by_seed)
 
     @property
     def decisive(self) -> Slope | None:
-        """The slope over seeds; with one seed that of AR(1) errors, if there are enough points."""
+        """The slope over seeds; for one seed that of AR(1) errors, None for too few points."""
         alone = {slope.method: slope for slope in self.slopes}.get(regression.AUTOREGRESSIVE)
         return self.over_seeds or alone
 
     @property
     def misleading(self) -> tuple[str, ...]:
-        """Methods for one series that find a trend which the decisive test does not show."""
+        """Methods for one series with a significant trend, if the decisive test has none."""
         if self.decisive is None or self.decisive.p_value < ALPHA:
             return ()
         return tuple(slope.method for slope in self.slopes if slope.p_value < ALPHA)
 
     @property
     def headline(self) -> str:
-        """The verdict on the trend, with the test that gives it, as a sentence without full stop.
+        """The verdict on the trend and the test that decides it, as a sentence without full stop.
 
         >>> slope = Slope(regression.OVER_SEEDS, 1e-5, -2e-5, 4e-5, 0.32)
         >>> line = Line(1e-5, 0.0, 1e-6, 1e-9, 40)
@@ -154,25 +155,23 @@ class Reading:
             f"p = {format_p(found.p_value)}"
         )
         if self.over_seeds is None:
-            return (
-                f"{shown} within one seed, which does not speak for others: AR(1) errors, {numbers}"
-            )
+            return f"{shown} within one seed, no evidence on others: AR(1) errors, {numbers}"
         return f"{shown} shown over {self.seeds} seeds: {numbers}"
 
     @property
     def warning(self) -> str:
-        """The ``misleading`` methods in a sentence, with the reason; "" for none."""
+        """Sentence that names the ``misleading`` methods and the reason; "" without any."""
         if not self.misleading:
             return ""
         why = (
-            "they take what one mean series does for a property of all seeds"
+            "they use one mean series and ignore how seeds differ"
             if self.over_seeds
-            else "neighbouring residuals are alike"
+            else "neighbouring residuals are correlated"
         )
         return f"Significant here but misleading: {', '.join(self.misleading)}; {why}."
 
     def text(self, *, details: bool = True) -> str:
-        """The reading as printed in a terminal, with details of every seed and method."""
+        """Formats the reading for the terminal; with details, every seed and method."""
         head = f"{self.name} ({self.source}): {self.difference}"
         if self.line is None:
             return f"{head}\n  not run: {self.reason}"
@@ -208,7 +207,7 @@ class Reading:
 
 
 def mean_of(seeds: int) -> str:
-    """What a line of one series goes through: "one seed", or "the mean of 5 seeds"."""
+    """Describes a mean over seeds: "one seed", or "the mean of 5 seeds"."""
     return "one seed" if seeds == 1 else f"the mean of {seeds} seeds"
 
 
@@ -236,7 +235,7 @@ class TrendResult:
     readings: tuple[Reading, ...]
 
     def rows(self) -> list[dict[str, object]]:
-        """A row for each reading and method, the decisive test over seeds first."""
+        """Returns a row for each reading and method, the test over seeds first, for JSON."""
         return [
             {"reading": reading.name, "difference": reading.difference, **dataclasses.asdict(slope)}
             for reading in self.readings
@@ -244,15 +243,15 @@ class TrendResult:
         ]
 
     def text(self, *, details: bool = True) -> str:
-        """Both readings as printed in a terminal, followed by the published values."""
+        """Formats both readings for the terminal, followed by the published values."""
         readings = [part for one in self.readings for part in ("", one.text(details=details))]
         notes = [
             "published: slope {:+.2e}, p = {:g}".format(*published_line()),
             f"  {PUBLISHED_REMARK}",
             "",
-            "[…] is a 95 % interval, ± a standard error. The test over seeds decides; other "
-            "methods see one series. Least squares takes its points as independent; those of a "
-            "training run are not. AR(1) errors find too many trends where ρ is near 1.",
+            "[…] is a 95 % interval, ± a standard error. The test over seeds decides; the other "
+            "methods use one series. Least squares takes its points as independent; those of a "
+            "training run are not. AR(1) errors find too many trends if ρ is near 1.",
         ]
         return "\n".join(
             [
@@ -263,7 +262,7 @@ class TrendResult:
                         if one.line is not None
                     ]
                     + [
-                        f"{SIZE.capitalize()}, {self.profile or 'no'} profile; slopes of the "
+                        f"{size_label(SIZE)}, {self.profile or 'no'} profile; slopes of the "
                         "difference of two validation losses, nats per 1,000 steps, from step "
                         f"{FIRST_PAPER_STEP // 1000}K on the paper's scale"
                     ]
@@ -277,7 +276,7 @@ class TrendResult:
 
 
 def run(records: pd.DataFrame) -> TrendResult:
-    """Both readings on measured records.
+    """Computes both readings on measured records.
 
     Raises:
       UserError: the records mix profiles.
@@ -288,15 +287,15 @@ def run(records: pd.DataFrame) -> TrendResult:
 
 
 def across(records: pd.DataFrame) -> Reading:
-    """The reading that Figure 4b draws."""
+    """Computes the reading that Figure 4b draws."""
     return _reading(records, "across", "Figure 4b's caption", BASELINE_CLEAN, HYBRID_CLEAN)
 
 
 def curve(records: pd.DataFrame, which: Curve) -> pd.DataFrame:
-    """Values of one curve: index paper_step, a column per pre-training seed.
+    """Returns a curve's values by paper step, with a column for each pre-training seed.
 
-    Seeds that end before the others, because their runs are not finished, are left out, and steps
-    at which one of the rest lacks a value.
+    Seeds with unfinished runs, which end before the others, are left out, and so are steps at which
+    another seed lacks a value.
     """
     rows = records[
         (records["size"] == SIZE)
@@ -318,24 +317,24 @@ def curve(records: pd.DataFrame, which: Curve) -> pd.DataFrame:
 
 
 def differences(records: pd.DataFrame, first: Curve, second: Curve) -> pd.DataFrame:
-    """First minus second: index paper_step, a column for each seed that has both curves."""
+    """Subtracts two curves: values by paper step, with a column for each seed that has both."""
     minuend, subtrahend = curve(records, first), curve(records, second)
     seeds = minuend.columns.intersection(subtrahend.columns)
     return (minuend[seeds] - subtrahend[seeds]).dropna()
 
 
 def fit(steps: np.ndarray, values: np.ndarray) -> Line:
-    """Ordinary least squares with an intercept.
+    """Fits a line by ordinary least squares.
 
     Args:
       steps: [n] pre-training steps on the paper's scale, n ≥ 3 and not all equal.
-      values: [n] nats.
+      values: [n] values in nats.
 
     >>> line = fit(np.array([0.0, 1000.0, 2000.0]), np.array([1.0, 2.0, 4.0]))
     >>> [round(x, 3) for x in (line.slope, line.intercept, line.stderr, line.p_value)]
     [1.5, 0.833, 0.289, 0.121]
     """
-    import scipy.stats  # Takes a second to import; most commands do without.
+    import scipy.stats  # takes a second to import, and most commands do not need it
 
     x, y = np.asarray(steps) / STEPS_PER_UNIT, np.asarray(values, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -352,16 +351,16 @@ def fit(steps: np.ndarray, values: np.ndarray) -> Line:
 
 
 def fit_late(gaps: pd.Series) -> Line | None:
-    """The line through the differences from ``FIRST_PAPER_STEP`` on; None below 3 points."""
+    """Fits a line to the differences from ``FIRST_PAPER_STEP`` on; None for fewer than 3 points."""
     late = gaps[gaps.index >= FIRST_PAPER_STEP]
     return fit(late.index.to_numpy(dtype=float), late.to_numpy()) if len(late) >= 3 else None
 
 
 def bend(by_seed: pd.DataFrame) -> Inflection | None:
-    """Where the differences bend; None for too few points, or a line without residuals.
+    """Estimates the bend of differences; None for too few points or a line without residuals.
 
     Args:
-      by_seed: as ``differences`` returns them.
+      by_seed: result of ``differences``.
     """
     wide = by_seed[by_seed.index >= FIRST_PAPER_STEP_OF_BEND]
     line = fit_late(by_seed.mean(axis="columns"))

@@ -1,4 +1,4 @@
-"""Results of a study: one row per experiment, the published settings first.
+"""Results of a study of variants: one row per experiment, the published settings first.
 
 ``loss`` is the validation loss on clean input X_c at the end of the study, in nats per target
 token; a suite's column holds its score at the selected fine-tuning step (``analysis.scores``). All
@@ -23,7 +23,7 @@ PUBLISHED = "published settings"
 
 
 class Experiment(Protocol):
-    """Name of an experiment of a study, apart from its seed."""
+    """Interface of an experiment: its τ and variant."""
 
     @property
     def tau(self) -> object: ...
@@ -34,13 +34,13 @@ class Experiment(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """One experiment's results; NaN where not run.
+    """Results of an experiment; NaN if not run.
 
     Attributes:
-      variant: "" for the published settings.
-      loss: nats per target token.
+      variant, tau: the experiment; the variant is "" for the published settings.
+      loss: validation loss in nats per target token.
       seeds: number of pre-training seeds of the loss.
-      scores: by suite.
+      scores: scores in per cent, by suite.
     """
 
     variant: str
@@ -52,13 +52,13 @@ class Row:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """The rows of a study, in its order."""
+    """Results of a study, in the order of its experiments."""
 
     rows: tuple[Row, ...]
     suites: tuple[str, ...]
 
     def text(self) -> str:
-        """An aligned table for the terminal."""
+        """Formats an aligned table for the terminal."""
         head = ["variant", "τ", "seeds", "loss", *self.suites]
         body = [
             [
@@ -78,12 +78,12 @@ def _cell(value: float, decimals: int) -> str:
 
 
 def run(records: pd.DataFrame, experiments: Iterable[Experiment], end: int) -> StudyResult:
-    """The results of experiments, from the records a study collected.
+    """Computes the results of experiments from the records of a study.
 
     Args:
-      records: measured, of one study.
-      experiments: in print order; those that differ only in their seed share a row.
-      end: pre-training step on the paper's scale at which they are compared.
+      records: measured records of one study.
+      experiments: experiments in print order; those that differ only in their seed share a row.
+      end: pre-training step, on the paper's scale, to compare the experiments at.
 
     Raises:
       UserError: the scores of a run are incomplete.

@@ -2,7 +2,7 @@
 
 XLA's cost analysis gives one sum of FLOPs. Here matrix products are split by the part of the
 network they come from, and everything else by kind. Products are exact; other operations are
-counted as XLA counts them, one per element written, which comes within 5 % of the rest of its sum.
+counted one per element written, and their sum is within 5 % of what XLA counts for them.
 Collectives are counted by kind and by the bytes of their results.
 """
 
@@ -64,14 +64,14 @@ _TERMS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Operations:
-    """FLOPs of a program on one device.
+    """FLOPs of a program on one device, by kind of operation.
 
     Attributes:
-      products: of matrix products, by the terms of ``analysis.flops``; the lookups of all parts are
-        one term ``embedding``, the biases by distance one term ``position_biases``.
-      conversions: between float32 and bfloat16, one per element.
-      random_bits: shifts and logical operations, nearly all of them of dropout's random numbers.
-      elementwise: everything else, including the additions of reductions.
+      products: FLOPs of matrix products by the terms of ``analysis.flops``; all embedding lookups
+        are one term ``embedding``, all relative position biases one term ``position_biases``.
+      conversions: conversions between float32 and bfloat16, one FLOP per element.
+      random_bits: shifts and logical operations; nearly all generate dropout's random numbers.
+      elementwise: all other operations, including the additions of reductions.
     """
 
     products: dict[str, float]
@@ -91,16 +91,21 @@ def _elements(shape: str) -> int:
 
 
 def _lines(text: str, runs: int) -> Iterator[tuple[str, int]]:
-    """Lines of a program, and how often each runs if the program's loop runs ``runs`` times.
+    """Yields each line of a program with the number of times it runs in one step.
+
+    Args:
+      text: optimised HLO.
+      runs: number of iterations of the program's only loop; 0 for a program without a loop.
 
     Raises:
-      UserError: the program has no loop but ``runs`` is given, or a loop but it is not, or several.
+      UserError: ``runs`` is 0 and the program has a loop, or ``runs`` is given and the program does
+        not have exactly one loop.
     """
     bodies = _LOOP_BODY.findall(text)
     if bodies and not runs:
         raise UserError(
-            "the compiled program has a loop, whose body XLA counts once: unroll it, or give the "
-            "number of its runs"
+            "the compiled program has a loop, and XLA counts a loop's body once: unroll the loop, "
+            "or give the number of its iterations"
         )
     if runs and len(bodies) != 1:
         raise UserError(
@@ -128,10 +133,10 @@ def _lines(text: str, runs: int) -> Iterator[tuple[str, int]]:
 
 
 def term_of(path: str) -> str:
-    """The analytic term that a matrix product belongs to.
+    """Returns the term of ``analysis.flops`` that a matrix product belongs to.
 
     Args:
-      path: of the operation, as in its ``op_name``.
+      path: the operation's ``op_name``: the modules it was traced in, outermost first.
 
     >>> term_of("jit(train_step)/jvp(Network.encode)/encoder/layers_3/mlp/wi/dot_general")
     'encoder/mlp'
@@ -156,16 +161,17 @@ def term_of(path: str) -> str:
 def operations(text: str, runs: int = 0) -> Operations:
     """Counts the operations of an optimised program by kind.
 
-    A product of b matrices m × k and k × n has operands of bmk and bkn and a result of bmn
-    elements, so 2·bmnk is 2·√(product of the three ÷ b). TPUs run products as convolutions;
-    b is then the size of the dilated window.
+    A product of b matrices m × k and k × n has operands of bmk and bkn elements and a result of
+    bmn, so its 2·bmnk FLOPs are 2·√(bmk · bkn · bmn ÷ b). TPUs run products as convolutions; b is
+    then the size of the dilated window.
 
     Args:
       text: HLO as returned by ``compiled.as_text()``.
-      runs: how often the program's only loop, over microbatches, runs; 0 for a program without one.
+      runs: number of iterations of the program's only loop, over microbatches; 0 for a program
+        without a loop.
 
     Raises:
-      UserError: the program's loops do not agree with ``runs``.
+      UserError: the number of loops in the program does not fit ``runs``.
 
     >>> operations(
     ...     '''
@@ -212,12 +218,12 @@ def operations(text: str, runs: int = 0) -> Operations:
 
 @dataclass(kw_only=True)
 class Collective:
-    """The collective operations of one kind.
+    """The collective operations of one kind in a program.
 
     Attributes:
-      count: of operations; those in a loop count as often as it runs.
-      bytes_by_type: bytes of their results by element type, counted likewise.
-      largest_bytes: of the largest array among the results.
+      count: number of operations; one in a loop counts once per iteration.
+      bytes_by_type: bytes of the results by element type; those in a loop count once per iteration.
+      largest_bytes: bytes of the largest array among the results.
     """
 
     count: int = 0
@@ -231,13 +237,13 @@ class Collective:
 
 
 def collectives(text: str, runs: int = 0) -> dict[str, Collective]:
-    """The collective operations of an optimised program by kind, for one device and step.
+    """Counts the collective operations of an optimised program by kind, for one device and step.
 
     Args:
-      text, runs: as for :func:`operations`.
+      text, runs: see :func:`operations`.
 
     Raises:
-      UserError: as :func:`operations`.
+      UserError: see :func:`operations`.
 
     >>> found = collectives(
     ...     '''

@@ -4,9 +4,10 @@ The step of ``spactor.step``, Adafactor's update included, is compiled for 64 TP
 data-parallel over all of them, at the paper's batch and lengths. Nothing is allocated or run. Two
 variants:
 
-* ``paper_faithful``: as T5X would run the paper's Section 2.1: one-hot embedding, every position
-  through the generator's projection, the discriminator's input looked up afresh;
-* ``ours``: gathers, masked positions only, the generator's embedding reused.
+* ``paper_faithful``: as T5X would run the paper's Section 2.1: embedding by one-hot products, the
+  generator's logits at every position, and a second embedding of the discriminator's input;
+* ``ours``: embedding by gathers, the generator's logits at masked positions only, and the
+  generator's embedding reused for the discriminator's unchanged tokens.
 
 Both compute in bfloat16 with float32 parameters, as T5X's T5.1.0 configuration does, with a dropout
 of a tenth. ``python -m analysis.compiled.local_step`` is the process that compiles.
@@ -65,7 +66,8 @@ class Program(measurements.Program):
     def fingerprint(self) -> str:
         """Digest of the slice, the depths, and the shapes and types of every matrix product.
 
-        Comments, names and elementwise operations, a few hundredths of the FLOPs, do not change it.
+        Changes of comments, names and elementwise operations (a few per cent of the FLOPs) leave
+        the fingerprint as it is.
         """
         return _fingerprint(self)
 
@@ -92,14 +94,14 @@ ARTIFACT: Artifact[Program, Cost] = Artifact(
 def ratio(
     measured: Mapping[Program, Measurement[Program, Cost]], size: str, variant: Variant
 ) -> float | None:
-    """FLOPs of the first stage over those of the second; None where one of them is missing."""
+    """FLOPs of a hybrid step over those of a plain one; None if either is not measured."""
     pair = [measured.get(Program(size=size, stage=stage, variant=variant)) for stage in STAGES]
     hybrid, plain = pair[STAGES.index("hybrid")], pair[STAGES.index("span_corruption")]
     return hybrid.cost.flops / plain.cost.flops if hybrid and plain else None
 
 
 def summary(measured: Mapping[Program, Measurement[Program, Cost]]) -> str:
-    """A Markdown table: GFLOPs of one chip by kind, and the analytic count."""
+    """Formats a Markdown table of one chip's GFLOPs by kind, and of the analytic count."""
     headings = ("", "compiled", "products", "conversions", "random bits", "other", "analytic")
     rows = []
     for program in filter(measured.__contains__, ARTIFACT.programs):
@@ -122,13 +124,13 @@ def compile_step(
     """Compiles a training step for a TPU slice in a process of its own, and reads its cost.
 
     Args:
-      config: sizes; the batch must divide by the number of chips.
-      stage: whose step.
-      topology: of v4 chips, such as ``v4:4x4x4``.
-      name: of the program, for errors.
+      config: model and batch sizes; ``batch_size`` must be divisible by the number of chips.
+      stage: stage of pre-training that the step belongs to.
+      topology: TPU slice, such as ``v4:4x4x4``.
+      name: the program's name in error messages.
 
     Raises:
-      UserError: libtpu is missing, XLA could not compile the step, or gives no FLOPs.
+      UserError: libtpu is missing, XLA could not compile the step, or reports no FLOPs.
     """
     request = {"config": to_mapping(config), "stage": stage, "topology": topology}
     answer = slices.compile_in_process("analysis.compiled.local_step", request, topology, name)
@@ -139,7 +141,7 @@ def compile_step(
 
 @cache
 def _fingerprint(program: Program) -> str:
-    """The step is lowered with one layer per stack, which takes a second."""
+    """Lowers the step with one layer per stack, which takes a second, and digests the HLO."""
     config = program.config
     model = config.model
     stacks = ("num_encoder_layers", "num_decoder_layers", "generator_num_layers")
@@ -159,7 +161,7 @@ def _fingerprint(program: Program) -> str:
 
 
 def _step(config: PretrainConfig, stage: Stage, mesh: Any = None) -> tuple[Any, tuple[Any, ...]]:
-    """The jitted training step and its abstract arguments, sharded over a mesh if there is one."""
+    """Returns the jitted training step and its abstract arguments, sharded if a mesh is given."""
     import jax
     import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""Stored measurements of compiled programs: read, renewed one by one, and written."""
+"""Measurements of compiled programs in JSON files: reading, updating and writing them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spactor.plain_data import from_mapping
 
 FORMAT = 1
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "libtpu")
-"""Packages whose versions decide what XLA compiles for both programs."""
+"""Packages that decide what XLA compiles for either program; measurements record their versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +32,13 @@ class Cost:
 
     Attributes:
       chips: number of chips that share the batch.
-      flops: products and all other operations; a multiply-add is 2. The body of the loop over
-        microbatches counts as often as it runs.
-      transcendentals: exponentials, logarithms, roots; not part of the FLOPs. A loop's body counts
-        once.
-      bytes_accessed: read and written, in all memories. A loop's body counts once.
-      operations: the FLOPs by kind, read from the program's text.
-      memory_bytes: peak of arguments, results and temporaries, and its parts.
+      flops: FLOPs of products and all other operations; a multiply-add is 2. The body of the loop
+        over microbatches counts once per iteration.
+      transcendentals: number of exponentials, logarithms and roots, which are no part of the FLOPs.
+        A loop's body counts once.
+      bytes_accessed: bytes read and written, in all memories. A loop's body counts once.
+      operations: FLOPs by kind, counted in the program's text.
+      memory_bytes: peak memory of arguments, results and temporaries, and its parts.
     """
 
     chips: int
@@ -60,7 +60,7 @@ class Program(abc.ABC):
     @property
     @abc.abstractmethod
     def config(self) -> PretrainConfig:
-        """Table 5's column as the program computes it."""
+        """Table 5's column for the size, with the options that the program is compiled with."""
 
     @abc.abstractmethod
     def fingerprint(self) -> str:
@@ -68,7 +68,7 @@ class Program(abc.ABC):
 
     @abc.abstractmethod
     def compile(self) -> Cost:
-        """Compiles the program in a process of its own: minutes, and some GB of memory.
+        """Compiles the program in a process of its own, which takes minutes and some GB of memory.
 
         Raises:
           UserError: libtpu (or T5X) is missing, or XLA could not compile the program.
@@ -81,14 +81,14 @@ AnyCost = TypeVar("AnyCost", bound=Cost)
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement(Generic[AnyProgram, AnyCost]):
-    """The cost of a program, and what it was compiled from and with.
+    """The cost of a compiled program, with the code and packages it was compiled with.
 
     Attributes:
-      program, cost: what was compiled, and XLA's analysis of it.
-      fingerprint: of the program when it was compiled.
-      date, commit: when, and at which commit of this repository.
-      seconds: duration.
-      versions: of packages.
+      program, cost: the program, and XLA's analysis of it.
+      fingerprint: the program's fingerprint at the time of compilation.
+      date, commit: day of the compilation, and commit of this repository.
+      seconds: duration of the compilation.
+      versions: versions of ``Artifact.packages``.
       sources: commits of packages that are installed from their repositories.
     """
 
@@ -103,7 +103,7 @@ class Measurement(Generic[AnyProgram, AnyCost]):
 
     @property
     def analytic_flops(self) -> float:
-        """``analysis.flops``'s count of the same program, for one chip."""
+        """FLOPs of the same step on one chip, counted by ``analysis.flops``."""
         return flops.step_flops(self.program.config, self.program.stage) / self.cost.chips
 
 
@@ -112,13 +112,13 @@ class Artifact(Generic[AnyProgram, AnyCost]):
     """A JSON file of measurements.
 
     Attributes:
-      path: of the file.
-      command: that renews it.
-      programs: every program that it should hold, in order.
+      path: path of the file.
+      command: command that updates the file.
+      programs: every program that the file should hold, in order.
       kind: type of a measurement.
-      packages: whose versions are recorded.
-      sources: commits to record.
-      out_of_date: reason given when a program's fingerprint has changed.
+      packages: packages to record the versions of.
+      sources: function that returns the commits to record, by package.
+      out_of_date: reason printed when a program's fingerprint has changed.
     """
 
     path: Path
@@ -143,17 +143,17 @@ class Artifact(Generic[AnyProgram, AnyCost]):
                 raise ValueError(f"format {data['format']}")
             found = {}
             for values in data["programs"]:
-                del values["analytic_flops"]  # counted anew
+                del values["analytic_flops"]  # a property, computed from the others
                 one = from_mapping(self.kind, values, "a program")
                 found[one.program] = one
             return found
         except (ValueError, KeyError, TypeError, UserError) as error:
             raise UserError(
-                f"{self.path} can't be read ({error}): write it anew with `{self.command}`"
+                f"{self.path} can't be read ({error}): delete it and run `{self.command}`"
             ) from error
 
     def write(self, measured: Mapping[AnyProgram, Measurement[AnyProgram, AnyCost]]) -> None:
-        """Replaces the file, measurements in the order of ``programs``."""
+        """Replaces the file; measurements are written in the order of ``programs``."""
         topologies = dict.fromkeys(program.topology for program in self.programs)
         stored = [measured[program] for program in self.programs if program in measured]
         data = {
@@ -170,7 +170,7 @@ class Artifact(Generic[AnyProgram, AnyCost]):
     def outdated(
         self, measured: Mapping[AnyProgram, Measurement[AnyProgram, AnyCost]]
     ) -> dict[AnyProgram, str]:
-        """Programs that have to be compiled, and why. Needs JAX, but neither libtpu nor T5X."""
+        """Returns the programs to compile, with reasons. Needs JAX, but neither libtpu nor T5X."""
         reasons = {}
         for program in self.programs:
             one = measured.get(program)
@@ -181,10 +181,10 @@ class Artifact(Generic[AnyProgram, AnyCost]):
         return reasons
 
     def measure(self, program: AnyProgram) -> Measurement[AnyProgram, AnyCost]:
-        """Compiles a program.
+        """Compiles a program and returns its measurement.
 
         Raises:
-          UserError: as :meth:`Program.compile`.
+          UserError: see :meth:`Program.compile`.
         """
         start = time.monotonic()
         cost = program.compile()
@@ -202,14 +202,17 @@ class Artifact(Generic[AnyProgram, AnyCost]):
     def update(
         self, *, everything: bool = False, report: Callable[[str], None] = print
     ) -> dict[AnyProgram, Measurement[AnyProgram, AnyCost]]:
-        """Compiles what is missing or out of date, and writes the file after each program.
+        """Compiles programs that are missing or out of date, and writes the file after each.
 
         Args:
-          everything: compiles all programs again.
-          report: called with one line per event.
+          everything: whether to compile all programs again.
+          report: function that is called with one line per event.
+
+        Returns:
+          The measurements of all programs.
 
         Raises:
-          UserError: as :meth:`measure`; what was measured before is in the file.
+          UserError: see :meth:`Program.compile`; the file has the programs compiled until then.
         """
         measured = {
             program: one for program, one in self.load().items() if program in self.programs
@@ -227,28 +230,28 @@ class Artifact(Generic[AnyProgram, AnyCost]):
 
 
 def known_flops(value: object, name: object) -> float:
-    """FLOPs by XLA's cost analysis, which gives None or −1 where it does not know them.
+    """Validates the FLOPs of XLA's cost analysis, which are None or −1 where they are unknown.
 
     Args:
       value: XLA's number.
-      name: of the program, for the error.
+      name: the program's name in the error message.
 
     Raises:
-      UserError: XLA does not know the FLOPs.
+      UserError: ``value`` is not a positive finite number.
 
     >>> known_flops(3e12, "a program")
     3000000000000.0
     """
     if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         raise UserError(
-            f"XLA gives {value} FLOPs for {name}: "
-            "use the versions of jax and libtpu in constraints.txt"
+            f"XLA reports {value} FLOPs for {name}: "
+            "install the versions of jax and libtpu in constraints.txt"
         )
     return float(value)
 
 
 def markdown_table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown, its first column aligned left and the others right.
+    """Formats a Markdown table with its first column aligned left and the others right.
 
     >>> print(markdown_table(["", "a"], [["x", "1"]]))
     |  | a |

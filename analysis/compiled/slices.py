@@ -1,4 +1,4 @@
-"""The process that compiles for a TPU slice on a host without TPUs.
+"""Starting a process that compiles for a TPU slice, on a host without TPUs.
 
 A ``topology`` is a text such as ``v4:4x4x4`` (``analysis.tpu_slices.Slice.parse``).
 """
@@ -22,9 +22,10 @@ _XLA_PREFIXES = ("ALLOW_MULTIPLE_LIBTPU_LOAD", "JAX_", "LIBTPU_", "TPU_", "XLA_"
 
 
 def environment(topology: str) -> dict[str, str]:
-    """Variables of the compiling process: this process's, with fixed values of what XLA reads.
+    """Environment variables of the compiling process.
 
-    The same program is compiled whatever the shell's variables.
+    These are this process's variables, with fixed values for all that XLA reads, so that settings
+    of the shell do not change the compiled program.
     """
     paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     others = {
@@ -34,7 +35,7 @@ def environment(topology: str) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(paths),
         "JAX_PLATFORMS": "cpu",
         "JAX_TRACEBACK_FILTERING": "off",
-        # Without these libtpu asks a cloud's metadata server what machine it is on.
+        # Without these libtpu queries a cloud's metadata server for the type of machine.
         "TPU_SKIP_MDS_QUERY": "1",
         "TPU_ACCELERATOR_TYPE": Slice.parse(topology).cloud_name,
         "TPU_WORKER_HOSTNAMES": "localhost",
@@ -45,7 +46,7 @@ def environment(topology: str) -> dict[str, str]:
 
 
 def xla_environment(topology: str) -> dict[str, str]:
-    """The variables of :func:`environment` that XLA reads, to be recorded with measurements."""
+    """Variables of :func:`environment` that XLA reads; the file of measurements records them."""
     found = {
         name: value
         for name, value in environment(topology).items()
@@ -57,14 +58,17 @@ def xla_environment(topology: str) -> dict[str, str]:
 def compile_in_process(
     module: str, request: Mapping[str, Any], topology: str, name: object
 ) -> dict[str, Any]:
-    """Has a module compile a program in a process of its own.
+    """Compiles a program in a new process.
 
     Args:
-      module: run with ``python -m``; reads a request in JSON from its standard input and prints the
-        answer in JSON as its last line.
-      request: for the module.
+      module: module to run with ``python -m``; it reads a JSON request from standard input and
+        prints its JSON result as the last line.
+      request: JSON object for the module.
       topology: slice to compile for.
-      name: of the program, for errors.
+      name: the program's name in error messages.
+
+    Returns:
+      The JSON object that the module printed.
 
     Raises:
       UserError: libtpu is missing, or XLA could not compile the program.
@@ -88,7 +92,7 @@ def compile_in_process(
 
 
 def devices(topology: str) -> list[Any]:
-    """JAX devices of a slice, to compile for. Needs libtpu, but no TPU."""
+    """Returns the JAX devices of a slice as compilation targets. Needs libtpu, but no TPU."""
     from jax.experimental import topologies
 
     config = Slice.parse(topology).type.chip_config
@@ -98,11 +102,12 @@ def devices(topology: str) -> list[Any]:
 
 
 def costs(program: Any) -> dict[str, Any]:
-    """XLA's analysis of a compiled program, for one device.
+    """Returns XLA's analysis of a compiled program, for one device.
 
     Returns:
-      ``flops``, as XLA gives them; ``transcendentals``; ``bytes_accessed``; and ``memory_bytes``:
-      the peak of arguments, results and temporaries, its parts, and the program itself.
+      ``flops`` and ``transcendentals``, as XLA counts them; ``bytes_accessed``; and
+      ``memory_bytes``: the peak of arguments, results and temporaries, its parts, and the size of
+      the generated code.
     """
     analysis = program.cost_analysis() or {}
     memory = program.memory_analysis()

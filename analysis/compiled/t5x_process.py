@@ -1,9 +1,9 @@
-"""Compiles the training step that gin configures for a TPU slice, on a host without TPUs.
+"""Compiles T5X's training step for a TPU slice, on a host without TPUs.
 
 ``python -m analysis.compiled.t5x_process`` takes the place of ``python -m t5x.train``: gin's
 ``train`` is the function below, which compiles the step of T5X's ``Trainer``, with the shardings of
-T5X's partitioner, instead of running it. It reads a request in JSON from its standard input and
-prints the answer as one line of JSON for ``t5x_step``. Needs T5X and libtpu.
+T5X's partitioner, instead of running it. The module reads a JSON request from standard input and
+prints its result for ``t5x_step`` as one line of JSON. Needs T5X and libtpu.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _FLAGS = (
     "jax_default_matmul_precision",
     "jax_use_shardy_partitioner",
 )
-"""JAX's settings that decide random bits and numbers of a step; T5X leaves them as they are."""
+"""JAX settings that change a step's random bits or precision; T5X does not set them."""
 
 
 def vocabulary(pieces: int) -> Any:
-    """A vocabulary of the run's size, with T5's sentinels, that reads no file.
+    """Returns a vocabulary of the run's size, with T5's sentinels, that reads no file.
 
     Args:
-      pieces: number of SentencePiece's pieces, without sentinels.
+      pieces: number of SentencePiece pieces, without sentinels.
     """
     from spactor.data import host_tensorflow
 
@@ -55,11 +55,11 @@ def train(
     random_seed: int,
     **others: Any,
 ) -> tuple[Any, Any, Any]:
-    """Compiles what ``t5x.train`` would run with the same bindings.
+    """Compiles the step that ``t5x.train`` would run with the same bindings.
 
     Args:
-      model, train_dataset_cfg, partitioner, trainer_cls, random_seed: as for ``t5x.train``.
-      others: its further arguments; the step does not depend on them.
+      model, train_dataset_cfg, partitioner, trainer_cls, random_seed: see ``t5x.train``.
+      others: further arguments of ``t5x.train``, which do not change the step.
 
     Returns:
       The compiled step, the partitioner, and the trainer.
@@ -98,7 +98,7 @@ def train(
 
 @contextmanager
 def _jax_with(devices: Sequence[Any]) -> Iterator[None]:
-    """Makes JAX list the devices of a slice that this host does not have."""
+    """Makes ``jax.devices`` return the devices of a slice that this host does not have."""
     import jax
 
     local = [device for device in devices if device.process_index == 0]

@@ -1,8 +1,8 @@
 """T5X's training step compiled for TPU slices: memory, FLOPs and collectives of one chip.
 
-The program that gin configures from ``spactor/t5x/gin/``: T5X's trainer, its partitioner's
-shardings, its Adafactor, our models, in both stages, at the paper's batch and lengths. Both slices
-have 64 chips, so each chip has 32 sequences; a v4 chip has 32 GiB for them, a v5e chip 16.
+The program is T5X's trainer with its Adafactor, the shardings of its partitioner and our models, as
+the gin files of ``spactor/t5x/gin/`` configure it, at the paper's batch and lengths. Both slices
+have 64 chips, so each chip has 32 sequences; a v4 chip has 32 GiB of memory, a v5e chip 16.
 
 Compiling needs T5X and libtpu; ``t5x_process`` does it.
 """
@@ -38,12 +38,12 @@ class T5XCost(Cost):
     """XLA's analysis of one chip's share of T5X's step.
 
     Attributes:
-      mesh: devices along T5X's two axes.
-      microbatches: into which T5X cuts the batch.
-      collectives: what chips send one another, by kind.
-      parameter_bytes, state_bytes: of the parameters, and of T5X's whole train state.
-      flags: JAX's settings for random numbers and precision.
-      t5x_digest: of the source of T5X's modules.
+      mesh: number of devices along each of T5X's two axes.
+      microbatches: number of microbatches that T5X splits the batch into.
+      collectives: collective operations by kind.
+      parameter_bytes, state_bytes: bytes of the parameters, and of T5X's whole train state.
+      flags: JAX settings for random numbers and precision.
+      t5x_digest: SHA-256 of the source of T5X's modules.
     """
 
     mesh: dict[str, int]
@@ -64,21 +64,21 @@ class Program(measurements.Program):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of the run's gin files in order, those of data and of the switch left out."""
+        """Names of the run's gin files in order, without those of data and of the switch."""
         last = _SLICE_FILES.get((self.size, self.topology), ())
         return (self.size, "pretrain", self.stage, *last)
 
     @property
     def config(self) -> PretrainConfig:
-        """Table 5's column as the program computes it."""
+        """Table 5's column for the size, with the options of :func:`as_computed`."""
         return as_computed(PAPER[self.size], self.stage)
 
     def fingerprint(self) -> str:
         """Digest of matrix products, slice, layout and T5X's commits.
 
-        Stage 1's products are those of the local step. Stage 2 is T5X's own network and loss, whose
-        products are the local ones with one-hot lookups. Which arrays a loss holds does not show in
-        products: compile everything again (``--all``) after a change of the loss.
+        Stage 1 has the local step's products. Stage 2 is T5X's own network and loss, which have the
+        local step's products with one-hot lookups. The fingerprint does not cover the arrays that a
+        loss holds in memory: compile everything again (``--all``) after a change of the loss.
         """
         local = local_step.Program(
             size=self.size,
@@ -102,7 +102,7 @@ class Program(measurements.Program):
 
 
 def sources() -> dict[str, str]:
-    """Commits that ``t5x-sources.txt`` pins, by package."""
+    """Returns the commits that ``t5x-sources.txt`` pins, by package."""
     pins = re.findall(r"^(\w+) @ \S+@([0-9a-f]{40})$", SOURCES.read_text("utf-8"), re.MULTILINE)
     return dict(pins)
 
@@ -124,7 +124,7 @@ ARTIFACT: Artifact[Program, T5XCost] = Artifact(
 
 
 def as_computed(config: PretrainConfig, stage: Stage) -> PretrainConfig:
-    """A configuration as T5X computes it: its own network looks tokens up by one-hot products."""
+    """Returns a configuration as T5X computes it: in bfloat16, with one-hot lookups in stage 2."""
     model = dataclasses.replace(
         config.model, compute_dtype="bfloat16", one_hot_embedding=stage != "hybrid"
     )
@@ -132,7 +132,7 @@ def as_computed(config: PretrainConfig, stage: Stage) -> PretrainConfig:
 
 
 def macro(program: Program, name: str) -> Any:
-    """The value that a program's gin files bind to a macro.
+    """Returns the value that a program's gin files bind to a macro.
 
     >>> macro(Program(size="base", stage="hybrid", topology="v4:4x4x4"), "PRETRAIN_BATCH_SIZE")
     2048
@@ -142,7 +142,7 @@ def macro(program: Program, name: str) -> Any:
 
 
 def summary(measured: Mapping[Program, Measurement[Program, T5XCost]]) -> str:
-    """A Markdown table of the memory, FLOPs and collectives of one chip."""
+    """Formats a Markdown table of the memory, FLOPs and collectives of one chip."""
     rows = []
     for program in filter(measured.__contains__, ARTIFACT.programs):
         one = measured[program]
@@ -172,21 +172,21 @@ def compile_step(
     name: object = "T5X's step",
     **macros: object,
 ) -> T5XCost:
-    """Compiles the training step of gin files for a slice in a process of its own.
+    """Compiles the training step that gin files configure for a slice, in a process of its own.
 
     Args:
-      files: names of files of ``spactor/t5x/gin`` in order, those of data and switch left out.
-      topology: such as ``v5e:8x8``.
-      config: the sizes that the files bind.
-      name: of the program, for errors.
-      macros: bound after the files.
+      files: names of gin files in order, without those of data and of the switch.
+      topology: TPU slice, such as ``v5e:8x8``.
+      config: model and batch sizes, equal to those that the files bind.
+      name: the program's name in error messages.
+      macros: gin macros, bound after the files.
 
     Raises:
-      UserError: T5X or libtpu is missing, XLA could not compile the step, or gives no FLOPs.
+      UserError: T5X or libtpu is missing, XLA could not compile the step, or reports no FLOPs.
     """
     if importlib.util.find_spec("t5x") is None:
         raise UserError("T5X is not installed, and no registry has it: see docs/installation.md")
-    # T5X's gin files require these; nothing is read or written there.
+    # T5X's gin files require these macros; the step does not depend on them.
     required = {"MODEL_DIR": "", "TRAIN_STEPS": 1, "RANDOM_SEED": 0, "MIXTURE_OR_TASK_NAME": ""}
     with tempfile.TemporaryDirectory(prefix="spactor-") as folder:
         path = Path(folder) / "program.txt"
@@ -203,9 +203,12 @@ def compile_step(
 
 
 def cost_of(answer: Mapping[str, Any], text: str, name: object) -> T5XCost:
-    """The cost by the answer of ``t5x_process`` and the text of the compiled program.
+    """Combines the result of ``t5x_process`` with counts from the compiled program's text.
 
-    XLA counts the body of the loop over microbatches once; its other runs are added.
+    XLA counts the body of the loop over microbatches once; the other iterations are added here.
+
+    Raises:
+      UserError: XLA reports no FLOPs, or the program's loops do not fit its microbatches.
     """
     runs = answer["microbatches"] if answer["microbatches"] > 1 else 0
     operations = hlo.operations(text, runs)

@@ -1,4 +1,4 @@
-"""Statements of Appendix A: how the settings were found, and those of fine-tuning."""
+"""Statements of Appendix A, on the search for settings and on fine-tuning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analysis.paper.evidence import Cell, Evidence, Missing, stated
 from analysis.paper.statement import Finding, arithmetic, contradiction, graded, judges
 from analysis.parameters import encoder_weights, generator_weights
 from analysis.schema import published
-from analysis.schema.facts import SIZES
+from analysis.schema.facts import SIZES, size_label
 from analysis.tests import add
 
 REUSED: tuple[str, ...] = (
@@ -19,11 +19,11 @@ REUSED: tuple[str, ...] = (
     *("input_length", "batch_size", "warmup_steps"),
 )
 STUDY_MARGIN = 0.5
-"""Points of a suite score; about the spread of SuperGLUE over runs in Table 2."""
+"""Margin of non-inferiority in points of a suite score, about SuperGLUE's spread in Table 2."""
 
 
 def grid_values(name: str) -> list[float]:
-    """Values searched, in the order of print.
+    """Returns the values that the paper searched for a setting, in the printed order.
 
     >>> grid_values("generator_layers_grid")
     [3.0, 4.0, 6.0]
@@ -33,7 +33,13 @@ def grid_values(name: str) -> list[float]:
 
 
 def best_of(id: str, study: str, best: str) -> None:
-    """Binds the judge of: one setting of a study scores higher than all others."""
+    """Registers the judge of a statement that one setting of a study scores above all others.
+
+    Args:
+      id: id of the statement.
+      study: name of the study, the first part of its variants' names.
+      best: the setting that the paper found best.
+    """
 
     @judges(id)
     def judge(evidence: Evidence) -> Finding:
@@ -68,7 +74,7 @@ def generator_share(evidence: Evidence) -> Finding:
         )
         total += len(ratios)
         numbers = ", ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items())
-        parts.append(f"{size.capitalize()} {numbers}")
+        parts.append(f"{size_label(size)} {numbers}")
     return Finding(
         graded(passed, total, none=contradiction(evidence)),
         f"generator over the discriminator's encoder: {'; '.join(parts)}; stated: 1/4 to 1/3",
@@ -109,7 +115,6 @@ def encoder_only(evidence: Evidence) -> Finding:
         for cell in found["encoder"]
         if cell.suite in theirs
     }
-    # This margin has no error: it is a fixed number of points.
     members = family_of(evidence, differences, allowed=dict.fromkeys(differences, STUDY_MARGIN))
     return non_inferiority("encoder-only minus encoder-decoder generator", members)
 
@@ -137,7 +142,7 @@ def head_as_wide(evidence: Evidence) -> Finding:
     }
     equal = all(head == body for head, body in pairs.values())
     numbers = ", ".join(
-        f"{size.capitalize()} {head:g} and {body:g}" for size, (head, body) in pairs.items()
+        f"{size_label(size)} {head:g} and {body:g}" for size, (head, body) in pairs.items()
     )
     return Finding(arithmetic(evidence, equal), numbers)
 

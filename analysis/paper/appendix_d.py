@@ -1,4 +1,4 @@
-"""Statements of Appendix D: captions of Tables 6 to 17 and what the tables break down."""
+"""Statements of Appendix D: the captions and columns of Tables 6 to 17."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ASCENDING = {
     "record": ("em", "f1"),
     "cnn_dailymail": ("rouge2", "rougeL", "rouge1"),
 }
-"""Metrics of a task in an order that their definitions force: EM ≤ F1, ROUGE-2 ≤ L ≤ 1."""
+"""Metrics of a task in the order that follows from their definitions, such as EM ≤ F1."""
 
 
 @judges("appendix-d.every-row")

@@ -1,4 +1,4 @@
-"""The view of ``repro audit``: published numbers recomputed from each other, the worst first."""
+"""Output of ``repro audit``: the published numbers recomputed, inconsistent ones first."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ Groups = Mapping[Verdict, Sequence[Judgement]]
 
 
 def groups(judgements: Sequence[Judgement], *, everything: bool = False) -> Groups:
-    """Judgements by verdict.
+    """Groups judgements by verdict.
 
     Args:
       judgements: result of ``analysis.paper.audit``.
-      everything: all; by default those that are inconsistent, contradicted or hold in part.
+      everything: whether to include all verdicts; by default only those of statements that are
+        inconsistent, contradicted or hold in part.
     """
     return {
         verdict: [one for one in judgements if one.verdict is verdict]
@@ -38,17 +39,17 @@ def groups(judgements: Sequence[Judgement], *, everything: bool = False) -> Grou
 
 
 def summary(judgements: Sequence[Judgement]) -> str:
-    """One line: how many checks have each verdict."""
+    """Counts the checks by verdict, in one line."""
     return f"{len(judgements):,} checks: {counted(judgements)}"
 
 
 def text(judgements: Sequence[Judgement], found: Groups, *, details: bool = False) -> str:
-    """The line of counts, then the judgements by verdict.
+    """Formats the counts, then the judgements by verdict, for the terminal.
 
     Args:
-      judgements: all of them.
-      found: the ``groups`` to print.
-      details: with the arithmetic.
+      judgements: result of ``analysis.paper.audit``.
+      found: groups of judgements to print, from :func:`groups`.
+      details: whether to print the arithmetic of each judgement.
     """
     lines = [f"The paper's numbers recomputed from each other, {summary(judgements)}."]
     lines += ["", _YARDSTICK] if details else []
@@ -70,7 +71,7 @@ def text(judgements: Sequence[Judgement], found: Groups, *, details: bool = Fals
 
 
 def plain(found: Groups) -> list[dict[str, object]]:
-    """The judgements as rows, with their arithmetic."""
+    """Converts the judgements and their arithmetic to rows for JSON."""
     return [
         {
             **{"id": one.statement.id, "place": one.statement.place},

@@ -1,11 +1,11 @@
 """Suite averages of Tables 2 and 4 against the breakdowns of Tables 6 to 17.
 
 An average is a mean over runs of the mean over tasks; a breakdown cell is a median over runs
-(captions of Tables 6 to 11). The mean over tasks of medians is therefore not quite the average:
-for independent normal runs, Var(mean − median) = Var(median) − Var(mean), so one task's gap
-spreads by ``patterns.USUAL_GAP`` times the spread of its runs, and the suite's gap by at most as
-many printed standard deviations. Within one of these, three times the usual gap, a difference
-counts as explained.
+(captions of Tables 6 to 11). The mean over tasks of these medians therefore differs from the
+average: for independent normal runs, Var(mean − median) = Var(median) − Var(mean), so the standard
+deviation of one task's gap is ``patterns.USUAL_GAP`` times that of its runs, and that of the
+suite's gap at most ``USUAL_GAP`` printed standard deviations. A difference of up to one printed
+standard deviation, three times the usual gap, counts as explained.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from analysis.paper.statement import Finding, Judgement, Passage, Verdict
 from analysis.schema.facts import SUITE_HEADINGS
 
 WRITTEN_OUT = 9
-"""Sums of more terms are abbreviated."""
+"""Largest number of terms of a sum that is written out."""
 
 
 def check(printed: Breakdown) -> list[Judgement]:
-    """A judgement per average."""
+    """Judges every printed average by its breakdown."""
     divided = divided_tasks(printed)
     return [
         _check_average(printed, row, suite, record, divided[suite])
@@ -44,7 +44,7 @@ def _check_average(
     )
     cells = printed.cells(row, suite)
     if not cells:
-        remark = "the appendix breaks this row down nowhere"
+        remark = "no table of the appendix has this row"
         return Judgement(passage, Finding(Verdict.NOT_TESTABLE, "no breakdown", remark))
     target = exact(record.value, record.decimals)
     std = exact(record.std, record.decimals)
@@ -56,7 +56,7 @@ def _check_average(
     sentence = f"{_division(cells, usual)}; {_difference(target, mean_of(usual), std)}"
     limit = rounding(record)
     verdict = Verdict.INCONSISTENT
-    remark, suspect = "more than medians for means explain", None
+    remark, suspect = "more than medians instead of means can explain", None
     if abs(gap) <= limit:
         verdict, remark = Verdict.HOLDS, ""
     elif abs(gap) <= std:
@@ -72,7 +72,7 @@ def _check_average(
             verdict, remark = Verdict.EXPLAINED, f"equal, since the averages divide {names}"
         elif left <= std:
             verdict = Verdict.EXPLAINED
-            remark = f"the averages divide {names}; what is left, medians for means explain"
+            remark = f"the averages divide {names}; medians instead of means explain the rest"
     if verdict is Verdict.INCONSISTENT:
         suspect = suspects.find(printed, row, suite, cells, gap, std)
     return Judgement(passage, Finding(verdict, sentence, remark, suspect))
@@ -96,7 +96,7 @@ def _difference(target: Fraction, mean: Fraction, std: Fraction) -> str:
 
 
 def _implied(cells: list[Any], lost: set[str], target: Fraction, std: Fraction) -> Finding:
-    """Value that the average implies for the one task whose cell was lost."""
+    """Computes the value that the average implies for a task with no cell in the paper's text."""
     names = headings()
     gone = [cell for cell in cells if cell.task in lost]
     if len(gone) > 1:

@@ -1,7 +1,4 @@
-"""Printed suite averages and task cells, as exact decimal fractions.
-
-Tables 2 and 4 print averages, Tables 6 to 17 the task cells they break down into.
-"""
+"""Suite averages of Tables 2 and 4 with their task cells of Tables 6 to 17, in exact fractions."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import pandas as pd
 
 from analysis.paper.statement import Verdict
 from analysis.schema import quantities
-from analysis.schema.facts import step_label
+from analysis.schema.facts import size_label, step_label
 from analysis.schema.quantities import SUITE_AVERAGE
 
 
@@ -27,13 +24,13 @@ class Row:
 
     @property
     def id(self) -> str:
-        """As part of a judgement's id."""
+        """The row's part of a judgement's id."""
         return f"{self.size}/{self.tau}/{step_label(self.checkpoint)}"
 
     @property
     def text(self) -> str:
-        """As printed."""
-        return f"{self.size.capitalize()}, τ = {self.tau}, {step_label(self.checkpoint)}"
+        """Label of the row."""
+        return f"{size_label(self.size)}, τ = {self.tau}, {step_label(self.checkpoint)}"
 
 
 class Breakdown:
@@ -52,15 +49,15 @@ class Breakdown:
             self._cells.setdefault((_row_of(record), str(record.suite)), []).append(record)
 
     def averages(self) -> list[tuple[Row, str, Any]]:
-        """Row, suite and record of every suite average, in the tables' order."""
+        """Returns row, suite and record of every suite average, in the tables' order."""
         return [(row, suite, record) for (row, suite), record in self._averages.items()]
 
     def cells(self, row: Row, suite: str) -> list[Any]:
-        """Task records of a suite in a row of the breakdown tables; none where it has none."""
+        """Returns the task records of a suite in a row of the breakdown tables; [] if none."""
         return self._cells.get((row, suite), [])
 
     def groups(self) -> list[tuple[Row, str, list[Any]]]:
-        """Row, suite and task records of everything that the breakdown tables print."""
+        """Returns row, suite and task records of every row and suite of the breakdown tables."""
         return [(row, suite, records) for (row, suite), records in self._cells.items()]
 
 
@@ -69,12 +66,12 @@ def _row_of(record: Any) -> Row:
 
 
 def consistent(fits: bool) -> Verdict:
-    """Verdict of a check of printed numbers that either agrees or does not."""
+    """Converts the outcome of a check of printed numbers to a verdict."""
     return Verdict.HOLDS if fits else Verdict.INCONSISTENT
 
 
 def exact(value: float, decimals: object) -> Fraction:
-    """A number as the decimal fraction that was printed.
+    """Converts a number to the decimal fraction that was printed.
 
     >>> exact(85.89, 2)
     Fraction(8589, 100)
@@ -83,7 +80,7 @@ def exact(value: float, decimals: object) -> Fraction:
 
 
 def half_unit(decimals: object) -> Fraction:
-    """Largest change of a number by rounding it to a number of decimals.
+    """Returns the largest change of a number when it is rounded to a number of decimals.
 
     >>> half_unit(2)
     Fraction(1, 200)
@@ -92,7 +89,7 @@ def half_unit(decimals: object) -> Fraction:
 
 
 def shown(value: Fraction | float, decimals: int = 3) -> str:
-    """A computed number, without trailing zeros.
+    """Formats a computed number without trailing zeros.
 
     >>> shown(Fraction(1, 3)), shown(40.5), shown(Fraction(-1, 8))
     ('0.333', '40.5', '-0.125')
@@ -102,12 +99,12 @@ def shown(value: Fraction | float, decimals: int = 3) -> str:
 
 
 def headings() -> dict[tuple[str, str], str]:
-    """Column heading of every (suite, task) of the breakdown tables."""
+    """Returns the column heading of every (suite, task) of the breakdown tables."""
     return {(item.suite, item.task): item.heading for item in quantities.paper_tasks()}
 
 
 def examples() -> dict[tuple[str, str, str], int]:
-    """Size of the evaluation set of every (suite, task, metric) that is a count over one."""
+    """Returns the size of the evaluation set of every (suite, task, metric) that is an accuracy."""
     return {
         (item.suite, item.task, item.metric): item.examples
         for item in quantities.paper_tasks()

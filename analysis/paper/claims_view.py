@@ -1,4 +1,4 @@
-"""The view of ``repro claims``: statements judged on published and measured numbers."""
+"""Output of ``repro claims``: statements judged on published and on measured numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spactor.text_table import paragraphs, wrap
 
 @dataclass(frozen=True)
 class Row:
-    """A statement judged on the published numbers and, where there are any, on measured ones."""
+    """A statement judged on the published numbers and, if there are any, on measured ones."""
 
     statement: Passage
     published: Judgement
@@ -21,23 +21,23 @@ class Row:
 
     @property
     def judgements(self) -> tuple[Judgement, ...]:
-        """The published one, then the measured one if any."""
+        """The judgement of published numbers, then that of measured ones if there is one."""
         return (self.published,) if self.measured is None else (self.published, self.measured)
 
 
 def beside(
     published: Sequence[Judgement], measured: Sequence[Judgement] | None = None
 ) -> tuple[Row, ...]:
-    """Rows of both, statement by statement."""
+    """Pairs judgements of published and of measured numbers, statement by statement."""
     ours: Sequence[Judgement | None] = measured or [None] * len(published)
     return tuple(Row(p.statement, p, m) for p, m in zip(published, ours, strict=True))
 
 
 def verdict_named(name: str) -> Verdict:
-    """A verdict by its name, with spaces or hyphens between the words.
+    """Returns the verdict with a name, which has spaces or hyphens between the words.
 
     Raises:
-      UserError: there is none of that name.
+      UserError: no verdict has the name.
 
     >>> verdict_named("not-testable")
     <Verdict.NOT_TESTABLE: 'not testable'>
@@ -50,12 +50,12 @@ def verdict_named(name: str) -> Verdict:
 
 
 def of_verdict(rows: Sequence[Row], verdict: Verdict) -> tuple[Row, ...]:
-    """Rows with that verdict in either column."""
+    """Selects the rows with a verdict on published or on measured numbers."""
     return tuple(row for row in rows if any(j.verdict is verdict for j in row.judgements))
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
-    """Verdicts counted: a line on the published numbers, and one on the measured ones."""
+    """Counts the verdicts: a line for published numbers, and one for measured numbers if any."""
     lines = [f"{len(rows)} claims; published: {counted([row.published for row in rows])}"]
     ours = [row.measured for row in rows if row.measured is not None]
     if ours:
@@ -64,21 +64,21 @@ def summary(rows: Sequence[Row]) -> list[str]:
 
 
 NOTE = (
-    f"Tests at α = {ALPHA:g} for a family, p after Holm in it: measured runs in pairs of a seed, "
-    "the paper's numbers by Welch, since it prints no runs. Margins of non-inferiority and "
-    "equivalence are half of what the baseline gains from 500K to 1M; their own error counts. A "
-    "statement is contradicted only where its opposite is shown, by such a test or by arithmetic; "
-    "where neither is shown it is not decided. Statements about the paper's sizes are not judged "
-    "at a smaller scale."
+    f"Tests at α = {ALPHA:g} for a family, with p-values adjusted by Holm over it: measured runs "
+    "are paired by seed; the paper's numbers are tested by Welch, since it prints no runs. Margins "
+    "of non-inferiority and equivalence are half of the baseline's gain from 500K to 1M, with the "
+    "error of that estimate. A statement is contradicted only if a test or arithmetic shows its "
+    "opposite; if neither is shown it is not decided. Statements about the paper's sizes are not "
+    "judged at a smaller scale."
 )
 
 
 def render(rows: Sequence[Row], *, details: bool = False) -> str:
-    """The verdicts counted, then the statements by verdict: ours, or the paper's without ours.
+    """Formats the counts, then the statements by verdict on measured numbers, or on published ones.
 
     Args:
-      rows: result of `beside`.
-      details: every statement with its text, the numbers and the test, in the paper's order.
+      rows: result of :func:`beside`.
+      details: whether to print each statement's text, numbers and test, in the paper's order.
     """
     if not details:
         return "\n".join([paragraphs(summary(rows)), *_by_verdict(rows), "", _MORE])
@@ -95,14 +95,14 @@ def render(rows: Sequence[Row], *, details: bool = False) -> str:
 
 
 def plain(rows: Sequence[Row]) -> list[dict[str, object]]:
-    """The statements with their verdicts and numbers, for JSON and CSV."""
+    """Converts the statements, verdicts and numbers to rows for JSON and CSV."""
     return [
         {
             **{"id": row.statement.id, "place": row.statement.place, "text": row.statement.text},
             "test": row.statement.test,
             **{
-                whose: judgement and {"verdict": judgement.verdict, "numbers": judgement.sentence}
-                for whose, judgement in (("published", row.published), ("measured", row.measured))
+                source: judgement and {"verdict": judgement.verdict, "numbers": judgement.sentence}
+                for source, judgement in (("published", row.published), ("measured", row.measured))
             },
         }
         for row in rows

@@ -1,7 +1,7 @@
-"""The statements that one test of a family of scores judges: a row each.
+"""Statements that are judged by one test of a family of scores, one call each.
 
-A row names the statement, the test, the pairs of models (τ and checkpoint), and what differs from
-Base and all suites.
+A call names the statement, the test and the pairs of models (τ and checkpoint); the size is Base
+and the family all suites unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from analysis.paper.evidence import FULL, HALF
 from analysis.schema.facts import FLAN_SUITES, SUITES
 
 SAME_SUITES = ("superglue", "squad")
-"""Suites on which the paper sees no difference among τ."""
+"""Suites on which the paper reports no difference among τ."""
 OTHER_SUITES = tuple(suite for suite in SUITES if suite not in SAME_SUITES)
 MATCHED_SUITES = tuple(suite for suite in SUITES if suite not in FLAN_SUITES)
-"""Suites that the paper does not except from "half the steps" of Base."""
+"""Suites that the paper includes in its statement that Base needs half the steps."""
 FIGURE2_SUITES = ("superglue", "squad", "cnndm")
-"""Suites that Figure 2 draws."""
+"""Suites of Figure 2."""
 LARGE_MATCHED = ("glue", "superglue", "cnndm")
-"""Suites on which the paper has Large at 500K at least equal to its baseline at 1M."""
+"""Suites on which the paper states that Large at 500K is at least equal to its baseline at 1M."""
 PLAIN_HALF, PLAIN_FULL = ("0", HALF), ("0", FULL)
 
 # Abstract, introduction, conclusion

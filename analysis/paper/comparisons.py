@@ -1,8 +1,9 @@
-"""Superiority, non-inferiority and equivalence of scores, as findings.
+"""Findings by tests of superiority, non-inferiority and equivalence of scores.
 
-``analysis.paper.contrasts`` defines the tests; ``compare`` is a row of ``analysis.paper.compared``.
-Of each kind a finding holds where it is shown in every cell, partly where in some, and is
-contradicted where it is shown in none and its opposite in one; else nothing is decided.
+``analysis.paper.contrasts`` defines the tests; the calls of ``compare`` are in
+``analysis.paper.compared``. A finding holds if the test shows it in every cell of the family, and
+holds in part if in some. It is contradicted if the test shows it in no cell and its opposite in at
+least one, and not decided otherwise.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from analysis.tests import Kind, format_p
 
 
 def superiority(what: str, members: Family, limits: Family | None = None) -> Finding:
-    """Finding of: the first is higher in every cell.
+    """Tests whether the first model scores higher in every cell.
 
     Args:
       what: the comparison in words, for the sentence.
       members: the family.
-      limits: the same with margins. Where every difference is shown to lie within its margin, half
-        of what twice the steps are worth, a clear gain is excluded: contradicted.
+      limits: the same family with margins. If every difference is shown to be within its margin,
+        half of the baseline's gain from 500K to 1M, the finding is contradicted.
     """
     finding = _finding(what, members, "higher", "significantly higher", "lower")
     if finding.verdict is Verdict.NOT_DECIDED and limits is not None and not limits.absent:
@@ -37,23 +38,25 @@ def superiority(what: str, members: Family, limits: Family | None = None) -> Fin
 
 
 def non_inferiority(what: str, members: Family) -> Finding:
-    """Finding of: the first is not lower by a margin in any cell.
+    """Tests whether the first model is nowhere lower by more than a margin.
 
     Args:
-      what, members: as of ``superiority``, with margins.
+      what: the comparison in words, for the sentence.
+      members: the family, with margins.
     """
     level = f"; means not lower on {members.level}"
     return _finding(what, members, "higher", "non-inferiority shown", "inferiority", level)
 
 
 def equivalence(what: str, members: Family) -> Finding:
-    """Finding of: no difference beyond a margin in any cell.
+    """Tests whether no cell has a difference beyond its margin.
 
     A difference that is not significant is no evidence of equivalence, and a significant one need
     not exceed the margin.
 
     Args:
-      what, members: as of ``superiority``, with margins.
+      what: the comparison in words, for the sentence.
+      members: the family, with margins.
     """
     apart = sum(one.shown for one in members.outcomes("different"))
     words = ("equivalence shown", "a difference beyond the margin", f"; some difference on {apart}")
@@ -63,7 +66,7 @@ def equivalence(what: str, members: Family) -> Finding:
 def _finding(
     what: str, members: Family, kind: Kind, shown: str, opposite: str, also: str = ""
 ) -> Finding:
-    """The finding of a family, with the numbers of cells where it, and its opposite, is shown."""
+    """Tests a family, and counts the cells where the finding or its opposite is shown."""
     members.require()
     outcomes = members.outcomes(kind)
     passed = sum(outcome.shown for outcome in outcomes)
@@ -100,15 +103,15 @@ def compare(
     suites: tuple[str, ...] = SUITES,
     what: str = "",
 ) -> None:
-    """Has a statement judged by one test of a family of scores.
+    """Registers the judge of a statement that one test of a family of scores decides.
 
     Args:
-      id: of the statement.
+      id: id of the statement.
       kind: ``superiority``, ``non_inferiority`` or ``equivalence``; the last two use each suite's
         retention margin.
       pairs: (τ, checkpoint) of the first and of the second model.
-      size: of all models.
-      suites: that are compared.
+      size: size of all models.
+      suites: suites to compare.
       what: the comparison in words; by default the two models of the first pair.
     """
 

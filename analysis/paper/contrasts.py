@@ -1,7 +1,7 @@
 """Differences of scores, and the tests that judge them.
 
 A contrast is a linear combination of cells, such as a model's score minus the baseline's, and so is
-its margin. It is put to a test of one of three kinds, which may also refute what it is to show:
+its margin. A test is of one of three kinds, each with a second test of the opposite:
 
 =============  ====================================  ===========================================
 kind           shown                                 refuted
@@ -15,16 +15,15 @@ kind           shown                                 refuted
 
 Measured runs of one seed share initialisation and data, so they are tested in pairs, seed by seed;
 cells of two sizes are paired within each size alone. The paper prints no runs, so its numbers are
-tested by Welch's test. p-values are adjusted by Holm over the family, those for the answer and
-those against it separately. A cell of one run, or of fine-tuning runs of one pre-training, has no
-test.
+tested by Welch's test. p-values are adjusted by Holm over the family, separately for "shown" and
+"refuted". There is no test of a cell with one run, or with runs of a single pre-training.
 
-The margin is half of what the baseline itself gains from 500K to 1M on a suite. This is the rule of
-retained effect of clinical trials: a model of the quality of twice the steps has at least half of
-the gain of those steps. The margin is estimated from the same scores, and its error counts: the
-tested combination contains it, with its covariance with the difference where both rest on the same
-cells or seeds. Where the baseline loses from 500K to 1M the margin is negative, which makes
-``higher`` stricter than superiority and ``within`` impossible.
+The margin is half of the baseline's own gain from 500K to 1M on a suite. This is the rule of
+retained effect of clinical trials: a model that matches twice the steps has at least half of the
+gain of those steps. The margin is estimated from the same scores, so the tested combination
+contains it, together with its covariance with the difference if both use the same cells or seeds.
+If the baseline's score falls from 500K to 1M the margin is negative: ``higher`` is then stricter
+than superiority, and ``within`` impossible.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, describe
-from analysis.schema.facts import SUITE_SHORT_NAMES, step_label
+from analysis.schema.facts import BASELINE_TAU, SUITE_SHORT_NAMES, step_label, tau_label
 from analysis.tests import ALPHA, Kind, Sample, add, holm, paired, seed_values, welch
 
 RETAINED = 0.5
@@ -52,12 +51,12 @@ class Contrast:
     """A difference of scores, in per cent, and the margin it is tested with.
 
     Attributes:
-      name: the suite, and the models where a family has several pairs.
-      weights: coefficients of the cells; their sum is the difference.
-      margin_weights: of the margin; empty for none.
+      name: the suite, and the models if the family has several pairs.
+      weights: coefficients of the cells in the difference.
       samples: scores of the cells over runs.
-      by_seed: measured scores of the cells by seed; empty of published cells.
-      allowed: a margin that is known, in per cent.
+      by_seed: measured scores of the cells by seed; empty for published cells.
+      margin_weights: coefficients of the cells in the estimated margin; empty without one.
+      allowed: a fixed margin without error, in per cent.
     """
 
     name: str
@@ -69,12 +68,12 @@ class Contrast:
 
     @property
     def difference(self) -> float:
-        """The estimate."""
+        """Estimate of the difference, in per cent."""
         return math.fsum(part.mean for part in self.parts(self.weights))
 
     @property
     def margin(self) -> float:
-        """The estimate, below 0 where the baseline lost."""
+        """Estimate of the margin, in per cent; below 0 if the baseline's score fell."""
         return self.allowed + math.fsum(part.mean for part in self.parts(self.margin_weights))
 
     @property
@@ -84,40 +83,41 @@ class Contrast:
 
     @property
     def testable(self) -> bool:
-        """Whether the difference has a spread."""
+        """Whether the difference has a standard deviation."""
         return all(part.testable for part in self.parts(self.weights))
 
     @property
     def seeds(self) -> str:
-        """Numbers of paired seeds, one for each size; "" of published cells."""
+        """Numbers of paired seeds, one for each size; "" for published cells."""
         counts = [part.runs for part in self.parts(self.weights)] if self.by_seed else []
         return " and ".join(map(str, counts))
 
     def parts(self, weights: Weights) -> tuple[Sample, ...]:
-        """Independent samples that add up to a linear combination of the cells.
+        """Splits a linear combination of the cells into independent samples.
 
-        One per cell of published numbers; one per size of measured ones, over paired seeds.
+        Published numbers have a sample for each cell, measured ones a sample over paired seeds for
+        each size.
         """
         if self.by_seed:
             return tuple(map(Sample.of, self._values(weights)))
         return tuple(self.samples[cell].times(weight) for cell, weight in weights.items() if weight)
 
     def sides(self, kind: Kind, sign: float = 1.0) -> tuple[Weights, Weights, float]:
-        """What a test of a kind holds above 0: margin + difference, and margin − difference.
+        """Returns margin + difference and margin − difference, which a test compares with 0.
 
         Args:
-          kind: of the test; ``different`` has no margin.
-          sign: of the margin; −1 for a test of what lies beyond it.
+          kind: kind of test; ``different`` has no margin.
+          sign: sign of the margin; −1 for the test of a difference beyond the margin.
 
         Returns:
-          Both linear combinations of cells, and a number, the known margin, to add to each.
+          Both linear combinations of cells, and the fixed margin to add to each.
         """
         margin = {} if kind == "different" else add(self.margin_weights, times=sign)
         known = 0.0 if kind == "different" else sign * self.allowed
         return add(self.weights, margin), add(add(self.weights, times=-1.0), margin), known
 
     def p_value(self, kind: Kind) -> float:
-        """p-value of the test for the answer; NaN where there is no test."""
+        """p-value of the test; NaN if there is none."""
         over, under, known = self.sides(kind)
         above = self._above(over, known)
         if kind == "higher" or math.isnan(above):
@@ -126,13 +126,13 @@ class Contrast:
         return max(above, below) if kind == "within" else min(1.0, 2.0 * min(above, below))
 
     def refuting_p_value(self, kind: Kind) -> float:
-        """p-value of the test for the opposite; NaN where there is no test."""
+        """p-value of the test of the opposite; NaN if there is none."""
         if kind == "different":
             return self.p_value("within")
         over, under, known = self.sides(kind, sign=-1.0)
         below = (under, add(self.weights, times=-1.0))
         sides = [below] if kind == "higher" else [below, (over, self.weights)]
-        # A negative margin must not turn equality into an opposite.
+        # The maximum prevents a negative margin from refuting equality.
         p_values = [max(self._above(far, known), self._above(side, 0.0)) for far, side in sides]
         return min(len(p_values) * min(p_values), 1.0)  # in this order NaN stays NaN
 
@@ -152,7 +152,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A contrast with its p-values after Holm, NaN where it has no test."""
+    """A contrast with its p-values, adjusted by Holm; NaN if it has no test."""
 
     contrast: Contrast
     p_value: float
@@ -160,12 +160,12 @@ class Outcome:
 
     @property
     def shown(self) -> bool:
-        """Whether the test succeeded at the family's level."""
+        """Whether the test is significant at ``ALPHA`` for the family."""
         return self.p_value < ALPHA
 
     @property
     def refuted(self) -> bool:
-        """Whether the test of the opposite succeeded at the family's level."""
+        """Whether the test of the opposite is significant at ``ALPHA`` for the family."""
         return self.refuting_p_value < ALPHA
 
 
@@ -177,33 +177,33 @@ class Family:
     absent: tuple[str, ...] = ()
 
     def outcomes(self, kind: Kind) -> list[Outcome]:
-        """p-values of every contrast by a kind of test, adjusted by Holm over the family."""
+        """Tests every contrast, and adjusts the p-values by Holm over the family."""
         shown = holm([contrast.p_value(kind) for contrast in self.contrasts])
         refuted = holm([contrast.refuting_p_value(kind) for contrast in self.contrasts])
         return [Outcome(*one) for one in zip(self.contrasts, shown, refuted, strict=True)]
 
     def require(self) -> None:
-        """Raises ``Missing`` where there is nothing to test."""
+        """Raises ``Missing`` if no contrast can be tested."""
         if not self.contrasts:
             raise Missing(f"not run: {', '.join(self.absent)}")
         if not any(contrast.testable for contrast in self.contrasts):
             raise Missing(
-                "fewer than two pre-training seeds in common leave no spread to test with; "
+                "a test needs two pre-training seeds that both models have; "
                 f"differences: {self.differences()}"
             )
 
     def differences(self) -> str:
-        """Names and differences of the contrasts."""
+        """Lists the contrasts' names and differences."""
         return ", ".join(f"{c.name} {c.difference:+.2f}" for c in self.contrasts)
 
     @property
     def level(self) -> int:
-        """How many differences are not below 0."""
+        """Number of differences that are not below 0."""
         return sum(contrast.difference >= 0.0 for contrast in self.contrasts)
 
     @property
     def how(self) -> str:
-        """How the family is tested, for a sentence."""
+        """Description of the test, for a sentence."""
         counts = sorted({contrast.seeds for contrast in self.contrasts if contrast.by_seed})
         if not counts:
             return "Welch, as the paper prints no runs"
@@ -211,7 +211,7 @@ class Family:
 
 
 def not_run(names: Iterable[str]) -> str:
-    """End of a sentence: what was not run, if anything.
+    """Formats the end of a sentence that lists models or suites that were not run.
 
     >>> not_run(["BBH"]), not_run([])
     ('; not run: BBH', '')
@@ -229,17 +229,17 @@ def family(
     with_margin: bool = False,
     allowed: Mapping[str, float] | None = None,
 ) -> Family:
-    """First against second model on every suite.
+    """Builds the family of pairs of models compared on every suite.
 
     Args:
-      evidence: the scores.
-      size: of all models.
-      suites: in the order of print.
+      evidence: records with the scores.
+      size: size of all models.
+      suites: suites in the printed order.
       pairs: (τ, checkpoint) of the first and of the second model.
-      with_margin: use each suite's retention margin; a suite without one counts as not run.
-      allowed: as of ``family_of``.
+      with_margin: whether to use each suite's retention margin; a suite without one counts as not
+        run.
+      allowed: fixed margins without error, in per cent, by name.
     """
-
     differences, margins = {}, {}
     for (first, second), suite in itertools.product(pairs, suites):
         name = SUITE_SHORT_NAMES[suite] + (f" {_label(first, second)}" if len(pairs) > 1 else "")
@@ -254,12 +254,12 @@ def family_of(
     margins: Mapping[str, Weights] | None = None,
     allowed: Mapping[str, float] | None = None,
 ) -> Family:
-    """The differences, by name, whose cells were all scored.
+    """Builds a family of differences; those with a cell that has no score count as not run.
 
     Args:
-      evidence: the scores.
+      evidence: records with the scores.
       differences, margins: linear combinations of cells by name.
-      allowed: margins that are known, in per cent, by name.
+      allowed: fixed margins without error, in per cent, by name.
     """
     contrasts, absent = [], []
     for name, weights in differences.items():
@@ -274,16 +274,16 @@ def family_of(
 
 
 def retention(size: str, suite: str) -> dict[Cell, float]:
-    """Half of the baseline's gain from 500K to 1M on a suite, as a linear combination."""
+    """Half of the baseline's gain from 500K to 1M on a suite, as a linear combination of cells."""
     return {Cell(size, "0", FULL, suite): RETAINED, Cell(size, "0", HALF, suite): -RETAINED}
 
 
 def against(size: str, first: Model, second: Model) -> str:
-    """A pair of models in words, for a sentence."""
+    """Describes the difference of two models, for a sentence."""
     return f"{describe(size, *first)} minus {describe(size, *second)}"
 
 
 def _label(first: Model, second: Model) -> str:
-    taus = [tau.replace("inf", "∞") for tau, _ in (first, second) if tau != "0"]
+    taus = [tau_label(tau) for tau, _ in (first, second) if tau != BASELINE_TAU]
     at = dict.fromkeys(step_label(checkpoint) for _, checkpoint in (first, second))
     return f"{'−'.join(dict.fromkeys(taus))} at {'/'.join(at)}"

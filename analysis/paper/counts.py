@@ -1,7 +1,7 @@
-"""Accuracies as counts: each is k of the n examples of its public evaluation set, for a whole k.
+"""Check that each printed accuracy is k/n for a whole k and the n examples of its evaluation set.
 
 A median over an odd number of runs is the score of one of them, so it must be k/n too; a mean over
-runs need not. So the check also shows which of the two a table prints.
+runs need not be. The check therefore also shows whether a table prints medians or means.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from analysis.paper.suspects import one_digit_away
 
 
 def check(printed: Breakdown) -> list[Judgement]:
-    """A judgement per accuracy with a known evaluation set, then one on the rounding of halves."""
+    """Judges every accuracy with a known evaluation set, and then the rounding of halves."""
     judgements = []
     halves: list[tuple[str, Fraction, Fraction]] = []
     for row, suite, cells in printed.groups():
@@ -44,7 +44,7 @@ def check(printed: Breakdown) -> list[Judgement]:
 
 
 def counts(value: Fraction, n: int, half: Fraction) -> list[int]:
-    """Every k of which 100·k/n may have been rounded to ``value``, whichever way halves go.
+    """Returns every k for which 100·k/n rounds to ``value``, with halves rounded up or down.
 
     >>> half = Fraction(1, 200)
     >>> counts(Fraction("40.63"), 32, half), counts(Fraction("91.94"), 277, half)
@@ -77,7 +77,7 @@ def _check_count(cell: Any, row: Row, n: int) -> Judgement:
 
 
 def _how_else(cell: Any, n: int, half: Fraction) -> str:
-    """A mean over the runs, or a slip of one digit, if either could have given the number."""
+    """Describes whether a mean over runs, or an error in one digit, could explain a number."""
     value = exact(cell.value, cell.decimals)
     ways = []
     runs = int(cell.runs)
@@ -88,7 +88,7 @@ def _how_else(cell: Any, n: int, half: Fraction) -> str:
     else:
         ways.append(f"nor is it a mean over {runs} runs")
     text = f"{cell.value:.{int(cell.decimals)}f}"
-    # A slip in a whole digit would have moved the cell far from its column.
+    # An error before the decimal point would have moved the cell far from its column.
     slips = [
         f"{k}/{n} = {one}"
         for one in sorted(one_digit_away(text), key=lambda one: abs(float(one) - cell.value))

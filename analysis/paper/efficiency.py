@@ -27,22 +27,24 @@ from analysis.paper.statement import (
     rounds_to,
 )
 from analysis.schema.facts import SUITE_SHORT_NAMES, SUITES
+from analysis.schema.quantities import SUITE_AVERAGE
 from analysis.tests import add
 from spactor.config import PretrainConfig
 
 SPEED_ROUNDING = 0.05
-"""Table 3 gives the relative speed to one decimal."""
+"""Largest rounding error of Table 3's relative speed, which has one decimal."""
 ABSOLUTE_FACTOR = 2.0
-"""Conventions of counting (backward pass, softmax, embeddings) differ by less than this."""
+"""Largest factor between FLOPs counted by different conventions (backward pass, softmax,
+embeddings)."""
 AROUND_PERCENT = 5.0
 FIGURE5_OTHERS = ("glue", "rainbow", "bbh")
 
 
 def shapes_ratio(config: PretrainConfig) -> tuple[float, float]:
-    """Matrix products of a hybrid step over a plain one's, counted from shapes.
+    """FLOPs of matrix products of a hybrid step over those of a plain one, counted from shapes.
 
     Returns:
-      With the generator's logits at the masked positions alone, and at every position.
+      The ratio with the generator's logits at the masked positions alone, and at every position.
     """
     plain = sum(terms(config, "span_corruption").values())
     counted = terms(config, "hybrid")
@@ -52,7 +54,7 @@ def shapes_ratio(config: PretrainConfig) -> tuple[float, float]:
 
 
 def _matches(evidence: Evidence, found: float, claimed: float) -> Verdict:
-    """Verdict of a number that is stated to one decimal."""
+    """Judges a number that the paper states to one decimal."""
     return arithmetic(evidence, rounds_to(found, claimed, 1))
 
 
@@ -187,7 +189,7 @@ def most_budgets(evidence: Evidence) -> Finding:
         passed = sum(share > 0.5 for share in shares.values())
         verdict = graded(passed, len(shares), incomplete=bool(absent), none=Verdict.INCONSISTENT)
         return Finding(verdict, text + not_run(absent))
-    # A straight lead is positive on most of a range where it is positive in the middle.
+    # A straight line is positive on more than half of a range if it is positive in the middle.
     middles = {}
     for tau in TWO_TAUS:
         middle = sum(common_budgets(evidence, "base", tau)) / 2.0
@@ -215,9 +217,9 @@ def absolute_flops(evidence: Evidence) -> Finding:
 
 
 def _saves_more(evidence: Evidence, tau: str, suite: str, percent: float) -> dict[Cell, float]:
-    """Above 0 where 500K steps save more than a percentage of FLOPs at the same score.
+    """Score at 500K minus the baseline's at the FLOPs of which 500K steps save a percentage.
 
-    The score less the baseline's where it has spent so much more.
+    The difference is above 0 if the saving at the same score is more than ``percent``.
     """
     budget = evidence.relative_flops("base", tau, HALF) / (1.0 - percent / 100.0)
     return lead_at(evidence, "base", tau, suite, budget, checkpoint=HALF)
@@ -268,7 +270,7 @@ def mmlu_converges(evidence: Evidence) -> Finding:
     }
     shrinks = all(abs(late) < abs(early) for early, late in gains.values())
     numbers = ", ".join(f"τ = {tau} {e:+.2f} to {late:+.2f}" for tau, (e, late) in gains.items())
-    # Means that move apart do not support the claim; only a test can show that the models differ.
+    # Growing differences of means do not support the claim, but only a test can contradict it.
     open_ = finding.verdict is Verdict.CONTRADICTED or shrinks
     return replace(
         finding,
@@ -302,7 +304,7 @@ def others_gain(evidence: Evidence) -> Finding:
         return Finding(graded(passed, len(parts), incomplete=bool(absent), none=none), text)
     tested = family_of(evidence, more)
     finding = superiority(
-        f"score minus the baseline's at the FLOPs that {claimed:g} % less is of",
+        f"score minus the baseline's where a saving of {claimed:g} % puts it",
         Family(tested.contrasts, (*tested.absent, *absent)),
     )
     return replace(finding, sentence=f"{text}; {finding.sentence}")
@@ -331,7 +333,7 @@ def task_dependent(evidence: Evidence) -> Finding:
 
 @judges("appendix-c.figure5-suites")
 def figure5_suites(evidence: Evidence) -> Finding:
-    suites = set(evidence.records.loc[evidence.records["metric"] == "average", "suite"])
+    suites = set(evidence.records.loc[evidence.records["metric"] == SUITE_AVERAGE, "suite"])
     drawn = {*FIGURE2_SUITES, *FIGURE5_OTHERS, "mmlu"}
     return Finding(
         arithmetic(evidence, drawn == suites),

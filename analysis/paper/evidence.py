@@ -1,7 +1,7 @@
-"""Typed access to the numbers that statements are judged on; a missing one raises ``Missing``.
+"""Lookup of the numbers that statements are judged on; a missing number raises ``Missing``.
 
-Every lookup serves published and measured records alike: a published suite average and the runs
-behind a measured one are both a ``Sample``.
+Published and measured records have the same lookups: a published suite average and the runs of a
+measured one are both a ``Sample``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ import pandas as pd
 
 from analysis import scores
 from analysis.schema import published
-from analysis.schema.facts import FROM_SCRATCH, SUITE_SHORT_NAMES, Tau, step_label
+from analysis.schema.facts import (
+    BASELINE_TAU,
+    FROM_SCRATCH,
+    SUITE_SHORT_NAMES,
+    Tau,
+    model_label,
+    size_label,
+    step_label,
+)
 from analysis.schema.quantities import VOCABULARY_SIZE
 from analysis.schema.records import sole_profile
 from analysis.speeds import logged_speeds
@@ -26,22 +34,22 @@ HALF, FULL = 500_000, 1_000_000
 """The two checkpoints of Tables 2 and 4, in pre-training steps."""
 STUDY_MODEL = ("base", "inf", 250_000)
 STUDY_SUITES = ("superglue", "squad")
-"""Appendix A.1 chose its settings on these scores of this model."""
+"""Model and suites by which Appendix A.1 chose its settings."""
 REAL_TASK_PROFILES = ("paper", "mini")
 VOCABULARY_ROWS = 32_128
-"""T5's embedding: 32,000 pieces and 100 sentinels, filled up to a multiple of 128."""
+"""Rows of T5's embedding: 32,000 pieces and 100 sentinels, padded to a multiple of 128."""
 
 
 class Missing(Exception):
-    """The records do not decide; the message names what they lack, without a full stop."""
+    """Records lack a number; the message names it, without a full stop."""
 
 
 class OtherScale(Missing):
-    """The records are of a scaled profile, to which the statement does not apply."""
+    """Records are of a scaled profile, to which the statement does not apply."""
 
 
 class Cell(NamedTuple):
-    """A suite's score of one model at a checkpoint; ``variant``: of a changed pre-training."""
+    """Key of a suite score: one model at a checkpoint; ``variant`` names a changed pre-training."""
 
     size: str
     tau: str
@@ -51,18 +59,23 @@ class Cell(NamedTuple):
 
 
 def describe(size: str, tau: str, checkpoint: int | None = None) -> str:
-    """A model in words.
+    """Describes a model in words.
 
     >>> describe("base", "0", 500_000), describe("large", "inf")
     ('the Base baseline at 500K', 'Large SPACTOR(∞)')
     """
-    name = size.capitalize()
-    model = f"the {name} baseline" if tau == "0" else f"{name} SPACTOR({tau.replace('inf', '∞')})"
+    name = size_label(size)
+    baseline = tau == BASELINE_TAU
+    model = f"the {name} baseline" if baseline else f"{name} {model_label(tau)}"
     return model if checkpoint is None else f"{model} at {step_label(checkpoint)}"
 
 
 def stated(metric: str, size: str = "", tau: str = "", checkpoint: int | None = None) -> float:
-    """A number that the paper's text states, from ``prose.csv``."""
+    """Returns a number that the paper's text states, from ``prose.csv``.
+
+    Raises:
+      KeyError: ``prose.csv`` has no such row.
+    """
     return _prose()[metric, size, tau, checkpoint]
 
 
@@ -84,8 +97,8 @@ class Evidence:
     """Lookups in the records of one source and profile.
 
     Attributes:
-      records: of the published experiments.
-      source, profile: of all of them, "" of no records.
+      records: records of the published experiments.
+      source, profile: source and profile of all records; "" if there are none.
       variants: measured records of changed pre-trainings, for the studies of Appendix A.1.
     """
 
@@ -96,7 +109,7 @@ class Evidence:
 
     @staticmethod
     def of(records: pd.DataFrame) -> Evidence:
-        """Wraps records, which may be empty.
+        """Creates evidence from records, which may be empty.
 
         Raises:
           UserError: the records mix profiles, or a run's scores are incomplete.
@@ -121,7 +134,7 @@ class Evidence:
 
     @functools.cached_property
     def samples(self) -> Mapping[Cell, Sample]:
-        """Every suite score, in per cent, over all runs."""
+        """Suite scores, in per cent, over all runs, by cell."""
         found = {}
         for variant, records in self._by_variant():
             table = scores.summary(records)
@@ -133,7 +146,7 @@ class Evidence:
 
     @functools.cached_property
     def by_seed(self) -> Mapping[Cell, Mapping[int, float]]:
-        """Measured suite scores by pre-training seed, the fine-tuning runs of a seed averaged."""
+        """Measured suite scores by cell and pre-training seed, averaged over fine-tuning runs."""
         return {
             Cell(*cell, variant): by_seed
             for variant, records in self._by_variant()
@@ -146,7 +159,7 @@ class Evidence:
         return [("", self.records), *((str(v), f) for v, f in self.variants.groupby("variant"))]
 
     def score(self, size: str, tau: str, checkpoint: int, suite: str) -> Sample:
-        """A suite's score, in per cent, over runs."""
+        """Returns a suite score, in per cent, over runs; raises ``Missing`` without one."""
         found = self.samples.get(Cell(size, tau, checkpoint, suite))
         if found is None:
             name = SUITE_SHORT_NAMES[suite]
@@ -154,23 +167,23 @@ class Evidence:
         return found
 
     def spread_score(self, size: str, tau: str, checkpoint: int, suite: str) -> Sample:
-        """A suite's score that has a spread over runs; one run alone raises ``Missing``."""
+        """Returns a suite score over several runs; raises ``Missing`` for a single run."""
         found = self.score(size, tau, checkpoint, suite)
         if not found.testable:
             raise Missing(
-                f"the {SUITE_SHORT_NAMES[suite]} score of {describe(size, tau, checkpoint)} is of "
-                f"one run, without a spread ({found.mean:.2f})"
+                f"the {SUITE_SHORT_NAMES[suite]} score of {describe(size, tau, checkpoint)} has "
+                f"one run and no standard deviation ({found.mean:.2f})"
             )
         return found
 
     def scored(self, size: str, tau: str, checkpoint: int, suite: str) -> bool:
-        """Whether there is such a score."""
+        """Whether a suite score is recorded."""
         return Cell(size, tau, checkpoint, suite) in self.samples
 
     def checkpoints(self, size: str, tau: str) -> list[int]:
-        """Checkpoints with a score of any suite, in order.
+        """Returns the checkpoints with a score of any suite, in order.
 
-        Without fine-tuning from scratch, where all τ are one model.
+        Fine-tuning from scratch is left out, since its scores do not depend on τ.
         """
         found = {cell.checkpoint for cell in self.samples if cell[:2] == (size, tau)}
         return sorted(found - {FROM_SCRATCH})
@@ -184,25 +197,25 @@ class Evidence:
         }
 
     def relative_flops(self, size: str, tau: str, checkpoint: int) -> float:
-        """Pre-training FLOPs over those of the size's baseline at 500K."""
+        """Returns pre-training FLOPs over those of the size's baseline at 500K."""
         return self.printed_flops(size, tau, checkpoint)[0]
 
     def printed_flops(self, size: str, tau: str, checkpoint: int) -> tuple[float, int]:
-        """Relative FLOPs and the decimals they are printed with."""
+        """Returns relative FLOPs and the number of decimals they are printed with."""
         found = self._flops.get((size, tau, checkpoint))
         if found is None:
             raise Missing(f"no FLOPs of {describe(size, tau, checkpoint)}")
         return found
 
     def has_flops(self, size: str, tau: str, checkpoint: int) -> bool:
-        """Whether there is such a cost."""
+        """Whether the FLOPs of a checkpoint are recorded."""
         return (size, tau, checkpoint) in self._flops
 
     def number(self, metric: str, size: str = "") -> float:
-        """The one value of a metric that belongs to no run."""
+        """Returns the value of a metric that belongs to no run, such as a setting or a cost."""
         found = self._numbers.get((metric, size))
         if found is None:
-            raise Missing(f"no {metric}{f' of {size.capitalize()}' if size else ''}")
+            raise Missing(f"no {metric}{f' of {size_label(size)}' if size else ''}")
         return found
 
     @functools.cached_property
@@ -210,16 +223,16 @@ class Evidence:
         frame = self.records
         rows = frame[frame["step"].isna() & (frame["suite"] == "") & frame["value"].notna()]
         pairs = zip(rows["metric"], rows["size"], rows["value"], strict=True)
-        # Of several the first counts: the baseline's, in the order of every table.
+        # Reversed, so that the first of several rows remains: the baseline's, in every table.
         return {(metric, size): float(value) for metric, size, value in reversed(list(pairs))}
 
     def step_overhead(self, size: str) -> float:
-        """FLOPs of a hybrid step over a plain one, less 1."""
+        """FLOPs of a hybrid step over those of a plain one, minus 1."""
         plain = self.number("cost/step_flops/span_corruption", size)
         return self.number("cost/step_flops/hybrid", size) / plain - 1.0
 
     def relative_speed(self, size: str) -> float:
-        """Sequences per second of the first stage over the baseline's."""
+        """Sequences per second of the first stage over those of the baseline."""
         if self.source == "published":
             return self.number(f"{published.RELATIVE_SPEED}/hybrid", size)
         return self._median_speed("hybrid", size) / self._median_speed("span_corruption", size)
@@ -227,13 +240,13 @@ class Evidence:
     def _median_speed(self, stage: str, size: str) -> float:
         rows = logged_speeds(self.records[self.records["size"] == size], stage)
         if rows.empty:
-            raise Missing(f"no sequences per second of {size.capitalize()}, stage {stage}")
+            raise Missing(f"no sequences per second of {size_label(size)}, stage {stage}")
         return float(rows["value"].median())
 
     def last_hybrid_step(self, size: str, tau: str) -> int:
-        """Last step, on the paper's scale, at which the hybrid objective was trained.
+        """Returns the last step, on the paper's scale, that trained the hybrid objective.
 
-        Measured: the last validation of the RTD loss. Published: τ in the model's name.
+        For measured records it is the last validation of the RTD loss, for published ones τ.
         """
         if self.source == "published":
             if not self.checkpoints(size, tau):
@@ -249,13 +262,13 @@ class Evidence:
         return int(rows.max())
 
     def setting(self, name: str, size: str) -> float:
-        """A pre-training setting, as Table 5 lists them."""
+        """Returns a pre-training setting of Table 5."""
         return self.number(f"setting/{name}", size)
 
     def config(self, size: str) -> PretrainConfig:
-        """The configuration with these settings, and T5's vocabulary where none is recorded.
+        """Builds the configuration with the recorded settings.
 
-        Table 5 does not list the vocabulary.
+        Table 5 does not list the vocabulary: T5's is used if none is recorded.
         """
         vocabulary = self._numbers.get((VOCABULARY_SIZE, size), VOCABULARY_ROWS)
         heads = int(self.setting("discriminator_heads", size))
@@ -284,28 +297,32 @@ class Evidence:
         )
 
     def tasks(self, suite: str) -> list[str]:
-        """Names of a suite's tasks; stand-ins for the paper's tasks raise ``OtherScale``."""
+        """Returns the names of a suite's tasks; raises ``OtherScale`` for substitutes of them."""
         rows = self.records[(self.records["suite"] == suite) & (self.records["task"] != "")]
         if rows.empty:
             raise Missing(f"no task of {SUITE_SHORT_NAMES[suite]}")
-        self.require(REAL_TASK_PROFILES, "its tasks are stand-ins")
+        self.require(REAL_TASK_PROFILES, "its tasks are not the paper's")
         return sorted(set(rows["task"]))
 
     @property
     def shapes(self) -> str:
-        """Where the shapes come from by which ``config`` counts."""
+        """Source of the shapes in ``config``, for a sentence."""
         return "Table 5" if self.profile in ("paper", "") else f"the {self.profile} profile"
 
     def require(self, profiles: tuple[str, ...], reason: str) -> None:
-        """Raises ``OtherScale`` for records of other profiles."""
+        """Raises ``OtherScale`` if the records are of another profile than those listed."""
         if self.profile and self.profile not in profiles:
             raise OtherScale(f"this is the {self.profile} profile: {reason}")
 
     def study(self, name: str, published_setting: str) -> dict[str, tuple[Cell, ...]]:
-        """Cells of a study of Appendix A.1 over several runs: setting → suites, τ = ∞ at 250K.
+        """Returns the cells of a study of Appendix A.1 with several runs, by setting.
 
-        Measured records of a changed pre-training have a ``variant`` of ``<name>-<setting>``;
-        those without one have the published setting.
+        A study's cells are the scores of ``STUDY_MODEL`` on ``STUDY_SUITES``. Records of a changed
+        pre-training have the ``variant`` ``<name>-<setting>``; those without a variant have the
+        published setting.
+
+        Raises:
+          Missing: the records have no variant of the study.
         """
         found: dict[str, tuple[Cell, ...]] = {}
         for cell, sample in self.samples.items():

@@ -10,13 +10,13 @@ from analysis.paper.contrasts import family_of
 from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated
 from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
 from analysis.parameters import discriminator_weights, generator_weights
-from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES
+from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, SUITES, size_label
 
 TWO_TAUS = ("250K", "120K")
 AROUND_PERCENT = 2.5
-"""Percentages the paper gives in steps of five are taken to half a step."""
+"""Tolerance of percentages that the paper rounds to multiples of five."""
 SMALL = 0.1
-"""One order of magnitude below: "typically much smaller", "light"."""
+"""Largest share that counts as "typically much smaller" or "light"."""
 
 
 @judges("abstract.flops-saved")
@@ -43,10 +43,10 @@ def same_budget(evidence: Evidence) -> Finding:
 
 
 def tau_share(tau: str) -> None:
-    """Binds the judge of τ as 1/n of all steps.
+    """Registers the judge of the statement that τ is 1/n of all steps.
 
-    A unit fraction in brackets is a rounding: it holds where no other 1/n is nearer, 1/n read as
-    "every n-th". 120K of 1M steps are 1/8.33, which rounds to the 1/8 that is stated.
+    The stated fraction is taken as rounded to a whole n: 120K of 1M steps are 1/8.33, which rounds
+    to the stated 1/8.
     """
     claimed = stated("prose/tau_fraction", tau=tau)
 
@@ -76,18 +76,18 @@ def decoder_length(evidence: Evidence) -> Finding:
     return Finding(
         arithmetic(evidence, lengths.target_tokens < lengths.chunk_tokens),
         f"{lengths.chunk_tokens} raw tokens become {lengths.target_tokens} decoder targets, "
-        f"which depend on r and μ alone, so the same in both stages; decoding the whole text "
-        f"would take {lengths.chunk_tokens} ({ratio:.0%} of that is used)",
+        f"which depend on r and μ alone and so are the same in both stages; decoding the whole "
+        f"text would take {lengths.chunk_tokens}, so {ratio:.0%} of that is used",
     )
 
 
 def _small(evidence: Evidence, what: str, shares: list[float]) -> Finding:
-    """Finding of: a share is small in every size."""
+    """Judges whether a share is below ``SMALL`` in every size."""
     passed = sum(share < SMALL for share in shares)
     numbers = zip(SIZES, shares, strict=True)
     return Finding(
         graded(passed, len(shares), none=contradiction(evidence)),
-        f"{what}: " + ", ".join(f"{size.capitalize()} {share:.1%}" for size, share in numbers),
+        f"{what}: " + ", ".join(f"{size_label(size)} {share:.1%}" for size, share in numbers),
     )
 
 
@@ -116,7 +116,7 @@ def around_forty(evidence: Evidence) -> Finding:
         "Large, τ = 120K,": saved(evidence, "large", "120K", HALF),
     }
     if evidence.source == "published":
-        # Section 3.2.4 states another number for Large than Table 4 gives.
+        # For Large, Section 3.2.4 and Table 4 give different numbers.
         found["Large, by Section 3.2.4,"] = stated("prose/flops_saved_percent", "large")
     enough = sum(value >= claimed - AROUND_PERCENT for value in found.values())
     numbers = "; ".join(f"{name} {value:.0f} %" for name, value in found.items())

@@ -19,7 +19,7 @@ from analysis.tests import add
 TAU = "120K"
 BEHIND = tuple(suite for suite in SUITES if suite not in LARGE_MATCHED)
 AROUND_PARAMETERS = 0.5e8
-"""Hundreds of millions, to half of one."""
+"""Tolerance of a number of parameters that is stated in hundreds of millions."""
 
 
 def _gain(size: str, suite: str) -> dict[Cell, float]:
@@ -61,7 +61,9 @@ def within_one_deviation(evidence: Evidence) -> Finding:
             absent.append(name)
             continue
         if not (ours.testable and plain.testable):
-            raise Missing(f"one run a cell has no spread; {name} {ours.mean - plain.mean:+.2f}")
+            raise Missing(
+                f"cells of one run have no standard deviation; {name} {ours.mean - plain.mean:+.2f}"
+            )
         behind, spread = plain.mean - ours.mean, max(ours.std, plain.std)
         passed += 0.0 <= round(behind, 6) <= spread
         spreads[name] = spread
@@ -72,7 +74,7 @@ def within_one_deviation(evidence: Evidence) -> Finding:
     if evidence.source == "published":
         verdict = graded(passed, len(parts), incomplete=bool(absent), none=Verdict.INCONSISTENT)
         return Finding(verdict, text + not_run(absent))
-    # The margin has no error here: the statement is about the deviations that were observed.
+    # The margin has no error: the statement is about the observed standard deviations.
     pairs = [((TAU, HALF), ("0", FULL))]
     members = family(evidence, "large", BEHIND, pairs, allowed=spreads)
     finding = non_inferiority("less than σ behind", members)
@@ -91,7 +93,7 @@ def saving(evidence: Evidence) -> Finding:
         rule = f"within {AROUND_PERCENT:g} of it counts as the same printed number"
     else:
         fits = round(found, 6) >= claimed
-        rule = "as much or more bears it out; FLOPs alone, whatever the scores"
+        rule = "it holds at as much or more; only FLOPs count here, not scores"
     return Finding(
         arithmetic(evidence, fits),
         f"1 − {ours:.2f} / {plain:.2f} = {found:.0f} % are saved at 500K; stated: {claimed:g} %, "
@@ -147,5 +149,5 @@ def generator_grows(evidence: Evidence) -> Finding:
         arithmetic(evidence, weights[1] >= weights[0]),
         f"share of the encoder's layers: {layers[0]:.3f} to {layers[1]:.3f}; of its weights: "
         f"{weights[0]:.3f} to {weights[1]:.3f}",
-        "it grew in itself and shrank in proportion",
+        "more layers, but a smaller share of the encoder's",
     )

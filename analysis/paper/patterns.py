@@ -1,10 +1,10 @@
-"""What the differences between averages and breakdowns have in common, over all rows of a suite.
+"""Patterns in the differences between suite averages and their breakdowns, over a suite's rows.
 
-Under the usual rule a task's metrics are averaged first, then the tasks. Three checks:
+Under the usual rule a task's metrics are averaged first, then the tasks. There are three checks:
 
-* grouping: would another rule, some task's metrics counting as tasks of their own, fit better?
-* signs: are the averages as often above their breakdowns as below?
-* equal: are more of them equal than a mean over runs and medians over runs can be?
+* grouping: whether another rule, with a task's metrics as tasks of their own, fits better;
+* signs: whether averages are as often above the mean of their breakdown as below it;
+* equal: whether more averages equal that mean than is likely for a mean against medians over runs.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from analysis.schema.facts import FLAN_SUITES, SIZES, SUITE_HEADINGS
 from analysis.tests import ALPHA
 
 USUAL_GAP = {5: 0.295, 3: 0.340}
-"""Standard deviation of mean − median over so many normal runs, in standard deviations of a run:
-√(0.2868 − 1/5) and √(0.4487 − 1/3)."""
+"""Standard deviation of mean − median over normal runs, by number of runs, in standard deviations
+of a run: √(0.2868 − 1/5) and √(0.4487 − 1/3)."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A suite average, what its breakdown gives, and what lies between.
+    """Difference between a suite average and the mean of its breakdown.
 
     Attributes:
       row, suite, record: the average.
-      terms: what is averaged: per task, or per metric of a task that is divided.
+      terms: terms of the mean: one per task, or one per metric of a divided task.
       value: average minus mean of the terms.
     """
 
@@ -48,21 +48,21 @@ class Gap:
 
     @property
     def usual(self) -> float:
-        """Standard deviation of a gap between a mean over runs and medians over runs."""
+        """Expected standard deviation of the gap between a mean and medians over runs."""
         return USUAL_GAP[int(self.record.runs)] * float(self.record.std)
 
 
 def terms_of(
     cells: list[Any], divided: frozenset[str] = frozenset()
 ) -> dict[tuple[str, str], Fraction]:
-    """What a suite's average is the mean of, exactly; tasks with a lost cell are left out.
+    """Returns the terms that a suite average is the mean of; tasks with a lost cell are left out.
 
     Args:
       cells: task records of one row and suite.
-      divided: tasks of which every metric is a term; of the others it is the metrics' mean.
+      divided: tasks with every metric as a term; other tasks have one term, the metrics' mean.
 
     Returns:
-      By task and metric; the metric is "" where it is the mean.
+      Exact terms by task and metric; the metric is "" for a mean of metrics.
     """
     lost = {str(cell.task) for cell in cells if math.isnan(cell.value)}
     values: dict[tuple[str, str], list[Fraction]] = {}
@@ -74,12 +74,12 @@ def terms_of(
 
 
 def mean_of(terms: Mapping[tuple[str, str], Fraction]) -> Fraction:
-    """The exact mean of what ``terms_of`` returns."""
+    """Computes the exact mean of the terms that ``terms_of`` returns."""
     return sum(terms.values(), Fraction(0)) / len(terms)
 
 
 def gaps(printed: Breakdown, suite: str, divided: frozenset[str] = frozenset()) -> list[Gap]:
-    """The gaps of a suite, of the rows whose breakdown is there and whole."""
+    """Returns the gaps of a suite's rows that have a breakdown without lost cells."""
     found = []
     for row, of, record in printed.averages():
         cells = printed.cells(row, of)
@@ -92,26 +92,26 @@ def gaps(printed: Breakdown, suite: str, divided: frozenset[str] = frozenset()) 
 
 
 def rounding(record: Any) -> Fraction:
-    """Most by which rounding alone parts an average and the mean of cells printed like it."""
+    """Largest difference by rounding alone between an average and the mean of its cells."""
     return 2 * half_unit(record.decimals)
 
 
 def divided_tasks(printed: Breakdown) -> dict[str, frozenset[str]]:
-    """Of every suite, the tasks whose metrics the averages count as tasks of their own.
+    """Returns, by suite, the tasks whose metrics the averages count as tasks of their own.
 
-    No task, unless the gaps support another rule decisively: 1/``ALPHA`` times as likely
-    as under the usual one, for each of the rules there are to choose from.
+    The set is empty unless another rule fits decisively better: the gaps must be more likely than
+    under the usual rule by a factor of 1/``ALPHA`` times the number of rules.
     """
     return {suite: _best(printed, suite)[0] for suite in SUITE_HEADINGS}
 
 
 def check(printed: Breakdown) -> list[Judgement]:
-    """Judgements on groupings, signs and equal cells."""
+    """Judges the groupings, signs and equal averages of every suite."""
     return [*_check_groupings(printed), *_check_signs(printed), *_check_equal(printed)]
 
 
 def _rules(printed: Breakdown, suite: str) -> list[frozenset[str]]:
-    """Every set of tasks that could be divided."""
+    """Returns every set of tasks that could be divided into metrics."""
     metrics: dict[str, set[str]] = {}
     for _, of, cells in printed.groups():
         if of == suite:
@@ -128,12 +128,12 @@ def _rules(printed: Breakdown, suite: str) -> list[frozenset[str]]:
 
 
 def _misfit(found: list[Gap]) -> float:
-    """Sum of squares of the gaps, in units of the usual ones: −2 log likelihood."""
+    """Sum of squared gaps in units of the usual gap, which is −2 log likelihood."""
     return math.fsum((float(gap.value) / gap.usual) ** 2 for gap in found if gap.usual)
 
 
 def _best(printed: Breakdown, suite: str) -> tuple[frozenset[str], float, float, int]:
-    """The rule to take, its misfit, that of the usual rule, and how many rules there are."""
+    """Returns the chosen rule, its misfit, that of the usual rule, and the number of rules."""
     misfits = {rule: _misfit(gaps(printed, suite, rule)) for rule in _rules(printed, suite)}
     usual = misfits[frozenset()]
     best = min(misfits, key=lambda rule: misfits[rule])
@@ -170,7 +170,7 @@ def _check_groupings(printed: Breakdown) -> list[Judgement]:
 
 
 def _check_signs(printed: Breakdown) -> list[Judgement]:
-    """Exact sign test on the usual rule's gaps, Bonferroni over suites."""
+    """Tests the signs of the usual rule's gaps exactly, with Bonferroni over suites."""
     judgements = []
     for suite, name in SUITE_HEADINGS.items():
         values = [gap.value for gap in gaps(printed, suite)]
@@ -192,7 +192,7 @@ def _check_signs(printed: Breakdown) -> list[Judgement]:
 
 
 def _check_equal(printed: Breakdown) -> list[Judgement]:
-    """How many averages equal their breakdown, against how many would by chance."""
+    """Tests the number of averages that equal their breakdown against that expected by chance."""
     groups = [
         (size, kind, suites)
         for size in SIZES
@@ -225,7 +225,7 @@ def _check_equal(printed: Breakdown) -> list[Judgement]:
             f"chance: p = {p:.2g} (× {len(groups)} groups)",
             ""
             if p >= ALPHA
-            else f"some are averages of the very cells printed: {'; '.join(equal)}",
+            else f"some averages were computed from the printed cells: {'; '.join(equal)}",
         )
         judgements.append(Judgement(passage, finding))
     return judgements

@@ -1,24 +1,27 @@
-"""Statements that Tables 2 and 4 make alike: bold, and runs per cell."""
+"""Statements on both Table 2 and Table 4: bold cells, and runs per cell."""
 
 from __future__ import annotations
 
 from analysis.paper.evidence import Evidence, Missing, describe, stated
 from analysis.paper.statement import Finding, arithmetic, judges
-from analysis.schema.facts import CHECKPOINTS, SUITE_SHORT_NAMES, SUITES, TAUS
+from analysis.schema.facts import CHECKPOINTS, SUITE_SHORT_NAMES, SUITES, TAUS, size_label
+from analysis.schema.quantities import SUITE_AVERAGE
 from analysis.scores import strictly_higher
 
 
 def bold_rule(size: str, number: int) -> None:
-    """Binds the judge of: bold marks a higher mean than the baseline's."""
+    """Registers the judge of the statement that bold marks a higher mean than the baseline's."""
 
     @judges(f"table{number}.bold")
     def judge(evidence: Evidence) -> Finding:
         records = evidence.records
         printed = records[
-            (records["size"] == size) & (records["metric"] == "average") & records["bold"].notna()
+            (records["size"] == size)
+            & (records["metric"] == SUITE_AVERAGE)
+            & records["bold"].notna()
         ]
         if printed.empty or evidence.source != "published":
-            raise Missing("measured cells have no printed bold: it is set by this very rule")
+            raise Missing("measured cells are printed in bold by this rule")
         wrong = []
         for row in printed.to_dict("records"):
             at, suite = int(row["checkpoint"]), row["suite"]
@@ -27,13 +30,13 @@ def bold_rule(size: str, number: int) -> None:
                 wrong.append(f"{SUITE_SHORT_NAMES[suite]} of {describe(size, row['tau'], at)}")
         return Finding(
             arithmetic(evidence, not wrong),
-            f"{len(printed) - len(wrong)} of {len(printed)} cells are bold as the rule says"
+            f"{len(printed) - len(wrong)} of {len(printed)} cells follow the rule"
             + (f"; not {', '.join(wrong)}" if wrong else ""),
         )
 
 
 def runs_per_cell(size: str, number: int) -> None:
-    """Binds the judge of the number of runs behind a cell."""
+    """Registers the judge of the stated number of runs per cell."""
     claimed = int(stated("prose/runs", size))
 
     @judges(f"table{number}.runs")
@@ -46,11 +49,11 @@ def runs_per_cell(size: str, number: int) -> None:
             if evidence.scored(size, tau, at, suite)
         ]
         if not cells:
-            raise Missing(f"no score of {size.capitalize()}")
+            raise Missing(f"no score of {size_label(size)}")
         counts = sorted({cell.runs for cell in cells})
         if evidence.source == "measured" and counts != [claimed]:
             found = " or ".join(map(str, counts))
-            raise Missing(f"these cells are over {found} runs, by their profile; stated: {claimed}")
+            raise Missing(f"the profile has {found} runs per cell; stated: {claimed}")
         records = evidence.records
         printed = records[
             (records["size"] == size) & (records["task"] != "") & records["seed"].isna()
@@ -61,7 +64,7 @@ def runs_per_cell(size: str, number: int) -> None:
         if len(wrong):
             places = ", ".join(sorted(set(wrong["place"])))
             other = ", ".join(map(str, sorted(set(wrong["runs"].dropna()))))
-            text += f"; but {places} says medians of {other} runs"
+            text += f"; but the caption of {places} states medians of {other} runs"
         return Finding(arithmetic(evidence, counts == [claimed] and wrong.empty), text)
 
 

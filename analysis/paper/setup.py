@@ -8,7 +8,7 @@ from analysis import scores
 from analysis.paper.evidence import VOCABULARY_ROWS, Evidence, Missing, stated
 from analysis.paper.statement import Finding, Verdict, arithmetic, contradiction, graded, judges
 from analysis.schema import published, quantities
-from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES
+from analysis.schema.facts import SIZES, SUITE_SHORT_NAMES, size_label
 from spactor.config import NUM_SENTINELS
 
 ROWS_MULTIPLE = 128
@@ -24,8 +24,8 @@ def input_length(evidence: Evidence) -> Finding:
     return Finding(
         arithmetic(evidence, by_formula == config.input_length),
         f"N = {raw} with p = {spans} spans of μ = 3: {raw} − {spans} · 2 = {by_formula:g}; "
-        f"{evidence.shapes} says {config.input_length}. T5's rounding masks "
-        f"{lengths.noise_tokens} tokens, not {spans * 3}, and eos takes the place that frees",
+        f"{evidence.shapes} has {config.input_length}. T5's rounding masks "
+        f"{lengths.noise_tokens} tokens, not {spans * 3}, and the last position is eos",
     )
 
 
@@ -35,7 +35,7 @@ def target_length(evidence: Evidence) -> Finding:
     lengths = config.lengths
     spans = lengths.noise_spans
     by_formula = spans * config.corruption.mean_noise_span_length + spans + 1
-    # μ is an average: rounding may move it by less than a token in all spans together.
+    # μ is an average over spans: rounding changes their total length by less than one token.
     apart = abs(by_formula - lengths.target_tokens)
     return Finding(
         arithmetic(evidence, apart <= 1.0),
@@ -43,7 +43,7 @@ def target_length(evidence: Evidence) -> Finding:
         f"{lengths.noise_tokens} + {spans} + 1 = {lengths.target_tokens} by T5's rounding, whose "
         f"spans average {lengths.noise_tokens / spans:.2f}",
         f"Equation 7 has p sentinels, pμ tokens and eos, as many as Equation 8 has terms (i = 1 to "
-        f"{by_formula:g}), if T_0 is the start token that T5's decoder is given first",
+        f"{by_formula:g}), if T_0 is the start token of T5's decoder",
     )
 
 
@@ -53,7 +53,7 @@ def vocabulary(evidence: Evidence) -> Finding:
     rows = -(-(pieces + NUM_SENTINELS) // ROWS_MULTIPLE) * ROWS_MULTIPLE
     return Finding(
         arithmetic(evidence, rows == VOCABULARY_ROWS),
-        f"{pieces:,} pieces and {NUM_SENTINELS} sentinels, filled up to a multiple of "
+        f"{pieces:,} pieces and {NUM_SENTINELS} sentinels, padded to a multiple of "
         f"{ROWS_MULTIPLE}, are {rows:,} rows; T5.1.0 has {VOCABULARY_ROWS:,}",
     )
 
@@ -65,7 +65,7 @@ def t5_1_0(evidence: Evidence) -> Finding:
         for size in SIZES
     }
     numbers = ", ".join(
-        f"{size.capitalize()} {mlp:g} / {width:g} = {mlp / width:g}"
+        f"{size_label(size)} {mlp:g} / {width:g} = {mlp / width:g}"
         for size, (mlp, width) in widths.items()
     )
     passed = sum(mlp == 4 * width for mlp, width in widths.values())
@@ -76,7 +76,7 @@ def t5_1_0(evidence: Evidence) -> Finding:
 
 
 def flan_tasks(suite: str) -> None:
-    """Binds the judge of the number of tasks of a FLAN benchmark."""
+    """Registers the judge of the stated number of tasks of a FLAN benchmark."""
     claimed = int(stated(f"prose/{suite}_tasks"))
 
     @judges(f"setup.{suite}-tasks")
@@ -93,13 +93,13 @@ flan_tasks("mmlu")
 
 
 def datasets(name: str) -> int:
-    """Number of datasets of a benchmark, by Table 1."""
+    """Returns Table 1's number of datasets of a benchmark."""
     table = published.load(1)
     return int(table.loc[table["metric"] == f"benchmark/{name}/datasets", "value"].iloc[0])
 
 
 def dataset_counts(id: str, *suites: str) -> None:
-    """Binds the judge of the numbers of datasets that Table 1 gives some suites."""
+    """Registers the judge of Table 1's numbers of datasets of some suites."""
 
     @judges(id)
     def judge(evidence: Evidence) -> Finding:
@@ -124,8 +124,8 @@ def flan_count(evidence: Evidence) -> Finding:
     bbh, mmlu = len(evidence.tasks("bbh")), len(evidence.tasks("mmlu"))
     return Finding(
         arithmetic(evidence, claimed in (2, bbh + mmlu, bbh, mmlu)),
-        f"Table 1 says {claimed}; the paper scores 2 benchmarks with {bbh} + {mmlu} = "
-        f"{bbh + mmlu} tasks, and no such number is {claimed}",
+        f"Table 1 has {claimed}; the paper scores 2 benchmarks with {bbh} + {mmlu} = "
+        f"{bbh + mmlu} tasks, and none of these numbers is {claimed}",
     )
 
 

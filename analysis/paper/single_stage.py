@@ -1,7 +1,7 @@
-"""Statements of Section 3.2.1 and Appendix B: τ = ∞, its scores and its validation losses.
+"""Statements of Section 3.2.1 and Appendix B on the scores and validation losses of τ = ∞.
 
-The paper prints no scores and no losses of τ = ∞ (Figures 3 and 4 are drawings), so most of this
-can be judged on measured records only.
+The paper prints no scores and no losses of τ = ∞ (Figures 3 and 4 are drawings), so most of these
+statements can be judged on measured records only.
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ MASKED_ACCURACY = trend.Curve("inf", "validation/mlm_accuracy", "the generator's
 VANISH = int(stated("prose/gains_vanish_step", "base", "inf"))
 TURN = int(stated("prose/inflection_step", "base", "inf"))
 AROUND_STEPS = 50_000
-"""The paper gives these steps in fifties of thousands."""
+"""Tolerance of steps that the paper rounds to multiples of 50K."""
 LEAST_OF_LINE = 3
 
 
 def _scores_turn(evidence: Evidence, seed: int) -> float | None:
-    """First checkpoint after a lead at which a seed's τ = ∞ is not above the baseline on most."""
+    """Returns the first checkpoint at which a seed's SPACTOR(∞) has lost its lead.
+
+    It leads where it scores above the baseline on most suites. None if it never leads, or never
+    loses its lead.
+    """
     ahead = False
     for at in evidence.checkpoints("base", "inf"):
         leads = [
@@ -53,18 +57,18 @@ def _scores_turn(evidence: Evidence, seed: int) -> float | None:
 
 
 def _bend(gaps: pd.DataFrame) -> regression.Inflection:
-    """The bend that ``repro evidence trend`` estimates.
+    """Estimates the bend as ``repro evidence trend`` does.
 
     Args:
-      gaps: by paper step, a column for each seed.
+      gaps: differences of losses by paper step, with a column for each seed.
 
     Raises:
-      Missing: too few validations to estimate a bend.
+      Missing: there are too few validations to estimate a bend.
     """
     found = trend.bend(gaps)
     if found is None:
         raise Missing(
-            f"{len(gaps)} validations of both curves; a bend needs "
+            f"both curves have {len(gaps)} validations; a bend needs "
             f"{regression.FEWEST_POINTS_OF_BEND} from {step_label(trend.FIRST_PAPER_STEP_OF_BEND)} "
             "on, not all on one line"
         )
@@ -72,14 +76,18 @@ def _bend(gaps: pd.DataFrame) -> regression.Inflection:
 
 
 def drift(series: pd.DataFrame, unit: str = "nats ") -> tuple[SeedDifferences, str]:
-    """The drift of a series by paper step, with a column for each seed.
+    """Fits a line to each seed's series, and tests the slopes over seeds.
+
+    Args:
+      series: values by paper step, with a column for each seed.
+      unit: unit of the values and a space, for the sentence.
 
     Returns:
-      Each seed's least-squares slope, per 1,000 paper-scale steps, and their mean and test in
-      words. One seed has no test, since its slope does not speak for others.
+      Each seed's least-squares slope, per 1,000 paper-scale steps, and a sentence with their mean
+      and test. There is no test for a single seed.
 
     Raises:
-      Missing: fewer than three points.
+      Missing: the series has fewer than ``LEAST_OF_LINE`` points.
     """
     if len(series) < LEAST_OF_LINE:
         raise Missing(f"{len(series)} validations; a line needs {LEAST_OF_LINE}")
@@ -92,13 +100,13 @@ def drift(series: pd.DataFrame, unit: str = "nats ") -> tuple[SeedDifferences, s
         return found, f"{head}; one seed, so no test"
     each = f"{min(slopes):+.1e} to {max(slopes):+.1e}"
     return found, (
-        f"{head}, p {format_p(found.p_value)} over {len(slopes)} seeds ({each}); least squares of "
-        f"their mean, points taken as independent: p {format_p(mean.p_value)}"
+        f"{head}, p {format_p(found.p_value)} over {len(slopes)} seeds ({each}); least squares on "
+        f"the seeds' mean, with points taken as independent: p {format_p(mean.p_value)}"
     )
 
 
 def _moves(series: pd.DataFrame, sign: float, what: str, unit: str = "nats ") -> Finding:
-    """Finding of: a series has a drift of that sign; with its means at both ends."""
+    """Judges whether a series has a drift of a sign, and adds its means at both ends."""
     (slopes, text), means = drift(series, unit), series.mean(axis="columns")
     ends = f"goes from {means.iloc[0]:.3f} to {means.iloc[-1]:.3f}"
     return Finding(decided(sign * slopes.mean, slopes.p_value), f"{what} {ends}; {text}")
@@ -108,7 +116,7 @@ def _gaps(evidence: Evidence, first: trend.Curve, second: trend.Curve) -> pd.Dat
     gaps = trend.differences(evidence.records, first, second)
     if gaps.empty:
         raise Missing(
-            f"no validation losses of {first.label} and {second.label}: Figure 4 prints no numbers"
+            f"no validation losses of {first.label} and {second.label}: Figure 4 has no numbers"
         )
     return gaps
 
@@ -133,7 +141,7 @@ def early_gain(evidence: Evidence) -> Finding:
     early = [at for at in evidence.checkpoints("base", "inf") if at <= VANISH]
     if not early:
         raise Missing(
-            f"no score of τ = ∞ at or before {step_label(VANISH)}: Figure 3 prints no numbers"
+            f"no score of τ = ∞ at or before {step_label(VANISH)}: Figure 3 has no numbers"
         )
     pairs = [(("inf", at), ("0", at)) for at in early]
     what = "SPACTOR(∞) minus the baseline up to 250K"
@@ -207,7 +215,7 @@ def significant_across(evidence: Evidence) -> Finding:
         claimed = evidence.number("trend/p_value", "base")
         return Finding(
             arithmetic(evidence, claimed < ALPHA),
-            f"stated p = {claimed:g} is below {ALPHA:g}; Figure 4 prints no points to recompute it",
+            f"stated p = {claimed:g} is below {ALPHA:g}; Figure 4 has no numbers to recompute it",
         )
     return _falls(_across(evidence))
 
@@ -248,7 +256,7 @@ def turns_coincide(evidence: Evidence) -> Finding:
     verdict = Verdict.HOLDS if max(sides) < ALPHA else Verdict.NOT_DECIDED
     if 2.0 * min(beyond) < ALPHA:
         verdict = Verdict.CONTRADICTED
-    if len(after) < gaps.shape[1]:  # Those that turn are chosen by what is tested.
+    if len(after) < gaps.shape[1]:  # The outcome decides which seeds have a turn: a biased sample.
         verdict = Verdict.NOT_DECIDED
     distances_text = ", ".join(f"{one / 1000:+.0f}K" for one in after)
     return Finding(
@@ -283,19 +291,21 @@ def slope_size(evidence: Evidence) -> Finding:
         return Finding(
             contradiction(evidence),
             f"with x in steps, {slope:.2e} · {FULL - trend.FIRST_PAPER_STEP:,} = {change:.1f} nats "
-            f"from 120K to 1M, which no loss can do; per 1,000 steps it is {change / 1000:.3f}",
+            f"from 120K to 1M, which is impossible; per 1,000 steps it is {change / 1000:.3f}",
             f"uniform guessing over {VOCABULARY_ROWS:,} tokens costs ln {VOCABULARY_ROWS} = "
             f"{math.log(VOCABULARY_ROWS):.1f} nats",
         )
     found, text = drift(_late(_across(evidence)))
     if len(found.by_seed) < 2:
-        raise Missing(f"one seed, whose slope has no spread: {found.mean:+.2e} per 1,000 steps")
+        raise Missing(
+            f"a test needs two seeds; the slope of one is {found.mean:+.2e} per 1,000 steps"
+        )
     other = paired(found.by_seed, -slope)
     verdict = Verdict.HOLDS if found.p_value < ALPHA else Verdict.NOT_DECIDED
     return Finding(
         Verdict.CONTRADICTED if other < ALPHA else verdict,
-        f"{text}; stated {slope:+.2e}, taken per 1,000 steps: p {format_p(other)} of no "
-        "other slope",
+        f"{text}; stated {slope:+.2e}, taken per 1,000 steps: p {format_p(other)} that the slope "
+        "is this",
     )
 
 

@@ -1,6 +1,7 @@
-"""Statements of the paper: what one is, the records it reads, and the verdicts it can get.
+"""Types for the paper's statements, their judges, findings and verdicts.
 
-``statements.csv`` lists them in the order of the paper; ``judges`` binds a function to one.
+``statements.csv`` lists the statements in the order of the paper; the decorator ``judges``
+registers the function that judges one of them.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from analysis.tests import ALPHA, Kind
 
 
 class Verdict(enum.StrEnum):
-    """Result of judging a statement or a printed cell; the value is its name in every output.
+    """Result of judging a statement or a printed cell; the value is the name that outputs print.
 
     ``PARTLY``: shown in some cells only. ``EXPLAINED``: a recomputed number differs from the
-    printed one, but by no more than rounding, or a mean against a median, accounts for.
+    printed one by no more than rounding, or the use of medians for means, can cause.
     ``NOT_DECIDED``: neither the statement nor its opposite is shown. ``CONTRADICTED``: the opposite
-    is shown, by a test or, of measured numbers, by arithmetic. ``INCONSISTENT``: other published
-    numbers contradict a published one by arithmetic. ``NOT_AT_SCALE``: the statement is about
-    the paper's sizes, and the records are of a scaled profile. ``NOT_TESTABLE``: what the test
-    needs is not in the records.
+    is shown, by a test or by arithmetic on measured numbers. ``INCONSISTENT``: arithmetic on other
+    published numbers contradicts a published one. ``NOT_AT_SCALE``: the statement is about the
+    paper's sizes, and the records are of a scaled profile. ``NOT_TESTABLE``: the records lack
+    numbers that the test needs.
     """
 
     HOLDS = "holds"
@@ -41,15 +42,15 @@ class Verdict(enum.StrEnum):
 
 
 CLAIM_VERDICTS = tuple(verdict for verdict in Verdict if verdict is not Verdict.EXPLAINED)
-"""Verdicts of statements; ``EXPLAINED`` is one of recomputed cells alone."""
+"""Verdicts that a statement can have; ``EXPLAINED`` is for recomputed cells only."""
 
 
 class Basis(enum.StrEnum):
-    """What a statement is judged on, which decides the views that list it.
+    """Kind of evidence that a statement is judged on, which decides the commands that list it.
 
-    ``RUNS``: scores or curves over runs, by a test; listed by ``repro claims``. ``ARITHMETIC``:
-    numbers that follow from others, published or measured; listed by both views. ``PRINT``: the
-    printed text alone, which no run can confirm or refute; listed by ``repro audit``.
+    ``RUNS``: a test of scores or curves over runs; listed by ``repro claims``. ``ARITHMETIC``:
+    arithmetic on published or measured numbers; listed by both commands. ``PRINT``: the printed
+    text alone, which no run can confirm or refute; listed by ``repro audit``.
     """
 
     RUNS = "runs"
@@ -59,16 +60,16 @@ class Basis(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Suspect:
-    """The one printed cell that would explain a disagreement.
+    """The only printed cell whose error would explain an inconsistent average.
 
     Attributes:
       where: table, row and column.
-      printed: as printed.
-      needed: value that would make the disagreement vanish, before rounding.
-      nearest: the possible value nearest to it, as "k/n = …" where the cell is a count.
-      slip: possible values that differ from the printed one by one digit, each with what it
-        leaves of the disagreement; "" if none fits.
-      reason: why this cell, in numbers.
+      printed: printed value.
+      needed: value that would make the average consistent, before rounding.
+      nearest: possible value nearest to ``needed``, as "k/n = …" if the cell is an accuracy.
+      slip: possible values that differ from the printed one by one digit, each with the remaining
+        difference; "" if there is none.
+      reason: the numbers that make the cell an outlier.
     """
 
     where: str
@@ -84,10 +85,10 @@ class Finding:
     """A verdict and the numbers behind it.
 
     Attributes:
-      verdict: of the statement.
+      verdict: verdict on the statement.
       sentence: the numbers and the calculation.
-      remark: what explains or limits the verdict; "" where the numbers suffice.
-      suspect: the cell that would explain a disagreement, where exactly one would.
+      remark: explanation or limitation of the verdict; "" if the numbers suffice.
+      suspect: the cell whose error would explain an inconsistency, if there is exactly one.
       tested: the kind of test and the family of contrasts it was applied to, if any.
     """
 
@@ -103,10 +104,10 @@ class Passage:
     """A sentence, table cell or caption of the paper.
 
     Attributes:
-      id: unique and stable; place and topic in short.
+      id: unique and stable name, made of place and topic.
       place: section, table or appendix.
-      text: the statement in our words, or the cell as printed.
-      test: the kind of test, with its margin where it has one; "" of a cell.
+      text: the statement in our words, or the printed cell.
+      test: the kind of test, with its margin if it has one; "" for a cell.
     """
 
     id: str
@@ -123,9 +124,9 @@ class Statement(Passage):
     """A checkable statement of the paper.
 
     Attributes:
-      judge: a pure function of the evidence; raises ``Missing`` where the records do not decide.
-      basis: what kind of evidence decides it.
-      sized: whether it is about the paper's sizes and settings, such as shapes and steps.
+      judge: pure function of the evidence; raises ``Missing`` if the records lack numbers.
+      basis: kind of evidence that decides the statement.
+      sized: whether the statement is about the paper's sizes and settings, such as its steps.
     """
 
     judge: Judge
@@ -145,8 +146,8 @@ class Statement(Passage):
     def judged(self, evidence: Evidence) -> Judgement:
         """Applies the judge.
 
-        Missing records give ``NOT_TESTABLE`` and what is missing; records of a scaled profile
-        ``NOT_AT_SCALE`` where the statement is about the paper's sizes.
+        If records are missing the verdict is ``NOT_TESTABLE`` and the sentence names them. A
+        ``sized`` statement is ``NOT_AT_SCALE`` on records of a scaled profile.
         """
         try:
             finding = self.judge(evidence)
@@ -164,9 +165,9 @@ class Judgement:
     """A passage with its finding.
 
     Attributes:
-      statement: what was judged: a ``Statement``, or a table cell.
+      statement: the judged ``Statement`` or table cell.
       finding: the result.
-      source, profile: of the records; "" of no records.
+      source, profile: source and profile of the records; "" without records.
     """
 
     statement: Passage
@@ -180,22 +181,18 @@ class Judgement:
 
     @property
     def sentence(self) -> str:
-        """The numbers, after the profile where it is not the paper's."""
+        """The numbers, preceded by the profile if it is not the paper's."""
         scaled = self.source == "measured" and self.profile != "paper"
-        return (
-            f"at {self.profile} scale: {self.finding.sentence}"
-            if scaled
-            else (self.finding.sentence)
-        )
+        return f"{f'at {self.profile} scale: ' if scaled else ''}{self.finding.sentence}"
 
     @property
     def origin(self) -> str:
-        """Where the numbers come from: "published" or the profile."""
+        """Origin of the numbers: "published" or the profile's name."""
         return "published" if self.source == "published" else self.profile or "no records"
 
 
 def counted(judgements: Sequence[Judgement]) -> str:
-    """How many of each verdict.
+    """Counts judgements by verdict, in words.
 
     >>> counted([])
     'none'
@@ -208,7 +205,11 @@ _JUDGES: dict[str, Judge] = {}
 
 
 def judges(id: str) -> Callable[[Judge], Judge]:
-    """Decorator: the function judges the statement of that id."""
+    """Returns a decorator that registers a function as the judge of a statement.
+
+    Args:
+      id: id of the statement.
+    """
 
     def add(judge: Judge) -> Judge:
         _JUDGES[id] = judge
@@ -218,7 +219,11 @@ def judges(id: str) -> Callable[[Judge], Judge]:
 
 
 def registry() -> tuple[Statement, ...]:
-    """The rows of ``statements.csv``, with the judges that were imported."""
+    """Reads ``statements.csv``, and gives each statement its registered judge.
+
+    Raises:
+      KeyError: no imported module registers a judge of a statement.
+    """
     table = csv_files.read(Path(__file__).parent / "statements.csv")
     return tuple(
         Statement(
@@ -237,13 +242,13 @@ def registry() -> tuple[Statement, ...]:
 def graded(
     passed: int, total: int, *, incomplete: bool = False, none: Verdict = Verdict.NOT_DECIDED
 ) -> Verdict:
-    """Verdict of a statement with several parts.
+    """Returns the verdict on a statement with several parts.
 
     Args:
-      passed: parts that hold.
-      total: parts there are.
-      incomplete: some part was not run, which excludes ``HOLDS``.
-      none: verdict where no part holds.
+      passed: number of parts that hold.
+      total: number of parts.
+      incomplete: whether some part was not run, which excludes ``HOLDS``.
+      none: verdict if no part holds.
 
     >>> [graded(passed, 3).value for passed in (3, 1, 0)], graded(3, 3, incomplete=True).value
     (['holds', 'partly', 'not decided'], 'partly')
@@ -254,7 +259,7 @@ def graded(
 
 
 def decided(mean: float, p_value: float) -> Verdict:
-    """Verdict of a two-sided test of a mean that is positive where the statement holds.
+    """Returns the verdict of a two-sided test of a mean that is positive if the statement holds.
 
     >>> decided(0.1, 0.01).value, decided(-0.1, 0.01).value, decided(0.1, 0.2).value
     ('holds', 'contradicted', 'not decided')
@@ -272,14 +277,14 @@ def rounds_to(found: float, printed: float, decimals: int) -> bool:
     >>> rounds_to(1.045, 1.05, 2), rounds_to(1.25, 1.2, 1), rounds_to(3.6, 3.0, 0)
     (True, True, False)
     """
-    return abs(found - printed) <= 0.5 * 10.0**-decimals + 1e-9  # for binary fractions
+    return abs(found - printed) <= 0.5 * 10.0**-decimals + 1e-9  # error of binary fractions
 
 
 def contradiction(evidence: Evidence) -> Verdict:
-    """Verdict of arithmetic against a statement, by where the numbers come from."""
+    """Returns the verdict of arithmetic that refutes a statement, by the source of the numbers."""
     return Verdict.INCONSISTENT if evidence.source == "published" else Verdict.CONTRADICTED
 
 
 def arithmetic(evidence: Evidence, fits: bool) -> Verdict:
-    """Verdict of a calculation that either confirms a statement or contradicts it."""
+    """Returns the verdict of a calculation that either confirms or refutes a statement."""
     return Verdict.HOLDS if fits else contradiction(evidence)

@@ -1,4 +1,4 @@
-"""The single printed cell that would explain a suite average, where exactly one would."""
+"""Search for the only printed cell whose error would explain an inconsistent suite average."""
 
 from __future__ import annotations
 
@@ -11,13 +11,24 @@ from analysis.paper.breakdown import Breakdown, Row, exact, examples, headings, 
 from analysis.paper.statement import Suspect
 
 OUTLIER = 3
-"""A cell stands out when it is this many spreads of its column's other cells from the nearest."""
+"""Distance of an outlier from the nearest other cell of its column, in ranges of those cells."""
 
 
 def find(
     printed: Breakdown, row: Row, suite: str, cells: list[Any], gap: Fraction, std: Fraction
 ) -> Suspect | None:
-    """The only outlier of its column whose correction corrects the average; None of several."""
+    """Returns the only cell that is an outlier of its column and whose correction fits the average.
+
+    Args:
+      printed: the published numbers.
+      row, suite: row and suite of the average.
+      cells: task records of the row and suite.
+      gap: average minus mean of the cells.
+      std: printed standard deviation of the average, the tolerance of a corrected gap.
+
+    Returns:
+      The cell, or None if there is none or several.
+    """
     per_task: dict[str, int] = {}
     for cell in cells:
         per_task[cell.task] = per_task.get(cell.task, 0) + 1
@@ -70,7 +81,7 @@ def _corrected(
     ]
     written = []
     for slip in sorted(slips, key=lambda number: abs(number - needed)):
-        # A task's weight in the average is that of ``lacking`` over ``gap``.
+        # The task's weight in the average is gap / lacking.
         left = gap - (slip - value) * gap / lacking
         written.append(f"{_as_count(slip, n, decimals)}, which leaves {float(left):+.3f}")
     return Suspect(
@@ -95,7 +106,7 @@ def _as_count(value: Fraction, n: int | None, decimals: int) -> str:
 
 
 def one_digit_away(text: str) -> set[str]:
-    """Every printed number that becomes ``text`` when one digit is lost, gained or mistaken.
+    """Returns the numbers that become ``text`` when one digit is lost, inserted or replaced.
 
     >>> away = one_digit_away("4.80")
     >>> "34.80" in away, "4.30" in away, ".80" in away, "35.80" in away

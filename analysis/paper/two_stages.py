@@ -21,7 +21,13 @@ TAUS_AT_FULL = ("250K", "120K")
 
 
 def gains(id: str, metric: str, suites: tuple[str, ...]) -> None:
-    """Binds a judge of gains of τ = 250K at 500K, in the baseline's standard deviations."""
+    """Registers a judge of the gains of τ = 250K at 500K, in the baseline's standard deviations.
+
+    Args:
+      id: id of the statement.
+      metric: metric of ``prose.csv`` with the stated number of standard deviations.
+      suites: suites of the statement.
+    """
 
     @judges(id)
     def judge(evidence: Evidence) -> Finding:
@@ -36,7 +42,8 @@ def gains(id: str, metric: str, suites: tuple[str, ...]) -> None:
             plain = evidence.score("base", "0", HALF, suite)
             if not plain.testable or plain.std == 0.0:
                 raise Missing(
-                    f"the baseline's {name} score has no spread; gain {ours.mean - plain.mean:+.2f}"
+                    f"the baseline's {name} score has no standard deviation; gain "
+                    f"{ours.mean - plain.mean:+.2f}"
                 )
             found[name] = (ours.mean - plain.mean) / plain.std
         if not found:
@@ -102,7 +109,7 @@ def some_on_par(evidence: Evidence) -> Finding:
     none = Verdict.CONTRADICTED if everywhere else Verdict.NOT_DECIDED
     return Finding(
         Verdict.HOLDS if shown else none,
-        f"{text}; shown to be lower, or within half of what the baseline gains, on "
+        f"{text}; shown to be lower, or within half of the baseline's gain, on "
         f"{', '.join(shown) or 'none'} ({members.how})",
     )
 
@@ -135,8 +142,8 @@ def column_number(evidence: Evidence) -> Finding:
     in_caption = evidence.number("prose/flops_column_in_caption", "base")
     return Finding(
         arithmetic(evidence, in_text == in_caption),
-        f"Section 3.2.3 says column {in_text:g}, the table's caption column {in_caption:g}; it "
-        "stands third, after τ and the checkpoint",
+        f"Section 3.2.3 names column {in_text:g}, the table's caption column {in_caption:g}; it is "
+        "the third, after τ and the checkpoint",
     )
 
 

@@ -1,4 +1,5 @@
-"""One schema for all numbers: records, the numbers the paper printed, and the facts both share.
+"""Schema of all numbers: records, the paper's printed numbers, and facts that both use.
 
-The ground of ``analysis``, ``tables`` and ``figures``. Nothing here imports JAX or TensorFlow.
+``analysis``, ``tables`` and ``figures`` import this package, which imports neither JAX nor
+TensorFlow.
 """

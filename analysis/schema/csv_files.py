@@ -1,7 +1,7 @@
-"""CSV files: comma-separated, in UTF-8 with or without a byte-order mark, columns named in line 1.
+"""Reader of CSV files: comma-separated, UTF-8 with or without a byte-order mark, with a header.
 
-Other files that spreadsheets and pandas write are refused with their cause: other separators or
-encodings, a first line ``sep=,``, an index as first column.
+Other files that spreadsheets and pandas write are refused with an error that names the cause: other
+separators or encodings, a first line ``sep=,``, an index as first column.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from spactor.errors import UserError
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A header, the rows below it, and the line of the file at which each row ends."""
+    """A header, the rows below it, and the line number at which each row ends."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     lines: tuple[int, ...]
 
     def by_name(self) -> Iterable[dict[str, str]]:
-        """Each row by its columns' names."""
+        """Returns each row as a mapping from column names."""
         return (dict(zip(self.header, row, strict=True)) for row in self.rows)
 
 
 def read(path: Path, needed: Iterable[str] = ()) -> CsvTable:
-    """The rows of a file; empty lines are skipped.
+    """Reads a file; empty lines are skipped.
 
     Args:
-      path: of the file.
-      needed: columns that must be there.
+      path: path of the file.
+      needed: required columns.
 
     Raises:
-      UserError: it can't be read as CSV, lacks a column, or a row has another number of fields.
+      UserError: the file is not valid CSV, lacks a column, or has a row with another number of
+        fields than the header.
     """
     listed: list[tuple[str, ...]] = []
     lines: list[int] = []
@@ -63,14 +64,14 @@ def read(path: Path, needed: Iterable[str] = ()) -> CsvTable:
                 f"{path}: row {number} has {len(row)} fields and the header {len(header)}; fix it"
             )
     if twice := [name for name in header if header.count(name) > 1]:
-        raise UserError(f"{path}: column {twice[0]!r} is there twice; drop one")
+        raise UserError(f"{path}: column {twice[0]!r} is duplicated; delete one of them")
     if absent := [name for name in needed if name not in header]:
         raise UserError(f"{path}: column {absent[0]!r} is missing; add it")
     return CsvTable(header, tuple(listed), tuple(lines))
 
 
 def _check_separator(path: Path, line: str) -> None:
-    """Checks that the first line is separated by commas, if at all."""
+    """Checks that the first line is separated by commas and no ``sep=`` line."""
     if line.lower().startswith("sep="):
         more = "" if line.endswith(",") else ", and export the table with commas"
         raise UserError(f"{path}: the first line {line!r} is for Excel alone; delete it{more}")
@@ -80,7 +81,7 @@ def _check_separator(path: Path, line: str) -> None:
 
 
 def _check_header(path: Path, header: tuple[str, ...]) -> None:
-    """Checks that every column has a name, and the first is no index."""
+    """Checks that every column has a name, and that the first column is no index."""
     first = header[0] if header else ""
     if first.startswith("\ufeff"):
         raise UserError(f"{path}: begins with two byte-order marks; export it again")

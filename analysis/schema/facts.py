@@ -1,6 +1,6 @@
-"""Facts that records, tables, figures, claims and experiments share, with the labels they print.
+"""Names, labels and constants that records, tables, figures, claims and experiments use.
 
-Steps are written as the paper counts them, a million to a pre-training.
+Steps are on the paper's scale: a pre-training has a million.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from spactor.errors import UserError
 
 PAPER_STEPS = 1_000_000
-"""Pre-training steps of the paper (Section 3), the scale on which every profile writes steps."""
+"""Pre-training steps of the paper (Section 3), the scale of steps in every profile."""
 NOT_RUN = "not run"
-"""Printed where records hold no number."""
+"""Text printed for a number that the records lack."""
 UNTESTED = "not tested"
-"""Printed for a verdict where there are too few runs for a test."""
+"""Text printed for a verdict if there are too few runs for a test."""
 SIZES = ("base", "large")
 TAUS = ("0", "60K", "120K", "250K", "inf")
 BASELINE_TAU = "0"
-"""τ of T5 itself: no step is trained on the hybrid objective."""
+"""τ of the baseline, T5 itself, which trains no step on the hybrid objective."""
 CHECKPOINTS = (500_000, 1_000_000)
-"""Pre-training steps, on the paper's scale, at which Tables 2 and 4 score a model."""
+"""Checkpoints of Tables 2 and 4, in pre-training steps on the paper's scale."""
 FROM_SCRATCH = 0
-"""The checkpoint of a model that was not pre-trained. All τ are one model there, so nothing that
-compares τ at checkpoints includes it."""
+"""Checkpoint of a model that was not pre-trained; comparisons of τ leave it out, since it does not
+depend on τ."""
 SUITE_NAMES: Mapping[str, str] = {
     "glue": "GLUE",
     "superglue": "SuperGLUE",
@@ -35,23 +35,23 @@ SUITE_NAMES: Mapping[str, str] = {
     "mmlu": "MMLU",
     "bbh": "BBH",
 }
-"""The suites, in the order of the columns of Tables 2 and 4, as figures and Table 1 name them."""
+"""Names of the suites in figures and Table 1, in the order of the columns of Tables 2 and 4."""
 SUITES = tuple(SUITE_NAMES)
 SUITE_HEADINGS: Mapping[str, str] = {**SUITE_NAMES, "cnndm": "CNNDM"}
-"""As the paper heads the columns of Tables 2 and 4."""
+"""Column headings of the suites in Tables 2 and 4."""
 SUITE_SHORT_NAMES: Mapping[str, str] = {**SUITE_NAMES, "cnndm": "CNN/DM"}
-"""As claims name them in sentences."""
+"""Names of the suites in the sentences of claims."""
 SELECTION_RULES: Mapping[str, str] = {
     "best_average": "per run, the fine-tuning step with the highest suite score; the earliest of "
     "equals",
     "last": "per run, the last fine-tuning step",
 }
-"""How the fine-tuning step that a score is reported at is selected; see ``analysis.scores``."""
+"""Rules that select the fine-tuning step to report a score of; see ``analysis.scores``."""
 SELECTIONS = tuple(SELECTION_RULES)
 REPORTED_SELECTION = "best_average"
-"""The rule of the scores that tables and figures print."""
+"""Rule for the scores in tables and figures."""
 FLAN_SUITES = ("mmlu", "bbh")
-"""Suites the paper fine-tunes as FLAN does, with settings of their own (Appendix A.2)."""
+"""Suites that the paper fine-tunes with FLAN's settings (Appendix A.2)."""
 METRIC_NAMES: Mapping[str, str] = {
     "matthews_corrcoef": "Matthews correlation",
     "pearson_corrcoef": "Pearson correlation",
@@ -65,11 +65,11 @@ METRIC_NAMES: Mapping[str, str] = {
     "rouge2": "ROUGE-2",
     "rougeL": "ROUGE-L",
 }
-"""Metrics of tasks whose printed name is not that of the records."""
+"""Printed names of task metrics, if they differ from those in records."""
 
 
 def metric_label(metric: str) -> str:
-    """The printed name of a task's metric.
+    """Returns the printed name of a task's metric.
 
     >>> metric_label("em"), metric_label("my_own")
     ('exact match', 'my own')
@@ -78,7 +78,7 @@ def metric_label(metric: str) -> str:
 
 
 def step_label(steps: int) -> str:
-    """Steps as the paper prints them.
+    """Formats a number of steps as the paper prints it.
 
     >>> [step_label(steps) for steps in (0, 64, 1_500, 60_000, 1_000_000)]
     ['0', '64', '1500', '60K', '1M']
@@ -90,7 +90,7 @@ def step_label(steps: int) -> str:
 
 
 def size_label(size: str) -> str:
-    """The printed name of a size.
+    """Returns the printed name of a size.
 
     >>> size_label("base")
     'Base'
@@ -99,7 +99,7 @@ def size_label(size: str) -> str:
 
 
 def tau_label(tau: str) -> str:
-    """A τ as tables print it.
+    """Returns a τ as tables print it.
 
     >>> tau_label("60K"), tau_label("inf")
     ('60K', '∞')
@@ -108,7 +108,7 @@ def tau_label(tau: str) -> str:
 
 
 def model_label(tau: str) -> str:
-    """The printed name of the model of a τ, as legends have it.
+    """Returns the name of a model in legends.
 
     >>> model_label("0"), model_label("250K"), model_label("inf")
     ('baseline (τ = 0)', 'SPACTOR(250K)', 'SPACTOR(∞)')
@@ -117,17 +117,17 @@ def model_label(tau: str) -> str:
 
 
 def thousands(text: object) -> int | None:
-    """Reads ``60K``; None for anything else, 1000K and above included."""
+    """Parses a number of thousands from ``1K`` to ``999K``; None for anything else."""
     match = re.fullmatch(r"([1-9][0-9]{0,2})K", text) if isinstance(text, str) else None
     return int(match[1]) * 1000 if match else None
 
 
 @dataclass(frozen=True, order=True)
 class Tau:
-    """τ, the step at which pre-training leaves the hybrid objective (Section 2.2).
+    """τ, the step at which pre-training ends the hybrid objective (Section 2.2).
 
     Attributes:
-      end: paper steps the hybrid objective holds for; all of them for τ = ∞.
+      end: number of hybrid steps on the paper's scale; ``PAPER_STEPS`` for τ = ∞.
 
     >>> Tau.parse("60K").end, str(Tau.parse("inf")), str(Tau(0))
     (60000, 'inf', '0')
@@ -137,10 +137,10 @@ class Tau:
 
     @classmethod
     def parse(cls, text: str) -> Tau:
-        """Reads the canonical text of a τ.
+        """Parses the canonical text of a τ: ``0``, thousands such as ``60K``, or ``inf``.
 
         Raises:
-          UserError: for anything else; the message gives the forms.
+          UserError: the text is none of these.
         """
         if text == "0":
             return cls(0)

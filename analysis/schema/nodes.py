@@ -1,4 +1,4 @@
-"""What is known of a trained node: the entry that ``provenance.json`` holds of it, typed."""
+"""Typed entries of ``provenance.json``, one for each trained node."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 
 def _at(*path: str, default: object = "") -> Any:
-    """A field that a file holds under nested keys; a missing one has the default."""
+    """Declares a field that is nested in the file; it has the default if the file lacks it."""
     return Field(default, validation_alias=AliasPath(*path))
 
 
 class Attempt(BaseModel):
-    """A start of a node, and how long it trained."""
+    """One attempt to train a node: its start in ISO format, and its duration."""
 
     started: str = ""
     seconds: float = 0.0
 
 
 class TrainedNode(BaseModel):
-    """A trained node and how it came about; keys of the file that are not named are ignored.
+    """A trained node with its provenance; unknown keys of the file are ignored.
 
     Attributes:
-      name, fingerprint: of the node; like every text "" where the file lacks it.
-      commit, python, machine, device, command, packages: what it ran with.
-      seed, finetune_seed: of pre-training and fine-tuning; None where there is none.
-      parent: fingerprint of the node it continues; None at step 0.
-      stage, start_step, end_step: of a segment of pre-training.
-      suite, checkpoint_step: of a fine-tuning; the pre-training step it starts from.
-      config: settings of its training.
-      total_steps, batch_size, input_length: of ``config``.
-      pretraining: of fine-tuning, the configuration of the model.
-      experiments: those that it serves.
-      attempts: its starts, in order.
+      name, fingerprint: the node's name and fingerprint; every text is "" if the file lacks it.
+      commit, python, machine, device, command, packages: environment of the training.
+      experiments: experiments that share the node.
+      attempts: attempts to train the node, in order.
+      seed, finetune_seed: seeds of pre-training and fine-tuning; None if there is none.
+      parent: fingerprint of the node that this one continues; None at step 0.
+      suite: suite of a fine-tuning; "" for a segment of pre-training.
+      stage, start_step, end_step: stage and steps of a segment of pre-training.
+      checkpoint_step: pre-training step that a fine-tuning starts from.
+      pretraining: configuration of the model that is fine-tuned.
+      config: settings of the training.
+      total_steps, batch_size, input_length: values in ``config``.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -83,27 +84,27 @@ class TrainedNode(BaseModel):
 
     @property
     def taus(self) -> tuple[str, ...]:
-        """τ of the experiments that it serves."""
+        """τ of the experiments that share the node."""
         return tuple(str(one.get("tau", "")) for one in self.experiments)
 
     @property
     def end(self) -> int:
-        """The profile's step at which it ends."""
+        """Last step of the node, on the profile's scale."""
         return self.total_steps if self.suite else self.end_step
 
     @property
     def steps(self) -> int:
-        """Number of steps that it trained."""
+        """Number of steps of the node, on the profile's scale."""
         return self.end - self.start_step
 
     @property
     def seconds(self) -> float | None:
-        """Seconds that its attempts took; None where they are unknown."""
+        """Duration of all attempts in seconds; None if unknown."""
         return sum(one.seconds for one in self.attempts) if self.attempts else None
 
     @property
     def lane(self) -> tuple[str, str]:
-        """Branch and stretch of a segment, which end its name.
+        """Branch and range of steps of a segment: the last two parts of its name.
 
         >>> TrainedNode(node="base/s0/tau60K/60K-500K").lane
         ('tau60K', '60K-500K')
@@ -113,12 +114,12 @@ class TrainedNode(BaseModel):
 
     @property
     def versions(self) -> str:
-        """Packages with their versions."""
+        """Packages with their versions, in one line."""
         return ", ".join(f"{name} {version}" for name, version in self.packages.items())
 
     @property
     def machine_and_time(self) -> str:
-        """Device, machine and clock, in a phrase."""
+        """Device, machine, start and duration, in a phrase."""
         where = f"on {self.device or '?'}, {self.machine or '?'}"
         if not self.attempts:
             return where
@@ -128,7 +129,7 @@ class TrainedNode(BaseModel):
 
     @property
     def surroundings(self) -> dict[str, str]:
-        """What many nodes share, by its name for people; without what is unknown."""
+        """Known facts that many nodes have in common, by label."""
         tokens = self.training_tokens
         facts = {
             "code": self.commit,
@@ -144,7 +145,7 @@ class TrainedNode(BaseModel):
 
 
 class Nodes(BaseModel):
-    """``provenance.json`` of collected records: every finished node.
+    """Content of ``provenance.json``: every finished node of collected records.
 
     >>> first = {"node": "hybrid", "fingerprint": "a1"}
     >>> nodes = Nodes.of([first, {"node": "tau60K", "inputs": {"parent": "a1"}}])
@@ -158,7 +159,7 @@ class Nodes(BaseModel):
 
     @classmethod
     def of(cls, entries: Iterable[Mapping[str, Any]] = ()) -> Nodes:
-        """Nodes from plain data of JSON; by default none."""
+        """Creates nodes from JSON objects; by default none."""
         return cls.model_validate({"nodes": list(entries)})
 
     @functools.cached_property
@@ -168,16 +169,16 @@ class Nodes(BaseModel):
 
     @functools.cached_property
     def positions(self) -> dict[str, int]:
-        """Places in ``nodes`` by fingerprint."""
+        """Indices in ``nodes`` by fingerprint."""
         return {node.fingerprint: at for at, node in enumerate(self.nodes) if node.fingerprint}
 
     def parent(self, node: TrainedNode) -> TrainedNode | None:
-        """The node that another continues; None at step 0 and where it is unknown."""
+        """Returns the node that a node continues; None at step 0 or if unknown."""
         at = self.positions.get(node.parent or "")
         return None if at is None else self.nodes[at]
 
     def ancestors(self, node: TrainedNode) -> Iterator[TrainedNode]:
-        """The nodes behind a node, nearest first."""
+        """Yields the parent of a node, the parent's parent, and so on."""
         seen: set[str] = set()
         before = self.parent(node)
         while before and before.fingerprint not in seen:

@@ -1,14 +1,14 @@
-"""Numbers as files of records write them: JSON's grammar in ASCII, checked exactly.
+"""Parsing of numbers in files of records, in JSON's grammar.
 
     accepted    12    -0.5    1e-05    1E+5    9007199254740992 (2^53)
     refused     1_0.5    +5    .5    5.    007    0x10    1,5    " 5"    ٥    nan    inf
 
-Python's ``float()`` accepts most of the second line, other programs read it as text or as another
-number. An empty cell is the only way to write that there is no number.
+Python's ``float()`` accepts most of the refused forms, but other programs read them as text or as
+another number. A missing number is an empty cell.
 
-An integer column accepts every such number that is whole, so 120000, 120000.0 and 1.2e5 are one
-integer: pandas writes the second in a column with empty cells, R writes the third. Integers are
-0 to 2^53 and never pass through floating point, where 2^53 + 1 would become 2^53.
+An integer column accepts every whole number in the grammar, so 120000, 120000.0 and 1.2e5 are the
+same integer: pandas writes the second form in a column with empty cells, and R the third. Integers
+are 0 to 2^53 and are not converted to floating point, where 2^53 + 1 would become 2^53.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from decimal import Decimal
 from numbers import Integral, Real
 
 LARGEST_INTEGER = 2**53
-"""All integers up to here are floating-point numbers, too."""
+"""Largest integer up to which floating point represents every integer."""
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _NONE = re.compile(r"[+-]?(nan|inf|infinity|na|n/a|#n/a|null|none|-)", re.IGNORECASE)
 _WHOLE = "give a whole number, 0 or more"
 
 
 def real(value: object) -> float:
-    """A finite floating-point number.
+    """Converts a value to a finite floating-point number.
 
     Args:
-      value: text in the grammar above, or a number that is no boolean.
+      value: text in the module's grammar, or a number that is no boolean.
 
     Raises:
-      ValueError: it is not; the message names the fix.
+      ValueError: the value is anything else; the message names the fix.
 
     >>> real("1e-05"), real(3)
     (1e-05, 3.0)
@@ -55,14 +55,14 @@ def real(value: object) -> float:
 
 
 def whole(value: object) -> int:
-    """An integer from 0 to 2^53, exactly.
+    """Converts a value to an integer from 0 to 2^53, exactly.
 
     Args:
-      value: text in the grammar above, or a number that is no boolean. A floating-point number must
-        be below 2^53, which 2^53 + 1 is rounded to.
+      value: text in the module's grammar, or a number that is no boolean. A floating-point number
+        must be below 2^53, since 2^53 could be the rounded 2^53 + 1.
 
     Raises:
-      ValueError: it is not; the message names the fix.
+      ValueError: the value is anything else; the message names the fix.
 
     >>> whole("1.2e5"), whole("9007199254740992")
     (120000, 9007199254740992)
@@ -89,7 +89,7 @@ def whole(value: object) -> int:
 
 
 def _checked(text: str) -> str:
-    """The text, if it is a number; otherwise an error that names the cause."""
+    """Returns the text if it is in the grammar; raises ``ValueError`` with the cause if not."""
     if _NUMBER.fullmatch(text):
         return text
     if text != text.strip():

@@ -1,7 +1,7 @@
-"""What each number may be: tasks and their metrics, units and ranges.
+"""Units and ranges of metrics, and the tasks that records may have.
 
-A score of a suite is per cent, 0 to 100, correlations −100 to 100. ``tasks`` names every task of
-the paper (Tables 6 to 17) and every embedded stand-in; any other is an error.
+A suite's scores are in per cent, 0 to 100; correlations −100 to 100. ``tasks`` lists every task of
+the paper (Tables 6 to 17) and every embedded task; any other task is an error.
 """
 
 from __future__ import annotations
@@ -22,31 +22,32 @@ from spactor.data.suites import EMBEDDED, INVALID_RATE, MARGIN, PREDICTED_CLASSE
 from spactor.errors import UserError
 
 CLOZE = "cloze/"
-"""Beginning of the metrics of the zero-shot cloze, which pre-training records at checkpoints."""
+"""Prefix of the metrics of the zero-shot cloze, which pre-training records at checkpoints."""
 CLOZE_ACCURACY = f"{CLOZE}accuracy"
 VOCABULARY_SIZE = "data/vocabulary_size"
-"""Rows of the embedding, with the sentinels and the padding."""
+"""Metric of the number of embedding rows, sentinels and padding included."""
 SUITE_AVERAGE = "average"
-"""A suite's score over its tasks; such a record names no task."""
+"""Metric of a suite's score over its tasks; a record with it has no task."""
 _SETS = ("", "_matched", "_mismatched")
-"""Endings of metrics: MNLI has two validation sets."""
+"""Suffixes of metrics for MNLI's two validation sets."""
 DIAGNOSTICS = (
     MARGIN,
     *(name + ending for name in (INVALID_RATE, PREDICTED_CLASSES) for ending in _SETS),
 )
-"""Recorded with a task's scores, in no average: how a run used a classification's labels, and by
-how much the right choices of a ranked task were likelier."""
+"""Metrics that are recorded with a task's scores but enter no average: the use of a
+classification's labels, and the margin in log likelihood of a ranked task's right choices."""
 SUSPECT_ACCURACIES = 3
-"""So many accuracies of one suite, each above 0 and at most 1, are fractions."""
+"""Number of accuracies of one suite, all above 0 and at most 1, that are taken as fractions."""
 
 DIVIDED_TASKS = frozenset({("glue", "mnli")})
-"""Suite and task where an average counts every metric as a task: MNLI's matched and mismatched set
-are two tasks for T5, and the paper's averages fit no other rule (``repro audit``)."""
+"""Suites and tasks with metrics that an average counts as tasks of their own: MNLI's matched and
+mismatched sets are two tasks for T5, and the paper's averages fit no other rule
+(``repro audit``)."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A unit and the closed range a value must lie in."""
+    """A unit and the closed range of valid values."""
 
     unit: str
     lowest: float
@@ -58,9 +59,10 @@ class TaskMetric:
     """One metric of one of the paper's tasks.
 
     Attributes:
-      heading: the task's name as a column is headed.
-      metric: name, as in T5's and seqio's metrics.
-      examples: size of the evaluation set where the metric is a count over it, else None.
+      suite, task: names of the suite and the task in records.
+      heading: the task's name as a column heading.
+      metric: the metric's name in T5 and seqio.
+      examples: size of the evaluation set if the metric is an accuracy, else None.
     """
 
     suite: str
@@ -72,22 +74,22 @@ class TaskMetric:
 
 @functools.cache
 def paper_tasks() -> tuple[TaskMetric, ...]:
-    """Every task and metric of Tables 6 to 17, in the order of their columns."""
+    """Returns the tasks and metrics of Tables 6 to 17, in the order of their columns."""
     return read_tasks(Path(__file__).parent / "published" / "tasks.csv")
 
 
 def read_tasks(path: Path) -> tuple[TaskMetric, ...]:
-    """Tasks and metrics of a file such as ``published/tasks.csv``.
+    """Reads the tasks and metrics of a file such as ``published/tasks.csv``.
 
     Raises:
-      UserError: no CSV file, a column is missing, or a number of examples is none.
+      UserError: the file is no CSV file, lacks a column, or a number of examples is invalid.
     """
     columns = ("suite", "task", "heading", "metric", "examples")
     found = []
     for row in csv_files.read(path, columns).by_name():
         suite, task, heading, metric, examples = (row[name] for name in columns)
         if examples and not re.fullmatch(r"[0-9]{1,9}", examples):
-            raise UserError(f"{path}: {examples!r} is no number of examples; fix it")
+            raise UserError(f"{path}: {examples!r} is not a number of examples; fix it")
         count = int(examples) if examples else None
         found.append(TaskMetric(suite, task, heading, metric, count))
     return tuple(found)
@@ -107,12 +109,12 @@ _FORMER: Mapping[tuple[str, str], tuple[str, ...]] = {
         for task in names.split()
     },
 }
-"""Embedded tasks that are no longer made and that stored runs have (tests/repro/t5x_golden)."""
+"""Metrics of former embedded tasks, which stored runs have (tests/repro/t5x_golden)."""
 
 
 @functools.cache
 def tasks() -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """Metrics of every known (suite, task), the paper's and the embedded ones, former ones too."""
+    """Returns the metrics of every (suite, task): the paper's, embedded and former embedded."""
     known = dict(_FORMER)
     for item in paper_tasks():
         known[item.suite, item.task] = (*known.get((item.suite, item.task), ()), item.metric)
@@ -147,7 +149,7 @@ _BY_ENDING = (
 
 
 def quantity_of(suite: str, metric: str) -> Quantity:
-    """Unit and range of a metric; no unit and any number where nothing is known.
+    """Returns the unit and range of a metric; an unknown metric has no unit and any value.
 
     >>> quantity_of("glue", "matthews_corrcoef")
     Quantity(unit='percent', lowest=-100.0, highest=100.0)
@@ -161,7 +163,7 @@ def quantity_of(suite: str, metric: str) -> Quantity:
     if metric == CLOZE_ACCURACY:
         return _PERCENT
     if suite:
-        # A suite of correlations averages below zero too.
+        # The average of a suite with correlations can be below zero, too.
         below_zero = metric == SUITE_AVERAGE or metric.endswith("_corrcoef")
         return _CORRELATION if below_zero else _PERCENT
     if metric.startswith("timing/"):
@@ -178,18 +180,22 @@ def quantity_of(suite: str, metric: str) -> Quantity:
 
 
 def check(frame: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Records whose tasks are known and whose values lie in range, with units filled in.
+    """Checks tasks, units and values of records, and fills in missing units.
 
     Args:
       frame: records with the schema's columns and types; the index numbers rows from 0.
-      where: the file's name, for the error.
+      where: the file's name in error messages.
+
+    Returns:
+      The records with units.
 
     Raises:
-      UserError: one line naming ``where`` and the row (counted from 1).
+      UserError: a task is unknown, or a unit or value invalid; the message has one line with
+        ``where`` and the row, counted from 1.
     """
     pairs = frame[["suite", "metric"]].drop_duplicates()
     known = [quantity_of(*pair) for pair in pairs.itertuples(index=False, name=None)]
-    # Numbered as they first appear, which is the order of ``known``.
+    # ``sort=False`` numbers the groups in order of appearance, the order of ``known``.
     of_row = frame.groupby(["suite", "metric"], sort=False).ngroup().to_numpy()
     _check_tasks(frame, where)
     units = pd.array([quantity.unit for quantity in known], dtype="string").take(of_row)
@@ -212,8 +218,7 @@ def _fault(record: pd.Series, quantity: Quantity, where: str) -> UserError:
         return UserError(f"{place} is given in {record['unit']!r}: convert it to {quantity.unit!r}")
     unit = f" {quantity.unit}" if quantity.unit else ""
     return UserError(
-        f"{place} is {record['value']:g}: it lies between {quantity.lowest:g} and "
-        f"{quantity.highest:g}{unit}"
+        f"{place} is {record['value']:g}: give {quantity.lowest:g} to {quantity.highest:g}{unit}"
     )
 
 
@@ -225,7 +230,7 @@ def _check_tasks(frame: pd.DataFrame, where: str) -> None:
         if (suite, task) not in tasks():
             of_suite = ", ".join(name for known, name in tasks() if known == suite)
             raise UserError(
-                f"{where}: row {row + 1} is of the unknown task {task!r} of suite {suite!r}: "
+                f"{where}: row {row + 1} has the unknown task {task!r} of suite {suite!r}: "
                 f"give one of {of_suite or 'a suite'}"
             )
         if metric not in (*tasks()[suite, task], *DIAGNOSTICS):
@@ -236,7 +241,7 @@ def _check_tasks(frame: pd.DataFrame, where: str) -> None:
 
 
 def _check_fractions(frame: pd.DataFrame, where: str) -> None:
-    """Accuracies given as fractions pass every range, so they are known by their company."""
+    """Checks for accuracies given as fractions, which are in the range of per cent, too."""
     accuracies = frame[(frame["suite"] != "") & (frame["metric"] == "accuracy")]
     for suite, group in accuracies.groupby("suite"):
         values = group["value"][group["value"] != 1.0]

@@ -1,34 +1,35 @@
-"""One schema for all numbers: what a run measured and what the paper printed are the same record.
+"""Records: the schema of measured and published numbers, and functions to validate, read and write.
 
-A record is one number with all that identifies it, one row of a long-form table.
-Rows are unique in ``KEY_COLUMNS``. A file of records is Parquet; a person's own may be CSV, which
-`analysis.schema.csv_files` reads, and its numbers `analysis.schema.numbers`.
+A record is one number with everything that identifies it, one row of a long-form table.
+Rows are unique in ``KEY_COLUMNS``. Records are stored as Parquet; they can also be read from CSV
+files (`analysis.schema.csv_files`, `analysis.schema.numbers`).
 
-Which columns a kind of record fills:
+Columns that each kind of record fills:
 
     kind             size tau seed finetune_seed checkpoint step paper_step suite task metric
     series            x    x   x        –            –       x       x        ""    ""  validation/…
     score             x    x   x        x            x       x       –        x     x   accuracy …
     published score   x    x   –        –            x       –       –        x     ""  average
-    cost, a total     x    x   –        –            x       –       –        ""    ""  cost/…
+    published median  x    x   –        –            x       –       –        x     x   accuracy …
+    total cost        x    x   –        –            x       –       –        ""    ""  cost/…
     timing            x    x   x        –            –       x       –        ""    ""  timing/…
-    fact of the data  ""   ""  –        –            –       –       –        ""    ""  data/…
-    a setting         x    ""  –        –            –       –       –        ""    ""  setting/…
-    its median        x    x   –        –            x       –       –        x     x   accuracy …
+    fact on the data  ""   ""  –        –            –       –       –        ""    ""  data/…
+    setting           x    ""  –        –            –       –       –        ""    ""  setting/…
     worked example    x    x   x        –            –       –       –        ""    ""  example/…
 
-Every evaluation of a fine-tuning run is a score record without a ``selection``. What is reported
-is there again with the name of the rule that selected its step: ``best_average``, the step with
-the highest average of the suite's metrics over all its tasks (the earliest of equals), or
-``last``. A classification also has ``invalid_rate``, the share of answers that are no label, and
-``predicted_classes``, where 1 is a run that collapsed; MNLI has both for each of its two sets.
+Every evaluation of a fine-tuning run is a score record without a ``selection``. The reported scores
+are repeated with the name of the rule that selected their step: ``best_average``, the step with the
+highest average of the suite's metrics over all its tasks (the earliest of equals), or ``last``. A
+classification also has ``invalid_rate``, the share of answers that are no label, and
+``predicted_classes``, the number of different answers, which is 1 if the run collapsed; MNLI has
+both for each of its two sets.
 
-A setting that is no number has its ``text`` and no ``value``; the stations of Figure 1's worked
-example have JSON lists there. Runs that diverged have ``diverged/<suite>`` in place of
-scores, with where they did as text. A published score of a task is the
-median over ``runs`` runs and has no seed. ``place`` is where the paper prints a number, such
-as "Table 6"; a cell that the paper's text lost has neither value nor text, but a ``note``.
-``variant`` names a change to the profile's pre-training, or is "" for the published experiments.
+A setting that is no number has its ``text`` and no ``value``; the steps of Figure 1's worked
+example have JSON lists as text. Runs that diverged have ``diverged/<suite>`` instead of scores,
+with the place of the divergence as text. A published score of a task is the median over ``runs``
+runs and has no seed. ``place`` is the place of a number in the paper, such as "Table 6"; a cell
+that is missing in the paper's text has neither value nor text, but a ``note``. ``variant`` names a
+change to the profile's pre-training; it is "" for the published experiments.
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ from spactor.errors import UserError
 
 SOURCES = ("measured", "published")
 EXAMPLE = "example/"
-"""How the metrics of a worked example begin."""
+"""Prefix of the metrics of a worked example."""
 DIVERGED = "diverged/"
-"""How a metric begins that stands for a suite's scores where a number was not finite."""
+"""Prefix of the metric that replaces a suite's scores if a loss or gradient was not finite."""
 
 SCHEMA = pa.schema(
     [
@@ -107,28 +108,28 @@ _DTYPES = {
     pa.bool_(): "boolean",
 }
 _MOST_ROWS = 20_000_000
-"""A file with more is refused; a study of the paper's size has ten million."""
+"""Largest number of rows in a file; a study of the paper's size has ten million."""
 COMPRESSION = "zstd"
 GROUP_ROWS = 2**16
-"""Rows in a group of a Parquet file, which is read or passed over as a whole."""
+"""Rows in a row group of a Parquet file; a filter reads or skips a whole group."""
 _INDEX_COLUMN = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
-"""What pandas calls the index of a table that it writes."""
+"""Names that pandas gives to an index that it writes."""
 
 
 def empty() -> pd.DataFrame:
-    """A table of no records, with every column at its type."""
+    """Returns a table without records, with every column in its type."""
     return pd.DataFrame({field.name: pd.Series(dtype=_DTYPES[field.type]) for field in SCHEMA})
 
 
 def from_rows(rows: Iterable[Mapping[str, object]], where: str = "rows") -> pd.DataFrame:
-    """Records from mappings; absent keys become "" or null.
+    """Creates records from mappings; missing keys become "" or null.
 
     Args:
-      rows: each needs ``source``, ``profile``, ``metric`` and ``value``.
-      where: what to call the source in an error.
+      rows: mappings with at least ``source``, ``profile``, ``metric`` and ``value``.
+      where: name of the source in error messages.
 
     Raises:
-      UserError: as ``validate``.
+      UserError: see :func:`validate`.
 
     >>> frame = from_rows([{"source": "measured", "profile": "micro", "metric": "m", "value": 1}])
     >>> frame.loc[0, "value"], frame.loc[0, "suite"], frame.loc[0, "seed"]
@@ -136,26 +137,27 @@ def from_rows(rows: Iterable[Mapping[str, object]], where: str = "rows") -> pd.D
     """
     listed = list(rows)
     names = dict.fromkeys(itertools.chain(COLUMNS, itertools.chain.from_iterable(listed)))
-    # Objects, so that pandas doesn't guess a type before the checks have seen the values.
+    # The dtype is object, so that pandas infers no type before the values are checked.
     columns = {name: pd.Series([row.get(name) for row in listed], dtype=object) for name in names}
     return validate(pd.DataFrame(columns), where)
 
 
 def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
-    """The same records with the schema's columns, order and types, or an error.
+    """Checks records, and returns them with the schema's columns, order and types.
 
     Args:
-      frame: any table that claims to be records; it is not changed.
-      where: the file's name, for the error.
+      frame: any table; it is not changed.
+      where: the file's name in error messages.
 
     Raises:
-      UserError: one line naming ``where``, the row (counted from 1) and the column.
+      UserError: the table is no valid records; the message has one line with ``where``, the row
+        (counted from 1) and the column.
     """
     frame = frame.reset_index(drop=True)
     _check_names(frame.columns, where)
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
-        raise UserError(f"{where}: column {twice!r} is there twice; drop one")
+        raise UserError(f"{where}: column {twice!r} is duplicated; delete one of them")
     for name in COLUMNS:
         if name not in frame.columns and name not in _OPTIONAL:
             raise UserError(f"{where}: column {name!r} is missing; add it")
@@ -171,7 +173,7 @@ def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
         raise UserError(
             f"{where}: row {checked.index[second] + 1} repeats the key of row "
             f"{checked.index[first] + 1} (metric {checked['metric'].iloc[second]!r}); "
-            "drop one of them"
+            "delete one of them"
         )
     return quantities.check(checked, where)
 
@@ -182,7 +184,7 @@ def _check_names(names: Iterable[object], where: str) -> None:
             continue
         if _INDEX_COLUMN.fullmatch(name):
             raise UserError(
-                f"{where}: column {name!r} is an index of pandas; write the table with index=False"
+                f"{where}: column {name!r} is a pandas index; write the table with index=False"
             )
         if (meant := name.strip().lower()) in COLUMNS:
             raise UserError(f"{where}: unknown column {name!r}; rename it to {meant!r}")
@@ -190,40 +192,40 @@ def _check_names(names: Iterable[object], where: str) -> None:
 
 
 def combine(*frames: pd.DataFrame) -> pd.DataFrame:
-    """All records of several tables as one, checked for keys that collide.
+    """Concatenates tables of records, and validates the result.
 
     Raises:
-      UserError: as ``validate``.
+      UserError: see :func:`validate`; for example, two tables have a record with the same key.
     """
     filled = [frame for frame in frames if len(frame)]
     return validate(pd.concat(filled, ignore_index=True), "records") if filled else empty()
 
 
 def sole_profile(frame: pd.DataFrame) -> tuple[str, str]:
-    """The one source and profile of the records; both "" of no records.
+    """Returns the only source and profile of records; both are "" if there are no records.
 
     Raises:
-      UserError: when there are several; a table never mixes them.
+      UserError: the records have several sources or profiles.
     """
     distinct = frame[["source", "profile"]].drop_duplicates()
     pairs = sorted(distinct.itertuples(index=False, name=None))
     if len(pairs) > 1:
         found = ", ".join(f"{source}/{profile}" for source, profile in pairs)
-        raise UserError(f"records of several profiles ({found}) in one output; pick one of them")
+        raise UserError(f"records of several profiles ({found}) in one output; select one of them")
     return pairs[0] if pairs else ("", "")
 
 
 def read(path: Path | str, wanted: pc.Expression | None = None) -> pd.DataFrame:
-    """Records of a Parquet or CSV file, validated.
+    """Reads and validates the records of a Parquet or CSV file.
 
     Args:
-      path: the file.
+      path: path of the file.
       wanted: a row filter, see ``analysis.schema.rows``; None for all records. Other records of a
-        Parquet file are not read, and so neither validated nor returned, except one of every source
-        and profile that no wanted record has. A CSV file is read and validated whole.
+        Parquet file are neither validated nor returned, except one for every source and profile
+        that no wanted record has. A CSV file is read and validated whole.
 
     Raises:
-      UserError: the file is missing, damaged, of another kind, or what is read is not valid.
+      UserError: the file is missing, damaged or of another kind, or its records are not valid.
     """
     path = Path(path)
     if not path.is_file():
@@ -238,20 +240,20 @@ def read(path: Path | str, wanted: pc.Expression | None = None) -> pd.DataFrame:
         return validate(frame, str(path))
     except UserError:
         if path.suffix == ".parquet" and wanted is not None:
-            # The whole file's rows are numbered, those of a part are not.
+            # Validates the whole file, so that the error has the row's number in the file.
             validate(_read_parquet(path, None), str(path))
         raise
 
 
 def write(frame: pd.DataFrame, path: Path | str) -> None:
-    """Writes records as Parquet; the same set of records always gives the same bytes.
+    """Writes records as Parquet, atomically; the order of the records does not change the bytes.
 
     Raises:
-      UserError: the records are not valid, or the disk refused them; nothing is left half-written.
+      UserError: the records are not valid, or the file can't be written.
     """
     path = Path(path)
     if path.suffix != ".parquet":
-        raise UserError(f"{path}: records are written as .parquet; give such a name")
+        raise UserError(f"{path}: records are written as .parquet; give a name that ends so")
     frame = validate(frame, str(path)).sort_values(list(KEY_COLUMNS), ignore_index=True)
     table = pa.Table.from_pandas(frame, schema=SCHEMA, preserve_index=False)
     buffer = io.BytesIO()
@@ -275,9 +277,9 @@ def _read_parquet(path: Path, wanted: pc.Expression | None) -> pd.DataFrame:
 
 
 def _require_plain(path: Path) -> None:
-    """Checks, before anything of it is read, that a file has plain columns and no endless rows."""
+    """Checks the number of rows and the types of columns before the rows of a file are read."""
     with pq.ParquetFile(path) as file:
-        # Some kilobytes can claim to hold more memory than there is.
+        # A file of some kilobytes can declare more rows than fit in memory.
         if file.metadata.num_rows > _MOST_ROWS:
             raise ValueError(f"{file.metadata.num_rows:,} rows")
         fields = list(file.schema_arrow)
@@ -327,17 +329,17 @@ def _strings(values: pd.Series, where: str) -> pd.Series:
         bad = np.array([not isinstance(value, str) for value in values], dtype=bool)
         if (bad := bad & ~values.isna().to_numpy()).any():
             raise _fault(where, bad, values, "give text")
-    # Of millions of texts few are distinct; each of these is looked at once.
+    # Checks each distinct text once, since few of millions of texts are distinct.
     places, found = pd.factorize(values)
     distinct = [*np.asarray(found, dtype=object), *([""] if (places < 0).any() else [])]
     bad = np.array([not isinstance(value, str) for value in distinct], dtype=bool)
     if bad.any():
         raise _fault(where, bad[places], values, "give text")
     try:
-        # A null's place is -1: the last, which is "".
+        # ``factorize`` gives a null the position -1, the last, where ``distinct`` has "".
         taken = pd.array(distinct, dtype="string").take(places)
     except UnicodeError:
-        raise UserError(f"{where}: column {values.name!r} holds text that isn't Unicode") from None
+        raise UserError(f"{where}: column {values.name!r} has text that isn't Unicode") from None
     text = pd.Series(taken, index=values.index, name=values.name)
     name = str(values.name)
     if name in _ALLOWED:
@@ -345,14 +347,14 @@ def _strings(values: pd.Series, where: str) -> pd.Series:
         problem = f"give one of {', '.join(map(repr, _ALLOWED[name]))}"
     elif name in _NAMES:
         bad = np.array([not re.fullmatch(_NAMES[name], value) for value in distinct], dtype=bool)
-        problem = "give its name (letters, digits, '.', '_', '-')"
+        problem = "give a name (letters, digits, '.', '_', '-')"
     if bad.any():
         raise _fault(where, bad[places], text, problem)
     return text
 
 
 def _check_values(frame: pd.DataFrame, where: str) -> None:
-    """A number is there, or text in its place, or a note on why the paper's text lost it."""
+    """Checks that every record has a value, a text, or (if published) a note on a lost value."""
     lost = (frame["source"] == "published") & (frame["note"] != "")
     bad = (frame["value"].isna() & (frame["text"] == "") & ~lost).to_numpy(dtype=bool)
     if bad.any():
@@ -360,7 +362,7 @@ def _check_values(frame: pd.DataFrame, where: str) -> None:
 
 
 def _each(values: pd.Series, where: str, parse: Callable[[object], float]) -> list[float | None]:
-    """Numbers or booleans of text and mixed columns, None for null and for the empty text."""
+    """Parses numbers or booleans in a column of objects; null and "" become None."""
     found: list[float | None] = []
     for row, (value, null) in enumerate(zip(values, values.isna(), strict=True)):
         try:
@@ -372,7 +374,7 @@ def _each(values: pd.Series, where: str, parse: Callable[[object], float]) -> li
 
 
 def _is_typed(values: pd.Series, where: str) -> bool:
-    """Whether a column has a numeric type; otherwise it has text or mixed objects."""
+    """Whether a column has a numeric type; if not, it has text or mixed objects."""
     if values.dtype == object or pd.api.types.is_string_dtype(values.dtype):
         return False
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
@@ -398,7 +400,7 @@ def _integers(values: pd.Series, where: str) -> pd.Series:
         return pd.Series(pd.array(_each(values, where, numbers.whole), dtype="Int64"), values.index)
     null = values.isna().to_numpy(dtype=bool)
     given = values.mask(null, 0).to_numpy()
-    # Floating point below 2^53 alone, as 2^53 + 1 is rounded to 2^53.
+    # A floating-point 2^53 could be the rounded 2^53 + 1.
     largest = numbers.LARGEST_INTEGER - (given.dtype.kind == "f")
     bad = (given < 0) | (given > largest) | (given != np.floor(given))
     if bad.any():

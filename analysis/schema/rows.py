@@ -1,8 +1,8 @@
-"""Row filters: the records of a Parquet file that an output rests on.
+"""Row filters: reading only the records of a Parquet file that an output needs.
 
-A study of the paper's size has ten million records, and a table rests on some ten thousand of them:
-what the selection rules chose of each fine-tuning run, and the costs. Tables, figures and analyses
-declare a PyArrow expression as ``reads``, made of ``of_metrics`` and ``SCORES``.
+A study of the paper's size has ten million records, but a table needs about ten thousand of them:
+the scores that the selection rules chose in each fine-tuning run, and the costs. Tables, figures
+and analyses declare a PyArrow expression as ``reads``, made of ``of_metrics`` and ``SCORES``.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from analysis.schema.facts import SELECTIONS
 RUN_COLUMNS = ("size", "tau", "checkpoint", "suite", "variant", "seed", "finetune_seed")
 """Columns that identify a fine-tuning run."""
 SCORES: pc.Expression = pc.field("suite") > ""
-"""Scores of suites, without the evaluations of runs that every rule has selected from."""
+"""Filter of suite scores; ``read`` drops evaluations of a run from which every rule selected."""
 _ORIGIN = ("source", "profile")
 _TEXTS = (*_ORIGIN, "suite", "metric")
 _FILTERED = (*RUN_COLUMNS, *_TEXTS, "selection")
-"""Columns that a file must have to be read in part."""
+"""Columns that filters use; a file without one of them is read whole."""
 _AFTER_SLASH = chr(ord("/") + 1)
 
 
 def of_metrics(*names: str) -> pc.Expression:
-    """True of records of some metrics, in comparisons that Parquet's statistics can answer.
+    """Returns a filter of records by metric, which Parquet's statistics can evaluate.
 
     Args:
-      names: exact names, or beginnings that end in "/".
+      names: names of metrics, or prefixes that end in "/".
     """
     metric = pc.field("metric")
     return _any(
@@ -48,15 +48,15 @@ def of_metrics(*names: str) -> pc.Expression:
 
 
 def read(path: Path, wanted: pc.Expression | None) -> pa.Table:
-    """Rows of a Parquet file, texts as dictionaries.
+    """Reads rows of a Parquet file, with texts as dictionaries.
 
-    One row of every further source and profile of the file is returned, too, so that an output can
-    name whose numbers are missing, and refuse profiles that are mixed.
+    One row of every other source and profile in the file is returned, too, so that an output can
+    name the profile of missing numbers and refuse mixed profiles.
 
     Args:
-      path: the file.
-      wanted: None for all rows. A file that lacks a column to filter by, or has it as string_view,
-        which Arrow does not compare, is read whole, too.
+      path: path of the file.
+      wanted: filter of rows; None for all rows. A file is also read whole if it lacks a column that
+        filters use, or has it as string_view, which Arrow does not compare.
     """
     plain = ds.dataset(path, format="parquet")
     texts = [field.name for field in plain.schema if is_text(field.type)]
@@ -71,7 +71,7 @@ def read(path: Path, wanted: pc.Expression | None) -> pa.Table:
     local_files = pyarrow.fs.LocalFileSystem()
 
     def candidates(condition: pc.Expression) -> ds.ParquetFileFragment:
-        # Statistics rule out groups of rows by plain texts alone, not by dictionaries.
+        # Statistics exclude row groups by plain texts only, not by dictionaries.
         groups = [group.id for group in fragment.subset(filter=condition).row_groups]
         return encoded.make_fragment(str(path), local_files, row_groups=groups)
 
@@ -84,7 +84,7 @@ def read(path: Path, wanted: pc.Expression | None) -> pa.Table:
 
 
 def superseded(frame: pd.DataFrame) -> np.ndarray:
-    """Which records are evaluations of runs from which every rule has selected a step."""
+    """Marks the evaluations of runs from which every rule has selected a step."""
     run = frame.groupby([*RUN_COLUMNS], dropna=False, observed=True, sort=False).ngroup()
     superseded = _is_empty(frame["selection"]) & ~_is_empty(frame["suite"])
     for rule in SELECTIONS:

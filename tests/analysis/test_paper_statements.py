@@ -149,7 +149,7 @@ def test_every_published_verdict_is_the_one_checked_by_hand(judged):
         ("appendix-b.slope", "= -60.7 nats"),
         ("appendix-c.mmlu-saving", "τ = 250K 12.2 %, τ = 120K 16.2 %"),
         ("appendix-c.others-gain", "GLUE over 40 %, Rainbow over 40 %, BBH 27 %"),
-        ("table4.runs", "but Table 11 says medians of 5 runs"),
+        ("table4.runs", "but the caption of Table 11 states medians of 5 runs"),
         ("table3.step-flops", "55 times the 1.6e+13"),
         ("efficiency.step-overhead", "it is 17.8%, or 33.1%"),
         ("base.three-quarters-plain", "τ = 250K: 75 %"),

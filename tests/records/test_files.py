@@ -251,7 +251,7 @@ def test_a_type_is_refused_with_the_column_and_the_fix(table, tmp_path, column, 
 def test_columns_of_a_parquet_file_are_refused_by_their_cause(table, tmp_path):
     numbered = table.append_column("__index_level_0__", pa.array([0, 1]))
     message = refusal(written(numbered, tmp_path / "index.parquet"))
-    assert "'__index_level_0__' is an index of pandas" in message and "index=False" in message
+    assert "'__index_level_0__' is a pandas index" in message and "index=False" in message
     nested = table.set_column(table.schema.get_field_index("value"), "value", pa.array([[1], [2]]))
     assert "column 'value' has type list<" in refusal(written(nested, tmp_path / "nested.parquet"))
     for values in ([1, 2], ["a", "b"]):

@@ -58,15 +58,15 @@ def test_absent_keys_are_empty_or_null():
         ([{}, {}, {"step": 0}], "row 3 repeats the key of row 1"),
         ([{"step": None}, {"step": None}], "row 2 repeats the key of row 1"),
         ([{}, {"value": None, "text": ""}], "row 2, column 'value' is nan: give a finite number"),
-        ([{}, SCORE | {"task": "colla"}], "row 2 is of the unknown task 'colla' of suite 'glue'"),
-        ([SCORE | {"suite": ""}], "row 1 is of the unknown task 'rte' of suite ''"),
+        ([{}, SCORE | {"task": "colla"}], "row 2 has the unknown task 'colla' of suite 'glue'"),
+        ([SCORE | {"suite": ""}], "row 1 has the unknown task 'rte' of suite ''"),
         ([SCORE | {"metric": "f1"}], "task 'rte' of suite 'glue' has no metric 'f1': give one"),
-        ([{}, SCORE | {"value": 100.5}], "row 2, accuracy is 100.5: it lies between 0 and 100 p"),
-        ([SCORE | {"value": -0.5}], "row 1, accuracy is -0.5: it lies between 0 and 100 percent"),
+        ([{}, SCORE | {"value": 100.5}], "row 2, accuracy is 100.5: give 0 to 100 percent"),
+        ([SCORE | {"value": -0.5}], "row 1, accuracy is -0.5: give 0 to 100 percent"),
         ([SCORE | {"unit": "fraction"}], "row 1, accuracy is given in 'fraction': convert it to"),
         ([SCORE | {"value": v / 10, "seed": v} for v in (7, 8, 9)], "look like fractions: give"),
-        ([{"metric": "validation/rtd_recall", "value": 56.0}], "it lies between 0 and 1 fraction"),
-        ([{"metric": "validation/sc_loss_clean", "value": -1.0}], "between 0 and inf nats"),
+        ([{"metric": "validation/rtd_recall", "value": 56.0}], "give 0 to 1 fraction"),
+        ([{"metric": "validation/sc_loss_clean", "value": -1.0}], "give 0 to inf nats"),
         ([{"colour": "red"}], "unknown column 'colour'"),
     ],
 )
@@ -94,7 +94,7 @@ def test_missing_unknown_and_double_columns_are_named():
         records.validate(frame.drop(columns="tau"), "f")
     with pytest.raises(UserError, match="f: unknown column 'extra'"):
         records.validate(frame.assign(extra=1), "f")
-    with pytest.raises(UserError, match="f: column 'tau' is there twice"):
+    with pytest.raises(UserError, match="f: column 'tau' is duplicated"):
         records.validate(pd.concat([frame, frame[["tau"]]], axis=1), "f")
 
 

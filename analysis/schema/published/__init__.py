@@ -1,15 +1,16 @@
-"""The numbers the paper printed, as records: facts, transcribed cell by cell.
+"""The paper's printed numbers as records, transcribed cell by cell.
 
-One CSV a table: ``table2.csv`` and ``table4.csv`` hold the suite averages (mean, standard
-deviation, number of runs, bold as printed) and the FLOPs column; ``table3.csv`` the efficiency of
-the two stages, its FLOPs in FLOPs (the paper prints GFLOPs as a mantissa of ``decimals`` digits
+There is a CSV file for each table: ``table2.csv`` and ``table4.csv`` have the suite averages (mean,
+standard deviation, number of runs, bold as printed) and the FLOPs column; ``table3.csv`` the
+efficiency of the two stages, in FLOPs (the paper prints GFLOPs as a mantissa of ``decimals`` digits
 times ten thousand); ``table6.csv`` to ``table17.csv`` the medians of every task; ``table1.csv``
-and ``table5.csv`` facts and settings; ``finetuning.csv`` those of Appendix A.2; ``prose.csv`` the
-numbers that only the text states (``prose/…``, ``trend/…``), each with its section. ``tasks.csv``
-names the tasks and the sizes of their public evaluation sets, which the paper does not print.
+facts on the benchmarks and ``table5.csv`` settings; ``finetuning.csv`` the settings of Appendix
+A.2; ``prose.csv`` the numbers that only the text states (``prose/…``, ``trend/…``), each with its
+section. ``tasks.csv`` lists the tasks and the sizes of their public evaluation sets, which the
+paper does not print.
 
-Numbers are as printed; ``decimals`` is how many decimals a value has. Where the text of
-the paper is damaged, the record has a note.
+Numbers are as printed; ``decimals`` is the number of decimals of a value. A record has a note if
+the paper's text is damaged.
 """
 
 from __future__ import annotations
@@ -37,13 +38,16 @@ _PLACES = {
     "finetuning.csv": FINETUNING_PLACE,
     "prose.csv": "",
 }
-"""Where the paper prints the numbers of a file, if no column tells."""
+"""Place of a file's numbers in the paper; "" for a file with a column ``place``."""
 _FILES = {place: name for name, place in _PLACES.items() if place}
 _KEY = ("size", "tau", "checkpoint", "suite", "task", "metric")
 
 
 def load(table: int) -> pd.DataFrame:
-    """Records of one published table (source "published", profile "paper").
+    """Returns the records of one published table (source "published", profile "paper").
+
+    Args:
+      table: number of the table, 1 to 17.
 
     Raises:
       UserError: the paper has no such table.
@@ -59,7 +63,7 @@ def load(table: int) -> pd.DataFrame:
 
 
 def load_finetuning() -> pd.DataFrame:
-    """The fine-tuning settings of Appendix A.2: ``finetuning/default/…`` and ``finetuning/flan/…``.
+    """Returns the settings of Appendix A.2: ``finetuning/default/…`` and ``finetuning/flan/…``.
 
     >>> frame = load_finetuning().set_index("metric")
     >>> float(frame.loc["finetuning/flan/learning_rate", "value"])
@@ -69,7 +73,7 @@ def load_finetuning() -> pd.DataFrame:
 
 
 def load_prose() -> pd.DataFrame:
-    """Numbers stated in the text: ``prose/…`` and ``trend/…``; ``place`` is the section.
+    """Returns the numbers of the text, ``prose/…`` and ``trend/…``; ``place`` is the section.
 
     >>> frame = load_prose().set_index("metric")
     >>> float(frame.loc["trend/slope", "value"]), frame.loc["trend/slope", "place"]
@@ -79,20 +83,20 @@ def load_prose() -> pd.DataFrame:
 
 
 def load_all() -> pd.DataFrame:
-    """Every published record there is."""
+    """Returns all published records."""
     return pd.concat(_by_file().values(), ignore_index=True)
 
 
 @functools.cache
 def _by_file() -> Mapping[str, pd.DataFrame]:
-    """The records of every file, checked together: that takes as long as checking one file."""
+    """Reads the records of all files, with one check for all, which takes as long as for one."""
     rows = {name: list(_rows(_FOLDER / name, place)) for name, place in _PLACES.items()}
     names = [name for name, own in rows.items() for _ in own]
     try:
         together = records.from_rows(itertools.chain.from_iterable(rows.values()), str(_FOLDER))
     except UserError:
         for name, place in _PLACES.items():
-            read(_FOLDER / name, place)  # Its error names the file.
+            read(_FOLDER / name, place)  # raises an error that names the file
         raise
     return {
         str(name): own.reset_index(drop=True)
@@ -106,26 +110,26 @@ def _rows(path: Path, place: str) -> Iterator[dict[str, str]]:
 
 
 def read(path: Path, place: str) -> pd.DataFrame:
-    """Records of a file of published numbers.
+    """Reads a file of published numbers.
 
     Args:
-      path: of the file.
-      place: where the paper prints them, if there is no such column.
+      path: path of the file.
+      place: the numbers' place in the paper, for a file without a column ``place``.
 
     Raises:
-      UserError: no CSV file, or its rows are no valid records.
+      UserError: the file is no CSV file, or its rows are no valid records.
     """
     return records.from_rows(_rows(path, place), str(path))
 
 
 def line_of(record: Any) -> tuple[str, int]:
-    """File, relative to the repository, and line of a published record.
+    """Returns the file, relative to the repository, and the line of a published record.
 
     Args:
       record: a named tuple of records' columns, from ``load`` or ``load_all``.
 
     Raises:
-      UserError: no file of the published numbers holds it.
+      UserError: the record is in no file of the published numbers.
 
     >>> line_of(next(load(2).itertuples()))
     ('analysis/schema/published/table2.csv', 2)
@@ -144,7 +148,7 @@ def line_of(record: Any) -> tuple[str, int]:
 
 @functools.cache
 def _lines(name: str) -> dict[tuple[str, ...], int]:
-    """Lines of a file of published numbers, by the key of their records."""
+    """Returns the line numbers of a file of published numbers, by the records' keys."""
     table = csv_files.read(_FOLDER / name, _KEY)
     named = (tuple(row[column] for column in _KEY) for row in table.by_name())
     return dict(zip(named, table.lines, strict=True))
