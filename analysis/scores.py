@@ -83,7 +83,7 @@ def select(records: pd.DataFrame, rule: str = SELECTIONS[0]) -> pd.DataFrame:
     return pd.concat([marked, picked.assign(selection=rule)], ignore_index=True)
 
 
-def marked(records: pd.DataFrame) -> pd.DataFrame:
+def select_by_all_rules(records: pd.DataFrame) -> pd.DataFrame:
     """Applies every selection rule to the score records without a selection.
 
     Raises:

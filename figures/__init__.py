@@ -1,4 +1,4 @@
-"""The paper's figures: each declares ``requires`` and ``reads``, computes and draws."""
+"""The paper's figures, each with ``requires``, ``reads``, ``compute`` and ``draw``."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from spactor.files import write_atomically
 
 
 class FigureModule(OutputModule, Protocol):
-    """What every figure offers."""
+    """Interface of figures."""
 
     @property
     def NUMBER(self) -> str:
-        """As in the paper."""
+        """Number of the figure in the paper, or a letter for a figure of ours."""
         ...
 
     def compute(self, records: pd.DataFrame) -> Any:
-        """What is drawn, from records of one source and profile."""
+        """Computes the numbers to draw from records of one source and profile."""
         ...
 
     def draw(self, result: Any) -> Any:
-        """The matplotlib figure."""
+        """Draws the result of ``compute`` as a matplotlib figure."""
         ...
 
 
@@ -45,14 +45,18 @@ _EXTENDABLE = (score_against_flops.CostFigure, figure3.StepFigure)
 REGISTRY: Mapping[str, FigureModule] = types.MappingProxyType(
     {module.NUMBER: module for module in sorted(_MODULES, key=lambda module: module.NUMBER)}
 )
-"""The paper's figures by number; B, the residuals of Appendix B's line, and S are ours."""
+"""Figures by number; B (residuals of Appendix B's line) and S (summary) are not in the paper."""
 
 
 def get(name: str, *, extended: bool = False) -> FigureModule:
-    """The module of a figure, extended if there is such a form of it.
+    """Returns a figure.
+
+    Args:
+      name: number of the figure.
+      extended: whether to return the extended form, if the figure has one.
 
     Raises:
-      UserError: there is no such figure here.
+      UserError: there is no such figure.
     """
     if name not in REGISTRY:
         raise UserError(f"there is no figure {name}; there are {', '.join(REGISTRY)}")
@@ -63,7 +67,11 @@ def get(name: str, *, extended: bool = False) -> FigureModule:
 
 
 def adds(name: str) -> str:
-    """What the extended form of a figure adds; "" without such a form; errors as ``get``."""
+    """Returns a description of what a figure's extended form adds; "" if it has none.
+
+    Raises:
+      UserError: see :func:`get`.
+    """
     figure = get(name)
     return figure.adds if isinstance(figure, _EXTENDABLE) else ""
 
@@ -75,10 +83,19 @@ def encode(
     *,
     extended: bool = False,
 ) -> dict[str, bytes]:
-    """A figure's files by kind, of ``drawing.KINDS``; equal records give equal bytes.
+    """Computes and draws a figure; equal records give equal bytes.
+
+    Args:
+      number: number of the figure.
+      records: records of one source and profile.
+      kinds: kinds of files, of ``drawing.KINDS``.
+      extended: see :func:`get`.
+
+    Returns:
+      The content of the files by kind.
 
     Raises:
-      UserError: there is no such figure, or as its ``compute``.
+      UserError: there is no such figure, or its ``compute`` raises.
     """
     module = get(number, extended=extended)
     figure = module.draw(module.compute(records))
@@ -88,7 +105,7 @@ def encode(
 def encode_several(
     numbers: Iterable[str], records: pd.DataFrame, kinds: Iterable[str]
 ) -> dict[str, dict[str, bytes]]:
-    """The files of several figures by number and kind; errors as ``encode``."""
+    """Applies :func:`encode` to several figures; returns files by number and kind."""
     return {number: encode(number, records, kinds) for number in numbers}
 
 
@@ -96,9 +113,9 @@ def save(files: Mapping[str, bytes], number: str, folder: Path) -> list[Path]:
     """Writes a figure's files into ``folder`` and returns their paths.
 
     Args:
-      files: by kind, as ``encode`` returns them.
-      number: of the figure.
-      folder: made if there is none.
+      files: result of :func:`encode`.
+      number: number of the figure.
+      folder: folder to write to; created if necessary.
 
     Raises:
       UserError: a file could not be written.

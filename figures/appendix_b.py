@@ -1,8 +1,8 @@
-"""Figure B: residuals of Appendix B's regression; the paper shows none.
+"""Figure B: residuals of Appendix B's regression, which the paper does not show.
 
-Claims: the p-value of Appendix B holds only if these are independent and normal. Each row is one of
-the two readings of ``analysis.trend``: residuals along training, each against the one before, and
-against a normal distribution's quantiles.
+Claims: the p-value of Appendix B is valid only if the residuals are independent and normal. A row
+of panels is one of the two readings of ``analysis.trend``: residuals by step, each residual against
+the one before, and residuals against a normal distribution's quantiles.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ reads = trend.READS
 
 
 def compute(records: pd.DataFrame) -> trend.TrendResult:
-    """Both readings from records of one source and profile; see ``analysis.trend.run``.
+    """Computes both readings from records of one source and profile; see ``analysis.trend.run``.
 
     Raises:
       UserError: the records mix profiles.
@@ -45,7 +45,7 @@ def compute(records: pd.DataFrame) -> trend.TrendResult:
 
 
 def draw(result: trend.TrendResult) -> Figure:
-    """Three panels a reading; "not run" where it has no residuals."""
+    """Draws three panels for each reading; "not run" if it has no residuals."""
     title = (
         "Figure B · residuals of Appendix B's least-squares lines\n"
         f"Base · {result.profile or 'no'} profile"

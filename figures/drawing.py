@@ -1,7 +1,7 @@
-"""How every figure looks and is saved: palette, markers, and files that rebuild byte for byte.
+"""Style of all figures, and functions to draw parts of them and to save them reproducibly.
 
-Colours are Okabe and Ito's, distinct for readers with any common colour blindness; each curve has a
-marker and dashes of its own, for grey print. Matplotlib is imported on first use.
+Colours are Okabe and Ito's, which are distinct for readers with any common colour blindness; each
+curve has a marker and dashes of its own, for grey print. Functions import Matplotlib on first use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PANEL_INCHES = (3.4, 2.9)
 PADDING_INCHES = 0.08
-"""Left and right of a panel with its labels."""
+"""Padding left and right of a panel with its labels."""
 PNG_DPI = 160
 THOUSAND = 1_000
 CLOZE_TITLE = "zero-shot cloze"
@@ -39,9 +39,9 @@ _SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.formatter.useoffset": False,
     "legend.frameon": False,
-    "text.parse_math": False,  # names from data are text, never markup
+    "text.parse_math": False,  # names from data are plain text
 }
-# Otherwise matplotlib writes the date into its files.
+# None leaves out metadata that would change the bytes, such as the date.
 _METADATA: Mapping[str, dict[str, None]] = {
     "svg": {"Date": None},
     "pdf": {"CreationDate": None},
@@ -58,7 +58,7 @@ class Style:
     dashes: str | tuple[int, tuple[float, ...]] = "-"
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments for matplotlib."""
+        """Returns keyword arguments for matplotlib."""
         return {"color": self.color, "marker": self.marker, "linestyle": self.dashes}
 
 
@@ -72,7 +72,7 @@ TAU_STYLES: Mapping[str, Style] = {
 
 
 def origin_label(source: str, profile: str) -> str:
-    """Whose numbers a figure draws, for its title.
+    """Describes the source of a figure's numbers, for its title.
 
     >>> origin_label("measured", "micro"), origin_label("", "")
     ('micro profile', 'no profile')
@@ -81,7 +81,7 @@ def origin_label(source: str, profile: str) -> str:
 
 
 def count_label(before: str, counts: Iterable[int], after: str = "") -> str:
-    """How many runs or seeds the means are over, for a title; "" where there are none.
+    """Formats numbers of runs or seeds for a title; "" if there are none.
 
     >>> count_label("n = ", [5, 3, 8]), count_label("", [3], " seeds"), count_label("n = ", [])
     (', n = 3–8', ', 3 seeds', '')
@@ -93,9 +93,9 @@ def count_label(before: str, counts: Iterable[int], after: str = "") -> str:
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Matplotlib's settings for our figures, put back afterwards.
+    """Applies the settings of our figures within a context, and restores the former ones.
 
-    They begin from Matplotlib's own defaults, so a person's ``matplotlibrc`` changes nothing.
+    All other settings are Matplotlib's defaults, so a user's ``matplotlibrc`` has no effect.
     """
     import matplotlib
 
@@ -106,7 +106,7 @@ def settings() -> Iterator[None]:
 
 
 def new_figure(panels: int, title: str, columns: int = 4) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, at most ``columns`` to a row, and its axes in reading order."""
+    """Creates a figure with at most ``columns`` panels in a row; returns it and its axes."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -124,7 +124,7 @@ def new_figure(panels: int, title: str, columns: int = 4) -> tuple[Figure, list[
 
 
 def mark_not_run(axes: Axes, reason: str) -> None:
-    """Writes "not run" and the reason into the middle of an empty panel."""
+    """Writes "not run" and a reason into the middle of an empty panel."""
     axes.text(
         0.5,
         0.5,
@@ -149,12 +149,15 @@ def label_steps(axes: Axes, profile: str) -> None:
 
 
 def cut_early(axes: Axes, values: np.ndarray, low: float, high: float, since: str) -> None:
-    """Ends the y axis before first, unconverged points that would flatten the rest, with a note.
+    """Limits the y axis so that early points before convergence do not flatten the rest.
+
+    A note in the panel has the number of points beyond the axis.
 
     Args:
-      values: of all curves at every step.
-      low, high: lowest and highest from a step on.
-      since: that step, as printed.
+      axes: axes of the panel.
+      values: values of all curves at every step.
+      low, high: lowest and highest value from a step on.
+      since: label of that step.
     """
     room = max(high - low, 1e-6)
     outside = int(((values < low - room) | (values > high + room)).sum())
@@ -187,7 +190,7 @@ def plot_curve(axes: Axes, curve: pd.Series, style: Style, label: str) -> None:
 
 
 def set_symbols(text: Text) -> None:
-    """Typesets the paper's X_c, X_c^MLM and X̂_c in a text of our own (never in one from data)."""
+    """Typesets the paper's X_c, X_c^MLM and X̂_c in a text that contains no names from data."""
     written = text.get_text().replace("X̂_c", r"$\widehat{X}_c$")
     written = written.replace(" X_c^MLM", r" $X_c^{\mathrm{MLM}}$").replace(" X_c", r" $X_c$")
     text.set_text(written)
@@ -195,17 +198,17 @@ def set_symbols(text: Text) -> None:
 
 
 KINDS = tuple(_METADATA)
-"""Of a figure's files, which are their endings, too."""
+"""Kinds of a figure's files, which are also their suffixes."""
 
 
 def encode(figure: Figure, kind: str) -> bytes:
-    """The file of a figure, of one of ``KINDS``; the same figure gives the same bytes."""
+    """Returns the content of a figure's file of one of ``KINDS``, reproducibly."""
     buffer = io.BytesIO()
     with settings():
         if (layout := figure.get_layout_engine()) is not None:
-            # Once for all kinds, as it takes longer than the drawing.
+            # The layout, which takes longer than the drawing, is computed once for all kinds.
             layout.execute(figure)
-            if _is_cut_off(figure):  # The first pass knows too little of the ticks' labels.
+            if _is_cut_off(figure):  # The first pass uses outdated sizes of tick labels.
                 layout.execute(figure)
             figure.set_layout_engine(None)
         figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=dict(_METADATA[kind]))
@@ -213,7 +216,7 @@ def encode(figure: Figure, kind: str) -> bytes:
 
 
 def _is_cut_off(figure: Figure) -> bool:
-    """Whether anything lies beyond the figure's edges."""
+    """Whether anything extends beyond the figure's edges."""
     inside = figure.get_tightbbox()
     width, height = figure.get_size_inches()
     return min(inside.x0, inside.y0) < 0.0 or inside.x1 > width or inside.y1 > height

@@ -1,11 +1,11 @@
 """Figure 3: score along pre-training for τ = 0 and τ = ∞, Base, fine-tuned at every checkpoint.
 
 Claims: RTD helps early; the gain vanishes around 250K steps, and SPACTOR(∞) ends below the
-baseline. Lines are means over runs, bands the range from the lowest to the highest run;
-fine-tuning from scratch, where both are one model, is no point of either. The paper prints no
-numbers for the figure but Table 2's of the baseline. They are drawn where the profile is the
-paper's; a scaled profile, which is not comparable, has them in the axis label. The extended figure
-ends with a panel of our own: accuracy on the zero-shot cloze, recorded at every validation.
+baseline. Lines are means over runs, bands the range from the lowest to the highest run; there is no
+point for fine-tuning from scratch, which does not depend on τ. Of the figure's numbers the paper
+prints only the baseline's, in Table 2. They are drawn for the paper's profile; a scaled profile,
+which is not comparable, has them in the axis label. The extended figure has a further panel:
+accuracy on the zero-shot cloze, recorded at every validation.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _DOC = __doc__
 SIZE = "base"
 CURVES = ("0", "inf")
 NUMBER_OF_TABLE = 2
-"""The table that has some of the figure's numbers."""
+"""Number of the table with the baseline's scores."""
 _OVER_RUNS: list[Any] = ["mean", "min", "max", "count"]
 PUBLISHED = "baseline, published (bars: ± its standard deviation)"
 
 
 @dataclass(frozen=True)
 class Point:
-    """The runs of one checkpoint: pre-training steps on the paper's scale, and scores."""
+    """Scores of the runs of one checkpoint, in per cent; ``paper_steps`` on the paper's scale."""
 
     paper_steps: int
     mean: float
@@ -60,7 +60,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Panel:
-    """One suite: the points of each τ, by step, and Table 2's scores of the baseline.
+    """A suite's points by τ, and Table 2's scores of the baseline.
 
     ``suite`` is ``CLOZE`` for the zero-shot cloze.
     """
@@ -73,7 +73,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Result:
-    """The figure's numbers; no panels where nothing was run."""
+    """The figure's numbers; no panels if nothing was run."""
 
     source: str
     profile: str
@@ -82,10 +82,11 @@ class Result:
 
 @dataclass(frozen=True)
 class StepFigure:
-    """The figure.
+    """Figure 3.
 
     Attributes:
-      extended: whether it has what ``adds`` names, too.
+      extended: whether the figure has a panel of the zero-shot cloze.
+      adds: description of the panel that ``extended`` adds.
     """
 
     extended: bool = False
@@ -98,7 +99,7 @@ class StepFigure:
     reads: ClassVar[pc.Expression] = SCORES | of_metrics(CLOZE)
 
     def compute(self, records: pd.DataFrame) -> Result:
-        """The points from records of one source and profile.
+        """Computes the points from records of one source and profile.
 
         Raises:
           UserError: the records mix profiles, or a run's scores are incomplete.
@@ -121,7 +122,7 @@ class StepFigure:
         return Result(source=source, profile=profile, panels=tuple(panels))
 
     def draw(self, result: Result) -> Figure:
-        """The figure; "not run" where the records hold nothing for it."""
+        """Draws the panels; "not run" if there are none."""
         suites = [panel for panel in result.panels if panel.suite != CLOZE] or result.panels
         counts = {p.runs for panel in suites for line in panel.lines.values() for p in line}
         runs = drawing.count_label("n = ", counts)
@@ -150,7 +151,7 @@ FIGURE = StepFigure()
 
 
 def _printed_baseline() -> dict[str, dict[int, tuple[float, float]]]:
-    """Mean and standard deviation of the paper's baseline, by suite and pre-training steps."""
+    """Returns mean and standard deviation of the paper's baseline, by suite and steps."""
     table = summary(published.load(NUMBER_OF_TABLE)).sort_values("checkpoint")
     found: dict[str, dict[int, tuple[float, float]]] = {}
     for row in table[table["tau"] == CURVES[0]].to_dict("records"):
@@ -160,10 +161,10 @@ def _printed_baseline() -> dict[str, dict[int, tuple[float, float]]]:
 
 
 def _points(found: pd.DataFrame) -> tuple[Point, ...]:
-    """Points of a line.
+    """Converts a table to the points of a line.
 
     Args:
-      found: index paper_step, columns ``_OVER_RUNS``.
+      found: table with the index paper_step and the columns ``_OVER_RUNS``.
     """
     return tuple(
         Point(int(step), float(mean), float(low), float(high), int(count))

@@ -4,11 +4,10 @@ Claims: (a) on noisy input X̂_c the loss is clearly worse than on X_c; (b) the 
 and SPACTOR(∞) on X_c narrows first and widens after about 200K steps, a trend that is significant
 (Appendix B).
 
-Panel b subtracts as the figure's caption does, baseline(X_c) − SPACTOR(∞)(X_c); faint lines are
-single seeds. The dashed line is the regression of ``analysis.trend``; the p-value beside it is that
-of the slopes over seeds, and the paper's least squares through the mean stands below it. Curves are
-means over the pre-training seeds.
-The paper's own curves are in no table, so there are no published records to draw.
+Panel b has the difference of the figure's caption, baseline(X_c) − SPACTOR(∞)(X_c); faint lines are
+single seeds. The dashed line is the regression of ``analysis.trend``; the label has the p-value of
+the test over the seeds' slopes, or with one seed that of least squares. Curves are means over the
+pre-training seeds. The paper prints no numbers of its curves, so no published ones are drawn.
 """
 
 from __future__ import annotations
@@ -47,10 +46,11 @@ class Result:
     """The figure's numbers.
 
     Attributes:
-      curves: each curve's mean over seeds, in nats per target token, by paper_step.
-      seeds: pre-training seeds of each curve.
-      gaps: baseline minus SPACTOR(∞), both on X_c: index paper_step, a column for each seed.
-      reading: their slope and inflection.
+      source, profile: source and profile of the records.
+      curves: each curve's mean over seeds by paper step, in nats per target token.
+      seeds: number of pre-training seeds of each curve.
+      gaps: baseline minus SPACTOR(∞) on X_c by paper step, with a column for each seed.
+      reading: slope and bend of the gaps.
     """
 
     source: str
@@ -62,7 +62,7 @@ class Result:
 
 
 def compute(records: pd.DataFrame) -> Result:
-    """The curves from records of one source and profile.
+    """Computes the curves from records of one source and profile.
 
     Raises:
       UserError: the records mix profiles.
@@ -80,7 +80,7 @@ def compute(records: pd.DataFrame) -> Result:
 
 
 def draw(result: Result) -> Figure:
-    """Panels a and b; each reads "not run" where its records are missing."""
+    """Draws panels a and b; a panel without records is marked "not run"."""
     counts = {count for count in result.seeds if count}
     seeds = drawing.count_label("", counts, " seed" if counts == {1} else " seeds")
     whose = drawing.origin_label(result.source, result.profile)
@@ -153,7 +153,7 @@ def _draw_gaps(axes: Axes, result: Result) -> None:
 
 
 def _slope_label(reading: trend.Reading, line: trend.Line) -> str:
-    """The slope with the p-value that decides; of one seed with the paper's."""
+    """Formats the slope with the p-value over seeds, or with one seed that of least squares."""
     slope = f"slope from 120K: {line.slope:+.2e} per 1,000 steps"
     if reading.over_seeds is None:
         p_value = trend.format_p(line.p_value)

@@ -1,10 +1,10 @@
 """Figures 2 and 5: score against pre-training FLOPs, one panel per suite.
 
 By default a figure has the paper's panels and curves, Base with τ = 0, 120K and 250K, as measured.
-The extended figure has every τ; under each row of panels the paper's own points, from Tables 2 and
-4, with axes of their own, since the two need not be comparable; Large, which the paper's figures
-leave out, where it was run; and last a panel of our own, Base's accuracy on the zero-shot cloze at
-every validation. Bars are standard deviations over runs.
+The extended figure has every τ; below each row of panels the paper's points from Tables 2 and 4, in
+panels of their own, since they may not be comparable; Large, which the paper's figures leave out,
+if it was run; and a last panel with Base's accuracy on the zero-shot cloze at every validation.
+Bars are standard deviations over runs.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = "base"
-"""Of the paper's figures."""
+"""Size of the models in the paper's figures."""
 TABLES = {SIZE: 2, "large": 4}
-"""The table that holds a size's published points."""
+"""Number of the table with a size's published points."""
 _PAPER_TAUS = ("0", "120K", "250K")
 
 
 @dataclass(frozen=True)
 class Point:
-    """A checkpoint's cost and score; ``std`` is None of one run."""
+    """Relative FLOPs and score of a checkpoint; ``std`` is None for a single run."""
 
     flops: float
     mean: float
@@ -62,12 +62,12 @@ Line = tuple[str, tuple[Point, ...]]
 
 @dataclass(frozen=True)
 class Panel:
-    """One suite at one size.
+    """Lines of one suite at one size.
 
     Attributes:
-      size, suite: their names.
-      lines: of the records given; none where they have no such suite.
-      published: of the paper, in an extended figure of measured records; else empty.
+      size, suite: names of the size and the suite.
+      lines: lines of the given records; empty if they lack the suite.
+      published: the paper's lines, in an extended figure of measured records; else empty.
     """
 
     size: str
@@ -81,9 +81,9 @@ class Result:
     """A figure's numbers.
 
     Attributes:
-      source, profile: of the records.
-      panels: one per suite, in print order, Base before Large; last the zero-shot cloze.
-      runs: numbers of runs that the means are over.
+      source, profile: source and profile of the records.
+      panels: one per suite, in print order, Base before Large; the zero-shot cloze is last.
+      runs: numbers of runs in the means.
     """
 
     source: str
@@ -97,10 +97,11 @@ class CostFigure:
     """A figure of suite scores against pre-training FLOPs.
 
     Attributes:
-      NUMBER: as in the paper.
-      suites: a panel each, in print order.
-      DOC: what the figure shows, and what the paper claims by it.
-      extended: whether it has what ``adds`` names, too.
+      NUMBER: number of the figure in the paper.
+      suites: suites of the panels, in print order.
+      DOC: description of the figure, and the paper's claim about it.
+      extended: whether the figure has the additional panels and curves.
+      adds: description of what ``extended`` adds.
     """
 
     NUMBER: str
@@ -111,23 +112,23 @@ class CostFigure:
 
     @property
     def requires(self) -> tuple[RequiredRun, ...]:
-        """Runs the figure rests on."""
+        """Runs that the figure needs."""
         return tuple(
             RequiredRun(SIZE, tau, checkpoint) for tau in _PAPER_TAUS for checkpoint in CHECKPOINTS
         )
 
     @property
     def reads(self) -> pc.Expression:
-        """Records the figure rests on."""
+        """Filter of the records that the figure reads."""
         return SUMMARY_READS | of_metrics(CLOZE, "cost/step_flops/")
 
     def compute(self, records: pd.DataFrame) -> Result:
-        """The points from records of one source and profile.
+        """Computes the points from records of one source and profile.
 
         Raises:
           UserError: the records mix profiles, or a run's scores are incomplete.
         """
-        source, profile = sole_profile(records) or ("", "")
+        source, profile = sole_profile(records)
         panels: list[Panel] = []
         runs: set[int] = set()
         for size, table in TABLES.items():
@@ -150,7 +151,7 @@ class CostFigure:
         return Result(source, profile, tuple(panels), tuple(sorted(runs)))
 
     def draw(self, result: Result) -> Figure:
-        """The figure; a panel reads "not run" where the records hold nothing for it."""
+        """Draws the panels; a panel without points is marked "not run"."""
         drawn: list[tuple[str, tuple[Line, ...], bool]] = []
         sizes = dict.fromkeys(panel.size for panel in result.panels)
         several = len(sizes) > 1
@@ -209,7 +210,7 @@ def _point(row: Mapping[Any, Any]) -> Point:
 
 
 def _cloze_lines(records: pd.DataFrame) -> tuple[Line, ...]:
-    """Base's accuracy on the zero-shot cloze, a mean over seeds, against FLOPs step by step."""
+    """Computes Base's mean accuracy on the zero-shot cloze over seeds, against FLOPs."""
     overhead = leads.hybrid_cost(records)
     if overhead is None:
         return ()
@@ -229,7 +230,7 @@ def _draw_lines(
         drawing.mark_not_run(at, "no scores with costs in the records")
         return
     for tau, points in lines:
-        # Nothing is drawn where one run has no spread: a bar of zero would be a claim.
+        # A single run has no bar: a bar of length zero would state a standard deviation of 0.
         bars = [point.std if point.std is not None else float("nan") for point in points]
         drawn = at.errorbar(
             [point.flops for point in points],

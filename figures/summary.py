@@ -1,12 +1,12 @@
 """Figure S: validation loss of SPACTOR(250K) and SPACTOR(∞) against the baseline's, Base.
 
 Claims: the hybrid objective leads early; trained to the end it loses its lead (Section 3.2.1); with
-two stages the lead stays (Section 3.2.2). It is no figure of the paper, and shows what
-`repro summary` prints.
+two stages it does not (Section 3.2.2). The figure is not in the paper, and illustrates the output
+of `repro summary`.
 
 Panel a has the span-corruption losses on X_c, panel b the baseline's loss minus the model's at the
-same step, so a curve above 0 leads; faint lines are single seeds. The dotted line is τ = 250K.
-Curves are means over the pre-training seeds that a model shares with its baseline.
+same step, so a model leads where its curve is above 0; faint lines are single seeds. The dotted
+line is τ = 250K. Curves are means over the pre-training seeds of a model and its baseline.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Result:
     """The figure's numbers; every table has the index paper_step and a column for each seed.
 
     Attributes:
-      losses: on X_c by τ, in nats per target token.
+      source, profile: source and profile of the records.
+      losses: losses on X_c in nats per target token, by τ.
       leads: baseline minus model by τ, at steps that all shared seeds have.
     """
 
@@ -54,7 +55,7 @@ class Result:
 
 
 def compute(records: pd.DataFrame) -> Result:
-    """The curves from records of one source and profile.
+    """Computes the curves from records of one source and profile.
 
     Raises:
       UserError: the records mix profiles.
@@ -74,7 +75,7 @@ def compute(records: pd.DataFrame) -> Result:
 
 
 def draw(result: Result) -> Figure:
-    """Panels a and b; each reads "not run" where its records are missing."""
+    """Draws panels a and b; a panel without records is marked "not run"."""
     counts = {table.shape[1] for table in result.losses.values() if not table.empty}
     seeds = drawing.count_label("", counts, " seed" if counts == {1} else " seeds")
     whose = drawing.origin_label(result.source, result.profile)

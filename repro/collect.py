@@ -98,7 +98,7 @@ def collect(tree: Tree, runs: Path) -> Collected:
     metrics = [row | shared for row in rows if not row["metric"].startswith(step_lines.TIMING)]
     evaluations = records.from_rows(metrics, "collected metrics")
     return Collected(
-        metrics=records.combine(evaluations, scores.marked(evaluations)),
+        metrics=records.combine(evaluations, scores.select_by_all_rules(evaluations)),
         timing=records.from_rows(timing, "collected timing"),
         provenance=tuple(nodes),
         unfinished=unfinished,

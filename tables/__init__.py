@@ -1,8 +1,8 @@
-"""The paper's tables: each declares ``requires`` and ``reads`` and has a pure ``compute``.
+"""The paper's tables: modules or instances with ``requires``, ``reads`` and a pure ``compute``.
 
-The same code prints measured and published records; ``render`` writes any table in one of
-``FORMATS``. Tables 2 and 4, and Tables 6 to 17, are instances of one class each.
-``tables.differences`` compares any table with the paper's.
+The same code computes a table from measured and from published records; ``render`` writes it in one
+of ``FORMATS``. Tables 2 and 4, and Tables 6 to 17, are instances of one class each.
+``tables.differences`` compares a measured table with the paper's.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from tables.rendering import FORMATS, render
 
 
 class TableModule(OutputModule, Protocol):
-    """What every table offers."""
+    """Interface of tables."""
 
     @property
     def NUMBER(self) -> int:
-        """As in the paper."""
+        """Number of the table in the paper."""
         ...
 
     def compute(self, records: pd.DataFrame) -> Table:
-        """The table, from records of one source and profile; what is missing is marked so."""
+        """Computes the table from records of one source and profile; missing cells are marked."""
         ...
 
 
@@ -46,13 +46,13 @@ REGISTRY: Mapping[int, TableModule] = types.MappingProxyType(
 
 
 def get(number: int | str) -> TableModule:
-    """The module of a table.
+    """Returns a table's module or instance.
 
     Args:
-      number: as an integer, or as a person wrote it.
+      number: number of the table, as an integer or as text.
 
     Raises:
-      UserError: there is no such table here.
+      UserError: there is no such table.
     """
     written = str(number)
     known = {str(each): module for each, module in REGISTRY.items()}

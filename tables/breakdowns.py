@@ -1,7 +1,7 @@
 """Tables 6 to 17: every task of every suite, medians over runs.
 
-A measured table has the paper's columns; a suite of which only stand-ins for the paper's tasks were
-run has columns for those instead.
+A measured table has the paper's columns. If none of the paper's tasks of a suite was run, it has
+columns of the suite's embedded tasks instead.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FIRST_MMLU_TASKS = 32
 
 @dataclass(frozen=True)
 class TaskColumn:
-    """A task and the metrics that share its cells."""
+    """A column: a task, and the metrics in its cells."""
 
     suite: str
     task: str
@@ -55,11 +55,11 @@ class Breakdown:
     """One of Tables 6 to 17.
 
     Attributes:
-      NUMBER: as in the paper.
-      size: the model's.
-      suites: in the order of the columns.
-      title: what the caption calls the tasks.
-      tasks: which of the suites' tasks they are.
+      NUMBER: number of the table in the paper.
+      size: size of the models.
+      suites: suites in the order of the columns.
+      title: name of the tasks in the caption.
+      tasks: slice of the suites' tasks that the table has.
     """
 
     NUMBER: int
@@ -70,7 +70,7 @@ class Breakdown:
 
     @property
     def DOC(self) -> str:
-        """What the table shows, and what the paper claims by it."""
+        """Description of the table, and the paper's claim about it."""
         headings = ", ".join(SUITE_HEADINGS[suite] for suite in self.suites)
         return (
             f"Table {self.NUMBER}: {self.title}, SPACTOR-{size_label(self.size)}(τ).\n\n"
@@ -80,12 +80,12 @@ class Breakdown:
 
     @property
     def requires(self) -> tuple[RequiredRun, ...]:
-        """Runs the table rests on."""
+        """Runs that the table needs."""
         return tuple(RequiredRun(self.size, *cell) for cell in CELLS[self.size])
 
     @property
     def reads(self) -> pc.Expression:
-        """Records the table rests on."""
+        """Filter of the records that the table reads."""
         return of_metrics(DIVERGED_METRICS) | SCORES
 
     @property
@@ -100,7 +100,7 @@ class Breakdown:
         return tuple(columns[self.tasks])
 
     def compute(self, records: pd.DataFrame) -> Table:
-        """The table from records of one source and profile.
+        """Computes the table from records of one source and profile.
 
         Raises:
           UserError: the records mix profiles, or a run's scores are incomplete.
@@ -158,7 +158,7 @@ class Breakdown:
         )
 
     def _columns(self, found: pd.DataFrame) -> tuple[list[TaskColumn], list[str]]:
-        """The columns to print, and footnotes on those that are not the paper's."""
+        """Returns the columns to print, and footnotes on those that are not the paper's."""
         known = {(item.suite, item.task) for item in quantities.paper_tasks()}
         pairs = found[["suite", "task", "metric"]].drop_duplicates().itertuples(index=False)
         ran: dict[tuple[str, str], list[str]] = {}

@@ -1,4 +1,4 @@
-"""What a computed table is made of; ``analysis.rounding`` rounds its numbers."""
+"""Tables, rows, columns and cells; ``analysis.rounding`` rounds the numbers."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from analysis.rounding import Style, rounded
 from analysis.schema.facts import NOT_RUN
 
 NOTHING = "–"
-"""Stands where a cell has no number by its nature, such as the p-value of what was not tested."""
+"""Text of a cell that can't have a number, such as the p-value of a number without a test."""
 DIVERGED = "diverged"
 ILLEGIBLE = "illegible"
-"""Stands where the paper prints a number that its text lost."""
+"""Text of a cell with a published number that is missing in the paper's text."""
 BLOCK_COLUMNS = 8
-"""Columns of one block of a wide table, as the paper breaks its own."""
+"""Columns of one block of a wide table, as in the paper."""
 
 Statistic = Literal["mean", "median", "exact"]
-"""How a number came about: over runs, or counted, so that nothing about it is left to chance."""
+"""Kind of a number: a statistic over runs, or exact if it is counted or set."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column.
+    """A column of a table.
 
     Attributes:
-      key: its name in CSV.
-      heading: its name for people.
-      words: it holds words, which begin at the left.
-      compared: its cells are compared with the paper's.
-      spread: its numbers may have a standard deviation over runs; in a flat table's CSV.
-      detail: left out of text that would be too wide with it.
+      key: name in CSV and JSON.
+      heading: printed heading.
+      words: whether the cells are words, which are aligned left.
+      compared: whether the cells are compared with the paper's.
+      spread: whether CSV of a flat table has columns for standard deviation and runs.
+      detail: whether to leave the column out of text that would be too wide with it.
     """
 
     key: str
@@ -46,21 +46,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """Content of one place of a table: an unrounded number, several numbers, or words.
+    """A cell of a table: an unrounded number, several numbers, or words.
 
     Attributes:
-      value: the number; None where there is none.
-      std: standard deviation over ``runs``; None where there is none.
-      decimals: digits printed after the point, of mean and std alike; of a fraction, also where
-        its style prints it as per cent.
-      bold: marked as higher than the baseline.
-      style: how the number is written.
-      words: printed where there is no number, such as a setting.
-      name: of a part: its metric.
-      parts: numbers that share the cell, such as F1 and accuracy; their spread is not printed.
-      pattern: their arrangement, one {} a part; separated by slashes where it is "".
-      note: what a reader must know about this cell.
-      statistic: how the number came about.
+      value: the number; None if there is none.
+      std: standard deviation over ``runs``; None if there is none.
+      runs: number of runs; None if unknown.
+      decimals: number of decimals of ``value`` and ``std``; for a fraction in per cent, those of
+        the fraction.
+      bold: whether the number is marked as higher than the baseline.
+      style: format of the number, see ``analysis.rounding``.
+      words: text printed instead of a number, such as a setting.
+      name: metric of a part.
+      parts: numbers in the same cell, such as F1 and accuracy, printed without standard deviations.
+      pattern: format of the parts with one {} for each; if "" they are separated by slashes.
+      note: remark for a footnote.
+      statistic: kind of the number.
     """
 
     value: float | None = None
@@ -78,17 +79,17 @@ class Cell:
 
     @property
     def missing(self) -> bool:
-        """Whether the place is empty, because nothing was run."""
+        """Whether the cell is empty because nothing was run."""
         return self.value is None and not self.words and all(part.missing for part in self.parts)
 
     @property
     def numbers(self) -> tuple[Cell, ...]:
-        """The parts; the cell itself where it has none."""
+        """The parts; the cell itself if it has no parts."""
         return self.parts or (self,)
 
     @property
     def mean_text(self) -> str:
-        """The cell as printed, without a spread."""
+        """Printed text of the cell, without standard deviation."""
         if self.missing:
             return NOT_RUN
         if self.parts:
@@ -100,11 +101,14 @@ class Cell:
 
     @property
     def std_text(self) -> str:
-        """The spread as printed; "" where there is none."""
+        """Printed standard deviation; "" if there is none."""
         return "" if self.std is None or self.parts else rounded(self.std, self.decimals)
 
     def text(self, strong: Callable[[str], str] = lambda mean: mean) -> str:
-        """The whole cell; ``strong`` marks the mean where it is bold.
+        """Formats the whole cell.
+
+        Args:
+          strong: function that marks the text of a bold mean.
 
         >>> Cell(86.464, 0.17, bold=True).text(lambda mean: f"**{mean}**")
         '**86.46** ± 0.17'
@@ -120,7 +124,7 @@ MISSING = Cell()
 
 @dataclass(frozen=True)
 class Row:
-    """Labels, then cells; rows of one ``section`` stand together between rules."""
+    """Labels and cells of a row; rules separate rows of different ``section``."""
 
     labels: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -129,17 +133,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Everything that is printed of one table.
+    """A computed table.
 
     Attributes:
-      number: as in the paper.
-      source, profile: of the records it was computed from; "" where there were none.
+      number: number of the table in the paper.
+      source, profile: source and profile of the records; "" without records.
       caption: one paragraph.
-      label_columns, columns: headings of the rows' labels and cells.
-      footnotes: one sentence or two each.
-      details: what a footnote counts, line by line; printed on request.
-      block_columns: most columns of a block; a wider table is broken into several.
-      flat: a row is one observation, so CSV too has one line a row.
+      label_columns, columns: columns of the rows' labels and cells.
+      rows: rows in print order.
+      footnotes: footnotes of one or two sentences.
+      details: items that a footnote counts, printed on request.
+      block_columns: largest number of columns in a block; a wider table is split into blocks.
+      flat: whether a row is one observation, so that CSV has a line for each row, not each number.
     """
 
     number: int
@@ -155,17 +160,17 @@ class Table:
     flat: bool = False
 
     def detailed(self) -> Table:
-        """The table with its details among the footnotes."""
+        """Returns the table with its details among the footnotes."""
         return dataclasses.replace(self, footnotes=(*self.footnotes, *self.details), details=())
 
     def all_cells(self) -> Iterator[tuple[Row, Column, Cell]]:
-        """Every cell with its row and column, row by row."""
+        """Yields every cell with its row and column, row by row."""
         for row in self.rows:
             for column, cell in zip(self.columns, row.cells, strict=True):
                 yield row, column, cell
 
     def with_columns(self, positions: Iterable[int]) -> Table:
-        """The table with the columns at these positions alone."""
+        """Returns the table with only the columns at some positions."""
         chosen = tuple(positions)
         return dataclasses.replace(
             self,
@@ -177,12 +182,12 @@ class Table:
         )
 
     def sections(self) -> list[list[Row]]:
-        """The rows, in runs of equal ``section``."""
+        """Groups successive rows of the same ``section``."""
         groups = itertools.groupby(self.rows, key=lambda row: row.section)
         return [list(rows) for _, rows in groups]
 
     def blocks(self) -> list[Table]:
-        """The table broken by columns, with the labels in each and a caption of its own."""
+        """Splits the table by columns into tables with the same labels and their own captions."""
         total = len(self.columns)
         width = self.block_columns or total
         if total <= width:

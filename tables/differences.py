@@ -1,21 +1,21 @@
-"""Any of the paper's tables, ours beside published: a row for every number the paper prints.
+"""Comparison of a measured table with the paper's: a row for every number that the paper prints.
 
-Both sides are computed by the table's own module, so what is compared is what is printed. A number
-has the first verdict that applies:
+The table's module computes both sides, so the compared numbers are the printed ones. A number has
+the first verdict that applies:
 
-* ``NOT_RUN``: we have no such number;
-* ``SCALED``: ours belongs to a scaled profile;
-* ``EQUAL``: both print the same at the paper's decimals;
+* ``NOT_RUN``: the records have no such number;
+* ``SCALED``: the records are of a scaled profile;
+* ``EQUAL``: both are the same at the paper's decimals;
 * ``DIFFERS`` without a test: a counted number or a setting, which does not vary between runs;
-* ``UNTESTED``: neither side has a spread over runs;
-* ``DIFFERS`` or ``WITHIN_NOISE``: Welch's test, or ``analysis.tests.borrowed_spread`` where only
-  one side has a spread; two-sided, at ``ALPHA`` after Holm's correction.
+* ``UNTESTED``: neither side has a standard deviation over runs;
+* ``DIFFERS`` or ``WITHIN_NOISE``: by Welch's test, or by ``analysis.tests.borrowed_spread`` if only
+  one side has a standard deviation; two-sided, at ``ALPHA`` after Holm's correction.
 
-Holm's family is every number of the table that can be tested. Those that are equal at printed
-precision stay in it: leaving them out because of their outcome would make the family too small. A
-median over n runs is tested as a mean whose standard deviation is greater by ``MEDIAN_FACTOR``,
-the largest ratio of the two standard errors for normal scores (the limit of large n); the test
-therefore errs towards ``WITHIN_NOISE``.
+Holm's family is every number of the table that can be tested. It includes numbers that are equal at
+printed precision, since leaving them out because of their outcome would make the family too small.
+A median over n runs is tested as a mean with a standard deviation that is greater by
+``MEDIAN_FACTOR``, the largest ratio of the two standard errors for normal scores (the limit of
+large n); the test is therefore conservative: it favours ``WITHIN_NOISE``.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ DIFFERS = "differs"
 SCALED = "not comparable"
 VERDICTS = (EQUAL, WITHIN_NOISE, DIFFERS, UNTESTED, SCALED, NOT_RUN)
 BEYOND = "not in the paper"
-"""Verdict on a number of ours that the paper does not print."""
+"""Verdict on a measured number that the paper does not print."""
 MEDIAN_FACTOR = math.sqrt(math.pi / 2)
 Test = Literal["Welch", "borrowed spread", ""]
 REASONS = {
@@ -68,18 +68,18 @@ REASONS = {
     "orientation and nothing is tested",
     NOT_RUN: "the records hold no such number",
 }
-"""What a verdict means, where the notes on the tests do not say it."""
+"""Explanations of verdicts that the notes on the tests do not explain."""
 
 
 @dataclass(frozen=True)
 class NumberPlace:
-    """One number of a table.
+    """Place of a number in a table.
 
     Attributes:
-      labels: of its row.
-      column: key of its column.
-      heading: what its column is called, with the metric where it shares its cell.
-      part: the metric, "" where the number has its cell to itself.
+      labels: labels of the row.
+      column: key of the column.
+      heading: heading of the column, with the metric if the cell has several numbers.
+      part: the metric, or "" if the cell has one number.
     """
 
     labels: tuple[str, ...]
@@ -90,15 +90,15 @@ class NumberPlace:
 
 @dataclass(frozen=True)
 class Compared:
-    """A number of ours beside the paper's, with its test.
+    """A measured number, the paper's, and the test of their difference.
 
     Attributes:
-      place: of both in their tables.
-      ours: ``MISSING`` where our table has no such number.
-      published: as printed; ``MISSING`` where the paper prints none.
-      comparable: whether our runs used the published settings (profile ``paper``).
-      test: name of the test; "" where there was none.
-      p, p_holm: p-value, and the same adjusted over the table; None without a test.
+      place: place of both numbers in their tables.
+      ours: the measured number; ``MISSING`` if there is none.
+      published: the printed number; ``MISSING`` if there is none.
+      comparable: whether the runs used the published settings (profile ``paper``).
+      test: name of the test; "" without a test.
+      p, p_holm: p-value, and the p-value adjusted by Holm over the table; None without a test.
     """
 
     place: NumberPlace
@@ -111,17 +111,17 @@ class Compared:
 
     @property
     def not_run(self) -> bool:
-        """Whether we have no such number, or only of a run that diverged."""
+        """Whether there is no measured number, or the runs diverged."""
         return self.ours.missing or self.diverged
 
     @property
     def diverged(self) -> bool:
-        """Whether a loss or a gradient of our run was not finite."""
+        """Whether a loss or a gradient of the measured runs was not finite."""
         return self.ours.words == DIVERGED
 
     @property
     def equal(self) -> bool:
-        """Whether both print the same at the paper's decimals."""
+        """Whether both are the same at the paper's decimals."""
         theirs = self.published
         if self.ours.value is None or theirs.value is None:
             return self.ours.text() == theirs.text()
@@ -136,7 +136,7 @@ class Compared:
 
     @property
     def difference(self) -> Cell:
-        """Ours minus published, as precise as the more precise of both."""
+        """Measured minus published number, with the larger number of decimals."""
         if self.ours.value is None or self.published.value is None:
             return NO_CELL
         style = self.published.style
@@ -164,7 +164,7 @@ class Compared:
         return DIFFERS if self.p_holm < ALPHA else WITHIN_NOISE
 
     def p_value(self) -> tuple[Test, float]:
-        """Name and p-value of the test that the numbers allow; "" and NaN for none."""
+        """Returns name and p-value of the test that the numbers allow; "" and NaN for none."""
         if self.not_run or self.exact or not self.comparable:
             return "", math.nan
         factor = MEDIAN_FACTOR if self.published.statistic == "median" else 1.0
@@ -179,25 +179,28 @@ class Compared:
 
 
 def compute(number: int, records: pd.DataFrame) -> Table:
-    """A table's diff.
+    """Compares a measured table with the published one.
 
     Args:
-      number: of the paper's table.
+      number: number of the paper's table.
       records: measured records of one profile.
 
+    Returns:
+      A flat table with a row for each number.
+
     Raises:
-      UserError: there is no such table, the records are the paper's own or of several profiles,
-        or a run's scores are incomplete.
+      UserError: there is no such table, the records are published or of several profiles, or a
+        run's scores are incomplete.
     """
     module = tables.get(number)
     source, profile = sole_profile(records)
     if source == "published":
-        raise UserError("these are the published numbers: a diff holds measured ones against them")
+        raise UserError("a diff compares measured records with the published ones: give the former")
     ours, paper = module.compute(records), module.compute(published.load(number))
     compared = judge(ours, paper)
     counts = Counter(one.verdict for one in compared)
     tally = ", ".join(f"{counts[words]} {words}" for words in VERDICTS if counts[words])
-    # Of a single verdict the caption has the reason, as text then has no column of verdicts.
+    # If all verdicts are the same, text has no column of verdicts, and the caption has the reason.
     only = next(iter(counts)) if len(counts) == 1 else ""
     reason = f": {REASONS[only]}" if only in REASONS else ""
     whose = origin_label(source, profile).partition(":")[0]
@@ -216,10 +219,10 @@ def compute(number: int, records: pd.DataFrame) -> Table:
 
 
 def judge(ours: Table, paper: Table) -> tuple[Compared, ...]:
-    """A verdict on every number of a table that the paper prints legibly.
+    """Judges every number of a table that is legible in the paper.
 
     Args:
-      ours, paper: the same table, of measured and of published records.
+      ours, paper: the same table, from measured and from published records.
     """
     own = dict(numbers(ours))
     comparable = ours.profile in (PAPER_PROFILE, "")
@@ -237,7 +240,7 @@ def judge(ours: Table, paper: Table) -> tuple[Compared, ...]:
 
 
 def beyond(ours: Table, paper: Table) -> tuple[Compared, ...]:
-    """Our numbers of a table that the paper does not print."""
+    """Returns the measured numbers of a table that the paper does not print."""
     printed = {place for place, _ in numbers(paper)}
     return tuple(
         Compared(place, cell, MISSING) for place, cell in numbers(ours) if place not in printed
@@ -245,7 +248,7 @@ def beyond(ours: Table, paper: Table) -> tuple[Compared, ...]:
 
 
 def numbers(table: Table) -> Iterator[tuple[NumberPlace, Cell]]:
-    """Every comparable number of a table, one by one."""
+    """Yields every comparable number of a table with its place."""
     for row, column, cell in table.all_cells():
         if not column.compared or cell.missing:
             continue
@@ -257,14 +260,14 @@ def numbers(table: Table) -> Iterator[tuple[NumberPlace, Cell]]:
 
 
 def _sample(cell: Cell, factor: float) -> Sample:
-    """The mean that a cell is tested as, with its standard deviation times ``factor``."""
+    """Converts a cell to the sample to test, with the standard deviation times ``factor``."""
     value, std = (math.nan if x is None else x for x in (cell.value, cell.std))
     return Sample(value, std * factor, cell.runs or 0)
 
 
 def _row(one: Compared) -> tuple[Cell, ...]:
     return (
-        # Bold marks what is above its baseline; here it would look like a comparison of the sides.
+        # Bold would look like a comparison of both sides.
         dataclasses.replace(one.ours, bold=False),
         dataclasses.replace(one.published, bold=False),
         one.difference,
@@ -278,12 +281,12 @@ def _row(one: Compared) -> tuple[Cell, ...]:
 def notes(
     compared: Sequence[Compared], ours: Table, paper: Table, *, explained: str = ""
 ) -> tuple[str, ...]:
-    """The test and its family; what was compared without one; what is not in the diff.
+    """Returns footnotes on the tests, on numbers without a test, and on those left out.
 
     Args:
       compared: result of ``judge``.
-      ours, paper: the tables.
-      explained: a verdict whose reason is printed elsewhere.
+      ours, paper: the compared tables.
+      explained: a verdict that the caption explains.
     """
     counts = Counter(one.test for one in compared if one.test)
     found = {one.verdict for one in compared}

@@ -12,7 +12,7 @@ from tables.cells import Column, Row
 
 
 def origin_label(source: str, profile: str) -> str:
-    """Whose numbers a table holds, for its caption.
+    """Describes the source of a table's numbers, for its caption.
 
     >>> origin_label("published", "paper"), origin_label("", "")
     ('published', 'no records')
@@ -27,7 +27,7 @@ def origin_label(source: str, profile: str) -> str:
 
 
 def cell_label(suite: str, tau: str, checkpoint: int, task: str = "") -> str:
-    """A cell of a score table, for a footnote.
+    """Names a cell of a score table, for a footnote.
 
     >>> cell_label("cnndm", "120K", 500_000)
     'CNNDM τ = 120K 500K'
@@ -37,7 +37,7 @@ def cell_label(suite: str, tau: str, checkpoint: int, task: str = "") -> str:
 
 
 def runs_label(counts: Iterable[int]) -> str:
-    """Numbers of runs, for a caption; "" where there are none.
+    """Formats numbers of runs for a caption; "" if there are none.
 
     >>> runs_label([2, 1, 2]), runs_label([1])
     (' n = 1 to 2 runs.', ' n = 1 run.')
@@ -50,10 +50,10 @@ def runs_label(counts: Iterable[int]) -> str:
 
 
 def notes_on_runs(runs: Mapping[tuple[str, str], int]) -> tuple[str, ...]:
-    """The footnote on cells whose number of runs is not the usual one.
+    """Returns the footnote on cells with another number of runs than most.
 
     Args:
-      runs: by row and column, of the cells that have any.
+      runs: number of runs by row and column, for cells with runs.
 
     >>> cells = {("500K", "GLUE"): 5, ("500K", "SQuAD"): 5, ("1M", "GLUE"): 8, ("1M", "SQuAD"): 8}
     >>> notes_on_runs(cells | {("2M", "GLUE"): 8, ("2M", "SQuAD"): 1})
@@ -80,14 +80,14 @@ def notes_on_runs(runs: Mapping[tuple[str, str], int]) -> tuple[str, ...]:
 
 
 def notes_on_missing(rows: Sequence[Row], what: str = "number") -> tuple[str, ...]:
-    """The footnote that explains "not run", where a cell or a part of one is missing."""
+    """Returns the footnote that explains "not run", if a cell or a part of one is missing."""
     if any(part.missing for row in rows for cell in row.cells for part in cell.numbers):
         return (f"{NOT_RUN}: the records hold no such {what}.",)
     return ()
 
 
 def notes_on_cells(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
-    """A footnote for every different note, naming the cells that have it.
+    """Returns a footnote for every different note, which names the cells that have it.
 
     >>> from tables.cells import MISSING, Cell
     >>> columns = (Column("a", "A"), Column("b", "B"))
@@ -118,10 +118,10 @@ def notes_on_cells(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str,
 
 
 def notes_on_collapse(found: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Notes on runs that answered the whole validation set of a task with one class.
+    """Returns notes on runs that answered the whole validation set of a task with one class.
 
     Args:
-      found: as ``analysis.scores.collapsed`` returns them.
+      found: result of ``analysis.scores.collapsed``.
 
     Returns:
       A footnote with their number, and a line per cell and task; both empty without such runs.
@@ -147,11 +147,11 @@ def notes_on_collapse(found: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, 
 def notes_on_divergence(
     lost: Mapping[tuple[str, int, str], int], runs: Mapping[tuple[str, int, str], int | None]
 ) -> tuple[str, ...]:
-    """A footnote naming the cells with runs that diverged, and so are in no number.
+    """Returns a footnote on cells with diverged runs, which no number includes.
 
     Args:
-      lost: runs that diverged, by τ, checkpoint and suite.
-      runs: runs that have scores, by the same; None or absent where there are none.
+      lost: numbers of diverged runs by τ, checkpoint and suite.
+      runs: numbers of runs with scores by τ, checkpoint and suite; None or absent for none.
     """
     listed = [
         f"{cell_label(suite, tau, checkpoint)}: {count} of "

@@ -1,7 +1,7 @@
-"""Finds a cell of a table by the names of its row and column, and the records it prints.
+"""Search for a cell of a table by the names of its row and column, and for its records.
 
 Case, punctuation, "τ =" and the order of labels do not matter. A name that fits several rows or
-columns is an error that lists them; one that fits none is an error that lists all there are.
+columns is an error that lists them; a name that fits none is an error that lists all.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _STAGES = {"baseline": "span_corruption"}
 
 @dataclass(frozen=True)
 class Place:
-    """One cell of a computed table.
+    """A cell of a computed table with its place.
 
     Attributes:
       table: the table.
-      row, column: the cell's.
-      cell: its content.
-      position: of the row, from 0.
-      default_size: the model's size, where the row has no label for it.
+      row, column: row and column of the cell.
+      cell: content of the cell.
+      position: index of the row, from 0.
+      default_size: size of the model, if the row has no label for it.
     """
 
     table: Table
@@ -44,12 +44,12 @@ class Place:
 
     @property
     def key(self) -> tuple[tuple[str, ...], str]:
-        """Labels of the row and key of the column."""
+        """Labels of the row, and key of the column."""
         return self.row.labels, self.column.key
 
     @property
     def title(self) -> str:
-        """Table, labels and heading, as a title."""
+        """Title of the cell: table, labels and heading."""
         labels = [
             f"{column.heading} {label}" if column.key in ("tau", "checkpoint") else label
             for column, label in zip(self.table.label_columns, self.row.labels, strict=True)
@@ -57,7 +57,7 @@ class Place:
         return ", ".join([f"Table {self.table.number}", *labels, self.column.heading])
 
     def label(self, key: str) -> str:
-        """A label of the row by its column's key; "" where the table has no such column."""
+        """Returns the row's label in the column with a key; "" if the table has no such column."""
         for column, label in zip(self.table.label_columns, self.row.labels, strict=True):
             if column.key == key:
                 return label
@@ -65,43 +65,43 @@ class Place:
 
     @property
     def size(self) -> str:
-        """Size of the model, "" where the cell is of none."""
+        """Size of the model; "" for a cell without a model."""
         if self.column.key in SIZES:
             return self.column.key
         return self.label("size").casefold() or self.default_size
 
     @property
     def tau(self) -> str:
-        """τ as in records, "" where the cell is of none."""
+        """τ as in records; "" for a cell without τ."""
         return self.label("tau").replace("∞", "inf")
 
     @property
     def checkpoint(self) -> int:
-        """Pre-training steps on the paper's scale, 0 where the cell is of none."""
+        """Pre-training steps on the paper's scale; 0 for a cell without a checkpoint."""
         label = self.label("checkpoint") or "0"
         unit = {"K": 1_000, "M": 1_000_000}.get(label[-1], 1)
         return int(label.rstrip("KM")) * unit
 
     @property
     def stage(self) -> str:
-        """Stage of pre-training, for Table 3."""
+        """Stage of pre-training of a cell of Table 3; "" for other tables."""
         label = self.label("experiment")
         return _STAGES.get(label.casefold(), "hybrid") if label else ""
 
     @property
     def suite(self) -> str:
-        """Suite of a score; "" where the cell is none."""
+        """Suite of a score; "" for other cells."""
         suite = self.column.key.partition("/")[0]
         return suite if suite in SUITES and self.tau else ""
 
     @property
     def task(self) -> str:
-        """Task of a breakdown cell; "" for an average."""
+        """Task of a breakdown cell; "" for other cells."""
         return self.column.key.partition("/")[2] if self.suite else ""
 
 
 def places_of(table: Table) -> list[Place]:
-    """Every cell of a table, row by row."""
+    """Returns every cell of a table, row by row."""
     requires = tables.get(table.number).requires
     size = requires[0].size if requires else ""
     width = len(table.columns)
@@ -112,15 +112,15 @@ def places_of(table: Table) -> list[Place]:
 
 
 def find(table: Table, row: str, column: str) -> Place:
-    """The cell of a named row and column.
+    """Finds the cell of a named row and column.
 
     Args:
-      table: as computed.
-      row: its labels or enough of them: "120K 500K", "τ = 120K, 500K", "Baseline".
+      table: a computed table.
+      row: labels of the row, or enough of them: "120K 500K", "τ = 120K, 500K", "Baseline".
       column: heading or key, or an unambiguous part of it: "SQuAD", "world religions".
 
     Raises:
-      UserError: nothing or several things fit; the line lists them.
+      UserError: no row or column fits, or several do; the message lists them.
     """
     places = places_of(table)
     size = places[0].default_size if places else ""
@@ -128,8 +128,8 @@ def find(table: Table, row: str, column: str) -> Place:
     return places[at]
 
 
-def shown_records(place: Place, records: pd.DataFrame) -> pd.DataFrame:
-    """The published records whose numbers or words a cell without a score shows."""
+def printed_records(place: Place, records: pd.DataFrame) -> pd.DataFrame:
+    """Selects the published records of a cell that has no score."""
     frame = records[records["place"] == f"Table {place.table.number}"]
     if place.tau:
         checkpoint = frame["checkpoint"].eq(place.checkpoint).fillna(False)
@@ -144,7 +144,7 @@ def shown_records(place: Place, records: pd.DataFrame) -> pd.DataFrame:
 
 
 def setting_records(place: Place, frame: pd.DataFrame) -> pd.DataFrame:
-    """Records of settings and facts: by the names of the cell's parts, or by the row's position."""
+    """Selects settings by the names of a cell's parts, or facts by the row's position."""
     names = [part.name for part in place.cell.parts if part.name]
     if names:
         wanted = [f"setting/{name}" for name in names]
@@ -161,7 +161,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _step(word: str) -> str:
-    """A number of steps as tables write it."""
+    """Writes a number of steps as tables do, such as 500000 as 500k."""
     for zeros, unit in (("000000", "m"), ("000", "k")):
         if word.isdecimal() and word.endswith(zeros) and word != zeros:
             return word.removesuffix(zeros) + unit
@@ -194,7 +194,7 @@ def _find_column(table: Table, wanted: str) -> int:
 
 
 def _only_fit(table: Table, what: str, names: Sequence[str], fits: Sequence[bool]) -> int:
-    """Position of the only name that fits; an error lists those that do, or all."""
+    """Returns the position of the only name that fits; raises ``UserError`` for none or several."""
     found = [at for at, fit in enumerate(fits) if fit]
     if len(found) == 1:
         return found[0]

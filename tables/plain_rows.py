@@ -1,4 +1,4 @@
-"""Rows as JSON and as CSV, which every command with ``--format`` prints for scripts."""
+"""JSON and CSV output of commands with the option ``--format``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _FORMULA = tuple("=+-@\t\r")
-"""Beginnings of a cell that a spreadsheet computes instead of printing it."""
+"""First characters of text that a spreadsheet evaluates as a formula."""
 _NUMBER = re.compile(r"[-+]?[0-9.,]+(e[-+]?[0-9]+|×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?( ± [0-9.]+)?( ?%)?")
 
 
 def json_text(rows: Iterable[Any], facts: Mapping[str, Any]) -> str:
-    """An object of the facts and, under "rows", the rows.
+    """Formats a JSON object of the facts and, under "rows", the rows.
 
     Args:
       rows: mappings or dataclass instances, which may be nested.
-      facts: what holds for all rows.
+      facts: values that all rows have in common.
 
     >>> print(json_text([{"p": math.nan}], {"profile": "micro"}))
     {
@@ -37,7 +37,7 @@ def json_text(rows: Iterable[Any], facts: Mapping[str, Any]) -> str:
 
 
 def csv_text(rows: Iterable[Any]) -> str:
-    """A line per row, under the names of all columns; nested values have names with a dot.
+    """Formats CSV with a line for each row; names of nested values are joined by a dot.
 
     >>> print(csv_text([{"node": "a", "loss": {"mean": 2.5}}, {"node": "=b", "steps": [1, 2]}]))
     node,loss.mean,steps
@@ -55,7 +55,7 @@ def csv_text(rows: Iterable[Any]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: dataclasses as objects; numbers that are not finite as null.
+    """Converts a value to JSON's types: dataclasses to objects, NaN and infinity to null.
 
     >>> plain({("a", 1): (math.inf, 2)})
     {'a/1': [None, 2]}
@@ -90,7 +90,7 @@ def _flat(row: Mapping[str, Any], start: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def _csv_value(value: object) -> object:
-    """A value as it is, but text that a spreadsheet would run as a formula behind an apostrophe.
+    """Adds an apostrophe to text that a spreadsheet would evaluate as a formula.
 
     >>> [_csv_value(v) for v in ("=1+1", "-0.57", "-0.57 ± 0.1", "@x", -2.5)]
     ["'=1+1", '-0.57', '-0.57 ± 0.1', "'@x", -2.5]

@@ -1,7 +1,7 @@
-"""How a computed table becomes text: six formats with the same digits and the same bold.
+"""Rendering of tables in six formats: text, Markdown, LaTeX, HTML, CSV and JSON.
 
-A table of many columns is broken into blocks, one under the other, with its row labels in each;
-CSV and JSON are long instead, a row for every number.
+A table with many columns is split into blocks, one below the other, which repeat the row labels.
+CSV and JSON have a row for every number instead.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from tables.cells import NOTHING, Cell, Table
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LATEX_HEADING_WIDTH = 8
-"""Longer headings are broken between words; so are cells and labels longer than these."""
+"""Width in characters at which headings are broken between words."""
 _LATEX_LONGEST = 32
 _LATEX_LONGEST_FLAT = 15
+"""Width in characters at which cells and labels are broken, in other and in flat tables."""
 _LONGEST_FLOAT = 40
-"""More rows than this need a LaTeX table that may go on over the page."""
+"""Largest number of rows in a LaTeX float; longer tables are a longtable."""
 _NUMBERS = ("value", "std", "runs")
 _FOR_PROGRAMS = ("csv", "json")
-"""Formats that keep every column."""
+"""Formats with every column."""
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉", "0123456789-0123456789")
 _LATEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -58,18 +59,18 @@ _RAISED_OR_LOWERED = re.compile(r"([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)|([₀₁�
 
 
 def render(table: Table, format: str = "text", width: int = text_table.WIDTH) -> str:
-    """A table in one of ``FORMATS``, ending in a newline.
+    """Renders a table in one of ``FORMATS``; the result ends in a newline.
 
     Args:
-      table: as computed.
+      table: a computed table.
       format: one of ``FORMATS``.
-      width: of the text in characters; a table of more columns is broken into blocks.
+      width: largest width of text in characters; a wider table is split into blocks.
 
     Raises:
-      UserError: an unknown format.
+      UserError: the format is unknown.
     """
     if table.flat and format not in _FOR_PROGRAMS:
-        table = _informative(table)
+        table = _without_uniform_columns(table)
     if format == "text":
         return _text(table, width)
     if format not in _WRITERS:
@@ -78,17 +79,17 @@ def render(table: Table, format: str = "text", width: int = text_table.WIDTH) ->
 
 
 def _text(table: Table, width: int) -> str:
-    shown = _shown(table, width) if table.flat else table
+    shown = _without_details(table, width) if table.flat else table
     bodies = ["\n".join(_text_block(block, width)) for block in _fitting(shown, width)]
     notes = [line for note in table.footnotes for line in text_table.wrap(note, hanging="  ")]
     caption = text_table.wrap(table.caption)
     return "\n".join([*caption, "", "\n\n".join(bodies), "", *notes]).rstrip("\n") + "\n"
 
 
-def _informative(table: Table) -> Table:
-    """A flat table without columns in which no row has anything, or all have the same words.
+def _without_uniform_columns(table: Table) -> Table:
+    """Removes columns of a flat table that are empty or have the same words in all rows.
 
-    Its caption and notes say what these are.
+    The caption and notes of the table explain these columns.
     """
 
     def informs(at: int) -> bool:
@@ -98,15 +99,15 @@ def _informative(table: Table) -> Table:
     return table.with_columns(filter(informs, range(len(table.columns))))
 
 
-def _shown(table: Table, width: int) -> Table:
-    """A flat table without details where it would be too wide with them."""
+def _without_details(table: Table, width: int) -> Table:
+    """Removes the columns of details from a flat table that is too wide with them."""
     if _width(table) <= width:
         return table
     return table.with_columns(at for at, column in enumerate(table.columns) if not column.detail)
 
 
 def _fitting(table: Table, width: int) -> list[Table]:
-    """As few blocks of about equally many columns as fit a width."""
+    """Splits a table into the fewest blocks of about equally many columns that fit a width."""
     total = len(table.columns)
     for count in range(1, total + 1):
         blocks = dataclasses.replace(table, block_columns=math.ceil(total / count)).blocks()
@@ -116,13 +117,13 @@ def _fitting(table: Table, width: int) -> list[Table]:
 
 
 def _width(table: Table) -> int:
-    """The least width of a table's text."""
+    """Returns the smallest width of a table's text, in characters."""
     least = text_table.least_widths(_grid(table), _right(table))
     return sum(least) + text_table.GAP * (len(least) - 1)
 
 
 def _grid(table: Table) -> list[list[str]]:
-    """Headings, then the rows as text."""
+    """Returns the headings, then the rows, as text."""
     return [
         [column.heading for column in (*table.label_columns, *table.columns)],
         *(
@@ -133,7 +134,7 @@ def _grid(table: Table) -> list[list[str]]:
 
 
 def _right(table: Table) -> list[int]:
-    """Positions of the columns of numbers."""
+    """Returns the positions of columns of numbers, which are aligned right."""
     labels = len(table.label_columns)
     return [labels + at for at, column in enumerate(table.columns) if not column.words]
 
@@ -169,7 +170,7 @@ def _markdown(table: Table) -> str:
 
 
 def _markdown_text(text: str) -> str:
-    """Text in one cell, without HTML, links or pictures of its own.
+    """Escapes text for a cell in Markdown, so that it contains no HTML, links or pictures.
 
     >>> _markdown_text("a|b <i> [x](y)")
     'a\\\\|b &lt;i> \\\\[x](y)'
@@ -178,13 +179,13 @@ def _markdown_text(text: str) -> str:
 
 
 def _latex_text(text: str) -> str:
-    """Text with every sign that LaTeX reads otherwise, or that is not ASCII, written out.
+    """Escapes text for LaTeX; characters that are not ASCII become commands.
 
     >>> _latex_text("1.6×10⁴ & λ₁")
     '1.6$\\\\times$10$^{4}$ \\\\& $\\\\lambda$$_{1}$'
     """
     pieces = []
-    # An empty line would end the paragraph, and with it the table.
+    # Whitespace is collapsed, since an empty line would end the table.
     for piece in filter(None, _RAISED_OR_LOWERED.split(" ".join(text.split()))):
         kind = _RAISED_OR_LOWERED.fullmatch(piece)
         if kind:
@@ -202,7 +203,7 @@ def _latex_cell(cell: Cell) -> str:
 
 
 def _latex_columns(table: Table) -> tuple[str, str]:
-    """Alignments of a tabular, and its line of headings."""
+    """Returns the alignments of a tabular, and its line of headings."""
     alignments, headings = [], []
     every = (*table.label_columns, *table.columns)
     limit = _LATEX_LONGEST_FLAT if table.flat else _LATEX_LONGEST
@@ -234,7 +235,7 @@ def _latex_rows(table: Table) -> list[str]:
 
 
 def _latex(table: Table) -> str:
-    """A float, or a longtable where it would be longer than a page."""
+    """Renders a float, or a longtable if the table would be longer than a page."""
     caption = rf"\caption{{{_latex_text(table.caption)}}}"
     notes = [rf"{_latex_text(note)}\par" for note in table.footnotes]
     small = r"\scriptsize\setlength{\tabcolsep}{2pt}"
@@ -277,7 +278,7 @@ def _json(table: Table) -> str:
 
 
 def _rows(table: Table) -> Iterator[dict[str, object]]:
-    """What CSV and JSON have: a row a number, unrounded and as printed; if flat a row a row."""
+    """Yields a row for each number, unrounded and as printed; for a flat table each row."""
     keys = [column.key for column in table.label_columns]
     for row in table.rows:
         start = {"table": table.number, "source": table.source, "profile": table.profile}
@@ -300,7 +301,7 @@ def _rows(table: Table) -> Iterator[dict[str, object]]:
 
 @functools.cache
 def environment(folder: Path) -> jinja2.Environment:
-    """Templates of HTML: values are escaped, and a missing one is an error."""
+    """Returns the environment of HTML templates, which escapes values; missing ones are errors."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         autoescape=True,

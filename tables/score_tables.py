@@ -36,10 +36,10 @@ class ScoreTable:
     """A table of suite averages.
 
     Attributes:
-      NUMBER: as in the paper.
-      size: the model's.
-      cells: τ and checkpoint of the paper's rows, which are printed whether run or not.
-      DOC: what the table shows, and what the paper claims by it.
+      NUMBER: number of the table in the paper.
+      size: size of the models.
+      cells: τ and checkpoint of the paper's rows, which are always printed.
+      DOC: description of the table, and the paper's claim about it.
     """
 
     NUMBER: int
@@ -49,16 +49,16 @@ class ScoreTable:
 
     @property
     def requires(self) -> tuple[RequiredRun, ...]:
-        """Runs the table rests on."""
+        """Runs that the table needs."""
         return tuple(RequiredRun(self.size, *cell) for cell in self.cells)
 
     @property
     def reads(self) -> pc.Expression:
-        """Records the table rests on."""
+        """Filter of the records that the table reads."""
         return SUMMARY_READS
 
     def compute(self, records: pd.DataFrame) -> Table:
-        """The table from records of one source and profile.
+        """Computes the table from records of one source and profile.
 
         Raises:
           UserError: the records mix profiles, or a run's scores are incomplete.
@@ -75,7 +75,7 @@ class ScoreTable:
                 decimals=int(row["decimals"]),
                 bold=bool(row["bold"]),
             )
-            # Scores at other checkpoints, of continuous fine-tuning, belong to the figures.
+            # Scores at other checkpoints are for the figures.
             for row in scores[scores["checkpoint"].isin(CHECKPOINTS)].to_dict("records")
         }
         runs = {place: cell.runs for place, cell in cells.items()}
@@ -122,9 +122,9 @@ class ScoreTable:
 def row_order(
     wanted: tuple[tuple[str, int], ...], found: set[tuple[str, int]]
 ) -> list[tuple[str, int]]:
-    """τ and checkpoint of the rows: the paper's, and behind them those of a τ it does not print.
+    """Returns τ and checkpoint of the rows: the paper's, then those of other τ.
 
-    Checkpoints of continuous fine-tuning have no row.
+    Only ``CHECKPOINTS`` have rows.
     """
     beyond = {cell for cell in found - set(wanted) if cell[1] in CHECKPOINTS}
     extra = sorted(beyond, key=lambda cell: (cell[1], TAUS.index(cell[0])))

@@ -3,8 +3,8 @@
 Claims: seven datasets of GLUE, eight of SuperGLUE, one each of SQuAD and CNN/DailyMail, six of
 Rainbow and six in FLAN.
 
-Measured: the tasks that the records hold scores of, counted and named. MMLU and BBH are what FLAN
-is evaluated on (Section 3.1). References are not measured, so that column is the paper's alone.
+Measured: the tasks with scores in the records, counted and named. FLAN is evaluated on MMLU and BBH
+(Section 3.1). References are not measured, so only the published table has that column.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ REFERENCE = Column("reference", "Reference", words=True, compared=False)
 BENCHMARKS = ("glue", "superglue", "squad", "cnndm", "rainbow", "flan")
 HEADINGS = {**SUITE_NAMES, "flan": "FLAN"}
 MOST_NAMES = 8
-"""More tasks than this are counted in the description, not named."""
+"""Largest number of tasks that the description names; more are counted."""
 
 requires: tuple[RequiredRun, ...] = (RequiredRun("base", "0", 500_000),)
 reads = of_metrics("benchmark/") | SCORES
 
 
 def compute(records: pd.DataFrame) -> Table:
-    """The table from the published facts, or from the scores of one measured profile.
+    """Computes the table from the published facts, or from the scores of one measured profile.
 
     Raises:
       UserError: the records mix profiles.

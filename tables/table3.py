@@ -3,12 +3,12 @@
 Claims: a hybrid step costs about 37.5 % more FLOPs than a span-corruption step and runs at about
 0.7 of its sequences per second; the second stage costs what the baseline does.
 
-Measured: sequences per second is the median over the logged intervals of a stage, over that of
-the baseline's; FLOPs are the analytic ones of ``analysis.flops``, of a whole batch. The ratio is
-a column of ours.
+Measured: sequences per second is the median over the logged intervals of a stage, divided by the
+baseline's median; FLOPs are those of a whole batch by ``analysis.flops``. The paper has no column
+of ratios.
 
-Beside them stand the FLOPs of the paper's own models, compiled for 64 TPU v4 chips
-(``analysis.compiled.local_step``): as T5X would run them, and as this repository does.
+Further columns have the FLOPs of the paper's models, compiled for 64 TPU v4 chips
+(``analysis.compiled.local_step``) as T5X would run them, and as this repository does.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ EXPERIMENTS: tuple[tuple[Stage, str], ...] = (
     ("hybrid", "SPACTOR(τ), 1st stage"),
 )
 COMPILED = {"paper_faithful": "compiled, paper-faithful", "ours": "compiled, ours"}
-"""Headings of the variants, whose name is the beginning of a column's key."""
+"""Headings of compiled variants; the name of a variant begins the keys of its columns."""
 GIGA = 1e9
 
 requires: tuple[RequiredRun, ...] = (
@@ -51,7 +51,7 @@ reads = of_metrics("cost/step_flops/", "timing/")
 
 
 def compute(records: pd.DataFrame) -> Table:
-    """The table from cost and timing records of one source and profile.
+    """Computes the table from cost and timing records of one source and profile.
 
     Raises:
       UserError: the records mix profiles.
@@ -76,7 +76,6 @@ def compute(records: pd.DataFrame) -> Table:
         baseline = flops["span_corruption"].value
         for stage, experiment in EXPERIMENTS:
             count = flops[stage]
-            # A ratio needs both: neither side of it is made up.
             ratio = (
                 Cell(count.value / baseline, decimals=3, statistic="exact")
                 if count.value is not None and baseline
@@ -95,11 +94,11 @@ def compute(records: pd.DataFrame) -> Table:
         rows=tuple(rows),
         footnotes=_footnotes(source, notes, rows),
     )
-    return table if source in ("published", "") else _beside_compiled(table)
+    return table if source in ("published", "") else _with_compiled_columns(table)
 
 
-def _beside_compiled(table: Table) -> Table:
-    """The same table with two columns more for each variant that is compiled."""
+def _with_compiled_columns(table: Table) -> Table:
+    """Adds two columns for each compiled variant to the table."""
     programs = compiled.ARTIFACT.load()
     columns = list(table.columns)
     rows = list(table.rows)
@@ -161,7 +160,7 @@ def _gigaflops(cell: Cell) -> Cell:
 
 
 def _relative_speeds(records: pd.DataFrame) -> tuple[dict[Stage, Cell], str]:
-    """Median speed of each stage over the baseline's, and a note with the absolute numbers."""
+    """Returns each stage's median speed over the baseline's, and a note with absolute numbers."""
     medians: dict[Stage, tuple[float, int]] = {}
     for stage, _ in EXPERIMENTS:
         rows = logged_speeds(records, stage)

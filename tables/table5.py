@@ -2,7 +2,7 @@
 
 Claims: Base and Large differ in depth, width, the generator and the masking ratio alone.
 
-Measured: the settings that the profile's runs were configured with, as collected beside them.
+Measured: the settings of the profile's runs, which ``repro collect`` records.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ LABEL_COLUMNS = (Column("parameter", "Parameter"),)
 COLUMNS = tuple(Column(size, f"T5-{size_label(size)}") for size in SIZES)
 
 requires: tuple[RequiredRun, ...] = ()
-"""None: settings are known before anything runs."""
+"""Empty, since settings are known before anything runs."""
 reads = of_metrics("setting/")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A row: settings that share a cell, and how they are written.
+    """A row of the table: settings in one cell, and their format.
 
     Attributes:
-      heading: the row's label.
-      settings: names after ``setting/``.
-      styles: of each; plain where none is given.
-      pattern: their arrangement, one {} a setting.
+      heading: label of the row.
+      settings: metrics of the settings, without the prefix ``setting/``.
+      styles: style of each setting.
+      pattern: format of the cell, with one {} for each setting.
     """
 
     heading: str
@@ -71,7 +71,7 @@ PARAMETERS = (
 
 
 def compute(records: pd.DataFrame) -> Table:
-    """The table from the settings of one source and profile.
+    """Computes the table from the settings of one source and profile.
 
     Raises:
       UserError: the records mix profiles.

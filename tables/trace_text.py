@@ -1,4 +1,4 @@
-"""Traces of cells as text, which ``repro explain`` prints."""
+"""Text of traces, which ``repro explain`` prints."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MORE = "--details prints tasks, pre-training, code, data, machine and command of
 
 
 def text(trace: Trace, *, details: bool = True) -> str:
-    """A trace as lines of text.
+    """Formats the trace of a cell.
 
     Args:
-      trace: of a cell.
-      details: everything about each run, a fact on each line; else a line for each run.
+      trace: the trace.
+      details: whether to print all that is known of each run, instead of a line for each run.
     """
     place = trace.place
     bold = ", bold" if place.cell.bold else ""
@@ -34,7 +34,7 @@ def text(trace: Trace, *, details: bool = True) -> str:
 
 
 def _command(line: str) -> str:
-    """A command on several lines that can be pasted into a shell."""
+    """Breaks a command into lines that can be pasted into a shell."""
     lines = [""]
     for part in re.split(r"(?<=\S) (?=--[a-z])", line):
         if lines[-1] and len(lines[-1]) + len(part) + len(" \\") >= WIDTH:
@@ -49,7 +49,7 @@ def _short(run: ScoredRun) -> str:
 
 
 def lines(trace: Trace) -> list[str]:
-    """How the cell came about, without its runs."""
+    """Returns the derivation of the cell, without its runs."""
     return [*trace.lines, *(line for number in trace.printed for line in _printed(number))]
 
 
@@ -80,11 +80,11 @@ def _run(run: ScoredRun, task: str, nodes: Nodes) -> Iterable[str]:
 
 
 def provenance_lines(nodes: Nodes, name: str, fingerprint: str) -> Iterable[str]:
-    """What the provenance holds of a run, or that it lacks the run.
+    """Yields the provenance of a run, or a remark that there is none.
 
     Args:
-      nodes: the provenance.
-      name, fingerprint: of the run; "" where the records lack it.
+      nodes: the provenance of all runs.
+      name, fingerprint: name and fingerprint of the run; "" if the records lack them.
     """
     node = nodes.named.get(name)
     if not name or node is None:

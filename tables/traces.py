@@ -1,9 +1,9 @@
-"""Where a cell comes from: the line of a file for what the paper prints, runs for what we measured.
+"""Traces from a table's cell to its source: lines of a file for published cells, else runs.
 
-A measured score is traced to its runs: node, seeds, the fine-tuning step that was selected and by
-which rule, the score and its tasks. The provenance that ``repro collect`` writes has, by node, the
-pre-training behind a run, code, data, device, packages and command. ``tables.trace_text`` and
-``repro.report.traces`` write the same traces, for the terminal and for the report.
+The trace of a measured score names its runs: node, seeds, selected fine-tuning step, selection
+rule, score and tasks. The provenance that ``repro collect`` writes adds a run's pre-training, code,
+data, device, packages and command. ``tables.trace_text`` formats traces for the terminal, and
+``repro.report.traces`` for the report.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from analysis.schema.records import sole_profile
 from analysis.schema.rows import RUN_COLUMNS
 from analysis.speeds import logged_speeds
 from tables.notes import origin_label
-from tables.places import Place, find, setting_records, shown_records
+from tables.places import Place, find, printed_records, setting_records
 
 HOW_SELECTED = f"selection: {REPORTED_SELECTION}: {SELECTION_RULES[REPORTED_SELECTION]}"
-"""Which of a run's fine-tuning steps its score is of."""
+"""Line on the rule that selects a run's fine-tuning step."""
 _RUN = [*RUN_COLUMNS]
 _Scored = tuple[str, str, str, int]
 """Size, suite, τ and checkpoint of a cell."""
@@ -47,12 +47,12 @@ class PrintedNumber:
     """A number or words that the paper prints.
 
     Attributes:
-      metric: its metric in the records.
-      text: as printed, with its decimals.
-      bold: of a suite's average; None of anything else.
-      over: statistic and number of runs; "" of what is not over runs.
-      path, line: where the repository holds it.
-      note: a remark on it, or "".
+      metric: metric in the records.
+      text: printed text, with its number of decimals.
+      bold: whether a suite average is bold; None for other numbers.
+      over: statistic and number of runs; "" for a number that is not over runs.
+      path, line: file and line of the repository with the number.
+      note: a remark, or "".
     """
 
     metric: str
@@ -66,14 +66,14 @@ class PrintedNumber:
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """A run behind a suite's score, at the fine-tuning step that was selected.
+    """A run that a suite score includes, at its selected fine-tuning step.
 
     Attributes:
-      node, fingerprint: of the fine-tuning; "" where the records lack it.
-      seed, finetune_seed: of pre-training and of fine-tuning.
-      step, score: selected, and the suite's score there.
-      steps: those that the records hold, in order.
-      last: the last of them and the score there; None where the records lack it.
+      node, fingerprint: name and fingerprint of the fine-tuning; "" if the records lack them.
+      seed, finetune_seed: seeds of pre-training and fine-tuning.
+      step, score: the selected step, and the suite score at it.
+      steps: all recorded steps, in order.
+      last: the last step and its score; None if the records lack it.
       metrics: task, metric and value at the selected step.
     """
 
@@ -90,15 +90,15 @@ class ScoredRun:
 
 @dataclass(frozen=True)
 class Trace:
-    """A cell and where it comes from.
+    """A cell and its source.
 
     Attributes:
       place: the cell.
-      source: whose number it is.
+      source: description of the records' source.
       nodes: provenance of the runs.
-      lines: how it came about, indented by two spaces a level.
-      printed: what the paper prints there.
-      runs: whose scores it is of.
+      lines: derivation of the cell, indented by two spaces a level.
+      printed: numbers that the paper prints in the cell.
+      runs: runs that the score includes.
     """
 
     place: Place
@@ -113,11 +113,11 @@ class Tracer:
     """Traces cells of tables that were computed from the same records.
 
     Args:
-      records: the published ones of one table, or measured ones of one profile with timing.
+      records: published records of one table, or measured records of one profile with timing.
       nodes: provenance of the measured runs.
 
     Raises:
-      UserError: records of several profiles.
+      UserError: the records are of several profiles.
     """
 
     def __init__(self, records: pd.DataFrame, nodes: Nodes | None = None) -> None:
@@ -129,10 +129,10 @@ class Tracer:
         self._means: dict[str, dict[tuple[str, str, int], float]] = {}
 
     def explain(self, number: int, row: str, column: str) -> Trace:
-        """Traces the cell that a person names; see ``tables.places.find``.
+        """Traces the cell of a named row and column; see ``tables.places.find``.
 
         Raises:
-          UserError: no such table, row or column; or as the table's ``compute``.
+          UserError: there is no such table, row or column, or the table's ``compute`` raises.
         """
         return self.trace(find(tables.get(number).compute(self._records), row, column))
 
@@ -163,7 +163,7 @@ class Tracer:
 
     @functools.cached_property
     def _counted(self) -> pd.DataFrame:
-        """Costs, timing and settings, on which cells without scores rest."""
+        """Records of costs, timing and settings, which cells without scores are computed from."""
         kinds = ("cost/", "timing/", "setting/")
         return self._records[self._records["metric"].str.startswith(kinds)]
 
@@ -186,7 +186,7 @@ class Tracer:
         if place.suite:
             key = (place.tau, place.checkpoint, place.suite, place.task)
             return tuple(map(_printed_number, self._printed_scores.get(key, ())))
-        return tuple(map(_printed_number, shown_records(place, self._records).itertuples()))
+        return tuple(map(_printed_number, printed_records(place, self._records).itertuples()))
 
     @functools.cached_property
     def _printed_scores(self) -> Mapping[tuple[str, int, str, str], list[Any]]:
@@ -198,7 +198,7 @@ class Tracer:
         return found
 
     def runs_of(self, place: Place) -> tuple[ScoredRun, ...]:
-        """The runs behind a cell of scores.
+        """Returns the runs that a score includes.
 
         Raises:
           UserError: a run's scores are incomplete.
@@ -245,7 +245,7 @@ class Tracer:
 
 
 def _scored_runs(records: pd.DataFrame) -> Mapping[_Scored, tuple[ScoredRun, ...]]:
-    """The runs of every cell that has scores, by seeds."""
+    """Returns the runs of every cell with scores, in order of seeds."""
     own = records[(records["suite"] != "") & (records["task"] != "")]
     if own.empty:
         return {}

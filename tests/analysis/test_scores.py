@@ -73,7 +73,7 @@ def test_both_rules_are_marked_and_the_marked_rows_are_what_is_read():
     # The average peaks at 60, the last step is 90.
     rows = [score(value, step=step) for step, value in ((30, 1.0), (60, 7.0), (90, 5.0))]
     frame = records.from_rows(rows)
-    marked = scores.marked(frame)
+    marked = scores.select_by_all_rules(frame)
     named = dict(zip(marked["selection"], marked["step"], strict=True))
     assert named == {"best_average": 60, "last": 90}
     whole = records.combine(frame, marked)

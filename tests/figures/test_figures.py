@@ -81,12 +81,12 @@ def test_the_profile_stands_in_the_title(number):
 def test_figure_1_colours_what_happened_to_each_token():
     module = figures.get("1")
     result = module.compute(synthetic.study())
-    original, cut, masked, filled, target = result.stations
+    original, cut, masked, filled, target = result.rows
     assert set(original.colours) == {figure1.PLAIN}
     assert cut.colours[3] == target.colours[0] == figure1.SENTINEL
     assert [i for i, colour in enumerate(masked.colours) if colour == figure1.MASK] == [1, 5]
     assert (filled.colours[1], filled.colours[5]) == (figure1.RESTORED, figure1.REPLACED)
-    assert [i for i, doubted in enumerate(filled.doubted) if doubted] == [2, 5]
+    assert [i for i, flagged in enumerate(filled.flagged) if flagged] == [2, 5]
     assert "(1 of 1 found)" in filled.heading
     assert "X_c^MLM" in masked.heading
     frames = [figure1._look(colour).get("linestyle") for colour in filled.colours]

@@ -43,7 +43,7 @@ def small_study() -> pd.DataFrame:
     facts = records.from_rows([*synthetic.facts(), *synthetic.example()])
     collected = runs[runs["finetune_seed"] == 0]
     return records.combine(
-        made, runs, zero, scores.marked(collected), facts, synthetic.timing()
+        made, runs, zero, scores.select_by_all_rules(collected), facts, synthetic.timing()
     ).sort_values("value", ignore_index=True)
 
 

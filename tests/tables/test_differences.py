@@ -158,7 +158,7 @@ def test_every_published_number_has_a_verdict(number):
 
 
 def test_published_records_are_no_side_of_ours():
-    with pytest.raises(UserError, match="these are the published numbers"):
+    with pytest.raises(UserError, match="a diff compares measured records"):
         differences.compute(2, published.load(2))
 
 
