@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -20,43 +21,51 @@ from spactor.errors import UserError
 
 NUMBERS = sorted(figures.REGISTRY)
 EVERY = pytest.mark.parametrize("number", NUMBERS)
+MICRO = synthetic.study(runs=2, seeds=2)
+
+
+@functools.cache
+def computed(number):
+    return figures.get(number).compute(MICRO)
 
 
 @EVERY
-def test_files_rebuild_byte_for_byte(number, tmp_path):
-    written = [
-        figures.save(
-            figures.encode(number, synthetic.study(runs=2, seeds=2)), number, tmp_path / name
-        )
-        for name in ("one", "two")
-    ]
-    assert [path.name for path in written[0]] == [
-        f"figure{number}.{kind}" for kind in ("svg", "pdf", "png")
-    ]
-    for one, two in zip(*written, strict=True):
-        assert one.read_bytes() == two.read_bytes()
-    svg = written[0][0].read_text()
-    ElementTree.fromstring(svg)
-    assert not re.search(r"<dc:date>|CreationDate", svg)
-    assert b"CreationDate" not in written[0][1].read_bytes()
+def test_files_rebuild_byte_for_byte_and_name_the_profile(number, tmp_path):
+    """All kinds of one figure, and the SVG of the others."""
+    kinds = drawing.KINDS if number == "S" else ("svg",)
+    one, two = (figures.encode(number, MICRO, kinds) for _ in range(2))
+    assert one == two
+    paths = figures.save(one, number, tmp_path)
+    assert [path.name for path in paths] == [f"figure{number}.{kind}" for kind in kinds]
+    assert [path.read_bytes() for path in paths] == list(one.values())
+    ElementTree.fromstring(one["svg"])
+    assert not any(re.search(rb"<dc:date>|CreationDate", content) for content in one.values())
+    title = figures.get(number).draw(computed(number)).get_suptitle()
+    assert title.startswith(f"Figure {number} ") and "micro profile" in title
 
 
 @EVERY
-def test_nothing_run_is_drawn_as_not_run(number, tmp_path):
+def test_nothing_run_is_drawn_as_not_run(number):
     module = figures.get(number)
     figure = module.draw(module.compute(records.empty()))
     texts = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert texts and all(text.startswith("not run") for text in texts)
 
 
+@pytest.fixture(scope="module")
+def study():
+    return records.read(Path(__file__).parents[2] / "results" / "study" / "metrics.parquet")
+
+
 @pytest.mark.parametrize(
     ("number", "extended"),
-    [*((number, False) for number in NUMBERS), *((number, True) for number in ("2", "3", "5"))],
+    # Figure 2 extended is Figure 5 extended with fewer panels.
+    [*((number, False) for number in NUMBERS), ("3", True), ("5", True)],
 )
-def test_nothing_is_cut_off_at_the_edges(number, extended):
-    study = records.read(Path(__file__).parents[2] / "results" / "study" / "metrics.parquet")
+def test_nothing_is_cut_off_at_the_edges(study, number, extended):
     module = figures.get(number, extended=extended)
     figure = module.draw(module.compute(study))
+    figure.savefig = lambda *_, **__: None  # Only the layout is of interest.
     drawing.encode(figure, "svg")
     with drawing.settings():
         assert not drawing._is_cut_off(figure)
@@ -68,19 +77,12 @@ def test_every_module_has_its_number_and_claims_and_refuses_a_mixture(number):
     assert module.DOC.startswith(f"Figure {number}: ") and "Claims:" in module.DOC
     assert module.requires and all(isinstance(run, RequiredRun) for run in module.requires)
     with pytest.raises(UserError, match="several profiles"):
-        module.compute(records.combine(synthetic.study(), published.load(2)))
-
-
-@EVERY
-def test_the_profile_stands_in_the_title(number):
-    module = figures.get(number)
-    title = module.draw(module.compute(synthetic.study())).get_suptitle()
-    assert title.startswith(f"Figure {number} ") and "micro profile" in title
+        module.compute(records.combine(MICRO, published.load(2)))
 
 
 def test_figure_1_colours_what_happened_to_each_token():
     module = figures.get("1")
-    result = module.compute(synthetic.study())
+    result = computed("1")
     original, cut, masked, filled, target = result.rows
     assert set(original.colours) == {figure1.PLAIN}
     assert cut.colours[3] == target.colours[0] == figure1.SENTINEL
@@ -124,7 +126,7 @@ def test_published_panels_stand_under_ours_and_apart():
 
 
 def test_large_follows_base_with_table_4_where_it_was_run():
-    base = synthetic.study(runs=2)
+    base = MICRO
     large = base.assign(size="large", fingerprint="of large")
     result = figures.get("2", extended=True).compute(
         records.combine(base, large[large["tau"].isin(["0", "120K"])])
@@ -143,11 +145,9 @@ def test_large_follows_base_with_table_4_where_it_was_run():
 
 @pytest.mark.parametrize("number", ["2", "3", "5"])
 def test_fine_tuning_from_scratch_is_no_point(number):
-    frame = synthetic.study(runs=2)
-    scratch = frame[frame["checkpoint"] == 500_000].assign(checkpoint=0)
-    both = pd.concat([frame, scratch], ignore_index=True)
-    module = figures.get(number)
-    assert module.compute(both) == module.compute(frame)
+    scratch = MICRO[MICRO["checkpoint"] == 500_000].assign(checkpoint=0)
+    both = pd.concat([MICRO, scratch], ignore_index=True)
+    assert figures.get(number).compute(both) == computed(number)
 
 
 @pytest.mark.parametrize(("number", "curves"), [("4", "curves"), ("S", "losses")])
@@ -174,43 +174,44 @@ def test_figure_3_has_a_point_per_checkpoint_and_a_band_over_runs():
     assert set(result.panels[0].lines) == {"0", "inf"}
 
 
-def test_figure_3_ends_on_request_with_the_zero_shot_cloze_of_every_checkpoint():
-    def cloze(tau, seed, value):
-        at = {**synthetic.COMMON, "size": "base", "tau": tau, "seed": seed, "value": value}
-        return {**at, "metric": "cloze/accuracy", "step": 100, "paper_step": 100_000}
+CLOZE = records.from_rows(
+    [
+        *synthetic.costs(),
+        *(
+            row
+            for tau, seed, value in (
+                ("0", 0, 30.0),
+                ("0", 1, 34.0),
+                ("250K", 0, 40.0),
+                ("inf", 0, 1.0),
+            )
+            for row in synthetic.curve(
+                tau, seed, (125_000, 500_000), (value, value), "cloze/accuracy"
+            )
+        ),
+    ]
+)
+"""Accuracies at 125K and 500K: two seeds of the baseline, one of the others."""
 
-    rows = [cloze("0", 0, 30.0), cloze("0", 1, 34.0), cloze("inf", 0, 40.0), cloze("250K", 0, 1.0)]
-    module, frame = figures.get("3", extended=True), records.from_rows(rows)
-    assert figures.get("3").compute(frame).panels == ()
-    result = module.compute(frame)
+
+def test_figure_3_ends_on_request_with_the_zero_shot_cloze_of_every_checkpoint():
+    module = figures.get("3", extended=True)
+    assert figures.get("3").compute(CLOZE).panels == ()
+    result = module.compute(CLOZE)
     (panel,) = result.panels
-    (baseline,) = panel.lines["0"]
-    assert (baseline.paper_steps, baseline.mean, baseline.runs) == (100_000, 32.0, 2)
+    baseline, _ = panel.lines["0"]
+    assert (baseline.paper_steps, baseline.mean, baseline.runs) == (125_000, 32.0, 2)
     assert (baseline.lowest, baseline.highest) == (30.0, 34.0)
-    assert [point.mean for point in panel.lines["inf"]] == [40.0]
+    assert [point.mean for point in panel.lines["inf"]] == [1.0, 1.0]
     (axis,) = module.draw(result).axes
     assert (axis.get_title(), axis.get_ylabel()) == ("zero-shot cloze", "accuracy (%)")
 
 
 @pytest.mark.parametrize("number", ["2", "5"])
 def test_a_figure_ends_on_request_with_the_zero_shot_cloze_at_the_flops_of_every_validation(number):
-    metric = {**synthetic.COMMON, "size": "base", "metric": "cloze/accuracy"}
-    rows = [
-        {
-            **metric,
-            "tau": tau,
-            "seed": seed,
-            "step": step // 1000,
-            "paper_step": step,
-            "value": value,
-        }
-        for tau, seed, value in (("0", 0, 30.0), ("0", 1, 34.0), ("250K", 0, 40.0), ("inf", 0, 1.0))
-        for step in (125_000, 500_000)
-    ]
     module = figures.get(number, extended=True)
-    frame = records.from_rows([*rows, *synthetic.costs()])
-    assert "cloze/" not in {panel.suite for panel in figures.get(number).compute(frame).panels}
-    result = module.compute(frame)
+    assert "cloze/" not in {panel.suite for panel in figures.get(number).compute(CLOZE).panels}
+    result = module.compute(CLOZE)
     panel = result.panels[-1]
     assert panel.suite == "cloze/"
     # In units of 500K plain steps; a hybrid step costs 1.2.
@@ -225,13 +226,12 @@ def test_a_figure_ends_on_request_with_the_zero_shot_cloze_at_the_flops_of_every
 
 def test_figure_3_has_the_published_baseline_beside_ours_and_draws_it_at_the_papers_scale():
     module = figures.get("3")
-    measured = synthetic.study(runs=2)
-    scaled = module.draw(module.compute(measured))
+    scaled = module.draw(computed("3"))
     assert scaled.axes[0].get_xlabel() == (
         "steps (thousands, on the paper's scale)\npaper at 500K, 1M: 85.89, 86.11"
     )
     assert len(scaled.legends[0].get_texts()) == 2
-    drawn = module.draw(module.compute(measured.assign(profile="paper")))
+    drawn = module.draw(module.compute(MICRO.assign(profile="paper")))
     assert drawn.axes[0].get_xlabel() == "steps (thousands)"
     [theirs] = [bars for bars in drawn.axes[0].containers]
     assert theirs.lines[0].get_xydata().tolist() == [[500.0, 85.89], [1000.0, 86.11]]
@@ -244,7 +244,7 @@ def labels_of_figure_4(result):
 
 
 def test_figure_4_draws_an_inflection_that_is_shown():
-    result = figures.get("4").compute(synthetic.study(seeds=2))
+    result = computed("4")
     reading = result.reading
     for p_value, expected in (
         (0.04, f"inflection at {reading.inflection.at:.0f}K"),
@@ -258,21 +258,17 @@ def test_figure_4_draws_an_inflection_that_is_shown():
         assert (slope + label).count("p = ") == 1
 
 
-def test_figure_4_of_one_seed_has_no_test_over_seeds():
-    slope = labels_of_figure_4(figures.get("4").compute(synthetic.study(seeds=1)))[0]
-    assert "by least squares" in slope and "no test over seeds" in slope
-
-
 def test_figure_b_draws_the_residuals_of_both_readings():
-    result = figures.get("B").compute(synthetic.study(seeds=2))
-    axes = figures.get("B").draw(result).axes
+    axes = figures.get("B").draw(computed("B")).axes
     assert len(axes) == 6
     drawn = axes[0].lines[1].get_ydata()
     assert drawn.sum() == pytest.approx(0.0, abs=1e-9) and len(drawn) == 23
 
 
-def test_figure_4_subtracts_as_in_its_caption():
+def test_figure_4_of_one_seed_subtracts_as_in_its_caption_and_has_no_test_over_seeds():
     result = figures.get("4").compute(synthetic.study(seeds=1))
+    slope = labels_of_figure_4(result)[0]
+    assert "by least squares" in slope and "no test over seeds" in slope
     step = 520_000
     gap = (
         synthetic.clean_loss("0", step)
@@ -287,16 +283,15 @@ def test_figure_4_subtracts_as_in_its_caption():
 
 def test_curves_differ_in_colour_and_marker():
     styles = list(drawing.TAU_STYLES.values())
-    assert len({style.color for style in styles}) == len(styles)
-    assert len({style.marker for style in styles}) == len(styles)
-    assert len({style.dashes for style in styles}) == len(styles)
+    for attribute in ("color", "marker", "dashes"):
+        assert len({getattr(style, attribute) for style in styles}) == len(styles)
 
 
 def test_settings_are_put_back_and_unknown_figures_named():
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    figures.get("4").draw(figures.get("4").compute(synthetic.study()))
+    figures.get("4").draw(computed("4"))
     assert dict(matplotlib.rcParams) == before
     with pytest.raises(UserError, match="there is no figure 7; there are 1, 2, 3, 4, 5, B"):
         figures.get("7")
