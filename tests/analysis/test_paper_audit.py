@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_records
+from commands import run
 
 from analysis import paper
 from analysis.paper import Verdict, audit_view, averages, patterns
@@ -273,6 +274,11 @@ def test_formats_list_the_same_findings(printed):
     )
 
 
-def test_errors(printed):
+def test_errors_and_the_command(printed, capsys):
     with pytest.raises(UserError, match="the audit is of the paper's numbers"):
         paper.audit(synthetic_records.study())
+    code, out, _ = run(capsys, "audit")
+    assert code == 0 and "Table 2, Base, τ = 0, 500K, BBH" in out
+    code, everything, _ = run(capsys, "audit", "--all", "--details")
+    assert code == 0 and "[average/large/0/1M/squad]" in everything
+    assert len(everything.splitlines()) > 2_000 > len(out.splitlines())

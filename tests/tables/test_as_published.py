@@ -46,23 +46,19 @@ def test_suite_averages(number):
     assert bold == {2: 33, 4: 14}[number]
 
 
-@pytest.mark.parametrize("number", range(6, 18))
+@pytest.mark.parametrize("number", breakdowns.TABLES)
 def test_breakdowns(number):
+    heading, lines = typed(number)
     rows = []
-    for run, *cells in typed(number)[1]:
+    for run, *cells in lines:
         size, *labels = run.split()
         texts = [cell.replace("/", " / ").replace("?", "illegible") for cell in cells]
         rows.append([size.capitalize(), *labels, *plain(texts)])
-    assert printed(number) == rows
-
-
-@pytest.mark.parametrize("number", range(6, 18))
-def test_columns_of_the_breakdowns(number):
-    headings = typed(number)[0].partition(": ")[2].split("; ")
-    table = tables.get(number).compute(published.load(number))
-    assert [column.heading for column in table.columns] == headings
-    # And by the records' own tasks.
     frame = published.load(number)
+    table = tables.get(number).compute(frame)
+    assert expected(table) == rows
+    assert [column.heading for column in table.columns] == heading.partition(": ")[2].split("; ")
+    # And by the records' own tasks.
     tasks = list(dict.fromkeys(frame["suite"] + "/" + frame["task"]))
     assert [column.key for column in table.columns] == tasks
     assert breakdowns.TABLES[number].size == frame["size"].iloc[0]

@@ -48,15 +48,6 @@ def test_a_cell_is_the_median_at_each_runs_selected_step():
     assert printed(table)["Base", "0", "500K"][0] == "12.13"
 
 
-def test_rows_beyond_the_papers_follow_those_of_their_checkpoint():
-    table = tables.get(6).compute(records.from_rows(synthetic.scores()))
-    assert [row.labels[1:] for row in table.rows] == [
-        *[(tau, "500K") for tau in ("0", "250K", "120K", "60K", "∞")],
-        *[(tau, "1M") for tau in ("0", "250K", "120K", "∞")],
-    ]
-    assert not any(cell.bold for row in table.rows for cell in row.cells)
-
-
 def test_stand_ins_take_the_place_of_columns_that_were_not_run():
     table = tables.get(6).compute(records.from_rows(stand_ins()))
     assert headings(table) == ("acceptability", "pair")
@@ -99,17 +90,6 @@ def test_both_halves_of_mmlu_come_from_one_selection():
     # The middle of three runs around the published median is that median.
     assert printed(first)["Base", "0", "500K"][0] == "36.36"
     assert printed(second)["Base", "120K", "500K"][-1] == "47.37"
-
-
-def test_unequal_numbers_of_runs_are_listed():
-    rows = [*stand_ins(), *stand_ins(seed=1), *stand_ins(tau="120K")]
-    table = tables.get(6).compute(records.from_rows(rows))
-    assert "n = 1 to 2 runs." in table.caption
-    (note,) = [note for note in table.footnotes if note.startswith("Runs per cell")]
-    assert note in (
-        "Runs per cell: 2, except 1 at Base 120K 500K.",
-        "Runs per cell: 1, except 2 at Base 0 500K.",
-    )
 
 
 def test_an_incomplete_run_is_an_error():

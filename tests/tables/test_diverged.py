@@ -12,28 +12,21 @@ from tables import differences
 WHY = "base/s0/hybrid/0-120K: train/loss became nan at step 7"
 
 
-def mark(tau: str, checkpoint: int, suite: str, run: int = 0) -> dict[str, object]:
-    return {
-        **synthetic.COMMON,
-        "size": "base",
-        "tau": tau,
-        "seed": 0,
-        "finetune_seed": run,
-        "checkpoint": checkpoint,
-        "metric": f"diverged/{suite}",
-        "text": WHY,
-    }
-
-
-def without(frame: pd.DataFrame, tau: str, suite: str, run: int) -> pd.DataFrame:
-    gone = (frame["tau"] == tau) & (frame["suite"] == suite) & (frame["finetune_seed"] == run)
-    return frame[~gone]
+def study(runs: int, tau: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A study whose last run of GLUE is missing for one τ, and the same with marks of why."""
+    frame = synthetic.study(runs=runs)
+    of_run = (frame["suite"] == "glue") & (frame["finetune_seed"] == runs - 1)
+    missing = frame[~((frame["tau"] == tau) & of_run)]
+    mark = {**synthetic.COMMON, "size": "base", "tau": tau, "seed": 0, "finetune_seed": runs - 1}
+    marks = [
+        mark | {"checkpoint": at, "metric": "diverged/glue", "text": WHY}
+        for at in facts.CHECKPOINTS
+    ]
+    return missing, records.combine(missing, records.from_rows(marks))
 
 
 def test_cells_whose_every_run_diverged() -> None:
-    whole = without(synthetic.study(runs=1), "120K", "glue", 0)
-    marks = records.from_rows([mark("120K", at, "glue") for at in facts.CHECKPOINTS])
-    frame = records.combine(whole, marks)
+    _, frame = study(1, "120K")
     table = tables.get(2).compute(frame)
     cells = {row.labels: [cell.text() for cell in row.cells] for row in table.rows}
     # FLOPs are counted, GLUE diverged, SuperGLUE was never run.
@@ -53,12 +46,10 @@ def test_cells_whose_every_run_diverged() -> None:
 
 
 def test_a_cell_with_one_diverged_run_names_it_below() -> None:
-    whole = without(synthetic.study(runs=2), "250K", "glue", 1)
-    marks = records.from_rows([mark("250K", at, "glue", 1) for at in facts.CHECKPOINTS])
-    table = tables.get(2).compute(records.combine(whole, marks))
+    missing, frame = study(2, "250K")
+    table = tables.get(2).compute(frame)
     cells = {row.labels: row.cells[1] for row in table.rows}
-    plain = tables.get(2).compute(whole)
-    assert not any("diverged" in note for note in plain.footnotes)
+    assert not any("diverged" in note for note in tables.get(2).compute(missing).footnotes)
     assert cells["250K", "500K"].runs == 1 and cells["0", "500K"].runs == 2
     [note] = [note for note in table.footnotes if note.startswith("Runs that diverged")]
     assert note.endswith("GLUE τ = 250K 500K: 1 of 2; GLUE τ = 250K 1M: 1 of 2.")

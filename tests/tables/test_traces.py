@@ -8,12 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import synthetic_records
+from commands import run
 
 import tables
 from analysis.compiled import local_step as compiled
 from analysis.schema import published, records
 from analysis.schema.nodes import Nodes
 from analysis.schema.published import line_of
+from repro import collect, folders
 from spactor.errors import UserError
 from tables import places, trace_text
 from tables.traces import Tracer
@@ -45,7 +47,7 @@ def study():
 
 
 @pytest.fixture(scope="module")
-def nodes(study):
+def provenance(study):
     shared = {
         "commit": "c0ffee",
         "device": "1 × cpu cpu",
@@ -69,20 +71,24 @@ def nodes(study):
         | {"inputs": {"parent": "second", "checkpoint_step": 500}}
         for node in study.loc[study["node"] != "", "node"].unique()
     ]
-    return Nodes.of(shared | entry for entry in (*pretraining, *finetuning))
+    return [shared | entry for entry in (*pretraining, *finetuning)]
+
+
+@pytest.fixture(scope="module")
+def nodes(provenance):
+    return Nodes.of(provenance)
 
 
 @pytest.mark.parametrize("number", list(tables.REGISTRY))
 def test_every_published_cell_has_its_file_and_line(number):
-    """One cell of each column and one of each row."""
+    """One cell of each column, and of each row."""
     frame = published.load(number)
     tracer = Tracer(frame)
     table = tables.get(number).compute(frame)
-    cells = [(at % len(table.rows), at) for at in range(len(table.columns))]
-    cells += [(at, 0) for at in range(len(table.rows))]
-    for row, column in cells:
+    rows, columns = len(table.rows), len(table.columns)
+    for row, column in ((at % rows, at % columns) for at in range(max(rows, columns))):
         labels, heading = " ".join(table.rows[row].labels), table.columns[column].heading
-        found = tracer.explain(number, labels, heading)
+        found = tracer.trace(places.find(table, labels, heading))
         assert found.place.title.startswith(f"Table {number}, ")
         assert found.place.cell == table.rows[row].cells[column]
         assert found.printed
@@ -234,3 +240,19 @@ def test_measured_flops_and_speed(study):
     assert "hybrid: 30.0000 sequences/second, 3 intervals" in text
     assert "span_corruption: 40.0000 sequences/second, 3 intervals" in text
     assert "base/s0/hybrid: 30.0000, 3 intervals; provenance unknown" in text
+
+
+def test_the_command_reads_a_folder_of_runs_with_its_provenance(
+    study, provenance, capsys, tmp_path
+):
+    runs = folders.open_runs(tmp_path / "runs", create=True)
+    home = folders.records_folder(runs, "micro")
+    home.mkdir(parents=True)
+    records.write(study, home / collect.METRICS)
+    folders.write_json(home / collect.PROVENANCE, {"nodes": provenance})
+    arguments = ["explain", "2", "--row", "120K 500K", "--column", "GLUE"]
+    code, out, _ = run(capsys, *arguments, "--from", "published")
+    assert code == 0 and out.startswith("Table 2, τ 120K, Ckpt. 500K, GLUE: 86.35 ± 0.13, bold\n")
+    code, out, _ = run(capsys, *arguments, "--runs", str(runs), "--details")
+    assert code == 0
+    assert "run base/s0/tau120K/500K/finetune-glue-1" in out and "  code c0ffee" in out
