@@ -12,7 +12,7 @@ import synthetic_records as synthetic
 from analysis import trend
 from analysis.paper import CLAIMS, Evidence, Verdict
 from analysis.paper.contrasts import Contrast, Family, retention
-from analysis.paper.evidence import Cell
+from analysis.paper.evidence import STUDY_SUITES, Cell
 from analysis.schema import published, records
 from analysis.schema.quantities import VOCABULARY_SIZE
 from analysis.tests import Sample
@@ -87,13 +87,21 @@ def curves(late_slope=0.0, noisy=0.2, turn=200, within=-1e-5, seeds=1):
     return rows
 
 
+def evidence_of(rows):
+    return Evidence.of(rows if isinstance(rows, pd.DataFrame) else records.from_rows(rows))
+
+
 def judged(identity, rows):
-    frame = rows if isinstance(rows, pd.DataFrame) else records.from_rows(rows)
-    return BY_ID[identity].judged(Evidence.of(frame))
+    return BY_ID[identity].judged(evidence_of(rows))
 
 
 def verdict(identity, rows):
     return judged(identity, rows).verdict
+
+
+def verdicts(identities, rows):
+    evidence = evidence_of(rows)
+    return [BY_ID[identity].judged(evidence).verdict for identity in identities]
 
 
 GOOD, BAD, EVEN = 61.0, 59.0, 60.0
@@ -175,9 +183,9 @@ def test_scores_decide_a_statement(identity, means, expected):
 
 def test_noise_alone_decides_nothing_and_one_run_is_no_evidence():
     means = {OURS_EARLY: GOOD, OURS_LATE: GOOD, BASE_EARLY: EVEN, BASE_LATE: GOOD}
-    for identity in ("base.250k-beats-baseline-500k", "abstract.half-the-steps"):
-        assert verdict(identity, scored(means, spread=20.0)) is OPEN
-        assert verdict(identity, scored(means, runs=1)) is UNTESTABLE
+    identities = ("base.250k-beats-baseline-500k", "abstract.half-the-steps")
+    assert verdicts(identities, scored(means, spread=20.0)) == [OPEN] * 2
+    assert verdicts(identities, scored(means, runs=1)) == [UNTESTABLE] * 2
 
 
 def test_measured_runs_are_paired_by_seed():
@@ -217,7 +225,7 @@ def test_level_and_power_of_a_family(kind, truth, shown, refuted, paired):
     Paired runs have noise of 1 in common by seed, too; others are known by mean and spread alone.
     """
     rng = np.random.default_rng(2)
-    draws = 300 if shown is refuted else 60
+    draws = 200 if shown is refuted else 40
     found = []
     for _ in range(draws):
         together = rng.standard_normal(5) if paired else 0.0
@@ -242,11 +250,13 @@ def test_level_and_power_of_a_family(kind, truth, shown, refuted, paired):
 
 
 def test_costs_decide_a_statement():
-    assert verdict("efficiency.step-overhead", costs()) is HOLDS
-    assert verdict("efficiency.step-overhead", costs(1.5)) is REFUTED
-    assert verdict("efficiency.at-least-forty", costs(1.5)) is REFUTED  # 1 − 1.25 / 2 = 37.5 %
-    assert verdict("efficiency.flops-at-500k", costs(1.5)) is HOLDS  # 1.25, within half a tenth
-    assert verdict("efficiency.flops-at-500k", costs(1.6)) is REFUTED  # 1.3
+    step, forty, half = (
+        f"efficiency.{name}" for name in ("step-overhead", "at-least-forty", "flops-at-500k")
+    )
+    assert verdict(step, costs()) is HOLDS
+    # 1 − 1.25 / 2 = 37.5 %; 1.25 is within half a tenth, and 1.3 is not.
+    assert verdicts((step, forty, half), costs(1.5)) == [REFUTED, REFUTED, HOLDS]
+    assert verdict(half, costs(1.6)) is REFUTED
     # 0.25 · 120 / 500 = 6 %, and 3 % of twice the steps.
     assert verdict("large.extra-flops", costs(1.25, "large")) is HOLDS
     assert verdict("large.extra-flops", costs(1.375, "large")) is REFUTED
@@ -284,16 +294,13 @@ def test_equal_budgets_decide_a_statement():
     # The baseline's line from (1, 59) to (2, 61) has 59.375 at 1.1875.
     above = scored({**MARGIN_1, OURS_EARLY: 59.8, OURS_LATE: 62.0}) + costs()
     below = scored({**MARGIN_1, OURS_EARLY: 59.0, OURS_LATE: 60.0}) + costs()
-    assert verdict("abstract.same-budget", above) is HOLDS
-    assert verdict("abstract.same-budget", below) is REFUTED
-    # Without τ = 120K three of the six lines are missing.
-    assert verdict("efficiency.most-budgets", above) is PARTLY
-    assert verdict("efficiency.most-budgets", below) is REFUTED
-    # 1.1875 / 0.8 = 1.484, where the line has 59.97.
-    assert verdict("appendix-c.others-gain", above) is REFUTED
-    assert verdict("appendix-c.others-gain", scored({**MARGIN_1, OURS_EARLY: 60.5}) + costs()) is (
-        HOLDS
-    )
+    # Without τ = 120K three of the six lines are missing. 1.1875 / 0.8 = 1.484, where the line has
+    # 59.97.
+    budgets = ("abstract.same-budget", "efficiency.most-budgets", "appendix-c.others-gain")
+    assert verdicts(budgets, above) == [HOLDS, PARTLY, REFUTED]
+    assert verdicts(budgets[:2], below) == [REFUTED, REFUTED]
+    gained = scored({**MARGIN_1, OURS_EARLY: 60.5}) + costs()
+    assert verdict("appendix-c.others-gain", gained) is HOLDS
     # 20 % are saved at 59.97 by τ = 250K, at 1.09 / 0.8 = 1.3625, so 59.725, by 120K.
     fifth = {**MARGIN_1, OURS_EARLY: 59.97, ("base", "120K", 500_000): 59.725}
     assert verdict("appendix-c.mmlu-saving", scored(fifth, spread=0.02) + costs()) is HOLDS
@@ -340,44 +347,47 @@ def test_the_bend_of_the_statement_is_the_one_that_the_trend_estimates():
     assert f"bends at {place}; " in judged("single-stage.inflection", rows).sentence
 
 
-@pytest.mark.parametrize(
-    "identity",
-    [
-        *(f"appendix-b.{name}" for name in ("slope", "trend-within")),
-        *("single-stage.gap-closes", "single-stage.generator-improves", "single-stage.inflection"),
+def test_curves_of_one_seed_decide_nothing():
+    identities = (
+        *("appendix-b.slope", "appendix-b.trend-within", "single-stage.gap-closes"),
+        *("single-stage.generator-improves", "single-stage.inflection"),
         *("single-stage.noisy-worse", "single-stage.trend-significant"),
-    ],
-)
-def test_curves_of_one_seed_decide_nothing(identity):
-    assert verdict(identity, curves(-1e-4)) is UNTESTABLE
+    )
+    assert verdicts(identities, curves(-1e-4)) == [UNTESTABLE] * 7
 
 
 def test_checkpoint_0_is_no_evidence():
     """From scratch τ = ∞ and the baseline are one model: differences are exactly 0."""
-    scratch = [("base", tau, 0) for tau in ("0", "inf")]
-    equal = [
-        row | {"seed": s} for s in range(5) for row in scored(dict.fromkeys(scratch, 40.0), runs=1)
-    ]
-    gain = {("base", "inf", 120_000): GOOD, ("base", "0", 120_000): EVEN}
-    found = judged("single-stage.early-gain", equal + scored(gain))
+    scratch = {("base", tau, 0): 40.0 for tau in ("0", "inf")}
+    equal = [row | {"seed": seed} for seed in range(5) for row in scored(scratch, runs=1)]
+    gain = scored({("base", "inf", 120_000): GOOD, ("base", "0", 120_000): EVEN})
+    found = judged("single-stage.early-gain", equal + gain)
     assert found.verdict is HOLDS and "at 0M" not in found.sentence
     assert verdict("single-stage.early-gain", equal) is UNTESTABLE
-    # Scores and loss turn at 250K in every seed, more or less.
-    turned = {("base", "inf", 250_000): BAD, ("base", "0", 250_000): EVEN}
-    near = curves(+2e-4, turn=(240, 260, 240, 260, 240), seeds=5)
-    assert verdict("single-stage.turns-coincide", near + equal + scored(gain | turned)) is HOLDS
-    far = curves(+2e-4, turn=(580, 620, 600, 620, 580), seeds=5)
-    assert verdict("single-stage.turns-coincide", far + equal + scored(gain | turned)) is REFUTED
-    wide = curves(+2e-4, turn=(100, 600, 260, 200, 240), seeds=5)
-    assert verdict("single-stage.turns-coincide", wide + equal + scored(gain | turned)) is OPEN
+
+
+def test_scores_and_losses_turn_at_one_step():
+    identity = "single-stage.turns-coincide"
+    gain = scored({("base", "inf", 120_000): GOOD, ("base", "0", 120_000): EVEN})
+    turned = scored({("base", "inf", 250_000): BAD, ("base", "0", 250_000): EVEN})
+    # The scores turn at 250K in every seed, more or less.
+    near, far, wide = (
+        curves(+2e-4, turn=turns, seeds=5)
+        for turns in (
+            (240, 260, 240, 260, 240),
+            (580, 620, 600, 620, 580),
+            (100, 600, 260, 200, 240),
+        )
+    )
+    for loss, expected in ((near, HOLDS), (far, REFUTED), (wide, OPEN)):
+        assert verdict(identity, loss + gain + turned) is expected
     # Turns in two of five seeds, which are chosen by what is tested.
-    ahead = scored(gain | {("base", "inf", 250_000): GOOD, ("base", "0", 250_000): EVEN})
-    some = [row for row in scored(gain | turned) if row["seed"] < 2]
-    some += [row for row in ahead if row["seed"] >= 2]
-    found = judged("single-stage.turns-coincide", far + equal + some)
+    ahead = scored({("base", "inf", 250_000): GOOD, ("base", "0", 250_000): EVEN})
+    some = [row for row in turned if row["seed"] < 2] + [row for row in ahead if row["seed"] >= 2]
+    found = judged(identity, far + gain + some)
     assert found.verdict is OPEN and "2 of 5 seeds" in found.sentence
     # Never ahead, so never turned.
-    assert verdict("single-stage.turns-coincide", near + equal + scored(turned)) is UNTESTABLE
+    assert verdict(identity, near + turned) is UNTESTABLE
 
 
 def test_a_margin_has_an_error():
@@ -404,18 +414,18 @@ def test_the_generator_and_tau_are_read_from_the_series():
 def test_a_study_flips_a_claim():
     def study(**means):
         model = ("base", "inf", 250_000)
-        frames = [
-            records.from_rows(scored({model: mean}, draw=i)).assign(variant=name.replace("_", "-"))
-            for i, (name, mean) in enumerate({"": GOOD, **means}.items())
+        return [
+            row | {"variant": name.replace("_", "-")}
+            for draw, (name, mean) in enumerate({"": GOOD, **means}.items())
+            for row in scored({model: dict.fromkeys(STUDY_SUITES, mean)}, draw=draw)
         ]
-        return pd.concat(frames, ignore_index=True)
 
     lower = {"mlm_5": BAD, "mlm_10": EVEN, "mlm_20": EVEN, "mlm_25": BAD}
-    assert verdict("appendix-a.best-mlm-ratio", study(**lower)) is HOLDS
+    ratio_and_weight = ("appendix-a.best-mlm-ratio", "appendix-a.best-lambda")
+    assert verdicts(ratio_and_weight, study(**lower)) == [HOLDS, UNTESTABLE]
     assert verdict("appendix-a.best-mlm-ratio", study(mlm_5=BAD, mlm_20=GOOD + 1)) is PARTLY
     assert verdict("appendix-a.best-mlm-ratio", study(mlm_20=GOOD + 1)) is REFUTED
     assert verdict("appendix-a.best-mlm-ratio", study(mlm_20=GOOD)) is OPEN
-    assert verdict("appendix-a.best-lambda", study(**lower)) is UNTESTABLE
     both = study(**{"architecture_encoder-decoder": EVEN})
     assert verdict("appendix-a.encoder-only", both) is HOLDS
 
@@ -424,13 +434,12 @@ def test_finetuning_is_judged_by_its_steps():
     steps = (100_000, 200_000, 262_144)
     level = records.from_rows(scored({BASE_EARLY: 50.0}, steps=steps, spread=0.0))
     turned = level.assign(value=level["value"] - (level["step"] == steps[-1]))
-    assert verdict("setup.finetuning-converges", turned) is HOLDS
-    assert verdict("appendix-a.finetuning-length", turned) is HOLDS
+    identities = ("setup.finetuning-converges", "appendix-a.finetuning-length")
+    assert verdicts(identities, turned) == [HOLDS, HOLDS]
     rising = level.assign(value=level["step"] / 10_000)
     assert verdict("setup.finetuning-converges", rising) is REFUTED
     short = level[level["step"] <= 200_000]
-    assert verdict("setup.finetuning-converges", short) is UNTESTABLE
-    assert verdict("appendix-a.finetuning-length", short) is REFUTED
+    assert verdicts(identities, short) == [UNTESTABLE, REFUTED]
 
 
 @pytest.mark.parametrize(("recorded", "rows"), [({"base": 2_048.0}, 2_048), ({}, 32_128)])

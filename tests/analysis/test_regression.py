@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ STEPS = np.arange(120.0, 1001.0, 10.0)
 RUNS = 100
 WIDE = np.arange(60.0, 1001.0, 20.0)
 BENT_RUNS, DRAWS = 40, 99
+METHODS = (regression.AUTOREGRESSIVE, regression.LEAST_SQUARES, regression.NEWEY_WEST)
 
 
 def by_method(values: np.ndarray, steps: np.ndarray = STEPS) -> dict[str, regression.Slope]:
@@ -97,19 +99,15 @@ def test_the_level_and_the_power_of_a_bend_over_seeds():
     assert np.median([one.at for one in found]) == pytest.approx(500.0, abs=60.0)
 
 
-@pytest.fixture(scope="module", params=[0.0, 0.7])
-def rejections(request) -> tuple[float, dict[str, float]]:
+@pytest.mark.parametrize("rho", [0.0, 0.7])
+def test_the_level_of_the_methods_for_one_series(rho):
     """Share of trendless series called a trend at 5 %, by method."""
     rng = np.random.default_rng(5)
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for _ in range(RUNS):
-        for slope in estimate_slopes(STEPS, autoregressive(rng, len(STEPS), request.param)):
-            counts[slope.method] = counts.get(slope.method, 0) + (slope.p_value < 0.05)
-    return request.param, {method: count / RUNS for method, count in counts.items()}
-
-
-def test_the_level_of_the_methods_for_one_series(rejections):
-    rho, found = rejections
+        slopes = estimate_slopes(STEPS, autoregressive(rng, len(STEPS), rho))
+        counts.update(slope.method for slope in slopes if slope.p_value < 0.05)
+    found = {method: counts[method] / RUNS for method in METHODS}
     # Four standard deviations of a binomial of 5 %.
     most = 0.05 + 4 * math.sqrt(0.05 * 0.95 / RUNS)
     assert found[regression.AUTOREGRESSIVE] <= most

@@ -106,13 +106,13 @@ def quick(runs: dict[str, np.ndarray]) -> savings.Saving:
 def test_the_interval_is_paired_by_seed():
     generator = np.random.default_rng(0)
     covered, widths = 0, []
-    for _ in range(300):
+    for _ in range(150):
         one = quick(noisy(generator, 3.0))
         covered += one.iterations.low <= 0.15 <= one.iterations.high
         widths.append(one.iterations.high - one.iterations.low)
     # 3 of 10 points above the baseline: there at 850K. Five runs drawn again make an interval too
     # short by √(4/5) and Student's t, so about 85 % cover.
-    assert covered / 300 > 0.75
+    assert covered / 150 > 0.75
     # The difference of means has an error of 0.5 · √2 / √5 = 0.32 points of 10, so ± 0.62 points
     # are ± 3 % of the steps. Unpaired, the shared noise would make them ± 13 %.
     assert 0.03 < np.median(widths) < 0.08
@@ -126,7 +126,7 @@ def test_how_often_identical_models_show_a_saving():
     at = savings.crossing({HALF: curves[0, :, 0], FULL: curves[0, :, 1]}, curves[1, :, 1])
     truth = float((1 - at / FULL >= savings.NOTABLE).mean())
     found = []
-    for _ in range(300):
+    for _ in range(150):
         runs = level + math.sqrt(5) * error * generator.standard_normal((2, 5, 2))
         found.append(quick({"0": runs[0], "120K": runs[1]}).by_chance)
     assert 0.2 < truth < 0.5
