@@ -15,8 +15,12 @@ from spactor.data import manifest
 from spactor.data.vocabulary import piece_names
 
 
-def test_versions_and_labels_are_consistent(config, chunks, params):
-    found = example.trace(params, chunks[0], config, VOCABULARY)
+@pytest.fixture(scope="module")
+def found(config, chunks, params):
+    return example.trace(params, chunks[0], config, VOCABULARY)
+
+
+def test_versions_and_labels_are_consistent(config, found):
     masked = found.masked == VOCABULARY.mask_token_id
     assert masked.sum() == config.lengths.masked_tokens
     assert np.array_equal(found.masked[~masked], found.span_corrupted[~masked])
@@ -30,9 +34,8 @@ def test_versions_and_labels_are_consistent(config, chunks, params):
     assert sorted(text + removed) == sorted(found.original)
 
 
-def test_the_example_equals_validation(config, chunks, params):
+def test_the_example_equals_validation(config, chunks, params, found):
     metrics = step.build_validation_step(config, VOCABULARY, "hybrid")(params, chunks[:1])
-    found = example.trace(params, chunks[0], config, VOCABULARY)
     replaced = jax.device_get(metrics["replaced_fraction"])
     assert (~found.is_original).mean() == pytest.approx(replaced.total / replaced.weight)
     right = jax.device_get(metrics["rtd_accuracy"])

@@ -6,22 +6,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_model import CORRUPT, VOCABULARY, one_layer_config, tiny_config
+from tiny_model import VOCABULARY, one_layer_config, random_params, tiny_config
 
 from spactor import step
 from spactor.corruption import shift_right
-from spactor.keys import row_keys
 from spactor.network import Network
 
 
 @pytest.fixture(scope="module")
 def encoder_decoder():
-    return one_layer_config(generator_num_decoder_layers=2)
+    return one_layer_config(generator_num_decoder_layers=1)
 
 
-def test_parameters_are_those_of_a_small_t5(encoder_decoder) -> None:
-    model = encoder_decoder.model
-    params = jax.eval_shape(lambda: step.init_state(encoder_decoder, 0, "hybrid")).params
+def test_parameters_are_those_of_a_small_t5() -> None:
+    config = one_layer_config(generator_num_decoder_layers=2)
+    model = config.model
+    params = jax.eval_shape(lambda: step.init_state(config, 0, "hybrid")).params
     assert set(params["generator"]) == {"encoder", "decoder", "projection"}
     sizes = {
         name: sum(leaf.size for leaf in jax.tree.leaves(tree))
@@ -38,16 +38,10 @@ def test_parameters_are_those_of_a_small_t5(encoder_decoder) -> None:
     assert set(plain["generator"]) == {"encoder", "projection"}
 
 
-def test_inputs_of_a_position(encoder_decoder, chunks) -> None:
+def test_inputs_of_a_position(encoder_decoder, batch) -> None:
     """A position reads the whole masked input, and the clean input before the position."""
-    batch = CORRUPT(
-        jnp.asarray(chunks),
-        row_keys(jax.random.key(3), 4),
-        encoder_decoder.lengths,
-        VOCABULARY,
-    )
     model = Network(encoder_decoder.model)
-    params = step.init_state(encoder_decoder, 0, "hybrid").params
+    params = random_params(encoder_decoder.model, 0, hybrid=True)
     length = encoder_decoder.lengths.input_tokens
     every = jnp.broadcast_to(jnp.arange(length), batch.masked_tokens.shape)
 

@@ -110,8 +110,13 @@ def run(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
-@pytest.mark.parametrize("length", faults.LENGTHS)
-@pytest.mark.parametrize("pattern", READ)
+@pytest.mark.parametrize(
+    ("pattern", "length"),
+    [
+        *(("about/metadata", length) for length in faults.LENGTHS),
+        *zip(READ[1:], faults.LENGTHS, strict=True),
+    ],
+)
 def test_a_checkpoint_cut_short_is_set_aside_for_the_one_before(
     run: Path, pattern: str, length: str
 ) -> None:
@@ -140,21 +145,22 @@ def _blank_a_line(run: Path) -> None:
     (run / METRICS).write_text("\n".join(lines) + "\n")
 
 
-def _cut_events(run: Path, length: str) -> None:
+def _cut_events(run: Path) -> None:
     [events] = (run / "train").iterdir()
-    faults.cut(events, length)
+    faults.cut(events, "half")
     shutil.rmtree(run / "checkpoints" / "8")
 
 
-LACKS_ALL = ("metrics.jsonl lacks step 8", "metrics.jsonl lacks step 4")
 DAMAGE: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
     "last checkpoint": (
         lambda run: faults.cut(run / "checkpoints/8/about/metadata", "half"),
         ("checkpoints/8: damaged",),
     ),
     "all checkpoints": (_lose_states, ("checkpoints/8: damaged", "checkpoints/4: damaged")),
-    "log, nothing": (lambda run: faults.cut(run / METRICS, "nothing"), LACKS_ALL),
-    "log, one byte": (lambda run: faults.cut(run / METRICS, "one byte"), LACKS_ALL),
+    "log, one byte": (
+        lambda run: faults.cut(run / METRICS, "one byte"),
+        ("metrics.jsonl lacks step 8", "metrics.jsonl lacks step 4"),
+    ),
     # Two lines and a part of the third are left; without the last byte, all lines are.
     "log, half": (lambda run: faults.cut(run / METRICS, "half"), ("metrics.jsonl lacks step 6",)),
     "log, all but one byte": (lambda run: faults.cut(run / METRICS, "all but one byte"), ()),
@@ -162,10 +168,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
         _blank_a_line,
         *(("metrics.jsonl lacks step 4",) * 2 + ("1 lines are not JSON objects",),),
     ),
-    **{
-        f"events, {length}": (lambda run, length=length: _cut_events(run, length), ())
-        for length in faults.LENGTHS
-    },
+    "events": (_cut_events, ()),
 }
 """Damage to a finished run, and what the warnings must name, in their order."""
 
@@ -294,7 +297,7 @@ def test_a_log_refuses_what_is_no_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "about",
     [
-        *("[]", "{}", '"x"', "1", "null", '{"stage": "hybrid"}', '{"stage": 1, "model": {}}'),
+        *("[]", "null", '{"stage": "hybrid"}', '{"stage": 1, "model": {}}'),
         *('{"stage": "span_corruption", "model": []}', '{"stage": {}, "model": null}'),
         '{"stage": "span_corruption", "model": {"emb_dim": 1e999}}',
     ],

@@ -85,6 +85,17 @@ def test_matrices_of_at_least_128_are_factored() -> None:
     assert slots.v["below"].shape == (127, 300)
 
 
+def test_a_gradient_of_zero_moves_nothing() -> None:
+    """With λ1 = 0 the RTD head is unchanged, bit for bit."""
+    params = jax.tree.map(jnp.asarray, trial.parameters())
+    slots = optimizer.init_slots(params, trial.CONFIG)
+    nothing = jax.tree.map(jnp.zeros_like, params)
+    moved, _ = jax.jit(optimizer.update, static_argnums=4)(
+        params, nothing, slots, 0.1, trial.CONFIG
+    )
+    jax.tree.map(np.testing.assert_array_equal, moved, params)
+
+
 def test_provenance_of_the_goldens() -> None:
     provenance = RECORDED["provenance"]
     assert provenance["t5x_commit"] == trial.T5X_COMMIT and provenance["command"] == trial.COMMAND

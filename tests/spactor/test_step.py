@@ -42,8 +42,8 @@ def test_init_state_works_after_eval_shape() -> None:
     """As when a checkpoint is restored before another seed is initialised."""
     # A configuration that no other test uses, because builders are cached.
     config = one_layer_config(mlp_dim=56)
-    shapes = jax.eval_shape(lambda: step.init_state(config, 0, "hybrid"))
-    state = step.init_state(config, 1, "hybrid")
+    shapes = jax.eval_shape(lambda: step.init_state(config, 0, "span_corruption"))
+    state = step.init_state(config, 1, "span_corruption")
     assert jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, shapes)
 
 

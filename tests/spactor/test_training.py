@@ -24,16 +24,17 @@ from spactor.keys import Role, role_key, row_keys
 from spactor.pretraining import PretrainJob, pretrain
 from spactor.step import HYBRID_ONLY
 
+SEED = 3
 
-def _job(config, stage="hybrid", start=0, end=8, **changes) -> PretrainJob:
-    settings = dict(
+
+def _job(config, stage="hybrid", start=0, end=8) -> PretrainJob:
+    return PretrainJob(
         config=config,
         stage=stage,
-        seed=0,
+        seed=SEED,
         schedule=schedule(start, end),
         validation_chunks=8,
     )
-    return PretrainJob(**(settings | changes))
 
 
 def _pretrain(folder: Path, job: PretrainJob, arrays, parent: Path | None = None, **rest) -> None:
@@ -47,8 +48,7 @@ def _final(folder: Path, config, stage, step):
 
 
 def _assert_same(a, b) -> None:
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_array_equal(x, y)
+    jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
 class _Killed(BaseException):
@@ -59,7 +59,7 @@ class _Killed(BaseException):
 def unbroken(config, arrays, tmp_path_factory) -> Path:
     """A finished run of eight hybrid steps."""
     folder = tmp_path_factory.mktemp("unbroken") / "run"
-    _pretrain(folder, _job(config), arrays)
+    _pretrain(folder, _job(config), arrays, run_id="f1")
     return folder
 
 
@@ -77,32 +77,23 @@ def test_logged_metrics(unbroken) -> None:
     assert (unbroken / "checkpoints" / "8").is_dir()
 
 
-def test_digests_are_of_the_batch_and_masks_of_the_step(config, arrays, run_folder) -> None:
-    job = _job(config, "span_corruption", end=4, seed=3)
-    _pretrain(run_folder, job, arrays, run_id="f1")
-    lines = [json.loads(line) for line in (run_folder / "digests.jsonl").read_text().splitlines()]
+def test_digests_are_of_the_batch_and_masks_of_the_step(config, arrays, unbroken) -> None:
+    lines = [json.loads(line) for line in (unbroken / "digests.jsonl").read_text().splitlines()]
     assert [(line["step"], line["run"], line["seed"]) for line in lines] == [
-        (2, "f1", 3),
-        (4, "f1", 3),
+        (step, "f1", SEED) for step in (2, 4, 6, 8)
     ]
-    chunk_tokens = config.lengths.chunk_tokens
     for line in lines:
         # The update that ends at step n leads away from n - 1.
-        step_number = line["step"] - 1
-        batch = train_batch(
-            arrays,
-            seed=3,
-            step=step_number,
-            batch_size=config.batch_size,
-            chunk_tokens=chunk_tokens,
-        )
-        key = role_key(Role.CORRUPTION, 3, step_number)
-        masks = CORRUPT(batch, row_keys(key, len(batch)), config.training_lengths, VOCABULARY)
+        at = {"seed": SEED, "step": line["step"] - 1}
+        chunk_tokens = config.lengths.chunk_tokens
+        batch = train_batch(arrays, **at, batch_size=config.batch_size, chunk_tokens=chunk_tokens)
+        keys = row_keys(role_key(Role.CORRUPTION, *at.values()), len(batch))
+        masks = CORRUPT(batch, keys, config.training_lengths, VOCABULARY)
         assert line["batch"] == batch_digest(batch)
         assert line["masks"] == batch_digest(
             {name: np.asarray(mask) for name, mask in masks._asdict().items() if mask is not None}
         )
-    assert len({line["batch"] for line in lines}) == len({line["masks"] for line in lines}) == 2
+    assert len({line["batch"] for line in lines}) == len({line["masks"] for line in lines}) == 4
 
 
 def test_tensorflow_reads_the_event_files(unbroken) -> None:
@@ -214,8 +205,9 @@ def test_finished_runs_are_not_changed(config, arrays, unbroken) -> None:
     assert (unbroken / "metrics.jsonl").read_bytes() == before
 
 
-def test_invalid_parents_are_rejected(config, arrays, run_folder, tmp_path) -> None:
-    _pretrain(run_folder, _job(config, "span_corruption", end=4), arrays)
+def test_invalid_parents_are_rejected(config, run_folder, tmp_path) -> None:
+    with closing(Checkpoints(run_folder, config, "span_corruption")) as checkpoints:
+        checkpoints.save(step.init_state(config, 0, "span_corruption"), 4)
     with pytest.raises(UserError, match="size"):
         restore_parent(run_folder, one_layer_config(mlp_dim=48), 4, "span_corruption")
     with pytest.raises(UserError, match="generator"):
