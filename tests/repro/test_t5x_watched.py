@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from repro.plan import Segment, build
 from repro.specs import load_profile
 from spactor import numerics
 from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
+from spactor.metrics import Events
 
 TESTS = Path(__file__).parent.parent
 PROFILE = load_profile(str(TESTS / "t5x" / "thirty.toml"))
@@ -34,7 +38,7 @@ class StandIn:
         self.folder.mkdir()
         self.script = tmp_path / "train.py"
         self.seen: list[tuple[int, int]] = []
-        self._node = node
+        self._node, self._written = node, tmp_path / "written"
         monkeypatch.setattr(
             t5x_command, "arguments", lambda *_, **__: [sys.executable, str(self.script)]
         )
@@ -47,8 +51,18 @@ class StandIn:
             T5XEngine, "_damage", lambda _, path: "cut" if path.name in self.damaged else None
         )
 
-    def run(self, script: str, hosts: Hosts = ALONE, parent: Path | None = None) -> None:
-        self.script.write_text(textwrap.dedent(script).replace("FOLDER", repr(str(self.folder))))
+    def run(
+        self,
+        script: str,
+        hosts: Hosts = ALONE,
+        parent: Path | None = None,
+        losses: Sequence[float] = (2.0, 2.0, 2.0),
+    ) -> None:
+        """Runs a script, in which WRITTEN is a folder as T5X leaves it, with the losses."""
+        write(self._written, losses)
+        for name, folder in (("FOLDER", self.folder), ("WRITTEN", self._written)):
+            script = script.replace(name, repr(str(folder)))
+        self.script.write_text(textwrap.dedent(script))
         data = PreparedData(folder=Path("/data"), manifest={})
         work = Work(profile=PROFILE, node=self._node, data=data, folder=self.folder, parent=parent)
         engine = T5XEngine(self.folder.parent / "cache", hosts=hosts)
@@ -62,17 +76,22 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     return StandIn(tmp_path, monkeypatch, node)
 
 
-TRAINS = """
-    from pathlib import Path
-    from spactor.metrics import Events
-    folder = Path(FOLDER)
+def write(folder: Path, losses: Sequence[float]) -> None:
+    """Writes event files and checkpoints, in this process, as importing JAX takes a second."""
+    shutil.rmtree(folder, ignore_errors=True)
     train, validation = Events(folder / "train"), Events(folder / "training_eval" / "task")
-    for step in (5, 10, 15):
-        train.write(step, {"loss": LOSS, "timing/seqs_per_second": 9.0})
-        (folder / f"checkpoint_{step}").mkdir(exist_ok=True)
+    for step, loss in zip((5, 10, 15), losses, strict=True):
+        train.write(step, {"loss": loss, "timing/seqs_per_second": 9.0})
+        (folder / f"checkpoint_{step}").mkdir()
         validation.write(step, {"sc_loss_clean": 1.0})
+    train.close()
+    validation.close()
+
+
+TRAINS = """
+    import shutil
+    shutil.copytree(WRITTEN, FOLDER, dirs_exist_ok=True)
 """
-TRAINS_WELL = TRAINS.replace("LOSS", "2.0")
 
 
 @pytest.mark.parametrize(
@@ -88,12 +107,12 @@ def test_one_cpu_device_has_one_thread(
     import os
     print(*(os.environ.get(name, "unset") for name in ("NPROC", "PJRT_NPROC")))
     """
-    stand_in.run(print_threads + TRAINS_WELL)
+    stand_in.run(print_threads + TRAINS)
     assert f"{threads} {threads}\n" in (stand_in.folder / LOG).read_text("utf-8")
 
 
 def test_a_process_is_watched_to_its_end(stand_in: StandIn) -> None:
-    stand_in.run(TRAINS_WELL)
+    stand_in.run(TRAINS)
     assert stand_in.seen == [(5, 15), (10, 15), (15, 15)]
     assert sorted(path.name for path in (stand_in.folder / "gin").iterdir()) == ["size.gin"]
     assert (stand_in.folder / t5x.LOG).read_text("utf-8").startswith("$ ")
@@ -137,9 +156,9 @@ def test_a_number_that_is_not_finite_ends_t5x(
 ) -> None:
     if digests is not None:
         (stand_in.folder / "digests.jsonl").write_text(digests)
-    loss = "float('-inf') if step > 5 else 2.0"
+    losses = (2.0, -math.inf, -math.inf)
     with pytest.raises(Diverged) as caught:
-        stand_in.run(TRAINS.replace("LOSS", loss) + "    import time; time.sleep(600)")
+        stand_in.run(TRAINS + "    import time; time.sleep(600)", losses=losses)
     expected = Diverged("train/loss", "-inf", 10, batch, 5)
     assert dataclasses.asdict(caught.value) == dataclasses.asdict(expected)
     # Killed before that was written down: T5X isn't started again.
@@ -156,11 +175,11 @@ SOON_ENDED = """
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_t5x_started_again(stand_in: StandIn) -> None:
-    stand_in.run(TRAINS_WELL)
+    stand_in.run(TRAINS)
     (stand_in.folder / "checkpoint_15").rmdir()
     stand_in.damaged.add("checkpoint_10")
     with pytest.warns(DamageWarning, match=r"checkpoint_10: damaged \(cut\); renamed to damaged-"):
-        stand_in.run(SOON_ENDED + TRAINS_WELL)
+        stand_in.run(SOON_ENDED + TRAINS)
     assert {path.name for path in stand_in.folder.glob("*checkpoint_*")} == {
         *("checkpoint_5", "checkpoint_10", "checkpoint_15", "damaged-checkpoint_10")
     }
@@ -176,10 +195,10 @@ def test_a_damaged_checkpoint_of_the_parent_is_reported_to_the_runner(stand_in: 
 
 def test_a_finished_nodes_damaged_last_checkpoint_is_made_again(stand_in: StandIn) -> None:
     """The runner runs a finished node again when its child could not read the checkpoint."""
-    stand_in.run(TRAINS_WELL)
+    stand_in.run(TRAINS)
     stand_in.damaged.add("checkpoint_15")
     with pytest.warns(DamageWarning, match="checkpoint_15: damaged"):
-        stand_in.run(TRAINS_WELL)
+        stand_in.run(TRAINS)
     assert (stand_in.folder / "checkpoint_15").is_dir()
 
 
@@ -227,7 +246,7 @@ with t5x._exclusive(Path({str(stand_in.folder)!r}) / t5x.LOCK) as lock:
         runner.stdout.close()
     for _ in range(100):
         try:
-            stand_in.run(TRAINS_WELL)
+            stand_in.run(TRAINS)
             break
         except UserError:
             time.sleep(0.05)

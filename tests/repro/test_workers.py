@@ -66,6 +66,21 @@ def journal(runs: Path, node: str) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def environments(tree: Tree, runs: Path) -> set[tuple[str, ...]]:
+    """Values of `VARIABLES` in the workers of all nodes."""
+    found = [line for name in tree.nodes for line in journal(runs, name)]
+    return {tuple(line[name] for name in VARIABLES) for line in found}
+
+
+@pytest.fixture(autouse=True)
+def shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell with settings that a worker does not take over."""
+    for name in numerics.ONE_THREAD:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=2")
+
+
 def logs(tree: Tree, runs: Path) -> dict[tuple[str, str], bytes]:
     return {
         (name, path.name): path.read_bytes()
@@ -90,6 +105,7 @@ def test_every_node_runs_once_with_the_numbers_of_one_process(
     assert sorted(ran) == sorted(tree.nodes)
     processes = {line["process"] for name in tree.nodes for line in journal(runs, name)}
     assert len(processes) >= jobs and os.getpid() not in processes
+    assert environments(tree, runs) == {("1", "1", "False", "")}, "one thread on a CPU"
     for name in tree.nodes:
         attempts = folders.read_json(folder_of(runs, name) / folders.PROVENANCE)["attempts"]
         killed = name == FIRST and failure is not None
@@ -115,38 +131,28 @@ def test_a_diverged_node_blocks_what_is_below_it(tree: Tree, runs: Path) -> None
     assert outcome.blocked and set(outcome.blocked).isdisjoint(outcome.ran)
 
 
-@pytest.mark.parametrize(("device", "threads"), [("2 × cpu cpu", "1"), ("4 × gpu H100", "")])
-def test_the_environment_of_a_worker(
-    tree: Tree, runs: Path, monkeypatch: pytest.MonkeyPatch, device: str, threads: str
-) -> None:
-    """One thread on a CPU, and one worker on an accelerator; settings pinned on both."""
-    for name in numerics.ONE_THREAD:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("JAX_ENABLE_X64", "1")
-    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=2")
-    run(tree, runs, WatchedEngine(device), jobs=2)
-    found = [line for name in tree.nodes for line in journal(runs, name)]
-    assert {(one["NPROC"], one["PJRT_NPROC"]) for one in found} == {(threads, threads)}
-    assert {(one["JAX_ENABLE_X64"], one["TF_XLA_FLAGS"]) for one in found} == {("False", "")}
-    assert len({one["process"] for one in found}) == (2 if threads else 1)
+def test_an_accelerator_has_one_worker_with_all_its_threads(tree: Tree, runs: Path) -> None:
+    run(tree, runs, WatchedEngine("4 × gpu H100"), jobs=2)
+    assert environments(tree, runs) == {("", "", "False", "")}
+    assert len({line["process"] for name in tree.nodes for line in journal(runs, name)}) == 1
 
 
 def test_another_device_or_other_flags_need_another_folder(
     tree: Tree, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tree, runs, WatchedEngine("4 × gpu H100"))
+    run_nodes(tree, runs, FakeEngine("4 × gpu H100"))
     assert folders.environment_of(runs, "tiny")["device"] == "gpu H100"  # type: ignore[index]
     done = folder_of(runs, FIRST) / folders.DONE
     done.unlink()
     with pytest.raises(UserError, match="device 'gpu H100', and here it is 'gpu A100'"):
-        run(tree, runs, WatchedEngine("8 × gpu A100"))
+        run_nodes(tree, runs, FakeEngine("8 × gpu A100"))
     flags = "--xla_force_host_platform_device_count=4 --xla_dump_to=/tmp/x"
     monkeypatch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {flags}")
-    assert run(tree, runs, WatchedEngine("8 × gpu H100")).ran == (FIRST,)
+    assert run_nodes(tree, runs, FakeEngine("8 × gpu H100")).ran == (FIRST,)
     done.unlink()
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_enable_fast_min_max=true")
     with pytest.raises(UserError, match="and here it is '--xla_gpu_enable_fast_min_max=true'"):
-        run(tree, runs, WatchedEngine("8 × gpu H100"))
+        run_nodes(tree, runs, FakeEngine("8 × gpu H100"))
 
 
 def test_nodes_are_ordered_by_seed_and_by_their_longest_chain(tiny: Profile) -> None:
