@@ -13,9 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from repro.engines.contract import Hosts
-from spactor.errors import UserError
-
 ROOT = Path(__file__).parent.parent.parent
 BARRIER = """
 import json, sys
@@ -92,16 +89,3 @@ def test_a_host_whose_peers_are_missing_times_out(tmp_path: Path) -> None:
 def test_another_number_of_hosts_than_jax_finds_is_refused(tmp_path: Path) -> None:
     ((message,),) = start(tmp_path, {"count": 2, "number": 0}, environment=slurm(1))
     assert message.startswith("--hosts 2, and JAX finds 1 processes: give --hosts 1")
-
-
-@pytest.mark.parametrize(
-    ("hosts", "message"),
-    [
-        ({"number": 3}, "--host 3 and --hosts 1: hosts are numbered from 0"),
-        ({"count": 2, "number": 2}, "--host 2 and --hosts 2"),
-        ({"count": 2, "coordinator": "10.0.0.1"}, "--coordinator 10.0.0.1: give host 0's name and"),
-    ],
-)
-def test_invalid_hosts_are_refused(hosts: dict, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        Hosts(**hosts)

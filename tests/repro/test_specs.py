@@ -7,8 +7,6 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from analysis.schema.facts import Tau
 from repro.profile_files import SCALES
@@ -30,14 +28,6 @@ def test_tau_reads_the_papers_forms_and_writes_them_back(text: str, end: int) ->
 def test_any_other_tau_is_rejected_with_the_forms(text: str) -> None:
     with pytest.raises(UserError, match=r"give 0, a number of thousands .* or inf"):
         Tau.parse(text)
-
-
-@given(st.text(max_size=6))
-def test_tau_is_read_or_rejected_and_nothing_else(text: str) -> None:
-    try:
-        assert str(Tau.parse(text)) == text
-    except UserError as error:
-        assert "\n" not in str(error).replace(repr(text), "")
 
 
 def test_taus_are_in_order() -> None:
@@ -206,10 +196,6 @@ def test_selecting_experiments() -> None:
     micro = load_profile("micro")
     assert [str(spec.tau) for spec in micro.select(sizes=["large"])] == ["0", "120K"]
     assert len(micro.select()) == 7
-    with pytest.raises(UserError, match="profile micro has no τ '30K': it has 0, 60K"):
-        micro.select(taus=["30K"])
-    with pytest.raises(UserError, match="profile micro has no seed '7'"):
-        micro.select(seeds=[7])
     with pytest.raises(UserError, match="no experiment with these"):
         micro.select(sizes=["large"], taus=["60K"])
 
@@ -226,16 +212,15 @@ def test_a_suite_may_have_settings_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", [name for name in SCALES if name != "micro"])
 def test_flan_suites_differ_as_in_the_paper(name: str) -> None:
-    text = (resources.files("repro") / "profiles" / f"{name}.toml").read_text("utf-8")
-    table = tomllib.loads(text)["finetuning"]
-    usual = to_mapping(FinetuneConfig(**table["default"]))
-    flan = to_mapping(FinetuneConfig(**(table["default"] | table["flan"])))
-    assert flan["learning_rate"] == pytest.approx(usual["learning_rate"] / 2)
-    assert flan["dropout_rate"] == pytest.approx(usual["dropout_rate"] / 2)
-    assert flan["batch_size"] * 2 == usual["batch_size"]
-    assert flan["reset_optimizer"] and not usual["reset_optimizer"]
-    differ = {"learning_rate", "dropout_rate", "batch_size", "reset_optimizer"}
-    assert {key for key in usual if usual[key] != flan[key]} == differ
+    finetuning = load_profile(name).finetuning
+    usual = finetuning["squad"]
+    assert finetuning["bbh"] == dataclasses.replace(
+        usual,
+        learning_rate=usual.learning_rate / 2,
+        dropout_rate=usual.dropout_rate / 2,
+        batch_size=usual.batch_size // 2,
+        reset_optimizer=True,
+    )
 
 
 def test_a_profile_that_extends_another(tmp_path) -> None:
