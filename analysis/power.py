@@ -214,12 +214,12 @@ def power(kind: Kind, contrast: Contrast, level: float, runs: int) -> float:
         parts = contrast.parts(side)
         effect = math.fsum(part.mean for part in parts) + known
         variances = [part.std**2 for part in parts]
-        error = math.sqrt(sum(variances) / runs)
+        error = math.sqrt(math.fsum(variances) / runs)
         if error == 0.0:
             # Without spread, ``analysis.tests.paired`` uses the sign test.
             enough = not contrast.by_seed or len(parts) > 1 or 2.0**-runs < tail
             return float(effect > 0.0 and enough)
-        degrees = (runs - 1) * sum(variances) ** 2 / sum(v**2 for v in variances)
+        degrees = (runs - 1) * math.fsum(variances) ** 2 / math.fsum(v**2 for v in variances)
         return power_of_t(effect / error, degrees, tail)
 
     if kind == "higher":

@@ -50,7 +50,7 @@ def cost_rows(tree: Tree) -> Iterator[dict[str, Any]]:
         for checkpoint in filter(None, profile.finetuned_at(spec)):  # no cost from scratch
             if spec.variant:
                 # A curriculum's steps differ in cost.
-                value = sum(
+                value = math.fsum(
                     node.steps * step_flops(node.config, node.stage)
                     for node in tree.path(spec)
                     if node.end_paper <= checkpoint

@@ -6,6 +6,8 @@ little; the paper's Figures 2 and 5 draw the same line.
 
 from __future__ import annotations
 
+import math
+
 from analysis.paper.evidence import FULL, HALF, Cell, Evidence, Missing, describe
 from analysis.tests import add
 
@@ -99,7 +101,7 @@ def share_of_budgets_above(evidence: Evidence, size: str, tau: str, suite: str) 
 
     def lead(budget: float) -> float:
         cells = lead_at(evidence, size, tau, suite, budget)
-        return sum(weight * evidence.score(*cell[:4]).mean for cell, weight in cells.items())
+        return math.fsum(weight * evidence.score(*cell[:4]).mean for cell, weight in cells.items())
 
     at_first, at_last = map(lead, common_budgets(evidence, size, tau))
     if at_first > 0.0 and at_last > 0.0:

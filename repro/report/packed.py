@@ -7,11 +7,14 @@ parses none of it before a reader opens a section or clicks a cell.
 from __future__ import annotations
 
 import base64
-import gzip
 import json
+import zlib
 from typing import Any
 
 from markupsafe import Markup
+
+_GZIP = 31
+"""The ``wbits`` with which zlib writes gzip's format."""
 
 
 class Packed:
@@ -33,11 +36,13 @@ class Packed:
     def text(self) -> str:
         """JSON of the sections and the data, compressed with gzip, in base64.
 
+        >>> import gzip
         >>> block = Packed(rule="mean").text()
         >>> gzip.decompress(base64.b64decode(block)).decode()
         '{"sections":{},"rule":"mean"}'
         """
         whole = {"sections": self._sections, **self._data}
         text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
-        # No time of writing in the header: equal records give equal bytes.
-        return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+        # Equal records give equal bytes: the header has no time of writing. Those of
+        # `gzip.compress` differ between versions of Python.
+        return base64.b64encode(zlib.compress(text.encode(), 9, _GZIP)).decode()
