@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from repro import costs
 from repro.plan import Finetuning, Segment, Tree, build
 from repro.plan_view import totals
 from repro.profile_files import SCALES
@@ -151,3 +152,14 @@ def test_continuous_fine_tuning_cuts_segments_and_scratch_does_not(tiny) -> None
     alone = build(with_row(tiny, finetune_at=(0,)))
     plain = {node.name for node in build(tiny).segments()}
     assert {node.name for node in alone.segments()} == plain
+
+
+def test_a_guess_counts_what_a_node_does_beside_its_steps(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(costs, "matmul_flops_per_core_second", lambda: 80e9)
+    tree = build(load_profile("smoke"), load_profile("smoke").select())
+    guess = costs.estimate(tree, costs.tree_flops(tree), tmp_path, jobs=2)
+    # 75 nodes on two processes; smoke's own FLOPs take less than a second.
+    assert guess.elapsed == pytest.approx(
+        75 / 2 * costs.NODE_OVERHEAD_FLOPS / (0.4 * 80e9), rel=0.05
+    )
+    assert guess.sentence.startswith("1 min to 5 min in 2 processes")
