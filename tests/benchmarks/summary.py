@@ -12,12 +12,8 @@ from spactor.text_table import align
 
 HEADINGS = ("what", "against", "time ratio", "range", "aimed at", "reached")
 TEXTS = {
-    "examples_per_processor_second": "{:,.0f} examples per processor second",
-    "control_examples_per_processor_second": "control {:,.0f}",
-    "processor_ratio": "ratio of processor times {:.3f}",
     "speed_ratio": "sequences per second over the control's {:.2f}",
     "flops_ratio": "by counted FLOPs {:.3f}",
-    "bytes_ratio": "by bytes that the program reads and writes {:.3f}",
     "published_flops_ratio": "of the published size {:.3f}",
     "sequences_per_second": "{:,.1f} sequences per second",
     "flops_per_second": "{:.3g} FLOPs per second and device",

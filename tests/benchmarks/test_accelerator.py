@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -47,13 +48,24 @@ def _training(config: PretrainConfig, stage: Stage) -> subjects.Training:
     return subjects.Training(config, stage)
 
 
-def _add_utilisation(benchmark: Any, config: PretrainConfig, stage: Stage) -> None:
+def _measure(
+    benchmark: Any,
+    config: PretrainConfig,
+    stage: Stage,
+    control: Callable[[], object],
+    *,
+    what: str,
+    **facts: Any,
+) -> None:
+    """Measures a step of ours with its MFU; arguments as those of ``paired.measure``."""
+    what = f"{what}, {config.model.compute_dtype}, batch {config.batch_size}"
+    subject = _training(config, stage)
+    paired.measure(benchmark, subject, control, rounds=ROUNDS, what=what, **facts)
     if benchmark.stats is not None:
         seconds = benchmark.stats.stats.median
+        kind = jax.devices()[0].device_kind
         benchmark.extra_info |= {
-            **utilisation.describe(
-                step_flops(config, stage), seconds, jax.devices()[0].device_kind
-            ),
+            **utilisation.describe(step_flops(config, stage), seconds, kind),
             "sequences_per_second": config.batch_size / seconds,
         }
 
@@ -62,16 +74,15 @@ def _add_utilisation(benchmark: Any, config: PretrainConfig, stage: Stage) -> No
 def test_first_stage_on_an_accelerator(benchmark: Any, size: str, dropout_rate: float) -> None:
     """Aimed at: the ratio of FLOPs; the paper's Base has 1.375 by FLOPs and 1/0.7 by speed."""
     config = _config(size, dropout_rate)
-    paired.measure(
+    _measure(
         benchmark,
-        _training(config, "hybrid"),
+        config,
+        "hybrid",
         _training(config, "span_corruption"),
-        rounds=ROUNDS,
-        what=f"first stage, {size}, bfloat16, batch {config.batch_size}, dropout {dropout_rate}",
+        what=f"first stage, {size}, dropout {dropout_rate}",
         against="baseline, same model and batch",
         flops_ratio=step_flops(config, "hybrid") / step_flops(config, "span_corruption"),
     )
-    _add_utilisation(benchmark, config, "hybrid")
 
 
 @SIZES
@@ -83,27 +94,24 @@ def test_plain_step_on_an_accelerator_against_hugging_face(benchmark: Any, size:
     if not torch.cuda.is_available():
         pytest.skip("PyTorch does not see the accelerator")
     config = _config(size, 0.1)
-    paired.measure(
+    _measure(
         benchmark,
-        _training(config, "span_corruption"),
+        config,
+        "span_corruption",
         subjects.hugging_face(config, "cuda", "bfloat16"),
-        rounds=ROUNDS,
-        what=f"plain step with corruption, {size}, bfloat16, batch {config.batch_size}",
+        what=f"plain step with corruption, {size}",
         against="Hugging Face's PyTorch T5 and Adafactor, autocast, eager",
         at_most=1.0,
     )
-    _add_utilisation(benchmark, config, "span_corruption")
 
 
 def test_half_precision_on_an_accelerator(benchmark: Any) -> None:
-    half, full = _config("base", 0.1), _config("base", 0.1, "float32")
-    paired.measure(
+    _measure(
         benchmark,
-        _training(half, "span_corruption"),
-        _training(full, "span_corruption"),
-        rounds=ROUNDS,
-        what=f"plain step, base, bfloat16, batch {half.batch_size}",
+        _config("base", 0.1),
+        "span_corruption",
+        _training(_config("base", 0.1, "float32"), "span_corruption"),
+        what="plain step, base",
         against="the same in float32",
         at_most=1.0,
     )
-    _add_utilisation(benchmark, half, "span_corruption")

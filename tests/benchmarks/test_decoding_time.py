@@ -20,19 +20,10 @@ from spactor.network import Network, padding_bias
 
 pytestmark = pytest.mark.benchmark
 
-ROWS, INPUT, OUTPUT = 4, 128, 64
-"""A summary of CNN/DailyMail is some 64 tokens."""
-CONFIG = subjects.base_width(2, ROWS, dropout_rate=0.0)
-NEVER = -1
-"""An id that is never produced, so that every row is decoded to its full length."""
-MICRO = subjects.MICRO
-AT_MOST = 1 / 5
-"""Of the time of recomputing all positions for every token."""
-
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and what it decodes."""
+    """A model, and the shape of what it decodes."""
 
     what: str
     config: PretrainConfig
@@ -40,38 +31,41 @@ class Subject:
     inputs: int
     outputs: int
 
+    def tokens(self) -> np.ndarray:
+        shape = (self.rows, self.inputs)
+        return np.random.default_rng(0).integers(3, 1900, shape).astype(np.int32)
 
-SUBJECTS = (
-    Subject("d = 768, 2+2 layers", CONFIG, ROWS, INPUT, OUTPUT),
-    # As fine-tuning at micro decodes CNN/DailyMail's column.
-    Subject("micro's Base", MICRO, predictions.ROWS, MICRO.input_length, 48),
+
+# A summary of CNN/DailyMail is some 64 tokens.
+WIDE = Subject(
+    "d = 768, 2+2 layers",
+    subjects.base_width(2, 4, dropout_rate=0.0),
+    rows=4,
+    inputs=128,
+    outputs=64,
 )
+# As fine-tuning at micro decodes CNN/DailyMail's column.
+MICRO = Subject(
+    "micro's Base", subjects.MICRO, predictions.ROWS, subjects.MICRO.input_length, outputs=48
+)
+NEVER = -1
+"""An id that is never produced, so that every row is decoded to its full length."""
+AT_MOST = 1 / 5
+"""Of the time of recomputing all positions for every token."""
 
 
-@pytest.fixture(scope="module")
-def params() -> Any:
-    return step.init_state(CONFIG, 0, "span_corruption").params
+def _cached(params: Any, subject: Subject) -> Callable[[], object]:
+    decode = step.build_greedy_decode(subject.config, subject.outputs, NEVER)
+    tokens = subject.tokens()
+    return lambda: jax.block_until_ready(decode(params, tokens))
 
 
-@pytest.fixture(scope="module")
-def inputs() -> np.ndarray:
-    return np.random.default_rng(0).integers(3, 32_000, (ROWS, INPUT)).astype(np.int32)
-
-
-def _cached(
-    params: Any, inputs: np.ndarray, config: PretrainConfig = CONFIG, outputs: int = OUTPUT
-) -> Callable[[], object]:
-    decode = step.build_greedy_decode(config, outputs, NEVER)
-    return lambda: jax.block_until_ready(decode(params, inputs))
-
-
-@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.what)
+@pytest.mark.parametrize("subject", [WIDE, MICRO], ids=lambda subject: subject.what)
 def test_against_decoding_without_a_cache(benchmark: Any, subject: Subject) -> None:
     config, rows, outputs = subject.config, subject.rows, subject.outputs
     network = Network(config.model)
     params = step.init_state(config, 0, "span_corruption").params
-    shape = (rows, subject.inputs)
-    inputs = np.random.default_rng(0).integers(3, 1900, shape).astype(np.int32)
+    inputs = subject.tokens()
 
     @jax.jit
     def recomputing(params: Any, inputs: jax.Array) -> jax.Array:
@@ -90,7 +84,7 @@ def test_against_decoding_without_a_cache(benchmark: Any, subject: Subject) -> N
 
     paired.measure(
         benchmark,
-        _cached(params, inputs, config, outputs),
+        _cached(params, subject),
         lambda: jax.block_until_ready(recomputing(params, inputs)),
         rounds=3,
         what=f"cached greedy decoding, {subject.what}, {rows} x {outputs} tokens",
@@ -100,29 +94,30 @@ def test_against_decoding_without_a_cache(benchmark: Any, subject: Subject) -> N
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_against_hugging_face(benchmark: Any, params: Any, inputs: np.ndarray) -> None:
+def test_against_hugging_face(benchmark: Any) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     transformers = pytest.importorskip("transformers", reason="Transformers is not installed")
     if jax.default_backend() != "cpu":
         pytest.skip("the comparison is made on a CPU")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    sizes = huggingface.config_of(CONFIG.model) | {"eos_token_id": None}
+    sizes = huggingface.config_of(WIDE.config.model) | {"eos_token_id": None}
     theirs = transformers.T5ForConditionalGeneration(transformers.T5Config.from_dict(sizes)).eval()
-    tokens = torch.tensor(inputs.tolist())
-    lengths = {"max_new_tokens": OUTPUT, "min_new_tokens": OUTPUT}
+    tokens = torch.tensor(WIDE.tokens().tolist())
+    lengths = {"max_new_tokens": WIDE.outputs, "min_new_tokens": WIDE.outputs}
 
     def control() -> None:
         with torch.inference_mode():
             made = theirs.generate(
                 tokens, do_sample=False, num_beams=1, eos_token_id=None, **lengths
             )
-        assert made.shape == (ROWS, OUTPUT + 1)
+        assert made.shape == (WIDE.rows, WIDE.outputs + 1)
 
+    params = step.init_state(WIDE.config, 0, "span_corruption").params
     paired.measure(
         benchmark,
-        _cached(params, inputs),
+        _cached(params, WIDE),
         control,
         rounds=5,
-        what=f"cached greedy decoding, d = 768, 2+2 layers, {ROWS} x {OUTPUT} tokens",
+        what=f"cached greedy decoding, {WIDE.what}, {WIDE.rows} x {WIDE.outputs} tokens",
         against="Hugging Face's generate, with its cache",
     )

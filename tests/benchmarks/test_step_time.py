@@ -7,7 +7,6 @@ Base itself, is recorded beside the measured one. Models and batches are the sam
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -106,77 +105,24 @@ def test_step_against_plain_operations(
     )
 
 
-def _plain() -> PretrainConfig:
-    # Without dropout: the others draw other numbers of random bits for it.
-    return subjects.base_width(max(LAYERS // 3, 1), BATCH, dropout_rate=0.0)
-
-
-def _ours() -> Callable[[], object]:
-    return subjects.Training(_plain(), "span_corruption")
-
-
-def _against(benchmark: Any, control: Callable[[], object], name: str) -> None:
-    config = _plain()
-    layers = config.model.num_encoder_layers
-    paired.measure(
-        benchmark,
-        _ours(),
-        control,
-        rounds=ROUNDS,
-        what=f"plain step with corruption, d = 768, {layers}+{layers} layers, batch {BATCH}",
-        against=f"{name}, corrupted batch given",
-        at_most=1.0,
-    )
-
-
-@pytest.mark.filterwarnings("ignore")  # T5X and its kin use what newer JAX has deprecated
-def test_plain_step_against_t5x(benchmark: Any) -> None:
-    """T5X's stock network, loss and Adafactor, compiled as one step whose state is donated."""
-    pytest.importorskip("t5x", reason="T5X is not installed")
-    from t5x import adafactor, losses
-
-    from spactor.t5x.models import stock_module
-
-    config = _plain()
-    batch = subjects.corrupted(config)
-    transformer = stock_module(config.model, "float32")
-    rule = adafactor.Adafactor(learning_rate=1.0, logical_factor_rules=None)
-    fields = (
-        batch.encoder_input_tokens,
-        batch.decoder_input_tokens,
-        batch.decoder_target_tokens,
-    )
-
-    def update(state: Any, given: Any) -> Any:
-        def loss(params: Any) -> jax.Array:
-            logits = transformer.apply({"params": params}, *given, enable_dropout=False)
-            return losses.compute_weighted_cross_entropy(
-                logits, given[2], z_loss=1e-4, loss_normalizing_factor=float(BATCH)
-            )[0]
-
-        params, slots = state
-        rate = optimizer.learning_rate(slots.step, config.optimizer)
-        hyper = rule.hyper_params.replace(learning_rate=rate)
-        return rule.apply_gradient(hyper, params, slots, jax.grad(loss)(params))
-
-    train_step = jax.jit(update, donate_argnums=0)
-    params = jax.jit(lambda key: transformer.init(key, *fields, enable_dropout=False)["params"])(
-        jax.random.key(0)
-    )
-    state = (params, rule.init_state(params))
-
-    def control() -> None:
-        nonlocal state
-        state = jax.block_until_ready(train_step(state, fields))
-
-    _against(benchmark, control, "T5X's stock network and Adafactor")
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_plain_step_against_hugging_face(benchmark: Any) -> None:
-    """PyTorch's T5 with its library's Adafactor, on the same CPU with all its cores."""
+    """PyTorch's T5 with its library's Adafactor, on the same CPU with all its cores.
+
+    Without dropout, for which PyTorch draws other numbers of random bits. T5X's step is measured in
+    its own trainer: see test_t5x_step_time.py.
+    """
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     pytest.importorskip("transformers", reason="Transformers is not installed")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    control = subjects.hugging_face(_plain(), "cpu")
-    _against(benchmark, control, "Hugging Face's PyTorch T5 and Adafactor")
+    layers = max(LAYERS // 3, 1)
+    config = subjects.base_width(layers, BATCH, dropout_rate=0.0)
+    paired.measure(
+        benchmark,
+        subjects.Training(config, "span_corruption"),
+        subjects.hugging_face(config, "cpu"),
+        rounds=ROUNDS,
+        what=f"plain step with corruption, d = 768, {layers}+{layers} layers, batch {BATCH}",
+        against="Hugging Face's PyTorch T5 and Adafactor, corrupted batch given",
+        at_most=1.0,
+    )
