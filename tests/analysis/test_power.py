@@ -27,17 +27,14 @@ def contrast(first, second, allowed=0.0):
 EQUAL = contrast(Sample(51.0, 2.0, 5), Sample(50.0, 2.0, 5))
 
 
-@pytest.mark.parametrize("runs", [3, 10, 60])
-def test_power_equals_statsmodels_for_equal_spreads(runs):
-    theirs = TTestIndPower().power(0.5, runs, 0.05, alternative="larger")
-    assert power.power("higher", EQUAL, 0.05, runs) == pytest.approx(theirs, rel=1e-6)
-    theirs = TTestIndPower().power(0.5, runs, 0.05, alternative="two-sided")
-    assert power.power("different", EQUAL, 0.05, runs) == pytest.approx(theirs, rel=1e-6)
-
-
-def test_runs_needed_equals_statsmodels():
-    theirs = TTestIndPower().solve_power(0.5, power=0.8, alpha=0.05, alternative="larger")
-    assert power.runs_needed("higher", EQUAL, 0.05) == math.ceil(theirs)
+def test_power_and_runs_equal_statsmodels_for_equal_spreads():
+    theirs = TTestIndPower()
+    for runs in (3, 10, 60):
+        for test, alternative in (("higher", "larger"), ("different", "two-sided")):
+            expected = theirs.power(0.5, runs, 0.05, alternative=alternative)
+            assert power.power(test, EQUAL, 0.05, runs) == pytest.approx(expected, rel=1e-6)
+    needed = theirs.solve_power(0.5, power=0.8, alpha=0.05, alternative="larger")
+    assert power.runs_needed("higher", EQUAL, 0.05) == math.ceil(needed)
 
 
 def test_power_of_unequal_spreads_is_what_a_simulation_finds():
@@ -94,11 +91,6 @@ def test_power_of_a_paired_test_is_what_a_simulation_finds():
     assert power.runs_needed("higher", alone, 0.05) > 4 * power.runs_needed("higher", pair, 0.05)
 
 
-def test_equal_differences_of_all_seeds_are_shown_by_their_number():
-    # The sign test: 2^-5 is the first below 0.05.
-    assert power.runs_needed("higher", measured([2.0, 3.0], [1.0, 2.0]), 0.05) == 5
-
-
 def test_fine_tuning_from_scratch_changes_no_number_of_runs():
     frame = synthetic.study(runs=3, seeds=3)
     # Its scores are of one pre-training seed; here each is of its own.
@@ -116,6 +108,8 @@ def test_differences_without_enough_runs_or_without_a_spread():
     assert math.isnan(power.runs_needed("higher", single, 0.05))
     exact = contrast(Sample(51.0, 0.0, 5), Sample(50.0, 0.0, 5))
     assert power.runs_needed("higher", exact, 0.05) == 2
+    # Equal differences of all seeds, by the sign test: 2^-5 is the first below 0.05.
+    assert power.runs_needed("higher", measured([2.0, 3.0], [1.0, 2.0]), 0.05) == 5
 
 
 def test_every_claim_with_a_test_has_its_numbers_of_runs():
@@ -132,10 +126,6 @@ def test_every_claim_with_a_test_has_its_numbers_of_runs():
     many = power.run(judge(published.load_all()), {"base": 1000, "large": 1000})
     decided = {need.claim.id for need in many.needs if need.decides}
     assert decided == {id_ for id_, need in needs.items() if not math.isinf(need.every)}
-
-
-def test_without_records_no_claim_needs_runs():
-    assert power.run(judge(records.empty()), {"base": 1}).needs == ()
 
 
 @pytest.mark.parametrize(("difference", "runs"), [(13.5, 2), (-22.3, 1000), (0.4, 7), (-60.0, 9)])

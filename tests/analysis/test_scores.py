@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
-import synthetic_records as synthetic
 from synthetic_records import score
 
 from analysis import scores
@@ -162,44 +160,8 @@ def test_an_unknown_rule_is_named():
         scores.select(records.empty(), "median")
 
 
-def test_mean_and_standard_deviation_over_runs():
-    values = [3.0, 5.0, 10.0]
-    rows = [score(value, finetune_seed=seed) for seed, value in enumerate(values)]
-    cell = scores.summary(records.from_rows(rows)).iloc[0]
-    # Mean 6; squares 9 + 1 + 16 = 26, over n - 1 = 2: √13.
-    assert (cell["mean"], cell["runs"]) == (6.0, 3)
-    assert cell["std"] == pytest.approx(13**0.5) == pytest.approx(np.std(values, ddof=1))
-    alone = scores.summary(records.from_rows(rows[:1])).iloc[0]
-    assert (alone["mean"], alone["runs"]) == (3.0, 1) and np.isnan(alone["std"])
-
-
 def test_bold_compares_before_rounding_and_equal_is_not_higher():
     rows = [score(33.2701), score(33.2749, tau="120K"), score(33.2701, tau="250K")]
     rows += [score(99.0, tau="60K", checkpoint=1_000_000)]
     bold = scores.summary(records.from_rows(rows)).set_index("tau")["bold"]
     assert bold.to_dict() == {"0": False, "120K": True, "250K": False, "60K": False}
-
-
-def test_the_order_of_runs_changes_nothing():
-    rows = [
-        score(value, finetune_seed=seed) for seed, value in enumerate([0.1, 0.2, 0.3, 99.9, 1e-17])
-    ]
-    one = scores.summary(records.from_rows(rows))
-    pd.testing.assert_frame_equal(scores.summary(records.from_rows(rows[::-1])), one)
-
-
-def test_published_cells_pass_through():
-    cells = scores.summary(published.load(2)).set_index(["tau", "checkpoint", "suite"])
-    cell = cells.loc[("60K", 500_000, "cnndm")]
-    assert (cell["mean"], cell["std"], cell["runs"], bool(cell["bold"])) == (33.27, 0.08, 5, False)
-    assert len(cells) == 49
-
-
-def test_relative_flops_divide_by_the_baseline_at_500k():
-    found = scores.relative_flops(synthetic.study())
-    values = found.set_index(["tau", "checkpoint"])["value"]
-    assert values["0", 500_000] == 1.0 and values["0", 1_000_000] == 2.0
-    # τ = 250K: (500 + 0.2 · 250) / 500 = 1.1.
-    assert values["250K", 500_000] == pytest.approx(1.1)
-    without = records.from_rows([row for row in synthetic.costs() if row.get("tau") != "0"])
-    assert scores.relative_flops(without).empty

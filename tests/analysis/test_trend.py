@@ -65,14 +65,6 @@ def test_missing_curves_are_named():
     assert text.count("not run: 2 validated steps from 120K on; a line needs 3") == 2
 
 
-def test_the_published_line_is_printed_with_a_remark_on_its_unit():
-    text = trend.run(synthetic.study()).text()
-    assert "published: slope -6.90e-05, p = 0.01" in text
-    slope, _ = trend.published_line()
-    assert pytest.approx(-61, abs=0.5) == slope * 880_000
-    assert pytest.approx(-0.061, abs=5e-4) == slope * 880
-
-
 def gaps_of(by_seed: np.ndarray) -> pd.DataFrame:
     """Records in which baseline minus SPACTOR(∞) is ``by_seed`` [steps, seeds], from 50K on."""
     steps = 50_000 + 10_000 * np.arange(len(by_seed))

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from masks import random_masks
 from tiny_model import VOCABULARY
 
 from spactor import corruption
@@ -26,21 +25,6 @@ def test_worked_example() -> None:
     first, second = VOCABULARY.sentinel_id(0), VOCABULARY.sentinel_id(1)
     assert encoder_input.tolist() == [11, 12, first, 15, 16, 17, 18, second, 1]
     assert target.tolist() == [first, 13, 14, second, 19, 20, 1]
-
-
-def test_mask_counts_and_ends() -> None:
-    lengths = _lengths(141)
-    keys = jax.random.split(jax.random.key(0), 500)
-    masks = random_masks(keys, lengths)
-    starts = np.diff(masks.astype(int), axis=1, prepend=0) == 1
-    assert (masks.sum(axis=1) == lengths.noise_tokens).all()
-    assert (starts.sum(axis=1) == lengths.noise_spans).all()
-    assert not masks[:, 0].any()
-    assert masks[:, -1].all()
-    # Inner positions are masked about equally often: 500 draws at p ≈ 0.15 have a standard
-    # deviation of 0.016; text comes first and noise last, so the ends are left out.
-    rates = masks[:, 20:-20].mean(axis=0)
-    assert abs(rates - lengths.noise_tokens / 141).max() < 5 * 0.016
 
 
 @pytest.mark.parametrize("population, count", [(1, 1), (5, 5), (9, 3), (200, 150), (7, 0)])

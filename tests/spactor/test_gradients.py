@@ -174,29 +174,6 @@ def test_gradient_equals_the_numerical_one(double, monkeypatch, chunks) -> None:
         assert abs(exact - numerical) < 1e-5 * scale, jax.tree_util.keystr(path)
 
 
-def test_losses_alone_against_numerical_gradients() -> None:
-    with jax.enable_x64(True):
-        rng = np.random.default_rng(1)
-        logits, targets = rng.normal(size=(5, 7)) * 3, rng.integers(0, 7, 5)
-        positive = np.asarray([True, False, True, True, False])
-        losses = {
-            "nll": (lambda x: jnp.sum(objective.token_cross_entropy(x, targets)[0]), logits),
-            "z": (lambda x: jnp.sum(objective.token_cross_entropy(x, targets)[1] ** 2), logits),
-            "binary": (
-                lambda x: jnp.sum(objective.binary_cross_entropy(x, positive)),
-                logits[:, 0],
-            ),
-        }
-        for name, (loss, at) in losses.items():
-            loss = jax.jit(loss)
-            exact = jax.jit(jax.grad(loss))(jnp.asarray(at))
-            for index in np.ndindex(at.shape):
-                nudge = np.zeros(at.shape)
-                nudge[index] = 1e-6
-                numerical = (loss(at + nudge) - loss(at - nudge)) / 2e-6
-                assert float(exact[index]) == pytest.approx(float(numerical), abs=1e-7), name
-
-
 @pytest.mark.parametrize("features", [5, 7, 11])
 def test_gradients_of_a_projection_equal_those_that_jax_derives(features: int) -> None:
     """A kernel that is wider, one that is square, and one that is narrower than its inputs."""

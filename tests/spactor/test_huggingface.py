@@ -25,6 +25,7 @@ from spactor.config import ModelConfig
 from spactor.data import host_tensorflow, vocabulary
 from spactor.errors import UserError
 
+ABOUT = {"node": "base/s0/sc/0-500K"}
 MODEL = tiny_config(num_encoder_layers=1, emb_dim=20, num_heads=3).model
 
 
@@ -36,8 +37,8 @@ def params() -> dict:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory, params: dict, unigram_model: bytes) -> Path:
     """An exported folder; not to be changed."""
-    path = tmp_path_factory.mktemp("exported") / "model"
-    huggingface.save(path, params, MODEL, vocabulary=unigram_model)
+    path = tmp_path_factory.mktemp("exported") / "of" / "model"
+    huggingface.save(path, params, MODEL, vocabulary=unigram_model, about=ABOUT)
     return path
 
 
@@ -84,11 +85,13 @@ def test_contents_of_an_exported_folder(exported: Path, params: dict, unigram_mo
         "config.json",
         "generation_config.json",
         "model.safetensors",
+        "spactor.json",
         "spiece.model",
         "tokenizer.json",
         "tokenizer_config.json",
     ]
     assert (folder / "spiece.model").read_bytes() == unigram_model
+    assert json.loads((folder / "spactor.json").read_text("utf-8")) == ABOUT
     config = json.loads((folder / "config.json").read_text("utf-8"))
     assert config == {
         "architectures": ["T5ForConditionalGeneration"],
@@ -132,14 +135,6 @@ def test_contents_of_an_exported_folder(exported: Path, params: dict, unigram_mo
         assert file.metadata() == {"format": "pt"}
     modes = {stat.S_IMODE((folder / name).stat().st_mode) for name in os.listdir(folder)}
     assert len(modes) == 1, "all files can be read by whoever may read one"
-
-
-def test_provenance_is_written_and_parents_are_made(
-    tmp_path: Path, params: dict, unigram_model: bytes
-) -> None:
-    about = {"node": "base/s0/sc/0-500K"}
-    huggingface.save(tmp_path / "a/b/c", params, MODEL, vocabulary=unigram_model, about=about)
-    assert json.loads((tmp_path / "a/b/c/spactor.json").read_text("utf-8")) == about
 
 
 @pytest.mark.parametrize("there", ["empty", "full", "file"])

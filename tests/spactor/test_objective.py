@@ -117,22 +117,6 @@ def test_mean_per_token_ignores_padding_targets(config, params, batch) -> None:
     )
 
 
-def test_padding_is_ignored(config, params) -> None:
-    network = Network(config.model)
-    inputs = jnp.asarray([[5, 6, 7, 1]])
-    targets = jnp.asarray([[8, 9, 1]])
-    short, _ = TARGET_TOKEN(network, params, inputs, targets, 1e-4)
-    padded, metrics = TARGET_TOKEN(
-        network,
-        params,
-        jnp.pad(inputs, ((0, 0), (0, 5))),
-        jnp.pad(targets, ((0, 0), (0, 4))),
-        1e-4,
-    )
-    assert float(padded) == pytest.approx(float(short), rel=1e-6)
-    assert float(metrics["loss"].weight) == 3
-
-
 def test_options_change_neither_losses_nor_gradients(config, params, batch) -> None:
     """Losses within 1e-6, gradients within 1e-6 of each tensor's norm: sums in another order."""
     fast_model = dataclasses.replace(config.model, dropout_rate=0.1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -85,13 +83,6 @@ def test_without_a_first_stage_it_is_plain_t5(config, chunks) -> None:
         strict=True,
     ):
         np.testing.assert_allclose(ours, plain, rtol=1e-4, atol=1e-5)
-
-
-def test_learning_rate_of_the_first_update(config, chunks) -> None:
-    _, metrics = _trained(config, chunks, "span_corruption", updates=1)
-    assert float(metrics["learning_rate"].total) == pytest.approx(0.1 / math.sqrt(4))
-    _, metrics = _trained(config, chunks, "span_corruption", updates=10)
-    assert float(metrics["learning_rate"].total) == pytest.approx(0.1 / 3)  # n = 9
 
 
 def test_corruption_of_a_row_does_not_depend_on_the_batch(config, chunks, params) -> None:

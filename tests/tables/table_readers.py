@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from xml.etree import ElementTree
 
@@ -159,20 +158,7 @@ def read_csv(text, table):
     return [[*names, *cells.values()] for names, cells in rows.items()]
 
 
-def read_json(text, table):
-    """The rows as CSV has them."""
-    rows = json.loads(text)["rows"]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, rows[0])
-    writer.writeheader()
-    writer.writerows(
-        row | {"bold": str(row.get("bold")).lower()} if "bold" in row else row for row in rows
-    )
-    return read_csv(out.getvalue(), table)
-
-
 READERS = {
-    "json": read_json,
     "text": read_text,
     "markdown": read_markdown,
     "latex": read_latex,
