@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.stats
 import synthetic_records as synthetic
@@ -89,16 +88,6 @@ def test_power_of_a_paired_test_is_what_a_simulation_finds():
     # Unpaired the same means and spreads need more than four times as many runs.
     alone = contrast(Sample(effect, math.sqrt(10.0), 5), Sample(0.0, math.sqrt(10.0), 5))
     assert power.runs_needed("higher", alone, 0.05) > 4 * power.runs_needed("higher", pair, 0.05)
-
-
-def test_fine_tuning_from_scratch_changes_no_number_of_runs():
-    frame = synthetic.study(runs=3, seeds=3)
-    # Its scores are of one pre-training seed; here each is of its own.
-    frame = frame.assign(seed=frame["finetune_seed"].fillna(frame["seed"]))
-    scratch = frame[frame["checkpoint"] == 500_000].assign(checkpoint=0)
-    both = pd.concat([frame, scratch], ignore_index=True)
-    runs = {"base": 5, "large": 3}
-    assert power.run(judge(both), runs).needs == power.run(judge(frame), runs).needs != ()
 
 
 def test_differences_without_enough_runs_or_without_a_spread():

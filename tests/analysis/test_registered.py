@@ -58,18 +58,6 @@ def test_cloze_and_suites_are_differences_to_the_baseline() -> None:
     assert made_up["GLUE at 500K"].verdict == Verdict.NOT_TESTABLE
 
 
-def test_seeds_that_have_not_finished_have_no_value() -> None:
-    falling = 6.0 - STEPS / 250_000
-    whole = study([falling], [falling - 0.4], [falling])
-    begun = study([falling] * 2, [falling - 0.4] * 2, [falling] * 2)
-    later = (begun["paper_step"] > 500_000).fillna(False)
-    begun = begun[~(later & (begun["seed"] == 1).fillna(False))]
-    for test, other in zip(registered.run(whole).tests, registered.run(begun).tests, strict=True):
-        assert test.values == other.values
-    half = whole[~(whole["paper_step"] > 500_000).fillna(False)]
-    assert not any(test.values for test in registered.run(half).tests)
-
-
 def noisy(generator: np.random.Generator, effect: float):
     """Eight seeds, whose curves share their seed's level and have errors of 0.01."""
 

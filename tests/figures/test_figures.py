@@ -150,19 +150,6 @@ def test_fine_tuning_from_scratch_is_no_point(number):
     assert figures.get(number).compute(both) == computed(number)
 
 
-@pytest.mark.parametrize(("number", "curves"), [("4", "curves"), ("S", "losses")])
-def test_a_seed_that_has_only_begun_shortens_no_curve(number, curves):
-    frame = synthetic.study(seeds=3)
-    early = (frame["paper_step"] <= 200_000).fillna(True)
-    begun = frame[early | (frame["seed"] != 2).fillna(True)]
-    of_two = figures.get(number).compute(frame[(frame["seed"] != 2).fillna(True)])
-    expected, found = (
-        getattr(result, curves) for result in (of_two, figures.get(number).compute(begun))
-    )
-    for one, other in zip(dict(expected).values(), dict(found).values(), strict=True):
-        assert one.equals(other)
-
-
 def test_figure_3_has_a_point_per_checkpoint_and_a_band_over_runs():
     result = figures.get("3").compute(synthetic.study(runs=3))
     assert [panel.suite for panel in result.panels] == ["glue", "cnndm"]

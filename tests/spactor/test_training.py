@@ -156,7 +156,6 @@ def test_branches_share_their_prefix(config, arrays, unbroken, tmp_path) -> None
             moments = getattr(after.slots, slot)
             assert set(moments) == set(after.params)
             _assert_same(moments[name], getattr(before.slots, slot)[name])
-
     # One compilation for fresh and restored states.
     assert step.build_train_step(config, VOCABULARY, "hybrid")._cache_size() == 1
     assert step.build_validation_step(config, VOCABULARY, "hybrid")._cache_size() == 1

