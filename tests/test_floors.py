@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from blocked import run_blocked
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {"spactor": 0, "analysis.schema": 1, "analysis": 2, "figures": 3, "tables": 3, "repro": 4}
@@ -77,22 +78,6 @@ def test_the_reading_order_names_files_that_exist() -> None:
     assert len(numbered) == 10 and lines < 2500, lines
 
 
-BLOCKED = """
-import importlib, sys
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"jax", "jaxlib", "flax", "optax", "orbax", "tensorflow", "seqio",
-                                  "t5", "clu", "tensorboard", "sentencepiece", "safetensors",
-                                  "tokenizers", "transformers", "torch"}:
-            raise ImportError(f"{name} is blocked", name=name)
-
-sys.meta_path.insert(0, Blocker())
-for name in sys.argv[1:]:
-    importlib.import_module(name)
-"""
-
-
 def test_base_packages_need_neither_jax_nor_tensorflow() -> None:
     names = [
         name_of(path)
@@ -100,21 +85,13 @@ def test_base_packages_need_neither_jax_nor_tensorflow() -> None:
         if path.parts[0] != "spactor" and path.name != "__main__.py"
     ]
     names += ["spactor.config", "spactor.errors", "spactor.data", "spactor.data.suites"]
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKED, *names], capture_output=True, text=True, cwd=ROOT
-    )
+    done = run_blocked("for name in sys.argv[1:]: importlib.import_module(name)", *names)
     assert done.returncode == 0, done.stderr
 
 
 def test_a_missing_extra_is_one_line(tmp_path: Path) -> None:
-    code = BLOCKED.replace("sys.argv[1:]", "[]") + "from repro.cli import main; main(sys.argv[1:])"
-    arguments = ["run", "--profile", "smoke", "--runs", str(tmp_path / "runs")]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
+    command = ("run", "--profile", "smoke", "--runs", tmp_path / "runs")
+    done = run_blocked("from repro.cli import main; main(sys.argv[1:])", *command)
     assert done.returncode == 2
     assert "the extra 'train'" in done.stderr and done.stderr.count("\n") == 1
 

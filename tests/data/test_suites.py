@@ -15,7 +15,6 @@ from made_sources import task as task_named
 from spactor.data import manifest, suite_metrics, suite_registry, suites
 from spactor.data.builders import passages, summaries
 from spactor.data.corpus import Document, Split
-from spactor.errors import UserError
 
 
 def examples(folder: Path, suite: str, task: str, split: str) -> list[dict[str, str]]:
@@ -51,21 +50,10 @@ KINDS = ["white", "brown", "rye", "oat", "corn", "spelt", "rice", "wheat", "mill
 LOAVES = [bread(kind, f"bakery.{kind}") for kind in KINDS]
 
 
-def test_the_prompts_of_the_classifications_are_exact() -> None:
-    found = {example.id: example for example in build("glue", "acceptability", source(LOAVES), 100)}
-    right = [example for example in found.values() if example.targets == "True"]
-    texts = {f"acceptability sentence: bake some {kind} bread in the oven" for kind in KINDS}
-    assert right and {example.inputs for example in right} <= texts
-    wrong = [example for example in found.values() if example.targets == "False"]
-    assert len(wrong) == len(right)
-    for example in wrong:
-        assert example.inputs not in texts
-        assert any(sorted(example.inputs.split()) == sorted(text.split()) for text in texts)
-
-
-def test_a_sentence_shuffled_as_a_whole() -> None:
-    found = build("glue", "order", source(LOAVES), 100)
-    texts = {f"order sentence: bake some {kind} bread in the oven" for kind in KINDS}
+@pytest.mark.parametrize("task", ["acceptability", "order"])
+def test_a_sentence_is_right_or_has_its_words_in_another_order(task: str) -> None:
+    found = build("glue", task, source(LOAVES), 100)
+    texts = {f"{task} sentence: bake some {kind} bread in the oven" for kind in KINDS}
     labels = collections.Counter(example.targets for example in found)
     assert labels["True"] == labels["False"] >= 2
     for example in found:
@@ -199,12 +187,3 @@ def test_an_answer_that_is_no_label() -> None:
     labels, answers = ("mismatch", "match"), ("match", "mismatch", "mat")
     assert [suite_registry.label_index(text, labels) for text in answers] == [1, 0, -1]
     assert suite_registry.label_index("anything", ()) == "anything"
-
-
-def test_names() -> None:
-    assert suites.suite_named("glue").mixture_name == "spactor_glue"
-    assert suites.suite_named("glue", "c4").mixture_name == "spactor_benchmark_glue"
-    assert suites.EMBEDDED["cnndm"].registered_name("summary") == "spactor_cnndm_summary"
-    for corpus in ("embedded", "c4"):
-        with pytest.raises(UserError, match="unknown suite 'glu': give one of glue, superglue"):
-            suites.suite_named("glu", corpus)

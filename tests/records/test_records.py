@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import errno
-import os
-
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -111,21 +108,6 @@ def test_csv_reads_as_the_same_records(tmp_path):
     frame = records.from_rows(rows({"std": 0.5, "bold": True, "note": "a, b"}, {"seed": 7}))
     frame.drop(columns=["runs", "node"]).to_csv(tmp_path / "mine.csv", index=False)
     pd.testing.assert_frame_equal(records.read(tmp_path / "mine.csv"), frame)
-
-
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "metrics.parquet"
-    records.write(records.from_rows(rows({})), path)
-    before = path.read_bytes()
-
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"metrics\.parquet: could not be written \(No space left"):
-        records.write(records.from_rows(rows({}, {})), path)
-    assert path.read_bytes() == before
-    assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.parquet"]
 
 
 def test_a_variant_is_part_of_the_key_and_may_be_absent():

@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import synthetic_records as synthetic
+from blocked import run_blocked
 from html_page import Page, unfolded, unpacked
 
 import tables
@@ -22,8 +20,6 @@ from repro.report import choices, numbers, tree, tree_map
 from repro.report.traces import Traces
 from spactor.config import PAPER
 from spactor.errors import UserError
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_is_whole_and_self_contained(page):
@@ -202,20 +198,8 @@ def test_settings_that_depart_from_the_paper_s_are_listed():
     ]
 
 
-WITHOUT_TRAINING = """
-import sys
+TABLE_AND_PAGE = """
 from pathlib import Path
-
-BLOCKED = {"jax", "flax", "optax", "orbax", "clu", "tensorflow", "seqio", "t5", "sentencepiece"}
-
-
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in BLOCKED:
-            raise ImportError(name + " is blocked")
-
-
-sys.meta_path.insert(0, Block())
 
 import tables
 from analysis.schema import records
@@ -237,12 +221,7 @@ report.write_report(report.Outcomes(records.empty()), Nodes.of(), folder / "new"
 def test_tables_and_a_page_of_nothing_need_neither_jax_nor_tensorflow(tmp_path):
     """And a table from a file loads no library that is slow to import, and no suite's builder."""
     records.write(synthetic.study(), tmp_path / "m.parquet")
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TRAINING, str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = run_blocked(TABLE_AND_PAGE, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "39.50" in done.stdout
     text = Page((tmp_path / "new" / "one.html").read_text(encoding="utf-8")).words
