@@ -10,18 +10,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from commands import contents
 
 from spactor.config import DataConfig
 from spactor.data import building, corpus, manifest, prepare, suites
 from spactor.errors import UserError
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.fixture

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pytest
 import synthetic_records as synthetic
+from commands import contents, exit_code, run
 from markupsafe import escape
 
 import figures
 import tables
 from analysis import summary
 from analysis.schema import records
-from repro import cli, collect, folders
+from repro import collect, folders
 from repro.cli.rebuilding import ENDINGS
 
 ROOT = Path(__file__).parents[2]
@@ -52,12 +53,6 @@ def collected(tmp_path_factory):
     return folder
 
 
-def content(folder):
-    """Bytes of every file, by its name in the folder."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-
-
 def expected(numbers, names):
     written = {f"tables/table{n}.{ENDINGS[format]}" for n in numbers for format in tables.FORMATS}
     kinds = ("svg", "pdf", "png")
@@ -69,10 +64,9 @@ def rebuilt(collected, tmp_path_factory):
     """The files, by name, that `repro rebuild` writes."""
     folder = tmp_path_factory.mktemp("rebuilt")
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as ended:
-        cli.main(["rebuild", "--from", str(collected), "--to", str(folder)])
-    assert ended.value.code == 0
-    found = content(folder)
+    with contextlib.redirect_stdout(printed):
+        assert exit_code("rebuild", "--from", collected, "--to", folder) == 0
+    found = contents(folder)
     line = f"{len(found)} files in {folder}; begin with {folder}/report.html\n"
     assert printed.getvalue() == line
     return found
@@ -90,9 +84,8 @@ def test_a_file_has_what_its_command_prints(collected, rebuilt, capsys):
     commands |= {"tables/table2.md": ["table", "2", "--format", "markdown"]}
     commands |= {"claims.txt": ["claims", "--details"]}
     for name, command in commands.items():
-        with pytest.raises(SystemExit):
-            cli.main([*command, "--from", str(collected)])
-        assert capsys.readouterr().out == rebuilt[name].decode()
+        _, out, _ = run(capsys, *command, "--from", collected)
+        assert out == rebuilt[name].decode()
 
 
 def test_several_sets_of_records_have_a_page_each_and_an_index(
@@ -101,13 +94,10 @@ def test_several_sets_of_records_have_a_page_each_and_an_index(
     other = tmp_path / collected.name
     other.mkdir()
     records.write(synthetic.study(runs=1), other / collect.METRICS)
-    sources = [argument for folder in (collected, other) for argument in ("--from", str(folder))]
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["report", *sources, "--to", str(tmp_path / "pages")])
-    assert ended.value.code in (0, None)
+    sources = [argument for folder in (collected, other) for argument in ("--from", folder)]
     index = tmp_path / "pages" / "report.html"
-    assert capsys.readouterr().out == f"{index}\n"
-    pages = content(index.parent)
+    assert run(capsys, "report", *sources, "--to", index.parent) == (0, f"{index}\n", "")
+    pages = contents(index.parent)
     names = [f"report-{collected.name}.html", f"report-{collected.name}-2.html"]
     assert set(pages) == {"report.html", *names}
     text = pages["report.html"].decode()
@@ -124,6 +114,6 @@ def test_another_process_writes_the_same_bytes(collected, tmp_path):
         environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         command = (sys.executable, "-m", "repro", "rebuild", "--from", str(collected))
         subprocess.run((*command, "--to", str(tmp_path / seed)), check=True, env=environment)
-    one, two = content(tmp_path / "1"), content(tmp_path / "2")
+    one, two = contents(tmp_path / "1"), contents(tmp_path / "2")
     assert set(one) == expected(TABLES, FIGURES)
     assert one == two

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from untrained import BASELINE, FIRST, LEAF, SCORES, bytes_of, edited, folder_of, rows
+from untrained import BASELINE, FIRST, LEAF, SCORES, bytes_of, edited, folder_of, rows, write_lines
 
 from repro import folders, step_lines, validation
 from repro.collect import collect
@@ -269,7 +269,7 @@ def test_attempts_of_t5x_that_read_other_data_are_of_two_runs(
 
     def read(*batches: str) -> None:
         lines = [{"step": 15, "run": "", "seed": 0, "batch": batch} for batch in batches]
-        (home / "digests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_lines(home / "digests.jsonl", lines)
 
     read("aa", "aa")
     assert collect(tree, finished).unfinished == {}

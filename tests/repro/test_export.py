@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import shutil
 from contextlib import closing
@@ -22,7 +21,7 @@ from repro.plan import Finetuning, Tree
 from repro.specs import load_profile
 from spactor import huggingface, step
 from spactor.checkpoints import Checkpoints
-from spactor.data import manifest, vocabulary
+from spactor.data import manifest
 from spactor.data.building import folder_of
 from spactor.errors import UserError
 
@@ -32,22 +31,8 @@ FINETUNED = f"{BASELINE.removesuffix('/0-500K')}/500K/finetune-glue/f0"
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    """Prepared data with nothing in them but a vocabulary."""
-    cache = tmp_path_factory.mktemp("prepared") / "cache"
-    texts = [line for module in (io, json, dataclasses) for line in (module.__doc__ or "", "a b")]
-    texts += [f"{name} is word {i} of many" for i, name in enumerate(dir(io) + dir(json) * 3)]
-    texts += Path(json.__file__).read_text("utf-8").splitlines()
-    texts += Path(dataclasses.__file__).read_text("utf-8").splitlines()
-    facts = {"format": manifest.FORMAT, "corpus": {"packages": {}}}
-    work = cache / "work"
-    work.mkdir(parents=True)
-    path = work / manifest.VOCABULARY_FILE
-    path.write_bytes(vocabulary.train(texts, 512))
-    facts["files"] = {manifest.VOCABULARY_FILE: manifest.digest_of_file(path)}
-    facts["fingerprint"] = manifest.fingerprint_of(facts)
-    manifest.write(work, facts)
-    return PreparedData(folder=work, manifest=facts)
+def prepared(smoke_data: Path) -> PreparedData:
+    return PreparedData(folder=smoke_data, manifest=manifest.read(smoke_data))
 
 
 class SavingEngine(Engine):

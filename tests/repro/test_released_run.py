@@ -9,10 +9,11 @@ from pathlib import Path
 import made_c4
 import made_up
 import pytest
+from commands import exit_code
 
 from analysis.schema import records
 from analysis.schema.quantities import DIAGNOSTICS
-from repro import cli, folders, workers
+from repro import folders, workers
 from spactor.data import suites
 
 pytestmark = pytest.mark.slow
@@ -66,9 +67,7 @@ def repro(home: Path, command: str, *more: str, code: int = 0) -> None:
     given = ["--profile", str(home / "tiny.toml"), "--runs", str(home / "runs")]
     if command not in ("collect", "table"):
         given += ["--data-dir", str(home / "data")]
-    with pytest.raises(SystemExit) as caught:
-        cli.main([command, *given, *more])
-    assert int(caught.value.code or 0) == code
+    assert exit_code(command, *given, *more) == code
 
 
 def node(home: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import run
-from untrained import BASELINE, FIRST, SCORES, FakeEngine, edited, run_nodes
+from untrained import BASELINE, FIRST, SCORES, FakeEngine, edited, run_nodes, write_lines
 
 from repro import comparison, folders
 from repro.comparison import STREAMS, compare_runs
@@ -51,7 +51,7 @@ def test_batches_of_two_t5x_runs_are_compared(tmp_path: Path) -> None:
         (folder / "node.json").write_text(json.dumps(node))
         read = enumerate(batches, start=1)
         lines = [{"step": 5 * n, "run": "", "seed": 0, "batch": batch} for n, batch in read]
-        (folder / "digests.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_lines(folder / "digests.jsonl", lines)
     found = comparison.compare_nodes("node", *runs)
     assert [each.line() for each in found.differences] == ["node: step 10: batch differ: bb and cc"]
     assert [note.partition(": ")[2] for note in found.notes] == [

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from untrained import FIRST, FakeEngine, folder_of, make_display, printed, run_nodes
+from untrained import FIRST, FakeEngine, folder_of, lines_of, make_display, printed, run_nodes
 
 from repro import costs, folders, plan
 from repro.engines.contract import Work
@@ -62,8 +62,7 @@ def run(
 
 
 def journal(runs: Path, node: str) -> list[dict]:
-    path = folder_of(runs, node) / "journal.txt"
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return lines_of(folder_of(runs, node) / "journal.txt")
 
 
 def environments(tree: Tree, runs: Path) -> set[tuple[str, ...]]:

@@ -179,10 +179,19 @@ def folder_of(runs: Path, node: str) -> Path:
     return folders.node_folder(runs, "tiny", node)
 
 
+def lines_of(path: Path) -> list[dict]:
+    """The lines of a log."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def write_lines(path: Path, lines: Iterable[dict]) -> None:
+    """Writes a log anew."""
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 def edited(path: Path, edit: Callable[[list[dict]], list[dict]]) -> None:
     """Changes the lines of a log."""
-    lines = edit([json.loads(line) for line in path.read_text().splitlines()])
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_lines(path, edit(lines_of(path)))
 
 
 def rows(frame: pd.DataFrame, **wanted: object) -> pd.DataFrame:

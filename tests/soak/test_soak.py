@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pytest
 import soak
-from commands import run
+from commands import exit_code, run
 
 from analysis.schema import records
-from repro import cli, folders
+from repro import folders
 
 PROFILE = soak.PROFILE_OPTION
 CHAIN = (*PROFILE, "--variant", "handover-cosine")
@@ -37,20 +37,13 @@ runpy.run_module("repro", run_name="__main__", alter_sys=True)
 """A shell that starts the tests in the background has them, and what they start, ignore ctrl-C."""
 
 
-def repro(*arguments: str) -> None:
-    """A command in this process, which need not import everything again."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main(arguments)
-    assert not ended.value.code
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, smoke_data: Path) -> Path:
     """The folder of runs of a tree that nothing disturbed."""
     runs = folders.open_runs(tmp_path_factory.mktemp("soak") / "runs", create=True)
     shutil.copytree(smoke_data.parent, folders.cache_folder(runs))
-    repro("run", *CHAIN, "--runs", str(runs))
-    repro("collect", *PROFILE, "--runs", str(runs))
+    assert exit_code("run", *CHAIN, "--runs", str(runs)) == 0
+    assert exit_code("collect", *PROFILE, "--runs", str(runs)) == 0
     return runs
 
 
@@ -146,8 +139,8 @@ def test_a_run_stopped_in_four_ways_ends_as_an_undisturbed_one(
     os.killpg(interrupted.process.pid, signal.SIGINT)  # A terminal sends it to the workers, too.
     interrupted.ended(130)
 
-    repro(*interrupted.arguments)
-    repro("collect", *PROFILE, "--runs", str(runs))
+    assert exit_code(*interrupted.arguments) == 0
+    assert exit_code("collect", *PROFILE, "--runs", str(runs)) == 0
     assert (runs / METRICS).read_bytes() == (undisturbed / METRICS).read_bytes()
 
 
