@@ -112,80 +112,77 @@ SHORT = ("base", "60K", 500_000)
 MARGIN_1 = {BASE_EARLY: BAD, BASE_LATE: GOOD}  # (61 − 59) / 2
 
 
+BEATS, GAIN, ON_PAR, AMONG_TAU = (
+    *("base.250k-beats-baseline-500k", "base.gain-at-least-one-deviation"),
+    *("base.60k-on-par", "base.no-difference-among-tau"),
+)
+HALF, MAJORITY = "abstract.half-the-steps", "efficiency.majority-matches"
+ENDS_BELOW = "single-stage.ends-below"
+MIDDLE = ("base", "120K", 500_000)
+
+
 @pytest.mark.parametrize(
-    ("identity", "means", "expected"),
+    ("means", "expected"),
     [
-        ("base.250k-beats-baseline-500k", {OURS_EARLY: GOOD, BASE_EARLY: EVEN}, HOLDS),
-        ("base.250k-beats-baseline-500k", {OURS_EARLY: BAD, BASE_EARLY: EVEN}, REFUTED),
-        ("base.250k-beats-baseline-500k", {OURS_EARLY: EVEN, BASE_EARLY: EVEN}, OPEN),
-        ("base.250k-beats-baseline-500k", {OURS_EARLY: {"glue": GOOD}, BASE_EARLY: EVEN}, PARTLY),
+        (
+            # The last has no margin to be within.
+            {OURS_EARLY: GOOD, BASE_EARLY: EVEN, SHORT: EVEN},
+            {BEATS: HOLDS, "base.smaller-tau-drops": HOLDS, ON_PAR: OPEN},
+        ),
+        (
+            {OURS_EARLY: BAD, BASE_EARLY: EVEN, SHORT: GOOD},
+            {BEATS: REFUTED, "base.gain-up-to-three-deviations": REFUTED, ON_PAR: REFUTED},
+        ),
+        ({OURS_EARLY: EVEN, BASE_EARLY: EVEN}, {BEATS: OPEN, GAIN: OPEN, "table2.runs": HOLDS}),
+        ({OURS_EARLY: {"glue": GOOD}, BASE_EARLY: EVEN}, {BEATS: PARTLY}),
         # Equal within half of what twice the steps gain, everywhere: no clear gain.
-        ("base.250k-beats-baseline-500k", {OURS_EARLY: BAD, **MARGIN_1}, REFUTED),
-        ("base.250k-beats-baseline-1m", {OURS_LATE: GOOD, BASE_LATE: EVEN}, HOLDS),
+        ({OURS_EARLY: BAD, **MARGIN_1}, {BEATS: REFUTED}),
         # 0.5 behind is within a margin of 1, 1.5 is not, 1 is on it.
-        ("abstract.half-the-steps", {OURS_EARLY: GOOD - 0.5, **MARGIN_1}, HOLDS),
-        ("abstract.half-the-steps", {OURS_EARLY: GOOD - 1.5, **MARGIN_1}, REFUTED),
-        ("abstract.half-the-steps", {OURS_EARLY: GOOD - 1.0, **MARGIN_1}, OPEN),
-        ("efficiency.majority-matches", {OURS_EARLY: GOOD - 0.5, **MARGIN_1}, HOLDS),
-        ("efficiency.majority-matches", {OURS_EARLY: GOOD - 1.5, **MARGIN_1}, REFUTED),
-        ("base.gain-at-least-one-deviation", {OURS_EARLY: EVEN + 1.5, BASE_EARLY: EVEN}, HOLDS),
-        ("base.gain-at-least-one-deviation", {OURS_EARLY: EVEN, BASE_EARLY: EVEN}, OPEN),
-        ("base.gain-up-to-three-deviations", {OURS_EARLY: BAD, BASE_EARLY: EVEN}, REFUTED),
-        ("abstract.tied-to-two-stages", {OURS_LATE: GOOD, SINGLE_LATE: EVEN}, HOLDS),
-        ("single-stage.ends-below", {BASE_LATE: GOOD, SINGLE_LATE: EVEN}, HOLDS),
-        ("single-stage.ends-below", {BASE_LATE: BAD, SINGLE_LATE: EVEN}, REFUTED),
-        ("conclusion.single-stage-decays", {SINGLE_EARLY: GOOD, SINGLE_LATE: EVEN}, HOLDS),
+        ({OURS_EARLY: GOOD - 0.5, **MARGIN_1}, {HALF: HOLDS, MAJORITY: HOLDS}),
+        ({OURS_EARLY: GOOD - 1.5, **MARGIN_1}, {HALF: REFUTED, MAJORITY: REFUTED}),
+        ({OURS_EARLY: GOOD - 1.0, **MARGIN_1}, {HALF: OPEN}),
+        ({OURS_EARLY: EVEN + 1.5, BASE_EARLY: EVEN}, {GAIN: HOLDS}),
         (
-            "base.no-difference-among-tau",
-            {OURS_EARLY: EVEN, ("base", "120K", 500_000): EVEN, SHORT: EVEN, **MARGIN_1},
-            HOLDS,
-        ),
-        (
-            "base.no-difference-among-tau",
-            {OURS_EARLY: 64.0, ("base", "120K", 500_000): 62.0, SHORT: EVEN, **MARGIN_1},
-            REFUTED,
-        ),
-        ("base.smaller-tau-drops", {OURS_EARLY: GOOD, SHORT: EVEN}, HOLDS),
-        ("base.60k-on-par", {SHORT: GOOD, BASE_EARLY: EVEN}, REFUTED),
-        ("base.60k-on-par", {SHORT: EVEN, BASE_EARLY: EVEN}, OPEN),  # no margin to be within
-        ("base.60k-on-par", {SHORT: {**dict.fromkeys(TASKS, GOOD), "bbh": BAD}, **MARGIN_1}, HOLDS),
-        ("base.exceptions-fall-short", {OURS_EARLY: BAD, BASE_LATE: EVEN}, HOLDS),
-        (
-            "appendix-c.task-dependent",
+            {OURS_LATE: GOOD, BASE_LATE: EVEN, SINGLE_EARLY: GOOD, SINGLE_LATE: BAD},
             {
-                ("base", "120K", 500_000): {"glue": GOOD, "squad": BAD},
-                OURS_EARLY: {"glue": BAD, "squad": GOOD},
+                "base.250k-beats-baseline-1m": HOLDS,
+                "abstract.tied-to-two-stages": HOLDS,
+                ENDS_BELOW: HOLDS,
+                "conclusion.single-stage-decays": HOLDS,
             },
-            HOLDS,
         ),
         (
-            "large.scales",
+            {OURS_EARLY: 58.0, BASE_LATE: BAD, SINGLE_LATE: EVEN},
+            {ENDS_BELOW: REFUTED, "base.exceptions-fall-short": HOLDS},
+        ),
+        ({OURS_EARLY: EVEN, MIDDLE: EVEN, SHORT: EVEN, **MARGIN_1}, {AMONG_TAU: HOLDS}),
+        ({OURS_EARLY: 64.0, MIDDLE: 62.0, SHORT: EVEN, **MARGIN_1}, {AMONG_TAU: REFUTED}),
+        ({SHORT: {**dict.fromkeys(TASKS, GOOD), "bbh": BAD}, **MARGIN_1}, {ON_PAR: HOLDS}),
+        (
+            {MIDDLE: {"glue": GOOD, "squad": BAD}, OURS_EARLY: {"glue": BAD, "squad": GOOD}},
+            {"appendix-c.task-dependent": HOLDS},
+        ),
+        (
             {
-                ("large", "120K", 500_000): GOOD,
-                ("large", "0", 500_000): EVEN,
-                ("base", "120K", 500_000): GOOD,
-                ("base", "0", 500_000): EVEN,
+                **{(size, "120K", 500_000): GOOD for size in ("base", "large")},
+                **{(size, "0", 500_000): EVEN for size in ("base", "large")},
             },
-            HOLDS,
+            {"large.scales": HOLDS, "table4.runs": UNTESTABLE},
         ),
         (
-            "large.rest-within-one-deviation",
             {("large", "120K", 500_000): EVEN, ("large", "0", 1_000_000): EVEN},
-            HOLDS,
+            {"large.rest-within-one-deviation": HOLDS},
         ),
-        ("table2.runs", {BASE_EARLY: EVEN}, HOLDS),
-        ("table4.runs", {("large", "0", 500_000): EVEN}, UNTESTABLE),
     ],
 )
-def test_scores_decide_a_statement(identity, means, expected):
-    assert verdict(identity, scored(means)) is expected
+def test_scores_decide_statements(means, expected):
+    assert dict(zip(expected, verdicts(expected, scored(means)), strict=True)) == expected
 
 
 def test_noise_alone_decides_nothing_and_one_run_is_no_evidence():
     means = {OURS_EARLY: GOOD, OURS_LATE: GOOD, BASE_EARLY: EVEN, BASE_LATE: GOOD}
-    identities = ("base.250k-beats-baseline-500k", "abstract.half-the-steps")
-    assert verdicts(identities, scored(means, spread=20.0)) == [OPEN] * 2
-    assert verdicts(identities, scored(means, runs=1)) == [UNTESTABLE] * 2
+    assert verdicts((BEATS, HALF), scored(means, spread=20.0)) == [OPEN] * 2
+    assert verdicts((BEATS, HALF), scored(means, runs=1)) == [UNTESTABLE] * 2
 
 
 def test_measured_runs_are_paired_by_seed():
@@ -302,10 +299,10 @@ def test_equal_budgets_decide_a_statement():
     gained = scored({**MARGIN_1, OURS_EARLY: 60.5}) + costs()
     assert verdict("appendix-c.others-gain", gained) is HOLDS
     # 20 % are saved at 59.97 by τ = 250K, at 1.09 / 0.8 = 1.3625, so 59.725, by 120K.
-    fifth = {**MARGIN_1, OURS_EARLY: 59.97, ("base", "120K", 500_000): 59.725}
+    fifth = {**MARGIN_1, OURS_EARLY: 59.97, MIDDLE: 59.725}
     assert verdict("appendix-c.mmlu-saving", scored(fifth, spread=0.02) + costs()) is HOLDS
     assert verdict("appendix-c.mmlu-saving", scored(fifth, spread=2.0) + costs()) is OPEN
-    half = fifth | {OURS_EARLY: GOOD, ("base", "120K", 500_000): GOOD}
+    half = fifth | {OURS_EARLY: GOOD, MIDDLE: GOOD}
     assert verdict("appendix-c.mmlu-saving", scored(half) + costs()) is REFUTED
 
 
@@ -314,31 +311,38 @@ UP = tuple(-slope for slope in DOWN)
 ONE_OF_FIVE = (0.0, 1e-6, -1e-6, -4e-4, 5e-7)
 
 
+TREND, WITHIN, SLOPE, BEND, NOISY = (
+    *("single-stage.trend-significant", "appendix-b.trend-within"),
+    *("appendix-b.slope", "single-stage.inflection", "single-stage.noisy-worse"),
+)
+
+
 @pytest.mark.parametrize(
-    ("identity", "rows", "expected"),
+    ("changes", "seeds", "expected"),
     [
-        ("single-stage.trend-significant", curves(-1e-4, seeds=3), HOLDS),
-        ("single-stage.trend-significant", curves(+1e-4, seeds=3), REFUTED),
-        ("single-stage.trend-significant", curves(DOWN, seeds=5), HOLDS),
-        ("single-stage.trend-significant", curves(ONE_OF_FIVE, seeds=5, turn=100), OPEN),
-        ("appendix-b.trend-within", curves(within=DOWN, seeds=5), HOLDS),
-        ("appendix-b.trend-within", curves(within=UP, seeds=5), REFUTED),
-        ("appendix-b.trend-within", curves(within=ONE_OF_FIVE, seeds=5), OPEN),
-        ("appendix-b.slope", curves([0.69 * x for x in DOWN], seeds=5, turn=100), HOLDS),
-        ("appendix-b.slope", curves(UP, seeds=5, turn=100), REFUTED),
-        ("single-stage.inflection", curves(+2e-4, seeds=3), HOLDS),
-        ("single-stage.inflection", curves(+2e-4, turn=500, seeds=3), PARTLY),
-        ("single-stage.inflection", curves(-2e-4, seeds=3), REFUTED),
-        ("single-stage.inflection", curves(UP, seeds=5), HOLDS),
-        ("single-stage.inflection", curves([3e-4, -2e-4, 0.0, 1e-4, -3e-4], seeds=5), OPEN),
-        ("single-stage.gap-closes", curves(+2e-4, seeds=3), HOLDS),
-        ("single-stage.noisy-worse", curves(noisy=-0.2, seeds=3), REFUTED),
-        ("single-stage.noisy-worse", curves(noisy=0.2, seeds=3), HOLDS),
-        ("single-stage.generator-improves", curves(seeds=2), HOLDS),
+        (
+            {"late_slope": -1e-4},
+            3,
+            {TREND: HOLDS, NOISY: HOLDS, "single-stage.generator-improves": HOLDS},
+        ),
+        ({"late_slope": +1e-4}, 3, {TREND: REFUTED}),
+        ({"noisy": -0.2}, 3, {NOISY: REFUTED}),
+        ({"late_slope": DOWN, "within": DOWN}, 5, {TREND: HOLDS, WITHIN: HOLDS}),
+        ({"late_slope": ONE_OF_FIVE, "turn": 100}, 5, {TREND: OPEN}),
+        ({"within": UP}, 5, {WITHIN: REFUTED}),
+        ({"within": ONE_OF_FIVE}, 5, {WITHIN: OPEN}),
+        ({"late_slope": [0.69 * x for x in DOWN], "turn": 100}, 5, {SLOPE: HOLDS}),
+        ({"late_slope": UP, "turn": 100}, 5, {SLOPE: REFUTED}),
+        ({"late_slope": +2e-4}, 3, {BEND: HOLDS, "single-stage.gap-closes": HOLDS}),
+        ({"late_slope": +2e-4, "turn": 500}, 3, {BEND: PARTLY}),
+        ({"late_slope": -2e-4}, 3, {BEND: REFUTED}),
+        ({"late_slope": UP}, 5, {BEND: HOLDS}),
+        ({"late_slope": [3e-4, -2e-4, 0.0, 1e-4, -3e-4]}, 5, {BEND: OPEN}),
     ],
 )
-def test_curves_decide_a_statement(identity, rows, expected):
-    assert verdict(identity, rows) is expected
+def test_curves_decide_statements(changes, seeds, expected):
+    rows = curves(**changes, seeds=seeds)
+    assert dict(zip(expected, verdicts(expected, rows), strict=True)) == expected
 
 
 def test_the_bend_of_the_statement_is_the_one_that_the_trend_estimates():
