@@ -34,6 +34,7 @@ SHRUNK = dataclasses.replace(
         generator_mlp_dim=128,
         rtd_mlp_dim=256,
         compute_dtype="bfloat16",
+        dropout_rate=0.1,
     ),
     input_length=128,
     batch_size=32,
