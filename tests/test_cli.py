@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import synthetic_records
 from commands import HEADER, ROW, run
 
 from analysis.schema import records
@@ -121,6 +122,9 @@ def test_a_folder_of_records(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     records.write(records.read(text), folder / "metrics.parquet")
     of_file, of_folder = (run(capsys, "table", "6", "--from", str(path)) for path in (text, folder))
     assert of_folder == of_file and of_file[0] == 0 and "55.5" in of_file[1]
+    records.write(synthetic_records.timing(), folder / "timing.parquet")
+    code, _, err = run(capsys, "table", "3", "--from", str(folder))
+    assert code == 2 and "timing.parquet" in err and "another profile" in err
 
 
 @pytest.mark.parametrize("more", [(), ("--diff",), ("--format", "latex")], ids=" ".join)

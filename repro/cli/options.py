@@ -290,11 +290,19 @@ class Records:
                 )
         timing = metrics.with_name(collect.TIMING)
         provenance = metrics.with_name(collect.PROVENANCE)
+        found = _published_experiments(records.read(metrics, reads))
+        timed = None
+        if timing.is_file() and timing != metrics:
+            timed = _published_experiments(records.read(timing, reads))
+            profiles = set(found["profile"]) | set(timed["profile"])
+            if len(profiles) > len(set(found["profile"])) > 0:
+                raise UserError(
+                    f"{timing}, beside {metrics.name}, has records of another profile "
+                    f"({', '.join(sorted(profiles))}): give each its own folder"
+                )
         return Measured(
-            metrics=_published_experiments(records.read(metrics, reads)),
-            timing=_published_experiments(records.read(timing, reads))
-            if timing.is_file() and timing != metrics
-            else None,
+            metrics=found,
+            timing=timed,
             provenance=collect.read_provenance(provenance) if provenance.is_file() else Nodes.of(),
             output=output,
         )
