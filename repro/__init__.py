@@ -1,1 +1,1 @@
-"""The experiment harness: specs, the tree of segments they share, the runner and the records."""
+"""Experiment harness: specs, the tree of nodes that experiments share, runners and records."""

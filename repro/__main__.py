@@ -1,4 +1,4 @@
-"""``python -m repro`` is the ``repro`` command."""
+"""Runs the ``repro`` command by ``python -m repro``."""
 
 from repro.cli import entry
 

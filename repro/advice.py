@@ -1,4 +1,4 @@
-"""Commands that messages advise, quoted so that they can be pasted into a shell."""
+"""Command lines of ``repro`` for messages, quoted so that they can be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ DEFAULT_RUNS = Path("runs")
 
 
 def command(name: str, profile: Profile | str, runs: Path | None = None, *more: str) -> str:
-    """A command of ``repro`` with the options that repeat a choice of profile and runs folder.
+    """Returns a command line of ``repro`` for a profile and a folder of runs.
 
     Args:
-      name: of the command.
-      profile: as read, or as given to ``--profile``.
+      name: name of the command.
+      profile: a loaded profile, or the argument of ``--profile``.
       runs: the folder; None for a command without ``--runs``.
       more: further arguments.
 
@@ -31,7 +31,7 @@ def command(name: str, profile: Profile | str, runs: Path | None = None, *more: 
 
 
 def options(profile: Profile | str, runs: Path | None = None, source: str = "") -> list[str]:
-    """The options that repeat a choice of profile, runs folder and ``--from``.
+    """Returns the options for a profile, a folder of runs and ``--from``; defaults are left out.
 
     >>> options("study.toml", Path("runs"), "results/study")
     ['--profile', 'study.toml', '--from', 'results/study']

@@ -1,8 +1,8 @@
-"""Digests of code that change when its numbers might, module by module.
+"""Digests of modules, which change only with code that can change numbers.
 
-A module is compared as its syntax tree, without docstrings and without statements that only print
-or log: a comment, a formatter or a log line changes nothing. The printed values must be free of
-side effects: ``print(next(batches))`` takes a batch away, so it counts as code.
+A digest is of a module's syntax tree, without docstrings and without statements that only print or
+log, so comments, formatting and log lines do not change it. A print statement is ignored only if
+its arguments have no side effects: ``print(next(batches))`` consumes a batch, so it counts as code.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TypeGuard
 import spactor
 
 ROOT = Path(spactor.__file__).parent.parent
-"""Folder that holds the method's package."""
+"""Parent folder of the package ``spactor``."""
 _DIGITS = 16
 _LOGGING = ("logging", "absl.logging")
 _LOGGING_METHODS = {
@@ -34,11 +34,17 @@ _UNPLAIN = (
 
 
 def code_digests(module: str, root: Path | None = None) -> dict[str, str]:
-    """Digests of a module and of every module of its package that it imports, by name.
+    """Digests a module, and every module of its package that it imports, directly or not.
 
     Args:
       module: dotted name, such as ``spactor.pretraining``.
-      root: folder that holds the top package; by default the method's.
+      root: parent folder of the package; by default ``ROOT``.
+
+    Returns:
+      Digests by name of the module.
+
+    Raises:
+      FileNotFoundError: there is no such module.
     """
     root = root or ROOT
     package = module.split(".")[0]
@@ -57,7 +63,7 @@ def code_digests(module: str, root: Path | None = None) -> dict[str, str]:
 
 
 def gin_digests(folder: Path) -> dict[str, str]:
-    """Digests of every gin file below a folder, comments and blank lines apart, by path."""
+    """Digests every gin file below a folder, without comments and blank lines, by path."""
     return {
         path.relative_to(folder).as_posix(): _digest("\n".join(_gin_statements(path)))
         for path in sorted(folder.rglob("*.gin"))
@@ -82,7 +88,7 @@ def _module_path(root: Path, name: str) -> Path | None:
     return None
 
 
-# Cached by the text, so that digesting all files again after a run is quick.
+# Cached by the text, so that digesting unchanged files again is quick.
 @lru_cache(maxsize=512)
 def _digest_and_imports(source: str) -> tuple[str, tuple[str, ...]]:
     tree = ast.parse(source)
@@ -102,12 +108,12 @@ def _imports(tree: ast.AST) -> Iterator[str]:
 
 
 class _OutputRemover(ast.NodeTransformer):
-    """Removes docstrings, print and log statements, and the names that only these use."""
+    """Removes docstrings, print and log statements, and imports that only these use."""
 
     def __init__(self, tree: ast.Module) -> None:
         bound = Counter(_bound_names(tree))
         self._prints = "print" not in bound
-        # A name that also stands for something else is no logger.
+        # A name that is bound more than once is not taken as a logger.
         found = [
             alias.asname or alias.name
             for node in ast.walk(tree)

@@ -1,8 +1,8 @@
-"""Turns the files of a tree's finished nodes into records.
+"""Conversion of finished nodes' files to records.
 
 Series and scores belong to a node, records to an experiment. A segment's numbers are therefore
-repeated for every experiment whose path contains it. Nodes that are not finished, or whose settings
-are no longer the profile's, are left out.
+repeated for every experiment that includes it. Nodes that are not finished, or have other settings
+than the profile, are left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from repro.plan import Finetuning, Node, Segment, Tree
 from spactor.errors import UserError
 
 EXAMPLE_FILE = "example.json"
-"""Figure 1's example, in a segment that ends hybrid pre-training; ``spactor.example`` writes it."""
+"""File with Figure 1's example, which ``spactor.example`` writes at the end of hybrid training."""
 _UNFINISHED = {"new": "not run", "partial": "not finished"}
 _ADVICE = "correct that, or move the folder away and run again"
 METRICS, TIMING, PROVENANCE = "metrics.parquet", "timing.parquet", "provenance.json"
@@ -41,13 +41,13 @@ METRICS, TIMING, PROVENANCE = "metrics.parquet", "timing.parquet", "provenance.j
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
-    """The records of one profile's runs.
+    """Records of one profile's runs.
 
     Attributes:
-      metrics, timing: records; timings, which differ between equal runs, have a file of their own.
-      provenance: of the finished nodes, in the tree's order.
-      unfinished: reasons by the names of nodes that are left out.
-      remarks: about nodes that are not left out, line by line.
+      metrics, timing: records; timings, which differ between equal runs, are separate.
+      provenance: provenance of the finished nodes, in the tree's order.
+      unfinished: reasons for leaving nodes out, by name.
+      remarks: remarks on nodes that are not left out, one line each.
     """
 
     metrics: pd.DataFrame
@@ -58,16 +58,16 @@ class Collected:
 
 
 def collect(tree: Tree, runs: Path) -> Collected:
-    """Collects a tree's finished nodes, its costs, and facts about its settings and data.
+    """Collects records of a tree's finished nodes, its costs, settings and data.
 
-    Evaluations that a selection rule chooses are copied with the rule's name.
+    Evaluations that a selection rule chooses are repeated with the rule's name.
 
     Args:
-      tree: usually of the whole profile.
-      runs: an opened runs folder.
+      tree: the tree, usually of the whole profile.
+      runs: an opened folder of runs.
 
     Raises:
-      UserError: a file is damaged (names it and the line), or nothing is finished.
+      UserError: a file is damaged (the message names file and line), or no node is finished.
     """
     finished, unfinished, remarks = finished_nodes(tree, runs)
     if not finished:
@@ -107,7 +107,7 @@ def collect(tree: Tree, runs: Path) -> Collected:
 
 
 def read_provenance(path: Path) -> Nodes:
-    """Reads the nodes' provenance as `write` wrote it.
+    """Reads the file of provenance that `write` wrote.
 
     Raises:
       UserError: the file is damaged.
@@ -130,7 +130,7 @@ def finished_nodes(
     """Returns fingerprints of finished nodes, reasons to leave out the others, and remarks.
 
     Raises:
-      UserError: a file is damaged; names it and the line.
+      UserError: a file is damaged; the message names file and line.
     """
     finished: dict[str, str] = {}
     unfinished: dict[str, str] = {}
@@ -194,9 +194,9 @@ def _example_rows(node: Segment, folder: Path) -> Iterator[dict[str, Any]]:
     """Yields Figure 1's worked example, if the segment has one."""
     path = folder / EXAMPLE_FILE
     if path.is_file():
-        for station, pieces in folders.read_json(path).items():
+        for name, pieces in folders.read_json(path).items():
             text = json.dumps(pieces, ensure_ascii=False)
-            metric = f"{records.EXAMPLE}{station}"
+            metric = f"{records.EXAMPLE}{name}"
             yield from _experiment_rows(node, metric=metric, value=None, text=text)
 
 
@@ -212,7 +212,7 @@ def _score_rows(node: Finetuning, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _divergence_rows(tree: Tree, runs: Path) -> Iterator[dict[str, Any]]:
-    """Yields a row in place of the scores of every fine-tuning that a divergence prevented."""
+    """Yields a row for every fine-tuning that has no scores because of a divergence."""
     found: dict[str, str] = {}
     for name, node in tree.nodes.items():
         state = state_of(tree, runs, node)

@@ -1,8 +1,8 @@
-"""Finds the step and the stream at which two runs first differ.
+"""Comparison of two runs: the first step and stream of values at which they differ.
 
-Streams, in the order in which a difference spreads within a step: the batch an update read, the
-masks on it, training metrics, validation losses, the zero-shot cloze, parameters with their
-optimizer slots, predictions and scores. Timings and paths are not compared.
+Streams are, in the order in which a difference spreads within a step: the batch of an update, its
+masks, training metrics, validation losses, the zero-shot cloze, parameters with their optimizer
+slots, predictions and scores. Timings and paths are not compared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STREAMS = (
     *("batch", "masks", "train metrics", "validation", "cloze"),
     *("parameters", "predictions", "scores", "facts"),
 )
-"""Facts are records that no run measured: costs, settings, facts about the data."""
+"""Names of the streams; "facts" are records that no run measures: costs, settings, data."""
 _FAMILIES = {
     "train/": "train metrics",
     "validation/": "validation",
@@ -39,10 +39,10 @@ class Difference:
 
     Attributes:
       where: the node's name, or the columns that identify a series of records.
-      step: at which the values differ.
+      step: step at which the values differ.
       stream: one of `STREAMS`.
-      name: of the value.
-      values: of either side; None where one is missing.
+      name: name of the value.
+      values: values of both sides; None for a missing one.
     """
 
     where: str
@@ -63,8 +63,8 @@ class Compared:
     """The result of a comparison.
 
     Attributes:
-      differences: the first of each stream and node, the earliest of a node first.
-      missing: nodes or series that only one side has, line by line.
+      differences: first difference of each stream and node; the earliest of a node is first.
+      missing: nodes or series that only one side has, one line each.
       notes: inputs that differ, and streams that were not compared.
       counted: number of values compared.
     """
@@ -80,10 +80,10 @@ class Compared:
 
 
 def streams_of(folder: Path) -> dict[str, Values]:
-    """Reads every stream in a node's folder; checkpoints of the local engine's nodes alone.
+    """Reads every stream in a node's folder; checkpoints only of the local engine's nodes.
 
     Args:
-      folder: of a node, whichever engine trained it.
+      folder: folder of a node of either engine.
 
     Raises:
       UserError: a file is damaged.
@@ -111,7 +111,7 @@ def streams_of(folder: Path) -> dict[str, Values]:
         for task, tokens in predictions.read(folder, step).items():
             add("predictions", step, task, batch_digest(tokens))
     if (folder / "checkpoints").is_dir():
-        from spactor import checkpoints  # Brings JAX.
+        from spactor import checkpoints  # imports JAX
 
         for step, digests in checkpoints.digests(folder).items():
             for name, digest in digests.items():
@@ -122,10 +122,18 @@ def streams_of(folder: Path) -> dict[str, Values]:
 def first_differences(
     where: str, first: Mapping[str, Values], second: Mapping[str, Values]
 ) -> tuple[list[Difference], int]:
-    """Returns the first difference of each stream, the earliest first, and the number compared.
+    """Finds the first difference of each stream.
 
-    A step that only one side has is a difference. Of checkpoints, and of the cloze, which is
-    measured at them, only steps of both sides are compared: how often a run is saved may differ.
+    A step that only one side has is a difference. An exception are checkpoints, and the cloze,
+    which is measured at them: only steps of both sides are compared, since runs may be saved at
+    different steps.
+
+    Args:
+      where: name of the node or series.
+      first, second: streams of both sides, from :func:`streams_of`.
+
+    Returns:
+      The differences, the earliest first, and the number of compared values.
     """
     found, counted = [], 0
     for stream in STREAMS:
@@ -151,17 +159,17 @@ def compare_nodes(where: str, first: Path, second: Path) -> Compared:
     """Compares two folders of nodes.
 
     Args:
-      where: name for the node in the result.
+      where: name of the node in the result.
       first, second: the folders.
 
     Raises:
-      UserError: one is not a node's folder, or holds nothing to compare.
+      UserError: one is not a node's folder, or has no values.
     """
     recorded = [_recorded(folder) for folder in (first, second)]
     sides = [streams_of(folder) for folder in (first, second)]
     for folder, streams in zip((first, second), sides, strict=True):
         if not streams:
-            raise UserError(f"{folder} holds no numbers yet: train it to its end first")
+            raise UserError(f"{folder} has no numbers yet: train the node first")
     differences, counted = first_differences(where, *sides)
     notes = [
         f"{where}: inputs differ: {line}"
@@ -181,7 +189,7 @@ def _recorded(folder: Path) -> Mapping[str, Any]:
     recorded = folders.read_node(folder)
     if not recorded:
         raise UserError(
-            f"{folder} is not a node's folder (no {folders.NODE} in it): name a folder of runs, "
+            f"{folder} is not a node's folder (it has no {folders.NODE}): name a folder of runs, "
             "of a node, or of records"
         )
     return recorded
@@ -191,7 +199,7 @@ def nodes_in(home: Path) -> dict[str, Path]:
     """Returns the node folders of a profile by name, parents before their children.
 
     Args:
-      home: the profile's, in a folder of runs.
+      home: folder of the profile in a folder of runs.
     """
     found = []
     for path in home.rglob(folders.NODE):
@@ -253,7 +261,7 @@ def compare_records(first: Path, second: Path) -> Compared:
 
 
 def _series_of(path: Path) -> dict[str, dict[str, dict[int, dict[str, Any]]]]:
-    """Reads records as streams by place: the key columns without step and metric."""
+    """Reads records as streams, by the values of the key columns without step and metric."""
     from analysis.schema import records
 
     keys = [name for name in records.KEY_COLUMNS if name not in ("step", "paper_step", "metric")]

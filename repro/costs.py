@@ -1,7 +1,7 @@
-"""Costs of a tree: FLOPs of its nodes, and their time on this machine.
+"""Costs of a tree: FLOPs of its nodes, and estimates of their time on this machine.
 
-Times are estimated from rates that were measured here, by this run or by earlier ones; before any
-node has run, they are guessed from the speed of a matrix product.
+Times are estimated from the speed of earlier nodes on this machine; before any node has run, from
+the speed of a matrix product.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from repro import folders, provenance
 from repro.plan import Finetuning, Node, Tree
 
 ASSUMED_EFFICIENCY = 0.4
-"""Share of a plain matrix product's speed that training reaches, until a run has been timed."""
+"""Speed of training over that of a matrix product, assumed before any node has run."""
 NODE_OVERHEAD_FLOPS = 1.2e11
-"""FLOPs of training that take as long as what a node does beside its steps.
+"""Time of a node without its steps, in FLOPs of training that take as long.
 
-Loading, compiling, validating, scoring and saving. The 75 nodes of ``smoke``, whose steps take
-almost no time, took 311 s in all on a core with 80 GFLOP/s.
+This time is spent on loading, compiling, validating, scoring and saving. The 75 nodes of ``smoke``,
+whose steps take almost no time, took 311 s in all on a core with 80 GFLOP/s.
 """
 GUESS_FACTOR = 2.0
-"""A guess is stated as the range from its half to its double."""
+"""Factor between a guess and the ends of the range that is printed for it."""
 
 
 def node_flops(node: Node) -> float:
-    """FLOPs of a node.
+    """Counts the FLOPs of a node.
 
-    Fine-tuning counts as span corruption at its batch size and input length; decoding for the
-    scores is left out.
+    A fine-tuning step counts as a step of span corruption at its batch size and input length;
+    decoding for the scores is left out.
     """
     if not isinstance(node, Finetuning):
         return node.steps * step_flops(node.config, node.stage)
@@ -49,12 +49,12 @@ def node_flops(node: Node) -> float:
 
 
 def tree_flops(tree: Tree) -> dict[str, float]:
-    """FLOPs of every node, by name."""
+    """Counts the FLOPs of every node, by name."""
     return {name: node_flops(node) for name, node in tree.nodes.items()}
 
 
 def duration(seconds: float) -> str:
-    """A duration as text.
+    """Formats a duration.
 
     >>> duration(42.4), duration(190), duration(7500), duration(1e6)
     ('42 s', '3 min', '2 h 5 min', '11 days 13 h')
@@ -76,10 +76,10 @@ def duration(seconds: float) -> str:
 
 
 def kind(node: Node) -> tuple[bool, str, str]:
-    """Nodes of one kind take about the same time a step.
+    """Returns the kind of a node; steps of nodes of one kind take about the same time.
 
     Returns:
-      Whether it is a fine-tuning; its suite or stage; its size.
+      Whether the node is a fine-tuning; its suite or stage; its size.
     """
     if isinstance(node, Finetuning):
         return True, node.suite, node.size
@@ -88,17 +88,17 @@ def kind(node: Node) -> tuple[bool, str, str]:
 
 @dataclass
 class _Measured:
-    """Seconds before the first logged step and after the last, and per step between them."""
+    """Seconds of nodes outside their logged steps, and seconds per step between these."""
 
     overheads: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
 
 
 class Rates:
-    """Times of nodes by kind: this run's, else those of earlier runs, else of other kinds.
+    """Estimates the time of nodes by kind from this run, from earlier runs, or from other kinds.
 
     Args:
-      tree: what runs.
+      tree: the tree that runs.
       weights: relative work of each node, such as its FLOPs.
       earlier: seconds of nodes that finished on this machine before, by name.
     """
@@ -116,13 +116,19 @@ class Rates:
         self._earlier = {which: statistics.median(rates) for which, rates in of_kinds.items()}
 
     def add(self, name: str, start: float, per_step: float) -> None:
-        """Adds a node's seconds outside its logged steps, mostly compilation, and per step."""
+        """Adds the times of a finished node.
+
+        Args:
+          name: name of the node.
+          start: seconds outside its logged steps, mostly compilation.
+          per_step: seconds per step.
+        """
         measured = self._measured[kind(self._tree.nodes[name])]
         measured.overheads.append(start)
         measured.rates.append(per_step)
 
     def compiling(self, running: Iterable[float]) -> float:
-        """Seconds before the first step of a kind's first node: the median over kinds.
+        """Estimates the seconds before the first step of a kind's first node: median over kinds.
 
         Args:
           running: seconds before the first logged step of nodes that run now.
@@ -131,7 +137,12 @@ class Rates:
         return statistics.median([*known, *running] or [0.0])
 
     def is_known(self, name: str, running: Iterable[str]) -> bool:
-        """Whether a node of the same kind has run or logged a step, so that none compiles."""
+        """Whether a node of the same kind has run or logged a step, so that no program is compiled.
+
+        Args:
+          name: name of the node.
+          running: names of nodes that run now.
+        """
         which = kind(self._tree.nodes[name])
         return (
             which in self._measured
@@ -140,10 +151,10 @@ class Rates:
         )
 
     def seconds(self, name: str, running: Mapping[str, float]) -> float | None:
-        """Seconds of a node that has not begun; None while nothing was measured.
+        """Estimates the seconds of a node that has not begun; None before anything is measured.
 
         Args:
-          name: of the node.
+          name: name of the node.
           running: seconds per step of nodes that run now, by name.
         """
         node = self._tree.nodes[name]
@@ -157,7 +168,7 @@ class Rates:
         self, which: tuple[bool, str, str], running: Mapping[str, float]
     ) -> tuple[float, float | None]:
         if measured := self._measured.get(which):
-            # Programs are compiled once, so later nodes begin as the quickest did.
+            # Programs are compiled once, so later nodes start as fast as the fastest.
             return min(measured.overheads), statistics.median(measured.rates)
         active = [rate for name, rate in running.items() if kind(self._tree.nodes[name]) == which]
         if active:
@@ -165,9 +176,9 @@ class Rates:
         return 0.0, self._earlier.get(which)
 
     def _per_work(self, finetunes: bool, running: Mapping[str, float]) -> float | None:
-        """Seconds per weight: the median over measured kinds, of fine-tuning or of pre-training."""
+        """Median seconds per weight over measured kinds of fine-tuning or of pre-training."""
         found: dict[bool, list[float]] = defaultdict(list)
-        # One node per kind, since all its nodes have one rate.
+        # One node of each kind suffices, since nodes of one kind have the same rate.
         for which, name in {kind(node): name for name, node in self._tree.nodes.items()}.items():
             _, rate = self._of_kind(which, running)
             if rate is not None:
@@ -178,11 +189,11 @@ class Rates:
 
 
 def chains(nodes: Mapping[str, Node], work: Mapping[str, float]) -> dict[str, float]:
-    """Work of the longest chain of nodes that begins with each, the node's own included.
+    """Computes the work of the longest chain of nodes that begins with each node.
 
     Args:
-      nodes: by name, every parent before its children.
-      work: of each, such as its FLOPs or seconds; a node without is left out.
+      nodes: nodes by name, every parent before its children.
+      work: work of each node, such as FLOPs or seconds; other nodes are left out.
     """
     below: dict[str | None, float] = {}
     found: dict[str, float] = {}
@@ -194,11 +205,11 @@ def chains(nodes: Mapping[str, Node], work: Mapping[str, float]) -> dict[str, fl
 
 
 def makespan(seconds: Mapping[str, float], tree: Tree, jobs: int) -> float:
-    """The least time in which some jobs finish nodes: their share of it all, or the longest chain.
+    """Lower bound of the time to finish nodes: the sum over jobs, or the longest chain.
 
     Args:
-      seconds: of each node that is left, by name.
-      tree: has these nodes, every parent before its children.
+      seconds: seconds of each unfinished node, by name.
+      tree: tree of the nodes, every parent before its children.
       jobs: number of nodes that run at the same time.
     """
     longest = max(chains(tree.nodes, seconds).values(), default=0.0)
@@ -207,13 +218,13 @@ def makespan(seconds: Mapping[str, float], tree: Tree, jobs: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a tree takes on this machine.
+    """Estimated time of a tree on this machine.
 
     Attributes:
-      seconds: of every node, in one process.
-      elapsed: of the whole tree in ``jobs`` processes, which wait for parents.
+      seconds: seconds of every node, in one process.
+      elapsed: seconds of the whole tree in ``jobs`` processes.
       jobs: number of processes.
-      measured: number of nodes of this machine that it rests on; 0 for a guess.
+      measured: number of timed nodes that the estimate uses; 0 for a guess.
     """
 
     seconds: Mapping[str, float]
@@ -223,7 +234,7 @@ class Estimate:
 
     @property
     def sentence(self) -> str:
-        """The time, in words.
+        """The estimated time, in words.
 
         >>> Estimate(seconds={}, elapsed=1500.0, jobs=2, measured=4).sentence
         'about 25 min in 2 processes, by 4 nodes that ran on this machine'
@@ -244,13 +255,13 @@ class Estimate:
 
 
 def estimate(tree: Tree, flops: Mapping[str, float], runs: Path, jobs: int) -> Estimate:
-    """Estimates times from nodes that ran on this machine, else from a matrix product.
+    """Estimates times from nodes that ran on this machine, or else from a matrix product.
 
     Args:
-      tree: of the plan.
-      flops: of each node.
-      runs: folder of runs; need not exist.
-      jobs: processes that run nodes at the same time.
+      tree: the tree.
+      flops: FLOPs of each node, by name.
+      runs: folder of runs; it need not exist.
+      jobs: number of nodes that run at the same time.
     """
     measured = measured_seconds(tree, runs)
     if measured:
@@ -264,7 +275,7 @@ def estimate(tree: Tree, flops: Mapping[str, float], runs: Path, jobs: int) -> E
 
 
 def measured_seconds(tree: Tree, runs: Path) -> dict[str, float]:
-    """Seconds of finished nodes that ran here in one attempt, by name."""
+    """Returns the seconds of finished nodes that ran on this machine in one attempt, by name."""
     found = {}
     for name in tree.nodes:
         folder = folders.node_folder(runs, tree.profile.name, name)
@@ -280,9 +291,10 @@ def measured_seconds(tree: Tree, runs: Path) -> dict[str, float]:
 
 
 def matmul_flops_per_core_second(size: int = 64, products: int = 200, repeats: int = 20) -> float:
-    """Speed of float32 matrix products on one core, best of some repeats: 2·size³ FLOPs each.
+    """Measures the speed of float32 matrix products on one core: the best of some repeats.
 
-    Products of this size run in one thread; its own time counts, whatever else the machine does.
+    A product has 2·size³ FLOPs and runs in one thread. The thread's processor time is measured, so
+    other processes have no effect.
     """
     generator = np.random.default_rng(0)
     left, right = generator.random((2, size, size), dtype=np.float32)

@@ -13,7 +13,7 @@ from repro.plan import Finetuning, Node, Tree
 from spactor.config import ModelConfig
 from spactor.errors import Damaged, UserError
 
-# Provenance of the model that is exported; nothing about the machine or the person.
+# Keys of the provenance that an exported model includes; none identifies a machine or a person.
 _ABOUT = (
     *("node", "profile", "experiments", "seeds", "fingerprint", "commit", "python", "packages"),
     *("data", "inputs"),
@@ -24,9 +24,9 @@ def choose(tree: Tree, name: str | None, checkpoint: str | None) -> Node:
     """Selects a node by its name, or by a checkpoint of the tree's only experiment.
 
     Args:
-      tree: restricted to the selected experiments.
-      name: of a segment or a fine-tuning run.
-      checkpoint: on the paper's scale of steps, such as ``500K``; by default the last.
+      tree: tree of the selected experiments.
+      name: name of a segment or a fine-tuning run.
+      checkpoint: pre-training step on the paper's scale, such as ``500K``; by default the last.
 
     Raises:
       UserError: no node or more than one matches.
@@ -41,16 +41,16 @@ def choose(tree: Tree, name: str | None, checkpoint: str | None) -> Node:
     profile = tree.profile.name
     if name is not None:
         if checkpoint is not None:
-            raise UserError("--node names a checkpoint already: leave --checkpoint out")
+            raise UserError("--node and --checkpoint exclude each other: leave --checkpoint out")
         if name not in tree.nodes:
             raise UserError(
-                f"profile {profile} has no such node {name!r}: "
-                f"`{advice.command('plan', tree.profile, None, '--format', 'json')}` names them all"
+                f"profile {profile} has no node {name!r}: "
+                f"`{advice.command('plan', tree.profile, None, '--format', 'json')}` lists all"
             )
         return tree.nodes[name]
     if len(tree.specs) > 1:
         raise UserError(
-            f"{len(tree.specs)} experiments fit: choose one with --size, --tau and --seed, "
+            f"{len(tree.specs)} experiments match: select one with --size, --tau and --seed, "
             "or a node with --node"
         )
     ends = {step_label(segment.end_paper): segment for segment in tree.path(tree.specs[0])}
@@ -69,14 +69,15 @@ def export(tree: Tree, node: Node, runs: Path, engine: Engine, target: Path) -> 
     """Writes a finished node's model in the Hugging Face format.
 
     Args:
-      tree: of the node.
-      node: pre-training or fine-tuning; its last checkpoint is exported.
+      tree: tree of the node.
+      node: a segment or a fine-tuning; its last checkpoint is exported.
       runs: an opened folder of runs.
-      engine: that trained the node.
-      target: folder to make.
+      engine: engine that trained the node.
+      target: folder to create.
 
     Raises:
-      UserError: the node is not finished or stale, its data are gone, or the target exists.
+      UserError: the node is unfinished or stale, its prepared data are missing, or the target
+        exists.
     """
     if target.exists():
         raise UserError(f"{target} exists: name another folder, or remove it first")
@@ -101,21 +102,25 @@ def export(tree: Tree, node: Node, runs: Path, engine: Engine, target: Path) -> 
 
 
 def _model(node: Node) -> ModelConfig:
-    """Sizes of a node's model, with the dropout of its training."""
+    """Returns the configuration of a node's model, with the dropout rate of its training."""
     if not isinstance(node, Finetuning):
         return node.config.model
     return dataclasses.replace(node.pretraining.model, dropout_rate=node.config.dropout_rate)
 
 
 def _vocabulary(cache: Path, fingerprint: str) -> bytes:
-    """The vocabulary of the node's data, which may be other data than this installation's."""
+    """Reads the vocabulary of the data that a node was trained on.
+
+    Raises:
+      UserError: the prepared data are missing, damaged or other ones.
+    """
     from spactor.data import building, manifest
 
     folder = building.folder_of(cache, fingerprint)
     facts = manifest.read(folder)
     wrong = manifest.damage(folder, facts, (manifest.VOCABULARY_FILE,))
     if not wrong and facts["fingerprint"] != fingerprint:
-        wrong = f"{folder} holds other data than the model was trained on"
+        wrong = f"{folder} has other data than the model was trained on"
     if wrong:
-        raise UserError(f"{wrong}: put the prepared data of the run back there")
+        raise UserError(f"{wrong}: restore the prepared data of the run there")
     return (folder / manifest.VOCABULARY_FILE).read_bytes()

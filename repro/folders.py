@@ -4,14 +4,14 @@ Layout::
 
     <runs>/spactor-runs.json                     marks a folder of runs
     <runs>/cache/                                prepared data, compiled programs
-    <runs>/<profile>/engine.json                 the engine and device whose nodes lie here
+    <runs>/<profile>/engine.json                 engine and device of the nodes
     <runs>/<profile>/<node>/node.json            inputs and fingerprint, written first
-    <runs>/<profile>/<node>/provenance.json      where and when it ran
-    <runs>/<profile>/<node>/done.json            written last
-    <runs>/<profile>/<node>/diverged.json        instead of done.json where a number was not finite
-    <runs>/<profile>/<node>.lock                 held while a process works on the node
-    <runs>/<profile>/stale/<node>@<fingerprint>  moved here because an input changed
-    <runs>/<profile>/records/, output/           what `repro collect` and the outputs write
+    <runs>/<profile>/<node>/provenance.json      machine, time, code and packages
+    <runs>/<profile>/<node>/done.json            marks a finished node, written last
+    <runs>/<profile>/<node>/diverged.json        instead of done.json if a number was not finite
+    <runs>/<profile>/<node>.lock                 locked while a process trains the node
+    <runs>/<profile>/stale/<node>@<fingerprint>  nodes moved here because an input changed
+    <runs>/<profile>/records/, output/           files of `repro collect`, and outputs
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ENGINE = "engine.json"
 
 
 class NodeInputs(TypedDict, total=False):
-    """What other modules read of a node's inputs."""
+    """Inputs of a node that other modules read."""
 
     data: dict[str, Any]
     start_step: int
@@ -52,7 +52,7 @@ class NodeInputs(TypedDict, total=False):
 
 
 class NodeFile(TypedDict):
-    """``node.json``."""
+    """Content of ``node.json``."""
 
     fingerprint: str
     inputs: NotRequired[NodeInputs]
@@ -64,15 +64,18 @@ class _EngineFile(TypedDict):
 
 
 def open_runs(runs: Path, *, create: bool, profile: Profile | str = DEFAULT_PROFILE) -> Path:
-    """Checks that a folder holds this project's runs; marks it when it is new or empty.
+    """Checks that a folder is one of this project's runs, and creates it if necessary.
 
     Args:
       runs: the folder.
-      create: make and mark it when there is none.
-      profile: that the advised command trains.
+      create: whether to create a missing folder, and mark it or an empty one.
+      profile: profile of the command in the error message.
+
+    Returns:
+      The folder.
 
     Raises:
-      UserError: for a folder of something else, of another version, or none at all.
+      UserError: the folder is missing, has other content, or is of another version.
     """
     marker = runs / MARKER
     if marker.is_file():
@@ -97,28 +100,28 @@ def open_runs(runs: Path, *, create: bool, profile: Profile | str = DEFAULT_PROF
 
 
 def cache_folder(runs: Path) -> Path:
-    """Prepared data and compiled programs, shared by every profile."""
+    """Returns the folder of prepared data and compiled programs, which all profiles share."""
     return runs / "cache"
 
 
 def profile_folder(runs: Path, profile: str) -> Path:
-    """Everything one profile writes."""
+    """Returns the folder of a profile's nodes, records and outputs."""
     return runs / profile
 
 
 def records_folder(runs: Path, profile: str) -> Path:
-    """The records of a profile that `repro collect` writes."""
+    """Returns the folder of the records that `repro collect` writes."""
     return profile_folder(runs, profile) / "records"
 
 
 def claim(runs: Path, profile: str, engine: str) -> None:
-    """Records which engine owns a profile's folder; it stays the only one.
+    """Records the engine that trains all nodes of a profile's folder.
 
-    The two engines read the data in different orders and start from different values, so a table
-    must not mix their numbers, and neither may move the other's nodes away.
+    The engines read the data in different orders and start from different values, so no table may
+    mix their numbers, and neither engine may move the other's nodes.
 
     Raises:
-      UserError: the folder belongs to the other engine.
+      UserError: another engine is recorded.
     """
     home = profile_folder(runs, profile)
     home.mkdir(exist_ok=True)
@@ -129,19 +132,19 @@ def claim(runs: Path, profile: str, engine: str) -> None:
             write_json(path, {"format": 1, "engine": engine})
         elif owner != engine:
             raise UserError(
-                f"{home} holds runs of the engine {owner}: go on with --engine {owner}, or name "
-                "another folder with --runs"
+                f"{home} has runs of the engine {owner}: give --engine {owner}, or name another "
+                "folder with --runs"
             )
 
 
 def claim_environment(
     runs: Path, profile: str, here: Callable[[], Mapping[str, Any]]
 ) -> Mapping[str, Any]:
-    """The environment of a profile's nodes, recorded when the first of them runs.
+    """Returns the environment of a profile's nodes, which is recorded when the first one runs.
 
     Args:
-      runs, profile: a folder that an engine has claimed.
-      here: returns this machine's; called if none is recorded.
+      runs, profile: folder and profile that an engine has claimed.
+      here: function that returns this machine's environment; called if none is recorded.
     """
     path = profile_folder(runs, profile) / ENGINE
     with FileLock(lock_path(path)):
@@ -153,22 +156,22 @@ def claim_environment(
 
 
 def engine_of(runs: Path, profile: str) -> str | None:
-    """The engine whose nodes lie in a profile's folder; None before the first run."""
+    """Returns the engine of the nodes in a profile's folder; None before the first run."""
     path = profile_folder(runs, profile) / ENGINE
     return str(read_json(path, _EngineFile)["engine"]) if path.is_file() else None
 
 
 def environment_of(runs: Path, profile: str) -> Mapping[str, Any] | None:
-    """Device and flags of the nodes that lie in a profile's folder; None before the first run."""
+    """Returns device and flags of the nodes in a profile's folder; None before the first run."""
     found = read_if_any(profile_folder(runs, profile) / ENGINE, _EngineFile)
     return found.get("environment")
 
 
 def require_environment(runs: Path, profile: str, here: Mapping[str, Any]) -> None:
-    """Checks that this machine trains a profile's nodes as those that lie in its folder.
+    """Checks that this machine has the recorded environment of a profile's nodes.
 
     Raises:
-      UserError: the kind of device differs, or XLA's flags.
+      UserError: the kind of device or XLA's flags differ.
     """
     there = environment_of(runs, profile) or here
     for key in here:
@@ -176,54 +179,54 @@ def require_environment(runs: Path, profile: str, here: Mapping[str, Any]) -> No
             values = (there.get(key), here[key])
             was, now = (" ".join(map(str, v)) if isinstance(v, list) else v for v in values)
             raise UserError(
-                f"{profile_folder(runs, profile)} holds runs with {key} '{was}', and here it is "
+                f"{profile_folder(runs, profile)} has runs with {key} '{was}', and here it is "
                 f"'{now}', which gives other numbers: use the same, or name another folder with "
                 "--runs"
             )
 
 
 def node_folder(runs: Path, profile: str, node: str) -> Path:
-    """What one node of the tree writes."""
+    """Returns the folder of a node's files."""
     return profile_folder(runs, profile) / node
 
 
 def require_own(runs: Path, folder: Path) -> None:
-    """Checks that no link in a node's folder, nor the folder itself, leads out of the runs folder.
+    """Checks that neither a node's folder nor a path in it is a link out of the folder of runs.
 
     Raises:
-      UserError: one does; nothing is written outside the runs folder.
+      UserError: a path is such a link.
     """
     home = runs.resolve()
     for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
         if not path.resolve().is_relative_to(home):
-            raise UserError(f"{path} is a link out of {runs}: put what it leads to in its place")
+            raise UserError(f"{path} is a link out of {runs}: replace it by the linked file")
 
 
 def lock_path(folder: Path) -> Path:
-    """Lock of a node; beside its folder, so that the folder can be set aside under the lock."""
+    """Returns a node's lock file, which is next to its folder, so that the folder can be moved."""
     return folder.with_name(folder.name + ".lock")
 
 
 def stale_folder(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
-    """Where `set_aside` moves a node of a fingerprint; "-2" and so on is added where it exists.
+    """Returns the folder that `set_aside` moves a stale node to; "-2" etc. is added if it exists.
 
-    The fingerprint comes from a file, so only characters of a digest go into the path.
+    The fingerprint is read from a file, so characters that are not in a digest are removed.
     """
     digest = re.sub("[^0-9a-z]", "", fingerprint)[:12]
     return profile_folder(runs, profile) / "stale" / f"{node}@{digest}"
 
 
 def set_aside(runs: Path, profile: str, node: str, fingerprint: str) -> Path:
-    """Moves a stale node's folder out of the tree, under ``stale/``; returns its new path."""
+    """Moves a stale node's folder to ``stale/``; returns its new path."""
     target = stale_folder(runs, profile, node, fingerprint)
     return files.move_aside(node_folder(runs, profile, node), target)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes a JSON file whole or not at all.
+    """Writes a JSON file atomically.
 
     Raises:
-      UserError: the disk refused.
+      UserError: the file can't be written.
     """
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     files.write_atomically(path, text.encode())
@@ -233,18 +236,18 @@ def read_json(path: Path, schema: type = dict) -> dict[str, Any]:
     """Reads a JSON object.
 
     Args:
-      path: of the file.
-      schema: a TypedDict with the types of its values; other keys are not checked.
+      path: path of the file.
+      schema: a TypedDict with the types of the values; other keys are not checked.
 
     Raises:
-      Damaged: naming the file, when it can't be read as such.
-      OSError: the machine is at fault, not the file.
+      Damaged: the file is missing or no such object; the message names the file.
+      OSError: the system failed, for example for lack of file descriptors.
     """
     try:
         value = strict_json.loads(path.read_bytes().decode())
         require(value, schema)
     except (OSError, ValueError) as error:
-        # Only an OSError of this read is a fault of the machine, not a message quoted from a file.
+        # Only an OSError of this read, not an error about the content, is a fault of the system.
         if isinstance(error, OSError) and files.system_fault(error):
             raise
         raise Damaged(
@@ -254,23 +257,23 @@ def read_json(path: Path, schema: type = dict) -> dict[str, Any]:
 
 
 def read_if_any(path: Path, schema: type = dict) -> dict[str, Any]:
-    """A JSON object, an empty one where there is no file; arguments and errors as ``read_json``."""
+    """Reads a JSON object as ``read_json`` does; returns {} if there is no file."""
     try:
         return read_json(path, schema)
     except Damaged:
-        # Checked after the error, since a tree has thousands of files and nearly all exist.
+        # Existence is checked after the error: nearly all of a tree's thousands of files exist.
         if path.exists():
             raise
         return {}
 
 
 def read_node(folder: Path) -> dict[str, Any]:
-    """Content of a node's ``node.json``, empty if it has none; errors as ``read_json``."""
+    """Reads a node's ``node.json`` as ``read_json`` does; returns {} if there is none."""
     return read_if_any(folder / NODE, NodeFile)
 
 
 def read_or_set_aside(path: Path, schema: type = dict) -> dict[str, Any]:
-    """A JSON object, empty if there is none; a damaged file is renamed, and made again later."""
+    """Reads a JSON object; returns {} if there is no file, and renames a damaged one."""
     try:
         return read_if_any(path, schema)
     except Damaged:
@@ -279,20 +282,20 @@ def read_or_set_aside(path: Path, schema: type = dict) -> dict[str, Any]:
 
 
 def require(value: object, schema: type) -> None:
-    """Checks the types in plain data.
+    """Checks the types of values in a JSON object.
 
     Args:
-      value: as JSON holds it.
-      schema: a TypedDict; keys that it does not name are not checked.
+      value: the object.
+      schema: a TypedDict with the types of the values; other keys are not checked.
 
     Raises:
-      ValueError: naming what is missing or of another type.
+      ValueError: a key is missing, or a value has another type; the message names it.
 
     >>> require({"fingerprint": "9f", "inputs": {"start_step": "x"}}, NodeFile)
     Traceback (most recent call last):
     ValueError: inputs.start_step is 'x': give a valid integer
     """
-    # Imported here, since pydantic is needed only where files are read.
+    # Imported here, since only functions that read files need pydantic.
     from pydantic import ValidationError
 
     if not isinstance(value, dict):

@@ -1,12 +1,11 @@
-"""A node's identity: a digest of everything that can change its numbers.
+"""Identity of a node: everything that can change its numbers, and the fingerprint of that.
 
-That is its stage, steps, seed, configurations, the files it reads, its parent, the engine, the
-method's code, the versions and settings of the numerical libraries, and the kind of device. Scores,
-made from a node's predictions, have one of their own. Paths, the number of devices and logging are
-no part of it. The engines read the data in
-another order and begin from other values, so their nodes are different; a profile's folder
-of runs holds nodes of one engine (`repro.folders.claim`).
-Code is compared module by module (`repro.code_digests`): a comment or a log line changes nothing.
+The identity includes stage, steps, seed, configurations, files that the node reads, parent, engine,
+code of the method, versions and settings of the numerical libraries, and the kind of device. It
+excludes paths, the number of devices and logging. Scores of a node's predictions have an identity
+of their own. The engines read the data in different orders and start from different values, so
+their nodes differ, and a profile's folder has nodes of one engine (`repro.folders.claim`). Code is
+compared module by module (`repro.code_digests`); comments and log lines do not count.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ SCORING_STACK = (
     *("seqio-nightly", "t5", "tensorflow", "tensorflow-text"),
 )
 T5X_SOURCES = ("t5x", "airio", "jestimator")
-"""Installed from sources, so that a version does not identify their code, which is digested."""
+"""Packages installed from sources: their code is digested, since a version does not identify it."""
 _T5X_PROGRAM = ("t5x.train", "t5x.adafactor", "t5x.examples.t5.network")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a node's numbers depend on.
+    """Inputs that a node's numbers depend on.
 
     Attributes:
-      inputs: plain data.
-      fingerprint: SHA-256 of it.
+      inputs: the inputs, as plain data.
+      fingerprint: SHA-256 of the inputs.
     """
 
     inputs: Mapping[str, Any]
@@ -52,7 +51,7 @@ class Identity:
 
 
 def settings(tree: Tree, node: Node) -> dict[str, Any]:
-    """The part of a node's inputs that its profile alone decides."""
+    """Returns the inputs of a node that depend only on its profile."""
     shared: dict[str, Any] = {"format": FORMAT, "size": node.size, "seed": node.seed}
     shared["numerics"] = dict(numerics.SETTINGS)
     if isinstance(node, Finetuning):
@@ -70,24 +69,24 @@ def settings(tree: Tree, node: Node) -> dict[str, Any]:
         "start_step": node.start_step,
         "end_step": node.end_step,
         "config": _plain(node.config),
-        # A node's numbers include its series: means over log periods, and validation losses.
+        # These change a node's series: means over log periods, and validation losses.
         "log_period_steps": tree.profile.log_period_steps,
         "validation_period_steps": tree.profile.validation_period_steps,
         "validation_chunks": tree.profile.validation_chunks,
     }
 
 
-# Thousands of nodes share a few configurations.
+# Cached, since thousands of nodes share a few configurations.
 _plain = cache(to_mapping)
 
 
 def data_of(node: Node, files: Mapping[str, str], engine: Engine = "local") -> dict[str, str]:
-    """Digests of the prepared files a node reads.
+    """Selects the digests of the prepared files that a node reads.
 
     Args:
-      node: of the tree.
+      node: a node of the tree.
       files: digests by path, from the prepared data's manifest.
-      engine: T5X pre-trains on the documents, which it tokenizes itself.
+      engine: the engine; T5X reads documents and tokenizes them itself.
 
     >>> from repro.plan import build
     >>> from repro.specs import load_profile
@@ -96,7 +95,7 @@ def data_of(node: Node, files: Mapping[str, str], engine: Engine = "local") -> d
     {'tokens_train.npy': '1f'}
     """
     if engine == "t5x":
-        # It reads text, of documents or C4, and scores what it decodes.
+        # T5X reads text of documents or C4, and scores its own predictions.
         prefixes: tuple[str, ...] = (
             (f"suites/{node.suite}/", "sentencepiece")
             if isinstance(node, Finetuning)
@@ -112,7 +111,7 @@ def data_of(node: Node, files: Mapping[str, str], engine: Engine = "local") -> d
 
 
 def scoring(node: Finetuning, files: Mapping[str, str]) -> dict[str, Any]:
-    """Inputs of a fine-tuning's scores besides its predictions, on this installation."""
+    """Returns the inputs of a fine-tuning's scores on this machine, without its predictions."""
     prefixes = (f"suites/{node.suite}/", "sentencepiece")
     return {
         "format": FORMAT,
@@ -123,10 +122,10 @@ def scoring(node: Finetuning, files: Mapping[str, str]) -> dict[str, Any]:
 
 
 def environment(device: str) -> dict[str, Any]:
-    """What a node's numbers depend on that cannot be pinned: the kind of device, XLA's flags.
+    """Returns the inputs of a node that can't be pinned: the kind of device, and XLA's flags.
 
     Args:
-      device: as an engine describes it; the number of devices is left out.
+      device: description by ``Engine.device``; the number of devices is left out.
 
     >>> environment("8 × tpu TPU v4 on 2 hosts")["device"]
     'tpu TPU v4'
@@ -140,12 +139,12 @@ def environment(device: str) -> dict[str, Any]:
 def identities(
     tree: Tree, files: Mapping[str, str], environment: Mapping[str, Any]
 ) -> dict[str, Identity]:
-    """Identity of every node of a tree on this installation.
+    """Returns the identity of every node of a tree with the installed code and packages.
 
     Args:
-      tree: whose parents are complete.
+      tree: a tree that includes the parents of its nodes.
       files: digests by path, from the prepared data's manifest.
-      environment: what ``environment`` returned where the nodes train.
+      environment: result of :func:`environment` on the machine that trains.
     """
     result: dict[str, Identity] = {}
     engine = tree.profile.engine
@@ -165,7 +164,7 @@ def identities(
 
 
 def program(kind: type[Node], engine: Engine) -> dict[str, Any]:
-    """The method's code and the numerical libraries that train a kind of node, as installed now."""
+    """Returns digests of the code, and versions of the libraries, that train a kind of node."""
     if engine == "t5x":
         return {
             "code": _t5x_code(),
@@ -176,16 +175,19 @@ def program(kind: type[Node], engine: Engine) -> dict[str, Any]:
 
 
 def changes_since(known: Identity, node: Node) -> list[str]:
-    """Code and libraries of a node's identity that differ from those on disk now, one a line."""
+    """Lists changes of code and libraries on disk since a node's identity was computed."""
     now = program(type(node), known.inputs["engine"])
     return differences({key: known.inputs[key] for key in now}, now)
 
 
 def _t5x_code() -> dict[str, str]:
-    """Our gin files and what they load, T5X's trainer, network and gin files; "missing" without."""
+    """Digests our gin files and the modules they load, and T5X's trainer, network and gin files.
+
+    The digest of T5X is "missing" if it is not installed.
+    """
     gin = ROOT / "spactor" / "t5x" / "gin"
     digests = gin_digests(gin)
-    # Only what gin loads changes numbers; `spactor.t5x.convert` does not.
+    # Modules that gin does not load, such as `spactor.t5x.convert`, change no numbers.
     texts = "".join(path.read_text("utf-8") for path in gin.rglob("*.gin"))
     loaded = re.findall(r"^from spactor\.t5x import (\w+)$", texts, re.MULTILINE)
     for module in {"gin_files", *loaded}:
@@ -201,14 +203,14 @@ def _t5x_code() -> dict[str, str]:
 
 
 def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """The inputs that differ, one line each.
+    """Lists the inputs that differ, one line each.
 
     >>> differences({"seed": 0, "config": {"a": 1}}, {"seed": 0, "config": {"a": 2}})
     ['config.a was 1, is 2']
     >>> differences({"code": {"spactor.step": "9f"}}, {"code": {"spactor.step": "ff"}})
     ["the method's code changed: spactor.step"]
     """
-    if recorded == current:  # The usual case, and a quick comparison.
+    if recorded == current:  # a quick check for the usual case
         return []
     old, new = _flat(recorded), _flat(current)
     changed = [
@@ -228,7 +230,7 @@ def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list
         elif key != "parent" and key != "code" and not key.startswith("code."):
             was, now = old.get(key, "absent"), new.get(key, "absent")
             lines.append(f"{key.removeprefix('versions.')} was {was}, is {now}")
-    # The other lines explain more, so this one is last.
+    # This line is last, since the others explain more.
     return [*lines, "its parent changed"] if "parent" in changed else lines
 
 

@@ -1,4 +1,4 @@
-"""The experiments of one size, as a profile's ``matrix`` writes them: τ, seeds and checkpoints."""
+"""Experiments of one size in a profile's ``matrix``: τ, seeds and checkpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repro.variants import PaperStep
 from spactor.errors import UserError
 
 MOST_RUNS = 1000
-"""Most pre-training runs and most fine-tuning runs; seeds of both are combined in one number."""
+"""Largest number of pre-training and of fine-tuning runs, so that both seeds fit in one number."""
 
 
 def _tau(text: object) -> Tau:
@@ -28,10 +28,10 @@ _Runs = Annotated[int, Field(ge=1, le=MOST_RUNS)]
 
 
 def require_different(items: Sequence[object], what: str) -> None:
-    """Checks that a list has one item or more, and none of them twice.
+    """Checks that a list has at least one item, and no item twice.
 
     Raises:
-      ValueError: otherwise, with the list.
+      ValueError: the list is empty, or an item is repeated.
     """
     if not items or len(set(items)) != len(items):
         found = ", ".join(map(str, items)) or "none"
@@ -44,13 +44,13 @@ def require_known(
     """Checks the keys of a table of settings.
 
     Args:
-      table: with any values.
-      known: keys that it may have.
-      key: the table's own.
-      some: whether it must have one.
+      table: the table.
+      known: allowed keys.
+      key: key of the table itself, for the error.
+      some: whether the table must have at least one key.
 
     Raises:
-      ValueError: naming the first unknown key, or that there is none.
+      ValueError: a key is unknown, or the table is empty.
     """
     for name in table:
         if name not in known:
@@ -67,7 +67,7 @@ def _require_rising(steps: Sequence[int]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantRow:
-    """The experiments of one variant: its τ, and their checkpoints, by default the size's."""
+    """Experiments of a variant: τ and checkpoints, by default the size's checkpoints."""
 
     taus: tuple[_Tau, ...]
     checkpoints: tuple[PaperStep, ...] | None = None
@@ -80,19 +80,20 @@ class VariantRow:
 
 @dataclass(frozen=True, kw_only=True)
 class SizeMatrix:
-    """The experiments of one size. Steps are the paper's.
+    """Experiments of one size. Steps are on the paper's scale.
 
     Attributes:
       taus: every τ, in print order.
-      runs: pre-training runs.
-      first_seed: seed of the first pre-training run; the others' follow.
-      runs_of: fewer runs, the first ones, for some τ.
-      checkpoints: steps at which models are fine-tuned; pre-training ends at the last of them.
-      checkpoints_of: other checkpoints, for some τ.
-      finetune_runs: fine-tuning runs of each suite at each checkpoint; their seeds count from 0.
-      finetune_at: further steps at which models are fine-tuned, as far as their pre-training goes
-        (continuous fine-tuning); 0 means from scratch.
-      variants: experiments beside these, by variant.
+      runs: number of pre-training runs; their seeds count from ``first_seed``.
+      checkpoints: steps at which models are fine-tuned; pre-training ends at the last one.
+      checkpoints_of: other checkpoints for some τ.
+      finetune_runs: number of fine-tuning runs of each suite at each checkpoint; their seeds count
+        from 0.
+      finetune_at: further steps at which models are fine-tuned, up to the last checkpoint; 0 is
+        fine-tuning from scratch.
+      first_seed: seed of the first pre-training run.
+      runs_of: smaller number of runs for some τ.
+      variants: further experiments, by variant.
     """
 
     taus: tuple[_Tau, ...]
@@ -114,7 +115,7 @@ class SizeMatrix:
         for name in ("checkpoints_of", "runs_of"):
             for tau in getattr(self, name):
                 if tau not in self.taus:
-                    raise ValueError(f"{name} has τ = {tau}, which is not among taus: add it")
+                    raise ValueError(f"{name} has τ = {tau}, which is not in taus: add it")
         for tau, runs in self.runs_of.items():
             if runs > self.runs:
                 raise ValueError(f"runs_of has {runs} for τ = {tau}: give {self.runs} or fewer")
@@ -130,7 +131,7 @@ class SizeMatrix:
         return range(self.first_seed, self.first_seed + self.runs)
 
     def seeds_of(self, tau: Tau) -> range:
-        """Seeds of one τ without a variant."""
+        """Returns the pre-training seeds of one τ without a variant."""
         return self.seeds[: self.runs_of.get(tau, self.runs)]
 
     @property
@@ -139,7 +140,7 @@ class SizeMatrix:
         return range(self.finetune_runs)
 
     def checkpoints_at(self, tau: Tau, variant: str = "") -> tuple[int, ...]:
-        """Checkpoints of one experiment."""
+        """Returns the checkpoints of an experiment."""
         if variant:
             return self.variants[variant].checkpoints or self.checkpoints
         return self.checkpoints_of.get(tau, self.checkpoints)

@@ -1,4 +1,4 @@
-"""The files of a node: what an attempt to train it writes, and the state that they describe."""
+"""State of a node by the files in its folder, and the files that an attempt to train it writes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ DESCRIPTIONS: Mapping[Condition, str] = {
     "diverged": "diverged",
     "stale": "stale",
 }
-"""Each condition in the words of a message."""
+"""Words for each condition in messages."""
 
 
 class Holder(TypedDict):
-    """``holder.json``: the process that works on a node."""
+    """Content of ``holder.json``: the process that trains a node."""
 
     process: int
     machine: str
@@ -54,11 +54,11 @@ class NodeState:
     """The state of a node's folder.
 
     Attributes:
-      condition: "new" before the first step, "partial" when training can continue, "finished",
-        "diverged" where a number was not finite, "stale" where an input changed.
-      reasons: for a stale node, the inputs that changed; for a diverged one, where it diverged.
-      recorded: content of ``node.json``; None where there is none.
-      divergence: of a diverged node.
+      condition: "new" before the first step, "partial" if training can continue, "finished",
+        "diverged" if a number was not finite, "stale" if an input changed.
+      reasons: changed inputs of a stale node, or place of a divergence.
+      recorded: content of ``node.json``; None if there is none.
+      divergence: error of a diverged node; None for others.
     """
 
     condition: Condition
@@ -68,18 +68,18 @@ class NodeState:
 
 
 def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
-    """Compares a node's folder with the inputs that the node has now.
+    """Returns the state of a node's folder, given the node's present inputs.
 
     Args:
-      folder: of the node.
-      inputs: all or some of the node's inputs; only those given are compared.
+      folder: folder of the node.
+      inputs: all or some of the node's inputs; only these are compared.
     """
     try:
         recorded = folders.read_node(folder)
     except Damaged:
         return NodeState(condition="stale", reasons=(f"its {folders.NODE} is damaged",))
     if not recorded:
-        # A run writes node.json first, so any other file without it is not of a run.
+        # A run writes node.json before any other file.
         if folder.is_dir() and any(folder.iterdir()):
             return NodeState(condition="stale", reasons=(f"its {folders.NODE} is gone",))
         return NodeState(condition="new")
@@ -100,7 +100,7 @@ def inspect(folder: Path, inputs: Mapping[str, Any]) -> NodeState:
 
 
 def state_of(tree: Tree, runs: Path, node: Node) -> NodeState:
-    """The state of a tree's node by the settings of its profile, whichever machine trained it."""
+    """Returns the state of a node by its profile's settings, on any machine that trained it."""
     folder = folders.node_folder(runs, tree.profile.name, node.name)
     return inspect(folder, identity.settings(tree, node))
 
@@ -108,7 +108,7 @@ def state_of(tree: Tree, runs: Path, node: Node) -> NodeState:
 def _read_end(
     path: Path, recorded: Mapping[str, Any], schema: type = dict
 ) -> Mapping[str, Any] | None:
-    """The file that ended a run with the recorded fingerprint; None if damaged or of another."""
+    """Reads a file that ends a run; None if it is damaged or of another fingerprint."""
     try:
         found = folders.read_if_any(path, schema)
     except Damaged:
@@ -117,11 +117,11 @@ def _read_end(
 
 
 def read_holder(folder: Path) -> Mapping[str, Any]:
-    """The process that trains a node; empty if there is none, or before it wrote its file."""
+    """Reads which process trains a node; {} if none does, or if its file is not written yet."""
     try:
         return folders.read_json(folder / folders.HOLDER, Holder)
     except UserError:
-        # Written after the lock is taken and removed before it is released.
+        # The file is written after the lock is acquired, and removed before it is released.
         return {}
 
 
@@ -129,15 +129,15 @@ def read_holder(folder: Path) -> Mapping[str, Any]:
 def recorded_attempt(
     work: Work, known: identity.Identity, engine: Engine, run_id: str
 ) -> Iterator[None]:
-    """Writes the files about an attempt to train a node, before its block and when that has ended.
+    """Writes a node's files before and after the attempt to train it in the ``with`` block.
 
-    After an exception the node stays begun, after `Diverged` it is a diverged one.
+    After an exception the node is "partial", after `Diverged` it is "diverged".
 
     Args:
-      work: the node, whose lock is held.
-      known: the node's identity.
-      engine: that trains it.
-      run_id: of the hosts that train together.
+      work: the node; its lock must be held.
+      known: identity of the node.
+      engine: engine that trains the node.
+      run_id: run id of the hosts, see `Engine.barrier`.
     """
     folder = work.folder
     folder.mkdir(parents=True, exist_ok=True)

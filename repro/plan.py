@@ -1,12 +1,12 @@
-"""The tree of segments: steps that experiments share are trained once, then branched.
+"""The tree of nodes, in which steps that several experiments share are trained once.
 
-A segment is one objective from one step to another, from a parent. Experiments of one size and
-seed share their steps for as long as they do the same: every τ the hybrid steps below it, a
-variant those before its curriculum begins. Segments are cut where experiments part, where the
-stage changes and where models are fine-tuned; fine-tuning runs are leaves.
+A segment is pre-training with one objective between two steps, from a parent. Experiments of one
+size and seed share their steps as long as these are equal: every τ shares the hybrid steps before
+it, and a variant the steps before its curriculum begins. A segment ends where experiments begin to
+differ, where the stage changes and where models are fine-tuned; fine-tuning runs are leaves.
 
-The tree is always built from the whole matrix of a profile, then cut down to the experiments
-asked for: a node's name and identity don't depend on what else is run with it.
+The tree is always built from the whole matrix of a profile, and then restricted to the selected
+experiments, so that a node's name and identity do not depend on the selection.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ class Segment:
     """Pre-training with one objective over some steps.
 
     Attributes:
-      name: readable, and the folder of its runs.
-      start_paper, end_paper: on the paper's scale of steps.
-      start_step, end_step: the profile's own.
-      parent: name of the segment it continues; None at step 0.
-      specs: experiments whose path runs through it.
+      name: readable name, and path of the node's folder.
+      size, seed: size of the model, and seed of pre-training.
+      stage: stage of pre-training.
+      start_paper, end_paper: first and last step on the paper's scale.
+      start_step, end_step: first and last step on the profile's scale.
+      parent: name of the segment that this one continues; None at step 0.
+      config: configuration of the training.
+      specs: experiments that include the segment.
     """
 
     name: str
@@ -52,26 +55,31 @@ class Segment:
 
     @property
     def steps(self) -> int:
-        """Steps it trains."""
+        """Number of steps."""
         return self.end_step - self.start_step
 
     @property
     def tokens_per_sequence(self) -> int:
-        """Tokens of text in one example."""
+        """Number of text tokens in one example."""
         return self.config.lengths.chunk_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finetuning:
-    """One suite fine-tuned from one checkpoint of one experiment.
+    """Fine-tuning on one suite, from one checkpoint or from scratch.
 
     Attributes:
-      name: readable, and the folder of its runs.
-      seed: of its pre-training; from scratch, of the initialisation.
-      finetune_seed: of fine-tuning.
-      checkpoint_paper, checkpoint_step: pre-training steps it starts from; 0 is from scratch.
-      parent: name of the segment that ends there; None from scratch.
-      specs: experiments it belongs to; several where their steps so far are shared.
+      name: readable name, and path of the node's folder.
+      size: size of the model.
+      seed: seed of the pre-training, or of the initialisation from scratch.
+      finetune_seed: seed of the fine-tuning.
+      suite: name of the suite.
+      checkpoint_paper, checkpoint_step: pre-training step of the checkpoint, on the paper's and on
+        the profile's scale; 0 is from scratch.
+      parent: name of the segment that ends at the checkpoint; None from scratch.
+      config: settings of the fine-tuning.
+      pretraining: configuration of the model.
+      specs: experiments that include the fine-tuning.
     """
 
     name: str
@@ -88,20 +96,20 @@ class Finetuning:
 
     @property
     def steps(self) -> int:
-        """Steps it trains."""
+        """Number of steps."""
         return self.config.total_steps
 
     @property
     def draw_seed(self) -> int:
-        """Seed of data order and dropout: another for every pair of seeds.
+        """Seed of data order and dropout, different for every pair of seeds.
 
-        Fine-tuning runs of two pre-training runs are then independent too.
+        Fine-tuning runs of two pre-training runs are therefore independent, too.
         """
         return self.seed * MOST_RUNS + self.finetune_seed
 
     @property
     def tokens_per_sequence(self) -> int:
-        """Encoder positions of one example."""
+        """Number of encoder positions of one example."""
         return self.config.input_length
 
 
@@ -110,12 +118,12 @@ Node = Segment | Finetuning
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """Nodes by name, every parent before its children.
+    """A tree of nodes.
 
     Attributes:
-      profile: what it was built from.
-      specs: experiments it serves.
-      nodes: segments and fine-tuning runs.
+      profile: profile of the experiments.
+      specs: experiments of the tree.
+      nodes: segments and fine-tuning runs by name, every parent before its children.
     """
 
     profile: Profile
@@ -123,15 +131,15 @@ class Tree:
     nodes: Mapping[str, Node]
 
     def children(self, name: str | None) -> list[Node]:
-        """Nodes that start where this one ends; the roots for None."""
+        """Returns the children of a node; for None the roots."""
         return [node for node in self.nodes.values() if node.parent == name]
 
     def path(self, spec: ExperimentSpec) -> list[Segment]:
-        """Segments an experiment runs through, in order."""
+        """Returns the segments of an experiment, in order."""
         return [node for node in self.segments() if spec in node.specs]
 
     def named(self, patterns: Sequence[str]) -> tuple[str, ...]:
-        """Names that match any of some shell patterns, in the tree's order.
+        """Returns the names that match any of some shell patterns, in the tree's order.
 
         Raises:
           UserError: no name matches one of the patterns.
@@ -140,8 +148,8 @@ class Tree:
             if not any(fnmatch.fnmatchcase(name, pattern) for name in self.nodes):
                 listing = advice.command("plan", self.profile, None, "--format", "json")
                 raise UserError(
-                    f"no node {pattern!r} is among those chosen of profile {self.profile.name}: "
-                    f"`{listing}` names them all"
+                    f"no selected node of profile {self.profile.name} matches {pattern!r}: "
+                    f"`{listing}` lists all"
                 )
         return tuple(
             name
@@ -150,20 +158,23 @@ class Tree:
         )
 
     def segments(self) -> list[Segment]:
-        """Pre-training nodes."""
+        """Returns the pre-training nodes."""
         return [node for node in self.nodes.values() if isinstance(node, Segment)]
 
     def finetunings(self) -> list[Finetuning]:
-        """Fine-tuning nodes."""
+        """Returns the fine-tuning nodes."""
         return [node for node in self.nodes.values() if isinstance(node, Finetuning)]
 
 
 def build(profile: Profile, specs: Sequence[ExperimentSpec] | None = None) -> Tree:
-    """The tree that serves ``specs``, by default every experiment of the profile.
+    """Builds the tree of some experiments, by default of every experiment of the profile.
 
     Args:
-      profile: its whole matrix decides which steps are shared.
-      specs: of the matrix.
+      profile: the profile; its whole matrix decides which steps are shared.
+      specs: experiments of the profile.
+
+    Raises:
+      UserError: the profile has no such experiment.
 
     >>> from repro.specs import load_profile
     >>> tree = build(load_profile("smoke"))
@@ -189,14 +200,14 @@ def build(profile: Profile, specs: Sequence[ExperimentSpec] | None = None) -> Tr
 
 @dataclass(frozen=True, kw_only=True)
 class _Course:
-    """The stages and settings of one experiment over its steps, on the paper's scale."""
+    """Stages and settings of an experiment along its steps, on the paper's scale."""
 
     profile: Profile
     spec: ExperimentSpec
     config: PretrainConfig
     hybrid_end: int
     checkpoints: tuple[int, ...]
-    """Steps at which its models are fine-tuned; step 0 (from scratch) is not among them."""
+    """Steps at which the models are fine-tuned, without step 0 (from scratch)."""
 
     @classmethod
     def of(cls, profile: Profile, spec: ExperimentSpec) -> _Course:
@@ -213,20 +224,20 @@ class _Course:
         return self.checkpoints[-1]
 
     def cuts(self) -> set[int]:
-        """Steps at which its stage or settings may change, or its model is fine-tuned."""
+        """Returns the steps where stage or settings may change, or the model is fine-tuned."""
         spec = self.spec
         breaks = self.profile.variants[spec.variant].breaks(spec.tau.end) if spec.variant else set()
         return {step for step in (self.hybrid_end, *breaks, *self.checkpoints) if step <= self.end}
 
     def between(self, start: int, end: int) -> tuple[Stage, PretrainConfig]:
-        """Stage and configuration of steps in one stage; equal where experiments do the same."""
+        """Returns stage and configuration of steps in one stage; equal for equal training."""
         stage = stage_at(start, self.hybrid_end)
         step_of = self.profile.step_of
         return stage, restricted(self.config, stage, step_of(start), step_of(end))
 
     def branch(self, stage: Stage, config: PretrainConfig) -> str:
-        """The part of a node's name that identifies its variant and stage."""
-        # While a hand-over fades, runs of one variant differ by their τ.
+        """Returns the part of a node's name that identifies variant and stage."""
+        # During a hand-over, experiments of one variant differ by τ.
         shared = stage == "hybrid" and config.curriculum.handover is None
         tau = "sc" if self.spec.tau.end == 0 else f"tau{self.spec.tau}"
         own = "hybrid" if shared else tau
@@ -234,7 +245,7 @@ class _Course:
 
 
 class _Group:
-    """The experiments of one size and seed."""
+    """Builds the nodes of the experiments of one size and seed."""
 
     def __init__(self, profile: Profile, courses: Sequence[_Course]) -> None:
         self._profile = profile
@@ -248,7 +259,7 @@ class _Group:
         self._segments: list[Segment] = []
 
     def nodes(self) -> Iterable[Node]:
-        """Nodes of each variant: hybrid segments, then each branch; leaves after parents."""
+        """Yields each variant's hybrid segments, then each branch; leaves follow their parent."""
         self._grow(self._courses, 0, None)
         names = [segment.name for segment in self._segments]
         if len(set(names)) != len(names):
@@ -264,7 +275,7 @@ class _Group:
         return (variant, 0 if is_shared else 1 + index, segment.start_paper)
 
     def _grow(self, courses: Sequence[_Course], start: int, parent: str | None) -> None:
-        """Adds the segments of experiments whose training is equal up to ``start``."""
+        """Adds the segments of experiments with equal training up to ``start``."""
         for sharing in self._alike(courses, start) if courses else ():
             end = self._next(start)
             while self._goes_on(sharing, start, end):
@@ -276,7 +287,7 @@ class _Group:
         return self._cuts[self._cuts.index(step) + 1]
 
     def _alike(self, courses: Sequence[_Course], start: int) -> list[list[_Course]]:
-        """Groups of experiments with equal training from ``start`` to the next cut."""
+        """Groups experiments with equal training from ``start`` to the next cut."""
         end = self._next(start)
         groups: dict[tuple[Stage, PretrainConfig], list[_Course]] = defaultdict(list)
         for course in courses:
@@ -319,7 +330,7 @@ class _Group:
         return self._leaves(f"{branch}/{step_label(end)}", end, parent.name, parent.config, served)
 
     def _from_scratch(self) -> Iterable[Finetuning]:
-        """Fine-tuning runs from scratch, which experiments of every τ share."""
+        """Returns the fine-tuning runs from scratch, which experiments of every τ share."""
         served = [
             course.spec for course in self._courses if 0 in self._profile.finetuned_at(course.spec)
         ]

@@ -1,4 +1,4 @@
-"""A plan as text and as plain data: the tree, what sharing saves, and the time it takes."""
+"""Output of ``repro plan``: the tree, the steps and FLOPs saved by sharing, and the time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from spactor.text_table import WIDTH, paragraphs
 
 
 def totals(tree: Tree, flops: Mapping[str, float]) -> dict[str, float]:
-    """Pre-training work of a tree: steps and FLOPs, and the share of each that sharing saves.
+    """Counts the steps and FLOPs of a tree's pre-training, and the share that sharing saves.
 
     Args:
-      tree: of the plan.
-      flops: of each node.
+      tree: the tree.
+      flops: FLOPs of each node, by name.
 
     Returns:
-      What the tree trains, the same with every experiment trained from step 0 by itself
-      (``_alone``), and the fraction by which the one is less than the other (``_saved_fraction``).
+      ``steps`` and ``flops`` of the tree; the same if every experiment were trained from step 0 by
+      itself (``_alone``); and the saved fraction of the latter (``_saved_fraction``).
     """
     segments = tree.segments()
     found: dict[str, float] = {
@@ -41,7 +41,7 @@ def totals(tree: Tree, flops: Mapping[str, float]) -> dict[str, float]:
 
 
 def number(value: float) -> str:
-    """A large number for people.
+    """Formats a large number.
 
     >>> number(3035), number(1.234e15)
     ('3,035', '1.23e+15')
@@ -50,9 +50,9 @@ def number(value: float) -> str:
 
 
 def plan_tree(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> Branches:
-    """The tree as lines; seeds that repeat the same nodes are drawn once."""
+    """Draws the tree; seeds with the same nodes are drawn once."""
     root = Branches(tree.profile.name)
-    # Seeds of a size have the same nodes, unless the user's choice cut them differently.
+    # Seeds of a size may have different nodes, depending on the selected experiments.
     alike: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
     for size, seed in dict.fromkeys((spec.size, spec.seed) for spec in tree.specs):
         prefix = f"{size}/s{seed}/"
@@ -105,7 +105,7 @@ def _add_children(
 
 
 def _time(estimate: Estimate, seconds: float) -> str:
-    """A node's time where it rests on measurements; the plan's end has the guess of the whole."""
+    """Formats a node's time; "" if it is only guessed."""
     return f", ~{duration(seconds)}" if estimate.measured else ""
 
 
@@ -114,7 +114,7 @@ def _suites(leaves: Iterable[Finetuning]) -> list[str]:
 
 
 def plan_text(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> str:
-    """Totals of a plan and what sharing saves, then its tree."""
+    """Formats totals of a plan and savings by sharing, then the tree."""
     work = totals(tree, flops)
     segments, leaves = tree.segments(), tree.finetunings()
     leaf_flops = sum(flops[node.name] for node in leaves)
@@ -132,7 +132,7 @@ def plan_text(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> str
         f"{work['flops_saved_fraction']:.1%} of the FLOPs",
         f"suites: {', '.join(_suites(leaves))}",
         "nodes: hybrid/ is trained on both objectives, sc/ and tau…/ on span corruption alone; "
-        "steps in names are on the paper's scale; in full, a name begins with size and seed, as in "
+        "steps in names are on the paper's scale; a full name begins with size and seed, such as "
         "base/s0/hybrid/0-60K",
         "",
     ]
@@ -145,7 +145,7 @@ def plan_text(tree: Tree, flops: Mapping[str, float], estimate: Estimate) -> str
 def plan_data(
     tree: Tree, flops: Mapping[str, float], estimate: Estimate
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A plan as plain data: totals, and a row per node."""
+    """Converts a plan to plain data: totals, and a row for each node."""
     facts = {
         "profile": tree.profile.name,
         "total_steps": tree.profile.total_steps,

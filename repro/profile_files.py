@@ -1,7 +1,7 @@
-"""Profiles as TOML files: those of the package, and the user's own.
+"""Reader of profiles in TOML files, of the package or of the user.
 
-With ``extends = "micro"`` a file takes that profile's settings wherever it has none of its own;
-``without = ["matrix.large"]`` leaves some of them out, tables or single settings.
+With ``extends = "micro"`` a file inherits all settings of that profile that it does not set itself;
+``without = ["matrix.large"]`` removes inherited tables or single settings.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from spactor.errors import UserError
 from spactor.plain_data import from_mapping
 
 SCALES = ("smoke", "micro", "mini", "paper")
-"""Profiles of the paper's whole study that come with the package, from quickest to dearest."""
+"""The package's profiles of the whole study, in order of cost."""
 STUDIES = ("lambda", "mlm", "generator", "means", "curriculum", "scratch")
-"""Profiles of further studies that come with the package: variants, or models from scratch."""
+"""The package's profiles of further studies: variants, or models from scratch."""
 PROFILES = (*SCALES, *STUDIES)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 def read(name: str) -> str:
-    """The text of a profile of the package, or of a ``.toml`` file of the user's own.
+    """Reads the text of a profile of the package, or of the user's ``.toml`` file.
 
     Raises:
-      UserError: for an unknown name or an unreadable file.
+      UserError: the name is unknown, or the file can't be read.
     """
     if name in PROFILES:
         return (resources.files("repro") / "profiles" / f"{name}.toml").read_text("utf-8")
@@ -54,11 +54,14 @@ def read(name: str) -> str:
 
 
 def settings(text: str, where: str) -> dict[str, Any]:
-    """The settings of a profile as `repro.specs.Profile` names them.
+    """Parses the settings of a profile, with the names of `repro.specs.Profile`.
 
     Args:
-      text: TOML.
-      where: what to call the source in an error.
+      text: the TOML text.
+      where: name of the source in error messages.
+
+    Raises:
+      UserError: the text is not valid TOML, or a setting is unknown.
     """
     values = _extended(text, where)
     suites = values.get("suites")
@@ -67,12 +70,12 @@ def settings(text: str, where: str) -> dict[str, Any]:
         values["finetuning"] = tables
     for key in ("name", "path"):
         if key in values:
-            raise UserError(f"{where}: unknown setting {key!r}: the file's own is the profile's")
+            raise UserError(f"{where}: unknown setting {key!r}: the file's name is the profile's")
     return values
 
 
 def _extended(text: str, where: str) -> dict[str, Any]:
-    """The settings of a profile, over those of the profile it extends."""
+    """Merges the settings of a profile with those of the profile that it extends."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -105,7 +108,7 @@ def _remove(values: dict[str, Any], key: object, where: str) -> None:
 
 
 def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """One table over another, and so their inner tables; ``own`` decides where both have a key."""
+    """Merges two tables and their inner tables; ``own`` takes precedence."""
     both = {key: _over(base[key], own[key]) for key in own if _are_tables(base.get(key), own[key])}
     return {**base, **own, **both}
 
@@ -115,7 +118,7 @@ def _are_tables(*values: object) -> bool:
 
 
 def _finetuning(tables: object, suites: Sequence[object], where: str) -> dict[str, Any]:
-    """Settings of each suite: those of all, over them those of FLAN's suites, and its own."""
+    """Merges the settings of each suite: defaults, those of FLAN's suites, and its own."""
     groups = from_mapping(_FinetuningTables, tables, where)  # type: ignore[arg-type]
     try:
         require_known(groups.suites, SUITES, "suites", some=False)

@@ -1,7 +1,6 @@
-"""Records about a profile as a whole: its costs in FLOPs, its settings, and facts about its data.
+"""Records of a profile as a whole, which belong to no node: costs in FLOPs, settings, and data.
 
-They belong to no node. Without a variant, costs and settings have the names of those that the paper
-printed.
+Costs and settings have the metrics of the published records.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from spactor.config import STAGES, FinetuneConfig
 from spactor.errors import UserError
 
 _RTD_ACTIVATION = "GELU"
-"""Of the RTD head; not a setting, ``spactor.network`` has it built in."""
+"""Activation of the RTD head, which ``spactor.network`` fixes."""
 
 
 def cost_rows(tree: Tree) -> Iterator[dict[str, Any]]:
@@ -49,7 +48,7 @@ def cost_rows(tree: Tree) -> Iterator[dict[str, Any]]:
         tau_steps = math.inf if str(spec.tau) == "inf" else profile.step_of(spec.tau.end)
         for checkpoint in filter(None, profile.finetuned_at(spec)):  # no cost from scratch
             if spec.variant:
-                # A curriculum's steps differ in cost.
+                # Steps of a curriculum may have different costs.
                 value = math.fsum(
                     node.steps * step_flops(node.config, node.stage)
                     for node in tree.path(spec)
@@ -75,7 +74,7 @@ def setting_rows(profile: Profile) -> Iterator[dict[str, Any]]:
         model, corruption, optimizer = config.model, config.corruption, config.optimizer
         encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
         settings: dict[str, float | str] = {
-            # The paper prints one number; its encoder and decoder are equally deep.
+            # The paper prints one number, since its encoder and decoder have the same depth.
             "discriminator_layers": encoder if encoder == decoder else f"{encoder} and {decoder}",
             "discriminator_heads": model.num_heads,
             "discriminator_emb_dim": model.emb_dim,
@@ -101,7 +100,7 @@ def setting_rows(profile: Profile) -> Iterator[dict[str, Any]]:
         group = "flan" if suite in FLAN_SUITES else "default"
         (first, *_) = groups.get(group, [finetuning])
         length = {name: getattr(first, name) for name in ("total_steps", "evaluation_period_steps")}
-        # A suite with further settings of its own has records of its own.
+        # A suite with other settings than its group has its own records.
         alone = dataclasses.replace(finetuning, **length) != first
         groups.setdefault(suite if alone else group, []).append(finetuning)
     for group, configs in groups.items():
@@ -119,7 +118,7 @@ def setting_rows(profile: Profile) -> Iterator[dict[str, Any]]:
 
 
 def _setting(value: float | str) -> dict[str, Any]:
-    """Returns a setting's columns; a number gets the decimals needed to read it back unchanged.
+    """Returns a setting's columns; a number has all decimals of its shortest representation.
 
     >>> _setting(0.0005)["decimals"], _setting(10.0)["decimals"], _setting(2048)["decimals"]
     (4, 1, 0)
@@ -133,15 +132,15 @@ def _setting(value: float | str) -> dict[str, Any]:
 def data_rows(
     tree: Tree, runs: Path, nodes: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Yields facts about the data that the nodes were trained on.
+    """Yields facts on the data that the nodes were trained on.
 
     Args:
-      tree: the nodes'.
-      runs: their folder of runs.
-      nodes: provenance of those that are finished.
+      tree: tree of the nodes.
+      runs: folder of runs.
+      nodes: provenance of the finished nodes.
 
     Raises:
-      UserError: they were trained on different data.
+      UserError: the nodes were trained on different data.
     """
     facts = [record.get("data", {}) for record in nodes]
     for name in ("unigram_entropy_nats", "most_frequent_token_rate"):

@@ -1,4 +1,4 @@
-"""Progress of a run: one live display for all nodes on a terminal, plain lines elsewhere."""
+"""Progress of a run: a live display of all nodes in a terminal, or plain lines."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from spactor.progress import Observer
 
 PLAIN_WIDTH = 80
 PLAIN_PERIOD_SECONDS = 60.0
-"""How often the progress is printed where it cannot be shown live."""
+"""Period of plain lines, if the output is not a terminal."""
 
 
 def shortened(name: str, width: int) -> str:
-    """A node's name in so many characters.
+    """Shortens a node's name to a width in characters.
 
     >>> shortened("base/s0/tau250K/500K/finetune-glue/f0", 30)
     'base/s0/tau25…finetune-glue/f0'
@@ -35,7 +35,7 @@ def shortened(name: str, width: int) -> str:
 
 @dataclass
 class _Running:
-    """A node that runs: when it began, its first and latest logged step and their times."""
+    """A running node: its start, and its first and latest logged step with their times."""
 
     node: Node
     began: float
@@ -52,22 +52,22 @@ class _Running:
         return (self.last[1] - self.first[1]) / (self.last[0] - self.first[0])
 
     def left(self, pace: float) -> float:
-        """Seconds to the node's end at so many seconds a step."""
+        """Remaining seconds of the node, given the seconds per step."""
         steps = self.end_step - self.last[0] if self.last else self.node.steps
         return pace * steps
 
     def done(self) -> str:
-        """Steps of the node that are trained, and all of them."""
+        """Formats the number of trained steps and of all steps."""
         steps = self.node.steps - (self.end_step - self.last[0]) if self.last else 0
         return f"{steps}/{self.node.steps}"
 
     def speed(self) -> str:
-        """Tokens a second, "" before they are known."""
+        """Formats the tokens per second; "" before they are known."""
         return f"{self.tokens_per_second:,.0f} tokens/s" if self.tokens_per_second else ""
 
     def observe(self, values: Mapping[str, float], sequences_per_second: float) -> None:
-        """Takes a logged step's values."""
-        # Pre-training's objective is a weighted sum; span corruption is its part in every stage.
+        """Stores the loss and the speed of a logged step."""
+        # The objective of pre-training is a weighted sum, so the span-corruption loss is shown.
         name = "loss" if isinstance(self.node, Finetuning) else "sc_loss"
         if (loss := values.get(f"train/{name}")) is not None:
             self.loss = f"{loss:.3f} nats/token"
@@ -78,14 +78,14 @@ class _Running:
 
 
 class Display:
-    """Shows the nodes that run, how far the tree is, and the remaining time.
+    """Shows the running nodes, the number of finished ones, and the remaining time.
 
     Args:
-      tree: what runs.
+      tree: the tree that runs.
       weights: relative work of each node, such as its FLOPs.
-      console: where to write; only a terminal is written to live.
+      console: console to write to; a live display needs a terminal.
       earlier: seconds of nodes that earlier runs finished on this machine, by name.
-      clock: seconds since any moment.
+      clock: function that returns monotonic seconds.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Display:
         self._tree = tree
         self._console = console
         self._clock = clock
-        self._left = dict.fromkeys(tree.nodes)  # In the tree's order.
+        self._left = dict.fromkeys(tree.nodes)  # in the tree's order
         self._running: dict[str, _Running] = {}
         self._opened = self._printed = clock()
         self._rates = Rates(tree, weights, earlier or {})
@@ -124,7 +124,7 @@ class Display:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since the display was created."""
         return self._clock() - self._opened
 
     def print(self, line: str) -> None:
@@ -136,12 +136,12 @@ class Display:
         self._left.pop(name, None)
 
     def start(self, name: str) -> Observer:
-        """A node begins; returns what to call at each of its logged steps."""
+        """Adds a running node; returns the function to call at each of its logged steps."""
         self._running[name] = _Running(self._tree.nodes[name], self._clock())
         return functools.partial(self.observe, name)
 
     def stop(self, name: str) -> None:
-        """A node does not run any more, finished or not."""
+        """Removes a running node, finished or not."""
         self._running.pop(name, None)
 
     def observe(
@@ -152,7 +152,14 @@ class Display:
         values: Mapping[str, float],
         sequences_per_second: float,
     ) -> None:
-        """A step of a running node was logged."""
+        """Records a logged step of a running node.
+
+        Args:
+          name: name of the node.
+          step, end_step: the logged step, and the node's last.
+          values: logged metrics.
+          sequences_per_second: speed; NaN if unknown.
+        """
         running = self._running.get(name)
         if running is None:
             return
@@ -165,7 +172,7 @@ class Display:
                 self.print(line)
 
     def finish(self, name: str) -> None:
-        """A node finished; prints its line."""
+        """Removes a finished node, and prints a line with its time, loss and speed."""
         running = self._running[name]
         pace = running.pace()
         if pace is not None and running.first and running.last:
@@ -179,8 +186,8 @@ class Display:
         self.print(f"{place} {name}: {', '.join(filter(None, facts))}")
 
     def lines(self, width: int) -> list[str]:
-        """A line per running node, and one for the tree, each of at most so many characters."""
-        # Live draws from a thread of its own.
+        """Formats a line per running node and one for the tree, at most ``width`` characters."""
+        # The copy is needed because Live draws in another thread.
         rows = [
             (name, one.done(), one.loss or "starting", one.speed())
             for name, one in list(self._running.items())
@@ -199,7 +206,7 @@ class Display:
         return lines
 
     def remaining(self) -> float | None:
-        """Seconds until all nodes are finished; None while nothing was measured."""
+        """Estimates the seconds until all nodes are finished; None before anything is measured."""
         running = dict(self._running)
         paces = {name: pace for name, one in running.items() if (pace := one.pace()) is not None}
         starts = {name: one.first[1] - one.began for name, one in running.items() if one.first}
@@ -214,11 +221,11 @@ class Display:
             if whole is None:
                 return None
             if not self._rates.is_known(name, begun):
-                # The first node of a kind compiles its programs; the others find them.
+                # Only the first node of a kind compiles its programs.
                 whole += compiling
                 begun.append(name)
             if name in running:
-                # At most its rate's time: steps before a resumed node's first are not trained.
+                # An upper bound, since a resumed node trains only its remaining steps.
                 whole = max(whole - (self._clock() - running[name].began), 0.0)
             seconds[name] = whole
         return makespan(seconds, self._tree, self.jobs)

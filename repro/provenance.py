@@ -1,4 +1,4 @@
-"""Provenance of a node's numbers: code, packages, device, data, seeds, command and clock."""
+"""Provenance of a node's numbers: code, packages, device, data, seeds, command and time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PACKAGES = (
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The record of a node's run.
+    """Reads the provenance of a node.
 
     Raises:
       UserError: the file is missing or damaged.
@@ -35,29 +35,29 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def now() -> str:
-    """The time, in UTC, to the second."""
+    """Returns the time in UTC, in ISO format, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @cache
 def packages() -> Mapping[str, str]:
-    """Versions of the installed packages that numbers depend on."""
+    """Returns the versions of installed packages that numbers depend on."""
     found = versions(_PACKAGES)
     return {name: version for name, version in found.items() if version != "missing"}
 
 
 def machine() -> str:
-    """A description of this machine, which its timings are recorded with."""
+    """Describes this machine: name, architecture and number of cores."""
     return f"{platform.node()} {platform.machine()} {os.cpu_count()} cores"
 
 
 def describe(work: Work, known: Identity, engine: Engine) -> dict[str, Any]:
-    """The record of a node's run, without attempts and clock.
+    """Returns the provenance of a node, without attempts and times.
 
     Args:
       work: the node and its data.
-      known: the node's identity.
-      engine: that trains it.
+      known: identity of the node.
+      engine: engine that trains the node.
     """
     node = work.node
     return {

@@ -1,11 +1,12 @@
-"""Runs a tree: every node that is not finished, parents first.
+"""Runner of a tree: trains every node that is not finished, parents first.
 
-A node is finished when its ``done.json`` has its fingerprint. A node whose inputs changed is
-stale: its folder is moved out of the tree and the node runs again, as do all nodes below it.
-Several runners may share a folder: each node has a lock, and a runner takes a node that is ready
-and free. A killed runner loses nothing but the steps since the last checkpoint.
+A node is finished if its ``done.json`` has its fingerprint. A node with a changed input is stale:
+its folder is moved out of the tree, and the node runs again, as do all its descendants. Several
+runners may share a folder: each node has a lock, and a runner trains a node that has a finished
+parent and is not locked. A killed runner loses only the steps since the last checkpoint.
 
-`Runner` chooses the nodes. `NodeRunner` runs one: here, or in each of several `repro.workers`.
+`Runner` selects the nodes. `NodeRunner` runs one node, in this process or in a worker process
+(`repro.workers`).
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Names of the nodes of a run of the tree, by what became of them.
+    """Names of the nodes of a run, by outcome.
 
-    ``blocked`` nodes could not run, being below one that ``diverged``.
+    ``blocked`` nodes could not run, since an ancestor ``diverged``.
     """
 
     ran: tuple[str, ...] = ()
@@ -51,10 +52,10 @@ class NodeRunner:
     """Runs nodes of a profile, each under its lock.
 
     Args:
-      profile: the nodes'.
-      runs: an opened runs folder, which the profile's engine has claimed.
-      engine: trains the nodes.
-      display: shows the progress.
+      profile: profile of the nodes.
+      runs: an opened folder of runs, which the profile's engine has claimed.
+      engine: engine that trains the nodes.
+      display: display of the progress.
     """
 
     def __init__(self, profile: Profile, runs: Path, engine: Engine, display: Display) -> None:
@@ -64,19 +65,19 @@ class NodeRunner:
         self._display = display
 
     def environment(self) -> Mapping[str, Any]:
-        """What the numbers depend on where this process trains."""
+        """Returns the environment that numbers of this process depend on."""
         return identity.environment(self._engine.device())
 
     def take_spent(self) -> Mapping[str, float]:
-        """Seconds since the last call, by activity."""
+        """Returns the seconds since the last call, by activity."""
         return self._engine.take_spent()
 
     def folder(self, name: str) -> Path:
-        """Folder of a node."""
+        """Returns the folder of a node."""
         return folders.node_folder(self._runs, self._profile.name, name)
 
     def work(self, node: Node, data: PreparedData) -> Work:
-        """A node as its engine takes it."""
+        """Returns the work on a node for its engine."""
         return Work(
             profile=self._profile,
             node=node,
@@ -86,7 +87,7 @@ class NodeRunner:
         )
 
     def skip(self, node: Node, known: Identity, data: PreparedData) -> bool:
-        """Shows that a node is finished and scored; False if it is not."""
+        """Returns whether a node is finished and scored, and if so removes it from the display."""
         folder = self.folder(node.name)
         finished = inspect(folder, known.inputs).condition == "finished"
         if finished and not self._needs_scores(node, data, folder):
@@ -100,13 +101,13 @@ class NodeRunner:
         """Runs a node unless it is finished.
 
         Args:
-          node: whose parent is finished.
-          known: the node's identity.
-          data: prepared for the profile.
-          run_id: of the hosts that train together, see `Engine.barrier`.
+          node: a node with a finished parent, or without a parent.
+          known: identity of the node.
+          data: prepared data of the profile.
+          run_id: run id of the hosts, see `Engine.barrier`.
 
         Returns:
-          Attributes of `Outcome` that the node belongs to; none if another process has it.
+          Attributes of `Outcome` that the node belongs to; () if another process has locked it.
         """
         if self.skip(node, known, data):
             return ("skipped",)
@@ -123,7 +124,7 @@ class NodeRunner:
             lock.release()
 
     def _run(self, node: Node, known: Identity, data: PreparedData, run_id: str) -> tuple[str, ...]:
-        """Trains a node, whose lock is held, from its last checkpoint to its end."""
+        """Trains a locked node from its last checkpoint to its end."""
         folder = self.folder(node.name)
         state = inspect(folder, known.inputs)
         if state.condition == "finished":
@@ -135,7 +136,7 @@ class NodeRunner:
             raise state.divergence
         if changes := _changes_on_disk(node, known, data):
             raise UserError(
-                f"{node.name} was not begun: since this command began, {changes[0]}; "
+                f"{node.name} was not begun: since the start of this command, {changes[0]}; "
                 "run the same command again"
             )
         folders.require_own(self._runs, folder)
@@ -149,11 +150,11 @@ class NodeRunner:
                 scoring.discard_outdated(folder, node, data.files)
             self._engine.run(work, self._display.start(node.name))
             if changes := _changes_on_disk(node, known, data):
-                # Which steps were trained with which version cannot be known any more.
+                # It is unknown which version trained which steps.
                 name, fingerprint = self._profile.name, known.fingerprint
                 home = folders.set_aside(self._runs, name, node.name, fingerprint)
                 raise UserError(
-                    f"{node.name} does not count: while it ran, {changes[0]}; it was moved to "
+                    f"{node.name} was discarded: while it ran, {changes[0]}; it was moved to "
                     f"{home}; run the same command again"
                 )
             if self._needs_scores(node, data, folder):
@@ -176,13 +177,13 @@ class NodeRunner:
 
 
 class Runner:
-    """Runs nodes of a tree in a folder of runs, each after its parent.
+    """Runs nodes of a tree, each after its parent.
 
     Args:
-      tree: what to run.
-      runs: an opened runs folder.
-      engine: trains the nodes.
-      display: shows the progress.
+      tree: the tree.
+      runs: an opened folder of runs.
+      engine: engine that trains the nodes.
+      display: display of the progress.
       jobs: number of worker processes on a CPU; by default this process runs the nodes.
     """
 
@@ -205,15 +206,16 @@ class Runner:
         self._reopened: set[str] = set()
 
     def run(self, only: Sequence[str] = ()) -> Outcome:
-        """Runs every node that is not finished; returns when the whole tree is.
+        """Runs every node that is not finished; returns when all are finished.
 
         Args:
-          only: names of nodes, in the tree's order; their parents are among them or finished.
+          only: names of nodes to run, in the tree's order; by default all. Other parents must be
+            finished.
 
         Raises:
-          UserError: a mistake of the user, or the folder belongs to the other engine; finished
+          UserError: a node can't be trained, or the folder belongs to the other engine. Finished
             nodes stay finished.
-          KeyboardInterrupt: when stopped; the same call continues.
+          KeyboardInterrupt: the run was interrupted; the same call continues it.
         """
         try:
             folders.claim(self._runs, self._tree.profile.name, self._tree.profile.engine)
@@ -240,7 +242,7 @@ class Runner:
         if condition != "finished":
             raise UserError(
                 f"{child} starts from {parent}, which is {DESCRIPTIONS[condition]}: "
-                f"run that first, with --node {parent}"
+                f"run the parent first, with --node {parent}"
             )
 
     def _walk(
@@ -250,11 +252,11 @@ class Runner:
         data: PreparedData,
         run_id: str,
     ) -> Outcome:
-        """Attempts nodes, by name, every parent before its children, until none is left."""
+        """Attempts pending nodes, parents before their children, until none is left."""
         self._display.jobs = self._workers.jobs
         if self._workers.jobs > 1:
             pending = in_order(pending, self._display.weights)
-        waiting: set[str] = set()  # Held by other processes when last attempted.
+        waiting: set[str] = set()  # locked by other processes when last attempted
         moved_at = polled_at = time.monotonic()
         while pending:
             busy = self._workers.busy()
@@ -286,12 +288,12 @@ class Runner:
     def _settle(
         self, name: str, pending: dict[str, Node], result: Callable[[], tuple[str, ...]]
     ) -> bool:
-        """Takes a node whose attempt ended out of the pending ones; False if it must wait.
+        """Processes the result of an attempt; returns False if the node must wait.
 
         Args:
-          name: of a pending node whose parent is not pending.
-          pending: by name.
-          result: the attempt's; raises what the attempt raised.
+          name: name of a pending node with a parent that is not pending.
+          pending: pending nodes by name; the node is removed.
+          result: function that returns the attempt's result, or raises its exception.
         """
         parent = pending[name].parent
         try:
@@ -312,7 +314,7 @@ class Runner:
         return bool(outcome)
 
     def _reopen(self, name: str, damage: DamagedCheckpoint) -> Node:
-        """Makes a node with a damaged last checkpoint run again, from the checkpoint before."""
+        """Marks a node with a damaged last checkpoint as unfinished; returns the node."""
         folder = self._nodes.folder(name)
         with FileLock(folders.lock_path(folder)):
             (folder / folders.DONE).unlink(missing_ok=True)
@@ -320,11 +322,11 @@ class Runner:
         return self._tree.nodes[name]
 
     def _report_waiting(self, names: Sequence[str], seconds: float) -> None:
-        """Prints, once for each node, which process holds it.
+        """Prints, once for each node, which process has locked it.
 
         Args:
-          names: of nodes, all that could run.
-          seconds: since a node last ran.
+          names: names of nodes that wait for another process.
+          seconds: seconds since a node last ran.
         """
         for name in names:
             holder = read_holder(self._nodes.folder(name))
@@ -338,12 +340,12 @@ class Runner:
 
 
 def in_order(nodes: Mapping[str, Node], weights: Mapping[str, float]) -> dict[str, Node]:
-    """Seed by seed, so that a study that is cut short has whole seeds; the longest chain first."""
+    """Sorts nodes by seed, so that an interrupted study has whole seeds, then by longest chain."""
     chains = costs.chains(nodes, weights)
     return dict(sorted(nodes.items(), key=lambda item: (item[1].seed, -chains[item[0]])))
 
 
 def _changes_on_disk(node: Node, known: Identity, data: PreparedData) -> list[str]:
-    """Inputs of a node that differ on disk, by now, from its identity: code, versions, data."""
+    """Lists changes on disk since a node's identity was computed: code, versions, data."""
     damage = data.damage(known.inputs["data"])
     return identity.changes_since(known, node) + ([damage] if damage else [])

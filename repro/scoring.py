@@ -1,8 +1,8 @@
-"""Scores of fine-tuning runs: their files, whether they are up to date, and scoring again.
+"""Scores of fine-tuning runs: their files, checks that they are up to date, and scoring.
 
-Scores are a function of predictions and prepared data, with an identity beside the node's. Another
-metric or another TensorFlow means scoring again, not training again. A folder without predictions
-was scored by the engine that trained it, as T5X does.
+Scores are a function of predictions and prepared data, with their own identity: after a change of a
+metric or of TensorFlow a node is scored again, but not trained again. A folder without predictions
+was scored by the engine that trained it (T5X).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from spactor.data import suites
 from spactor.errors import Damaged, UserError
 
 SCORES = "inference_eval"
-"""Folder of the scores inside a node's, as T5X names it."""
+"""Name of the folder of scores in a node's folder, as in T5X."""
 BASIS = "scores.json"
-"""What the scores there depend on; written before the first of them."""
+"""Name of the file with the identity of the scores, written before them."""
 _ENDING = "-metrics.jsonl"
 
 
 def task_of(path: Path, suite: str) -> str:
-    """Returns the task in the records whose scores a file holds.
+    """Returns the task of a file of scores, as records name it.
 
     >>> task_of(Path("spactor_glue_pair-metrics.jsonl"), "glue")
     'pair'
@@ -45,7 +45,7 @@ def task_of(path: Path, suite: str) -> str:
 
 
 def score_files(folder: Path) -> list[Path]:
-    """Returns the files of scores in a node's folder, one per task."""
+    """Returns the files of scores in a node's folder, one for each task."""
     return sorted((folder / SCORES).glob(f"*{_ENDING}"))
 
 
@@ -55,22 +55,22 @@ def score_file(folder: Path, registered: str) -> Path:
 
 
 def first_step(folder: Path, node: Finetuning) -> int:
-    """Returns the step of the scores' files that is fine-tuning's step 0.
+    """Returns the step in files of scores that is step 0 of the fine-tuning.
 
-    T5X's fine-tuning steps continue pre-training's; the local engine counts from 0.
+    Fine-tuning steps continue those of pre-training in T5X; the local engine counts from 0.
     """
     return node.checkpoint_step if t5x_folder.is_one(folder) else 0
 
 
 def unscored(folder: Path, node: Finetuning) -> tuple[int, ...]:
-    """Returns the steps that have predictions, and not the scores of every task."""
+    """Returns the steps that have predictions but lack the scores of some task."""
     predicted = predictions.steps(folder)
     if not predicted:
         return ()
     scored = {path.name.removesuffix(_ENDING): read_steps(path) for path in score_files(folder)}
 
     def is_scored(task: str, step: int) -> bool:
-        # Two tasks may share a name in the records, so files are found by their own names.
+        # Two tasks may have the same name in records, but their files have different names.
         names = [
             known[node.suite].registered_name(task)
             for known in (suites.EMBEDDED, suites.BENCHMARKS)
@@ -82,12 +82,12 @@ def unscored(folder: Path, node: Finetuning) -> tuple[int, ...]:
 
 
 def discard_outdated(folder: Path, node: Finetuning, files: Mapping[str, str]) -> None:
-    """Removes scores that depend on something else than scores made now would.
+    """Removes scores with another identity than new scores would have.
 
     Args:
-      folder: of the node.
-      node: whose.
-      files: digests of the prepared data by path.
+      folder: folder of the node.
+      node: the fine-tuning.
+      files: digests of the prepared data, by path.
     """
     basis = identity.scoring(node, files)
     path = folder / BASIS
@@ -98,7 +98,7 @@ def discard_outdated(folder: Path, node: Finetuning, files: Mapping[str, str]) -
 
 
 def reasons_to_score(folder: Path, node: Finetuning, files: Mapping[str, str]) -> tuple[str, ...]:
-    """Returns why a folder's predictions need scoring, line by line; nothing if they don't."""
+    """Lists the reasons to score a folder's predictions; () if they are scored."""
     if not predictions.steps(folder):
         return ()
     path = folder / BASIS
@@ -127,8 +127,8 @@ def score_missing(folder: Path, node: Finetuning, data: PreparedData, engine: En
     trained_on = recorded.get("inputs", {}).get("data")
     if trained_on != identity.data_of(node, data.files):
         raise UserError(
-            f"{folder} was trained on other examples than those of {data.folder}: name the "
-            "prepared data it was trained on with --data"
+            f"{folder} was trained on other examples than those of {data.folder}: name its "
+            "prepared data with --data"
         )
     discard_outdated(folder, node, data.files)
     for step in unscored(folder, node):
@@ -136,18 +136,18 @@ def score_missing(folder: Path, node: Finetuning, data: PreparedData, engine: En
 
 
 def score(tree: Tree, runs: Path, engine: Engine, report: Callable[[str], None]) -> tuple[str, ...]:
-    """Scores the finished fine-tuning nodes of a tree whose predictions are not scored yet.
+    """Scores the finished fine-tuning nodes of a tree that are not scored yet.
 
-    As in `repro collect`, a node counts by its settings, whichever machine trained it.
+    As in `repro collect`, a node may have been trained on another machine.
 
     Args:
-      tree: whose nodes.
-      runs: an opened runs folder.
-      engine: scores the predictions.
-      report: called with a line for each node.
+      tree: tree of the nodes.
+      runs: an opened folder of runs.
+      engine: engine that scores the predictions.
+      report: function that is called with a line for each node.
 
     Returns:
-      Names of the nodes scored.
+      Names of the scored nodes.
 
     Raises:
       UserError: this machine can't score, or a node was trained on other data.

@@ -1,8 +1,7 @@
-"""Runs a tree on the other hosts of a slice, where several hosts train each node together.
+"""Runner of a tree on hosts other than host 0, if several hosts train each node together.
 
 Host 0 runs ``repro.runner``: it opens the folder, prepares the data, holds the locks and writes the
-files about each node. Every other host waits until host 0 begins a node, then gives the engine its
-part of the work.
+files of each node. Every other host waits until host 0 begins a node, and then runs the engine.
 """
 
 from __future__ import annotations
@@ -23,18 +22,21 @@ REPORT_SECONDS = 600.0
 
 
 class _Follower(NodeRunner):
-    """Trains this host's part of nodes that host 0 runs."""
+    """Trains nodes that host 0 has begun."""
 
     def attempt(
         self, node: Node, known: Identity, data: PreparedData, run_id: str
     ) -> tuple[str, ...]:
-        """Trains this host's part of a node that host 0 has begun; arguments as of ``NodeRunner``.
+        """Trains a node that host 0 has begun.
+
+        Args:
+          node, known, data, run_id: see ``NodeRunner.attempt``.
 
         Returns:
-          Attributes of `Outcome` that the node belongs to; none if host 0 hasn't begun it.
+          Attributes of `Outcome` that the node belongs to; () if host 0 has not begun it.
         """
         folder = self.folder(node.name)
-        # Read before the state: a node that had begun, and then was not finished, still runs.
+        # Read before the state, so that a node that had begun and is then unfinished still runs.
         begun = run_id == read_holder(folder).get("run_id")
         state = inspect(folder, known.inputs)
         if state.condition == "finished":
@@ -46,8 +48,8 @@ class _Follower(NodeRunner):
             return ()
         if state.condition == "stale":
             raise UserError(
-                f"{node.name} is another node on this host, because {state.reasons[0]}: give all "
-                "hosts the same versions, and one folder of data with --data"
+                f"{node.name} is another node on this host, because {state.reasons[0]}: install "
+                "the same versions on all hosts, and name one folder of data with --data"
             )
         self._engine.run(self.work(node, data), self._display.start(node.name))
         self._display.finish(node.name)
@@ -55,18 +57,18 @@ class _Follower(NodeRunner):
 
 
 class SliceRunner(Runner):
-    """Runs nodes of a tree on a host other than host 0; arguments as for ``Runner``."""
+    """Runs nodes of a tree on a host other than host 0; see ``Runner`` for the arguments."""
 
     _node_runner = _Follower
 
     def run(self, only: Sequence[str] = ()) -> Outcome:
-        """Takes part in every node that host 0 runs; returns when the whole tree is finished.
+        """Trains every node that host 0 runs; returns when all are finished.
 
         Args:
-          only: names of nodes; the same as on host 0.
+          only: names of nodes, the same as on host 0.
 
         Raises:
-          UserError: a mistake of the user, or other data or versions than on host 0.
+          UserError: a node can't be trained, or this host has other data or versions than host 0.
         """
         run_id = self._engine.barrier(self._display.print)
         folders.open_runs(self._runs, create=False)
@@ -75,7 +77,7 @@ class SliceRunner(Runner):
         return self._walk(pending, identities, data, run_id)
 
     def _report_waiting(self, names: Sequence[str], seconds: float) -> None:
-        """Prints which node host 0 has not begun, and from time to time what to check."""
+        """Prints which node host 0 has not begun, and periodically advice."""
         line, times = f"waiting for host 0 to begin {names[0]}", int(seconds / REPORT_SECONDS)
         if times:
             line += (

@@ -1,9 +1,9 @@
-"""Profiles and experiments, which name the models to train and all their settings.
+"""Profiles and experiments, which specify the models to train and all settings.
 
-An experiment (`ExperimentSpec`) is a size, a τ, a seed and perhaps a variant. A profile is a TOML
-file with everything else (`repro.profile_files` reads it): model sizes, steps, data, fine-tuning,
-and the matrix of experiments. A profile with fewer steps than the paper scales them: each step
-stands for the same share of the paper's million.
+An experiment (`ExperimentSpec`) has a size, a τ, a seed and optionally a variant. A profile is a
+TOML file with everything else (`repro.profile_files` reads it): model sizes, steps, data,
+fine-tuning, and the matrix of experiments. In a profile with fewer steps than the paper, a step
+represents the same share of training in the paper's million.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from spactor.plain_data import from_mapping
 Engine = Literal["local", "t5x"]
 _PERIODS = ("log_period_steps", "validation_period_steps", "checkpoint_period_steps")
 MOST_NODES = 20_000
-"""Most nodes of a profile's tree, shared ones counted for each experiment.
+"""Largest number of nodes in a profile's tree, shared ones counted for each experiment.
 
-Forty times the paper's own tree (474). A slip in a number of runs is then an error message, where
-millions of nodes would fill the memory.
+It is forty times the size of the paper's tree (474). A mistake in a number of runs is reported as
+an error, instead of filling the memory with millions of nodes.
 """
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class ExperimentSpec:
-    """One experiment: a size and a τ, run from a seed, at the scale of a profile.
+    """An experiment: size, τ and seed, at the scale of a profile.
 
-    ``variant`` names a change to the profile's pre-training; "" is the published one.
+    ``variant`` names a change to the profile's pre-training; it is "" for the published settings.
     """
 
     profile: str
@@ -53,29 +53,30 @@ class ExperimentSpec:
             raise UserError(f"seed {self.seed}: give 0 or more")
 
     def plain_data(self) -> dict[str, Any]:
-        """The experiment as a plan and a provenance record list it."""
+        """Converts the experiment to plain data, for plans and provenance."""
         named = {"variant": self.variant} if self.variant else {}
         return {"size": self.size, "tau": str(self.tau), "seed": self.seed} | named
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """One scale at which the paper's study runs.
+    """A scale at which the paper's study runs.
 
     Attributes:
-      name: also the name of its folder of runs.
-      purpose: one line for a person.
-      engine: the trainer it is written for.
-      total_steps: pre-training steps that stand for the paper's million.
-      log_period_steps, validation_period_steps, checkpoint_period_steps: in steps of its own.
-      validation_chunks: size of the fixed validation set.
-      suites: columns of Tables 2 and 4 that are fine-tuned.
+      name: name of the profile, and of its folder of runs.
+      purpose: description in one line.
+      engine: engine that trains it by default.
+      total_steps: number of pre-training steps that correspond to the paper's million.
+      log_period_steps, validation_period_steps, checkpoint_period_steps: periods in the profile's
+        steps.
+      validation_chunks: number of chunks in the fixed validation set.
+      suites: columns of Tables 2 and 4 to fine-tune on.
       data: text and vocabulary.
-      sizes: pre-training of each size.
-      finetuning: settings of each suite.
+      sizes: pre-training configuration of each size.
+      finetuning: fine-tuning settings of each suite.
       matrix: experiments of each size.
-      variants: by name.
-      path: of the user's file that it was read from; "" for one of this project's.
+      variants: variants by name.
+      path: path of the user's file; "" for a profile of the package.
     """
 
     name: str
@@ -125,10 +126,10 @@ class Profile:
             self.config_of(spec)
 
     def step_of(self, paper_steps: int) -> int:
-        """The profile's own step that stands for a step of the paper.
+        """Converts a step on the paper's scale to the profile's scale.
 
         Raises:
-          UserError: when it is no whole number.
+          UserError: the result is not a whole number.
         """
         step, rest = divmod(paper_steps * self.total_steps, PAPER_STEPS)
         if rest:
@@ -139,11 +140,11 @@ class Profile:
         return step
 
     def paper_step_of(self, step: int) -> int:
-        """The paper's step nearest to one of the profile's own."""
+        """Converts a step on the profile's scale to the nearest one on the paper's scale."""
         return round(step * PAPER_STEPS / self.total_steps)
 
     def specs(self) -> tuple[ExperimentSpec, ...]:
-        """Every experiment of the matrix, size by size, seed by seed, variants last."""
+        """Returns every experiment of the matrix by size and seed, variants last."""
         return tuple(
             spec
             for size, row in self.matrix.items()
@@ -162,10 +163,10 @@ class Profile:
                     )
 
     def most_nodes(self, size: str) -> int:
-        """An upper bound on the nodes of a size, computed without building any.
+        """Returns an upper bound on the number of nodes of a size, without building any.
 
-        Shared nodes are counted for each experiment. Of an experiment a segment ends at every
-        checkpoint, at τ, and where it begins to differ from another experiment.
+        Shared nodes are counted for each experiment. An experiment's segments end at every
+        checkpoint, at τ, and at the step where it begins to differ from another experiment.
         """
         row = self.matrix[size]
         leaves = len(self.suites) * row.finetune_runs
@@ -181,23 +182,23 @@ class Profile:
             size, most = max(nodes.items(), key=lambda item: item[1])
             row = self.matrix[size]
             raise UserError(
-                f"profile {self.name}: matrix.{size} makes up to {most:,} nodes with runs = "
+                f"profile {self.name}: matrix.{size} has up to {most:,} nodes with runs = "
                 f"{row.runs} and finetune_runs = {row.finetune_runs}; a tree has {MOST_NODES:,} at "
                 "most: give fewer runs, finetune_runs, τ or checkpoints"
             )
 
     def checkpoints_of(self, spec: ExperimentSpec) -> tuple[int, ...]:
-        """Paper steps of an experiment that tables show; pre-training ends at the last."""
+        """Returns an experiment's checkpoints in tables; pre-training ends at the last one."""
         return self.matrix[spec.size].checkpoints_at(spec.tau, spec.variant)
 
     def finetuned_at(self, spec: ExperimentSpec) -> tuple[int, ...]:
-        """Paper steps at which an experiment's models are fine-tuned; 0 is from scratch."""
+        """Returns the paper steps at which an experiment is fine-tuned; 0 is from scratch."""
         shown = self.checkpoints_of(spec)
         more = () if spec.variant else self.matrix[spec.size].finetune_at
         return tuple(sorted({*shown, *(step for step in more if step <= shown[-1])}))
 
     def hybrid_end(self, spec: ExperimentSpec) -> int:
-        """Paper step at which an experiment leaves the hybrid stage."""
+        """Returns the paper step at which an experiment's hybrid stage ends."""
         if not spec.variant:
             return spec.tau.end
         try:
@@ -206,7 +207,7 @@ class Profile:
             raise UserError(f"profile {self.name}: variant {spec.variant}: {error}") from None
 
     def config_of(self, spec: ExperimentSpec) -> PretrainConfig:
-        """Pre-training of an experiment over its whole length."""
+        """Returns the pre-training configuration of an experiment over its whole length."""
         config = self.sizes[spec.size]
         if not spec.variant:
             return config
@@ -220,17 +221,17 @@ class Profile:
         seeds: Sequence[int] = (),
         variants: Sequence[str] = (),
     ) -> tuple[ExperimentSpec, ...]:
-        """The experiments with some sizes, τ, seeds and variants; an empty list selects all.
+        """Selects experiments by size, τ, seed and variant; an empty list selects all.
 
         Raises:
-          UserError: the profile has no experiment with one of these, or with all of them.
+          UserError: the profile has no experiment with one of these values, or with a combination.
         """
         every = chosen = self.specs()
         taus_wanted = [Tau.parse(text) for text in taus]
         wanted = {"size": sizes, "tau": taus_wanted, "seed": seeds, "variant": variants}
         for name, items in wanted.items():
             known = dict.fromkeys(getattr(spec, name) for spec in every)
-            known.pop("", None)  # An experiment without a variant.
+            known.pop("", None)  # experiments without a variant
             if items and not known:
                 raise UserError(f"profile {self.name} has no variants: leave --variant out")
             for item in items:
@@ -252,10 +253,10 @@ class Profile:
 
 @cache
 def load_profile(name: str) -> Profile:
-    """Reads a profile by its name, or from a ``.toml`` file of the user's own.
+    """Reads a profile of the package by name, or of the user from a ``.toml`` file.
 
     Raises:
-      UserError: for an unknown name, an unreadable file or an invalid setting.
+      UserError: the name is unknown, the file can't be read, or a setting is invalid.
     """
     text = profile_files.read(name)
     if name in profile_files.PROFILES:
@@ -264,11 +265,14 @@ def load_profile(name: str) -> Profile:
 
 
 def parse_profile(name: str, text: str, where: str) -> Profile:
-    """Builds a profile from TOML text; unknown keys are errors.
+    """Creates a profile from TOML text.
 
     Args:
-      name: of the profile.
-      text: TOML.
-      where: what to call the source in an error.
+      name: name of the profile.
+      text: the TOML text.
+      where: name of the source in error messages.
+
+    Raises:
+      UserError: the text is not valid TOML, or a setting is unknown or invalid.
     """
     return from_mapping(Profile, {"name": name, **profile_files.settings(text, where)}, where)

@@ -1,4 +1,4 @@
-"""Where the time and the memory of a run went, as its workers measured them."""
+"""Time of a run's workers by activity, and their memory."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SCORING, COMPILING, STARTING, IDLE = "scoring", "compiling", "importing", "idle"
 
 
 def peak_bytes() -> int:
-    """The largest resident memory that this process has had."""
+    """Returns the peak resident memory of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 class Stopwatch:
-    """Seconds of one process by what they were spent on; an activity's are without inner ones."""
+    """Measures the seconds of a process by activity, without the time of nested activities."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
@@ -30,7 +30,7 @@ class Stopwatch:
 
     @contextmanager
     def measure(self, activity: str) -> Iterator[None]:
-        """Counts the time of a block to an activity, less what is counted within it."""
+        """Adds the time of a ``with`` block to an activity, without that of nested activities."""
         began, before = time.monotonic(), self._counted()
         try:
             yield
@@ -39,16 +39,16 @@ class Stopwatch:
             self._seconds[activity] += time.monotonic() - began - within
 
     def compiled(self, event: str, duration_secs: float, **more: object) -> None:
-        """Listens to ``jax.monitoring``: tracing, lowering and compiling, one inside another."""
+        """Records an event of ``jax.monitoring``: tracing, lowering or compiling, maybe nested."""
         if event.startswith("/jax/core/compile/"):
             now = time.monotonic()
-            # An event is reported when it ends, after those inside it.
+            # An event is reported at its end, after nested ones, which it replaces.
             while self._compiled and self._compiled[-1][0] >= now - duration_secs:
                 self._compiled.pop()
             self._compiled.append((now - duration_secs, now))
 
     def take(self) -> Mapping[str, float]:
-        """The seconds since the last call, by activity."""
+        """Returns the seconds since the last call, by activity."""
         found = {**self._seconds, COMPILING: self._compiling()}
         self._seconds.clear()
         self._compiled.clear()
@@ -63,32 +63,33 @@ class Stopwatch:
 
 @dataclass
 class Spent:
-    """Sums over the workers of a run.
+    """Time and memory of the workers of a run.
 
     Attributes:
-      seconds: of the workers, by activity.
-      peaks: the peak of each process's memory in bytes, by its id.
+      seconds: seconds summed over the workers, by activity.
+      peaks: peak memory of each process in bytes, by process id.
     """
 
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     peaks: dict[int, int] = field(default_factory=dict)
 
     def add(self, seconds: Mapping[str, float], process: int, peak: int) -> None:
-        """Adds what a worker reports.
+        """Adds the report of a worker.
 
         Args:
-          seconds: since its last report, by activity.
-          process, peak: its id and the peak of its memory in bytes.
+          seconds: seconds since its last report, by activity.
+          process: id of the process.
+          peak: peak memory of the process in bytes.
         """
         for activity, taken in seconds.items():
             self.seconds[activity] += taken
         self.peaks[process] = peak
 
     def lines(self, elapsed: float, jobs: int) -> list[str]:
-        """A short table: seconds of all workers by activity, then the memory.
+        """Formats a table of the workers' seconds by activity, then a line with the memory.
 
         Args:
-          elapsed: seconds during which so many workers could have worked.
+          elapsed: seconds since the workers started.
           jobs: number of workers.
 
         >>> spent = Spent()

@@ -1,4 +1,4 @@
-"""The state of every node of a tree; of single nodes, what the next run does with them, and why."""
+"""Output of ``repro status``: the state of all nodes, or the next run's action for single nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spactor.text_table import paragraphs
 
 @dataclass(frozen=True)
 class State:
-    """The state of a node: its condition, see `repro.node_state`, and what led to it."""
+    """State of a node: its condition (`repro.node_state`), and the reason for it."""
 
     node: str
     condition: Condition
@@ -26,7 +26,7 @@ class State:
 
 
 def states(tree: Tree, runs: Path) -> list[State]:
-    """The state of every node."""
+    """Returns the state of every node."""
     found = []
     for name, node in tree.nodes.items():
         state = state_of(tree, runs, node)
@@ -38,7 +38,7 @@ def states(tree: Tree, runs: Path) -> list[State]:
 
 
 def states_text(tree: Tree, found: Iterable[State]) -> str:
-    """A summary, then a line per node that is begun, or not as it should be."""
+    """Formats a summary, and a line for each node that is begun, diverged or stale."""
     counts = Counter(state.condition for state in found)
     lines = [
         f"{tree.profile.name}: {counts['finished']} of {len(tree.nodes)} nodes finished, "
@@ -51,7 +51,7 @@ def states_text(tree: Tree, found: Iterable[State]) -> str:
         elif state.condition == "diverged":
             lines.append(f"- {state.node}: {state.reason}")
         elif state.condition == "stale":
-            lines.append(f"- {state.node}: stale, {state.reason}; the next run renews it")
+            lines.append(f"- {state.node}: stale, {state.reason}; the next run trains it again")
     return paragraphs(lines)
 
 
@@ -66,9 +66,9 @@ class Answer:
     """The next run's action for a node, and the reasons.
 
     Attributes:
-      node: its name.
+      node: name of the node.
       verdict: the action, in a few words.
-      reasons: one line each.
+      reasons: reasons for the action, one line each.
     """
 
     node: str
@@ -76,13 +76,13 @@ class Answer:
     reasons: tuple[str, ...]
 
     def text(self) -> str:
-        """The answer, a line per reason."""
+        """Formats the answer with a line for each reason."""
         lines = [f"{self.node}: {self.verdict}, because"]
         return paragraphs([*lines, *(f"- {reason}" for reason in self.reasons)])
 
 
 def recorded_files(tree: Tree, runs: Path) -> dict[str, str]:
-    """Digests of the data that the nodes of a tree recorded, by path."""
+    """Returns the digests of data that the nodes of a tree recorded, by path."""
     files: dict[str, str] = {}
     for name in tree.nodes:
         recorded = folders.read_node(folders.node_folder(runs, tree.profile.name, name))
@@ -91,13 +91,13 @@ def recorded_files(tree: Tree, runs: Path) -> dict[str, str]:
 
 
 def explain(tree: Tree, runs: Path, files: Mapping[str, str], names: Iterable[str]) -> list[Answer]:
-    """The answer for each node.
+    """Explains the next run's action for some nodes.
 
     Args:
-      tree: the nodes', with the parents of all.
-      runs: an opened runs folder.
+      tree: a tree with the nodes and their ancestors.
+      runs: an opened folder of runs.
       files: digests by path, from the prepared data's manifest.
-      names: of nodes.
+      names: names of the nodes.
     """
     environment = folders.environment_of(runs, tree.profile.name) or {}
     explainer = _Explainer(tree, runs, identity.identities(tree, files, environment), files)
@@ -142,7 +142,7 @@ class _Explainer:
         return () if state.condition == "finished" else (f"its parent {node.parent} runs first",)
 
     def _changes(self, node: Node, recorded: Mapping[str, Any]) -> tuple[str, ...]:
-        """Inputs of the node that changed, then a line about its parent."""
+        """Lists the node's changed inputs, and then a change of its parent."""
         now, then = self.known[node.name].inputs, recorded.get("inputs", {})
         own = {key: value for key, value in now.items() if key != "parent"}
         lines = identity.differences({key: then.get(key) for key in own}, own)
@@ -156,12 +156,12 @@ class _Explainer:
         before = self._recorded_parent(node.parent, started_from)
         if before is None:
             return f"its parent {node.parent} is not the run it started from"
-        # Recurses up to the first ancestor whose own inputs changed.
+        # This recurses up to the first ancestor with changed inputs of its own.
         why = self._changes(self.tree.nodes[node.parent], before)
         return f"its parent {node.parent} changed: {'; '.join(why)}"
 
     def _recorded_parent(self, name: str, fingerprint: str | None) -> Mapping[str, Any] | None:
-        """``node.json`` of a parent with a fingerprint, in its folder or under ``stale/``."""
+        """Finds a parent's ``node.json`` with a fingerprint, in its folder or in ``stale/``."""
         stale = folders.stale_folder(self.runs, self.tree.profile.name, name, fingerprint or "")
         homes = [self._folder(name), *sorted(stale.parent.glob(f"{stale.name}*"))]
         found = filter(None, map(folders.read_node, homes))

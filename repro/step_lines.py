@@ -1,7 +1,7 @@
-"""JSON-lines logs of a run, one object per step: metrics, scores, and digests of what was read.
+"""Reader of a run's JSON-lines logs, with one object per step: metrics, scores, data digests.
 
-A run that was interrupted resumes from its newest checkpoint and logs some steps again, so its
-attempts overlap. The last attempt's values count; a line cut short by a kill is skipped.
+An interrupted run resumes from its newest checkpoint and logs some steps again, so its attempts
+overlap. The values of the last attempt are used; an incomplete line is skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ METRICS, DIGESTS = "metrics.jsonl", "digests.jsonl"
 """Names of the logs in a node's folder."""
 TIMING = "timing/"
 READ = ("batch", "masks")
-"""What an update read. Fine-tuning has no masks, and T5X draws its own inside the step."""
+"""Inputs of an update that have digests; fine-tuning and T5X have no digest of masks."""
 _ADVICE = "correct the line, or move its folder away and run again"
 
 Steps = Mapping[int, Mapping[str, float]]
@@ -27,7 +27,7 @@ Steps = Mapping[int, Mapping[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """A value at ``step`` that a later attempt of the run logged differently."""
+    """A value that two attempts of a run logged differently at the same step."""
 
     step: int
     name: str
@@ -41,7 +41,7 @@ class Series:
 
     Attributes:
       steps: values by step.
-      replayed: values on which attempts disagree, timings excepted.
+      replayed: values that differ between attempts, except timings.
     """
 
     steps: Steps
@@ -50,12 +50,12 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Digests:
-    """One line of ``digests.jsonl``.
+    """A line of ``digests.jsonl``.
 
     Attributes:
-      step: at the end of the update.
-      run: fingerprint of the node; empty for T5X, whose configuration identifies the run.
-      seed: the trainer's.
+      step: number of the step after the update.
+      run: fingerprint of the node; "" for T5X, where the configuration identifies the run.
+      seed: seed of the trainer.
       read: digests of the update's inputs, by the names in `READ`.
     """
 
@@ -66,9 +66,9 @@ class Digests:
 
 
 def overlaid(attempts: Iterable[Steps]) -> Series:
-    """Merges the attempts of a run, later ones over earlier ones, step by step.
+    """Merges the attempts of a run step by step; later attempts replace earlier ones.
 
-    A step's timing stays where a later attempt has none.
+    A step's timing remains if a later attempt has none.
 
     >>> overlaid([{1: {"x": 1.0}, 2: {"x": 2.0, "y": 3.0}}, {2: {"x": 2.5}, 3: {"x": 3.0}}]).steps
     {1: {'x': 1.0}, 2: {'x': 2.5}, 3: {'x': 3.0}}
@@ -117,7 +117,7 @@ def last_digests(path: Path) -> dict[int, Mapping[str, str]]:
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Yields each complete line of a log, with the file and line number to name in errors.
+    """Yields each complete line of a log, with file and line number for error messages.
 
     Raises:
       UserError: the file is missing or can't be read.
@@ -129,8 +129,7 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: can't be read ({error}); move its folder away") from None
     for number, line in enumerate(text.split("\n"), start=1):
-        # A strict prefix of a flat object never ends in a brace. A line is blank where a resumed
-        # run began a new one.
+        # An incomplete flat object never ends in a brace. A resumed run may leave an empty line.
         if line and not (line.startswith("{") and not line.endswith("}")):
             yield line, f"{path}, line {number}"
 

@@ -1,6 +1,6 @@
-"""Reads the series in a folder that T5X wrote, without T5X or TensorFlow.
+"""Reader of the series in a folder that T5X wrote, which needs neither T5X nor TensorFlow.
 
-T5X writes one event file per start of the run under ``train/`` and ``training_eval/<task>/``, with
+T5X writes an event file for each start of a run in ``train/`` and ``training_eval/<task>/``, with
 scalars as tensors. Its scores, ``inference_eval/<task>-metrics.jsonl``, have the local engine's
 format and are read by `repro.step_lines.read_steps`.
 """
@@ -21,16 +21,16 @@ _STOCK = (
     *("accuracy", "z_loss", "cross_ent_loss", "loss_per_", "non_padding_fraction/"),
     "effective_batch_size/",
 )
-"""Beginnings of names of T5X's own metrics, which the local engine does not have."""
+"""Prefixes of T5X's own metrics, which the local engine does not have."""
 
 
 class NotFinite(UserError):
-    """A number that T5X logged is NaN or infinite.
+    """Error for a number that T5X logged and that is NaN or infinite.
 
     Attributes:
-      metric: its name.
+      metric: name of the number.
       value: NaN or an infinity.
-      step: at which T5X logged it.
+      step: step at which T5X logged it.
     """
 
     def __init__(self, path: Path, metric: str, value: float, step: int) -> None:
@@ -41,7 +41,7 @@ class NotFinite(UserError):
 
 
 def is_one(folder: Path) -> bool:
-    """Whether T5X wrote this folder, rather than the local engine."""
+    """Whether T5X wrote a folder, not the local engine."""
     return (folder / CONFIG).is_file()
 
 
@@ -49,7 +49,7 @@ def config_text(folder: Path) -> str:
     """Returns the run's gin configuration.
 
     Raises:
-      UserError: it can't be read.
+      UserError: the file can't be read.
     """
     try:
         return (folder / CONFIG).read_text("utf-8")
@@ -60,12 +60,12 @@ def config_text(folder: Path) -> str:
 
 
 def read_series(folder: Path) -> Series:
-    """Merges the event files of all starts of the run, under the local engine's metric names.
+    """Reads the event files of all starts of a run, with the local engine's metric names.
 
-    Names are ``train/…`` and ``validation/…``, and of T5X's timings ``timing/seqs_per_second``.
-    T5X's own metrics, such as ``accuracy``, are left out: some are in units of the loss.
-    Where several files hold a step, as after a restart, the newest file counts. The first speed of
-    each file is left out: its period includes loading programs and waiting for the first batch.
+    Names are ``train/…``, ``validation/…`` and, the only timing, ``timing/seqs_per_second``. T5X's
+    own metrics, such as ``accuracy``, are left out, since some are in units of the loss. If several
+    files have a step, as after a restart, the newest file is used. The first speed of each file is
+    left out, since its period includes loading programs and waiting for the first batch.
 
     Raises:
       NotFinite: a value is not finite.
@@ -89,7 +89,7 @@ def read_steps(folder: Path) -> Steps:
 
 
 def _attempt(path: Path, prefix: str) -> dict[int, dict[str, float]]:
-    """Returns the values in one event file, by step and our name."""
+    """Returns the values in one event file, by step and the local engine's metric name."""
     steps: dict[int, dict[str, float]] = {}
     first_speed = True
     for step, tag, value in _scalars(path):
@@ -99,7 +99,7 @@ def _attempt(path: Path, prefix: str) -> dict[int, dict[str, float]]:
                 first_speed = False
                 continue
             name = tag
-        # T5X's "loss" of an evaluation is the objective, which the local engine does not validate.
+        # The "loss" of T5X's evaluation is the objective, which the local engine does not validate.
         elif tag.startswith((TIMING, "learning_rate/", *_STOCK)) or name == "validation/loss":
             continue
         elif not math.isfinite(value):
@@ -109,10 +109,10 @@ def _attempt(path: Path, prefix: str) -> dict[int, dict[str, float]]:
 
 
 def foreign_configs(folder: Path) -> Iterator[str]:
-    """Describes event files whose run had another configuration than this folder's.
+    """Describes event files with another configuration than the folder's.
 
-    T5X writes its configuration at every start, into `CONFIG` and as text into the event file.
-    Paths may change between two starts of one run.
+    At every start T5X writes its configuration to `CONFIG` and, as text, to the event file. Paths
+    are not compared, since they may change between two starts of a run.
     """
     ours = _settings(config_text(folder))
     for path in _event_files(folder / "train"):
@@ -142,12 +142,12 @@ def _settings(text: str) -> dict[str, str]:
 
 
 def _event_files(folder: Path) -> list[Path]:
-    # A name holds the start's time in seconds: oldest first, whatever the host's name.
+    # Sorted by the time in seconds in their names, the oldest first.
     found = sorted(
         folder.glob("events.out.tfevents.[0-9]*"), key=lambda path: int(path.name.split(".")[3])
     )
     if not found:
-        raise UserError(f"{folder} holds no event files of T5X: run the segment again")
+        raise UserError(f"{folder} has no event files of T5X: run the segment again")
     return found
 
 
@@ -169,10 +169,10 @@ def _events(path: Path) -> Iterator[Any]:
         except errors.OutOfRangeError:
             return
         except Exception as error:
-            # A kill may cut the file's last record short; T5X continues in another file.
+            # A killed T5X may leave an incomplete last record; it continues in another file.
             if isinstance(error, errors.DataLossError) and "truncated" in str(error).lower():
                 return
-            # Any other: the reader trusts a record's length, which may be one that no file has.
+            # The reader does not check a record's length, so any error may be due to damage.
             raise UserError(f"{path}: damaged ({error}); move the folder away") from error
         yield event
 
@@ -194,5 +194,5 @@ def _scalars(path: Path) -> Iterator[tuple[int, str, float]]:
                     "the folder away"
                 ) from error
             if math.isnan(number) and value.tag.endswith(("_precision", "_recall")):
-                continue  # Without positives these are undefined; the local engine logs nothing.
+                continue  # undefined without positives; the local engine does not log these
             yield event.step, value.tag, number

@@ -1,8 +1,8 @@
 """Checks that the logs of a finished node are complete and belong to one run.
 
-A log may have gaps, be sampled (hold fewer points than its period makes due), or hold lines that
-were copied from another run. Such a node is left out of the records. Where attempts disagree about
-a step, the last one counts, and a remark names the step.
+A node is left out of the records if its log has gaps, is sampled (has fewer points than its period
+requires), or has lines of another run. If attempts logged a step differently, the last one is used,
+and a remark names the step.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from repro.plan import Finetuning, Node, Segment
 from repro.specs import Profile
 from repro.step_lines import DIGESTS, METRICS, Digests, Series, Steps
 
-NO_DIGESTS = f"has no {DIGESTS}: whether its lines are of one run can't be checked"
+NO_DIGESTS = f"has no {DIGESTS}, so it can't be checked that its lines are of one run"
 _TRAINING, _VALIDATION = "train/", "validation/"
 _UNDEFINED_AT_TIMES = ("_precision", "_recall")
-"""Metrics that a step without a positive does not log."""
+"""Suffixes of metrics that are not logged at a step without positives."""
 _MOST_HOLES = 2
-"""A series with more holes is reported as sampled."""
+"""Largest number of gaps in a series that are listed; with more it is reported as sampled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """Faults, for which a node is left out of the records, and remarks; one line each."""
+    """Faults and remarks, one line each; a node with faults is left out of the records."""
 
     faults: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -35,7 +35,7 @@ class Findings:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Steps that a series lacks, of those that are due."""
+    """Steps that a series lacks, and all steps that it should have."""
 
     name: str
     steps: tuple[int, ...]
@@ -43,7 +43,7 @@ class Gap:
 
 
 def read_series(folder: Path) -> Series:
-    """Reads what a segment logged, whichever engine trained it.
+    """Reads the log of a segment of either engine.
 
     Raises:
       UserError: a file is damaged.
@@ -54,13 +54,13 @@ def read_series(folder: Path) -> Series:
 
 
 def validate(profile: Profile, node: Node, folder: Path, fingerprint: str) -> Findings:
-    """Compares a finished node's files with what its run must have written.
+    """Checks a finished node's files.
 
     Args:
-      profile: the node's.
-      node: of the tree.
-      folder: the node's.
-      fingerprint: from ``done.json``.
+      profile: profile of the node.
+      node: the node.
+      folder: folder of the node.
+      fingerprint: fingerprint in ``done.json``.
 
     Raises:
       UserError: a file is damaged.
@@ -74,7 +74,7 @@ def validate(profile: Profile, node: Node, folder: Path, fingerprint: str) -> Fi
         due = score_steps(node, first)
         found = {path: step_lines.read_series(path) for path in scoring.score_files(folder)}
         if not found:
-            faults.append(f"{folder / scoring.SCORES} holds no scores")
+            faults.append(f"{folder / scoring.SCORES} has no scores")
         for path, series in found.items():
             faults += _unexpected(path, series, due)
             faults += _gap_lines(path, find_gaps({"scores": series.steps}, due))
@@ -99,7 +99,7 @@ def due_steps(start: int, end: int, period: int) -> tuple[int, ...]:
 
 
 def score_steps(node: Finetuning, first: int) -> tuple[int, ...]:
-    """Returns the steps at which a fine-tuning is scored, counted on from ``first``."""
+    """Returns the steps at which a fine-tuning is scored, counted from ``first``."""
     config = node.config
     return tuple(
         first + step for step in due_steps(0, config.total_steps, config.evaluation_period_steps)
@@ -107,7 +107,7 @@ def score_steps(node: Finetuning, first: int) -> tuple[int, ...]:
 
 
 def find_gaps(present: Mapping[str, Collection[int]], due: tuple[int, ...]) -> list[Gap]:
-    """Returns the gaps of several series for which the same steps are due.
+    """Returns the gaps of several series that should have the same steps.
 
     >>> find_gaps({"a": (2, 4), "b": (2,)}, (2, 4))
     [Gap(name='b', steps=(4,), due=(2, 4))]
@@ -123,11 +123,11 @@ def segment_gaps(profile: Profile, node: Segment, steps: Steps, *, by_metric: bo
     """Returns the gaps in a segment's training and validation metrics.
 
     Args:
-      profile: the node's, with its periods.
+      profile: profile of the node, with its periods.
       node: the segment.
-      steps: what was logged.
-      by_metric: checks every metric by itself, as event files hold them; a line of
-        ``metrics.jsonl`` is either there or not.
+      steps: logged values.
+      by_metric: whether to check every metric by itself, for event files; a line of
+        ``metrics.jsonl`` has all metrics.
     """
     gaps = []
     for family, period in (
@@ -154,7 +154,7 @@ def _loggable_steps(profile: Profile, node: Segment) -> set[int]:
 
 
 def _gap_lines(path: Path, gaps: Iterable[Gap]) -> Iterator[str]:
-    """Describes gaps, metrics with the same gap in one line."""
+    """Describes gaps; metrics with the same gap share a line."""
     alike: dict[tuple[tuple[int, ...], tuple[int, ...]], list[str]] = {}
     for gap in gaps:
         alike.setdefault((gap.steps, gap.due), []).append(gap.name)
@@ -173,7 +173,7 @@ def _gap_lines(path: Path, gaps: Iterable[Gap]) -> Iterator[str]:
 
 
 def _ranges(steps: Collection[int], due: Iterable[int]) -> list[str]:
-    """Formats missing steps, consecutive ones as a range.
+    """Formats missing steps; consecutive ones become a range.
 
     >>> _ranges((4, 6, 10), (2, 4, 6, 8, 10))
     ['4 to 6', '10']
@@ -187,8 +187,8 @@ def _unexpected(path: Path, series: Series, allowed: Collection[int]) -> Iterato
     step = next((step for step in series.steps if step not in allowed), None)
     if step is not None:
         yield (
-            f"{path}: step {step} is not one that this run logs "
-            f"({min(allowed)} to {max(allowed)} in its periods): lines of another run are in it"
+            f"{path}: this run does not log step {step} "
+            f"({min(allowed)} to {max(allowed)} in its periods): it has lines of another run"
         )
 
 
@@ -204,7 +204,7 @@ def _disagreements(path: Path, series: Series) -> Iterator[str]:
 
 
 def _unverifiable(folder: Path, digests: Iterable[Digests] | None) -> Iterator[str]:
-    """Reports steps without a digest, for which the run they belong to can't be checked."""
+    """Reports steps without a digest, which can't be checked."""
     if t5x_folder.is_one(folder):
         return
     metrics = folder / METRICS
@@ -216,15 +216,15 @@ def _unverifiable(folder: Path, digests: Iterable[Digests] | None) -> Iterator[s
         if stray:
             more = f" and {len(stray) - 1} more" if stray[1:] else ""
             yield (
-                f"{folder / DIGESTS} has no line of step {stray[0]}{more}: whether what was logged "
-                "there is of this run can't be checked"
+                f"{folder / DIGESTS} has no line of step {stray[0]}{more}, so it can't be checked "
+                "that its values are of this run"
             )
 
 
 def _other_runs(
     node: Node, folder: Path, fingerprint: str, digests: Iterable[Digests]
 ) -> Iterator[str]:
-    """Reports signs that another run made something in the folder."""
+    """Reports files or lines in the folder that belong to another run."""
     record = provenance.read(folder / folders.PROVENANCE)
     if record.get("fingerprint", fingerprint) != fingerprint:
         yield f"{folder / folders.PROVENANCE} is of another run ({record['fingerprint'][:12]})"
@@ -235,7 +235,7 @@ def _other_runs(
     seed = node.draw_seed if isinstance(node, Finetuning) else node.seed
     known: dict[int, Mapping[str, str]] = {}
     for line in digests:
-        # T5X's lines name no run; its configuration does.
+        # T5X's lines have no run; its configuration identifies the run.
         if not by_t5x and line.run != fingerprint:
             yield f"{path}: step {line.step} is of another run ({line.run[:12]})"
             return

@@ -1,6 +1,6 @@
 """Variants: named changes to a profile's pre-training, by other settings or a curriculum.
 
-In a profile, with steps written as the paper counts them::
+In a profile, with steps on the paper's scale::
 
     [variants.fade.curriculum.lambda_rtd]      # λ1 from 10 to 0 between 60K and 250K
     from = 10
@@ -41,14 +41,14 @@ from spactor.plain_data import from_mapping, to_mapping
 Shape = Literal["linear", "cosine"]
 RAMPS = ("lambda_rtd", "lambda_sc", "mlm_ratio")
 _NAME = re.compile(r"(?!(hybrid|sc|tau.*)$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
-"""Names of variants; plain nodes have names that begin with hybrid, sc or tau."""
+"""Names of variants; hybrid, sc and tau… are reserved for nodes without a variant."""
 
 
 def parse_step(text: object) -> int:
-    """Reads a step of the paper: 0, thousands, or 1M.
+    """Parses a step on the paper's scale: 0, thousands, or 1M.
 
     Raises:
-      ValueError: for anything else.
+      ValueError: the text is none of these.
 
     >>> parse_step("60K")
     60000
@@ -66,11 +66,12 @@ PaperStep = Annotated[int, PlainValidator(parse_step)]
 
 @dataclass(frozen=True, kw_only=True)
 class PaperRamp:
-    """A ramp between two steps of the paper.
+    """A ramp between two steps.
 
     Attributes:
-      start_value, end_value: its levels, written as ``from`` and ``to``.
-      start, end: paper steps.
+      start_value, end_value: values at both ends, written as ``from`` and ``to``.
+      start, end: steps on the paper's scale.
+      shape: linear, or half a cosine.
     """
 
     start_value: Annotated[float, Field(alias="from")]
@@ -88,7 +89,7 @@ class PaperRamp:
 
 @dataclass(frozen=True, kw_only=True)
 class Handover:
-    """The hybrid objective fades out over ``width`` paper steps, half of them before τ."""
+    """Gradual end of the hybrid objective over ``width`` paper steps, half of them before τ."""
 
     width: PaperStep
     shape: Shape = "linear"
@@ -98,13 +99,13 @@ class Handover:
             raise ValueError(f"width is {self.width} steps: give an even number of thousands")
 
     def around(self, tau: int) -> tuple[int, int]:
-        """Paper steps at which it begins and ends."""
+        """Returns the paper steps at which the hand-over begins and ends."""
         return tau - self.width // 2, tau + self.width // 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaperCurriculum:
-    """What a variant varies with the step; names as in ``spactor.config.CurriculumConfig``."""
+    """Settings that vary with the step, named as in ``spactor.config.CurriculumConfig``."""
 
     lambda_rtd: PaperRamp | None = None
     lambda_sc: PaperRamp | None = None
@@ -120,7 +121,7 @@ class PaperCurriculum:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A change to a size's pre-training: settings that differ, by table, and a curriculum."""
+    """A change to a size's pre-training: other settings, by table, and a curriculum."""
 
     model: Mapping[str, Any] = field(default_factory=dict)
     corruption: Mapping[str, Any] = field(default_factory=dict)
@@ -129,7 +130,7 @@ class Variant:
     curriculum: PaperCurriculum = PaperCurriculum()
 
     def hybrid_end(self, tau: int) -> int:
-        """Paper step at which the hybrid stage ends: τ, or the end of the hand-over around it.
+        """Returns the paper step at which the hybrid stage ends: τ, or the end of the hand-over.
 
         Raises:
           UserError: the hand-over does not fit around τ.
@@ -146,7 +147,7 @@ class Variant:
         return end
 
     def breaks(self, tau: int) -> set[int]:
-        """Paper steps at which training begins to differ from training without the variant."""
+        """Returns paper steps at which the variant begins to change the training."""
         handover = self.curriculum.handover
         starts = {ramp.start for ramp in self.curriculum.ramps.values()}
         return starts | ({handover.around(tau)[0]} if handover else set())
@@ -154,13 +155,13 @@ class Variant:
     def applied(
         self, name: str, config: PretrainConfig, tau: int, step_of: Callable[[int], int]
     ) -> PretrainConfig:
-        """The configuration of the variant's runs.
+        """Returns the configuration of the variant's runs.
 
         Args:
-          name: of the variant, for an error message.
-          config: of the size.
-          tau: in paper steps.
-          step_of: converts paper steps to the profile's own.
+          name: name of the variant in error messages.
+          config: configuration of the size.
+          tau: τ in paper steps.
+          step_of: function that converts paper steps to the profile's steps.
 
         Raises:
           UserError: a setting does not exist or is out of range.
@@ -182,10 +183,10 @@ class Variant:
 
 
 def require_names(variants: Mapping[str, Variant]) -> None:
-    """Checks that each name of a variant can stand in the name of a node.
+    """Checks that the names of variants can be part of a node's name.
 
     Raises:
-      UserError: naming the first one that cannot.
+      UserError: a name is invalid.
     """
     for name in variants:
         if not _NAME.fullmatch(name) or len(name) > 40:

@@ -1,9 +1,9 @@
-"""Worker processes, each of which holds an object and calls its methods.
+"""Worker processes, each of which creates an object and calls its methods.
 
 On a CPU a worker has one thread of XLA. XLA's sums depend on its number of threads, so with one
-thread a node's numbers are the same on any number of cores, and for any number of workers; several
-workers fill the cores. This process shows what they report. A worker that is killed is replaced; it
-costs the steps since its node's last checkpoint.
+thread a node's numbers do not depend on the number of cores or workers; several workers use several
+cores. This process displays the workers' reports. A killed worker is replaced, and its node
+continues from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ _processes = get_context("spawn")
 _ACCELERATOR_JOBS = 1
 
 Make = Callable[[Any], Any]
-"""Makes a worker's object from the display, or what stands for it. Its ``take_spent`` returns the
-seconds since the last call by activity."""
+"""Function that creates a worker's object from a display or a proxy of it. The object's method
+``take_spent`` returns the seconds since the last call, by activity."""
 Ended = tuple[str, Callable[[], Any]]
-"""The name of a task that ended, and what returns its value or raises its exception."""
+"""Name of a task that ended, and function that returns its value or raises its exception."""
 
 
 def available_cores() -> int:
-    """Cores that this process may use; where that is unknown, all cores of the machine."""
+    """Returns the number of cores that this process may use; if unknown, all of the machine."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class ThisProcess:
-    """Does tasks in this process, one after the other; has the methods of ``Workers``.
+    """Runs tasks in this process, one after another; has the interface of ``Workers``.
 
     Args:
-      make: makes the object whose methods are the tasks.
-      display: shows what the tasks report.
+      make: function that creates the object with the tasks as methods.
+      display: display of the tasks' reports.
     """
 
     jobs = 1
@@ -62,40 +62,40 @@ class ThisProcess:
         return getattr(self._held, task)()
 
     def fit(self, device: str) -> None:
-        """Does nothing: this process uses its device as it is."""
+        """Does nothing, since this process uses any device as it is."""
 
     def busy(self) -> set[str]:
-        """Name of the task that is begun, if one is."""
+        """Returns the name of the begun task, if there is one."""
         return {name for name, _ in self._begun}
 
     def begin(self, name: str, task: str, *arguments: Any) -> bool:
-        """Takes a task, which is done when its value is asked for; False if it has one already."""
+        """Stores a task, which ``receive``'s caller runs; returns False if there already is one."""
         if self._begun:
             return False
         self._begun.append((name, functools.partial(getattr(self._held, task), *arguments)))
         return True
 
     def receive(self, seconds: float | None) -> Sequence[Ended]:
-        """Returns the task that is begun; waits so many seconds if there is none."""
+        """Returns the begun task; waits some seconds if there is none."""
         if not self._begun:
             time.sleep(seconds or 0.0)
         ended, self._begun = self._begun, []
         return ended
 
     def spent(self) -> Sequence[str]:
-        """No lines: the time of this process is not measured."""
+        """Returns no lines, since the time of this process is not measured."""
         return ()
 
     def end(self) -> None:
-        """Does nothing: no process was started."""
+        """Does nothing, since no process was started."""
 
 
 class Workers:
-    """Processes of this machine that do tasks, which are methods of an object that each makes.
+    """Runs tasks in processes; a task is a method of an object that each process creates.
 
     Args:
-      make: the object of a worker; can be sent to another process.
-      display: shows what the workers report.
+      make: function that creates a worker's object; it must be picklable.
+      display: display of the workers' reports.
       jobs: number of workers on a CPU; an accelerator has one.
     """
 
@@ -110,14 +110,14 @@ class Workers:
         self._began = time.monotonic()
 
     def call(self, task: str) -> Any:
-        """Waits for the value of a task without arguments."""
+        """Runs a task without arguments in a worker, and returns its value."""
         self.begin("", task)
         while not (ended := self.receive(None)):
             pass
         return ended[0][1]()
 
     def fit(self, device: str) -> None:
-        """Limits workers to one thread on a CPU alone, and to one worker elsewhere."""
+        """Configures the workers for a device: one thread each on a CPU, else one worker."""
         self._spent, self._began = Spent(), time.monotonic()
         self._one_thread = device.startswith("cpu")
         if not self._one_thread:
@@ -125,16 +125,16 @@ class Workers:
             self.end()
 
     def busy(self) -> set[str]:
-        """Names of the tasks that are begun."""
+        """Returns the names of the running tasks."""
         return {worker.name for worker in self._workers if worker.is_busy}
 
     def begin(self, name: str, task: str, *arguments: Any) -> bool:
         """Starts a task; False if all workers are busy.
 
         Args:
-          name: what the workers' reports call it.
-          task: a method of the workers' object.
-          arguments: of the method.
+          name: name of the task in reports.
+          task: name of a method of the workers' object.
+          arguments: arguments of the method.
         """
         worker = self._free_worker()
         if worker is not None:
@@ -142,7 +142,7 @@ class Workers:
         return worker is not None
 
     def _free_worker(self) -> _Worker | None:
-        """An idle worker, if need be a new one; None if there are as many as jobs."""
+        """Returns an idle or a new worker; None if all ``jobs`` workers are busy."""
         for worker in self._workers:
             if not worker.is_busy:
                 return worker
@@ -152,12 +152,12 @@ class Workers:
         return self._workers[-1]
 
     def receive(self, seconds: float | None) -> Sequence[Ended]:
-        """Shows what workers report; returns the tasks that ended.
+        """Displays the workers' reports, and returns the tasks that ended.
 
-        The task of a worker that was killed has not ended: it is to begin again.
+        The task of a killed worker has not ended, and can begin again.
 
         Args:
-          seconds: to wait for at most; None without limit.
+          seconds: longest time to wait; None for no limit.
         """
         busy = {worker.pipe: worker for worker in self._workers if worker.is_busy}
         if not busy:
@@ -184,10 +184,10 @@ class Workers:
         return ended
 
     def _replace(self, worker: _Worker) -> None:
-        """Removes a worker that was killed, so that its task can begin again.
+        """Removes a killed worker, so that its task can begin again.
 
         Raises:
-          UserError: that happened to the same task before.
+          UserError: a worker with the same task was killed before.
         """
         self._workers.remove(worker)
         worker.end()
@@ -195,20 +195,20 @@ class Workers:
         self._display.stop(worker.name)
         if worker.name in self._killed or not worker.name:
             raise UserError(
-                f"{worker.name or 'a worker'}: {how}, again: look at what the system has logged, "
-                "free some memory or give fewer --jobs, then run the same command"
+                f"{worker.name or 'a worker'}: {how}, again: look into the system's log, free some "
+                "memory or give fewer --jobs, then run the same command"
             )
         self._killed.add(worker.name)
         self._display.print(f"{worker.name}: {how}; another continues from its last checkpoint")
 
     def spent(self) -> Sequence[str]:
-        """Lines on where the workers' time and memory went since ``fit``; none if idle."""
+        """Returns lines on the workers' time and memory since ``fit``; () if they were idle."""
         if not any(self._spent.seconds.values()):
             return ()
         return self._spent.lines(time.monotonic() - self._began, self.jobs)
 
     def end(self) -> None:
-        """Kills the workers, at whatever step: a node continues from its last checkpoint."""
+        """Kills the workers at any step, since a node continues from its last checkpoint."""
         while self._workers:
             self._workers.pop().end()
 
@@ -221,7 +221,7 @@ def _result(value: Any) -> Any:
 
 
 def _ending(code: int | None) -> str:
-    """How a process ended, from its exit code.
+    """Describes how a process ended, from its exit code.
 
     >>> _ending(-9), _ending(1)
     ('SIGKILL', 'exit code 1')
@@ -230,7 +230,7 @@ def _ending(code: int | None) -> str:
 
 
 class _Worker:
-    """A process that does tasks, one after the other."""
+    """A process that runs tasks, one after another."""
 
     def __init__(self, make: Make, one_thread: bool) -> None:
         self.pipe, theirs = _processes.Pipe()
@@ -256,7 +256,10 @@ class _Worker:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """A process started meanwhile ignores ctrl-C, which a terminal sends to all processes."""
+    """Lets processes that are started in a ``with`` block ignore ctrl-C.
+
+    A terminal sends ctrl-C to all processes, but only the main process handles it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -268,7 +271,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _work(pipe: Connection, one_thread: bool) -> None:
-    """The worker's process: does tasks until it is killed, or the process that started it ends."""
+    """Runs tasks in a worker's process, until it is killed or its parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pinned = numerics.environment(os.environ) | dict(numerics.ONE_THREAD if one_thread else {})
@@ -299,37 +302,37 @@ def _end_with_parent() -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    """An exception that can be sent to another process; a bug's with its traceback as text."""
+    """Converts an exception to one that can be pickled; a bug's has the traceback as text."""
     if isinstance(error, UserError | ImportError):
         return error
     if fault := files.system_fault(error):
         return UserError(f"{fault}: fix that, then run the same command again")
-    # Not every exception survives being sent.
+    # Not every exception can be pickled.
     return RuntimeError(f"in a worker:\n{traceback.format_exc()}")
 
 
 class _Reporter:
-    """Stands for the display in a worker, and sends what it is given."""
+    """Proxy of the display in a worker, which sends calls to the main process."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._lock = threading.Lock()
 
     def report(self, kind: str, *values: Any) -> None:
-        """Sends a message; threads of a worker may warn at the same time."""
+        """Sends a message; the lock is needed because several threads may warn."""
         with self._lock:
             self._pipe.send((kind, *values))
 
     def warn(self, message: Warning | str, category: type[Warning], *rest: Any) -> None:
-        """Sends a warning of damage; other warnings are for developers."""
+        """Sends a warning of damage; other warnings are ignored."""
         if issubclass(category, DamageWarning):
             self.report("warn", str(message))
 
     def start(self, name: str) -> Callable[..., None]:
-        """Sends that a node begins; returns what sends its logged steps."""
+        """Sends the start of a node; returns a function that sends its logged steps."""
         self.report("start", name)
         return functools.partial(self.report, "observe", name)
 
     def __getattr__(self, kind: str) -> Callable[..., None]:
-        """A method that sends the name and the arguments of one of the display's."""
+        """Returns a function that sends a call of one of the display's methods."""
         return functools.partial(self.report, kind)

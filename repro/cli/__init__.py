@@ -1,4 +1,4 @@
-"""The ``repro`` command: its start, its exit codes and its error messages."""
+"""Entry point of the ``repro`` command, with its exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import typer
 
-# Importing the commands registers them.
+# These imports register the commands.
 from repro.cli import (  # noqa: F401
     comparing,
     data,
@@ -41,20 +41,19 @@ _INTERRUPTED = 130
 
 
 def entry() -> NoReturn:
-    """The command itself: ``main``, but an interrupt ends the process at once.
+    """Runs ``main``, and ends the process at once after an interrupt (ctrl-C or SIGTERM).
 
-    Threads of JAX and TensorFlow may be at work then, and taking the interpreter down under them
-    can crash. Every file is written whole or not at all, so nothing is lost. SIGTERM interrupts as
-    ctrl-C does.
+    Threads of JAX and TensorFlow may still run then, and a regular exit of the interpreter could
+    crash. Files are written atomically, so none is left incomplete.
     """
     if sys.getfilesystemencoding() != "utf-8":
-        # JAX, TensorFlow and our files use UTF-8 whatever the locale: with another encoding they
-        # and Python would name different files.
+        # JAX and TensorFlow use UTF-8 in every locale: with another encoding in Python, the same
+        # path would name different files.
         os.execve(
             sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONUTF8": "1"}
         )
     for stream in (sys.stdout, sys.stderr):
-        # A terminal or a file with another encoding gets "?" for signs that it does not have.
+        # Characters that the encoding of a terminal or file lacks are printed as "?".
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     signal.signal(signal.SIGTERM, _interrupt)
@@ -74,7 +73,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _one_line(show: Callable[..., None]) -> Callable[..., None]:
-    """Prints a warning of damage as one line, and any other warning as Python does."""
+    """Returns a function that prints warnings of damage in one line, and others by ``show``."""
 
     def shown(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if issubclass(category, DamageWarning):
@@ -86,7 +85,7 @@ def _one_line(show: Callable[..., None]) -> Callable[..., None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line; exits with 0, 2 for a user's mistake, 130 when interrupted."""
+    """Runs a command line; exits with 0, with 2 after a user's error, with 130 if interrupted."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(given, prog_name="repro", standalone_mode=False)
@@ -99,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if missing not in _TRAINING_MODULES:
             raise
         _exit(
-            f"this command needs {missing}, which the extra 'train' brings: "
+            f"this command needs {missing}, which the extra 'train' installs: "
             "python -m pip install -c constraints.txt -e '.[train]' in the checkout",
             2,
         )
@@ -112,19 +111,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if line is None:
             raise
         _exit(line, 2)
-    # Some versions of Typer turn the interrupt into its exit code themselves.
+    # Some versions of Typer convert the interrupt to its exit code.
     if code == _INTERRUPTED:
         _exit(f"interrupted; to continue: {shlex.join(['repro', *given])}", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _exit(line: str, code: int) -> NoReturn:
-    # UserError makes it one printable line; the text may quote arguments of any length.
+    # UserError shortens the text, which may quote long arguments, to one printable line.
     print(f"repro: {UserError(line)}", file=sys.stderr)
     sys.exit(code)
 
 
 def _usage_mistake(error: Exception) -> str | None:
-    """Typer's complaint about arguments, which may be a class of Click's or of its own."""
+    """Formats an error of Typer or Click about arguments; None for other errors."""
     text = getattr(error, "format_message", None)
     return f"{text()} See `repro --help`." if callable(text) else None

@@ -1,4 +1,4 @@
-"""The application, and how its commands are registered."""
+"""The Typer application, and the decorator that registers its commands."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "The paper": ("claims", "audit"),
     "Tools": ("data", "verify", "export", "forecast", "launch", "compile"),
 }
-"""Commands by section of the help, in the order in which a study needs them."""
+"""Commands by section of the help, in the order in which a study uses them."""
 
 
 class Sections(TyperGroup):
-    """Lists the commands by section."""
+    """Group of commands whose help lists them by section."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names of all commands, in the order of the sections."""
+        """Returns the names of all commands, in the order of the sections."""
         return [name for names in SECTIONS.values() for name in names]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -44,7 +44,7 @@ app = typer.Typer(
     cls=Sections,
     help="Reproduces SPACTOR-T5: trains the models, and prints the paper's tables, figures and "
     "tests from what was measured.",
-    # Rich would take longer to import than everything else that `repro --help` needs.
+    # Importing Rich would take longer than everything else in `repro --help`.
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -53,13 +53,10 @@ app = typer.Typer(
 
 
 class _Command(TyperCommand):
-    """Lists arguments in the help by their names alone.
-
-    Typer adds braces around what is required, and types of Python.
-    """
+    """Command whose help lists arguments by name, without Typer's braces and Python's types."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """The parts of the usage line after the command's name."""
+        """Returns the parts of the usage line after the command's name."""
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -80,14 +77,14 @@ Function = Callable[..., None]
 
 
 def command(group: typer.Typer, name: str | None = None) -> Callable[[Function], Function]:
-    """Registers a function as a command.
+    """Returns a decorator that registers a function as a command.
 
-    A parameter whose type is a dataclass stands for the options that its fields declare, so that
-    commands with the same options share them.
+    Fields of a dataclass that is the type of a parameter become options, so that commands with the
+    same options share their declaration.
 
     Args:
-      group: that the command belongs to.
-      name: of the command; by default the function's.
+      group: group of the command.
+      name: name of the command; by default the function's.
     """
 
     def register(function: Function) -> Function:
@@ -137,4 +134,4 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Options of the program itself; its help is the application's."""
+    """Declares options of the program itself; its help is the application's."""

@@ -1,4 +1,4 @@
-"""The command that compares one run with another."""
+"""The command ``repro verify``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.advice import DEFAULT_PROFILE
-from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
+from repro.cli.formats import Format, emit
 from repro.cli.options import Details, Profile, local_path
 from spactor.text_table import paragraphs
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from repro.comparison import Compared
 
 SHOWN = 5
-"""Lines of each kind that are printed without ``--details``."""
+"""Number of differences, and of missing values, that are printed without ``--details``."""
 
 
 @command(app)
@@ -54,7 +54,7 @@ def _text(found: Compared, *, details: bool) -> str:
         return f"equal: {found.counted:,} values"
     lines = [
         f"different: {len(found.differences):,} first differences among {found.counted:,} values "
-        f"compared; on one side alone: {len(found.missing):,}"
+        f"compared; only on one side: {len(found.missing):,}"
     ]
     for group in ([difference.line() for difference in found.differences], found.missing):
         shown = group if details else group[:SHOWN]

@@ -1,4 +1,4 @@
-"""Commands about data: the embedded suites, and the files of C4 and the benchmarks."""
+"""Commands ``repro data``: sizes of the embedded suites, and files of C4 and the benchmarks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
+from repro.cli.formats import Format, emit
 from repro.cli.options import DataDir, Profile, Runs
 from spactor import text_table
 from spactor.errors import UserError
@@ -81,7 +81,7 @@ def check(
     parts = checking.check(benchmark, data_dir)
     emit(format, lambda: _text(benchmark, parts), parts)
     if format == "text" and not benchmark.has_training_data:
-        # After the parts, because wrong instruction data raises an error.
+        # Printed after the parts, because invalid instruction data raises an error.
         print("\n" + "\n".join(text_table.wrap(_instructions(data_dir))))
     if faults := [part for part in parts if part.fault]:
         raise UserError(
@@ -91,7 +91,7 @@ def check(
 
 
 def _fitting(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The parts as a table; where names are too long for one, as a list."""
+    """Formats the parts as a table, or as a list if their names are too long for a table."""
     lines = text_table.align(rows, right=[2])
     if max(map(len, lines)) <= text_table.WIDTH:
         return lines
@@ -119,7 +119,7 @@ def _instructions(folder: Path | None) -> str:
 
 @dataclass(frozen=True)
 class _Split:
-    """Files of a split of C4 that a folder has, and should have."""
+    """A split of C4 in a folder: numbers of present and of all files."""
 
     split: str
     present: int
@@ -129,7 +129,7 @@ class _Split:
 
 
 def _c4_splits(folder: Path | None) -> list[_Split]:
-    """The splits in a folder; none without a folder.
+    """Returns the splits of C4 in a folder; [] without a folder.
 
     Raises:
       UserError: a file is missing or damaged.
@@ -153,7 +153,7 @@ def _c4_splits(folder: Path | None) -> list[_Split]:
 
 
 def _c4_text(splits: Sequence[_Split]) -> str:
-    """The files of C4 and T5's vocabulary, and how many a folder has."""
+    """Describes the files of C4 and T5's vocabulary, with the numbers that a folder has."""
     from spactor.data import c4
 
     either = f"{c4.FOLDER}/{' or '.join(c4.VERSIONS)}/: as TensorFlow Datasets prepares it, either"
@@ -176,14 +176,14 @@ def _c4_text(splits: Sequence[_Split]) -> str:
 
 
 def _text(benchmark: Suite, parts: Sequence[Part]) -> str:
-    """A benchmark's releases, the state of its parts, and their faults."""
+    """Describes a benchmark's releases, the state of its parts, and their faults."""
     head = ("task", "split", "rows", "in the data folder", "state")
     table = [(part.task, part.split, f"{part.rows:,}", part.place, part.state) for part in parts]
     lines = [benchmark.title, ""]
     for release in dict.fromkeys(task.release for task in benchmark.released_tasks):
         lines += text_table.wrap(f"{release.citation}. Described by {release.described}.")
     lines += ["", *_fitting([head, *table])]
-    # A data set holds several splits, so a fault may repeat.
+    # Several splits may have the same fault.
     if faults := list(dict.fromkeys(part.fault for part in parts if part.fault)):
         lines += ["", text_table.paragraphs(faults)]
     return "\n".join(lines)

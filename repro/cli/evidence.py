@@ -1,4 +1,4 @@
-"""``repro evidence``: the statistical tests of records."""
+"""Commands ``repro evidence``: statistical tests of records."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
+from repro.cli.formats import Format, emit
 from repro.cli.options import Details, Records
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def learned(chosen: Records, details: Details = False, format: Format = "text") 
 
 
 def learned_text(found: LearningResult, scratch: ScratchResult, *, details: bool = True) -> str:
-    """Both comparisons of ``repro evidence learned``, the second one suite by suite on request."""
+    """Formats both comparisons of ``repro evidence learned``; details add a line per suite."""
     return f"{found.text()}\n\n{scratch.text(details=details)}"
 
 
@@ -92,5 +92,5 @@ def power(chosen: Records, format: Format = "text") -> None:
 
 
 def power_text(found: Sequence[PowerResult]) -> str:
-    """The results by the published spreads, and by measured ones."""
+    """Formats the results of ``repro evidence power`` for each source of standard deviations."""
     return "\n\n".join(one.text() for one in found)

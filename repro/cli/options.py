@@ -1,4 +1,4 @@
-"""The options of commands that run or read experiments, and what they choose."""
+"""Options of commands that train experiments or read records, and the objects they select."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Profile = Annotated[
 
 
 def local_path(given: str | Path) -> Path:
-    """The path of an option, which must be one of this machine.
+    """Converts the argument of an option to a path of this machine.
 
     Raises:
-      UserError: it is the address of a store such as gs://bucket, or its name is not UTF-8.
+      UserError: the argument is an address such as gs://bucket, or not valid UTF-8.
 
     >>> local_path("my runs")
     PosixPath('my runs')
@@ -85,8 +85,8 @@ Source = Annotated[
     typer.Option(
         "--from",
         metavar="SOURCE",
-        help="Where the numbers come from: a file or folder of records, a folder of runs (by "
-        "default that of --runs) or, where the paper prints enough numbers, 'published'.",
+        help="Source of the numbers: a file or folder of records, a folder of runs (by default "
+        "that of --runs) or, for commands that need only the paper's numbers, 'published'.",
     ),
 ]
 To = Annotated[
@@ -99,7 +99,7 @@ To = Annotated[
     ),
 ]
 Details = Annotated[
-    bool, typer.Option("--details", help="Prints the numbers and tests behind each line.")
+    bool, typer.Option("--details", help="Also prints the numbers and tests of each line.")
 ]
 Data = Annotated[
     Path | None,
@@ -147,8 +147,8 @@ Host = Annotated[
         metavar="N",
         min=0,
         envvar="TPU_WORKER_ID",
-        help="Number of this host in a slice whose hosts all run this command; host 0 writes the "
-        "files about each node.",
+        help="Number of this host, if all hosts of a slice run this command; host 0 writes the "
+        "files of each node.",
     ),
 ]
 HostCount = Annotated[
@@ -159,15 +159,15 @@ Coordinator = Annotated[
     typer.Option(
         "--coordinator",
         metavar="HOST:PORT",
-        help="Address on host 0 where the hosts join; not needed where JAX finds it itself, as "
-        "on a TPU slice.",
+        help="Address on host 0 that all hosts connect to; not needed if JAX finds it itself, "
+        "such as on a TPU slice.",
     ),
 ]
 
 
 @dataclass(frozen=True)
 class Experiments:
-    """The options that choose experiments of a profile."""
+    """Options that select experiments of a profile."""
 
     profile: Profile = DEFAULT_PROFILE
     size: Sizes = None
@@ -176,10 +176,13 @@ class Experiments:
     variant: Variants = None
 
     def tree(self, engine: str = "") -> Tree:
-        """The tree of the experiments.
+        """Builds the tree of the experiments.
 
         Args:
-          engine: that trains them; "" is the profile's own.
+          engine: engine that trains the tree; "" for the profile's.
+
+        Raises:
+          UserError: the profile, the engine or an experiment does not exist.
         """
         from repro import plan
         from repro.engines.factory import with_engine
@@ -190,10 +193,10 @@ class Experiments:
         return plan.build(profile, specs)
 
     def tree_in(self, runs: Path) -> Tree:
-        """The tree of the experiments, for the engine whose nodes lie in a folder of runs.
+        """Builds the tree of the experiments for the engine that trained a folder of runs.
 
         Raises:
-          UserError: there is no such folder.
+          UserError: the folder does not exist, or see :meth:`tree`.
         """
         from repro import folders
         from repro.specs import load_profile
@@ -204,26 +207,26 @@ class Experiments:
 
 @dataclass(frozen=True)
 class Records:
-    """The options that choose records: of a folder of runs, of a file, or the published ones."""
+    """Options that select records: of a folder of runs, of a file, or the published ones."""
 
     profile: Profile = DEFAULT_PROFILE
     runs: Runs = DEFAULT_RUNS
     source: Source = ""
 
     def __post_init__(self) -> None:
-        """Checks that the profile exists, whether or not the records are of a folder of runs."""
+        """Checks that the profile exists, even if ``--from`` names a file of records."""
         if self.profile != DEFAULT_PROFILE:
             self.load_profile()
 
     def load_profile(self) -> specs.Profile:
-        """The chosen profile."""
+        """Loads the selected profile."""
         from repro.specs import load_profile
 
         return load_profile(self.profile)
 
     @property
     def are_published(self) -> bool:
-        """Whether the paper's own numbers are chosen."""
+        """Whether the published numbers are selected."""
         return self.source == "published"
 
     def measured_if_any(self, reads: pc.Expression | None = None) -> Measured | None:
@@ -244,13 +247,13 @@ class Records:
         return self.measured(reads)
 
     def measured(self, reads: pc.Expression | None = None) -> Measured:
-        """The records of our runs.
+        """Reads the selected measured records.
 
         Args:
-          reads: a row filter, see ``analysis.schema.rows``; all records by default.
+          reads: a row filter, see ``analysis.schema.rows``; by default all records are read.
 
         Raises:
-          UserError: there are none, the published ones are chosen, or a file can't be read.
+          UserError: there are no records, the published ones are selected, or a file can't be read.
         """
         from analysis.schema import records
         from analysis.schema.nodes import Nodes
@@ -258,8 +261,8 @@ class Records:
 
         if self.are_published:
             raise UserError(
-                "this command needs more than the published numbers: leave --from out, or name a "
-                "file"
+                "this command needs measured records, not the published numbers: leave --from out, "
+                "or name a file"
             )
         path = local_path(self.source) if self.source else self.runs
         if self.source and (path / collect.METRICS).is_file():
@@ -310,12 +313,12 @@ class Records:
 
 @dataclass(frozen=True)
 class Measured:
-    """Records of our runs and what lies beside them.
+    """Measured records with their provenance.
 
     Attributes:
-      metrics, timing: validated records; ``timing`` is None where there is none.
-      provenance: of every finished node.
-      output: folder for what is drawn and written from them.
+      metrics, timing: validated records; ``timing`` is None if there is no such file.
+      provenance: provenance of every finished node.
+      output: default folder for outputs computed from the records.
     """
 
     metrics: pd.DataFrame
@@ -332,5 +335,5 @@ class Measured:
 
 
 def _published_experiments(frame: pd.DataFrame) -> pd.DataFrame:
-    """Records without those of variants, which no published table or figure has a place for."""
+    """Removes records of variants, which are in no published table or figure."""
     return frame[frame["variant"] == ""].reset_index(drop=True)

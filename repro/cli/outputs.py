@@ -1,4 +1,4 @@
-"""Commands that print or draw one output: a table, a figure, the summary, a cell, the report."""
+"""Commands that write one output: table, figure, summary, explain, report."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import typer
 
 from repro import advice
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
+from repro.cli.formats import Format, emit
 from repro.cli.options import Details, Profile, Records, Runs, To
 from repro.drawing_process import drawing_process
 from spactor import text_table
@@ -60,7 +60,7 @@ def table(
     else:
         frame = chosen.measured(module.reads).records
     if diff:
-        # Brings SciPy, which no table needs by itself.
+        # Imports SciPy, which tables without --diff do not need.
         from tables import differences
 
         computed = differences.compute(module.NUMBER, frame)
@@ -102,8 +102,8 @@ def figure(
         )
     if chosen.are_published:
         raise UserError(
-            "the paper prints no numbers for its figures but those of Tables 2 and 4, which --all "
-            "draws under ours in Figures 2 and 5: leave --from out, or name a file"
+            "the paper prints no numbers for its figures, except those of Tables 2 and 4, which "
+            "--all draws below ours in Figures 2 and 5: leave --from out, or name a file"
         )
     ours = chosen.measured(module.reads)
     files = figures.encode(name, ours.records, extended=extended)
@@ -134,7 +134,7 @@ def explain(
     details: Details = False,
     format: Format = "text",
 ) -> None:
-    """Prints where a cell of a table comes from."""
+    """Prints the source of a table's cell: files, runs, code and data."""
     import tables
     from tables import trace_text
     from tables.traces import Tracer
@@ -168,14 +168,14 @@ def report(
         typer.Option(
             "--from",
             metavar="SOURCE",
-            help="Where the numbers come from, as for `repro summary`; may be repeated. With "
-            "several sources, each has a page, and report.html links the pages.",
+            help="Source of the numbers, as for `repro summary`; may be repeated. With several "
+            "sources, each has a page, and report.html links the pages.",
         ),
     ] = None,
     to: To = None,
 ) -> None:
     """Writes everything as one self-contained HTML page."""
-    # Read first, so that a mistake in an option is reported at once.
+    # The records are read first, so that an invalid option is reported at once.
     found = [(source, Records(profile, runs, source).measured()) for source in sources or [""]]
     with drawing_process() as drawer:
         from repro.report import Outcomes, Study, write_index, write_report
@@ -193,7 +193,11 @@ def report(
 
 
 def study_name(source: str, taken: Collection[str]) -> str:
-    """A name for the page of a source that no other page has.
+    """Returns a unique name for the page of a source.
+
+    Args:
+      source: argument of ``--from``.
+      taken: names of other pages.
 
     >>> study_name("results/study", []), study_name("other/study/metrics.parquet", ["study"])
     ('study', 'study-2')

@@ -1,4 +1,4 @@
-"""Commands about the paper's statements and numbers: claims, audit."""
+"""Commands on the paper's statements and numbers: claims, audit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
+from repro.cli.formats import Format, emit
 from repro.cli.options import Details, Records
 
 

@@ -1,8 +1,8 @@
-"""``repro run``: trains a profile's experiments.
+"""The command ``repro run``, which trains a profile's experiments.
 
-The path of a number, in reading order: `repro.specs` (what to train), `repro.plan` (the tree of
-nodes), `repro.runner` (which node next), `repro.engines.local` (one node), `spactor.pretraining`
-and `spactor.trainer` (one loop), `spactor.step` (one step). docs/architecture.md goes on.
+Modules in reading order: `repro.specs` (experiments), `repro.plan` (tree of nodes), `repro.runner`
+(order of nodes), `repro.engines.local` (one node), `spactor.pretraining` and `spactor.trainer` (the
+training loop), `spactor.step` (one step). See docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def run(
     data: Data = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Trains what is not trained yet; continues where it was stopped."""
+    """Trains unfinished nodes; continues those that were interrupted."""
     from rich.console import Console
 
     from repro import advice, costs, folders
@@ -77,6 +77,6 @@ def run(
     if machines.first and outcome.diverged:
         raise UserError(
             f"{len(outcome.diverged)} nodes diverged ({', '.join(outcome.diverged)}), and "
-            f"{len(outcome.blocked)} below them did not run: they run again when their settings "
-            "change, or their folders are moved away"
+            f"{len(outcome.blocked)} that depend on them did not run: they run again when their "
+            "settings change, or their folders are moved away"
         )

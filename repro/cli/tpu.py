@@ -1,4 +1,4 @@
-"""Commands for TPUs: the cost of a launch, its job files, and programs compiled for slices."""
+"""Commands for TPUs: forecast, launch, compile."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
+from repro.cli.formats import Format, emit
 from repro.cli.options import Experiments, Profile, local_path
 from spactor.errors import UserError
 
@@ -24,7 +24,7 @@ CHIPS, FINETUNE_CHIPS = 64, 8
 
 @dataclass(frozen=True)
 class OnSlices(Experiments):
-    """The options that choose experiments, and the slices that train them."""
+    """Options that select experiments and the TPU slices that train them."""
 
     profile: Profile = "paper"
     tpu: Annotated[
@@ -48,7 +48,7 @@ class OnSlices(Experiments):
     ] = None
 
     def jobs(self, tree: Tree) -> tuple[Job, ...]:
-        """The jobs of a tree of these experiments."""
+        """Divides a tree of the experiments into jobs."""
         from analysis.tpu_slices import Slice
         from repro.launch import jobs
 
@@ -76,7 +76,7 @@ def launch(
         typer.Option(
             "--bucket",
             metavar="PLACE",
-            help="Where runs are stored: gs://NAME; for slurm a shared folder.",
+            help="Bucket for the runs, gs://NAME; for slurm a shared folder.",
         ),
     ] = "",
     data_dir: Annotated[
@@ -84,8 +84,8 @@ def launch(
         typer.Option(
             "--data-dir",
             metavar="PLACE",
-            help="Where C4, T5's vocabulary and the benchmarks are: gs://NAME; for slurm a shared "
-            "folder.",
+            help="Bucket with C4, T5's vocabulary and the benchmarks, gs://NAME; for slurm a "
+            "shared folder.",
         ),
     ] = "",
     spot: Annotated[
@@ -164,7 +164,7 @@ def compile_steps(
 
     Stores FLOPs and memory in analysis/compiled. Takes about an hour.
     """
-    # An installed libtpu would look for chips and print errors.
+    # On another platform JAX would try an installed libtpu, which prints errors without chips.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from analysis.compiled import local_step, t5x_step
 

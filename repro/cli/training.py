@@ -1,4 +1,4 @@
-"""Commands around a run: plan, prepare, score, collect, export, status."""
+"""Commands before and after ``repro run``: plan, prepare, score, collect, export, status."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 
 from repro import advice
 from repro.advice import DEFAULT_PROFILE, DEFAULT_RUNS
-from repro.cli.answers import Format, emit
 from repro.cli.app import app, command
+from repro.cli.formats import Format, emit
 from repro.cli.options import Data, DataDir, Engine, Experiments, Profile, Runs, local_path
 
 
@@ -21,7 +21,7 @@ def plan(
     runs: Runs = DEFAULT_RUNS,
     format: Format = "text",
 ) -> None:
-    """Prints what would run, what is shared, and what it costs."""
+    """Prints the tree of nodes, shared nodes, FLOPs and time."""
     from repro import costs, plan_view, workers
 
     tree = chosen.tree()
@@ -59,7 +59,7 @@ def score(
     data: Data = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Scores predictions of runs on a machine without TensorFlow."""
+    """Scores predictions that a machine without TensorFlow made."""
     from repro import folders, scoring
     from repro.engines.factory import engine_for
 
@@ -140,8 +140,8 @@ def status(
         list[str] | None,
         typer.Argument(
             metavar="NODE",
-            help="Names of nodes, or patterns such as 'base/s0/sc/*'. Prints what the next run "
-            "does with each, and which changed input is the reason.",
+            help="Names of nodes, or patterns such as 'base/s0/sc/*'. For each, prints what the "
+            "next run does and which changed input is the reason.",
         ),
     ] = None,
     profile: Profile = DEFAULT_PROFILE,

@@ -1,4 +1,4 @@
-"""Engines train the nodes of the tree: ``local`` in this process, ``t5x`` through T5X.
+"""Engines that train the nodes of a tree: ``local`` by our trainer, ``t5x`` by T5X.
 
-`repro.engines.contract` defines what an engine does, `repro.engines.factory` builds one.
+`repro.engines.contract` defines the interface of an engine; `repro.engines.factory` creates one.
 """

@@ -1,4 +1,4 @@
-"""The interface of an engine, which turns a node of the tree into files that are collected."""
+"""Interface of engines, which train nodes and write files that ``repro collect`` reads."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from spactor.progress import Observer
 
 @dataclass(frozen=True, kw_only=True)
 class Hosts:
-    """The machines that train a node together, and which of them this one is.
+    """Number of machines that train a node together, and the number of this one.
 
     Attributes:
       count: number of hosts.
-      number: this host's, from 0; host 0 writes the node's files.
-      coordinator: HOST:PORT on host 0 where JAX's processes connect; "" where JAX finds it itself,
-        as on a TPU slice.
+      number: number of this host, from 0; host 0 writes the node's files.
+      coordinator: HOST:PORT on host 0 that JAX's processes connect to; "" if JAX finds it itself,
+        such as on a TPU slice.
 
     Raises:
       UserError: the number or the address is invalid.
@@ -63,11 +63,11 @@ class Work:
     """A node to train, with its data and its folders.
 
     Attributes:
-      profile: the node's.
+      profile: profile of the node.
       node: a segment or a fine-tuning.
-      data: what `Engine.prepare` returned.
-      folder: of the node.
-      parent: folder of the node that it starts from; None if it starts from scratch.
+      data: result of `Engine.prepare`.
+      folder: folder of the node.
+      parent: folder of the node's parent; None if it starts from scratch.
     """
 
     profile: Profile
@@ -78,12 +78,12 @@ class Work:
 
 
 class Engine(ABC):
-    """Prepares data and trains nodes; resumes an interrupted node without changing a number.
+    """Prepares data and trains nodes; an interrupted node resumes with equal numbers.
 
     Args:
-      cache: folder for prepared data and compiled programs, so that nodes of one size and stage
-        compile once.
-      source: of the data.
+      cache: folder for prepared data and compiled programs, so that the program of nodes of one
+        size and stage is compiled once.
+      source: source of the data.
     """
 
     def __init__(self, cache: Path, source: DataSource = EMBEDDED) -> None:
@@ -91,23 +91,23 @@ class Engine(ABC):
         self._source = source
 
     def check(self, tree: Tree) -> None:
-        """Refuses, before anything is written, a tree that the engine can't train.
+        """Checks that the engine can train a tree, before anything is written.
 
         Raises:
-          UserError: the profile's data are not named, or more than that is missing.
+          UserError: the engine can't train it, for example because no data folder is named.
         """
         self._source.require_here(tree.profile)
 
     def prepare(self, profile: Profile, report: Callable[[str], None]) -> PreparedData:
-        """Finds or builds the profile's data, under the cache folder unless they were named."""
+        """Finds or builds the profile's data, in the cache folder unless a folder was named."""
         return self._source.prepare(profile, self._cache, report)
 
     def metric_versions(self, node: Node) -> Mapping[str, Any]:
-        """Returns the versions of a fine-tuning's metrics by task; nothing for a segment."""
+        """Returns the versions of a fine-tuning's metrics by task; {} for a segment."""
         return self._source.metric_versions(node.suite) if isinstance(node, Finetuning) else {}
 
     def barrier(self, report: Callable[[str], None]) -> str:
-        """Waits for all hosts; returns an id of this run that they agree on, "" for one host."""
+        """Waits for all hosts; returns a run id that is equal on all of them, "" for one host."""
         return ""
 
     @abstractmethod
@@ -116,11 +116,11 @@ class Engine(ABC):
 
     @abstractmethod
     def run(self, work: Work, observer: Observer) -> None:
-        """Trains a node to its end, resuming from what its folder holds.
+        """Trains a node to its end, from the last checkpoint in its folder.
 
         Args:
           work: the node, its data and its folders.
-          observer: called at every logged step.
+          observer: function that is called at every logged step.
         """
 
     @abstractmethod
@@ -128,11 +128,11 @@ class Engine(ABC):
         """Returns the discriminator's parameters at the end of a finished node."""
 
     def take_spent(self) -> Mapping[str, float]:
-        """Seconds of this process since the last call, by activities of `repro.spent`."""
+        """Returns seconds of this process since the last call, by activity (`repro.spent`)."""
         return {}
 
     def can_score(self) -> bool:
-        """Whether `score` works: the engine writes predictions, and this machine can score them."""
+        """Whether `score` is supported, and its libraries are installed on this machine."""
         return False
 
     def score(self, node: Finetuning, *, data: PreparedData, folder: Path, step: int) -> None:

@@ -37,9 +37,9 @@ class PreparedData:
         return {name: self.manifest[name] for name in _FACTS if name in self.manifest}
 
     def damage(self, names: Iterable[str]) -> str | None:
-        """Returns what is wrong with the first of these files that differs from the manifest.
+        """Describes the first of some files that differs from the manifest; None if all agree.
 
-        None if all agree. The user's own files, which T5X reads, are not checked again.
+        The user's files, which T5X reads, are not checked again.
         """
         from spactor.data import manifest
 
@@ -49,10 +49,10 @@ class PreparedData:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """The data that the user chose for a profile.
+    """Source of a profile's data, as options select it.
 
     Attributes:
-      corpus: the profile's.
+      corpus: name of the profile's corpus.
       prepared: a prepared data folder to read, instead of preparing one.
       released: the user's folder with C4 and the benchmarks; None for the embedded corpus.
     """
@@ -63,7 +63,7 @@ class DataSource:
 
     @classmethod
     def of(cls, profile: Profile, data: Path | None, data_dir: Path | None) -> DataSource:
-        """Returns the source that ``--data`` and ``--data-dir`` choose for a profile."""
+        """Returns the source that ``--data`` and ``--data-dir`` select for a profile."""
         corpus = profile.data.corpus
         return cls(
             corpus=corpus, prepared=data, released=None if corpus == "embedded" else data_dir
@@ -73,12 +73,12 @@ class DataSource:
         """Checks that the options name the data that the profile needs.
 
         Raises:
-          UserError: a folder is not named, or one too many is.
+          UserError: no folder is named, two are, or T5X can't read the folder.
         """
         if self.corpus == "embedded":
             return
         if self.released is not None and self.prepared is not None:
-            raise UserError("--data names prepared data and --data-dir what to prepare: give one")
+            raise UserError("--data and --data-dir exclude each other: give one of them")
         if profile.engine == "t5x" and self.prepared is not None:
             raise UserError(
                 "T5X reads C4 and the benchmarks themselves: name their folder with --data-dir, "
@@ -87,32 +87,32 @@ class DataSource:
         if self.released is None and self.prepared is None:
             raise UserError(
                 f"profile {profile.name} reads {self.corpus.upper()} and the real benchmarks, "
-                "which nothing here fetches: name the folder that holds yours with --data-dir "
-                "('repro data check c4' lists its files); without any, run --profile micro"
+                "which no command downloads: name your folder with them by --data-dir ('repro "
+                "data check c4' lists its files); without one, run --profile micro"
             )
 
     def require_here(self, profile: Profile) -> None:
-        """Checks the same as `require`, and that the folder is on this machine.
+        """Does the checks of `require`, and checks that the folder exists on this machine.
 
         Raises:
-          UserError: it is not, or as `require`.
+          UserError: the folder does not exist, or see `require`.
         """
         self.require(profile)
         if self.released is not None and not self.released.is_dir():
             raise UserError(
-                f"--data-dir {self.released}: no such folder; give the one that holds the data"
+                f"--data-dir {self.released}: no such folder; give the folder with the data"
             )
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
         """Finds or builds the data that the profile's engine reads.
 
         Args:
-          profile: names corpus, engine and suites.
+          profile: profile with the names of corpus, engine and suites.
           cache: folder for prepared data.
-          report: called with one line per stage.
+          report: function that is called with one line per stage.
 
         Raises:
-          UserError: something is missing, damaged, or made for another profile.
+          UserError: a file is missing or damaged, or the data are of another profile.
         """
         from spactor.data import manifest, prepare, released
 
@@ -131,7 +131,7 @@ class DataSource:
     def find(self, profile: Profile, cache: Path) -> PreparedData | None:
         """Returns prepared data without building any; None if there are none.
 
-        Without ``prepared`` it looks for the embedded corpus.
+        Without ``prepared`` only the embedded corpus can be found.
         """
         from spactor.data import manifest, prepare
 
@@ -182,10 +182,10 @@ EMBEDDED = DataSource()
 
 
 def wanted(profile: Profile) -> Wanted:
-    """Returns how much of C4 and which benchmarks a profile reads.
+    """Returns the number of C4's tokens and the benchmarks that a profile reads.
 
-    Enough training tokens that its longest pre-training reads no chunk twice, and the validation
-    set; the largest over all sizes.
+    There are enough training tokens that no pre-training reads a chunk twice, and enough validation
+    tokens for the validation set, at every size.
     """
     from spactor.data.released import Wanted
 

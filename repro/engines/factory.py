@@ -1,4 +1,4 @@
-"""Builds the engine that a profile names; heavy libraries load when the engine first trains."""
+"""Creation of the engine that a profile names; an engine imports heavy libraries when it trains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spactor.errors import UserError
 
 
 def with_engine(profile: Profile, engine: str) -> Profile:
-    """Returns the profile with another engine; with its own for "".
+    """Returns the profile with another engine; unchanged for "".
 
     Raises:
       UserError: there is no such engine.
@@ -38,11 +38,11 @@ def engine_for(
     """Returns the engine that trains a profile on this machine.
 
     Args:
-      profile: names the engine and the corpus.
+      profile: profile with the names of the engine and the corpus.
       cache: folder for prepared data and compiled programs.
-      data: a prepared data folder to read instead of preparing data here.
+      data: a prepared data folder to read, instead of preparing one.
       data_dir: the user's folder with C4 and the benchmarks, for profiles that read them.
-      hosts: the hosts that train together; by default this one alone.
+      hosts: hosts that train together; by default only this one.
 
     Raises:
       UserError: several hosts were given for the local engine, which trains on one.

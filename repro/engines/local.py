@@ -1,6 +1,6 @@
-"""The local engine: the trainer of ``spactor``, in this process.
+"""The local engine, which trains nodes by ``spactor`` in this process.
 
-`repro.workers` gives it processes of its own, which on a CPU have one thread of XLA.
+`repro.workers` runs it in several processes, which on a CPU have one thread of XLA each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spactor.progress import Observer
 
 
 class LocalEngine(Engine):
-    """The trainer of ``spactor``, on this machine's devices."""
+    """Engine that trains by ``spactor`` on this machine's devices."""
 
     def __init__(self, cache: Path, source: DataSource = EMBEDDED) -> None:
         super().__init__(cache, source)
@@ -134,7 +134,7 @@ class LocalEngine(Engine):
             return scoring.score(folder, data.folder, node.suite, step)
 
     def take_spent(self) -> Mapping[str, float]:
-        """Seconds of training, compiling, scoring and importing since the last call."""
+        """Returns seconds of training, compiling, scoring and importing since the last call."""
         return self._stopwatch.take()
 
     def _load_arrays(self, folder: Path) -> Any:
@@ -145,10 +145,10 @@ class LocalEngine(Engine):
         return self._arrays[1]
 
     def _set_up(self) -> None:
-        """Sets JAX up, once; nothing else in this process does."""
+        """Configures JAX on the first call."""
         if self._is_set_up:
             return
-        # Without it TensorFlow, which reads fine-tuning's data, prints on stderr at its import.
+        # Silences messages that TensorFlow prints when it is imported.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with self._stopwatch.measure(STARTING):
             import jax
@@ -161,11 +161,11 @@ class LocalEngine(Engine):
         absl_logging.set_verbosity(absl_logging.FATAL)
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         numerics.apply()
-        # Segments of one size and stage are one program: compiled once, then read from here.
+        # Segments of one size and stage are one program, which is compiled once and cached here.
         jax.config.update("jax_compilation_cache_dir", str((self._cache / "xla").absolute()))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-        # XLA's own caches would make the folder's path part of every program's key, and a folder
-        # of runs that was moved or copied would compile again.
+        # XLA's own caches would make the folder's path part of every program's key, so that
+        # programs would be compiled again after a folder of runs is moved or copied.
         jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
         jax.monitoring.register_event_duration_secs_listener(self._stopwatch.compiled)
         sys.unraisablehook = _report_unraisable
@@ -173,10 +173,10 @@ class LocalEngine(Engine):
 
 
 def _report_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """Reports an exception that could not be raised, unless it follows from one that was.
+    """Reports an exception that could not be raised, unless it follows from a raised one.
 
-    When a checkpoint can't be written, the error is raised and printed in one line; TensorStore's
-    threads then find Orbax's event loop closed, once for each array.
+    If a checkpoint can't be written, the error is raised and printed in one line; TensorStore's
+    threads then fail once for each array, because Orbax's event loop is closed.
     """
     if str(unraisable.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(unraisable)

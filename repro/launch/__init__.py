@@ -1,6 +1,5 @@
-"""The tree on TPU slices: jobs, the files that hand them to SkyPilot or Slurm, and what they cost.
+"""Training of a tree on TPU slices: jobs, job files for SkyPilot and Slurm, and costs.
 
-Nothing here schedules or starts a machine: ``jobs`` turns the tree into jobs on slices
-(``slices``), ``job_files`` writes them in a launcher's language, and ``forecast`` estimates their
-cost.
+``jobs`` divides the tree into jobs on slices, ``job_files`` writes files for a launcher, and
+``forecast`` estimates the cost. No module schedules or starts a machine.
 """

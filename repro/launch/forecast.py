@@ -1,4 +1,4 @@
-"""Cost of a launch: chip-hours from FLOPs, storage from checkpoints, and money at a given price.
+"""Forecast of a launch's cost: chip-hours from FLOPs, storage of checkpoints, and their price.
 
 The share of a chip's peak that training reaches (MFU) is an assumption, which the output states.
 """
@@ -27,16 +27,16 @@ _HEADINGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Jobs of one size and kind.
+    """Cost of the jobs of one size and kind.
 
     Attributes:
       name: size and kind.
-      jobs, nodes, steps: numbers of them.
-      flops: of training.
-      chip_hours: over all chips.
-      slice: that each job runs on; "" in the total.
-      checkpoints: number stored, including the one at a node's first step.
-      all_bytes, last_bytes: of all these, and of the last checkpoint of each node.
+      jobs, nodes, steps: numbers of jobs, nodes and steps.
+      flops: FLOPs of training.
+      chip_hours: hours of training, summed over chips.
+      slice: slice of each job; "" in the total.
+      checkpoints: number of stored checkpoints, including the one at a node's first step.
+      all_bytes, last_bytes: bytes of all checkpoints, and of the last one of each node.
     """
 
     name: str
@@ -57,10 +57,10 @@ class Forecast:
 
     Attributes:
       title: name and purpose of the profile.
-      rows: by size and kind; the total last.
+      rows: costs by size and kind; the last row is the total.
       mfu: assumed share of the peak.
-      peak_flops: of a chip, per second.
-      price: of a chip-hour; None where none was given.
+      peak_flops: peak FLOPs per second of a chip.
+      price: price of a chip-hour; None if not given.
     """
 
     title: str
@@ -71,7 +71,7 @@ class Forecast:
 
     @property
     def answer(self) -> str:
-        """The total in a sentence."""
+        """Sentence with the total cost."""
         total = self.rows[-1]
         cost = "" if self.price is None else f", which cost {total.chip_hours * self.price:,.0f}"
         return (
@@ -80,7 +80,7 @@ class Forecast:
         )
 
     def text(self) -> str:
-        """A table for the terminal, with the assumption and what is left out."""
+        """Formats a table for the terminal, with the assumption and omitted costs."""
         cells = [[*_HEADINGS, *["price"] * (self.price is not None)]]
         for row in self.rows:
             line = [
@@ -126,16 +126,16 @@ def run(
 
     Args:
       launch: jobs of the tree, all on one type of TPU.
-      tree: whose nodes the jobs train.
-      flops: of each node.
-      mfu: share of a chip's peak that training reaches, over 0 and up to 1.
-      price: of a chip-hour.
+      tree: tree of the jobs' nodes.
+      flops: FLOPs of each node, by name.
+      mfu: share of a chip's peak that training reaches, above 0 and up to 1.
+      price: price of a chip-hour.
 
     Raises:
       UserError: the share or the price is out of range.
     """
     if not 0.0 < mfu <= 1.0:
-        raise UserError(f"--mfu {mfu:g} is no share of the peak: give more than 0 and up to 1")
+        raise UserError(f"--mfu {mfu:g} is no share of the peak: give a number above 0, up to 1")
     if price is not None and not 0.0 <= price < math.inf:
         raise UserError(f"--price-per-chip-hour {price:g}: give 0 or more")
     peak = launch.jobs[0].slice.type.peak_flops
@@ -174,11 +174,11 @@ def run(
 
 
 def checkpoints_of(node: Node, period: int) -> int:
-    """Number of checkpoints that T5X stores of a node: at its first step, every period, at its end.
+    """Counts a node's checkpoints in T5X: at its first step, after every period, at its end.
 
     Args:
-      node: pre-training, or fine-tuning, which saves as often as it is scored.
-      period: of pre-training, in steps.
+      node: a segment, or a fine-tuning, which is saved as often as it is scored.
+      period: checkpoint period of pre-training, in steps.
     """
     every = node.config.evaluation_period_steps if isinstance(node, Finetuning) else period
     return 1 + -(-node.steps // every)

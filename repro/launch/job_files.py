@@ -1,4 +1,4 @@
-"""Job files for SkyPilot and Slurm, rendered from templates and written whole or not at all."""
+"""Job files for SkyPilot and Slurm, rendered from templates and written atomically."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from repro.launch.jobs import Launch
 from spactor.errors import UserError
 
 START = "submit.sh"
-"""The file of a folder of job files that starts all jobs."""
+"""Name of the script that submits all jobs."""
 RUNS = "/runs"
-"""Where SkyPilot mounts the bucket of runs."""
+"""Mount point of the bucket of runs, for SkyPilot."""
 DATA = "/data"
-"""Where SkyPilot mounts the bucket of C4 and the benchmarks."""
+"""Mount point of the bucket with C4 and the benchmarks, for SkyPilot."""
 MAX_RESTARTS_ON_ERRORS = 3
 """SkyPilot's restarts after errors of the job itself; it always recovers from preemption."""
 _BUCKET = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
@@ -27,14 +27,14 @@ _FOLDER = re.compile("/.*")
 
 
 def files(launcher: str, launch: Launch) -> Mapping[str, str]:
-    """Texts of the job files by their path in the folder; ``START`` is one of them.
+    """Renders the job files by their path in the folder; ``START`` is one of them.
 
     Args:
       launcher: skypilot or slurm.
-      launch: the jobs, and where their runs and data are.
+      launch: the jobs, with the places of their runs and data.
 
     Raises:
-      UserError: an unknown launcher, or an option that it lacks or can't use.
+      UserError: the launcher is unknown, or an option is missing or invalid for it.
     """
     if launcher == "skypilot":
         render, known, what = _skypilot, _BUCKET, "a bucket for the jobs to mount, as gs://NAME"
@@ -42,7 +42,7 @@ def files(launcher: str, launch: Launch) -> Mapping[str, str]:
         render, known = _slurm, _FOLDER
         what = "an absolute path that all hosts share, such as /shared"
         if launch.spot:
-            raise UserError("--spot: slurm's queue decides that; leave it out")
+            raise UserError("--spot: with slurm the queue decides on preemption; leave it out")
     else:
         raise UserError(f"unknown launcher {launcher!r}: give one of skypilot, slurm")
     if not known.fullmatch(launch.bucket):
@@ -54,11 +54,11 @@ def files(launcher: str, launch: Launch) -> Mapping[str, str]:
 
 
 def _skypilot(launch: Launch) -> Mapping[str, str]:
-    """One managed-job pipeline per root of the tree.
+    """Renders a managed-job pipeline for each root of the tree.
 
-    A pipeline is a chain of tasks, each on machines of its own; a task starts when the one before
-    has succeeded. SkyPilot has no other dependences, so a root's descendants form one chain with
-    parents first; different roots run side by side.
+    A pipeline is a chain of tasks, each on its own machines; a task starts when the previous one
+    has succeeded. SkyPilot has no other dependencies, so a root's descendants form one chain with
+    parents first; different roots run in parallel.
     """
     pipelines = {
         f"{name}.yaml": _render(
@@ -76,7 +76,7 @@ def _skypilot(launch: Launch) -> Mapping[str, str]:
 
 
 def _slurm(launch: Launch) -> Mapping[str, str]:
-    """A batch script per job, and a script that submits them with their dependences."""
+    """Renders a batch script for each job, and a script that submits them with dependencies."""
     scripts = {
         f"jobs/{job.name}.sbatch": _render("slurm.sbatch.j2", launch=launch, job=job)
         for job in launch.jobs
@@ -103,14 +103,14 @@ def _render(template: str, **values: Any) -> str:
 
 
 def write(texts: Mapping[str, str], folder: Path) -> None:
-    """Writes a new folder of files, whole or not at all.
+    """Writes a new folder of files atomically.
 
     Args:
-      texts: by path in the folder; shell scripts are made executable.
-      folder: to make.
+      texts: contents by path in the folder; shell scripts become executable.
+      folder: folder to create.
 
     Raises:
-      UserError: the folder exists or can't be made.
+      UserError: the folder exists or can't be created.
     """
     if folder.exists():
         raise UserError(f"{folder} exists already: name a new folder with --to")

@@ -1,7 +1,7 @@
-"""The tree as jobs: one per segment, and one per checkpoint for all fine-tuning from it.
+"""Division of a tree into jobs: one per segment, and one per checkpoint for all its fine-tuning.
 
-The fine-tuning runs of one checkpoint share a job: each takes hours on a small slice, several are
-one compiled program, and a job that continues after a preemption skips what is finished.
+The fine-tuning runs of one checkpoint share a job, because each takes only hours on a small slice,
+several have the same compiled program, and a job skips finished nodes after a preemption.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from repro.engines.t5x_command import FINETUNING_SHARDS, PRETRAINING_SHARDS
 from repro.plan import Node, Segment, Tree
 from spactor.errors import UserError
 
-_LONGEST_NAME = 63  # of a job, so that every launcher accepts it
+_LONGEST_NAME = 63
+"""Largest length of a job's name that every launcher accepts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +27,11 @@ class Job:
     """Nodes that one slice trains, one after another.
 
     Attributes:
-      name: of lower-case letters, digits and hyphens.
-      nodes: names of the tree's nodes, in order.
-      pattern: matches the names of these nodes and no others.
-      parent: name of the job that must have succeeded before; None where there is none.
-      slice: to run on.
+      name: name of the job, of lower-case letters, digits and hyphens.
+      nodes: names of the nodes, in order.
+      pattern: shell pattern that matches only the names of these nodes.
+      parent: name of the job that must succeed first; None if there is none.
+      slice: slice that trains the nodes.
     """
 
     name: str
@@ -42,14 +43,14 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """Jobs, and where their runs and data are.
+    """Jobs, with the places of their runs and data.
 
     Attributes:
-      profile: name or path given by the user.
-      jobs: every parent before its children.
-      bucket: of the runs: ``gs://NAME``, or a folder that all hosts share.
+      profile: argument of ``--profile``.
+      jobs: jobs, every parent before its children.
+      bucket: place of the runs: ``gs://NAME``, or a folder that all hosts share.
       spot: whether to request preemptible machines.
-      data_dir: of C4 and the benchmarks, in the form of ``bucket``; "" for the embedded corpus.
+      data_dir: place of C4 and the benchmarks, in the form of ``bucket``; "" if not given.
     """
 
     profile: str
@@ -59,7 +60,7 @@ class Launch:
     data_dir: str = ""
 
     def families(self) -> Mapping[str, list[Job]]:
-        """Jobs that descend from one root, in order, by the name of the root."""
+        """Groups jobs by the name of the root that they descend from."""
         root: dict[str, str] = {}
         families: dict[str, list[Job]] = defaultdict(list)
         for job in self.jobs:
@@ -68,13 +69,14 @@ class Launch:
         return families
 
     def command(self, job: Job, runs: str, data: str) -> str:
-        """The shell command ``repro run`` of a job, without the option ``--host``.
+        """Returns a job's shell command ``repro run``, without the option ``--host``.
 
-        It names no engine: `of_tree` accepts only profiles that T5X trains.
+        The command needs no ``--engine``, since `of_tree` accepts only profiles for T5X.
 
         Args:
-          job: of this launch.
-          runs, data: folders of runs and of C4 and the benchmarks on the job's hosts.
+          job: a job of this launch.
+          runs: folder of runs on the job's hosts.
+          data: folder with C4 and the benchmarks on the job's hosts.
         """
         options = {
             "profile": self.profile,
@@ -88,14 +90,14 @@ class Launch:
 
 
 def of_tree(tree: Tree, pretraining: Slice, finetuning: Slice) -> tuple[Job, ...]:
-    """Jobs of a tree, every parent before its children.
+    """Divides a tree into jobs, every parent before its children.
 
     Args:
-      tree: of a profile that T5X trains.
+      tree: tree of a profile for T5X.
       pretraining, finetuning: slices for the two kinds of job.
 
     Raises:
-      UserError: the profile is not for T5X, or a batch can't be shared by the chips or hosts.
+      UserError: the profile is not for T5X, or a batch can't be divided by the chips or hosts.
 
     >>> from repro.plan import build
     >>> from repro.specs import load_profile
@@ -136,14 +138,14 @@ def of_tree(tree: Tree, pretraining: Slice, finetuning: Slice) -> tuple[Job, ...
         )
         if job.name in jobs:
             raise UserError(
-                f"{jobs[job.name].pattern} and {pattern} make jobs of the same name: rename one"
+                f"the jobs of {jobs[job.name].pattern} and {pattern} have the same name: rename one"
             )
         jobs[job.name] = job
     return tuple(jobs.values())
 
 
 def _slug(name: str) -> str:
-    """The name of a node or pattern in characters that every launcher accepts."""
+    """Converts the name of a node or pattern to characters that every launcher accepts."""
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if len(slug) > _LONGEST_NAME:
         raise UserError(f"{name} makes a job's name of over {_LONGEST_NAME} letters: shorten it")

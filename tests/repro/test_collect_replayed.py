@@ -74,9 +74,9 @@ FAULTS = [
         lambda lines: [{k: v for k, v in line.items() if "valid" not in k} for line in lines],
         "nothing of validation/, where 2 points are due",
     ),
-    ("metrics.jsonl", with_line(-1, step=25), "step 25 is not one that this run logs (15 to 20"),
-    ("metrics.jsonl", with_line(0, step=5), "step 5 is not one that this run logs"),
-    ("metrics.jsonl", with_line(0, step=12), "step 12 is not one that this run logs"),
+    ("metrics.jsonl", with_line(-1, step=25), "this run does not log step 25 (15 to 20"),
+    ("metrics.jsonl", with_line(0, step=5), "this run does not log step 5"),
+    ("metrics.jsonl", with_line(0, step=12), "this run does not log step 12"),
     ("digests.jsonl", with_line(0, run="0123456789abcdef"), "of another run (0123456789ab)"),
     ("digests.jsonl", with_line(0, seed=7), "step 15 is of seed 7, and this run has 0"),
     ("digests.jsonl", with_line(0, masks="ff"), "two attempts read different data at step 15"),
@@ -133,8 +133,8 @@ def test_steps_without_digests_are_remarked(tree: Tree, finished: Path) -> None:
     result = collect(tree, finished)
     assert result.unfinished == {}
     assert result.remarks == (
-        f"{BASELINE}: {path} has no line of step 15: whether what was logged there is of this run "
-        "can't be checked",
+        f"{BASELINE}: {path} has no line of step 15, so it can't be checked that its values are "
+        "of this run",
     )
 
 
@@ -143,7 +143,7 @@ def test_steps_without_digests_are_remarked(tree: Tree, finished: Path) -> None:
     [
         (without(4), "gap in scores: step 4 missing"),
         (without(2), "gap in scores: step 2 missing"),
-        (lambda lines: [*lines, lines[0] | {"step": 3}], "step 3 is not one that this run logs"),
+        (lambda lines: [*lines, lines[0] | {"step": 3}], "this run does not log step 3"),
     ],
 )
 def test_faulty_scores_are_left_out(tree: Tree, finished: Path, edit, fault: str) -> None:
@@ -151,7 +151,7 @@ def test_faulty_scores_are_left_out(tree: Tree, finished: Path, edit, fault: str
     edited(path, edit)
     assert f"{path}: {fault}" in collect(tree, finished).unfinished[LEAF]
     path.unlink()
-    assert "holds no scores" in collect(tree, finished).unfinished[LEAF]
+    assert "has no scores" in collect(tree, finished).unfinished[LEAF]
 
 
 class Started:
@@ -241,7 +241,7 @@ def test_overlapping_event_files_give_one_series_and_the_newest_counts(
     [
         ((20,), "", 0, "gap in train/grad_norm, train/loss and 1 more: step 15 missing"),
         ((15, 20), "train/grad_norm", 0, "gap in train/grad_norm: step 20 missing"),
-        ((15, 20, 18), "", 0, "step 18 is not one that this run logs"),
+        ((15, 20, 18), "", 0, "this run does not log step 18"),
         ((15, 20), "", 1, "is of another run: its RANDOM_SEED is 1, and this run's 0"),
     ],
 )

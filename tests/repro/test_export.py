@@ -125,10 +125,10 @@ def test_a_fine_tuned_model_has_the_dropout_of_fine_tuning(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--node", "base/s9/sc"], "profile smoke has no such node 'base/s9/sc'"),
-        (["--node", HYBRID, "--tau", "0"], f"has no such node '{HYBRID}'"),
+        (["--node", "base/s9/sc"], "profile smoke has no node 'base/s9/sc'"),
+        (["--node", HYBRID, "--tau", "0"], f"has no node '{HYBRID}'"),
         (["--node", HYBRID, "--checkpoint", "60K"], "leave --checkpoint out"),
-        ([], "6 experiments fit: choose one with --size, --tau and --seed"),
+        ([], "6 experiments match: select one with --size, --tau and --seed"),
         (["--size", "base", "--tau", "60K", "--checkpoint", "1M"], "give one of 60K, 500K"),
         (["--size", "base", "--tau", "33K"], "has no τ '33K'"),
         (["--size", "base", "--tau", "120K"], "base/s0/tau120K/500K-1M is not begun"),

@@ -144,19 +144,19 @@ SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8"
             "runs = 1",
             "runs = 1000\nfinetune_runs = 1000",
             # Seven checkpoints with a segment and seven suites each, and two segments of each τ.
-            "matrix.base makes up to 49,015,000 nodes with runs = 1000 and finetune_runs = 1000; a "
+            "matrix.base has up to 49,015,000 nodes with runs = 1000 and finetune_runs = 1000; a "
             "tree has 20,000 at most: give fewer runs",
         ),
         ("runs = 1", 'runs = 1\nfinetune_at = ["1M", "0"]', "matrix.base: checkpoints are 1M, 0"),
         (
             '60K = ["500K"]',
             '70K = ["500K"]',
-            "matrix.base: checkpoints_of has τ = 70K, which is not among taus",
+            "matrix.base: checkpoints_of has τ = 70K, which is not in taus",
         ),
         (
             "runs = 1",
             "runs = 1\nruns_of = { 70K = 1 }",
-            "matrix.base: runs_of has τ = 70K, which is not among taus",
+            "matrix.base: runs_of has τ = 70K, which is not in taus",
         ),
         ("runs = 1", "runs = 1\nruns_of = { 60K = 2 }", "runs_of has 2 for τ = 60K: give 1 or"),
         ("runs = 1", "runs = 2\nfirst_seed = 999", "the last seed is 1000: give first_seed"),

@@ -263,7 +263,7 @@ def test_a_folder_of_runs_has_one_engine(tree: Tree, runs: Path, engine: FakeEng
     assert folders.engine_of(runs, "tiny") == "local"
     other = dataclasses.replace(tree, profile=with_engine(tree.profile, "t5x"))
     done = list(engine.ran)
-    with pytest.raises(UserError, match=r"holds runs of the engine local: go on with --engine"):
+    with pytest.raises(UserError, match=r"has runs of the engine local: give --engine"):
         run_nodes(other, runs, engine)
     assert engine.ran == done and not (runs / "tiny" / "stale").exists()
     assert run_nodes(tree, runs, engine).ran == ()

@@ -1,4 +1,4 @@
-"""The option ``--format`` of commands that answer a question, and how they print the answer."""
+"""The option ``--format`` of commands, and output in its formats."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FORMATS = ("text", "json", "csv")
 
 
 def known_format(given: str) -> str:
-    """The format of an option.
+    """Validates the argument of ``--format``.
 
     Raises:
-      UserError: there is none of that name.
+      UserError: the format is unknown.
     """
     if given not in FORMATS:
         raise UserError(f"unknown format {given!r}: give one of {', '.join(FORMATS)}")
@@ -35,13 +35,13 @@ Format = Annotated[
 
 
 def emit(format: str, text: Callable[[], str], rows: Iterable[Any], **facts: Any) -> None:
-    """Prints an answer.
+    """Prints the output of a command.
 
     Args:
       format: one of ``FORMATS``.
-      text: makes the text; called for that format alone.
+      text: function that returns the text; called only for that format.
       rows: mappings or dataclass instances, for CSV and JSON.
-      facts: what JSON has beside the rows.
+      facts: further keys of the JSON object.
     """
     from tables import plain_rows
 
