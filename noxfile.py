@@ -40,7 +40,7 @@ nox.options.default_venv_backend = "none"
 
 
 def _python(session: nox.Session) -> str:
-    """Returns the Python of the project's environment, which it makes if it is missing or old."""
+    """Returns the Python of the project's environment, after installing what has changed."""
     inputs = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs))
     digest.update(sys.version.encode())
@@ -62,7 +62,7 @@ def _group(name: str) -> Sequence[str]:
 
 
 def _install(session: nox.Session, python: str, *requirements: str) -> None:
-    """Installs what is required into an environment, with the versions of ``constraints.txt``."""
+    """Installs requirements into an environment, with the versions of ``constraints.txt``."""
     _pip_install(session, python, "-c", str(ROOT / "constraints.txt"), *requirements)
 
 
@@ -72,7 +72,7 @@ def _pip_install(session: nox.Session, python: str, *arguments: str) -> None:
 
 
 def _environment(session: nox.Session, name: str, *arguments: str) -> str:
-    """Makes an environment ``.nox/NAME`` anew with pip's arguments; returns its Python."""
+    """Replaces the environment ``.nox/NAME``, runs pip with the arguments, returns its Python."""
     folder = ROOT / ".nox" / name
     python = str(folder / "bin" / "python")
     command = (sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(folder))
@@ -141,9 +141,9 @@ def smoke(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def study(session: nox.Session) -> None:
-    """Trains the registered study (results/study) and stores its records there; a night.
+    """Trains the registered study (results/study), overnight, and stores its records there.
 
-    If stopped, it continues where it was. Passes on --runs, --size, --tau and --seed.
+    A later start continues from the last checkpoints. Passes on --runs, --size, --tau and --seed.
     """
     folder = ROOT / "results" / "study"
     profile = ("--profile", str(folder / "study.toml"))
@@ -152,7 +152,7 @@ def study(session: nox.Session) -> None:
     _repro(session, "run", *profile, *session.posargs)
     _repro(session, "collect", *profile, *where)
     runs = Path(where[1]) if where else ROOT / "runs"
-    # A command, so that `nox --install-only` leaves it out.
+    # `nox --install-only` skips commands, but would execute a call of shutil.
     session.run("cp", "-R", f"{runs / 'study' / 'records'}/.", str(folder), external=True)
 
 
@@ -171,9 +171,9 @@ def t5x_smoke(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Runs the tests and the examples in docstrings in two processes; passes arguments to pytest.
 
-    Tests of one file share a process, and so what its fixtures make. Files run in their order, so
-    the quick examples of docstrings come last and fill what one process leaves of the time. With
-    `-- -n 0` all tests run in one process.
+    Tests of one file run in one process and share fixtures. Files run in their order: the examples
+    of docstrings are last and quick, so both processes end at about the same time. With `-- -n 0`
+    all tests run in one process.
     """
     by_file = ("--dist", "loadfile", "--no-loadscope-reorder")
     parallel = ("-n", "2", *by_file, "--benchmark-disable")
@@ -232,10 +232,10 @@ def _with_libtpu(session: nox.Session) -> dict[str, str]:
 
 @nox.session(default=False)
 def soak(session: nox.Session) -> None:
-    """Kills the training of a small tree 100 times at random moments and compares the results.
+    """Kills the training of a small tree 100 times at random moments and checks its results.
 
-    They must equal those of an undisturbed run. Passes on --kills, --seed and --folder. A quarter
-    of an hour on two idle cores.
+    They must be equal to an undisturbed run's. Takes 15 minutes on two idle cores. Passes on
+    --kills, --seed and --folder.
     """
     script = ROOT / "tests" / "soak" / "soak.py"
     session.run(_python(session), str(script), *session.posargs, external=True)
