@@ -45,10 +45,10 @@ class Restored(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints of one run folder; saving is asynchronous, closing waits for it.
+    """Checkpoints in one run's folder; saving is asynchronous, closing waits for it.
 
     Args:
-      folder: of the run; checkpoints lie in its ``checkpoints``.
+      folder: the run's folder; checkpoints are in its folder ``checkpoints``.
       config: configuration of model and optimizer.
       stage: stage of saved states, and the stage for which states are restored.
     """
@@ -66,13 +66,13 @@ class Checkpoints:
         )
 
     def newest(self, reject: Callable[[int], str | None] = lambda step: None) -> Restored | None:
-        """The newest usable checkpoint; newer ones that are damaged are moved aside.
+        """Restores the newest usable checkpoint; renames newer ones that are damaged.
 
         Args:
           reject: returns the reason why a run can't resume from the checkpoint of a step, or None.
 
         Raises:
-          UserError: it belongs to another model, or to a stage that can't precede this one.
+          UserError: the checkpoint is of another model, or of a stage that can't precede this one.
         """
         for step in sorted(self._manager.all_steps(), reverse=True):
             reason = reject(step)
@@ -102,7 +102,7 @@ class Checkpoints:
         )
 
     def restore(self, step: int) -> TrainState:
-        """State of ``checkpoints/<step>`` for the stage of this object.
+        """Returns the state in ``checkpoints/<step>``, for the stage of this object.
 
         Reading a hybrid checkpoint for span corruption is the switch at τ: generator and RTD head
         are dropped with their slots, everything else is unchanged bit for bit.
@@ -156,7 +156,7 @@ class Checkpoints:
         return state if self._stage == saved else steps.without_hybrid_parts(state)
 
     def close(self) -> None:
-        """Waits until everything saved is on disk and survives a power failure."""
+        """Waits until all saved checkpoints are on disk and survive a power failure."""
         try:
             self._manager.wait_until_finished()
             step = self._manager.latest_step()
@@ -177,12 +177,12 @@ def _from_mapping(tree: dict[str, Any]) -> TrainState:
 
 
 def digests(folder: Path) -> dict[int, dict[str, str]]:
-    """Digests of every array in a run's checkpoints, by step and path in the tree.
+    """Digests every array in a run's checkpoints, by step and path in the tree.
 
     No configuration is needed, and the digests do not depend on the devices.
 
     Args:
-      folder: of the run.
+      folder: the run's folder.
 
     Returns:
       An empty mapping if there are no checkpoints.
@@ -215,7 +215,7 @@ def digests(folder: Path) -> dict[int, dict[str, str]]:
 
 
 def restore_parent(folder: Path, config: PretrainConfig, step: int, stage: Stage) -> TrainState:
-    """Last state of a parent segment, restored for the stage of its child."""
+    """Restores the last state of a parent segment, for the stage of its child."""
     if not (folder / "checkpoints").is_dir():
         raise UserError(f"{folder} holds no checkpoints: run the segment that makes them")
     with closing(Checkpoints(folder, config, stage)) as checkpoints:
@@ -223,7 +223,7 @@ def restore_parent(folder: Path, config: PretrainConfig, step: int, stage: Stage
 
 
 def array_metadata(item: Path) -> Any:
-    """Returns the shapes and types of the arrays in an item's folder, as a tree; T5X's too."""
+    """Returns the shapes and types of the arrays in an item's folder (ours or T5X's), as a tree."""
     with closing(ocp.Checkpointer(ocp.PyTreeCheckpointHandler())) as reader:
         found = reader.metadata(item)
     return getattr(found, "item_metadata", found).tree

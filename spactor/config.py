@@ -51,8 +51,8 @@ class ModelConfig:
         small T5 (Appendix A.1 compares the two).
       rtd_mlp_dim: hidden width of the replaced-token-detection head.
       dropout_rate: probability of dropping, used in training only.
-      compute_dtype: of activations and matrix products; parameters, optimizer slots, logits and
-        losses are float32 in either case. T5X's T5.1.0 configuration has bfloat16.
+      compute_dtype: type of activations and matrix products; parameters, optimizer slots, logits
+        and losses are float32 in either case. T5X's T5.1.0 configuration has bfloat16.
       one_hot_embedding: looks tokens up by a product with one-hot rows, as T5X does, instead of
         by a gather; the values are the same.
       project_all_positions: projects every position to the vocabulary in the generator, instead of
@@ -104,10 +104,11 @@ class CorruptionLengths:
 
     Attributes:
       chunk_tokens: N, raw tokens of an example.
-      noise_tokens, noise_spans: tokens masked by span corruption, and p, their spans.
+      noise_tokens: number of tokens masked by span corruption.
+      noise_spans: p, number of masked spans.
       input_tokens: n, encoder positions, eos included.
       target_tokens: decoder positions, eos included.
-      masked_tokens: q, tokens the generator fills.
+      masked_tokens: q, number of tokens that the generator replaces.
     """
 
     chunk_tokens: int
@@ -123,7 +124,7 @@ class CorruptionConfig:
     """Span corruption, then token masking of the remaining tokens (Section 2.1, Table 5).
 
     Attributes:
-      noise_density: r, fraction of tokens span corruption masks.
+      noise_density: r, fraction of tokens that span corruption masks.
       mean_noise_span_length: μ, tokens per masked span on average.
       mlm_ratio: r_MLM, fraction of the remaining tokens replaced by [M].
     """
@@ -144,7 +145,7 @@ class CorruptionConfig:
         )
 
     def lengths_of_chunk(self, chunk_tokens: int) -> CorruptionLengths:
-        """Lengths that follow from N raw tokens, rounded as T5's noise mask rounds: in float32.
+        """Returns the lengths for N raw tokens, rounded in float32 as in T5's noise mask.
 
         >>> lengths = CorruptionConfig().lengths_of_chunk(568)
         >>> lengths.noise_tokens, lengths.noise_spans, lengths.masked_tokens
@@ -170,7 +171,7 @@ class CorruptionConfig:
         )
 
     def lengths(self, input_length: int) -> CorruptionLengths:
-        """Lengths for the longest chunk whose encoder input fits ``input_length`` positions.
+        """Returns the lengths of the longest chunk that fits ``input_length`` encoder positions.
 
         >>> CorruptionConfig(mlm_ratio=0.20).lengths(512).masked_tokens
         97
@@ -196,9 +197,9 @@ class ObjectiveConfig:
     Attributes:
       lambda_rtd: λ1.
       lambda_sc: λ2.
-      z_loss: weight of log²Z on the decoder's logits, as T5X's T5.1.0 configuration has it.
-      reduction: of each term over positions. ``sum_per_sequence``, as Equations 4, 6 and 8 are
-        written: a sum, averaged over the sequences of the batch. ``mean_per_token``: a mean over
+      z_loss: weight of log²Z on the decoder's logits, as in T5X's T5.1.0 configuration.
+      reduction: how each term is reduced over positions. ``sum_per_sequence``, as in Equations 4,
+        6 and 8: a sum, averaged over the sequences of the batch. ``mean_per_token``: a mean over
         all the term's positions in the batch; the same λ then weigh the terms differently
         (docs/deviations.md).
     """
@@ -219,8 +220,8 @@ class Ramp:
     """A value that changes from ``start_value`` at one step to ``end_value`` at a later one.
 
     Attributes:
-      start_value: held up to and including ``start_step``.
-      end_value: held from ``end_step`` on.
+      start_value: value up to and including ``start_step``.
+      end_value: value from ``end_step`` on.
       start_step, end_step: steps of the run, counted from 0.
       shape: linear, or half a cosine with zero slope at both ends.
     """
@@ -239,7 +240,7 @@ class Ramp:
 
     @classmethod
     def level(cls, value: float) -> Ramp:
-        """A ramp with the same value at every step."""
+        """Returns a ramp with the same value at every step."""
         return cls(start_value=value, end_value=value, start_step=0, end_step=1)
 
     @property
@@ -250,7 +251,7 @@ class Ramp:
 
 @dataclass(frozen=True, kw_only=True)
 class CurriculumConfig:
-    """Ramps of weights beside the switch of stage at τ (the paper's future work, Limitations).
+    """Ramps of weights, in addition to the switch at τ (the paper's future work, Limitations).
 
     Validation has no curriculum: it masks ``corruption.mlm_ratio`` of the tokens at every step.
 
@@ -309,7 +310,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """Everything about pre-training except τ, the seed and the data."""
+    """Settings of pre-training, except τ, the seed and the data."""
 
     model: ModelConfig
     corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
@@ -330,12 +331,12 @@ class PretrainConfig:
 
     @property
     def lengths(self) -> CorruptionLengths:
-        """Static lengths of one example at this input length."""
+        """Returns the static lengths of one example at this input length."""
         return self.corruption.lengths(self.input_length)
 
     @property
     def training_lengths(self) -> CorruptionLengths:
-        """Lengths in training, where q is the largest number that the curriculum masks."""
+        """Returns the lengths in training, where q is the largest number the curriculum masks."""
         ramp = self.curriculum.mlm_ratio
         if ramp is None:
             return self.lengths
@@ -348,12 +349,13 @@ class FinetuneConfig:
     """Fine-tuning at a constant learning rate (Appendix A.2; FLAN-style suites differ).
 
     Attributes:
-      learning_rate: constant.
+      learning_rate: constant learning rate.
       dropout_rate: replaces the pre-training rate.
       batch_size: sequences per step.
-      total_steps, evaluation_period_steps: length, and how often the suite is scored.
+      total_steps: number of updates.
+      evaluation_period_steps: updates between two evaluations on the suite.
       input_length: encoder positions; longer inputs are cut.
-      reset_optimizer: reinitialises Adafactor's slots instead of using those of pre-training.
+      reset_optimizer: reinitialises Adafactor's slots instead of using the slots of pre-training.
     """
 
     learning_rate: float = 1e-3

@@ -1,4 +1,4 @@
-"""Span corruption, then token masking on what it left, on the device and in static shapes.
+"""Span corruption, then token masking of the other tokens, on the device in static shapes.
 
 The number of noise tokens and spans depends on the chunk's length alone (T5's algorithm), so the
 whole corruption is one jitted function of (token chunks, keys). Spans are drawn as lengths, and
@@ -117,7 +117,7 @@ def corrupt_spans(
 
     Args:
       tokens: int32 ``[N]``.
-      spans: with the counts of spans and tokens that ``lengths`` names.
+      spans: spans of the chunk, whose numbers of spans and tokens are those in ``lengths``.
 
     Returns:
       ``encoder_input_tokens`` int32 ``[n]`` and ``decoder_target_tokens`` int32 ``[t]``, both
@@ -156,7 +156,7 @@ def _with_sentinels(
       tokens: int32 ``[N]``.
       sentinel_positions: int32 ``[p]``, ascending, in the result.
       skipped: int32 ``[p]``, number of tokens that each sentinel replaces.
-      length: of the result, eos included.
+      length: length of the result, eos included.
     """
     # One cumulative sum of both counts: sentinels in the low bits, skipped tokens above them.
     marks = jnp.zeros(length + 1, jnp.int32)
@@ -175,17 +175,18 @@ def _with_sentinels(
 def choose_masked_positions(
     key: Array, spans: Spans, lengths: CorruptionLengths, masked_tokens: Array | None = None
 ) -> tuple[Array, Array | None]:
-    """Positions of text in X_c, uniform without replacement, never a sentinel or eos.
+    """Draws positions of text in X_c, uniform without replacement, never a sentinel or eos.
 
     Args:
       key: PRNG key of this choice.
-      spans: of the chunk.
-      lengths: q positions are chosen.
-      masked_tokens: scalar, how many of the positions are to be masked: the same ones as if q were
-        that number; None for all.
+      spans: spans of the chunk.
+      lengths: static lengths; q positions are drawn.
+      masked_tokens: scalar, number of positions to mask: the same positions as if q were this
+        number; None for all.
 
     Returns:
-      int32 ``[q]``, ascending, those to be masked first; and bool ``[q]``, true at these, or None.
+      int32 ``[q]``, the positions to mask first, each part ascending; and bool ``[q]``, true at
+      the positions to mask, or None.
     """
     text_tokens = lengths.chunk_tokens - lengths.noise_tokens
     drawn = draw_without_replacement(key, text_tokens, lengths.masked_tokens)
@@ -211,14 +212,14 @@ def corrupt(
     vocabulary: VocabularyFacts,
     masked_tokens: Array | int | float | None = None,
 ) -> CorruptedBatch:
-    """Span corruption and token masking of a batch (Section 2.1).
+    """Applies span corruption and token masking to a batch (Section 2.1).
 
     Args:
       chunks: int32 ``[B, N]`` raw tokens.
       keys: one PRNG key per row, ``[B]``.
       lengths: static lengths for N.
       vocabulary: ids of sentinels, [M] and eos.
-      masked_tokens: scalar up to q: how many of the q positions are masked; None for all.
+      masked_tokens: scalar up to q, number of positions that are masked; None for all.
     """
     if chunks.shape[-1] != lengths.chunk_tokens:
         raise ValueError(

@@ -24,7 +24,7 @@ class Weights(NamedTuple):
 
     Attributes:
       lambda_rtd, lambda_sc: λ1 and λ2.
-      masked_tokens: how many of the q masked positions are masked; None for all.
+      masked_tokens: number of the q positions that are masked; None for all.
     """
 
     lambda_rtd: Number
@@ -33,11 +33,11 @@ class Weights(NamedTuple):
 
 
 def stage_at(step: int, tau_steps: float) -> Stage:
-    """The objective of the update that leads from ``step`` to ``step + 1``.
+    """Returns the objective of the update from ``step`` to ``step + 1``.
 
     Args:
       step: updates already made, from 0.
-      tau_steps: τ in updates; 0 is the baseline, ``math.inf`` never leaves the hybrid objective.
+      tau_steps: τ in updates; 0 is the baseline, ``math.inf`` the hybrid objective throughout.
 
     >>> [stage_at(step, 2) for step in (0, 1, 2)]
     ['hybrid', 'hybrid', 'span_corruption']
@@ -63,7 +63,7 @@ def _share(ramp: Ramp, step: int | jax.Array) -> Number:
 
 
 def value_at(ramp: Ramp, step: int | jax.Array) -> Number:
-    """Value of a ramp at a step; exact at both ends.
+    """Returns the value of a ramp at a step; exact at both ends.
 
     Args:
       ramp: the ramp.
@@ -81,7 +81,7 @@ def _between(start: float, end: float, share: Number) -> Number:
 
 
 def weights_at(config: PretrainConfig, step: int | jax.Array) -> Weights:
-    """Weights of the update from ``step`` to ``step + 1``.
+    """Returns the weights of the update from ``step`` to ``step + 1``.
 
     Weights without a ramp are Python numbers, so a configuration without ramps compiles to the
     same program as if there were no curricula. The number of masked tokens is interpolated between
@@ -131,7 +131,7 @@ def _rounded(value: Number) -> Number:
 def restricted(
     config: PretrainConfig, stage: Stage, start_step: int, end_step: int
 ) -> PretrainConfig:
-    """Reduces a configuration to what matters on the steps ``start_step`` to ``end_step - 1``.
+    """Removes the settings that have no effect on the steps ``start_step`` to ``end_step - 1``.
 
     Two experiments train identically on these steps exactly if the results are equal. A ramp that
     has not begun or is over becomes a constant, or None if it equals the configuration's constant;

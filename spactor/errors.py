@@ -1,4 +1,4 @@
-"""Errors that a user can act on, those of a run, and the warning about repaired damage."""
+"""Errors that a user can correct, errors of a run, and the warning about a damaged file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LONGEST_MESSAGE = 2000
 
 
 class UserError(Exception):
-    """A mistake that the user can correct; a one-line message names it and what to do.
+    """A mistake that the user can correct; a one-line message names the mistake and the remedy.
 
     The command line prints the message and exits with code 2. A message may quote arbitrary text
     from a file, so line ends become spaces, other unprintable characters are escaped, and the
@@ -33,7 +33,7 @@ def _line(message: str) -> str:
 
 
 def first_line(error: BaseException | None) -> str:
-    """Returns an error's message, shortened to be quoted in another's."""
+    """Returns an error's message, shortened to be quoted in another message."""
     return str(error).strip().partition("\n")[0][:80] or type(error).__name__
 
 
@@ -50,11 +50,11 @@ class Diverged(UserError):
     """A metric of a run is no longer finite.
 
     Attributes:
-      metric: its name.
+      metric: name of the metric.
       value: "nan", "inf" or "-inf".
-      step: the first at which it was not finite.
-      batch_digest: digest of the batch that step's update read (`spactor.data.digest`).
-      checkpoint_step: of the last checkpoint before; None if there is none.
+      step: first step at which the metric was not finite.
+      batch_digest: digest of the batch that this step's update read (`spactor.data.digest`).
+      checkpoint_step: step of the last checkpoint before; None without one.
     """
 
     metric: str
@@ -77,4 +77,4 @@ class Diverged(UserError):
 
 
 class DamageWarning(UserWarning):
-    """A damaged file was renamed and is written anew; the command line prints the message alone."""
+    """A damaged file was renamed and is written again; the command line prints the message only."""

@@ -1,4 +1,4 @@
-"""A worked example: one chunk and its versions in the first stage, as in Figure 1."""
+"""A worked example: one chunk before and after each corruption of the first stage (Figure 1)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILE = "example.json"
 
 
 class WorkedExample(NamedTuple):
-    """Tokens of one chunk in each version; int32 except for the last two.
+    """Tokens of one chunk before and after each corruption; int32 except for the last two.
 
     Attributes:
       original: ``[N]`` the chunk.
@@ -56,10 +56,10 @@ def trace(
     """Corrupts a chunk as in validation, and applies generator and RTD head.
 
     Args:
-      params: with generator and RTD head.
+      params: parameters, with generator and RTD head.
       chunk: int32 ``[N]``.
-      config: of the model.
-      vocabulary: of the chunk.
+      config: configuration of the model.
+      vocabulary: ids of the special tokens.
     """
     network = Network(config.model)
 
@@ -96,9 +96,9 @@ def write(
     ``judged_original`` lists of 0 and 1.
 
     Args:
-      folder: of the segment.
-      config: its configuration.
-      end_step: step of its checkpoint.
+      folder: the segment's folder.
+      config: the segment's configuration.
+      end_step: step of the segment's last checkpoint.
       arrays: the prepared tokens.
       data_folder: folder of ``arrays``, for the names of the pieces.
 

@@ -14,7 +14,7 @@ _SYSTEM_FAULTS = (
     *(errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM, errno.ENAMETOOLONG, errno.ENOTDIR),
     *(errno.EISDIR, errno.ELOOP),
 )
-"""Errors of the machine or the folder, not of a file's content."""
+"""Error numbers of faults of the machine or the folder, not of a file's content."""
 
 
 def write_atomically(path: Path | str, content: bytes) -> None:
@@ -45,7 +45,7 @@ def write_atomically(path: Path | str, content: bytes) -> None:
 
 
 def write_error(error: OSError, path: Path) -> UserError:
-    """Returns the error for a failed write of ``path``, with what to do."""
+    """Returns the error for a failed write of ``path``; its message has the remedy."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     advice = "free some space" if full else "name a folder that can be written"
     return UserError(
@@ -92,7 +92,7 @@ def move_aside(path: Path, target: Path) -> Path:
 
 
 def set_aside(path: Path, reason: str) -> Path:
-    """Renames something damaged to ``damaged-…`` beside it and warns; returns the new path."""
+    """Renames a damaged file or folder to ``damaged-<name>`` and warns; returns the new path."""
     target = move_aside(path, path.with_name(f"damaged-{path.name}"))
     warnings.warn(
         f"{path}: damaged ({reason}); renamed to {target.name} and written anew",
@@ -105,8 +105,8 @@ def set_aside(path: Path, reason: str) -> Path:
 def make_durable(path: Path) -> None:
     """Flushes a file, or a folder's list of names, so that a rename survives a loss of power.
 
-    File systems that cannot flush a folder refuse with EINVAL or ENOTSUP; that is no error, since
-    the files in it are written all the same.
+    File systems that cannot flush a folder fail with EINVAL or ENOTSUP. This is ignored, since the
+    files in the folder are written nevertheless.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -42,8 +42,8 @@ class FinetuneJob:
       pretraining: configuration of the run that saved the checkpoint.
       suite: name of the suite.
       checkpoint_step: pre-training step of the checkpoint; 0 is from scratch.
-      pretraining_seed: of the initialisation, from scratch.
-      seed: of the data order and dropout.
+      pretraining_seed: seed of the initialisation, from scratch.
+      seed: seed of the data order and dropout.
     """
 
     config: FinetuneConfig
@@ -55,13 +55,13 @@ class FinetuneJob:
 
     @property
     def model_config(self) -> PretrainConfig:
-        """The pre-training configuration with fine-tuning's dropout."""
+        """Returns the pre-training configuration with fine-tuning's dropout."""
         model = dataclasses.replace(self.pretraining.model, dropout_rate=self.config.dropout_rate)
         return dataclasses.replace(self.pretraining, model=model)
 
     @property
     def program_config(self) -> PretrainConfig:
-        """The settings that the compiled programs read: equal for every stage, τ and curriculum."""
+        """Returns the settings of the compiled programs, equal for all stages, τ and curricula."""
         config = self.model_config
         return PretrainConfig(
             model=config.model,
@@ -71,9 +71,9 @@ class FinetuneJob:
 
 
 def loss_scale(config: PretrainConfig, checkpoint_step: int) -> float:
-    """Factor of the mean loss per target token in the last update of pre-training.
+    """Returns the factor of the mean loss per target token in the last update of pre-training.
 
-    It is λ2, times the target length where the loss is a sum. With this factor the second moments
+    The factor is λ2, times the target length if the loss is a sum. With it, the second moments
     that Adafactor takes over from pre-training fit the gradients of fine-tuning.
 
     >>> from spactor.config import PAPER
@@ -94,7 +94,7 @@ FinetuneStep = Callable[
 
 @functools.cache
 def build_finetune_step(config: PretrainConfig) -> FinetuneStep:
-    """Compiled update: ``(state, batch, seed, learning_rate, loss_scale) → (state, metrics)``.
+    """Compiles the update: ``(state, batch, seed, learning_rate, loss_scale) → (state, metrics)``.
 
     The state is donated. The mean loss per target token is multiplied by ``loss_scale``. Learning
     rate and scale are arguments of the program, so all suites and checkpoints share one program.
@@ -153,9 +153,9 @@ def finetune(
     Steps are counted from 0.
 
     Args:
-      job: what to fine-tune.
+      job: the model, the suite and the settings.
       data_folder: prepared data with the suite's token ids.
-      folder: of this node; made if missing.
+      folder: this node's folder; made if missing.
       parent: folder of the segment that saved the checkpoint; None from scratch.
       observer: called after every logged step.
       score: called with a step once its predictions are stored; returns values to log.

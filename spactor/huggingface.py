@@ -3,7 +3,7 @@
     config.json, generation_config.json                    a T5.1.0: ReLU, tied embedding
     model.safetensors                                      float32
     spiece.model, tokenizer.json, tokenizer_config.json    the vocabulary
-    spactor.json                                           where the model comes from, if known
+    spactor.json                                           provenance of the model, if known
 
 The values are equal bit for bit. Linear layers and position biases are transposed, because PyTorch
 stores ``[out, in]`` and Flax ``[in, out]``. Nothing is scaled: T5.1.0 divides the logits of its
@@ -78,7 +78,7 @@ _FIXED: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class _Tensor:
-    """Name and shape of a tensor in Hugging Face, our path, and whether ours is the transpose."""
+    """A tensor: name and shape in Hugging Face, path here, whether it is transposed here."""
 
     name: str
     path: tuple[str, ...]
@@ -87,7 +87,7 @@ class _Tensor:
 
 
 def _tensors(model: ModelConfig) -> Iterator[_Tensor]:
-    """Every tensor of the discriminator; used by both export and import."""
+    """Yields every tensor of the discriminator; used by both export and import."""
     width, hidden = model.emb_dim, model.mlp_dim
     inner = model.num_heads * model.head_dim
     kernels = {
@@ -130,7 +130,7 @@ def _tensors(model: ModelConfig) -> Iterator[_Tensor]:
 
 
 def to_tensors(params: Params, model: ModelConfig) -> dict[str, np.ndarray]:
-    """The discriminator's parameters under Hugging Face's names.
+    """Returns the discriminator's parameters under Hugging Face's names.
 
     Args:
       params: parameters of either stage; generator and RTD head are left out.
@@ -181,7 +181,7 @@ def _sizes(model: ModelConfig) -> dict[str, int]:
 
 
 def config_of(model: ModelConfig) -> dict[str, Any]:
-    """``config.json`` of a T5.1.0 of these sizes.
+    """Returns the content of ``config.json`` for a T5.1.0 of these sizes.
 
     >>> from spactor.config import PAPER
     >>> config = config_of(PAPER["base"].model)
@@ -210,10 +210,10 @@ def save(
     """Writes a folder that `transformers` loads; the folder appears only when complete.
 
     Args:
-      folder: must not exist; parents are created.
+      folder: new folder, which must not exist; parents are created.
       params: parameters of either stage.
       model: the sizes of the model.
-      vocabulary: the serialised SentencePiece model that it was trained with.
+      vocabulary: serialised SentencePiece model that the model was trained with.
       about: provenance of the model, as plain data.
 
     Raises:
@@ -253,8 +253,8 @@ def load(folder: Path, model: ModelConfig) -> Params:
     """Reads the parameters of a T5.1.0 in the Hugging Face format.
 
     Args:
-      folder: with ``config.json`` and ``model.safetensors``.
-      model: the sizes it must have; generator and RTD head do not matter.
+      folder: folder with ``config.json`` and ``model.safetensors``.
+      model: the expected sizes; those of generator and RTD head are ignored.
 
     Returns:
       Nested dictionaries of float32 NumPy arrays: a discriminator without generator and RTD
@@ -278,7 +278,7 @@ def load(folder: Path, model: ModelConfig) -> Params:
 
 
 def _params(file: Any, model: ModelConfig, path: Path) -> Params:
-    """Parameter tree of an open file of tensors."""
+    """Returns the parameter tree of an open file of tensors."""
     names = set(file.keys())
     expected = {tensor.name: tensor for tensor in _tensors(model)}
     if missing := [name for name in expected if name not in names]:

@@ -1,10 +1,10 @@
 """A SentencePiece vocabulary as the files from which `transformers` makes a T5 tokenizer.
 
-Its ids are seqio's, sentinels included, but for three cases. Two segmentations may be equally
-likely, such as "--" "-" and "-" "--", and implementations of SentencePiece differ in which they
-choose. A sentinel is one in seqio only at the start of a text or after white space: in
-``a<extra_id_0>`` seqio reads plain text where `transformers` reads a sentinel, as for every T5. And
-``</s>``, ``<pad>`` and ``<unk>`` written in a text are plain text in seqio alone.
+The ids are seqio's, sentinels included, with three exceptions. Two segmentations may be equally
+likely, such as "--" "-" and "-" "--", and implementations of SentencePiece choose differently.
+seqio reads a sentinel only at the start of a text or after white space: in ``a<extra_id_0>`` it
+reads plain text, but `transformers` reads a sentinel, as for every T5. ``</s>``, ``<pad>`` and
+``<unk>`` written in a text are plain text in seqio only.
 
 The class is the generic one: `T5Tokenizer` of `transformers` replaces the steps in `tokenizer.json`
 by its own, which put a space after every sentinel.
@@ -42,7 +42,7 @@ _SPACE = "▁"
 
 
 def tokenizer_files(model: bytes, vocab_size: int) -> dict[str, bytes]:
-    """Files of a tokenizer with 100 sentinels above the pieces, ``<extra_id_0>`` highest.
+    """Returns the files of a tokenizer: pieces, then 100 sentinels, ``<extra_id_0>`` last.
 
     Args:
       model: a serialised SentencePiece unigram model with T5's conventions.
@@ -84,7 +84,7 @@ def tokenizer_files(model: bytes, vocab_size: int) -> dict[str, bytes]:
 
 
 def _parsed(model: bytes) -> Any:
-    """The model as a protocol buffer message."""
+    """Parses the model as a protocol buffer message."""
     processor(model)
     proto = _DEFINITIONS.ModelProto.FromString(model)
     if proto.trainer_spec.model_type != _DEFINITIONS.TrainerSpec.UNIGRAM:

@@ -34,12 +34,12 @@ class Role(enum.IntEnum):
 
 
 def role_key(role: Role, seed: Array | int, *counters: Array | int) -> Array:
-    """Key of a role in a run.
+    """Returns the key of a role in a run.
 
     Args:
       role: the use of the key.
-      seed: of the run.
-      *counters: the step, or the step and the row; each role uses the same number of them always.
+      seed: seed of the run.
+      *counters: the step, or the step and the row; a role always has the same number of counters.
     """
     key = jax.random.fold_in(jax.random.key(seed), int(role))
     for counter in counters:
@@ -48,14 +48,14 @@ def role_key(role: Role, seed: Array | int, *counters: Array | int) -> Array:
 
 
 def row_keys(key: Array, rows: int) -> Array:
-    """One key per row of a batch ``[rows]``; row i's does not depend on the number of rows."""
+    """Returns a key per row, ``[rows]``; the key of row i does not depend on ``rows``."""
     return jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.arange(rows))
 
 
 def validation_keys(role: Role, chunks: Array) -> Array:
-    """One key per row that depends only on the row's tokens: ``[B]`` keys for ``[B, N]``.
+    """Returns a key per row that depends only on the row's tokens: ``[B]`` keys for ``[B, N]``.
 
-    So an example is corrupted the same way in every run, batch and engine.
+    An example is therefore corrupted the same way in every run, batch and engine.
     """
     digest_key = role_key(Role.VALIDATION_DIGEST, _VALIDATION_SEED)
     weights = jax.random.bits(digest_key, (chunks.shape[-1],), jnp.uint32)

@@ -1,8 +1,8 @@
 """Writes a run's metrics: one JSON line per logged step, and TensorBoard events as T5X does.
 
-Metrics come in as ``Ratio`` pairs and are written as means. Event files hold
-tensor-valued scalars, as ``tf.summary.scalar`` writes them, but are written through the
-``tensorboard`` package alone, so that pre-training never imports TensorFlow.
+Metrics are given as ``Ratio`` pairs and written as means. Event files contain
+tensor-valued scalars, as ``tf.summary.scalar`` writes them, but are written by the
+``tensorboard`` package, so that pre-training never imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ METRICS, DIGESTS = "metrics.jsonl", "digests.jsonl"
 def host_means(steps: Iterable[Metrics], prefix: str) -> dict[str, float]:
     """Returns means over several steps: sums totals and weights in float64, then divides once.
 
-    Leaves out a metric whose weight is zero, such as a precision without a positive.
+    Omits metrics with weight zero, such as a precision without positives.
 
     >>> from spactor.objective import Ratio
     >>> steps = [{"loss": Ratio(3.0, 1.0)}, {"loss": Ratio(1.0, 3.0)}]
@@ -55,7 +55,7 @@ def logged_steps(path: Path) -> list[int]:
 
 
 def _step_of(line: bytes) -> int | None:
-    """Returns the step of a line; None if the line can't be read."""
+    """Returns the step of a line, or None if the line can't be read."""
     try:
         step = strict_json.loads(line.decode())["step"]
     except (ValueError, TypeError, KeyError):
@@ -67,8 +67,9 @@ class JsonLines:
     """An append-only file of JSON lines; every line is on disk before the next checkpoint is.
 
     A killed run may leave an incomplete last line, which is removed when the file is opened again.
-    Other unreadable lines are damage: the file is renamed, and a new one begun without them. A
-    resumed run appends the steps that it repeats, and readers use the last line of a step.
+    With other unreadable lines the file is damaged: it is renamed, and the readable lines are
+    copied to a new file. A resumed run appends the steps that it repeats, and readers use the last
+    line of a step.
     """
 
     def __init__(self, path: Path) -> None:
@@ -163,7 +164,7 @@ class RunLog:
             self._events.write(step, values)
 
     def write_digests(self, step: int, digests: Mapping[str, str | int]) -> None:
-        """Logs digests of what the update that ended at a step read, with the run and its seed."""
+        """Logs digests of the input of the update that ended at a step, with run id and seed."""
         self._digests.write(step, digests)
 
     def close(self) -> None:

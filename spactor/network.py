@@ -1,8 +1,8 @@
-"""T5.1.0 in Flax linen, with SPACTOR's generator and replaced-token-detection head beside it.
+"""T5.1.0 in Flax linen, with SPACTOR's generator and replaced-token-detection head.
 
 The discriminator's parameters have the paths and shapes of T5X's stock T5 network
-(``token_embedder``, ``encoder``, ``decoder``); what the hybrid stage adds stands beside them
-(``generator``, ``rtd_head``) and is not used by span corruption alone. T5.1.0 has ReLU
+(``token_embedder``, ``encoder``, ``decoder``). The hybrid stage adds ``generator`` and
+``rtd_head``, which span corruption does not use. T5.1.0 has ReLU
 feed-forward blocks, no biases, root-mean-square norms before each block, relative position
 biases shared by all layers of a stack, attention logits not divided by √head_dim (the initial
 values of the query are), tied embedding whose logits are divided by √d.
@@ -54,7 +54,7 @@ def _dense(
 
 
 def relative_position_buckets(length: int, *, bidirectional: bool) -> np.ndarray:
-    """T5's bucket of every offset key − query from −length + 1 to length − 1.
+    """Returns T5's bucket of every offset key − query from −length + 1 to length − 1.
 
     Small distances have a bucket each; larger ones share buckets of logarithmic width.
 
@@ -81,7 +81,7 @@ def relative_position_buckets(length: int, *, bidirectional: bool) -> np.ndarray
 
 
 def padding_bias(tokens: Array) -> Array:
-    """Bias ``[B, 1, 1, L]`` that hides padding (id 0) of ``[B, L]`` from attention."""
+    """Returns a bias ``[B, 1, 1, L]`` that hides padding (id 0) of ``[B, L]`` from attention."""
     return jnp.where(tokens > 0, 0.0, _MASKED)[:, None, None, :]
 
 
@@ -135,10 +135,10 @@ class Attention(nn.Module):
         return self.out(mixed.reshape(*mixed.shape[:-2], -1))
 
     def __call__(self, inputs: Array, memory: Array, bias: Array, deterministic: bool) -> Array:
-        """Attention of all positions at once.
+        """Computes attention for all positions at once.
 
         Args:
-          inputs: ``[B, L, D]``, one query each.
+          inputs: ``[B, L, D]``, one query per position.
           memory: ``[B, M, D]``, keys and values.
           bias: broadcastable to ``[B, H, L, M]``.
           deterministic: disables dropout.
@@ -155,7 +155,7 @@ class Attention(nn.Module):
         )
 
     def next_position(self, inputs: Array, bias: Array, position: Array, length: int) -> Array:
-        """Self-attention of one new position over the cached ones; adds the new one to the cache.
+        """Computes self-attention of one new position and adds the position to the cache.
 
         Args:
           inputs: ``[B, 1, D]``.
@@ -176,7 +176,7 @@ class Attention(nn.Module):
         )
 
     def over_memory(self, inputs: Array, memory: Array, bias: Array) -> Array:
-        """Cross-attention of one new position; the projected memory is cached."""
+        """Computes cross-attention of one new position; the projected memory is cached."""
         key = self._cached("memory_key", lambda: self._heads(self.key(memory)))
         value = self._cached("memory_value", lambda: self._heads(self.value(memory)))
         return self._attend(self._heads(self.query(inputs)), key, value, bias, True)
@@ -235,7 +235,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, embedded: Array, padding_bias: Array, deterministic: bool) -> Array:
-        """Contextual vectors ``[B, L, D]`` of embedded tokens ``[B, L, D]``."""
+        """Returns contextual vectors ``[B, L, D]`` of embedded tokens ``[B, L, D]``."""
         config = self.config
         dropout = nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))
         length = embedded.shape[-2]
@@ -310,7 +310,7 @@ class Decoder(nn.Module):
     def __call__(
         self, embedded: Array, encoded: Array, padding_bias: Array, deterministic: bool
     ) -> Array:
-        """Vectors ``[B, T, D]``; position t attends to positions 0 … t."""
+        """Returns vectors ``[B, T, D]``; position t attends to positions 0 … t."""
         length = embedded.shape[-2]
         causal = np.where(np.tril(np.ones((length, length), bool)), 0.0, _MASKED)
         bias = self.relpos_bias(length) + jnp.asarray(causal, self.dtype)
@@ -322,7 +322,7 @@ class Decoder(nn.Module):
     def next_position(
         self, embedded: Array, encoded: Array, padding_bias: Array, position: Array, length: int
     ) -> Array:
-        """Vector ``[B, 1, D]`` of one new position, through the cache."""
+        """Returns the vector ``[B, 1, D]`` of one new position; reads and updates the cache."""
         allowed = jnp.where(jnp.arange(length) <= position, 0.0, _MASKED)
         bias = jax.lax.dynamic_slice_in_dim(self.relpos_bias(length), position, 1, axis=2)
         bias = bias + allowed
@@ -350,10 +350,10 @@ class Generator(nn.Module):
         deterministic: bool,
         decoder_embedded: Array | None = None,
     ) -> Array:
-        """Logits ``[B, q, V]`` in float32 at ``positions`` ``[B, q]`` of X_c^MLM alone.
+        """Returns float32 logits ``[B, q, V]`` at ``positions`` ``[B, q]`` of X_c^MLM.
 
-        With ``positions`` None, ``[B, L, V]`` at all of them. ``decoder_embedded`` ``[B, n, D]``,
-        X_c shifted right, is read only by a generator with a decoder.
+        If ``positions`` is None, ``[B, L, V]`` at all positions. ``decoder_embedded``
+        ``[B, n, D]``, X_c shifted right, is read only by a generator with a decoder.
         """
         config = self.config
         no_padding = jnp.zeros((), self.dtype)
@@ -388,7 +388,7 @@ class ReplacedTokenHead(nn.Module):
 
     @nn.compact
     def __call__(self, encoded: Array) -> Array:
-        """Logits ``[B, L]`` in float32."""
+        """Returns float32 logits ``[B, L]``."""
         hidden = _dense(self.config.rtd_mlp_dim, _dense_init, self.dtype, "wi")(encoded)
         logits = _dense(1, _dense_init, name="wo")(nn.gelu(hidden).astype(jnp.float32))
         return logits[..., 0]
@@ -397,8 +397,8 @@ class ReplacedTokenHead(nn.Module):
 class Network(nn.Module):
     """Discriminator D, generator G and RTD head over one token embedder.
 
-    Span corruption alone calls :meth:`encode` and :meth:`decode`, which read the discriminator's
-    parameters only, so it runs on parameters from which generator and RTD head were dropped.
+    Span corruption calls only :meth:`encode` and :meth:`decode`, which read the discriminator's
+    parameters, so it runs on parameters without generator and RTD head.
     """
 
     config: ModelConfig
@@ -415,7 +415,7 @@ class Network(nn.Module):
         self.rtd_head = ReplacedTokenHead(config, dtype)
 
     def embed(self, tokens: Array) -> Array:
-        """Rows of the shared embedder: ``[..., D]`` for integer ``[...]``."""
+        """Looks tokens up in the shared embedder: ``[..., D]`` for integer ``[...]``."""
         dtype = jnp.dtype(self.config.compute_dtype)
         if self.config.one_hot_embedding:
             one_hot = jax.nn.one_hot(tokens, self.config.vocab_size, dtype=dtype)
@@ -425,7 +425,7 @@ class Network(nn.Module):
         return self.token_embedder(tokens).astype(dtype)
 
     def encode(self, embedded: Array, padding_bias: Array, deterministic: bool = True) -> Array:
-        """Encoder output ``[B, L, D]`` of embedded tokens."""
+        """Returns the encoder's output ``[B, L, D]`` for embedded tokens ``[B, L, D]``."""
         return self.encoder(embedded, padding_bias, deterministic)
 
     def decode(
@@ -435,7 +435,7 @@ class Network(nn.Module):
         padding_bias: Array,
         deterministic: bool = True,
     ) -> Array:
-        """Teacher-forced logits ``[B, T, V]`` in float32."""
+        """Returns teacher-forced float32 logits ``[B, T, V]``."""
         hidden = self.decoder(
             self.embed(decoder_input_tokens), encoded, padding_bias, deterministic
         )
@@ -444,7 +444,7 @@ class Network(nn.Module):
     def decode_next(
         self, token: Array, encoded: Array, padding_bias: Array, position: Array, length: int
     ) -> Array:
-        """Logits ``[B, V]`` after one more input token ``[B]``; uses the ``cache`` collection.
+        """Returns logits ``[B, V]`` after one more input token ``[B]``; updates the ``cache``.
 
         The first call, at position 0, creates the cache for ``length`` positions.
         """
@@ -455,7 +455,7 @@ class Network(nn.Module):
 
     def _logits(self, hidden: Array) -> Array:
         table = self.token_embedder.embedding.astype(jnp.float32)
-        # Not the logits are divided, which are many more.
+        # The hidden vectors are divided instead of the logits, which have many more elements.
         scaled = hidden.astype(jnp.float32) / np.float32(np.sqrt(self.config.emb_dim))
         return scaled @ table.T
 
@@ -466,9 +466,10 @@ class Network(nn.Module):
         deterministic: bool = True,
         shifted_tokens: Array | None = None,
     ) -> Array:
-        """Generator logits ``[B, q, V]`` at masked positions ``[B, q]``; None means all positions.
+        """Returns generator logits ``[B, q, V]`` at masked positions ``[B, q]``, or at all if None.
 
-        ``shifted_tokens`` int32 ``[B, n]``, X_c shifted right, is for a generator with a decoder.
+        ``shifted_tokens`` int32 ``[B, n]``, X_c shifted right, is read by a generator with a
+        decoder.
         """
         decoder_embedded = None
         if self.config.generator_num_decoder_layers and shifted_tokens is not None:
@@ -476,17 +477,17 @@ class Network(nn.Module):
         return self.generator(embedded, positions, deterministic, decoder_embedded)
 
     def detect(self, encoded: Array) -> Array:
-        """RTD logits ``[B, L]``; a positive logit classifies the token as original."""
+        """Returns RTD logits ``[B, L]``; a positive logit classifies the token as original."""
         return self.rtd_head(encoded)
 
     def __call__(self, encoder_input_tokens: Array, decoder_input_tokens: Array) -> Array:
-        """T5 alone, without dropout: teacher-forced logits ``[B, T, V]``."""
+        """Runs T5 without dropout, and returns teacher-forced logits ``[B, T, V]``."""
         bias = padding_bias(encoder_input_tokens)
         encoded = self.encode(self.embed(encoder_input_tokens), bias)
         return self.decode(decoder_input_tokens, encoded, bias)
 
     def touch_all(self, encoder_input_tokens: Array, decoder_input_tokens: Array) -> None:
-        """Runs every part once, so that initialisation creates all parameters."""
+        """Runs every module once, so that initialisation creates all parameters."""
         bias = padding_bias(encoder_input_tokens)
         embedded = self.embed(encoder_input_tokens)
         self.decode(decoder_input_tokens, self.encode(embedded, bias), bias)

@@ -1,4 +1,4 @@
-"""Settings of JAX, XLA and TensorFlow that change numbers: pinned here, or in the identity."""
+"""Settings of JAX, XLA and TensorFlow that change numbers: pinned, or part of the fingerprint."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ REMOVED = (
     *("TF_ENABLE_ONEDNN_OPTS", "TF_DISABLE_MKL", "TF_XLA_FLAGS"),
     *("TF_DETERMINISTIC_OPS", "TF_CUDNN_DETERMINISTIC", "NVIDIA_TF32_OVERRIDE"),
 )
-"""Variables that change arithmetic below JAX and TensorFlow; a training process has none."""
+"""Environment variables that change arithmetic in libraries of JAX and TensorFlow; a training
+process starts without them."""
 
 ONE_THREAD: Mapping[str, str] = {"NPROC": "1", "PJRT_NPROC": "1"}
-"""Variables with which XLA uses one thread on a CPU: the order of its sums depends on the number of
-threads, which otherwise is the number of cores. Read when JAX starts."""
+"""Environment variables with which XLA uses one thread on a CPU instead of one per core, since the
+order of its sums depends on the number of threads. Read when JAX starts."""
 
 _HARMLESS = (
     *("--xla_force_host_platform_device_count", "--xla_dump_", "--xla_gpu_cuda_data_dir"),
@@ -41,7 +42,7 @@ _HARMLESS = (
 
 
 def apply() -> None:
-    """Applies the settings to this process, those that its version of JAX has."""
+    """Applies the settings that the installed JAX has to this process."""
     import jax
 
     for name, value in SETTINGS.items():
@@ -50,7 +51,7 @@ def apply() -> None:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a process that trains: those given, with every setting pinned.
+    """Returns the environment variables of a training process: those given, with pinned settings.
 
     >>> pinned = environment({"JAX_ENABLE_X64": "1", "TF_XLA_FLAGS": "--tf_xla_auto_jit=2"})
     >>> pinned["JAX_ENABLE_X64"], "TF_XLA_FLAGS" in pinned
@@ -62,9 +63,9 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def xla_flags(given: Mapping[str, str]) -> list[str]:
-    """XLA's flags in a process's variables that may change numbers, sorted.
+    """Returns the XLA flags in environment variables that may change numbers, sorted.
 
-    Number of devices and paths change none.
+    The number of devices and paths change no numbers and are left out.
 
     >>> xla_flags({"XLA_FLAGS": "--xla_dump_to=/tmp/x --xla_cpu_enable_fast_math=true"})
     ['--xla_cpu_enable_fast_math=true']

@@ -2,7 +2,7 @@
 
 Every loss is a sum over positions, averaged over the sequences of the batch, or a mean over
 positions, depending on ``ObjectiveConfig.reduction``. Metrics are ``Ratio`` pairs, a sum and its
-weight, until they are divided on the host.
+weight, which are divided on the host.
 
 Read next: `corruption` (the inputs), `curriculum` (the weights), `network` (the model).
 """
@@ -42,7 +42,7 @@ def _mean(values: Array, where: Array | None = None) -> Ratio:
 
 
 def token_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
-    """Negative log-likelihood and log Z of each position.
+    """Returns the negative log-likelihood and log Z of each position.
 
     Args:
       logits: float32 ``[..., V]``.
@@ -62,7 +62,7 @@ def binary_cross_entropy(logits: Array, positive: Array) -> Array:
 
 
 def sample_replacements(generator_logits: Array, keys: Array) -> Array:
-    """One token per masked position from p_G, with no gradient: int32 ``[B, q]``.
+    """Samples one token per masked position from p_G, without gradient: int32 ``[B, q]``.
 
     Inverts the cumulative distribution in two stages, a block of tokens and then a token of it,
     each with a separate uniform number. This takes two random numbers per position instead of one
@@ -84,9 +84,10 @@ def sample_replacements(generator_logits: Array, keys: Array) -> Array:
 
 
 def _invert_cumulative(weights: Array, uniform: Array) -> Array:
-    """Index of ``[..., n]`` weights at which their running share passes ``uniform`` ``[...]``.
+    """Returns the first index at which the cumulative share of the weights exceeds ``uniform``.
 
-    A uniform below 1 never reaches the total, so an entry of weight 0 is never chosen.
+    Weights are ``[..., n]``, and ``uniform`` and the result ``[...]``. ``uniform`` is below 1, so
+    an entry of weight 0 is never chosen.
     """
     running = jnp.cumsum(weights, axis=-1)
     return jnp.sum(running <= uniform[..., None] * running[..., -1:], axis=-1, dtype=jnp.int32)
@@ -113,7 +114,7 @@ def _bind(network: Network, params: Params, dropout_key: Array | None) -> Networ
 
 
 def _reduced(values: Array, config: ObjectiveConfig, where: Array | None = None) -> Array:
-    """One term of Equation 9, from the losses ``[B, L]`` of its positions."""
+    """Reduces the losses ``[B, L]`` of positions to one term of Equation 9."""
     if where is not None:
         values = values * where.astype(values.dtype)
     if config.reduction == "sum_per_sequence":
@@ -124,7 +125,7 @@ def _reduced(values: Array, config: ObjectiveConfig, where: Array | None = None)
 
 
 class _SpanCorruption(NamedTuple):
-    """Term of the decoder: the weighted loss, and its mean in nats per target token."""
+    """Weighted loss of the decoder, and its mean in nats per target token."""
 
     loss: Array
     ratio: Ratio
@@ -133,7 +134,7 @@ class _SpanCorruption(NamedTuple):
 def _span_corruption(
     logits: Array, targets: Array, config: ObjectiveConfig, lambda_sc: Number
 ) -> _SpanCorruption:
-    """λ2·L_SC of logits ``[B, t, V]`` with z-loss; padding targets (id 0) count nowhere."""
+    """Computes λ2·L_SC of logits ``[B, t, V]`` with z-loss; padding targets (id 0) are ignored."""
     nll, log_z = token_cross_entropy(logits, targets)
     present = targets > 0
     term = _reduced(nll + config.z_loss * log_z**2, config, present)
@@ -151,7 +152,7 @@ def teacher_forced_logits(
     decoder_target_tokens: Array,
     dropout_key: Array | None = None,
 ) -> Array:
-    """The discriminator as a plain T5: float32 logits ``[B, T, V]`` of every target position.
+    """Runs the discriminator as a T5: float32 logits ``[B, T, V]`` of every target position.
 
     Args:
       network, params: parameters may lack generator and RTD head.
@@ -174,9 +175,9 @@ def span_corruption_loss(
     dropout_key: Array | None = None,
     weights: Weights | None = None,
 ) -> tuple[Array, Metrics]:
-    """λ2·L_SC on the clean input X_c: the second stage and the baseline.
+    """Computes λ2·L_SC on the clean input X_c: the loss of the second stage and the baseline.
 
-    ``weights`` are those of a curriculum; by default the configuration's.
+    ``weights`` come from a curriculum; by default from the configuration.
 
     Returns:
       The scalar objective and its metrics, ``sc_loss`` in nats per target token.
@@ -197,7 +198,7 @@ def target_token_loss(
     z_loss: float,
     dropout_key: Array | None = None,
 ) -> tuple[Array, Metrics]:
-    """Mean loss per target token, for fine-tuning, where target lengths differ widely.
+    """Computes the mean loss per target token, for fine-tuning, where target lengths vary.
 
     Returns:
       The scalar mean, z-loss included, and the metric ``loss`` in nats per target token.
@@ -232,14 +233,14 @@ def generate(
     sample_keys: Array,
     deterministic: bool = True,
 ) -> Generated:
-    """Runs the generator on X_c^MLM and samples what replaces [M] (Section 2.1, Equation 5).
+    """Runs the generator on X_c^MLM and samples the replacements of [M] (Section 2.1, Equation 5).
 
     Args:
-      model: bound to parameters.
+      model: network bound to parameters.
       batch: corrupted examples.
       masked_embedded: ``[B, n, D]``, the embedded X_c^MLM.
       sample_keys: one key per row ``[B]``.
-      deterministic: without dropout.
+      deterministic: disables dropout.
     """
     positions = batch.masked_positions
     originals = jnp.take_along_axis(batch.encoder_input_tokens, positions, axis=1)
@@ -267,7 +268,7 @@ def hybrid_loss(
     dropout_key: Array | None = None,
     weights: Weights | None = None,
 ) -> tuple[Array, Metrics]:
-    """L = L_G + λ1·L_RTD + λ2·L_SC on the noisy input X̂_c (Equation 9).
+    """Computes L = L_G + λ1·L_RTD + λ2·L_SC on the noisy input X̂_c (Equation 9).
 
     Only masked positions go through the generator's projection, and the discriminator's input
     embedding is the generator's with the rows of the sampled tokens replaced; options of the model
@@ -275,12 +276,12 @@ def hybrid_loss(
     counts as original. The RTD sum runs over all n positions of X̂_c.
 
     Args:
-      network, params: with generator and RTD head.
+      network, params: network and parameters, with generator and RTD head.
       batch: corrupted examples.
       config: weights and reduction.
       sample_keys: one key per row ``[B]``, for the generator's samples.
       dropout_key: None disables dropout.
-      weights: those of a curriculum; by default the configuration's.
+      weights: weights from a curriculum; by default from the configuration.
 
     Returns:
       The scalar objective and its metrics; losses are means in nats per position.

@@ -1,8 +1,8 @@
 """Adafactor with T5X's settings, and the learning-rate schedule (Table 5).
 
-The state is that of Optax's factored moments. The update is written out, because Optax computes
-x^(−1/2) as a power, which takes a fifth of a small model's step on a CPU. There XLA does not
-vectorize ``rsqrt`` either, into which it also turns 1 / √x; √(1 / x) is ten times faster.
+The state is Optax's ``FactoredState``. The update is written out, because Optax computes x^(−1/2)
+as a power, which takes a fifth of a small model's step on a CPU. On a CPU, XLA does not vectorize
+``rsqrt`` either, and converts 1 / √x to ``rsqrt``; √(1 / x) is ten times faster.
 
 The learning rate is a function of the global step and not part of the optimizer's state, so one
 set of slots is used through the stage switch and into fine-tuning.
@@ -25,11 +25,11 @@ Slots: TypeAlias = optax.FactoredState
 _LEAST_SQUARE = 1e-30
 """Added to squared gradients, so that a parameter without a gradient is not divided by zero."""
 _LEAST_PARAMETER_RMS = 1e-3
-"""So that a parameter at zero moves."""
+"""Lower limit of a parameter's root mean square, so that a parameter at zero is updated."""
 
 
 def learning_rate(step: Array | int, config: OptimizerConfig) -> Array:
-    """factor / √max(n, κ) at global step n, counted from 0, for scalar or array ``step``.
+    """Returns factor / √max(n, κ) at global step n, counted from 0, for scalar or array ``step``.
 
     >>> config = OptimizerConfig(warmup_steps=10_000)
     >>> [round(float(learning_rate(n, config)), 4) for n in (0, 10_000, 1_000_000)]
@@ -40,7 +40,7 @@ def learning_rate(step: Array | int, config: OptimizerConfig) -> Array:
 
 
 def init_slots(params: Any, config: OptimizerConfig) -> Slots:
-    """Initial second moments; ``count`` is the number of updates applied to them."""
+    """Returns initial second moments; ``count`` is the number of updates applied to them."""
     return optax.scale_by_factored_rms(min_dim_size_to_factor=config.min_dim_size_to_factor).init(
         params
     )
@@ -57,11 +57,11 @@ def _root_mean_square(values: Array) -> Array:
 def update(
     params: Any, grads: Any, slots: Slots, rate: Array | float, config: OptimizerConfig
 ) -> tuple[Any, Slots]:
-    """One Adafactor update: factored moments, clipping to RMS 1, step relative to the parameter.
+    """Applies Adafactor: factored moments, clipping to RMS 1, step relative to the parameter.
 
     Args:
       params, grads: trees of the same structure, of vectors and matrices.
-      slots: from :func:`init_slots` or from the previous update.
+      slots: result of :func:`init_slots` or of the previous update.
       rate: learning rate, relative to each parameter's root mean square.
 
     Returns:

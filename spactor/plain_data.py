@@ -1,4 +1,4 @@
-"""Configurations from and to plain data, as TOML and JSON hold it. Validation is pydantic's."""
+"""Conversion of configurations from and to the data of TOML and JSON, validated by pydantic."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def from_mapping(cls: type[_Config], values: Mapping[str, Any], where: str) -> _
       where: name of the source, such as a path, for the error message.
 
     Raises:
-      UserError: naming the key, the value and what was expected.
+      UserError: an unknown or missing key, or a wrong type; the message names key and value.
 
     >>> from spactor.config import CorruptionConfig
     >>> from_mapping(CorruptionConfig, {"mlm_ratio": 0.2}, "demo").mlm_ratio
@@ -66,7 +66,7 @@ def _refuse(item: object, where: str) -> None:
 
 
 def _line(cls: type, error: ErrorDetails, where: str) -> str:
-    """One of pydantic's errors as a line: source, key, value and what is expected."""
+    """Formats one of pydantic's errors as a line: source, key, value and expected type."""
     path = [part for part in error["loc"][1:] if part != "[key]"]
     key = ".".join(map(str, path))
     place = f"{where}: {key}" if key else where
@@ -88,12 +88,12 @@ def _line(cls: type, error: ErrorDetails, where: str) -> str:
 
 
 def _dataclass_at(cls: type, path: list[int | str]) -> type | None:
-    """The dataclass that a path of keys leads to; None where it cannot be found."""
+    """Returns the dataclass at a path of keys, or None if it cannot be found."""
     hint: Any = cls
     for part in path:
         if dataclasses.is_dataclass(hint):
             hint = typing.get_type_hints(hint).get(str(part))
-        else:  # a mapping or a list: what it holds
+        else:  # The values of a mapping or a list.
             hint = get_args(hint)[-1] if get_args(hint) else None
         if get_origin(hint) is types.UnionType:  # a table of settings, or none
             hint = next((one for one in get_args(hint) if dataclasses.is_dataclass(one)), None)
@@ -101,7 +101,7 @@ def _dataclass_at(cls: type, path: list[int | str]) -> type | None:
 
 
 def _keys(table: type) -> list[str]:
-    """Names of a dataclass's settings as a person writes them."""
+    """Lists the names of a dataclass's fields for a message."""
     hints = typing.get_type_hints(table, include_extras=True)
     names = {
         name: [getattr(part, "alias", None) for part in get_args(hints[name])] for name in hints
@@ -113,5 +113,5 @@ def _keys(table: type) -> list[str]:
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """Plain data of a configuration; ``from_mapping`` of it is equal to the original."""
+    """Converts a configuration to plain data, the inverse of ``from_mapping``."""
     return dataclasses.asdict(config)

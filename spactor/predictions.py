@@ -1,9 +1,9 @@
 """Predictions on a suite's validation split, one file per evaluation.
 
-``predictions/<step>.npy`` is a structured array in the order of the prepared folder. It has one row
-per validation example, with its decoded ``tokens``, and of a ranked task one row per choice, with
-its ``log_likelihood``. The field ``task`` has the task's name, ``ranked`` says which of the two the
-row holds; the other is 0.
+``predictions/<step>.npy`` is a structured array in the order of the prepared folder. A decoded task
+has one row per validation example, with ``tokens``; a ranked task has one row per choice, with
+``log_likelihood``. The field ``task`` is the task's name, and ``ranked`` is true for rows of a
+ranked task. ``tokens`` or ``log_likelihood``, whichever is not used, is 0.
 Scores are computed from these files (`spactor.scoring`), so training and decoding need no
 TensorFlow, and scoring may run later or on another machine.
 """
@@ -26,18 +26,18 @@ ROWS = 128
 """Rows per decoded batch; the last batch is padded, never dropped."""
 
 Decode = Callable[[np.ndarray], Any]
-"""Encoder inputs int32 ``[B, L]`` to decoded tokens int32 ``[B, T]``."""
+"""Maps encoder inputs int32 ``[B, L]`` to decoded tokens int32 ``[B, T]``."""
 
 
 def predict(decode: Decode, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Decodes the inputs of every task, in batches of one shape that may span tasks.
 
     Args:
-      decode: compiled for ``ROWS`` rows.
-      inputs: int32[V, L] of each task.
+      decode: function compiled for ``ROWS`` rows.
+      inputs: int32 ``[V, L]`` by task.
 
     Returns:
-      int32[V, T] of each task, row by row.
+      int32 ``[V, T]`` by task, row by row.
     """
     if not inputs:
         return {}
@@ -54,9 +54,10 @@ def write(folder: Path, step: int, predictions: Mapping[str, np.ndarray]) -> Non
     """Writes the predictions of one step atomically.
 
     Args:
-      folder: of the fine-tuning node.
+      folder: the fine-tuning node's folder.
       step: fine-tuning step.
-      predictions: of each task int32[V, T], with one T for all, or float32[R] of a ranked one.
+      predictions: int32 ``[V, T]`` by task, with one T for all, or float32 ``[R]`` for a ranked
+        task.
     """
     names = np.repeat(
         [name.encode() for name in predictions], [len(rows) for rows in predictions.values()]
@@ -75,7 +76,7 @@ def write(folder: Path, step: int, predictions: Mapping[str, np.ndarray]) -> Non
 
 
 def read(folder: Path, step: int) -> dict[str, np.ndarray]:
-    """Predictions of one step: of each task int32[V, T], or float32[R] of a ranked one.
+    """Reads the predictions of one step: int32 ``[V, T]`` by task, or float32 ``[R]`` if ranked.
 
     Raises:
       UserError: the file is missing or damaged.
@@ -104,13 +105,13 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
 
 
 def steps(folder: Path) -> tuple[int, ...]:
-    """Fine-tuning steps that have predictions, in ascending order."""
+    """Lists the fine-tuning steps that have predictions, in ascending order."""
     paths = (folder / FOLDER).glob("[0-9]*.npy")
     return tuple(sorted(int(p.stem) for p in paths if re.fullmatch("[0-9]{1,18}", p.stem)))
 
 
 def tasks(folder: Path, step: int) -> tuple[str, ...]:
-    """Names of the tasks that have predictions at a step."""
+    """Lists the names of the tasks that have predictions at a step."""
     return tuple(read(folder, step))
 
 

@@ -1,7 +1,7 @@
 """Pre-trains one segment: one objective, from step a to step b, from a parent or from scratch.
 
 Reading order of the method: this module, then `trainer` (the loop), `step` (the compiled update),
-`objective`, `corruption`, `curriculum` and `network` (what it computes), `metrics` (what it logs).
+`objective`, `corruption`, `curriculum` and `network` (the loss), `metrics` (the log).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PretrainJob:
     Attributes:
       config: sizes and hyper-parameters.
       stage: objective of every step of the segment.
-      seed: of initialisation, data order, corruption and sampling.
+      seed: seed of initialisation, data order, corruption and sampling.
       schedule: first and last step, and when to log, validate and save.
       validation_chunks: size of the fixed validation set.
     """
@@ -49,7 +49,7 @@ class PretrainJob:
 def zero_shot_cloze(
     config: PretrainConfig, params: Params, items: ranking.Items
 ) -> dict[str, float]:
-    """Accuracy (per cent) and margin (nats) of a cloze, ranked by a pre-trained model."""
+    """Returns accuracy (per cent) and margin (nats) of a pre-trained model on ranked items."""
     rank = steps.build_scorer(PretrainConfig(model=config.model))
     discriminator = {k: v for k, v in params.items() if k not in steps.HYBRID_ONLY}
     scores = ranking.log_likelihoods(functools.partial(rank, discriminator), items)
@@ -71,7 +71,7 @@ def pretrain(
     Args:
       job: the segment.
       arrays: prepared tokens; neither TensorFlow nor seqio is imported to read them.
-      folder: of this segment; made if missing.
+      folder: this segment's folder; made if missing.
       parent: folder of the segment that ended at ``start_step``; None from scratch. A hybrid
         parent of a span-corruption segment is the switch at τ.
       observer: called after every logged step.

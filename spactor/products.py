@@ -1,12 +1,12 @@
-"""Products of activations and kernels, whose kernel gradients a CPU computes faster.
+"""Products of activations and kernels with kernel gradients that are faster on a CPU.
 
-Of a training step at the sizes of the ``micro`` profile on one core, XLA spends a quarter in the
-gradients of kernels, for some of which it copies an operand first. With products of two matrices in
-their place, divided hidden vectors instead of divided logits, and roots in place of powers in
-Adafactor (:mod:`spactor.optimizer`), a step takes about three quarters of the time;
+XLA spends a quarter of a training step (sizes of the ``micro`` profile, one core) in the gradients
+of kernels, for some of which it copies an operand first. Three changes reduce the time of a step
+to about three quarters: kernel gradients as products of two matrices, divided hidden vectors
+instead of divided logits, and roots instead of powers in Adafactor (:mod:`spactor.optimizer`);
 ``tests/benchmarks/test_step_time.py`` measures it.
 
-What did not help there: one product for query, key and value; transposing heads once; a softmax or
+These did not help: one product for query, key and value; transposing heads once; a softmax or
 an attention with gradients written by hand; dividing after the weighted sum of values; a norm with
 a gradient by hand (3 % of an encoder layer at most); a cross-entropy with one (a fifth slower); and
 XLA's flags for wider vectors, fast minima, older fusions, other schedulers, or without its library
@@ -26,10 +26,10 @@ Array = jax.Array
 def dense_product(
     inputs: Array, kernel: Array, dimension_numbers: Any, precision: None = None
 ) -> Array:
-    """``inputs`` ``[..., D]`` times ``kernel`` ``[D, F]``; an argument of ``flax.linen.Dense``.
+    """Multiplies ``inputs`` ``[..., D]`` by ``kernel`` ``[D, F]``; an argument of ``nn.Dense``.
 
     On a CPU the kernel's gradient is a product of two matrices. On other platforms it is the
-    product over all leading dimensions that JAX derives, so the programs there do not change.
+    product over all leading dimensions that JAX derives, so their programs do not change.
     """
     del dimension_numbers, precision
     return _product(inputs, kernel)
@@ -64,7 +64,7 @@ def _kernel_gradient_on_cpu(inputs: Array, grad: Array) -> Array:
     flat_inputs, flat_grad = (x.reshape(-1, x.shape[-1]) for x in (inputs, grad))
     if flat_inputs.shape[1] > flat_grad.shape[1]:
         return flat_inputs.T @ flat_grad
-    # Without the barrier XLA makes it the product above, which is slower for narrow inputs.
+    # Without the barrier XLA converts it to the product above, which is slower for narrow inputs.
     return jax.lax.optimization_barrier(flat_inputs.T) @ flat_grad
 
 

@@ -1,4 +1,4 @@
-"""Provenance of numbers: digests of plain data, versions of packages, the commit."""
+"""Provenance of numbers: digests of JSON data, versions of packages, the commit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def canonical(value: Any) -> str:
-    """JSON text that is the same for equal plain data.
+    """Returns JSON text that is equal for equal data.
 
     >>> canonical({"b": 1.0, "a": [True, None]})
     '{"a":[true,null],"b":1.0}'
@@ -23,16 +23,16 @@ def canonical(value: Any) -> str:
 
 
 def fingerprint(inputs: Mapping[str, Any]) -> str:
-    """SHA-256 of plain data, in hexadecimal."""
+    """Returns the SHA-256 of JSON data, in hexadecimal."""
     return hashlib.sha256(canonical(inputs).encode()).hexdigest()
 
 
 @cache
 def commit() -> str:
-    """Commit of the running code, followed by "+changes" if files differ from it.
+    """Returns the commit of the running code, followed by "+changes" if files differ from it.
 
-    "not a checkout" if the package does not run from its own repository; a repository that only
-    contains the environment is ignored. "unknown (…)" with Git's reason where Git fails.
+    Returns "not a checkout" if the package does not run from its own repository; a repository that
+    only contains the environment is ignored. If Git fails, returns "unknown (…)" with the reason.
     """
     here = Path(__file__).resolve()
     if not any((folder / ".git").exists() for folder in here.parents):
@@ -48,7 +48,7 @@ def commit() -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What Git prints about a folder, whoever owns it: this process runs the folder's code anyway.
+    """Returns Git's output for a folder of any owner, since this process runs the folder's code.
 
     Raises:
       OSError: there is no Git.
@@ -69,7 +69,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Installed versions of packages; "missing" for those that are not installed."""
+    """Returns versions of packages; "missing" if a package is not installed."""
     return {name: _version(name) for name in packages}
 
 

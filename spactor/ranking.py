@@ -1,8 +1,8 @@
 """Choices ranked by log-likelihood, as by T0 and lm-evaluation-harness; nothing is decoded.
 
-A model reads an item's inputs, and the log-likelihood of every choice's text, eos included, is the
-sum over its tokens; of a length-normalized task it is divided by their number. The choice with the
-highest is the model's answer.
+A choice's log-likelihood, given the item's inputs, is the sum over the tokens of its text, eos
+included; a length-normalized task divides it by the number of tokens. The choice with the highest
+log-likelihood is the model's answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROWS = 64
 """Items per compiled batch; the last batch is padded, never cut."""
 
 Score = Callable[[np.ndarray, np.ndarray], Any]
-"""Encoder inputs int32 ``[B, L]`` and targets int32 ``[B, C, T]`` to log-likelihoods ``[B, C]``."""
+"""Maps inputs int32 ``[B, L]`` and targets int32 ``[B, C, T]`` to log-likelihoods ``[B, C]``."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Items:
 
     Attributes:
       inputs: int32 ``[E, L]``, eos and padding included.
-      targets: int32 ``[E, C, T]``; of an item with fewer than C choices the last ones are padding.
-      counts: int ``[E]``, numbers of choices.
-      right: int ``[E]``, numbers of the right choices.
+      targets: int32 ``[E, C, T]``; if an item has fewer than C choices, the last are padding.
+      counts: int ``[E]``, number of choices of each item.
+      right: int ``[E]``, index of the right choice of each item.
     """
 
     inputs: np.ndarray
@@ -41,11 +41,11 @@ class Items:
 
 
 def log_likelihoods(score: Score, items: Items) -> np.ndarray:
-    """Log-likelihoods of all choices in nats, item after item: float32 ``[sum of counts]``.
+    """Returns log-likelihoods of all choices in nats, item by item: float32 ``[sum of counts]``.
 
     Args:
-      score: compiled for ``ROWS`` items; see `spactor.step.build_scorer`.
-      items: what is scored.
+      score: function compiled for ``ROWS`` items; see `spactor.step.build_scorer`.
+      items: items with choices.
     """
     filled = -len(items) % ROWS
 
@@ -66,14 +66,14 @@ def accuracy_and_margin(
     counts: np.ndarray | Sequence[int],
     right: np.ndarray | Sequence[int],
 ) -> dict[str, float]:
-    """Accuracy in per cent, and mean margin of the right choice in nats.
+    """Returns accuracy in per cent, and mean margin of the right choice in nats.
 
-    An item's margin is the right choice's score less the highest of the others'.
+    An item's margin is the right choice's score minus the highest score of another choice.
 
     Args:
-      scores: of all choices, item after item.
+      scores: scores of all choices, item by item.
       counts: number of choices of each item, at least two.
-      right: number of the right choice of each item. Of equal scores the first choice is the
+      right: index of the right choice of each item. If scores are equal, the first choice is the
         model's answer.
 
     >>> accuracy_and_margin([-1.0, -3.0, -2.0, -1.5, -1.0], [2, 3], [0, 1])

@@ -20,11 +20,11 @@ from spactor.data import host_tensorflow, suite_registry
 from spactor.errors import UserError
 
 FOLDER = "inference_eval"
-"""Folder of a node with ``<task>-metrics.jsonl`` and per-example files, named as by T5X."""
+"""Folder of ``<task>-metrics.jsonl`` and per-example files in a node's folder, named as in T5X."""
 
 
 def available() -> bool:
-    """Whether TensorFlow, seqio and T5 are installed; nothing is imported."""
+    """Returns whether TensorFlow, seqio and T5 are installed, without importing them."""
     return all(util.find_spec(name) for name in ("tensorflow", "seqio", "t5"))
 
 
@@ -32,9 +32,9 @@ def score(folder: Path, data_folder: Path, suite: str, step: int) -> dict[str, f
     """Scores the predictions of one step and adds a line to each task's file.
 
     Args:
-      folder: of the fine-tuning node.
+      folder: the fine-tuning node's folder.
       data_folder: prepared data with the suite's examples.
-      suite: its name.
+      suite: name of the suite.
       step: fine-tuning step.
 
     Returns:

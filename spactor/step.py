@@ -49,12 +49,12 @@ TrainStep = Callable[[TrainState, Array, Array], tuple[TrainState, Metrics]]
 
 
 def device_sharding() -> jax.sharding.Sharding:
-    """Sharding of every state: all arrays on the first device."""
+    """Returns the sharding of every state: all arrays on the first device."""
     return jax.sharding.SingleDeviceSharding(jax.devices()[0])
 
 
 def without_hybrid_parts(state: TrainState) -> TrainState:
-    """State without generator, RTD head and their slots; everything else is unchanged."""
+    """Returns the state without generator, RTD head and their slots, otherwise unchanged."""
 
     def without(tree: Any) -> Any:
         return {name: leaf for name, leaf in tree.items() if name not in HYBRID_ONLY}
@@ -87,20 +87,20 @@ def _build_init(config: PretrainConfig, stage: Stage) -> Callable[[Array], Train
 
 
 def init_state(config: PretrainConfig, seed: int, stage: Stage) -> TrainState:
-    """Fresh state at step 0; the discriminator's values do not depend on the stage."""
+    """Returns the state at step 0; the discriminator's values do not depend on the stage."""
     return _build_init(config, stage)(role_key(Role.INITIALISATION, seed))
 
 
 def updated(
     state: TrainState, grads: Params, rate: Array | float, config: PretrainConfig
 ) -> TrainState:
-    """State after one optimizer update."""
+    """Returns the state after one optimizer update."""
     params, slots = optimizer.update(state.params, grads, state.slots, rate, config.optimizer)
     return TrainState(state.step + 1, params, slots)
 
 
 def _losses(config: PretrainConfig, stage: Stage) -> Callable[..., tuple[Array, Metrics]]:
-    """``(params, batch, sample key, dropout key, weights) → (loss, metrics)`` of a stage."""
+    """Returns a stage's ``(params, batch, sample key, dropout key, weights) → (loss, metrics)``."""
     network = Network(config.model)
     if stage == "hybrid":
         return lambda params, batch, sample, dropout, weights: objective.hybrid_loss(
@@ -118,7 +118,7 @@ def _losses(config: PretrainConfig, stage: Stage) -> Callable[..., tuple[Array, 
 
 
 def _curriculum_metrics(weights: curriculum.Weights) -> Metrics:
-    """Metrics of the weights that a curriculum varies with the step."""
+    """Returns metrics of the weights that a curriculum changes with the step."""
     return {
         name: objective.Ratio(jnp.asarray(value, jnp.float32), jnp.ones(()))
         for name, value in weights._asdict().items()
@@ -134,7 +134,7 @@ def corrupted(
     key: Array,
     weights: curriculum.Weights,
 ) -> corruption.CorruptedBatch:
-    """Corrupts chunks ``[B, N]`` as the training step of a stage does, with that step's key."""
+    """Corrupts chunks ``[B, N]`` as a stage's training step does, given the key of the step."""
     return corruption.corrupt(
         chunks,
         row_keys(key, chunks.shape[0]),
@@ -148,9 +148,9 @@ def corrupted(
 def build_corruption(
     config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
 ) -> Callable[[Array | np.ndarray, int, int], corruption.CorruptedBatch]:
-    """Compiled ``(chunks, seed, step) → batch``: the corrupted batch that an update reads.
+    """Compiles ``(chunks, seed, step) → batch``, which returns the corrupted batch of an update.
 
-    Used for digests in the log. The update itself is the same program with and without them.
+    Used for digests in the log; the program of the update does not depend on the digests.
     """
 
     def corrupt(chunks: Array, seed: Array, step: Array) -> corruption.CorruptedBatch:
@@ -165,7 +165,7 @@ def build_corruption(
 def build_train_step(
     config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
 ) -> TrainStep:
-    """Compiled update of one stage: ``(state, chunks int32 [B, N], seed) → (state, metrics)``.
+    """Compiles the update of one stage: ``(state, chunks int32 [B, N], seed) → (state, metrics)``.
 
     The state is donated. Metrics are :class:`objective.Ratio` pairs, read before the update.
     """
@@ -202,10 +202,10 @@ def build_train_step(
 def build_validation_step(
     config: PretrainConfig, vocabulary: VocabularyFacts, stage: Stage
 ) -> Callable[[Params, Array | np.ndarray], Metrics]:
-    """Compiled validation of chunks ``[B, N]``, corrupted the same way in every run and step.
+    """Compiles validation of chunks ``[B, N]``, corrupted the same way in every run and step.
 
     ``sc_loss_clean`` reads X_c; in the hybrid stage ``sc_loss_noisy`` reads X̂_c, and the
-    generator and the RTD head are scored on the same replacements. All without dropout.
+    generator and the RTD head are scored on the same replacements. There is no dropout.
     """
     network = Network(config.model)
     return jax.jit(
@@ -223,7 +223,7 @@ def validation_metrics(
     vocabulary: VocabularyFacts,
     stage: Stage,
 ) -> tuple[Array, Metrics]:
-    """The stage's objective on validation chunks, and the metrics of `build_validation_step`."""
+    """Returns the objective on validation chunks and the metrics of `build_validation_step`."""
     keys = validation_keys(Role.VALIDATION_CORRUPTION, chunks)
     batch = corruption.corrupt(chunks, keys, config.lengths, vocabulary)
     loss, clean = objective.span_corruption_loss(network, params, batch, config.objective)
@@ -242,7 +242,7 @@ def validation_metrics(
 
 @functools.cache
 def build_scorer(config: PretrainConfig) -> Callable[[Params, Any, Any], Array]:
-    """Compiled log-likelihoods of choices, whose inputs are encoded once.
+    """Compiles log-likelihoods of choices; the inputs of an item are encoded once.
 
     Returns:
       ``(params, encoder_input_tokens int32 [B, L], targets int32 [B, C, T]) → float32 [B, C]``,
@@ -271,7 +271,7 @@ def build_scorer(config: PretrainConfig) -> Callable[[Params, Any, Any], Array]:
 def build_greedy_decode(
     config: PretrainConfig, max_length: int, eos_id: int
 ) -> Callable[[Params, Array | np.ndarray], Array]:
-    """Compiled greedy decoding with a key-value cache.
+    """Compiles greedy decoding with a key-value cache.
 
     Returns:
       ``(params, encoder_input_tokens int32 [B, L]) → int32 [B, max_length]``; after eos, padding.

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 DEEPEST = 100
-"""Most levels of nested lists and objects; code that walks over the value may be recursive."""
+"""Maximum depth of nested lists and objects; code that reads the value may be recursive."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 

@@ -8,27 +8,27 @@ import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
 WIDTH = 80
-"""Columns of the narrowest terminal that every output fits."""
+"""Columns of a terminal that every output fits."""
 GAP = 2
-"""Columns between those of a table."""
+"""Spaces between two columns of a table."""
 _FIXED = "\N{NO-BREAK SPACE}"
 _INSIDE_NUMBERS = re.compile(
     r"(?<=\d) (?=%)"
     r"| (?=[=<>≤≥±×] [-+\d∞.])"
     r"|(?<=[=<>≤≥±×]) (?=[-+\d∞.])"
 )
-"""Spaces that part a number from its unit or sign."""
+"""Spaces between a number and its unit or sign, where lines are not broken."""
 _INTERVAL = re.compile(r"\[[^\[\] ]+, [^\[\] ]+\]")
 
 
 def wrap(text: str, width: int = WIDTH, indent: str = "", hanging: str | None = None) -> list[str]:
-    """Lines of one paragraph, broken between words only; a longer word has a line of its own.
+    """Wraps one paragraph between words; a word longer than ``width`` gets its own line.
 
     Args:
-      text: the paragraph; its own line breaks count as spaces.
-      width: of a line, in characters.
-      indent: of the first line.
-      hanging: of the other lines; by default ``indent``.
+      text: the paragraph; its line breaks count as spaces.
+      width: width of a line, in characters.
+      indent: indentation of the first line.
+      hanging: indentation of the other lines; by default ``indent``.
 
     >>> wrap("it gains 40 % [31, 50] (p = 0.003)", width=13)
     ['it gains 40 %', '[31, 50]', '(p = 0.003)']
@@ -48,9 +48,9 @@ def wrap(text: str, width: int = WIDTH, indent: str = "", hanging: str | None = 
 
 
 def paragraphs(texts: Iterable[str], width: int = WIDTH) -> str:
-    """Texts one under the other, each wrapped; what one begins with indents all its lines.
+    """Wraps texts, one paragraph each; the prefix of a text indents its other lines.
 
-    That is spaces, and a dash or a name with two spaces after it, as in "- text" or "test  text".
+    A prefix is spaces, and a dash or a name with two spaces after it: "- text" or "test  text".
 
     >>> print(paragraphs(["  a bc d", "- e f g", "x:  y z w"], width=7))
       a bc
@@ -73,17 +73,17 @@ def align(
     width: int = WIDTH,
     rule: bool = False,
 ) -> list[str]:
-    """Lines of a table, columns two spaces apart, without trailing spaces.
+    """Formats the lines of a table, columns two spaces apart, without trailing spaces.
 
-    Where the table would be wider than ``width``, headings are broken between words, then the
-    cells of left-aligned columns, the widest first. Numbers are never broken, so a table of too
-    many of them stays wider.
+    If the table is wider than ``width``, headings are broken between words, then the cells of
+    left-aligned columns, the widest first. Numbers are never broken, so a table with too many
+    numbers stays wider.
 
     Args:
-      rows: of equally many cells; the first has the headings.
+      rows: rows with equal numbers of cells; the first has the headings.
       right: positions of the columns to align right; the others are aligned left.
-      width: of a line, in characters.
-      rule: draw a line under the headings.
+      width: width of a line, in characters.
+      rule: draws a line under the headings.
 
     >>> print("\\n".join(align([["", "steps"], ["base", "5"]], right=[1])))
           steps
@@ -97,7 +97,7 @@ def align(
     columns = list(zip(*rows, strict=True))
     sizes, least = [max(map(len, column)) for column in columns], least_widths(rows, right)
     cells = [max(map(len, column[1:]), default=0) for column in columns]
-    # Headings give way first, then the widest cells.
+    # Headings are broken first, then the widest cells.
     for floors in (list(map(max, cells, least)), least):
         while sum(sizes) + GAP * (len(sizes) - 1) > width and any(map(int.__gt__, sizes, floors)):
             spare = [size if size > floor else 0 for size, floor in zip(sizes, floors, strict=True)]
@@ -123,7 +123,7 @@ def align(
 
 
 def least_widths(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[int]:
-    """Width of each column where headings and left-aligned cells are broken at every word."""
+    """Returns each column's width if headings and left-aligned cells are broken at every word."""
     return [
         max(
             len(part)

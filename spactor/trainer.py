@@ -72,17 +72,17 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a run trains, on what data, and how it is evaluated.
+    """State, update, data and evaluation of a run.
 
     Attributes:
       seed: passed to every update.
       initial_state: makes the state at ``schedule.start_step``; not called when resuming.
       train_step: compiled update ``(state, batch, seed) → (state, metrics)``; the state is donated.
       batch_at: batch of the update from ``step`` to ``step + 1``.
-      evaluate: values to log beside the training metrics, of a state and its step; called where
-        the schedule evaluates or saves.
-      digests: digests of the input of the update from ``step`` to ``step + 1``, from the step and
-        its batch.
+      evaluate: returns values to log in addition to the training metrics, given the state and its
+        step; called where the schedule evaluates or saves.
+      digests: returns digests of the input of the update from ``step`` to ``step + 1``, given the
+        step and its batch.
       batch_size: sequences per step, for ``timing/seqs_per_second``.
       schedule: when to log, evaluate and save.
     """
@@ -98,7 +98,7 @@ class Task:
 
 
 class _Clock:
-    """Speed over a log period, without compilation, evaluation and saving."""
+    """Measures speed over a log period, without compilation, evaluation and saving."""
 
     def __init__(self) -> None:
         self.started = False
@@ -114,7 +114,7 @@ class _Clock:
         self._steps += 1
 
     def steps_per_second(self) -> float:
-        """Mean speed since the start; NaN if no step was counted."""
+        """Returns the mean speed since the start; NaN if no step was counted."""
         return self._steps / (time.perf_counter() - self._since) if self._steps else math.nan
 
 
@@ -124,9 +124,9 @@ def fit(
     """Trains from the newest checkpoint, or the initial state, to the end of the schedule.
 
     Args:
-      task: what to train.
-      checkpoints: of this run; define the stage of the states.
-      folder: of the run; receives ``metrics.jsonl``, ``digests.jsonl`` and event files.
+      task: state, update, data and evaluation of the run.
+      checkpoints: the run's checkpoints; define the stage of the states.
+      folder: the run's folder, for ``metrics.jsonl``, ``digests.jsonl`` and event files.
       observer: called after every logged step.
       run_id: identifies this run in ``digests.jsonl``.
 
@@ -200,10 +200,10 @@ def _missing_lines(path: Path, schedule: Schedule) -> Callable[[int], str | None
 def _first_not_finite(
     values: Mapping[str, float], window: Sequence[Metrics], step: int
 ) -> tuple[str, str, int] | None:
-    """Name and value of a number that is not finite, and the first step at which it was so.
+    """Returns name and value of a metric that is not finite, and the first step at which it was.
 
     Args:
-      values: logged at ``step``.
+      values: values logged at ``step``.
       window: metrics of the steps up to ``step``, over which ``values`` are means.
       step: number of updates made.
     """
