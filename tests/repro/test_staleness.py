@@ -287,7 +287,7 @@ def test_a_node_does_not_count_if_something_changed_on_disk_while_it_trained(
         world.run()
     moved_to = next((world.runs / "tiny" / "stale").rglob(folders.NODE)).parent
     assert str(caught.value) == (
-        f"{BRANCH} does not count: while it ran, {reason}; it was moved to {moved_to}; "
+        f"{BRANCH} was discarded: while it ran, {reason}; it was moved to {moved_to}; "
         "run the same command again"
     )
     assert world.engine.ran[ran:] == [BRANCH], "nothing runs on code or data that nobody recorded"
