@@ -190,8 +190,9 @@ def _t5x_code() -> dict[str, str]:
     # Modules that gin does not load, such as `spactor.t5x.convert`, change no numbers.
     texts = "".join(path.read_text("utf-8") for path in gin.rglob("*.gin"))
     loaded = re.findall(r"^from spactor\.t5x import (\w+)$", texts, re.MULTILINE)
-    for module in {"gin_files", *loaded}:
+    for module in set(loaded):
         digests |= code_digests(f"spactor.t5x.{module}")
+    digests |= code_digests("repro.engines.t5x_gin_text")  # Writes the gin of a node's settings.
     found = importlib.util.find_spec("t5x")
     if found is None or not found.submodule_search_locations:
         return digests | {"t5x": "missing"}

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repro.engines import t5x_gin_text
 from repro.engines.contract import Hosts, Work
 from repro.plan import Finetuning, Node, Segment, Tree
 from repro.specs import Profile
 from spactor.config import CurriculumConfig, PretrainConfig
 from spactor.data.manifest import VOCABULARY_FILE, examples_file
 from spactor.errors import UserError
-from spactor.t5x import gin_files
 
 if TYPE_CHECKING:
     from spactor.data.suites import Suite
@@ -86,9 +86,11 @@ def first_and_last_step(node: Node) -> tuple[int, int]:
 def gin_texts(node: Node) -> dict[str, str]:
     """Returns the node's own gin files, by name."""
     head = f"{{}} of {node.name}. Written by `repro run`."
-    files = {"size.gin": gin_files.size_text(_pretraining_of(node), head.format("Size"))}
+    files = {"size.gin": t5x_gin_text.size_text(_pretraining_of(node), head.format("Size"))}
     if isinstance(node, Finetuning):
-        files["finetune.gin"] = gin_files.finetuning_text(node.config, head.format("Fine-tuning"))
+        files["finetune.gin"] = t5x_gin_text.finetuning_text(
+            node.config, head.format("Fine-tuning")
+        )
     return files
 
 

@@ -5,9 +5,14 @@ The values are those of the profile `paper`. A test fails while the files differ
 
 from __future__ import annotations
 
-from repro.specs import load_profile
-from spactor.t5x import gin_files
+from pathlib import Path
 
+import spactor
+from repro.engines import t5x_gin_text
+from repro.specs import load_profile
+
+FOLDER = Path(spactor.__file__).parent / "t5x" / "gin"
+"""The shipped files."""
 _FINETUNING = {
     "finetune": ("glue", "Fine-tuning"),
     "finetune_flan": ("mmlu", "Fine-tuning of FLAN-style suites"),
@@ -20,15 +25,15 @@ def texts() -> dict[str, str]:
     profile = load_profile("paper")
     written = "Written by `python -m repro.engines.t5x_gin`; don't edit."
     files = {
-        f"{name}.gin": gin_files.size_text(size, f"Size {name} (Table 5). {written}")
+        f"{name}.gin": t5x_gin_text.size_text(size, f"Size {name} (Table 5). {written}")
         for name, size in profile.sizes.items()
     }
     for name, (suite, title) in _FINETUNING.items():
         about = f"{title} (Appendix A.2). {written}"
-        files[f"{name}.gin"] = gin_files.finetuning_text(profile.finetuning[suite], about)
+        files[f"{name}.gin"] = t5x_gin_text.finetuning_text(profile.finetuning[suite], about)
     return files
 
 
 if __name__ == "__main__":
     for name, text in texts().items():
-        (gin_files.FOLDER / name).write_text(text, encoding="utf-8")
+        (FOLDER / name).write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from untrained import BRANCH, FIRST, LEAF, SCORES, FakeEngine, run_nodes
 
 from repro import folders, identity
 from repro.collect import collect
-from repro.engines import t5x, t5x_command
+from repro.engines import t5x, t5x_command, t5x_gin, t5x_gin_text
 from repro.engines.contract import ALONE, Hosts, Work
 from repro.engines.data import PreparedData
 from repro.engines.factory import engine_for, with_engine
@@ -26,7 +26,6 @@ from spactor.data.manifest import examples_file
 from spactor.data.suites import EMBEDDED
 from spactor.errors import UserError
 from spactor.metrics import Events
-from spactor.t5x import gin_files
 
 TESTS = Path(__file__).parent.parent
 GOLDEN = TESTS / "repro" / "t5x_golden"
@@ -161,18 +160,18 @@ def test_the_paper_profiles_nodes_have_the_shipped_gin() -> None:
     t5x_command.require_runnable(tree)
     for node in tree.nodes.values():
         texts = t5x_command.gin_texts(node)
-        shipped = (gin_files.FOLDER / f"{node.size}.gin").read_text("utf-8")
+        shipped = (t5x_gin.FOLDER / f"{node.size}.gin").read_text("utf-8")
         assert bindings(texts["size.gin"]) == bindings(shipped)
         if isinstance(node, Finetuning):
             kind = "finetune_flan" if node.suite in ("mmlu", "bbh") else "finetune"
-            shipped = (gin_files.FOLDER / f"{kind}.gin").read_text("utf-8")
+            shipped = (t5x_gin.FOLDER / f"{kind}.gin").read_text("utf-8")
             assert bindings(texts["finetune.gin"]) == bindings(shipped)
 
 
 def test_activations_are_bfloat16_only_in_the_papers_models() -> None:
-    assert {gin_files.dtype_of(config) for config in PAPER.values()} == {"bfloat16"}
+    assert {t5x_gin_text.dtype_of(config) for config in PAPER.values()} == {"bfloat16"}
     sizes = [*load_profile("mini").sizes.values(), *load_profile("micro").sizes.values()]
-    assert {gin_files.dtype_of(config) for config in sizes} == {"float32"}
+    assert {t5x_gin_text.dtype_of(config) for config in sizes} == {"float32"}
 
 
 @pytest.mark.parametrize(
@@ -252,9 +251,9 @@ def test_engines_share_no_node() -> None:
 
 def test_code_of_t5x_that_trains_nothing_changes_no_node() -> None:
     digests = identity.program(Segment, "t5x")["code"]
-    ours = {name for name in digests if name.startswith("spactor.t5x.")}
-    names = ("checkpoint", "features", "gin_files", "models", "restore", "stream", "tasks")
-    assert ours == {f"spactor.t5x.{name}" for name in names}
+    ours = {name for name in digests if name.startswith(("spactor.t5x.", "repro."))}
+    names = ("checkpoint", "features", "models", "restore", "stream", "tasks")
+    assert ours == {"repro.engines.t5x_gin_text", *(f"spactor.t5x.{name}" for name in names)}
 
 
 def test_a_folder_of_runs_has_one_engine(tree: Tree, runs: Path, engine: FakeEngine) -> None:

@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from repro import specs
-from repro.engines import t5x_gin
+from repro.engines import t5x_gin, t5x_gin_text
 from spactor.config import PAPER
-from spactor.t5x import gin_files
 
 RUNS = ("pretrain", "finetune_run")
 
 
 def text(name: str) -> str:
-    return (gin_files.FOLDER / f"{name}.gin").read_text("utf-8")
+    return (t5x_gin.FOLDER / f"{name}.gin").read_text("utf-8")
 
 
 def bound(name: str, key: str) -> str:
@@ -29,7 +28,7 @@ def bound(name: str, key: str) -> str:
 
 def test_generated_files_are_up_to_date() -> None:
     for name, expected in t5x_gin.texts().items():
-        assert (gin_files.FOLDER / name).read_text("utf-8") == expected, (
+        assert (t5x_gin.FOLDER / name).read_text("utf-8") == expected, (
             f"{name}: run python -m repro.engines.t5x_gin"
         )
 
@@ -89,13 +88,13 @@ def test_gin_makes_the_configuration_of_a_profile(size: str) -> None:
     profile = "paper" if size in PAPER else str(Path(__file__).with_name("thirty.toml"))
     config = specs.load_profile(profile).sizes["base" if size == "tiny" else size]
     # T5X's T5.1.0 configuration computes in bfloat16; Table 5 names no type.
-    model = dataclasses.replace(config.model, compute_dtype=gin_files.dtype_of(config))
+    model = dataclasses.replace(config.model, compute_dtype=t5x_gin_text.dtype_of(config))
     assert made == dataclasses.replace(config, model=model)
     assert lengths == {"targets": config.lengths.chunk_tokens}
 
 
 def test_nothing_but_models_needs_t5x() -> None:
-    for path in sorted(gin_files.FOLDER.parent.glob("*.py")):
+    for path in sorted(t5x_gin.FOLDER.parent.glob("*.py")):
         for node in ast.parse(path.read_text("utf-8")).body:
             names = [alias.name for alias in getattr(node, "names", [])]
             names += [getattr(node, "module", None) or ""]

@@ -1,18 +1,16 @@
-"""The gin of a size and of a kind of fine-tuning, from their configurations; needs no T5X.
+"""The gin text of a size and of a kind of fine-tuning, from their configurations; needs no T5X.
 
-`repro.engines.t5x_gin` writes the shipped files with it, and the T5X engine those of each node.
+`repro.engines.t5x_gin` writes the shipped files with it, and the T5X engine those of each node. A
+node's fingerprint has a digest of this module, which therefore imports nothing of `repro`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from spactor.config import PAPER, CurriculumConfig, FinetuneConfig, PretrainConfig
 
-FOLDER = Path(__file__).parent / "gin"
-"""The shipped files."""
 _MACROS = {
     "dropout_rate": "%DROPOUT_RATE",
     "compute_dtype": "%DTYPE",
