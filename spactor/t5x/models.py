@@ -9,10 +9,9 @@ which T5X draws its own.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,12 +36,12 @@ Batch = Mapping[str, Array]
 Metrics = dict[str, clu_metrics.Metric]
 
 
-def stock_module(config: ModelConfig, dtype: str) -> stock.Transformer:
-    """Returns T5X's T5.1.0 network at these sizes."""
+def stock_module(config: ModelConfig) -> stock.Transformer:
+    """Returns T5X's T5.1.0 network at these sizes, with activations of ``compute_dtype``."""
     return stock.Transformer(
         stock.T5Config(
             vocab_size=config.vocab_size,
-            dtype=dtype,
+            dtype=config.compute_dtype,
             emb_dim=config.emb_dim,
             num_heads=config.num_heads,
             num_encoder_layers=config.num_encoder_layers,
@@ -83,7 +82,6 @@ class _Model(models.EncoderDecoderModel):
     Args:
       config: of pre-training, or of the pre-training that a fine-tuning continues.
       output_vocabulary: seqio's; the input's is the same.
-      dtype: of activations.
       stock: T5X's other arguments.
 
     Raises:
@@ -96,7 +94,6 @@ class _Model(models.EncoderDecoderModel):
         *,
         config: PretrainConfig,
         output_vocabulary: seqio.Vocabulary,
-        dtype: Literal["float32", "bfloat16"] = "bfloat16",
         **stock: Any,
     ) -> None:
         if config.curriculum != CurriculumConfig():
@@ -110,7 +107,7 @@ class _Model(models.EncoderDecoderModel):
             self.facts, vocab_size=config.model.vocab_size, noise_spans=config.lengths.noise_spans
         )
         super().__init__(
-            module=stock_module(config.model, dtype),
+            module=stock_module(config.model),
             output_vocabulary=output_vocabulary,
             z_loss=config.objective.z_loss,
             **stock,
@@ -140,8 +137,7 @@ class _ChunkModel(_Model):
             highest_id=self.facts.sentencepiece_size - 1,
         )
         self.seed = seed
-        dtype = self.module.config.dtype
-        self._network = Network(dataclasses.replace(config.model, compute_dtype=dtype))
+        self._network = Network(config.model)
 
     def get_initial_variables(
         self,
@@ -233,9 +229,8 @@ class SpanCorruptionModel(_ChunkModel):
     stage = "span_corruption"
 
     def __init__(self, *, config: PretrainConfig, **others: Any) -> None:
-        per_token = config.objective.reduction == "mean_per_token"
-        tokens = config.lengths.target_tokens if per_token else 1
-        factor = config.batch_size * tokens / config.objective.lambda_sc
+        tokens = config.batch_size * config.lengths.target_tokens
+        factor = tokens / finetuning.loss_scale(config, checkpoint_step=0)
         super().__init__(config=config, loss_normalizing_factor=factor, **others)
 
     def loss_fn(
@@ -253,10 +248,8 @@ class SpanCorruptionModel(_ChunkModel):
     def _stock_loss(
         self, params: Any, tokens: Array, keys: Array, dropout_rng: Array | None, name: str
     ) -> tuple[Array, Metrics]:
-        corrupted = self._corrupt(tokens, keys)
-        features = ("encoder_input_tokens", "decoder_input_tokens", "decoder_target_tokens")
-        given = {feature: getattr(corrupted, feature) for feature in features}
-        loss, metrics = super().loss_fn(params, given, dropout_rng)
+        batch = self._corrupt(tokens, keys)._asdict()
+        loss, metrics = super().loss_fn(params, batch, dropout_rng)
         entropy = metrics["cross_ent_loss_per_all_target_tokens"]
         total = self._loss_normalizing_factor * entropy.total
         return loss, metrics | {name: clu_metrics.Average(total=total, count=entropy.count)}

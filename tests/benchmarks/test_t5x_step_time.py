@@ -116,12 +116,10 @@ def test_chunks_against_the_stock_model(benchmark: Any) -> None:
         "decoder_loss_weights": (targets > 0).astype(np.int32),
     }
     layers = config.model.num_encoder_layers
-    ours = _step(
-        SpanCorruptionModel(config=config, seed=0, dtype="float32", **shared), given, config
-    )
+    ours = _step(SpanCorruptionModel(config=config, seed=0, **shared), given, config)
     theirs = _step(
         models.EncoderDecoderModel(
-            module=stock_module(config.model, "float32"),
+            module=stock_module(config.model),
             z_loss=config.objective.z_loss,
             **shared,
         ),

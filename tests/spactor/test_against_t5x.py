@@ -31,7 +31,7 @@ def t5x():
 def _theirs(model):
     from spactor.t5x.models import stock_module
 
-    return stock_module(model, "float32")
+    return stock_module(model)
 
 
 def _tokens(rows: int, length: int, seed: int) -> np.ndarray:

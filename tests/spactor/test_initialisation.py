@@ -106,7 +106,7 @@ def test_t5x_itself_starts_as_documented() -> None:
     from spactor.t5x.models import stock_module
 
     model = CONFIG.model
-    theirs = stock_module(model, "float32")
+    theirs = stock_module(model)
     tokens = np.ones((1, 2), np.int32)
     params = jax.jit(theirs.init, static_argnames="enable_dropout")(
         jax.random.key(0), tokens, tokens, tokens, enable_dropout=False

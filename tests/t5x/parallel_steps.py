@@ -45,7 +45,6 @@ def main(stage: str, model_parallel: int, home: str, parent: str | None) -> None
         optimizer_def=adafactor.Adafactor(
             logical_factor_rules=adafactor.standard_logical_factor_rules()
         ),
-        dtype="float32",
     )
     partitioner = partitioning.PjitPartitioner(
         # CPU meshes ignore num_partitions; theirs have two dimensions, hosts and devices.

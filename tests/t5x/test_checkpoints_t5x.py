@@ -30,7 +30,7 @@ class Stock:
         from spactor.t5x.models import stock_module
 
         self.model = models.EncoderDecoderModel(
-            module=stock_module(config.model, "float32"),
+            module=stock_module(config.model),
             input_vocabulary=vocabulary,
             output_vocabulary=vocabulary,
             optimizer_def=adafactor.Adafactor(

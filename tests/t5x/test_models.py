@@ -46,7 +46,6 @@ def make_model(config, vocabulary, kind) -> Any:
         optimizer_def=adafactor.Adafactor(
             logical_factor_rules=adafactor.standard_logical_factor_rules()
         ),
-        dtype="float32",
         **own,
     )
 
