@@ -1,48 +1,26 @@
 """Parts of a checkpoint of T5X: shapes of its arrays, and the record of its data stream.
 
-Beside TensorFlow's own state of the stream, `stream.TrainStream` writes one JSON file per process.
+Beside TensorFlow's own state of the stream, `stream.TrainStream` writes one JSON file per process
+with the settings that determine the data, the run's first step, and ``state``, a digest of
+TensorFlow's files, of which there are none at that step.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Any
 
 from etils import epath
 from flax import traverse_util
 
-from spactor import plain_data, strict_json
+from spactor import provenance, strict_json
 from spactor.errors import UserError
 
 Shapes = dict[tuple[str, ...], tuple[int, ...]]
 _RECORD = ".json"
-
-
-@dataclass(frozen=True)
-class Record:
-    """The record of a stream.
-
-    Attributes:
-      facts: settings that determine the data, and the run's first step.
-      step: of the checkpoint.
-      state: digest of TensorFlow's files; there are none at the first step.
-
-    Raises:
-      ValueError: the steps are out of order.
-    """
-
-    facts: dict[str, Any]
-    step: int
-    state: str
-
-    def __post_init__(self) -> None:
-        first = self.facts.get("first_step")
-        if type(first) is not int or not 0 <= first <= self.step:
-            raise ValueError("steps out of order")
 
 
 def absolute(path: str | os.PathLike[str]) -> epath.Path:
@@ -100,14 +78,11 @@ def state_files(path: epath.Path) -> list[epath.Path]:
 
 
 def _state_digest(path: epath.Path) -> str:
-    digest = hashlib.sha256()
-    for part in state_files(path):
-        content = part.read_bytes()
-        digest.update(f"{part.name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
+    digests = {part.name: sha256(part.read_bytes()).hexdigest() for part in state_files(path)}
+    return provenance.fingerprint(digests)
 
 
-def require_same_state(path: epath.Path, record: Record) -> None:
+def require_same_state(path: epath.Path, record: Mapping[str, Any]) -> None:
     """Checks that the files of the state are those that were saved.
 
     TensorFlow reads its own unchecked, and damage may crash the process.
@@ -115,25 +90,24 @@ def require_same_state(path: epath.Path, record: Record) -> None:
     Raises:
       UserError: they have changed.
     """
-    if _state_digest(path) != record.state:
-        raise damaged(path, "its files are not those that were saved")
+    if _state_digest(path) != record.get("state"):
+        raise _damaged(path, "its files are not those that were saved")
 
 
-def damaged(path: epath.Path, error: object) -> UserError:
+def _damaged(path: epath.Path, error: object) -> UserError:
     """Returns the error for a data state that can't be read."""
     return UserError(
         f"{path}: damaged ({error}): move its checkpoint away, and run again from the one before"
     )
 
 
-def write_record(path: epath.Path, facts: dict[str, Any], step: int) -> None:
+def write_record(path: epath.Path, facts: dict[str, Any]) -> None:
     """Writes the record of a stream whose state is saved."""
-    record = Record(facts=facts, step=step, state=_state_digest(path))
-    text = json.dumps(asdict(record), indent=1, sort_keys=True)
-    path.with_suffix(_RECORD).write_text(text)
+    record = facts | {"state": _state_digest(path)}
+    path.with_suffix(_RECORD).write_text(json.dumps(record, indent=1, sort_keys=True))
 
 
-def read_record(path: epath.Path) -> Record | None:
+def read_record(path: epath.Path) -> dict[str, Any] | None:
     """Reads the record of a stream; None if there is none.
 
     Raises:
@@ -143,7 +117,6 @@ def read_record(path: epath.Path) -> Record | None:
     if not file.exists():
         return None
     try:
-        values = strict_json.loads(file.read_bytes().decode())
-        return plain_data.from_mapping(Record, values, str(file))
-    except (UserError, ValueError):
-        raise damaged(file, "not the record of a data stream") from None
+        return dict(strict_json.loads(file.read_bytes().decode()))
+    except (TypeError, ValueError):
+        raise _damaged(file, "not the record of a data stream") from None

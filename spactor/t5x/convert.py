@@ -113,16 +113,11 @@ def import_checkpoint(
       UserError: it is not a checkpoint of T5X, or of another size, vocabulary or stage.
     """
     tree = read(path)
-    wanted = state_shapes(config, stage)
+    wanted = jax.eval_shape(lambda: to_t5x(steps.init_state(config, 0, stage)))
     checkpoint.require_same_shapes(checkpoint.shapes_of(tree), checkpoint.shapes_of(wanted), path)
     state = jax.device_put(from_t5x(tree), steps.device_sharding())
     with closing(Checkpoints(folder, config, stage)) as checkpoints:
         checkpoints.save(state, int(state.step))
-
-
-def state_shapes(config: PretrainConfig, stage: Stage) -> dict[str, Any]:
-    """Returns the shapes and types of T5X's state dictionary."""
-    return jax.eval_shape(lambda: to_t5x(steps.init_state(config, 0, stage)))
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:

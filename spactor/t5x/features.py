@@ -71,14 +71,11 @@ class ChunkFeatureConverter(seqio.FeatureConverter):
 
         def checked(features: Mapping[str, Any]) -> Any:
             tokens = features["targets"]
-            checks = [
-                tf.debugging.assert_positive(tokens, "a text with padding in it"),
-                tf.debugging.assert_less_equal(
-                    tokens, self._highest_id, "a text with an id that is not a piece of text"
-                ),
-            ]
-            with tf.control_dependencies(checks):
-                return tf.identity(tokens)
+            tf.debugging.assert_positive(tokens, "a text with padding in it")
+            tf.debugging.assert_less_equal(
+                tokens, self._highest_id, "a text with an id that is not a piece of text"
+            )
+            return tokens
 
         stream = ds.map(checked, num_parallel_calls=tf.data.AUTOTUNE)
         chunks = stream.rebatch(length, drop_remainder=True)

@@ -107,7 +107,7 @@ def _require_same_vocabulary(folder: epath.Path, vocabulary: Any) -> None:
     record = checkpoint.read_record(files[0].with_suffix("")) if files else None
     if vocabulary is None or record is None:
         return
-    theirs = record.facts.get("vocabulary")
+    theirs = record.get("vocabulary")
     if theirs != vocabulary_name(vocabulary):
         raise UserError(
             f"{folder} was trained with vocabulary {theirs} and this run has "

@@ -31,7 +31,7 @@ from etils import epath
 
 from spactor.data import host_tensorflow
 from spactor.data.digest import batch_digest
-from spactor.errors import UserError, first_line
+from spactor.errors import UserError
 from spactor.metrics import DIGESTS, JsonLines
 from spactor.t5x import checkpoint
 from spactor.t5x.features import vocabulary_name
@@ -50,7 +50,7 @@ class TrainStream(dataset_iterator.TfDatasetIterator):
     Args:
       dataset: endless, of this host's batches.
       facts: settings that determine the data; a checkpoint with other facts is refused.
-      home: the run's own folder, or an address such as ``gs://…``.
+      home: the run's own folder, which T5X makes, or an address such as ``gs://…``.
       finetuning_from: step at which fine-tuning begins; None for pre-training.
       log_period: steps between digests of batches in `DIGESTS`; None writes no such file.
     """
@@ -71,7 +71,7 @@ class TrainStream(dataset_iterator.TfDatasetIterator):
         self._home = checkpoint.absolute(home)
         self._log_period = log_period
         self._step = self._origin
-        self._restored: tuple[int, epath.Path] | None = None
+        self._restored: epath.Path | None = None
 
     def __next__(self) -> dict[str, np.ndarray]:
         """The next batch.
@@ -92,7 +92,6 @@ class TrainStream(dataset_iterator.TfDatasetIterator):
         return batch
 
     def _log(self, batch: Mapping[str, np.ndarray]) -> None:
-        self._home.mkdir(parents=True, exist_ok=True)
         path = self._home / DIGESTS
         values = {"run": "", "seed": self._facts["seed"], "batch": batch_digest(batch)}
         # Opened for each line, since T5X does not close a stream.
@@ -112,8 +111,8 @@ class TrainStream(dataset_iterator.TfDatasetIterator):
         """
         path = epath.Path(filename)
         step = _step_of(path)
-        if self._restored is not None and step == self._restored[0]:
-            for part in checkpoint.state_files(self._restored[1]):
+        if self._restored is not None and step == _step_of(self._restored):
+            for part in checkpoint.state_files(self._restored):
                 part.copy(path.with_suffix(part.suffix))
         elif step == self._step:
             super().save(filename)
@@ -123,7 +122,7 @@ class TrainStream(dataset_iterator.TfDatasetIterator):
                 "begin from a checkpoint that has its data state, and fine-tuning with its step as "
                 "INITIAL_STEP"
             )
-        checkpoint.write_record(path, self._facts, step)
+        checkpoint.write_record(path, self._facts)
 
     def restore(self, filename: Any) -> None:
         """Continues the stream of this run's checkpoint, or at τ of its parent's.
@@ -142,22 +141,16 @@ class TrainStream(dataset_iterator.TfDatasetIterator):
                 "resume with as many processes as wrote the checkpoint"
             )
         for name, ours in self._facts.items():
-            saved = record.facts.get(name)
+            saved = record.get(name)
             if saved != ours:
                 raise UserError(
                     f"{path.parent} was read with {name} {saved!r} and this run has {ours!r}: "
                     "set it back, or begin a new run"
                 )
         checkpoint.require_same_state(path, record)
-        if record.step != self._origin:
-            try:
-                super().restore(filename)
-            except tf.errors.ResourceExhaustedError:
-                raise  # Out of memory or descriptors: not damage.
-            except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
-                raise checkpoint.damaged(path, first_line(error)) from None
-        self._step = record.step
-        self._restored = record.step, path
+        self._step, self._restored = _step_of(path), path
+        if self._step != self._origin:
+            super().restore(filename)
 
 
 def _reason(error: tf.errors.InvalidArgumentError) -> str:
@@ -251,20 +244,15 @@ def get_dataset(
         for index in range(shard_id * per_host, (shard_id + 1) * per_host)
     ]
 
-    def joined(*batches: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: tf.concat([batch[name] for batch in batches], 0) for name in batches[0]}
+    def joined(step: Any, batches: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
+        batch = {name: tf.concat([part[name] for part in batches], 0) for name in batches[0]}
+        if finetuning_from is None:
+            batch["step"] = tf.fill([rows], tf.cast(step, tf.int32))
+            batch["row"] = tf.range(shard_id * rows, (shard_id + 1) * rows)
+        return batch
 
-    def numbered(step: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
-        first = shard_id * rows
-        return {
-            **batch,
-            "step": tf.fill([rows], tf.cast(step, tf.int32)),
-            "row": tf.range(first, first + rows),
-        }
-
-    batches = tf.data.Dataset.zip(*parts).map(joined)
     return TrainStream(
-        batches.enumerate().map(numbered) if finetuning_from is None else batches,
+        tf.data.Dataset.zip(tuple(parts)).enumerate().map(joined),
         facts={
             "task": task.name,
             "vocabulary": vocabulary_name(features["targets"].vocabulary),

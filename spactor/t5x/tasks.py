@@ -15,8 +15,6 @@ from spactor.data.vocabulary import seqio_vocabulary
 # T5's tasks and metrics are gin configurables, to be registered before gin reads its files.
 host_tensorflow.t5_tasks()
 
-C4_TASK = "spactor_c4"
-
 
 def _folder(name: str) -> Path:
     """Returns a folder, or an address such as ``gs://…`` with the same methods."""
@@ -55,7 +53,7 @@ def c4(version: str, vocabulary: Any, folder: str | None = None) -> str:
         if folder is None
         else tasks.tfds_source(_folder(folder) / FOLDER / version, SPLITS)
     )
-    return tasks.register_chunks(C4_TASK, source, vocabulary)
+    return tasks.register_chunks("spactor_c4", source, vocabulary)
 
 
 def benchmark(folder: str, suite: str, vocabulary: Any) -> str:

@@ -215,9 +215,7 @@ _PREDICTIONS = _saved(np.save, _PREDICTED)
 _EVENTS = "train/events.out.tfevents.1.host.2.0.v2"
 _VALUES = {"train/loss": 3.5, "validation/sc_loss_clean": 4.25, "timing/seqs_per_second": 7.0}
 _STEPS = b"".join(_json({"step": step, **_VALUES}) + b"\n" for step in (5, 10, 10))
-_STREAM = _json(
-    {"facts": {"vocabulary": "410-SimpleNamesp", "first_step": 0}, "step": 4, "state": "1f"}
-)
+_STREAM = _json({"vocabulary": "410-SimpleNamesp", "first_step": 0, "state": "1f"})
 
 
 def _read_predictions(path: Path) -> None:

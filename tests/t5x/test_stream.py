@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from etils import epath
 
 from repro import step_lines
 from spactor.data import host_tensorflow, tasks
 from spactor.data.digest import batch_digest
 from spactor.errors import UserError
 from spactor.t5x import stream
-from spactor.t5x.checkpoint import read_record, record_files, write_record
 from spactor.t5x.features import ChunkFeatureConverter, vocabulary_facts
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -87,6 +84,7 @@ def opened(
     hardware_rng: bool = False,
     **changes: Any,
 ) -> stream.TrainStream:
+    home.mkdir(parents=True, exist_ok=True)
     return stream.get_dataset(
         settings(**changes),
         host,
@@ -351,23 +349,3 @@ def test_sentinels_have_the_ids_that_t5_gives_them(seqio_vocabulary) -> None:
     assert (facts.sentencepiece_size, facts.sentinel_id(0), facts.mask_token_id) == (411, 510, 511)
     with pytest.raises(UserError, match="0 sentinels"):
         vocabulary_facts(host_tensorflow.seqio().PassThroughVocabulary(511))
-
-
-@pytest.mark.parametrize("name", ["train-0-of-1.json", "process_1/train-1-of-2.json"])
-def test_the_records_in_a_checkpoint_are_found(name: str, tmp_path: Path) -> None:
-    record = tmp_path / "dataset" / name
-    record.parent.mkdir(parents=True)
-    write_record(epath.Path(record.with_suffix("")), {"first_step": 0}, step=0)
-    (tmp_path / "state").mkdir()
-    [found] = record_files(epath.Path(tmp_path))
-    assert found == record and read_record(found.with_suffix("")).step == 0
-
-
-@pytest.mark.parametrize(("first", "step"), [(4, 2), (-1, 2), (None, 2), (0, -1)])
-def test_a_record_with_steps_out_of_order_is_damaged(
-    first: int | None, step: int, tmp_path: Path
-) -> None:
-    record = {"facts": {"first_step": first}, "step": step, "state": ""}
-    (tmp_path / "train.json").write_text(json.dumps(record))
-    with pytest.raises(UserError, match="damaged"):
-        read_record(epath.Path(tmp_path / "train"))
