@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,31 +19,25 @@ from etils.epath import gpath
 
 from spactor import step
 from spactor.checkpoints import Checkpoints
-from spactor.config import STAGES, DataConfig, PretrainConfig
-from spactor.data import corpus, prepare
+from spactor.config import STAGES, PretrainConfig
 from spactor.t5x import convert
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "spactor"))
 sys.path.insert(0, str(Path(__file__).parent))
 import repro_process
 import t5x_process
-from tiny_model import VOCABULARY, tiny_config
-
-needs_t5x = [
-    pytest.mark.t5x,
-    pytest.mark.skipif(
-        importlib.util.find_spec("t5x") is None, reason="T5X is not installed; see README.md"
-    ),
-    # T5X and what it imports use what newer JAX and TensorFlow have deprecated.
-    pytest.mark.filterwarnings("ignore"),
-]
+import tiny_t5x
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    is_missing = importlib.util.find_spec("t5x") is None
     for item in items:
         if Path(__file__).parent in item.path.parents and "t5x_installed" in item.fixturenames:
-            for mark in needs_t5x:
-                item.add_marker(mark)
+            item.add_marker(pytest.mark.t5x)
+            item.add_marker(
+                pytest.mark.skipif(is_missing, reason="T5X is not installed; see README.md")
+            )
+            # T5X and what it imports use what newer JAX and TensorFlow have deprecated.
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -84,43 +77,32 @@ def t5x_installed() -> None:
 
 @pytest.fixture(scope="session")
 def config() -> PretrainConfig:
-    # Width 128, so that Adafactor factors some second moments.
-    return dataclasses.replace(tiny_config(emb_dim=128, mlp_dim=160, rtd_mlp_dim=144), batch_size=8)
-
-
-@pytest.fixture(scope="session")
-def made_up_state(config: PretrainConfig) -> Callable[[str, int], step.TrainState]:
-    """Makes a state of a stage at a step, with random values in every parameter and slot."""
-
-    def make(stage: str, number: int) -> step.TrainState:
-        rng = np.random.default_rng(number)
-        state = jax.tree.map(
-            lambda leaf: rng.normal(size=leaf.shape).astype(np.float32),
-            jax.eval_shape(lambda: step.init_state(config, 0, stage)),
-        )
-        count = np.asarray(number, np.int32)
-        return jax.device_put(
-            step.TrainState(count, state.params, state.slots._replace(count=count)),
-            step.device_sharding(),
-        )
-
-    return make
+    return tiny_t5x.CONFIG
 
 
 @pytest.fixture(scope="session")
 def exported(
-    config: PretrainConfig,
-    made_up_state: Callable[[str, int], step.TrainState],
-    tmp_path_factory: pytest.TempPathFactory,
+    config: PretrainConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Path, step.TrainState]]:
     """By stage, T5X's copy of a checkpoint of the local engine, and its state.
 
-    The checkpoint's own folder is ``local-<stage>`` beside T5X's.
+    Every parameter and slot is random. The local checkpoint's folder is ``local-<stage>`` beside
+    T5X's.
     """
     home = tmp_path_factory.mktemp("exported")
     made = {}
     for number, stage in enumerate(STAGES, start=7):
-        local, state = home / f"local-{stage}", made_up_state(stage, number)
+        rng = np.random.default_rng(number)
+        random = jax.tree.map(
+            lambda leaf, rng=rng: rng.normal(size=leaf.shape).astype(np.float32),
+            jax.eval_shape(lambda stage=stage: step.init_state(config, 0, stage)),
+        )
+        count = np.asarray(number, np.int32)
+        state = jax.device_put(
+            step.TrainState(count, random.params, random.slots._replace(count=count)),
+            step.device_sharding(),
+        )
+        local = home / f"local-{stage}"
         with closing(Checkpoints(local, config, stage)) as checkpoints:
             checkpoints.save(state, number)
         path = convert.export_checkpoint(local, config, stage, number, home / stage)
@@ -129,35 +111,14 @@ def exported(
 
 
 @pytest.fixture(scope="session")
-def chunks(config: PretrainConfig) -> np.ndarray:
-    """Batches of 20 steps, int32[20, B, N]."""
-    shape = (20, config.batch_size, config.lengths.chunk_tokens)
-    highest = VOCABULARY.sentencepiece_size
-    return np.random.default_rng(0).integers(3, highest, shape).astype(np.int32)
-
-
-@pytest.fixture(scope="session")
 def seqio_vocabulary() -> Any:
-    from spactor.data import host_tensorflow
-
-    vocabulary = host_tensorflow.seqio().PassThroughVocabulary(VOCABULARY.sentencepiece_size)
-    vocabulary._extra_ids = VOCABULARY.extra_ids
-    return vocabulary
+    return tiny_t5x.vocabulary()
 
 
 @pytest.fixture(scope="session")
 def data(smoke_data: Path) -> Path:
     """A folder of the embedded corpus, with as many pieces as size tiny has."""
     return smoke_data
-
-
-@pytest.fixture(scope="session")
-def other_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of other text, whose vocabulary has as many pieces, and others."""
-    package = corpus.standard_library()
-    some = (dataclasses.replace(package, files=package.files[1::8]),)
-    config = DataConfig(corpus="embedded", vocab_size=512, packages="stdlib")
-    return prepare.prepare(tmp_path_factory.mktemp("cache"), config, packages=some)
 
 
 @pytest.fixture(scope="session")

@@ -7,60 +7,29 @@ from PARENT, which another layout saved at that step.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "spactor"))
+import tiny_t5x
 
 RESTART_STEP = 2
 
 
 def main(stage: str, model_parallel: int, home: str, parent: str | None) -> None:
-    from t5x import adafactor, partitioning, trainer, utils
-    from tiny_model import VOCABULARY, tiny_config
+    from t5x import trainer, utils
 
     from spactor import objective, optimizer
-    from spactor.data import host_tensorflow
-    from spactor.t5x import models
 
-    vocabulary = host_tensorflow.seqio().PassThroughVocabulary(VOCABULARY.sentencepiece_size)
-    vocabulary._extra_ids = VOCABULARY.extra_ids
-    config = dataclasses.replace(
-        tiny_config(emb_dim=128, mlp_dim=160, rtd_mlp_dim=144), batch_size=8
-    )
-    cls = models.SpactorModel if stage == "hybrid" else models.SpanCorruptionModel
-    model = cls(
-        config=config,
-        seed=3,
-        input_vocabulary=vocabulary,
-        output_vocabulary=vocabulary,
-        optimizer_def=adafactor.Adafactor(
-            logical_factor_rules=adafactor.standard_logical_factor_rules()
-        ),
-    )
-    partitioner = partitioning.PjitPartitioner(
-        # CPU meshes ignore num_partitions; theirs have two dimensions, hosts and devices.
-        num_partitions=None,
-        model_parallel_submesh=(1, model_parallel),
-        logical_axis_rules=partitioning.standard_logical_axis_rules(),
-    )
+    config = tiny_t5x.CONFIG
+    model = tiny_t5x.model(stage, config, tiny_t5x.vocabulary(), seed=3)
     length = config.lengths.chunk_tokens
     shapes = {"tokens": (8, length), "step": (8,), "row": (8,)}
-    initializer = utils.TrainStateInitializer(
-        optimizer_def=model.optimizer_def,
-        init_fn=model.get_initial_variables,
-        input_shapes=shapes,
-        input_types=dict.fromkeys(shapes, np.int32),
-        partitioner=partitioner,
-    )
+    partitioner, initializer = tiny_t5x.initializer(model, shapes, model_parallel)
     state = initializer.from_scratch(jax.random.PRNGKey(0))
 
     def update(state: Any, batch: Any) -> Any:
@@ -76,11 +45,7 @@ def main(stage: str, model_parallel: int, home: str, parent: str | None) -> None
 
     def batch_of(number: int) -> Any:
         tokens = np.random.default_rng(number).integers(3, 411, (8, length)).astype(np.int32)
-        batch = {
-            "tokens": tokens,
-            "step": np.full(8, number, np.int32),
-            "row": np.arange(8, dtype=np.int32),
-        }
+        batch = tiny_t5x.batch_of(tokens, number)
         return utils._create_sharded_array(partitioner, shapes, batch)
 
     compiled = partitioner.compile(step, state, batch_of(0))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from etils import epath
-from repro_process import FIRST, LEAF, SECOND, SELECTION, node, start, untimed
+from repro_process import SECOND, SELECTION, node, start, untimed
 from t5x_process import TIMEOUT, assert_same, leaves
 
 from repro import folders
@@ -63,20 +63,3 @@ def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(
     assert "checkpoint_25: damaged" in err and "renamed to damaged-checkpoint_25" in err
     assert_same(leaves(node(finished, SECOND) / "checkpoint_30"), leaves(folder / "checkpoint_30"))
     assert untimed(folder) == untimed(node(finished, SECOND))
-
-
-def test_a_parent_whose_last_checkpoint_is_damaged_makes_it_again(
-    finished: Path, tmp_path: Path
-) -> None:
-    runs = tmp_path / "runs"
-    shutil.copytree(finished, runs)
-    for name in (SECOND, LEAF):
-        shutil.rmtree(node(runs, name))
-    cut_largest(node(runs, FIRST) / "checkpoint_15")
-    again = start("run", runs, *SELECTION)
-    out, err = again.communicate(timeout=TIMEOUT)
-    assert again.returncode == 0 and "3 nodes ran" in out, err
-    assert f"{FIRST} continues from the checkpoint before its last" in out + err
-    for name, step in ((FIRST, 15), (SECOND, 30), (LEAF, 34)):
-        last = f"checkpoint_{step}"
-        assert_same(leaves(node(finished, name) / last), leaves(node(runs, name) / last))

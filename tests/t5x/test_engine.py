@@ -12,7 +12,7 @@ from repro_process import FIRST, LEAF, PROFILE, SECOND, SELECTION, node, run, st
 from t5x_process import TIMEOUT, assert_same, leaves
 
 from analysis.schema import records
-from repro import collect, folders, step_lines, t5x_folder
+from repro import collect, folders, step_lines
 from repro.engines.contract import Work
 from repro.engines.t5x import T5XEngine
 from repro.plan import build
@@ -73,26 +73,6 @@ def test_the_switch_retains_the_discriminator_and_its_slots(finished: Path) -> N
     assert not np.array_equal(
         moved["target/token_embedder/embedding"], after["target/token_embedder/embedding"]
     )
-
-
-def test_killed_between_saving_and_validating_it_loses_no_number(
-    finished: Path, tmp_path: Path
-) -> None:
-    """The checkpoint of step 25 is there, its validation and the steps behind it are not."""
-    runs = tmp_path / "runs"
-    shutil.copytree(finished, runs)
-    folder = node(runs, SECOND)
-    (folder / folders.DONE).unlink()
-    shutil.rmtree(folder / "checkpoint_30")
-    (events,) = (folder / "training_eval" / "spactor_docstrings").iterdir()
-    size, whole = 0, events.read_bytes()
-    while any(step == 25 for step, _, _ in t5x_folder._scalars(events)):
-        size += 64
-        events.write_bytes(whole[: len(whole) - size])
-    assert "1 nodes ran" in run("run", runs, *SELECTION)
-    assert_same(leaves(node(finished, SECOND) / "checkpoint_30"), leaves(folder / "checkpoint_30"))
-    assert untimed(node(runs, SECOND)) == untimed(node(finished, SECOND))
-    run("collect", runs)
 
 
 def test_a_branch_equals_one_unbroken_run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import re
 from pathlib import Path
@@ -91,12 +90,3 @@ def test_gin_makes_the_configuration_of_a_profile(size: str) -> None:
     model = dataclasses.replace(config.model, compute_dtype=t5x_gin_text.dtype_of(config))
     assert made == dataclasses.replace(config, model=model)
     assert lengths == {"targets": config.lengths.chunk_tokens}
-
-
-def test_nothing_but_models_needs_t5x() -> None:
-    for path in sorted(t5x_gin.FOLDER.parent.glob("*.py")):
-        for node in ast.parse(path.read_text("utf-8")).body:
-            names = [alias.name for alias in getattr(node, "names", [])]
-            names += [getattr(node, "module", None) or ""]
-            is_t5x = any(name.split(".")[0] == "t5x" for name in names)
-            assert not is_t5x or path.stem == "models", path

@@ -113,13 +113,7 @@ def test_the_laptops_commands_run_as_printed(tmp_path: Path) -> None:
     assert "train.eval_steps = 4" in config and "EVAL_STEPS = 1" in config
 
 
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("bucket")
-
-
-@pytest.fixture(scope="module")
-def paper_runs(bucket: Path, data: Path) -> list[dict[str, Any]]:
+def runs_of_the_paper(bucket: Path, data: Path) -> list[dict[str, Any]]:
     """The paper's commands: addresses and steps replaced, and overridden to a tiny size."""
     runs = [run_of(words) for words in commands(shortened(PAPER), BUCKET=str(bucket))]
     common = t5x_process.pretraining_macros(bucket, data, 0)
@@ -157,11 +151,10 @@ def own_runs(bucket: Path, data: Path, paper_runs: list[dict[str, Any]]) -> list
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("t5x_installed")
-def test_the_papers_commands_run_in_a_bucket(
-    bucket: Path, data: Path, paper_runs: list[dict[str, Any]], first_stage: Path
-) -> None:
+def test_the_papers_commands_run_in_a_bucket(tmp_path: Path, data: Path, first_stage: Path) -> None:
     """Stage 1, killed and started again; stage 2, fine-tuning, evaluation, inference, own tasks."""
-    stage_1 = bucket / "stage1"
+    bucket, stage_1 = tmp_path, tmp_path / "stage1"
+    paper_runs = runs_of_the_paper(bucket, data)
     long = paper_runs[0] | {"macros": paper_runs[0]["macros"] | {"TRAIN_STEPS": 100_000}}
     process = t5x_process.start_many([long], bucket, str(bucket))
     end = time.monotonic() + TIMEOUT

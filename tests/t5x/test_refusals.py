@@ -6,12 +6,16 @@ here, that every script asks.
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import t5x_process
+
+from spactor.config import DataConfig
+from spactor.data import corpus, prepare
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
@@ -26,11 +30,16 @@ VOCABULARY = "use the one it was trained with"
 
 @pytest.fixture(scope="module")
 def cases(
-    home: Path, data: Path, other_data: Path, first_stage: Path, second_stage: Path
+    home: Path, data: Path, first_stage: Path, second_stage: Path
 ) -> dict[str, tuple[dict[str, Any], str]]:
     """Runs by name, and what each one's error must contain."""
     folder = home / "refusals"
     folder.mkdir()
+    # Other text, whose vocabulary has as many pieces, and others.
+    package = corpus.standard_library()
+    some = (dataclasses.replace(package, files=package.files[1::8]),)
+    config = DataConfig(corpus="embedded", vocab_size=512, packages="stdlib")
+    other_data = prepare.prepare(folder / "cache", config, packages=some)
     bare = folder / "bare.gin"
     bare.write_text(BARE, "utf-8")
     tau, end = first_stage / "checkpoint_10", second_stage / "checkpoint_20"

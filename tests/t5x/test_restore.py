@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import tiny_t5x
 from tiny_model import tiny_config
 
 from spactor import step
@@ -21,8 +22,7 @@ from spactor.t5x.restore import keep_discriminator
 
 def shapes(stage: str, **model: int) -> Any:
     """Of the size of `exported`, but for what is given."""
-    size = {"emb_dim": 128, "mlp_dim": 160, "rtd_mlp_dim": 144}
-    config = tiny_config(**(size | model))
+    config = tiny_config(**(tiny_t5x.SIZE | model))
     return jax.eval_shape(lambda: convert.to_t5x(step.init_state(config, 0, stage)))
 
 
