@@ -8,7 +8,7 @@ This file works around two properties of T5X at commit cc342d4:
 
 * ``train.py`` reads the first batch in the background before it saves the initial checkpoint
   (``first_batch_ready = train_iter.peek_async()``), so the stream can be ahead of the saved step.
-  At the step that a start begins with, the stream saves nothing, or what it was restored from.
+  At the step that a process starts from, it copies the state it was restored from, or saves none.
 * ``utils.create_orbax_checkpoint_manager`` restores the stream from any checkpoint while
   ``save_dataset`` is on, whatever ``restore_dataset`` is. The stream knows its run's own folder,
   and whether to continue the stream of a checkpoint from another folder.
@@ -74,7 +74,7 @@ class TrainStream(dataset_iterator.TfDatasetIterator):
         self._restored: epath.Path | None = None
 
     def __next__(self) -> dict[str, np.ndarray]:
-        """The next batch.
+        """Returns the next batch.
 
         Raises:
           UserError: an example that the feature converter refuses.
