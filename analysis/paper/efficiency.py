@@ -304,7 +304,7 @@ def others_gain(evidence: Evidence) -> Finding:
         return Finding(graded(passed, len(parts), incomplete=bool(absent), none=none), text)
     tested = family_of(evidence, more)
     finding = superiority(
-        f"score minus the baseline's where a saving of {claimed:g} % puts it",
+        f"score at 500K minus the baseline's at the FLOPs for a saving of {claimed:g} %",
         Family(tested.contrasts, (*tested.absent, *absent)),
     )
     return replace(finding, sentence=f"{text}; {finding.sentence}")

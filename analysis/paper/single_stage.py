@@ -304,8 +304,7 @@ def slope_size(evidence: Evidence) -> Finding:
     verdict = Verdict.HOLDS if found.p_value < ALPHA else Verdict.NOT_DECIDED
     return Finding(
         Verdict.CONTRADICTED if other < ALPHA else verdict,
-        f"{text}; stated {slope:+.2e}, taken per 1,000 steps: p {format_p(other)} that the slope "
-        "is this",
+        f"{text}; difference from the stated {slope:+.2e} per 1,000 steps: p {format_p(other)}",
     )
 
 
