@@ -173,7 +173,7 @@ def test_what_can_not_be_compared_is_refused(
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="have no node in common"):
         compare_runs(pair[0], tmp_path / "empty")
-    with pytest.raises(UserError, match=r"is not a node's folder \(no node.json in it\)"):
+    with pytest.raises(UserError, match=r"is not a node's folder \(it has no node.json\)"):
         comparison.compare_nodes("a", pair[0] / FIRST, tmp_path / "empty")
     code, _, err = run(capsys, "verify", tmp_path / "nowhere", tmp_path / "empty")
     assert code == 2 and "there is no runs folder" in err and err.count("\n") == 1
