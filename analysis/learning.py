@@ -10,7 +10,7 @@ held-out text:
   learned the format (Section 2.1, Equation 7);
 * ``generator``: its accuracy on [M] against always predicting the most frequent token;
 * ``detection loss``: the RTD loss per position against −p ln p − (1−p) ln(1−p), the loss of a
-  head that knows only the fraction p of replaced tokens;
+  head that predicts the fraction p of replaced tokens everywhere;
 * ``detection recall`` and ``detection precision``: against a head that never flags a token
   (recall 0), and against one that flags at random (precision p);
 * ``zero-shot cloze``, if it was recorded: the baseline's accuracy on held-out sentences, without

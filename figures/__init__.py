@@ -67,7 +67,7 @@ def get(name: str, *, extended: bool = False) -> FigureModule:
 
 
 def adds(name: str) -> str:
-    """Returns a description of what a figure's extended form adds; "" if it has none.
+    """Describes the additions of a figure's extended form; "" if it has none.
 
     Raises:
       UserError: see :func:`get`.

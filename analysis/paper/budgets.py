@@ -62,7 +62,7 @@ def saved_at_equal_score(evidence: Evidence, size: str, tau: str, suite: str) ->
 
 
 def common_budgets(evidence: Evidence, size: str, tau: str) -> tuple[float, float]:
-    """Smallest and largest budget that lie between both models' two checkpoints."""
+    """Returns the smallest and the largest budget within both models' two checkpoints."""
     first = evidence.relative_flops(size, tau, HALF)
     last = min(evidence.relative_flops(size, t, FULL) for t in (tau, "0"))
     if last <= first:

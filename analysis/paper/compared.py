@@ -1,7 +1,7 @@
 """Statements that are judged by one test of a family of scores, one call each.
 
-A call names the statement, the test and the pairs of models (τ and checkpoint); the size is Base
-and the family all suites unless it says otherwise.
+A call names the statement, the test and the pairs of models (τ and checkpoint); by default the size
+is Base and the family is all suites.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def score(
 def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> None:
     """Writes the records of finished nodes, for tables and tests.
 
-    Prints what it leaves out and why, and the results of variants.
+    Prints the omitted nodes with the reasons, and the results of variants.
     """
     from repro import collect as collecting
     from repro import folders
