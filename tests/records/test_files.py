@@ -56,11 +56,7 @@ FILES = [
     ("bars.csv", TABLE.replace(b",", b"|"), "columns are separated by vertical bars; export"),
     ("excel.csv", b"sep=,\r\n" + TABLE, "first line 'sep=,' is for Excel alone; delete it"),
     ("excel.csv", b"\xef\xbb\xbfsep=,\n" + TABLE, "first line 'sep=,' is for Excel alone"),
-    (
-        "excel2.csv",
-        b"sep=;\n" + TABLE.replace(b",", b";"),
-        "'sep=;' is for Excel alone; delete it, ",
-    ),
+    ("excel2.csv", b"sep=;\n" + TABLE.replace(b",", b";"), "'sep=;' is for Excel alone"),
     ("index.csv", b"," + TABLE.replace(b"\n", b"\n0,", 2), f"the first column ('') {INDEX}"),
     # Rows too short as well: the cause comes before the symptom.
     ("index.csv", csv(f"Unnamed: 0,{HEADER}"), f"('Unnamed: 0') {INDEX}"),

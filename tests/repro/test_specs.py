@@ -119,11 +119,7 @@ SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8"
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (
-            "total_steps = 100",
-            "steps = 100",
-            "demo.toml: unknown setting 'steps'; known: name, purpose, engine, total_steps",
-        ),
+        ("total_steps = 100", "steps = 100", "demo.toml: unknown setting 'steps'; known: name"),
         ("total_steps = 100", 'total_steps = "100"', "total_steps is '100': give a valid integer"),
         ("total_steps = 100", "total_steps = 0", "total_steps is 0: give 1 or more"),
         ("total_steps = 100", "total_steps = ", "not valid TOML"),
@@ -131,11 +127,7 @@ SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8"
         ('engine = "local"', 'engine = "torch"', "engine is 'torch': give 'local' or 't5x'"),
         ("[sizes.large]", "[sizes.huge]", "sizes.huge"),
         ('"bbh"]', '"imdb"]', "unknown suite 'imdb' in suites"),
-        (
-            '"bbh"]',
-            '"glue"]',
-            "suites are glue, superglue, squad, cnndm, rainbow, mmlu, glue: give",
-        ),
+        ('"bbh"]', '"glue"]', "suites are glue, superglue, squad, cnndm, rainbow, mmlu, glue"),
         ('"60K", ', '"61", ', "matrix.base.taus.1 is '61': unknown τ '61'"),
         ('"60K", ', '"120K", ', "matrix.base: τ are 0, 120K, 120K"),
         ("input_length = 64", "input_length = 1_000_000_000", "chunks of over 262,144 tokens"),
@@ -148,28 +140,12 @@ SMOKE = (resources.files("repro") / "profiles" / "smoke.toml").read_text("utf-8"
             "tree has 20,000 at most: give fewer runs",
         ),
         ("runs = 1", 'runs = 1\nfinetune_at = ["1M", "0"]', "matrix.base: checkpoints are 1M, 0"),
-        (
-            '60K = ["500K"]',
-            '70K = ["500K"]',
-            "matrix.base: checkpoints_of has τ = 70K, which is not in taus",
-        ),
-        (
-            "runs = 1",
-            "runs = 1\nruns_of = { 70K = 1 }",
-            "matrix.base: runs_of has τ = 70K, which is not in taus",
-        ),
+        ('60K = ["500K"]', '70K = ["500K"]', "matrix.base: checkpoints_of has τ = 70K"),
+        ("runs = 1", "runs = 1\nruns_of = { 70K = 1 }", "matrix.base: runs_of has τ = 70K"),
         ("runs = 1", "runs = 1\nruns_of = { 60K = 2 }", "runs_of has 2 for τ = 60K: give 1 or"),
         ("runs = 1", "runs = 2\nfirst_seed = 999", "the last seed is 1000: give first_seed"),
-        (
-            '60K = ["500K"]',
-            '60K = ["2M"]',
-            "matrix.base.checkpoints_of.60K.0 is '2M': give 0, thousands",
-        ),
-        (
-            '60K = ["500K"]',
-            '60K = ["500K", "120K"]',
-            "checkpoints are 500K, 120K: give steps such as 500K or 1M in rising order",
-        ),
+        ('60K = ["500K"]', '60K = ["2M"]', "matrix.base.checkpoints_of.60K.0 is '2M'"),
+        ('60K = ["500K"]', '60K = ["500K", "120K"]', "checkpoints are 500K, 120K"),
         ("vocab_size = 512\npackages", "vocab_size = 640\npackages", "make them equal"),
     ],
 )

@@ -177,11 +177,7 @@ def test_activations_are_bfloat16_only_in_the_papers_models() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (
-            {"total_steps": 48},
-            "250K ends at step 12, and T5X validates every 5 steps: make "
-            "validation_period_steps a divisor of 12",
-        ),
+        ({"total_steps": 48}, "250K ends at step 12, .* validation_period_steps a divisor of 12"),
         ({"validation_period_steps": 10}, "5 to be a multiple of validation_period_steps 10"),
         ({"log_period_steps": 2}, "to be one of log_period_steps 2"),
         ({"validation_chunks": 3}, "whole batches of 4, and validation_chunks is 3"),

@@ -218,16 +218,8 @@ def test_fingerprints_differ_exactly_where_curricula_do(
         ("from = 10", "", "variants.fade.curriculum.lambda_rtd.from: this setting is missing"),
         ("from = 10", f"from = 1{'0' * 400}", "variants.fade.curriculum.lambda_rtd.from is 1"),
         ("to = 0.0", "to = -1.0", "reaches -1.0: give 0 or more"),
-        (
-            "to = 0.0",
-            "till = 0.0",
-            "lambda_rtd: unknown setting 'till'; known: from, to, start, end, shape",
-        ),
-        (
-            'start = "120K"',
-            'start = "120k"',
-            "variants.fade.curriculum.lambda_rtd.start is '120k': give 0, thousands from 1K",
-        ),
+        ("to = 0.0", "till = 0.0", "lambda_rtd: unknown setting 'till'; known: from, to, start"),
+        ('start = "120K"', 'start = "120k"', "fade.curriculum.lambda_rtd.start is '120k'"),
         ('start = "120K"', 'start = "125K"', "no whole step of 100"),
         ('end = "250K"', 'end = "120K"', "from step 120000 to 120000: the end must come later"),
         ('"cosine"', '"step"', "shape is 'step': give 'linear' or 'cosine'"),
