@@ -42,7 +42,7 @@ def test_valid_files_are_read_and_any_bytes_give_a_result_or_an_error(
         folder.mkdir()
         message = harmless.check(reader, seed, folder)
         assert message == "", message
-    for data in (b"", b"{}", b"[1]\n"):
+    for data in (b"", b"{}", b"[1]\n", b"\xff\xfe\x00"):
         harmless.check(reader, data, folder)
     files = st.builds(changed, st.just(reader), st.integers(0, 2**32), st.integers(1, 4))
 

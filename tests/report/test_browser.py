@@ -115,16 +115,6 @@ def contrast(tab, selector):
     return (high + 0.05) / (low + 0.05)
 
 
-def test_at_first_paint_little_is_there_and_it_is_there_soon(tab):
-    assert tab.evaluate("document.querySelectorAll('*').length") < 15_000
-    session = tab.context.new_cdp_session(tab)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    tab.reload()
-    metrics = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
-    # Seconds of the processor: 0.5 where this was written.
-    assert metrics["TaskDuration"] < 2.0
-
-
 def test_numbers_are_filtered_by_words_table_and_verdict(tab):
     open_numbers(tab)
     count = tab.locator("#numbers output")

@@ -133,13 +133,6 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str, message: str) -> Non
     assert f"{path}, line 2: " in str(caught.value)
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"metrics\.jsonl: can't be read"):
-        step_lines.read_steps(path)
-
-
 def test_only_finished_nodes_count(tree: Tree, finished: Path) -> None:
     (folder_of(finished, FIRST) / folders.DONE).unlink()
     result = collect.collect(tree, finished)

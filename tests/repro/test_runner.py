@@ -1,10 +1,8 @@
 """The runner with an engine that trains nothing: order, stale nodes, locks, stops, slices."""
 
-import dataclasses
 import json
 import threading
 import time
-import types
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,8 @@ from filelock import FileLock
 from untrained import FIRST, FakeEngine, folder_of, make_display, printed, run_nodes
 
 from repro import folders, runner, slice_runner
-from repro.plan import Tree, build
+from repro.plan import Tree
 from repro.slice_runner import SliceRunner
-from repro.specs import Profile
 from spactor.errors import UserError
 
 
@@ -71,26 +68,6 @@ def test_stopped_anywhere_it_goes_on_from_there(
     assert set(outcome.skipped) == set(done)
     assert engine.ran == list(tree.nodes), "nothing ran twice"
     assert len(folders.read_json(folder / folders.PROVENANCE)["attempts"]) == 2
-
-
-def test_a_changed_input_sets_aside_and_runs_again_what_is_below(
-    tiny: Profile, tree: Tree, runs: Path, engine: FakeEngine
-) -> None:
-    run_nodes(tree, runs, engine)
-    old = folders.read_json(folder_of(runs, FIRST) / folders.NODE)["fingerprint"]
-    base = dataclasses.replace(tiny.sizes["base"], batch_size=8)
-    profile = dataclasses.replace(tiny, sizes=types.MappingProxyType({"base": base}))
-    changed = build(profile, profile.select(taus=["250K"]))
-    display = make_display(changed)
-    outcome = run_nodes(changed, runs, engine, display=display)
-    assert outcome.ran == outcome.set_aside == tuple(changed.nodes)
-    home = runs / "tiny" / "stale" / f"{FIRST}@{old[:12]}"
-    assert (home / folders.DONE).is_file() and (home / "metrics.jsonl").is_file()
-    line = printed(display)[0]
-    reason = "because config.batch_size was 4, is 8"
-    assert line == f"{FIRST} runs again, {reason}; the old run was moved to {home}"
-    # The branch's configuration changed as well as its parent; the setting is the reason given.
-    assert "its parent changed" not in "\n".join(printed(display))
 
 
 def test_a_folder_without_its_first_file_is_set_aside(
