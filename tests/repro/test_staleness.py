@@ -216,10 +216,7 @@ def test_nodes_that_are_not_finished(world: World) -> None:
     answers = world.answers()
     assert answers[BRANCH].verdict == "begun; the next run continues it"
     assert answers[LEAF].verdict == "the next run trains it"
-    assert answers[LEAF].reasons == (
-        "it has not begun",
-        f"its parent {BRANCH} runs first",
-    )
+    assert answers[LEAF].reasons == ("it has not begun", f"its parent {BRANCH} runs first")
     (home / folders.NODE).unlink()
     assert world.answers()[BRANCH].reasons == ("its node.json is gone",)
 

@@ -38,9 +38,8 @@ def test_equal_runs_are_equal_whatever_the_clock_says(pair: tuple[Path, Path], t
     found = compare_runs(*pair)
     assert found.equal and found.missing == () and found.differences == ()
     assert len(comparison.nodes_in(pair[0])) == len(tree.nodes)
-    assert {note.partition(": ")[2] for note in found.notes} == {
-        "not compared, missing on a side: parameters"
-    }
+    missing = "not compared, missing on a side: parameters"
+    assert found.notes and all(missing in note for note in found.notes)
 
 
 def test_batches_of_two_t5x_runs_are_compared(tmp_path: Path) -> None:
@@ -55,9 +54,8 @@ def test_batches_of_two_t5x_runs_are_compared(tmp_path: Path) -> None:
         write_lines(folder / "digests.jsonl", lines)
     found = comparison.compare_nodes("node", *runs)
     assert [each.line() for each in found.differences] == ["node: step 10: batch differ: bb and cc"]
-    assert [note.partition(": ")[2] for note in found.notes] == [
-        "not compared, missing on a side: parameters"
-    ]
+    (note,) = found.notes
+    assert "not compared, missing on a side: parameters" in note
 
 
 DOCTORED = [
@@ -108,9 +106,8 @@ def test_the_cloze_is_compared_at_steps_where_both_sides_measured_it(
 def test_what_one_side_lacks_is_a_difference(pair: tuple[Path, Path]) -> None:
     path = pair[1] / FIRST / "metrics.jsonl"
     path.write_text("")
-    assert compare_runs(*pair).differences[0].line() == (
-        f"{FIRST}: step 5: train metrics differ (loss): 95.0 and nothing"
-    )
+    line = compare_runs(*pair).differences[0].line()
+    assert line.startswith(f"{FIRST}: step 5: ") and line.endswith("(loss): 95.0 and nothing")
     shutil.rmtree(pair[1] / LEAF)
     found = compare_runs(*pair)
     assert found.missing == (f"{LEAF}: only in {pair[0]}",) and not found.equal

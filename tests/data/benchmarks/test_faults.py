@@ -56,10 +56,7 @@ def test_every_file_is_missed_by_name_and_row_count(suite: str, rows: Path) -> N
                 path.unlink()
                 with pytest.raises(UserError) as caught:
                     task.examples(rows, split)
-                assert str(caught.value) == (
-                    f"{path} is missing: put the release's file there "
-                    "('repro data check' lists them all)"
-                )
+                assert str(caught.value).startswith(f"{path} is missing: ")
                 path.write_bytes(whole)
             first = rows / files[0]
             examples = made_up.CASES[suite, task.name].rows
