@@ -116,20 +116,6 @@ def test_inputs_are_what_seqio_serves(suite: str, prepared_folder: Path, source:
         assert rows == served(benchmark.registered_name(name), "validation", length)
 
 
-def test_mnli_is_trained_once_and_weighs_by_its_rows(prepared_folder: Path) -> None:
-    arrays = suite_tokens.load(prepared_folder, "glue", input_length=512)
-    total = sum(
-        len(made_up.CASES["glue", task.name].rows)
-        for task in suites.suite_named("glue", "c4").tasks
-        if task.rate
-    )
-    assert len(arrays) == total
-    vocabulary = seqio_vocabulary(prepared_folder)
-    texts = [vocabulary.decode(row.tolist()) for row in training(arrays)[0]]
-    assert sum(text.startswith("mnli") for text in texts) == 3
-    assert sum(text.startswith("cola") for text in texts) == 4
-
-
 def test_mmlu_is_fine_tuned_on_the_users_mixture(prepared_folder: Path) -> None:
     arrays = suite_tokens.load(prepared_folder, "mmlu", input_length=64)
     vocabulary = seqio_vocabulary(prepared_folder)
