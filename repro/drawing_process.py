@@ -18,7 +18,7 @@ _NEEDED = (
 
 
 def drawing_process() -> ProcessPoolExecutor:
-    """Starts the process; it imports what it needs while its caller goes on.
+    """Starts the process, which imports the modules of the drawings in the background.
 
     It is not forked, since PyArrow has threads. Ctrl-C stops only the process that waits for it.
     """

@@ -25,7 +25,7 @@ class Row:
         return (self.published,) if self.measured is None else (self.published, self.measured)
 
 
-def beside(
+def pair_rows(
     published: Sequence[Judgement], measured: Sequence[Judgement] | None = None
 ) -> tuple[Row, ...]:
     """Pairs judgements of published and of measured numbers, statement by statement."""

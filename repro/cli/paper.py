@@ -33,7 +33,7 @@ def claims(
     only = claims_view.verdict_named(verdict) if verdict else None
     found = chosen.measured_if_any(READS)
     ours = judge(found.records) if found else None
-    rows = claims_view.beside(judge(published.load_all()), ours)
+    rows = claims_view.pair_rows(judge(published.load_all()), ours)
     if only is not None:
         rows = claims_view.of_verdict(rows, only)
     emit(format, lambda: claims_view.render(rows, details=details), claims_view.plain(rows))

@@ -1,4 +1,4 @@
-"""What the paper leaves unsaid and what was chosen, from the project's one list of it."""
+"""What the paper leaves open and what was chosen, from ``repro/deviations.md``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def departures(settings: PairedTable) -> tuple[Departure, ...]:
     )
 
 
-def unsaid() -> Markup:
+def deviations() -> Markup:
     """``repro/deviations.md`` as part of a page: headings two levels down, its title left out."""
     text = resources.files("repro").joinpath("deviations.md").read_text(encoding="utf-8")
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")

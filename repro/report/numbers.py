@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import tables
 from analysis.schema import published
+from analysis.schema.facts import size_label
 from tables import breakdowns, differences
 from tables.cells import MISSING, NOTHING, Cell, Column, Row, Table
 from tables.differences import Compared
@@ -100,7 +101,7 @@ class PairedTable:
     def title(self) -> str:
         """Short title of one of Tables 6 to 17."""
         breakdown = breakdowns.TABLES[self.number]
-        return f"Table {self.number}: {breakdown.title}, {breakdown.size.capitalize()}"
+        return f"Table {self.number}: {breakdown.title}, {size_label(breakdown.size)}"
 
     @property
     def ran(self) -> bool:

@@ -69,7 +69,7 @@ class Outcomes:
     @property
     def judged(self) -> Sequence[claims_view.Row]:
         """Every claim on the paper's numbers and on ours."""
-        return claims_view.beside(*self._judgements)
+        return claims_view.pair_rows(*self._judgements)
 
     @functools.cached_property
     def runs(self) -> Mapping[str, int]:

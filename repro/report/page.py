@@ -18,7 +18,7 @@ from analysis import power, trend
 from analysis.paper import CLAIM_VERDICTS, Verdict, claims_view
 from analysis.paper.evidence import describe
 from analysis.rounding import rounded
-from analysis.schema.facts import SUITE_HEADINGS
+from analysis.schema.facts import SUITE_HEADINGS, size_label
 from analysis.schema.nodes import Nodes
 from repro.report import choices, drawings, numbers, tree, tree_map
 from repro.report.outcomes import Outcomes
@@ -131,7 +131,7 @@ def page(outcomes: Outcomes, nodes: Nodes, options: Sequence[str] = ()) -> str:
         packed=Packed(traces=traces.data),
         options=shlex.join(options),
         common=traces.common,
-        unsaid=choices.unsaid(),
+        deviations=choices.deviations(),
         departures=choices.departures(paired[choices.SETTINGS_TABLE]),
         # Last, as another process draws meanwhile.
         trend=outcomes.trend,
@@ -202,6 +202,7 @@ def _render(template: str, **values: object) -> str:
         "map_width": tree_map.WIDTH,
         "trend_module": trend,
         "shown_count": power.shown_count,
+        "size_label": size_label,
         "suite_headings": SUITE_HEADINGS,
     }
     source = environment.get_template(template)

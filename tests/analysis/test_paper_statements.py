@@ -212,7 +212,7 @@ def test_records_of_two_profiles_are_refused():
 
 
 def test_the_view_lists_every_verdict(judged, measured):
-    rows = claims_view.beside(tuple(judged.values()), tuple(measured.values()))
+    rows = claims_view.pair_rows(tuple(judged.values()), tuple(measured.values()))
     text, details = claims_view.render(rows), claims_view.render(rows, details=True)
     words = " ".join(details.split())
     for row in rows:

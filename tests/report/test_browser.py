@@ -352,7 +352,7 @@ def test_it_prints_in_light_without_what_only_a_screen_can_do(open_page):
     assert tab.evaluate(LUMINANCE, "body")[0] < 0.1
     for hidden in ("#contents", "#numbers .scroll", ".enlarge", "#claims .filter"):
         assert not tab.locator(hidden).first.is_visible(), hidden
-    for visible in ("#claims .card", "#table2 table", "#figure4 img", "#unsaid table"):
+    for visible in ("#claims .card", "#table2 table", "#figure4 img", "#deviations table"):
         assert tab.locator(visible).first.is_visible(), visible
 
 

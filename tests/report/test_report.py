@@ -83,7 +83,7 @@ def test_everything_is_on_it(page):
         assert words in text, words
 
 
-def test_what_the_paper_leaves_unsaid_is_on_it_with_choice_and_reason(page):
+def test_what_the_paper_leaves_open_is_on_it_with_choice_and_reason(page):
     text = Page(page).words
     for words in (
         "dropout in pre-training 0.1, in the generator too; in micro none T5X's T5.1.0",
@@ -93,7 +93,7 @@ def test_what_the_paper_leaves_unsaid_is_on_it_with_choice_and_reason(page):
         "documents concatenated without eos and cut into chunks T5 packs",
     ):
         assert words in text, words
-    assert "<h3>Objective</h3>" in choices.unsaid(), "two levels below the section's"
+    assert "<h3>Objective</h3>" in choices.deviations(), "two levels below the section's"
 
 
 def test_every_number_of_every_table_is_in_the_list(page):
