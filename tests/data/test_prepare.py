@@ -27,6 +27,12 @@ def installed(
 
 
 @pytest.fixture
+def few_files(some_packages: tuple[corpus.Package, ...]) -> tuple[corpus.Package, ...]:
+    """The small corpus with an eighth of its files."""
+    return (dataclasses.replace(some_packages[0], files=some_packages[0].files[::8]),)
+
+
+@pytest.fixture
 def cache(prepared: Path, tmp_path: Path) -> Path:
     """A cache of its own that holds a copy of the shared folder, look-up file included."""
     return shutil.copytree(prepared.parent, tmp_path / "cache")
@@ -93,7 +99,7 @@ def test_damage_is_found_and_reported_in_one_line(
 
 def test_two_builds_are_equal_byte_for_byte(
     tmp_path: Path,
-    some_packages: tuple[corpus.Package, ...],
+    few_files: tuple[corpus.Package, ...],
     small_config: DataConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -101,12 +107,11 @@ def test_two_builds_are_equal_byte_for_byte(
     # One of each kind of task: labels, spans and ranked choices.
     few = {name: suites.EMBEDDED[name] for name in ("glue", "squad", "superglue")}
     monkeypatch.setattr(suites, "EMBEDDED", few)
-    some = (dataclasses.replace(some_packages[0], files=some_packages[0].files[::8]),)
-    folder, lines = prepare.prepare(tmp_path, small_config, packages=some), []
+    folder, lines = prepare.prepare(tmp_path, small_config, packages=few_files), []
     before = contents(folder)
     (folder / "tokens_validation.npy").write_bytes(b"")
     (tmp_path / "unfinished-1").mkdir()
-    assert prepare.prepare(tmp_path, small_config, lines.append, some) == folder
+    assert prepare.prepare(tmp_path, small_config, lines.append, few_files) == folder
     assert contents(folder) == before
     assert len(lines) == 6 and lines[-1].startswith(f"prepared {folder} in ")
     assert sorted(path.name.split("-")[0] for path in tmp_path.iterdir()) == [
@@ -143,7 +148,7 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path, small_config: DataConfig) -
 
 def test_a_disk_that_fills_leaves_nothing_behind(
     tmp_path: Path,
-    installed: object,
+    few_files: tuple[corpus.Package, ...],
     small_config: DataConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -154,7 +159,7 @@ def test_a_disk_that_fills_leaves_nothing_behind(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=r"\(No space left on device\); free some space"):
-        prepare.prepare(tmp_path, small_config)
+        prepare.prepare(tmp_path, small_config, packages=few_files)
     assert [path.name for path in tmp_path.iterdir()] == ["prepare.lock"]
 
 
