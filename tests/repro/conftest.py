@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,15 @@ def engine() -> FakeEngine:
     return FakeEngine()
 
 
-@pytest.fixture
-def finished(tree: plan.Tree, runs: Path, engine: FakeEngine) -> Path:
-    """A folder of runs whose tree is finished."""
-    run_nodes(tree, runs, engine)
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs whose tree is finished, to be copied and not changed."""
+    runs = folders.open_runs(tmp_path_factory.mktemp("finished") / "runs", create=True)
+    run_nodes(plan.build(tiny_profile()), runs, FakeEngine())
     return runs
+
+
+@pytest.fixture
+def finished(finished_once: Path, runs: Path) -> Path:
+    """A folder of runs whose tree is finished."""
+    return shutil.copytree(finished_once, runs, dirs_exist_ok=True)
