@@ -1,5 +1,4 @@
 """SPACTOR for T5X: models, features, data streams, restoring and gin, over the method's functions.
 
-T5X is on no package registry (``t5x-sources.txt`` names its commits), so only this package imports
-it, in the modules that T5X loads through gin.
+T5X is on no package registry: ``t5x-sources.txt`` names its commits. Only this package imports it.
 """
