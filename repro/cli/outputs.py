@@ -175,9 +175,9 @@ def report(
     to: To = None,
 ) -> None:
     """Writes everything as one self-contained HTML page."""
-    # The records are read first, so that an invalid option is reported at once.
-    found = [(source, Records(profile, runs, source).measured()) for source in sources or [""]]
+    chosen = [Records(profile, runs, source) for source in sources or [""]]
     with drawing_process() as drawer:
+        found = [(one.source, one.measured()) for one in chosen]
         from repro.report import Outcomes, Study, write_index, write_report
 
         studies: list[Study] = []

@@ -27,10 +27,10 @@ def rebuild(chosen: Records, to: To = None) -> None:
 
     Trains nothing. Equal records give equal bytes.
     """
-    ours = chosen.measured()
-    folder = to or ours.output
-    written = []
     with drawing_process() as drawer:
+        ours = chosen.measured()
+        folder = to or ours.output
+        written = []
         import figures
         from figures import drawing
         from repro.report import Outcomes, write_report
