@@ -94,6 +94,7 @@ def test_a_missing_extra_is_one_line(tmp_path: Path) -> None:
     done = run_blocked("from repro.cli import main; main(sys.argv[1:])", *command)
     assert done.returncode == 2
     assert "the extra 'train'" in done.stderr and done.stderr.count("\n") == 1
+    assert "-e '.[train]'" in done.stderr and not (tmp_path / "runs").exists()
 
 
 def test_help_imports_nothing_heavy() -> None:

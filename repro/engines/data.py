@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,16 +93,19 @@ class DataSource:
             )
 
     def require_here(self, profile: Profile) -> None:
-        """Does the checks of `require`, and checks that the folder exists on this machine.
+        """Does the checks of `require`, and checks what this machine needs for preparing.
 
         Raises:
           UserError: the folder does not exist, or see `require`.
+          ModuleNotFoundError: the ``train`` extra is not installed.
         """
         self.require(profile)
         if self.released is not None and not self.released.is_dir():
             raise UserError(
                 f"--data-dir {self.released}: no such folder; give the folder with the data"
             )
+        if self.prepared is None:
+            require_package("sentencepiece")
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
         """Finds or builds the data that the profile's engine reads.
@@ -196,3 +200,13 @@ def wanted(profile: Profile) -> Wanted:
         validation_tokens=max(profile.validation_chunks * chunk for chunk, _ in sizes),
         suites=profile.suites,
     )
+
+
+def require_package(name: str) -> None:
+    """Checks, without importing it, that a package of the ``train`` extra is installed.
+
+    Raises:
+      ModuleNotFoundError: it is not; the command line prints how to install the extra.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)

@@ -16,8 +16,8 @@ from typing import Any
 from analysis.schema.facts import PAPER_STEPS
 from repro import folders
 from repro.engines.contract import Engine, Work
-from repro.engines.data import EMBEDDED, DataSource, PreparedData
-from repro.plan import Finetuning, Node, Segment
+from repro.engines.data import EMBEDDED, DataSource, PreparedData, require_package
+from repro.plan import Finetuning, Node, Segment, Tree
 from repro.spent import FINETUNING, PRETRAINING, SCORING, STARTING, Stopwatch
 from spactor.progress import Observer
 
@@ -30,6 +30,11 @@ class LocalEngine(Engine):
         self._arrays: tuple[Path, Any] | None = None
         self._is_set_up = False
         self._stopwatch = Stopwatch()
+
+    def check(self, tree: Tree) -> None:
+        """Refuses a tree without its data, and a machine without JAX."""
+        super().check(tree)
+        require_package("jax")
 
     def device(self) -> str:
         """Returns the number and kind of JAX's devices."""
