@@ -40,12 +40,13 @@ def prepare(
 ) -> None:
     """Prepares the corpus, the vocabulary and the suites."""
     from repro import folders
-    from repro.engines.data import DataSource
+    from repro.engines.data import DataSource, require_packages
     from repro.engines.factory import engine_for, with_engine
     from repro.specs import load_profile
 
     chosen = with_engine(load_profile(profile), engine)
     DataSource.of(chosen, None, data_dir).require_here(chosen)
+    require_packages("sentencepiece")
     preparing = engine_for(chosen, folders.cache_folder(runs), data_dir=data_dir)
     folders.open_runs(runs, create=True)
     found = preparing.prepare(chosen, print)

@@ -93,19 +93,16 @@ class DataSource:
             )
 
     def require_here(self, profile: Profile) -> None:
-        """Does the checks of `require`, and checks what this machine needs for preparing.
+        """Does the checks of `require`, and checks that the folder exists on this machine.
 
         Raises:
           UserError: the folder does not exist, or see `require`.
-          ModuleNotFoundError: the ``train`` extra is not installed.
         """
         self.require(profile)
         if self.released is not None and not self.released.is_dir():
             raise UserError(
                 f"--data-dir {self.released}: no such folder; give the folder with the data"
             )
-        if self.prepared is None:
-            require_package("sentencepiece")
 
     def prepare(self, profile: Profile, cache: Path, report: Callable[[str], None]) -> PreparedData:
         """Finds or builds the data that the profile's engine reads.
@@ -202,11 +199,12 @@ def wanted(profile: Profile) -> Wanted:
     )
 
 
-def require_package(name: str) -> None:
-    """Checks, without importing it, that a package of the ``train`` extra is installed.
+def require_packages(*names: str) -> None:
+    """Checks, without importing them, that packages of the ``train`` extra are installed.
 
     Raises:
-      ModuleNotFoundError: it is not; the command line prints how to install the extra.
+      ModuleNotFoundError: one is not; the command line prints how to install the extra.
     """
-    if importlib.util.find_spec(name) is None:
-        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)

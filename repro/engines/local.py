@@ -16,7 +16,7 @@ from typing import Any
 from analysis.schema.facts import PAPER_STEPS
 from repro import folders
 from repro.engines.contract import Engine, Work
-from repro.engines.data import EMBEDDED, DataSource, PreparedData, require_package
+from repro.engines.data import EMBEDDED, DataSource, PreparedData, require_packages
 from repro.plan import Finetuning, Node, Segment, Tree
 from repro.spent import FINETUNING, PRETRAINING, SCORING, STARTING, Stopwatch
 from spactor.progress import Observer
@@ -34,7 +34,7 @@ class LocalEngine(Engine):
     def check(self, tree: Tree) -> None:
         """Refuses a tree without its data, and a machine without JAX."""
         super().check(tree)
-        require_package("jax")
+        require_packages("jax", *(() if self._source.prepared else ("sentencepiece",)))
 
     def device(self) -> str:
         """Returns the number and kind of JAX's devices."""
