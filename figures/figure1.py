@@ -117,8 +117,7 @@ def _rows(found: Mapping[str, Sequence[Any]]) -> list[Row]:
     flagged = [not original for original in found["judged_original"]]
     wrong = sum(not original for original in found["is_original"])
     caught = sum(
-        doubt and not original
-        for doubt, original in zip(flagged, found["is_original"], strict=True)
+        flag and not original for flag, original in zip(flagged, found["is_original"], strict=True)
     )
     return [
         _row("original text", found["original"]),

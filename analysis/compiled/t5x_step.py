@@ -28,6 +28,7 @@ from spactor.config import PAPER, STAGES, PretrainConfig, Stage
 from spactor.errors import UserError
 
 GIN = Path(spactor.__file__).parent / "t5x" / "gin"
+"""Folder of the shipped gin files."""
 SOURCES = Path(__file__).parents[2] / "t5x-sources.txt"
 TOPOLOGIES = ("v4:4x4x4", "v5e:8x8")
 _SLICE_FILES: Mapping[tuple[str, str], tuple[str, ...]] = {("large", "v5e:8x8"): ("large_v5e",)}

@@ -183,7 +183,8 @@ class Judgement:
     def sentence(self) -> str:
         """The numbers, preceded by the profile if it is not the paper's."""
         scaled = self.source == "measured" and self.profile != "paper"
-        return f"{f'at {self.profile} scale: ' if scaled else ''}{self.finding.sentence}"
+        scale = f"at {self.profile} scale: " if scaled else ""
+        return scale + self.finding.sentence
 
     @property
     def origin(self) -> str:

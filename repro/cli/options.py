@@ -297,11 +297,11 @@ class Records:
         timed = None
         if timing.is_file() and timing != metrics:
             timed = _published_experiments(records.read(timing, reads))
-            profiles = set(found["profile"]) | set(timed["profile"])
-            if len(profiles) > len(set(found["profile"])) > 0:
+            others = set(timed["profile"]) - set(found["profile"])
+            if others and len(found):
                 raise UserError(
                     f"{timing}, beside {metrics.name}, has records of another profile "
-                    f"({', '.join(sorted(profiles))}): give each its own folder"
+                    f"({', '.join(sorted(others))}): give each its own folder"
                 )
         return Measured(
             metrics=found,

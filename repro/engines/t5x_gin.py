@@ -5,14 +5,10 @@ The values are those of the profile `paper`. A test fails while the files differ
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import spactor
+from analysis.compiled.t5x_step import GIN
 from repro.engines import t5x_gin_text
 from repro.specs import load_profile
 
-FOLDER = Path(spactor.__file__).parent / "t5x" / "gin"
-"""The shipped files."""
 _FINETUNING = {
     "finetune": ("glue", "Fine-tuning"),
     "finetune_flan": ("mmlu", "Fine-tuning of FLAN-style suites"),
@@ -36,4 +32,4 @@ def texts() -> dict[str, str]:
 
 if __name__ == "__main__":
     for name, text in texts().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
+        (GIN / name).write_text(text, encoding="utf-8")

@@ -16,6 +16,7 @@ import pytest
 import typer
 import yaml
 
+from analysis.compiled.t5x_step import GIN
 from analysis.tpu_slices import TPU_TYPES, Slice
 from repro.cli.app import app
 from repro.engines.t5x_command import FINETUNING_SHARDS, PRETRAINING_SHARDS
@@ -28,7 +29,6 @@ from spactor.errors import UserError
 
 BUCKETS = {"skypilot": "gs://pod-runs", "slurm": "/shared/runs of ours"}
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-GIN = Path(__file__).parents[2] / "spactor" / "t5x" / "gin"
 
 
 @pytest.fixture(scope="module")

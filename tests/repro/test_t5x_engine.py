@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from untrained import BRANCH, FIRST, LEAF, SCORES, FakeEngine, run_nodes
 
+from analysis.compiled.t5x_step import GIN
 from repro import folders, identity
 from repro.collect import collect
-from repro.engines import t5x, t5x_command, t5x_gin, t5x_gin_text
+from repro.engines import t5x, t5x_command, t5x_gin_text
 from repro.engines.contract import ALONE, Hosts, Work
 from repro.engines.data import PreparedData
 from repro.engines.factory import engine_for, with_engine
@@ -160,11 +161,11 @@ def test_the_paper_profiles_nodes_have_the_shipped_gin() -> None:
     t5x_command.require_runnable(tree)
     for node in tree.nodes.values():
         texts = t5x_command.gin_texts(node)
-        shipped = (t5x_gin.FOLDER / f"{node.size}.gin").read_text("utf-8")
+        shipped = (GIN / f"{node.size}.gin").read_text("utf-8")
         assert bindings(texts["size.gin"]) == bindings(shipped)
         if isinstance(node, Finetuning):
             kind = "finetune_flan" if node.suite in ("mmlu", "bbh") else "finetune"
-            shipped = (t5x_gin.FOLDER / f"{kind}.gin").read_text("utf-8")
+            shipped = (GIN / f"{kind}.gin").read_text("utf-8")
             assert bindings(texts["finetune.gin"]) == bindings(shipped)
 
 

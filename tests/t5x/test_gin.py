@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.compiled import t5x_step
 from repro import specs
 from repro.engines import t5x_gin, t5x_gin_text
 from spactor.config import PAPER
@@ -16,7 +17,7 @@ RUNS = ("pretrain", "finetune_run")
 
 
 def text(name: str) -> str:
-    return (t5x_gin.FOLDER / f"{name}.gin").read_text("utf-8")
+    return (t5x_step.GIN / f"{name}.gin").read_text("utf-8")
 
 
 def bound(name: str, key: str) -> str:
@@ -27,7 +28,7 @@ def bound(name: str, key: str) -> str:
 
 def test_generated_files_are_up_to_date() -> None:
     for name, expected in t5x_gin.texts().items():
-        assert (t5x_gin.FOLDER / name).read_text("utf-8") == expected, (
+        assert (t5x_step.GIN / name).read_text("utf-8") == expected, (
             f"{name}: run python -m repro.engines.t5x_gin"
         )
 
