@@ -73,31 +73,6 @@ def dense_terms(
     }
 
 
-def loop_terms(
-    network: Network, params: Any, batch: CorruptedBatch, noisy: jax.Array, z_loss: float
-) -> dict[str, float]:
-    """The same three in loops over Python numbers; ``sc_z`` is what the z-loss adds to ``sc``."""
-    generator = np.asarray(
-        jax.nn.log_softmax(_generator_logits(network, params, batch)), np.float64
-    )
-    rtd_logits, logits = (
-        np.asarray(x, np.float64) for x in _discriminator(network, params, batch, noisy)
-    )
-    clean, replaced = np.asarray(batch.encoder_input_tokens), np.asarray(noisy)
-    terms = dict.fromkeys(("generator", "rtd", "sc", "sc_z"), 0.0)
-    for row in range(len(clean)):
-        for position in np.asarray(batch.masked_positions)[row]:
-            terms["generator"] -= generator[row, position, clean[row, position]]
-        for position, logit in enumerate(rtd_logits[row]):
-            p = 1 / (1 + math.exp(-logit))
-            original = replaced[row, position] == clean[row, position]
-            terms["rtd"] -= math.log(p if original else 1 - p)
-        nll, z = loop_cross_entropy(logits[row], np.asarray(batch.decoder_target_tokens)[row])
-        terms["sc"] += nll + z_loss * z
-        terms["sc_z"] += z_loss * z
-    return {name: term / len(clean) for name, term in terms.items()}
-
-
 def loop_cross_entropy(logits: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
     """Sums of −log p(target) and of log²Z over the targets of one row that are not padding."""
     nll = squares = 0.0

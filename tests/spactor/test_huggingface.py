@@ -80,6 +80,8 @@ def test_round_trip_is_bit_for_bit(
 
 
 def test_contents_of_an_exported_folder(exported: Path, params: dict, unigram_model: bytes) -> None:
+    from transformers import T5Config
+
     folder = exported
     assert sorted(os.listdir(folder)) == [
         "config.json",
@@ -93,31 +95,14 @@ def test_contents_of_an_exported_folder(exported: Path, params: dict, unigram_mo
     assert (folder / "spiece.model").read_bytes() == unigram_model
     assert json.loads((folder / "spactor.json").read_text("utf-8")) == ABOUT
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    assert config == {
-        "architectures": ["T5ForConditionalGeneration"],
-        "model_type": "t5",
-        "is_encoder_decoder": True,
-        "feed_forward_proj": "relu",
-        "tie_word_embeddings": True,
-        "scale_decoder_outputs": True,
-        "layer_norm_epsilon": 1e-6,
-        "relative_attention_num_buckets": 32,
-        "relative_attention_max_distance": 128,
-        "vocab_size": 512,
-        "d_model": 20,
-        "d_kv": 8,
-        "d_ff": 32,
-        "num_heads": 3,
-        "num_layers": 1,
-        "num_decoder_layers": 2,
-        "dropout_rate": 0.0,
-        "initializer_factor": 1.0,
-        "use_cache": True,
-        "dtype": "float32",
-        "pad_token_id": 0,
-        "eos_token_id": 1,
-        "decoder_start_token_id": 0,
-    }
+    sizes = dict(vocab_size=512, d_model=20, d_kv=8, d_ff=32, num_heads=3, num_layers=1)
+    expected = T5Config(
+        **sizes,
+        **dict(num_decoder_layers=2, dropout_rate=0.0, decoder_start_token_id=0, dtype="float32"),
+        architectures=["T5ForConditionalGeneration"],
+    )
+    assert config == {name: expected.to_dict()[name] for name in config}
+    assert T5Config.from_dict(config).to_dict() == expected.to_dict()
     tensors = load_file(folder / "model.safetensors")
     # Embedding; encoder: bias, 1 × (2 norms, 4 + 2 kernels), norm; decoder: bias, 2 × (3 norms,
     # 4 + 4 + 2 kernels), norm.

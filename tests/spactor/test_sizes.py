@@ -8,21 +8,24 @@ from collections import Counter
 import jax
 import numpy as np
 import pytest
+from tiny_model import tiny_config
 
 from analysis.parameters import tensors
 from spactor import step
 from spactor.config import PAPER
 from spactor.network import Network
 
+CONFIGS = {**PAPER, "generator's decoder": tiny_config(generator_num_decoder_layers=2)}
 
-@pytest.mark.parametrize("size", PAPER)
-def test_shapes_are_those_that_are_counted(size: str) -> None:
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_shapes_are_those_that_are_counted(config) -> None:
     """Every tensor of the network against `analysis.parameters`, which the paper's sizes are of."""
-    params = jax.eval_shape(lambda: step.init_state(PAPER[size], 0, "hybrid")).params
+    params = jax.eval_shape(lambda: step.init_state(config, 0, "hybrid")).params
     plain = {name: tree for name, tree in params.items() if name not in step.HYBRID_ONLY}
     for stage, tree in (("hybrid", params), ("span_corruption", plain)):
         counted: Counter[tuple[int, ...]] = Counter()
-        for shape, count in tensors(PAPER[size].model, stage):
+        for shape, count in tensors(config.model, stage):
             counted[shape] += count
         assert Counter(leaf.shape for leaf in jax.tree.leaves(tree)) == counted
 

@@ -53,7 +53,7 @@ def test_initial_discriminator_does_not_depend_on_the_stage(config) -> None:
 
 
 def test_without_a_first_stage_it_is_plain_t5(config, chunks) -> None:
-    """τ = 0: three updates equal those of a plain T5; test_against_t5x.py compares with T5X."""
+    """τ = 0: three updates equal those of a plain T5; test_models.py compares with T5X."""
     network = Network(config.model)
 
     @jax.jit
