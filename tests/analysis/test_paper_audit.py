@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from commands import run
 
 from analysis import paper
 from analysis.paper import Verdict, audit_view, averages, patterns
-from analysis.paper.breakdown import Breakdown, Row
+from analysis.paper.breakdown import Breakdown
 from analysis.schema import published
 from analysis.schema.facts import SUITES
 from spactor.errors import UserError
@@ -246,15 +245,6 @@ def test_the_usual_gap_is_that_of_mean_and_median():
         gap = np.std(sample.mean(axis=1) - np.median(sample, axis=1))
         # The estimate of a standard deviation has an error of σ/√(2n); the constants have 3 digits.
         assert abs(gap - usual) < 4 * usual / np.sqrt(2 * draws) + 0.0005
-
-
-def test_terms_of_an_average_are_exact(printed):
-    cells = Breakdown(printed).cells(Row("base", "0", 500_000), "squad")
-    assert patterns.terms_of(cells) == {("squad", ""): Fraction("88.605")}
-    assert list(patterns.terms_of(cells, frozenset({"squad"})).values()) == [
-        Fraction("85.01"),
-        Fraction("92.20"),
-    ]
 
 
 def test_formats_list_the_same_findings(printed):

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import scipy.stats
 import synthetic_records as synthetic
-from statsmodels.stats.power import TTestIndPower
+from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from analysis import power
 from analysis.paper import judge
 from analysis.paper.contrasts import Contrast, Family
 from analysis.paper.evidence import Cell
 from analysis.schema import published, records
-from analysis.tests import Sample, paired
+from analysis.tests import Sample
 
 
 def contrast(first, second, allowed=0.0):
@@ -71,22 +71,17 @@ def measured(ours, plain, names=("250K", "0")):
     return Contrast("", {cells[0]: 1.0, cells[1]: -1.0}, {}, by_seed)
 
 
-def test_power_of_a_paired_test_is_what_a_simulation_finds():
+def test_power_and_runs_of_a_paired_test_equal_statsmodels():
     # Runs share noise of 3 by seed and have 1 of their own; the difference is 1.5.
     rng = np.random.default_rng(2)
-    draws, runs, effect = 2000, 6, 1.5
-    seed = 3.0 * rng.standard_normal((draws, runs))
-    ours = effect + seed + rng.standard_normal((draws, runs))
-    plain = seed + rng.standard_normal((draws, runs))
-    found = np.mean([paired(gap, alternative="greater") < 0.05 for gap in ours - plain])
-    # Many seeds, so that their spread is the truth.
-    wide = 3.0 * rng.standard_normal(20_000)
-    noise = rng.standard_normal((2, 20_000))
-    pair = measured(effect + wide + noise[0], wide + noise[1])
-    expected = power.power("higher", pair, 0.05, runs)
-    assert found == pytest.approx(expected, abs=0.03 + 3 * math.sqrt(0.25 / draws))
+    shared, (own, other) = 3.0 * rng.standard_normal(200), rng.standard_normal((2, 200))
+    pair, gaps = measured(1.5 + shared + own, shared + other), 1.5 + own - other
+    effect, theirs = gaps.mean() / gaps.std(ddof=1), TTestPower()
+    for runs in (3, 6, 20):
+        expected = theirs.power(effect, runs, 0.05, alternative="larger")
+        assert power.power("higher", pair, 0.05, runs) == pytest.approx(expected, rel=1e-6)
     # Unpaired the same means and spreads need more than four times as many runs.
-    alone = contrast(Sample(effect, math.sqrt(10.0), 5), Sample(0.0, math.sqrt(10.0), 5))
+    alone = contrast(Sample(1.5, math.sqrt(10.0), 5), Sample(0.0, math.sqrt(10.0), 5))
     assert power.runs_needed("higher", alone, 0.05) > 4 * power.runs_needed("higher", pair, 0.05)
 
 

@@ -44,8 +44,12 @@ def test_autoregressive_slope_equals_exact_maximum_likelihood():
     assert ours.value == pytest.approx(theirs.params[1] / 400, abs=0.01 * error)
     # Theirs is a sandwich estimate; ours has the wider t of fewer degrees of freedom besides.
     rho = regression.autocorrelation(steps, values)
-    half = scipy.stats.t.ppf(0.975, 398 * (1 - rho) / (1 + rho)) * error
+    degrees = 398 * (1 - rho) / (1 + rho)
+    half = scipy.stats.t.ppf(0.975, degrees) * error
     assert ours.high - ours.value == pytest.approx(half, rel=0.1)
+    # p < 0.05 just where the interval leaves 0 out.
+    t = ours.value / (ours.high - ours.value) * scipy.stats.t.ppf(0.975, degrees)
+    assert ours.p_value == pytest.approx(2 * scipy.stats.t.sf(t, degrees), rel=1e-6)
 
 
 def test_theil_sen_is_the_median_of_pairwise_slopes_and_its_test_is_kendalls():
@@ -71,32 +75,19 @@ def random_walks(generator, draws: int, seeds: int, rho: float) -> np.ndarray:
     return np.moveaxis(noise, 0, -1)
 
 
-def test_over_seeds_has_its_level_and_ar1_errors_do_not():
-    draws, seeds, rho = 2000, 5, 0.97
-    series = random_walks(np.random.default_rng(0), draws, seeds, rho)
-    at = STEPS - STEPS.mean()
-    slopes = series @ at / (at @ at)
-    assert regression.over_seeds(slopes[0]).p_value == tests.paired(slopes[0])
-    rejected = np.mean([tests.paired(each) < 0.05 for each in slopes])
-    # 0.05 ± 3 standard errors of 2,000 draws.
-    assert 0.035 < rejected < 0.065
-    shifted = slopes + 2.0 * slopes.std()  # two standard deviations of a seed's slope
-    assert np.mean([tests.paired(each) < 0.05 for each in shifted]) > 0.85
-    alone = [by_method(one)[regression.AUTOREGRESSIVE].p_value < 0.05 for one in series[:100, 0]]
-    assert np.mean(alone) > 0.1  # about 0.17
-
-
-def test_the_level_and_the_power_of_a_bend_over_seeds():
-    series = random_walks(np.random.default_rng(1), 2000, 5, 0.97)
-    curvatures = [regression._curvatures(STEPS, each.T) for each in series]
-    rejected = np.mean([tests.paired(each) < 0.05 for each in curvatures])
-    assert 0.035 < rejected < 0.065
+def test_a_bend_over_seeds_has_the_paired_test_of_curvatures():
+    series = random_walks(np.random.default_rng(0), 100, 5, 0.97)
+    curvatures = np.polynomial.polynomial.polyfit(STEPS, series[0].T, 2)[2]
     one = estimate_inflection(STEPS, series[0].T, draws=DRAWS)
-    assert (one.seeds, one.p_value) == (5, tests.paired(curvatures[0]))
+    assert (one.seeds, one.p_value) == (5, pytest.approx(tests.paired(curvatures)))
     bend = 0.01 * np.maximum(STEPS - 500.0, 0.0)  # 5 at the end, in units of the noise
-    found = [estimate_inflection(STEPS, each.T + bend[:, None], draws=9) for each in series[:100]]
+    found = [estimate_inflection(STEPS, each.T + bend[:, None], draws=9) for each in series]
     assert np.mean([one.p_value < 0.05 for one in found]) > 0.8
     assert np.median([one.at for one in found]) == pytest.approx(500.0, abs=60.0)
+    # The test of one series is too often positive at such an autocorrelation: about 17 %.
+    each = series.reshape(-1, len(STEPS))[:300]
+    alone = [by_method(one)[regression.AUTOREGRESSIVE].p_value < 0.05 for one in each]
+    assert np.mean(alone) == pytest.approx(0.17, abs=0.07)
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.7])
@@ -118,26 +109,6 @@ def test_the_level_of_the_methods_for_one_series(rho):
         assert most < found[regression.NEWEY_WEST] < found[regression.LEAST_SQUARES]
     else:
         assert found[regression.LEAST_SQUARES] <= most
-
-
-def test_power_is_that_of_the_noncentral_t():
-    rho, n = 0.5, len(STEPS)
-    rng = np.random.default_rng(6)
-    design = np.column_stack([np.ones(n), STEPS])
-    covariance = scipy.linalg.toeplitz(rho ** np.arange(n)) / (1 - rho**2)
-    error = math.sqrt(np.linalg.inv(design.T @ np.linalg.solve(covariance, design))[1, 1])
-    true = 3.0 * error
-    degrees = (n - 2) * (1 - rho) / (1 + rho)
-    bound = scipy.stats.t.ppf(0.975, degrees)
-    power = float(scipy.stats.nct.sf(bound, degrees, 3.0))
-    hits = covered = 0
-    for _ in range(RUNS):
-        slope = by_method(true * STEPS + autoregressive(rng, n, rho))[regression.AUTOREGRESSIVE]
-        hits += slope.p_value < 0.05
-        covered += slope.low <= true <= slope.high
-    # Four binomial deviations, and 0.03 for ρ being estimated.
-    assert hits / RUNS == pytest.approx(power, abs=0.03 + 4 * math.sqrt(power * (1 - power) / RUNS))
-    assert covered / RUNS >= 0.95 - 4 * math.sqrt(0.05 * 0.95 / RUNS)
 
 
 def test_the_tests_of_residuals_detect_autocorrelation_and_heavy_tails():

@@ -66,25 +66,6 @@ def test_paired_where_no_t_exists():
     assert paired([-gap for gap in equal], alternative="greater") == 1.0
 
 
-def _rejected(p_values):
-    return float(np.mean([p < 0.05 for p in p_values]))
-
-
-def test_paired_has_its_level_and_more_power_than_welch():
-    generator = np.random.default_rng(0)
-    shared = 2.0 * generator.standard_normal((2000, 1, 5))
-    pairs = shared + generator.standard_normal((2000, 2, 5))
-    gaps = pairs[:, 0] - pairs[:, 1]
-    # 0.05 ± 3 standard errors of 2,000 draws, 0.0049 each.
-    assert 0.035 < _rejected(paired(gap) for gap in gaps) < 0.065
-    # An effect of two standard deviations of a difference, √2: paired finds it in most draws (the
-    # noncentral t gives 0.91), Welch's, which takes the shared noise for error, seldom.
-    assert _rejected(paired(gap + 2.0 * math.sqrt(2.0)) for gap in gaps) > 0.88
-    pairs[:, 0] += 2.0 * math.sqrt(2.0)
-    samples = [map(Sample.of, pair) for pair in pairs[:500]]
-    assert _rejected(difference(*pair, alternative="two-sided") for pair in samples) < 0.5
-
-
 def test_a_linear_combination_of_samples():
     # 1.5 first − second: its variance is 1.5² that of the first mean and that of the second.
     first, second = Sample.of(FIRST), Sample.of(SECOND)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import paired
-import pytest
 import summary
 import utilisation
 
@@ -44,21 +43,6 @@ def test_the_control_runs_before_every_round() -> None:
     facts: dict[str, Any] = fixture.extra_info
     expected = {"what": "a", "against": "b", "rounds": 3, "at_most": 2.0, "seconds_aimed_at": 5}
     assert expected.items() <= facts.items() and facts["ratio"] > 1
-
-
-@pytest.mark.parametrize(
-    ("device", "name"),
-    [
-        ("NVIDIA H100 PCIe", "NVIDIA H100 PCIe"),
-        ("NVIDIA L4", "NVIDIA L4"),
-        ("NVIDIA L40S", None),  # not the L4
-        ("TPU v5 lite", "TPU v5 lite"),
-        ("cpu", None),
-    ],
-)
-def test_peaks_are_found_by_name(device: str, name: str | None) -> None:
-    found = utilisation.peak_of(device)
-    assert (found and found[0]) == name
 
 
 def test_the_summary_has_ratio_aim_and_utilisation() -> None:

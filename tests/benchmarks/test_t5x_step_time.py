@@ -16,6 +16,7 @@ import numpy as np
 import paired
 import pytest
 import subjects
+import tiny_t5x  # type: ignore[import-not-found]
 from subjects import BATCH, LAYERS, ROUNDS
 
 from spactor.config import PretrainConfig
@@ -32,34 +33,10 @@ def _step(
     model: Any, batch: Mapping[str, np.ndarray], config: PretrainConfig
 ) -> Callable[[], None]:
     """One update of T5X's trainer a call, waited for."""
-    trainer, sharded = _compiled(model, batch, config)
+    from t5x import trainer, utils
 
-    def step() -> None:
-        trainer.train(itertools.repeat(sharded), 1).result()
-        jax.block_until_ready(trainer.train_state)
-
-    return step
-
-
-def _compiled(
-    model: Any, batch: Mapping[str, np.ndarray], config: PretrainConfig
-) -> tuple[Any, Any]:
-    """T5X's trainer with its step compiled, and the batch as the step takes it."""
-    from t5x import partitioning, trainer, utils
-
-    partitioner = partitioning.PjitPartitioner(
-        num_partitions=None,
-        model_parallel_submesh=(1, 1, 1, 1),
-        logical_axis_rules=partitioning.standard_logical_axis_rules(),
-    )
     shapes = {name: value.shape for name, value in batch.items()}
-    initializer = utils.TrainStateInitializer(
-        optimizer_def=model.optimizer_def,
-        init_fn=model.get_initial_variables,
-        input_shapes=shapes,
-        input_types={name: value.dtype for name, value in batch.items()},
-        partitioner=partitioner,
-    )
+    partitioner, initializer = tiny_t5x.initializer(model, shapes)
     rate = utils.create_learning_rate_scheduler(
         factors="constant * rsqrt_decay",
         base_learning_rate=config.optimizer.learning_rate_factor,
@@ -78,35 +55,20 @@ def _compiled(
     )
     sharded = utils._create_sharded_array(partitioner, shapes, dict(batch))
     run.compile_train(sharded)
-    return run, sharded
+
+    def step() -> None:
+        run.train(itertools.repeat(sharded), 1).result()
+        jax.block_until_ready(run.train_state)
+
+    return step
 
 
 def test_chunks_against_the_stock_model(benchmark: Any) -> None:
     """Aimed at: 0.98 to 1.02."""
     pytest.importorskip("t5x", reason="T5X is not installed; see README.md")
-    from t5x import adafactor, models
-
-    from spactor.data import host_tensorflow
-    from spactor.t5x.models import SpanCorruptionModel, stock_module
-
     config = subjects.base_width(max(LAYERS // 3, 1), BATCH)
-    vocabulary = host_tensorflow.seqio().PassThroughVocabulary(
-        subjects.VOCABULARY.sentencepiece_size
-    )
-    vocabulary._extra_ids = subjects.VOCABULARY.extra_ids
-    shared = {
-        "input_vocabulary": vocabulary,
-        "output_vocabulary": vocabulary,
-        "optimizer_def": adafactor.Adafactor(
-            logical_factor_rules=adafactor.standard_logical_factor_rules()
-        ),
-    }
+    vocabulary = tiny_t5x.vocabulary(subjects.VOCABULARY)
     chunks = subjects.chunks_for(config)
-    given = {
-        "tokens": chunks,
-        "step": np.zeros(BATCH, np.int32),
-        "row": np.arange(BATCH, dtype=np.int32),
-    }
     corrupted = subjects.corrupted(config)
     targets = np.asarray(corrupted.decoder_target_tokens)
     stock = {
@@ -116,15 +78,9 @@ def test_chunks_against_the_stock_model(benchmark: Any) -> None:
         "decoder_loss_weights": (targets > 0).astype(np.int32),
     }
     layers = config.model.num_encoder_layers
-    ours = _step(SpanCorruptionModel(config=config, seed=0, **shared), given, config)
-    theirs = _step(
-        models.EncoderDecoderModel(
-            module=stock_module(config.model),
-            z_loss=config.objective.z_loss,
-            **shared,
-        ),
-        stock,
-        config,
+    ours, theirs = (
+        _step(tiny_t5x.model(kind, config, vocabulary, seed=0), batch, config)
+        for kind, batch in (("span_corruption", tiny_t5x.batch_of(chunks, 0)), ("stock", stock))
     )
     paired.measure(
         benchmark,

@@ -27,6 +27,9 @@ def peak_of(device_kind: str) -> tuple[str, float] | None:
 
     >>> peak_of("NVIDIA H100 80GB HBM3")
     ('NVIDIA H100', 989000000000000.0)
+    >>> peak_of("NVIDIA L40S")  # not an L4
+    >>> [peak_of(name)[0] for name in ("NVIDIA L4", "NVIDIA H100 PCIe", "TPU v5 lite")]
+    ['NVIDIA L4', 'NVIDIA H100 PCIe', 'TPU v5 lite']
     """
     for name, peak in PEAKS.items():
         if device_kind == name or device_kind.startswith((f"{name} ", f"{name}-")):

@@ -73,18 +73,6 @@ def test_a_curriculum_around_tau() -> None:
     assert [stage_at(n, 12) for n in (11, 12)] == ["hybrid", "span_corruption"]
 
 
-def test_number_of_masked_tokens_along_a_ramp() -> None:
-    config = with_curriculum(tiny_config(), mlm_ratio=ramp(0.25, 0.05))
-    lengths = config.lengths
-    # Of 44 tokens left: 44 · 0.15 = 6.6, 44 · 0.25 = 11 and 44 · 0.05 = 2.2.
-    text = lengths.chunk_tokens - lengths.noise_tokens
-    assert (text, lengths.masked_tokens, config.training_lengths.masked_tokens) == (44, 7, 11)
-    counts = [weights_at(config, n).masked_tokens for n in range(14)]
-    assert counts == [11] * 5 + [10, 9, 8, 6, 5, 4, 3, 2, 2]  # 11 − 9·k/8, rounded to even
-    traced = jax.jit(lambda n: weights_at(config, n).masked_tokens)
-    assert [int(traced(n)) for n in range(14)] == counts
-
-
 def lowered(config: PretrainConfig, stage: str) -> str:
     state = jax.eval_shape(lambda: step.init_state(config, 0, stage))
     chunks = jax.ShapeDtypeStruct((4, config.lengths.chunk_tokens), jnp.int32)

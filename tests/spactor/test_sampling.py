@@ -35,13 +35,6 @@ def test_counts_follow_the_softmax(scale):
     assert stats.chisquare(merged(counts), merged(expected)).pvalue > 1e-4
 
 
-def test_neighbouring_positions_are_independent():
-    pairs = draws(jnp.zeros(VOCABULARY)) < VOCABULARY // 2
-    table = np.zeros((2, 2))
-    np.add.at(table, (pairs[:, :-1].astype(int).ravel(), pairs[:, 1:].astype(int).ravel()), 1)
-    assert stats.chi2_contingency(table).pvalue > 1e-4
-
-
 def test_a_token_without_weight_is_never_drawn():
     logits = np.full(VOCABULARY, -np.inf, np.float32)
     allowed = [0, 127, 128, 383]

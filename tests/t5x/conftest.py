@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +13,9 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import repro_process
+import t5x_process
+import tiny_t5x
 from etils import epath
 from etils.epath import gpath
 
@@ -21,11 +23,6 @@ from spactor import step
 from spactor.checkpoints import Checkpoints
 from spactor.config import STAGES, PretrainConfig
 from spactor.t5x import convert
-
-sys.path.insert(0, str(Path(__file__).parent))
-import repro_process
-import t5x_process
-import tiny_t5x
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -130,9 +127,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def first_stage(home: Path, data: Path) -> Path:
     """Stage 1 of ten steps, by ``python -m t5x.train``."""
     folder = home / "stage1"
-    t5x_process.finish(
-        t5x_process.pretraining(folder, data, "hybrid", 10), folder.with_suffix(".log")
-    )
+    t5x_process.finish(t5x_process.pretraining(folder, data, "hybrid", 10), folder)
     return folder
 
 
@@ -143,5 +138,5 @@ def second_stage(home: Path, data: Path, first_stage: Path) -> Path:
     process = t5x_process.pretraining(
         folder, data, "span_corruption", 20, first_stage / "checkpoint_10"
     )
-    t5x_process.finish(process, folder.with_suffix(".log"))
+    t5x_process.finish(process, folder)
     return folder

@@ -52,13 +52,11 @@ def main() -> None:
     first, second, tuned = HOME / "stage1", HOME / "stage2", HOME / "finetuning"
     for _ in range(2):
         shutil.rmtree(first / "checkpoint_10", ignore_errors=True)
-        t5x_process.finish(
-            t5x_process.pretraining(first, data, "hybrid", 10), first.with_suffix(".log")
-        )
+        t5x_process.finish(t5x_process.pretraining(first, data, "hybrid", 10), first)
     process = t5x_process.pretraining(second, data, "span_corruption", 20, first / "checkpoint_10")
-    t5x_process.finish(process, second.with_suffix(".log"))
+    t5x_process.finish(process, second)
     process = t5x_process.finetuning(tuned, data, second / "checkpoint_20", 20, 8)
-    t5x_process.finish(process, tuned.with_suffix(".log"))
+    t5x_process.finish(process, tuned)
     for folder in (first, second, tuned):
         _keep(folder, folder.name)
 

@@ -104,13 +104,14 @@ def many(
     return json.loads(out.decode().splitlines()[-1])
 
 
-def finish(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Waits for the end, which must be a success."""
+def finish(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Waits for the end of a run, which must be a success."""
     try:
         code = process.wait(TIMEOUT)
     finally:
         process.kill()
-    assert code == 0, log.read_text("utf-8", errors="replace")[-4000:]
+    log = folder.with_suffix(".log").read_text("utf-8", errors="replace")
+    assert code == 0, log[-4000:]
 
 
 def leaves(path: Path) -> dict[str, np.ndarray]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import made_c4
 import pytest
 from etils import epath
+from tiny_t5x import assert_same_batches
 
 from spactor.data import host_tensorflow
 from spactor.errors import UserError
 from spactor.t5x import checkpoint, tasks
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-import made_c4
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -37,14 +34,6 @@ def rows(name: str, split: str, lengths: dict[str, int]) -> list[dict[str, Any]]
     return list(dataset.take(20).as_numpy_iterator())
 
 
-def assert_same(ours: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
-    assert ours and len(ours) == len(other)
-    for left, right in zip(ours, other, strict=True):
-        assert left.keys() == right.keys()
-        for name in left:
-            np.testing.assert_array_equal(left[name], right[name])
-
-
 def test_prepared_text_suites_and_vocabulary_are_read_from_a_bucket(data: Path, bucket) -> None:
     address = copied(data, bucket)
     assert address.startswith("ram://bucket/")
@@ -53,7 +42,7 @@ def test_prepared_text_suites_and_vocabulary_are_read_from_a_bucket(data: Path, 
         (lambda folder: tasks.embedded_suite(folder, "glue"), {"inputs": 64, "targets": 8}),
     ):
         here, there = (rows(read(str(at)), "train", lengths) for at in (data, address))
-        assert_same(here, there)
+        assert_same_batches(here, there)
     theirs = tasks.embedded_vocabulary(address)
     assert theirs.sp_model == tasks.embedded_vocabulary(str(data)).sp_model
     with pytest.raises(UserError, match=r"^ram://bucket/.*manifest.json: cannot be read"):
@@ -77,7 +66,7 @@ def test_c4_and_a_benchmark_are_read_from_a_bucket(
         ),
     ):
         here, there = (rows(read(at), "validation", lengths) for at in (str(tmp_path), address))
-        assert_same(here, there)
+        assert_same_batches(here, there)
 
 
 def test_instructions_are_read_from_a_bucket(bucket, seqio_vocabulary) -> None:

@@ -53,7 +53,7 @@ def test_killed_runs_end_as_if_never_killed(home: Path, run) -> None:
     """SIGTERM, which preemption sends, ends T5X at once, but not with a distributed client."""
     kind, first, start = run
     whole, killed = home / f"{kind}-whole", home / f"{kind}-killed"
-    t5x_process.finish(start(whole), whole.with_suffix(".log"))
+    t5x_process.finish(start(whole), whole)
 
     def being_saved(step: int) -> bool:
         return any(killed.glob(f"checkpoint_{step}.orbax-checkpoint-tmp*"))
@@ -94,7 +94,7 @@ def test_killed_runs_end_as_if_never_killed(home: Path, run) -> None:
             process.kill()
             process.wait()
     assert not saved(first + 600)
-    t5x_process.finish(start(killed), killed.with_suffix(".log"))
+    t5x_process.finish(start(killed), killed)
     for step in (first + 200, first + 400, first + 600):
         assert_same(leaves(whole / f"checkpoint_{step}"), leaves(killed / f"checkpoint_{step}"))
     read = step_lines.last_digests(whole / step_lines.DIGESTS)

@@ -78,14 +78,6 @@ def cases(
             "macros": settings | macros,
         }
 
-    # As two processes would have left it.
-    dataset = folder / "two" / tau.name / "dataset"
-    shutil.copytree(tau, folder / "two" / tau.name)
-    (dataset / "process_0-of-2").mkdir()
-    for kind in ("json", "index", "data-00000-of-00001"):
-        (dataset / f"train_ds-000-of-001.{kind}").rename(
-            dataset / "process_0-of-2" / f"train_ds-000-of-002.{kind}"
-        )
     exported = folder / "exported" / end.name
     shutil.copytree(end, exported, ignore=shutil.ignore_patterns("train_ds*"))
     no_item = folder / "bare" / end.name
@@ -113,10 +105,6 @@ def cases(
         "stage 1's own": (
             pretraining("span_corruption", "embedded", own=tau),
             "MODEL_DIR holds checkpoints of stage 1",
-        ),
-        "processes": (
-            pretraining("hybrid", "embedded", own=folder / "two" / tau.name),
-            "as many processes as wrote",
         ),
         "no data state": (second("span_corruption", parent=exported), "no data state"),
         "no item": (second("span_corruption", parent=no_item), "has no folder dataset"),

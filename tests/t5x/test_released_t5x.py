@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
+import made_c4
 import pytest
 from repro_process import PROFILE, run
 
 from analysis.schema import records
 from repro import collect, folders, t5x_folder
 from spactor.data.suites import BENCHMARKS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-import made_c4
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 

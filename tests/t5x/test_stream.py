@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_t5x import assert_same_batches
 
 from repro import step_lines
 from spactor.data import host_tensorflow, tasks
@@ -102,13 +103,6 @@ def take(source: stream.TrainStream, count: int) -> list[dict[str, np.ndarray]]:
     return [next(source) for _ in range(count)]
 
 
-def assert_same(ours: list, other: list) -> None:
-    for left, right in zip(ours, other, strict=True):
-        assert set(left) == set(right)
-        for name in left:
-            np.testing.assert_array_equal(left[name], right[name])
-
-
 @pytest.mark.parametrize("hosts", [2, 4])
 def test_a_batch_does_not_depend_on_the_number_of_hosts(tmp_path: Path, hosts: int) -> None:
     whole = take(opened(tmp_path), 12)
@@ -117,7 +111,7 @@ def test_a_batch_does_not_depend_on_the_number_of_hosts(tmp_path: Path, hosts: i
         {name: np.concatenate([part[number][name] for part in parts]) for name in whole[0]}
         for number in range(12)
     ]
-    assert_same(joined, whole)
+    assert_same_batches(joined, whole)
     for number, batch in enumerate(whole):
         np.testing.assert_array_equal(batch["step"], [number] * 8)
         np.testing.assert_array_equal(batch["row"], np.arange(8))
@@ -160,11 +154,11 @@ def test_a_stream_resumes_where_it_was_saved(tmp_path: Path, ahead: int, start: 
     again = opened(tmp_path, finetuning_from=origin)
     again.restore(finished(tmp_path, start))
     # T5X reads ahead once more, and saves no second initial checkpoint.
-    assert_same(take(again, 7), whole[:7])
+    assert_same_batches(take(again, 7), whole[:7])
     again.save(checkpoint(tmp_path, start + 7))
     third = opened(tmp_path, finetuning_from=origin)
     third.restore(finished(tmp_path, start + 7))
-    assert_same(take(third, 5), whole[7:])
+    assert_same_batches(take(third, 5), whole[7:])
 
 
 def test_stage_2_reads_on_in_a_folder_of_its_own_and_in_a_bucket(bucket, tmp_path: Path) -> None:
@@ -175,9 +169,9 @@ def test_stage_2_reads_on_in_a_folder_of_its_own_and_in_a_bucket(bucket, tmp_pat
     for path in (first, second):
         path.parent.mkdir(parents=True)
     source = opened(bucket / "a")
-    assert_same(take(source, 2), whole[:2])
+    assert_same_batches(take(source, 2), whole[:2])
     source.save(first)
-    assert_same(take(source, 4), whole[2:])
+    assert_same_batches(take(source, 4), whole[2:])
     child = opened(bucket / "b")
     child.restore(str(first))
     take(child, 1)  # T5X reads a batch before it saves.
@@ -185,7 +179,7 @@ def test_stage_2_reads_on_in_a_folder_of_its_own_and_in_a_bucket(bucket, tmp_pat
     (bucket / "a" / "checkpoint_2").rmtree()
     again = opened(bucket / "b")
     again.restore(str(second))
-    assert_same(take(again, 4), whole[2:])
+    assert_same_batches(take(again, 4), whole[2:])
     lines = (tmp_path / step_lines.DIGESTS).read_text()
     assert (bucket / "a" / step_lines.DIGESTS).read_text() == lines
     index = second.parent / f"{second.name}.index"
@@ -202,7 +196,7 @@ def test_fine_tuning_ignores_the_stream_of_pre_training(tmp_path: Path) -> None:
     tuning = opened(tmp_path / "tuning", finetuning_from=4)
     tuning.restore(path)
     fresh = take(opened(tmp_path / "tuning", finetuning_from=4), 3)
-    assert_same(take(tuning, 3), fresh)
+    assert_same_batches(take(tuning, 3), fresh)
 
 
 @pytest.mark.parametrize(

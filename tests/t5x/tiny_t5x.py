@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spactor.config import PretrainConfig
+from spactor.data.vocabulary import VocabularyFacts
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "spactor"))
 from tiny_model import VOCABULARY, tiny_config
@@ -20,12 +21,12 @@ SIZE = {"emb_dim": 128, "mlp_dim": 160, "rtd_mlp_dim": 144}
 CONFIG = dataclasses.replace(tiny_config(**SIZE), batch_size=8)
 
 
-def vocabulary() -> Any:
-    """A seqio vocabulary of `tiny_model.VOCABULARY`'s ids, without text."""
+def vocabulary(facts: VocabularyFacts = VOCABULARY) -> Any:
+    """A seqio vocabulary with these ids, without text."""
     from spactor.data import host_tensorflow
 
-    made = host_tensorflow.seqio().PassThroughVocabulary(VOCABULARY.sentencepiece_size)
-    made._extra_ids = VOCABULARY.extra_ids
+    made = host_tensorflow.seqio().PassThroughVocabulary(facts.sentencepiece_size)
+    made._extra_ids = facts.extra_ids
     return made
 
 
@@ -69,6 +70,17 @@ def batch_of(tokens: np.ndarray, number: int) -> dict[str, np.ndarray]:
         "step": np.full(rows, number, np.int32),
         "row": np.arange(rows, dtype=np.int32),
     }
+
+
+def assert_same_batches(
+    ours: Sequence[Mapping[str, np.ndarray]], other: Sequence[Mapping[str, np.ndarray]]
+) -> None:
+    """As many batches, of the same arrays."""
+    assert ours
+    for left, right in zip(ours, other, strict=True):
+        assert left.keys() == right.keys()
+        for name in left:
+            np.testing.assert_array_equal(left[name], right[name])
 
 
 def initializer(

@@ -5,19 +5,30 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import imitation
+import pandas as pd
 import synthetic_records as synthetic
 from table_readers import expected
 
 import tables
 from analysis.compiled import local_step as compiled
-from analysis.schema import published, records
-from tables import cells
+from analysis.schema import facts, published, records
+from tables import cells, differences
 
 MEASURED = records.combine(synthetic.study(runs=2), synthetic.timing())
+GLUE = ("CoLA", "MNLI", "MRPC", "QNLI", "QQP", "RTE", "SST-2", "STS-B")
+WHY = "base/s0/hybrid/0-120K: train/loss became nan at step 7"
 
 
 def computed(number):
     return tables.get(number).compute(MEASURED)
+
+
+def headings(table):
+    return tuple(column.heading for column in table.columns)
+
+
+def printed(table):
+    return {row.labels: [cell.text() for cell in row.cells] for row in table.rows}
 
 
 def test_a_measured_table_2():
@@ -26,7 +37,7 @@ def test_a_measured_table_2():
         "Table 2 (measured, micro profile: not comparable with the paper's cells). "
         "Mean score of each suite, SPACTOR-Base(τ). n = 2 runs."
     )
-    rows = {row.labels: [cell.text() for cell in row.cells] for row in table.rows}
+    rows = printed(table)
     assert list(rows) == [
         *[(tau, "500K") for tau in ("0", "250K", "120K", "60K", "∞")],
         *[(tau, "1M") for tau in ("0", "250K", "120K", "∞")],
@@ -85,14 +96,11 @@ def test_a_measured_table_3():
 
 def test_a_measured_table_1_counts_and_names_what_was_scored():
     table = computed(1)
-    assert [(row.labels[0], *(cell.text() for cell in row.cells)) for row in table.rows] == [
-        ("GLUE", "cola, mrpc", "2"),
-        ("SuperGLUE", "not run", "not run"),
-        ("SQuAD", "not run", "not run"),
-        ("CNN/DailyMail", "summary", "1"),
-        ("Rainbow", "not run", "not run"),
-        ("FLAN", "not run", "not run"),
-    ]
+    assert printed(table) == {
+        **{(name,): ["not run", "not run"] for name in ("SuperGLUE", "SQuAD", "Rainbow", "FLAN")},
+        ("GLUE",): ["cola, mrpc", "2"],
+        ("CNN/DailyMail",): ["summary", "1"],
+    }
     flan = tables.get(1).compute(imitation.study(runs=1)).rows[-1]
     assert [cell.text() for cell in flan.cells] == ["57 of MMLU, 27 of BBH", "84"]
 
@@ -128,7 +136,7 @@ def test_a_measured_table_5_with_settings_of_one_size(monkeypatch):
         {**common, "metric": "setting/discriminator_layers", "value": None, "text": "3 and 4"},
     ]
     table = tables.get(5).compute(records.from_rows(rows))
-    cells = {row.labels[0]: [cell.text() for cell in row.cells] for row in table.rows}
+    cells = {label: texts for (label,), texts in printed(table).items()}
     assert cells["Span Corruption"] == ["(r = 12.5%, μ = not run)", "not run"]
     assert cells["Warmup Steps"] == ["κ = 1,200", "not run"]
     assert cells["Discriminator Layers"] == ["3 and 4", "not run"]
@@ -137,7 +145,7 @@ def test_a_measured_table_5_with_settings_of_one_size(monkeypatch):
     monkeypatch.setattr(tables.get(5), "PARAMETERS", (tables.get(5).PARAMETERS[10],))
     monkeypatch.setattr(tables.get(5), "SIZES", ("base",))
     table = tables.get(5).compute(records.from_rows(rows))
-    assert [cell.text() for cell in table.rows[0].cells] == ["(r = 12.5%, μ = not run)"]
+    assert list(printed(table).values()) == [["(r = 12.5%, μ = not run)"]]
     assert table.footnotes == ("not run: the records hold no such setting.",)
 
 
@@ -169,3 +177,128 @@ def test_checkpoints_of_continuous_fine_tuning_are_no_rows() -> None:
     whole, plain = records.from_rows(rows + more), records.from_rows(rows)
     for number in (2, 6):
         assert tables.get(number).compute(whole) == tables.get(number).compute(plain)
+
+
+# Breakdowns, Tables 6 to 17: medians, columns that were not run, stand-ins.
+
+
+def stand_ins(**changed):
+    """One run of GLUE's two embedded tasks at steps 1 and 2."""
+    at = {"source": "measured", "profile": "micro", "size": "base", "tau": "0", "seed": 0}
+    at |= {"finetune_seed": 0, "checkpoint": 500_000, "suite": "glue", **changed}
+    scores = {("acceptability", "matthews_corrcoef"): 10.0, ("pair", "f1"): 60.0}
+    scores |= {("pair", "accuracy"): 50.0}
+    return [
+        {**at, "step": step, "task": task, "metric": metric, "value": value + gain}
+        for step, gain in ((1, 0.0), (2, 3.0))
+        for (task, metric), value in scores.items()
+    ]
+
+
+def test_a_cell_is_the_median_at_each_runs_selected_step():
+    rows = synthetic.scores(runs=3)
+    table = tables.get(6).compute(records.from_rows(rows))
+    # τ = 0 at 500K, runs at gain 1, 1.25 and 1.5, selected step 60: the middle one is 1.25.
+    cells = dict(zip(headings(table), printed(table)["Base", "0", "500K"], strict=True))
+    assert cells["CoLA"] == "12.25"
+    assert cells["MRPC"] == "72.25 / 62.25"
+    assert {cells[name] for name in GLUE if name not in ("CoLA", "MRPC")} == {"not run"}
+    assert "n = 3 runs." in table.caption
+    # Of two runs, the mean of both.
+    table = tables.get(6).compute(records.from_rows(synthetic.scores(runs=2)))
+    assert printed(table)["Base", "0", "500K"][0] == "12.13"
+
+
+def test_stand_ins_take_the_place_of_columns_that_were_not_run():
+    table = tables.get(6).compute(records.from_rows(stand_ins()))
+    assert headings(table) == ("acceptability", "pair")
+    assert printed(table)["Base", "0", "500K"] == ["13.00", "63.00 / 53.00"]
+    assert printed(table)["Base", "120K", "1M"] == ["not run", "not run"]
+    assert table.footnotes[0] == (
+        "GLUE: none of the paper's 8 tasks here was run and has no column; instead, made from "
+        "the embedded corpus: acceptability, pair."
+    )
+
+
+def test_stand_ins_beside_tasks_of_the_paper_are_further_columns():
+    rows = stand_ins()
+    cola = [{**rows[0], "step": step, "task": "cola", "value": 40.0} for step in (1, 2)]
+    table = tables.get(6).compute(records.from_rows([*rows, *cola]))
+    assert headings(table) == (*GLUE, "acceptability", "pair")
+    assert len(table.blocks()) == 2
+    assert "GLUE: beyond the paper's tasks: acceptability, pair." in table.footnotes
+
+
+def test_a_suite_without_any_score_has_the_papers_columns():
+    table = tables.get(10).compute(records.from_rows(synthetic.scores()))
+    # SQuAD and Rainbow were not run at all; of CNN/DailyMail there is a stand-in.
+    assert headings(table)[:3] == ("SQuAD", "summary", "αNLI") and len(headings(table)) == 8
+    assert set(printed(table)["Base", "0", "500K"]) == {"not run", "21.00 / 11.00"}
+    assert table.footnotes[0].startswith("CNNDM: the paper's task was not run and has no column")
+
+
+def test_large_is_not_mixed_with_base():
+    rows = stand_ins(size="large")
+    assert headings(tables.get(6).compute(records.from_rows(rows))) == GLUE
+    table = tables.get(7).compute(records.from_rows(rows))
+    assert printed(table)["Large", "0", "500K"] == ["13.00", "63.00 / 53.00"]
+
+
+def test_both_halves_of_mmlu_come_from_one_selection():
+    frame = imitation.study(runs=3)
+    first, second = (tables.get(number).compute(frame) for number in (14, 15))
+    assert (len(first.columns), len(second.columns)) == (32, 25)
+    # The middle of three runs around the published median is that median.
+    assert printed(first)["Base", "0", "500K"][0] == "36.36"
+    assert printed(second)["Base", "120K", "500K"][-1] == "47.37"
+
+
+# Cells of diverged runs are marked as such, or have a footnote, and are never "not run".
+
+
+def diverged(runs: int, tau: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A study whose last run of GLUE is missing for one τ, and the same with marks of why."""
+    frame = synthetic.study(runs=runs)
+    of_run = (frame["suite"] == "glue") & (frame["finetune_seed"] == runs - 1)
+    missing = frame[~((frame["tau"] == tau) & of_run)]
+    mark = {**synthetic.COMMON, "size": "base", "tau": tau, "seed": 0, "finetune_seed": runs - 1}
+    marks = [
+        mark | {"checkpoint": at, "metric": "diverged/glue", "text": WHY}
+        for at in facts.CHECKPOINTS
+    ]
+    return missing, records.combine(missing, records.from_rows(marks))
+
+
+def test_cells_whose_every_run_diverged() -> None:
+    _, frame = diverged(1, "120K")
+    table = tables.get(2).compute(frame)
+    cells = printed(table)
+    # FLOPs are counted, GLUE diverged, SuperGLUE was never run.
+    assert cells["120K", "500K"][1:3] == ["diverged", "not run"]
+    assert cells["120K", "1M"][1] == "diverged" and cells["0", "1M"][1] != "diverged"
+    [note] = [note for note in table.footnotes if note.startswith("Runs that diverged")]
+    assert note.endswith("GLUE τ = 120K 500K: 1 of 1; GLUE τ = 120K 1M: 1 of 1.")
+    assert "n = 1 run." in table.caption
+    of_tasks = tables.get(6).compute(frame)
+    assert {
+        cell.text() for row in of_tasks.rows if row.labels[1] == "120K" for cell in row.cells
+    } == {"diverged"}
+    assert "diverged: a loss or a gradient of every run was not finite." in of_tasks.footnotes
+    compared = differences.compute(2, frame)
+    [row] = [row for row in compared.rows if row.labels == ("120K", "500K", "GLUE")]
+    assert [row.cells[0].text(), row.cells[-1].text()] == ["diverged", "diverged"]
+
+
+def test_a_cell_with_one_diverged_run_names_it_below() -> None:
+    missing, frame = diverged(2, "250K")
+    table = tables.get(2).compute(frame)
+    cells = {row.labels: row.cells[1] for row in table.rows}
+    assert not any("diverged" in note for note in tables.get(2).compute(missing).footnotes)
+    assert cells["250K", "500K"].runs == 1 and cells["0", "500K"].runs == 2
+    [note] = [note for note in table.footnotes if note.startswith("Runs that diverged")]
+    assert note.endswith("GLUE τ = 250K 500K: 1 of 2; GLUE τ = 250K 1M: 1 of 2.")
+
+
+def test_every_table_of_scores_reads_the_marks() -> None:
+    for number in (2, 4, *range(6, 18)):
+        assert records.DIVERGED in str(tables.get(number).reads), number

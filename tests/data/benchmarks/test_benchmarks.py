@@ -10,10 +10,8 @@ from typing import Any
 import made_up
 import pytest
 
-from analysis.schema import records
 from analysis.schema.facts import SUITES
 from analysis.schema.quantities import DIAGNOSTICS, paper_tasks
-from repro import scoring
 from spactor.data import host_tensorflow, suite_registry, suites
 from spactor.data.suites import BENCHMARKS, Suite, T5Task, Task
 
@@ -212,42 +210,6 @@ def test_mixtures(suite: Suite) -> None:
         assert set(rates.values()) == {1.0} and mixture.splits == ("validation",)
         return
     assert rates == {suite.registered_name(task.name): task.rate for task in small.released_tasks}
-    rows = mixture.get_dataset(LENGTHS, split="train", shuffle=False, num_epochs=1)
-    prompts = {
-        vocabulary().decode(row["inputs"].tolist()) for row in rows.take(50).as_numpy_iterator()
-    }
-    trained = {
-        prompt
-        for task in suite.tasks
-        if task.rate
-        for prompt, _ in made_up.CASES[suite.name, task.name].examples
-    }
-    assert prompts and prompts <= trained
-
-
-def test_what_a_run_writes_falls_into_the_cells_of_the_tables() -> None:
-    found: list[tuple[str, str, str]] = []
-    tasks = {(suite.name, task.recorded_as) for suite, task in SERVED}
-    for suite, task in SERVED:
-        if not task.recorded_as:
-            continue
-        registered = suite.registered_name(task.name)
-        case = made_up.CASES[suite.name, task.name]
-        recorded = scoring.task_of(Path(f"{registered}-metrics.jsonl"), suite.name)
-        found += [(suite.name, recorded, metric) for metric in score(registered, case.answers)]
-    assert len(found) == len(set(found)), "MNLI's two sets share a name"
-    scores = [each for each in found if each[2] not in DIAGNOSTICS]
-    columns = [(item.suite, item.task, item.metric) for item in paper_tasks()]
-    assert sorted(scores) == sorted(column for column in columns if column[:2] in tasks)
-    rows = [
-        {"suite": suite, "task": task, "metric": metric, "value": 50.0}
-        for suite, task, metric in found
-    ]
-    shared = {"source": "measured", "profile": "mini", "size": "base", "tau": "0", "seed": 0}
-    read = records.from_rows([row | shared | {"finetune_seed": 0} for row in rows])
-    of_classes = read["metric"].str.startswith("predicted_classes")
-    assert set(read["unit"][of_classes]) == {"classes"}
-    assert set(read["unit"][~of_classes]) == {"percent"}
 
 
 def test_gin_registers_a_benchmark(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
