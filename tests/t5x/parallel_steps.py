@@ -90,18 +90,15 @@ def main(stage: str, model_parallel: int, home: str, parent: str | None) -> None
         if (found := re.search(r"= \w+\[([\d,]+)\]\S* all-gather", line))
         for shape in found.groups()
     ]
-    allowed = 0
-    if model_parallel > 1:
-        # A parameter's factored second moments are joined: vectors, none longer than its longest
-        # dimension.
-        allowed = config.model.vocab_size
-    if model_parallel > 1 and stage == "hybrid":
+    # With several devices to a replica a parameter's factored second moments are joined: vectors,
+    # none longer than its longest dimension.
+    allowed = config.model.vocab_size
+    if stage == "hybrid":
         # So is the one block of the vocabulary that a masked position samples from: a quarter of
         # the logits here, 1/251 at T5's vocabulary. Activations and logits never are.
-        positions = (
-            config.batch_size // partitioner.mesh.shape["data"] * config.lengths.masked_tokens
-        )
-        allowed = max(allowed, positions * objective._SAMPLING_BLOCK)
+        rows = config.batch_size // partitioner.mesh.shape["data"]
+        sampled = rows * config.lengths.masked_tokens * objective._SAMPLING_BLOCK
+        allowed = max(allowed, sampled)
     print(
         json.dumps(
             {

@@ -1,9 +1,8 @@
-"""First-step losses on many simulated devices equal one device's.
+"""Losses of two replicas on two devices each equal one device's, also after a restart.
 
-So do those after a restart, from a checkpoint of the same layout or of another. Several processes
-are tested as the hosts of whole runs, in `test_hosts_t5x`.
-
-Every layout runs in a process of its own, since a process has one number of devices for good.
+The devices are simulated, in a process for each layout, since a process has one number of devices
+for good. Data parallelism alone is tested with two hosts of whole runs, in `test_hosts_t5x`, and
+what its step sends in `tests/analysis/test_compiled_t5x.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from t5x_process import ROOT, TIMEOUT, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("t5x_installed")]
 
-STAGES = ("hybrid", "span_corruption")
 SCRIPT = Path(__file__).with_name("parallel_steps.py")
 
 
@@ -39,55 +37,18 @@ def run(stage: str, devices: int, model: int, home: Path, *parent: Path) -> dict
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="module", params=STAGES)
-def stage(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-def saved(home: Path, stage: str, layout: str) -> Path:
-    return home / f"{stage}-{layout}" / "checkpoint_2"
-
-
-@pytest.fixture(scope="module")
-def four_by_one(stage: str, home: Path) -> dict:
-    return run(stage, 4, 1, saved(home, stage, "4x1").parent)
-
-
-@pytest.fixture(scope="module")
-def alone(stage: str, home: Path, four_by_one: dict) -> dict:
-    """One device, whose second restart is from a checkpoint of four."""
-    return run(stage, 1, 1, saved(home, stage, "1x1").parent, saved(home, stage, "4x1"))
-
-
-def assert_close(many: dict, one: dict) -> None:
-    np.testing.assert_allclose(many["losses"][0], one["losses"][0], rtol=1e-6)
-    np.testing.assert_allclose(many["losses"], one["losses"], rtol=1e-5)
-
-
-def assert_restarts(found: dict, parent: dict) -> None:
-    """From its own checkpoint bit for bit; from another layout's, that layout's losses."""
-    assert found["restarts"]["own"] == found["losses"][2:]
-    theirs = parent["losses"][2:]
-    np.testing.assert_allclose(found["restarts"]["parent"][0], theirs[0], rtol=1e-6)
-    np.testing.assert_allclose(found["restarts"]["parent"], theirs, rtol=1e-5)
-
-
-def assert_gathers_little(found: dict) -> None:
-    """A gather over a whole vocabulary or batch is what a badly split top-k or scatter costs."""
-    assert found["largest_gather"] <= found["allowed_gather"], found["gathers"]
-
-
-def test_four_way_data_parallel(alone: dict, four_by_one: dict) -> None:
-    assert four_by_one["mesh"] == {"data": 4, "model": 1}
-    assert_close(four_by_one, alone)
-    assert four_by_one["restarts"]["own"] == four_by_one["losses"][2:]
-    assert_restarts(alone, four_by_one)
-    assert_gathers_little(four_by_one)
-
-
-def test_data_and_model_parallel(stage: str, alone: dict, four_by_one: dict, home: Path) -> None:
-    both = run(stage, 4, 2, saved(home, stage, "2x2").parent, saved(home, stage, "4x1"))
+@pytest.mark.parametrize("stage", ["hybrid", "span_corruption"])
+def test_data_and_model_parallel(stage: str, tmp_path: Path) -> None:
+    alone = run(stage, 1, 1, tmp_path / "alone")
+    both = run(stage, 4, 2, tmp_path / "both", tmp_path / "alone" / "checkpoint_2")
     assert both["mesh"] == {"data": 2, "model": 2}
-    assert_close(both, alone)
-    assert_restarts(both, four_by_one)
-    assert_gathers_little(both)
+    np.testing.assert_allclose(both["losses"][0], alone["losses"][0], rtol=1e-6)
+    np.testing.assert_allclose(both["losses"], alone["losses"], rtol=1e-5)
+    # From its own checkpoint bit for bit; from the other layout's, that layout's losses.
+    for found in (alone, both):
+        assert found["restarts"]["own"] == found["losses"][2:]
+    moved, theirs = both["restarts"]["parent"], alone["losses"][2:]
+    np.testing.assert_allclose(moved[0], theirs[0], rtol=1e-6)
+    np.testing.assert_allclose(moved, theirs, rtol=1e-5)
+    # A gather over a whole vocabulary or batch is what a badly split top-k or scatter costs.
+    assert both["largest_gather"] <= both["allowed_gather"], both["gathers"]
