@@ -256,7 +256,7 @@ def _choices(rows: Mapping[Place, range], task: str, counts: Any, right: Any) ->
         0 <= number < count and count > 1 for count, number in zip(counts, right, strict=True)
     ):
         raise ValueError(f"{task}: choices are not its {targets} targets")
-    return np.array(counts, np.int64), (np.array(right, np.int64) + 1) % np.array(counts)
+    return np.array(counts, np.int64), np.array(right, np.int64)
 
 
 @functools.lru_cache(maxsize=8)
