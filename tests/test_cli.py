@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import synthetic_records
-from commands import HEADER, ROW, run
+from commands import RECORD, run, write_records
 
 from analysis.schema import records
 from repro import cli, folders
@@ -107,11 +107,10 @@ def test_claims_of_a_profile_of_ones_own_name_what_is_not_collected(
 
 def test_a_folder_of_records(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Records that `repro collect` wrote are read from any folder, not from one of runs alone."""
-    text, folder = tmp_path / "copy.csv", tmp_path / "copy"
-    text.write_text(f"{HEADER}\n{ROW}\n")
+    file, folder = write_records(tmp_path / "copy.parquet", RECORD), tmp_path / "copy"
     folder.mkdir()
-    records.write(records.read(text), folder / "metrics.parquet")
-    of_file, of_folder = (run(capsys, "table", "6", "--from", str(path)) for path in (text, folder))
+    records.write(records.read(file), folder / "metrics.parquet")
+    of_file, of_folder = (run(capsys, "table", "6", "--from", str(path)) for path in (file, folder))
     assert of_folder == of_file and of_file[0] == 0 and "55.5" in of_file[1]
     records.write(synthetic_records.timing(), folder / "timing.parquet")
     code, _, err = run(capsys, "table", "3", "--from", str(folder))
@@ -122,8 +121,7 @@ def test_a_folder_of_records(capsys: pytest.CaptureFixture[str], tmp_path: Path)
 def test_bad_records_print_one_line_and_no_table(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, more: tuple[str, ...]
 ) -> None:
-    path = tmp_path / "bad.csv"
-    path.write_text(f"{HEADER}\n{ROW}\n{ROW}\n")
+    path = write_records(tmp_path / "bad.parquet", RECORD, RECORD)
     code, out, err = run(capsys, "table", "6", "--from", str(path), *more)
     assert (code, out) == (2, "") and err.count("\n") == 1
     assert err.startswith(f"repro: {path}: ") and "row 2" in err

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import HEADER, ROW, run
+from commands import RECORD, run, write_records
 
 from analysis.schema import records
 from repro import advice, folders
@@ -52,8 +52,7 @@ def test_a_terminal_without_our_signs() -> None:
 
 def test_a_locale_that_is_not_utf_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Paths, files and output are UTF-8 nevertheless."""
-    source = tmp_path / "größe τ.csv"
-    source.write_text(f"{HEADER}\n{ROW}\n", "utf-8")
+    source = write_records(tmp_path / "größe τ.parquet", RECORD)
     locale = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     done = repro("table", "6", "--from", str(source), **locale)
     assert (done.returncode, done.stderr) == (0, b"") and "55.5" in done.stdout.decode()
@@ -282,9 +281,9 @@ def test_a_read_only_folder_of_records_and_no_home(
         if not shutil.which("setpriv"):
             pytest.skip("needs a user other than root, or setpriv")
         without_rights = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
-    records = tmp_path / "records" / "metrics.csv"
+    records = tmp_path / "records" / "metrics.parquet"
     records.parent.mkdir()
-    records.write_text(f"{HEADER}\n{ROW}\n")
+    write_records(records, RECORD)
     records.parent.chmod(0o555)
     done = subprocess.run(
         [*without_rights, sys.executable, "-m", "repro", *arguments, "--from", str(records)],

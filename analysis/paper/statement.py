@@ -6,6 +6,7 @@ registers the function that judges one of them.
 
 from __future__ import annotations
 
+import csv
 import enum
 import math
 from collections import Counter
@@ -15,7 +16,6 @@ from pathlib import Path
 
 from analysis.paper.contrasts import Family
 from analysis.paper.evidence import Evidence, Missing, OtherScale
-from analysis.schema import csv_files
 from analysis.tests import ALPHA, Kind
 
 
@@ -225,19 +225,19 @@ def registry() -> tuple[Statement, ...]:
     Raises:
       KeyError: no imported module registers a judge of a statement.
     """
-    table = csv_files.read(Path(__file__).parent / "statements.csv")
-    return tuple(
-        Statement(
-            id=row["id"],
-            place=row["place"],
-            text=row["statement"],
-            test=row["test"],
-            judge=_JUDGES[row["id"]],
-            basis=Basis(row["basis"]),
-            sized=bool(row["sized"]),
+    with (Path(__file__).parent / "statements.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(
+            Statement(
+                id=row["id"],
+                place=row["place"],
+                text=row["statement"],
+                test=row["test"],
+                judge=_JUDGES[row["id"]],
+                basis=Basis(row["basis"]),
+                sized=bool(row["sized"]),
+            )
+            for row in csv.DictReader(file)
         )
-        for row in table.by_name()
-    )
 
 
 def graded(

@@ -6,9 +6,9 @@ the paper (Tables 6 to 17) and every embedded task; any other task is an error.
 
 from __future__ import annotations
 
+import csv
 import functools
 import math
-import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.schema import csv_files
 from spactor.data.suites import EMBEDDED, INVALID_RATE, MARGIN, PREDICTED_CLASSES
 from spactor.errors import UserError
 
@@ -75,24 +74,15 @@ class TaskMetric:
 @functools.cache
 def paper_tasks() -> tuple[TaskMetric, ...]:
     """Returns the tasks and metrics of Tables 6 to 17, in the order of their columns."""
-    return read_tasks(Path(__file__).parent / "published" / "tasks.csv")
-
-
-def read_tasks(path: Path) -> tuple[TaskMetric, ...]:
-    """Reads the tasks and metrics of a file such as ``published/tasks.csv``.
-
-    Raises:
-      UserError: the file is no CSV file, lacks a column, or a number of examples is invalid.
-    """
-    columns = ("suite", "task", "heading", "metric", "examples")
-    found = []
-    for row in csv_files.read(path, columns).by_name():
-        suite, task, heading, metric, examples = (row[name] for name in columns)
-        if examples and not re.fullmatch(r"[0-9]{1,9}", examples):
-            raise UserError(f"{path}: {examples!r} is not a number of examples; fix it")
-        count = int(examples) if examples else None
-        found.append(TaskMetric(suite, task, heading, metric, count))
-    return tuple(found)
+    path = Path(__file__).parent / "published" / "tasks.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            TaskMetric(
+                *(row["suite"], row["task"], row["heading"], row["metric"]),
+                examples=int(row["examples"]) if row["examples"] else None,
+            )
+            for row in csv.DictReader(file)
+        )
 
 
 _FORMER: Mapping[tuple[str, str], tuple[str, ...]] = {

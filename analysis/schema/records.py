@@ -1,8 +1,7 @@
 """Records: the schema of measured and published numbers, and functions to validate, read and write.
 
 A record is one number with everything that identifies it, one row of a long-form table.
-Rows are unique in ``KEY_COLUMNS``. Records are stored as Parquet; they can also be read from CSV
-files (`analysis.schema.csv_files`, `analysis.schema.numbers`).
+Rows are unique in ``KEY_COLUMNS``. Records are stored as Parquet files with exactly ``SCHEMA``.
 
 Columns that each kind of record fills:
 
@@ -37,7 +36,8 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.schema import csv_files, numbers, quantities, rows
+from analysis.schema import quantities, rows
 from analysis.schema.facts import SELECTIONS, SIZES, SUITES, TAUS
 from spactor import files
 from spactor.errors import UserError
@@ -89,10 +89,6 @@ SCHEMA = pa.schema(
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 KEY_COLUMNS: tuple[str, ...] = (*COLUMNS[: COLUMNS.index("value")], "selection")
 
-_OPTIONAL = frozenset(
-    {"variant", "unit", "text", "std", "runs", "decimals", "bold", "node", "fingerprint"}
-    | {"place", "note"}
-)
 _ALLOWED = {
     "source": SOURCES,
     "size": (*SIZES, ""),
@@ -100,25 +96,19 @@ _ALLOWED = {
     "suite": (*SUITES, ""),
     "selection": (*SELECTIONS, ""),
 }
-_NAMES = {"profile": r"[A-Za-z0-9._-]+", "metric": r"\S(.*\S)?"}
-_DTYPES = {
-    pa.string(): "string",
-    pa.int64(): "Int64",
-    pa.float64(): "float64",
-    pa.bool_(): "boolean",
-}
+_NAMES = {"profile": re.compile(r"[A-Za-z0-9._-]+"), "metric": re.compile(r"\S(.*\S)?")}
+_LARGEST = {pa.int64(): 2**53, pa.float64(): sys.float_info.max}
+"""Largest valid number by type; every integer up to 2^53 is a floating-point number, too."""
 _MOST_ROWS = 20_000_000
 """Largest number of rows in a file; a study of the paper's size has ten million."""
 COMPRESSION = "zstd"
 GROUP_ROWS = 2**16
 """Rows in a row group of a Parquet file; a filter reads or skips a whole group."""
-_INDEX_COLUMN = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
-"""Names that pandas gives to an index that it writes."""
 
 
 def empty() -> pd.DataFrame:
     """Returns a table without records, with every column in its type."""
-    return pd.DataFrame({field.name: pd.Series(dtype=_DTYPES[field.type]) for field in SCHEMA})
+    return _to_pandas(SCHEMA.empty_table())
 
 
 def from_rows(rows: Iterable[Mapping[str, object]], where: str = "rows") -> pd.DataFrame:
@@ -129,66 +119,49 @@ def from_rows(rows: Iterable[Mapping[str, object]], where: str = "rows") -> pd.D
       where: name of the source in error messages.
 
     Raises:
-      UserError: see :func:`validate`.
+      UserError: a key is no column, a value has another type, or see :func:`validate`.
 
     >>> frame = from_rows([{"source": "measured", "profile": "micro", "metric": "m", "value": 1}])
     >>> frame.loc[0, "value"], frame.loc[0, "suite"], frame.loc[0, "seed"]
     (np.float64(1.0), '', <NA>)
     """
     listed = list(rows)
-    names = dict.fromkeys(itertools.chain(COLUMNS, itertools.chain.from_iterable(listed)))
-    # The dtype is object, so that pandas infers no type before the values are checked.
-    columns = {name: pd.Series([row.get(name) for row in listed], dtype=object) for name in names}
-    return validate(pd.DataFrame(columns), where)
+    for name in dict.fromkeys(itertools.chain.from_iterable(listed)):
+        if name not in COLUMNS:
+            raise UserError(f"{where}: unknown column {name!r}; known: {', '.join(COLUMNS)}")
+    columns = []
+    for field in SCHEMA:
+        try:
+            columns.append(pa.array([row.get(field.name) for row in listed], field.type))
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise UserError(f"{where}: column {field.name!r}: {error}") from None
+    return validate(_to_pandas(pa.table(columns, schema=SCHEMA)), where)
 
 
 def validate(frame: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Checks records, and returns them with the schema's columns, order and types.
+    """Checks the values of records, and returns them with the units that are missing.
 
     Args:
-      frame: any table; it is not changed.
+      frame: a table with the columns and types of the schema; it is not changed.
       where: the file's name in error messages.
 
     Raises:
-      UserError: the table is no valid records; the message has one line with ``where``, the row
-        (counted from 1) and the column.
+      UserError: a value is not valid; the message has one line with ``where``, the row (counted
+        from 1) and the column.
     """
-    frame = frame.reset_index(drop=True)
-    _check_names(frame.columns, where)
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise UserError(f"{where}: column {twice!r} is duplicated; delete one of them")
-    for name in COLUMNS:
-        if name not in frame.columns and name not in _OPTIONAL:
-            raise UserError(f"{where}: column {name!r} is missing; add it")
-    checked = pd.DataFrame(
-        {field.name: _column(frame, field, where) for field in SCHEMA}, index=frame.index
-    )
-    _check_values(checked, where)
+    checked = frame.reset_index(drop=True)
+    _check_texts(checked, where)
+    _check_numbers(checked, where)
     duplicated = checked.duplicated(subset=list(KEY_COLUMNS))
     if duplicated.any():
         second = int(np.flatnonzero(duplicated)[0])
         same = checked[list(KEY_COLUMNS)].iloc[: second + 1]
         first = int(np.flatnonzero(same.duplicated(keep="last"))[0])
         raise UserError(
-            f"{where}: row {checked.index[second] + 1} repeats the key of row "
-            f"{checked.index[first] + 1} (metric {checked['metric'].iloc[second]!r}); "
-            "delete one of them"
+            f"{where}: row {second + 1} repeats the key of row {first + 1} "
+            f"(metric {checked['metric'].iloc[second]!r}); delete one of them"
         )
     return quantities.check(checked, where)
-
-
-def _check_names(names: Iterable[object], where: str) -> None:
-    for name in map(str, names):
-        if name in COLUMNS:
-            continue
-        if _INDEX_COLUMN.fullmatch(name):
-            raise UserError(
-                f"{where}: column {name!r} is a pandas index; write the table with index=False"
-            )
-        if (meant := name.strip().lower()) in COLUMNS:
-            raise UserError(f"{where}: unknown column {name!r}; rename it to {meant!r}")
-        raise UserError(f"{where}: unknown column {name!r}; known: {', '.join(COLUMNS)}")
 
 
 def combine(*frames: pd.DataFrame) -> pd.DataFrame:
@@ -216,13 +189,13 @@ def sole_profile(frame: pd.DataFrame) -> tuple[str, str]:
 
 
 def read(path: Path | str, wanted: pc.Expression | None = None) -> pd.DataFrame:
-    """Reads and validates the records of a Parquet or CSV file.
+    """Reads and validates the records of a Parquet file.
 
     Args:
       path: path of the file.
-      wanted: a row filter, see ``analysis.schema.rows``; None for all records. Other records of a
-        Parquet file are neither validated nor returned, except one for every source and profile
-        that no wanted record has. A CSV file is read and validated whole.
+      wanted: a row filter, see ``analysis.schema.rows``; None for all records. Other records are
+        neither validated nor returned, except one for every source and profile that no wanted
+        record has.
 
     Raises:
       UserError: the file is missing, damaged or of another kind, or its records are not valid.
@@ -230,16 +203,11 @@ def read(path: Path | str, wanted: pc.Expression | None = None) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; `repro collect` writes it")
-    if path.suffix == ".parquet":
-        frame = _read_parquet(path, wanted)
-    elif path.suffix == ".csv":
-        frame = _read_csv(path)
-    else:
-        raise UserError(f"{path}: records are .parquet or .csv files; rename or convert the file")
+    frame = _read_parquet(path, wanted)
     try:
         return validate(frame, str(path))
     except UserError:
-        if path.suffix == ".parquet" and wanted is not None:
+        if wanted is not None:
             # Validates the whole file, so that the error has the row's number in the file.
             validate(_read_parquet(path, None), str(path))
         raise
@@ -264,11 +232,9 @@ def write(frame: pd.DataFrame, path: Path | str) -> None:
 
 def _read_parquet(path: Path, wanted: pc.Expression | None) -> pd.DataFrame:
     try:
-        _require_plain(path)
-        nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        table = rows.read(path, wanted)
-        return table.to_pandas(types_mapper=nullable.get, ignore_metadata=True)
-    except (pa.ArrowException, OSError, ValueError, UnicodeError) as error:
+        _require_schema(path)
+        return _to_pandas(rows.read(path, wanted))
+    except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise UserError(
             f"{path}: not a whole Parquet file of records ({reason}); write it again with "
@@ -276,150 +242,66 @@ def _read_parquet(path: Path, wanted: pc.Expression | None) -> pd.DataFrame:
         ) from error
 
 
-def _require_plain(path: Path) -> None:
-    """Checks the number of rows and the types of columns before the rows of a file are read."""
+def _require_schema(path: Path) -> None:
+    """Checks the number of rows and the columns of a file before its rows are read."""
     with pq.ParquetFile(path) as file:
         # A file of some kilobytes can declare more rows than fit in memory.
         if file.metadata.num_rows > _MOST_ROWS:
             raise ValueError(f"{file.metadata.num_rows:,} rows")
-        fields = list(file.schema_arrow)
-    names = [field.name for field in fields]
-    if len(set(names)) < len(names):
-        raise ValueError("two columns of one name")
-    _check_names(names, str(path))
-    numeric = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_null)
-    for field in fields:
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        wanted = SCHEMA.field(field.name).type
-        if not any(is_kind(kind) for is_kind in numeric) and not (
-            rows.is_text(kind) and wanted == pa.string()
-        ):
-            raise UserError(f"{path}: column {field.name!r} has type {kind}; cast it to {wanted}")
+        found = file.schema_arrow
+    if sorted(found.names) != sorted(COLUMNS):
+        odd = sorted(set(found.names) ^ set(COLUMNS)) or ["two columns of one name"]
+        raise ValueError(f"other columns than those of records: {', '.join(odd)}")
+    for field in SCHEMA:
+        kind = found.field(field.name).type
+        if kind != field.type and not (rows.is_text(kind) and rows.is_text(field.type)):
+            raise ValueError(f"column {field.name!r} has type {kind}, not {field.type}")
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    table = csv_files.read(path)
-    return pd.DataFrame(table.rows, columns=table.header, dtype=object)
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Converts a table with the schema's columns; null texts become ""."""
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame = table.select(list(COLUMNS)).to_pandas(types_mapper=nullable.get, ignore_metadata=True)
+    texts = {field.name: _texts(frame[field.name]) for field in SCHEMA if rows.is_text(field.type)}
+    return frame.assign(**texts)
 
 
-def _column(frame: pd.DataFrame, field: pa.Field, where: str) -> pd.Series:
-    if field.name not in frame.columns:
-        filler = "" if field.type == pa.string() else None
-        return pd.Series([filler] * len(frame), index=frame.index, dtype=_DTYPES[field.type])
-    check = {
-        pa.string(): _strings,
-        pa.int64(): _integers,
-        pa.float64(): _floats,
-        pa.bool_(): _booleans,
-    }[field.type]
-    return check(frame[field.name], where)
-
-
-def _fault(where: str, bad: np.ndarray, values: pd.Series, problem: str) -> UserError:
-    row = int(np.flatnonzero(bad)[0])
-    value = values.iloc[row]
-    shown = repr(value.item() if isinstance(value, np.generic) else value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    place = values.index[row] + 1
-    return UserError(f"{where}: row {place}, column {values.name!r} is {shown}: {problem}")
-
-
-def _strings(values: pd.Series, where: str) -> pd.Series:
-    if values.dtype == object:
-        bad = np.array([not isinstance(value, str) for value in values], dtype=bool)
-        if (bad := bad & ~values.isna().to_numpy()).any():
-            raise _fault(where, bad, values, "give text")
-    # Checks each distinct text once, since few of millions of texts are distinct.
+def _texts(values: pd.Series) -> pd.Series:
+    """Converts texts or categories to strings, each distinct one once, since most repeat."""
     places, found = pd.factorize(values)
-    distinct = [*np.asarray(found, dtype=object), *([""] if (places < 0).any() else [])]
-    bad = np.array([not isinstance(value, str) for value in distinct], dtype=bool)
-    if bad.any():
-        raise _fault(where, bad[places], values, "give text")
-    try:
-        # ``factorize`` gives a null the position -1, the last, where ``distinct`` has "".
-        taken = pd.array(distinct, dtype="string").take(places)
-    except UnicodeError:
-        raise UserError(f"{where}: column {values.name!r} has text that isn't Unicode") from None
-    text = pd.Series(taken, index=values.index, name=values.name)
-    name = str(values.name)
-    if name in _ALLOWED:
-        bad = np.array([value not in _ALLOWED[name] for value in distinct], dtype=bool)
-        problem = f"give one of {', '.join(map(repr, _ALLOWED[name]))}"
-    elif name in _NAMES:
-        bad = np.array([not re.fullmatch(_NAMES[name], value) for value in distinct], dtype=bool)
-        problem = "give a name (letters, digits, '.', '_', '-')"
-    if bad.any():
-        raise _fault(where, bad[places], text, problem)
-    return text
+    # ``factorize`` gives a null the position -1, the last, where "" is.
+    strings = pd.array([*np.asarray(found, dtype=object), ""], dtype="string")
+    return pd.Series(strings.take(places), index=values.index)
 
 
-def _check_values(frame: pd.DataFrame, where: str) -> None:
-    """Checks that every record has a value, a text, or (if published) a note on a lost value."""
+def _check_texts(frame: pd.DataFrame, where: str) -> None:
+    for name, allowed in _ALLOWED.items():
+        bad = ~frame[name].isin(allowed)
+        _refuse(frame, name, bad, f"give one of {', '.join(map(repr, allowed))}", where)
+    for name, pattern in _NAMES.items():
+        wrong = [text for text in frame[name].unique() if not pattern.fullmatch(text)]
+        bad = frame[name].isin(wrong)
+        _refuse(frame, name, bad, "give a name (letters, digits, '.', '_', '-')", where)
+
+
+def _check_numbers(frame: pd.DataFrame, where: str) -> None:
+    for field in SCHEMA:
+        if (largest := _LARGEST.get(field.type)) is None:
+            continue
+        values = frame[field.name]
+        _refuse(frame, field.name, values.abs() > largest, f"give at most {largest:g}", where)
+        if field.name != "value":
+            _refuse(frame, field.name, values < 0, "give 0 or more", where)
+    # A published value may be lost, with a note.
     lost = (frame["source"] == "published") & (frame["note"] != "")
-    bad = (frame["value"].isna() & (frame["text"] == "") & ~lost).to_numpy(dtype=bool)
-    if bad.any():
-        raise _fault(where, bad, frame["value"], "give a finite number")
+    missing = frame["value"].isna() & (frame["text"] == "") & ~lost
+    _refuse(frame, "value", missing, "give a finite number", where)
 
 
-def _each(values: pd.Series, where: str, parse: Callable[[object], float]) -> list[float | None]:
-    """Parses numbers or booleans in a column of objects; null and "" become None."""
-    found: list[float | None] = []
-    for row, (value, null) in enumerate(zip(values, values.isna(), strict=True)):
-        try:
-            empty = null or (isinstance(value, str) and value == "")
-            found.append(None if empty else parse(value))
-        except ValueError as error:
-            raise _fault(where, np.arange(len(values)) == row, values, str(error)) from None
-    return found
-
-
-def _is_typed(values: pd.Series, where: str) -> bool:
-    """Whether a column has a numeric type; if not, it has text or mixed objects."""
-    if values.dtype == object or pd.api.types.is_string_dtype(values.dtype):
-        return False
-    if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
-        raise UserError(f"{where}: column {values.name!r} has type {values.dtype}; give numbers")
-    return True
-
-
-def _floats(values: pd.Series, where: str) -> pd.Series:
-    if _is_typed(values, where):
-        found = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    else:
-        found = np.array(_each(values, where, numbers.real), dtype=np.float64)
-    bad = np.isinf(found)
-    if bad.any():
-        raise _fault(where, bad, values, "give a finite number")
-    if values.name == "std" and (bad := found < 0).any():
-        raise _fault(where, bad, values, "a standard deviation is 0 or more")
-    return pd.Series(found, index=values.index)
-
-
-def _integers(values: pd.Series, where: str) -> pd.Series:
-    if not _is_typed(values, where):
-        return pd.Series(pd.array(_each(values, where, numbers.whole), dtype="Int64"), values.index)
-    null = values.isna().to_numpy(dtype=bool)
-    given = values.mask(null, 0).to_numpy()
-    # A floating-point 2^53 could be the rounded 2^53 + 1.
-    largest = numbers.LARGEST_INTEGER - (given.dtype.kind == "f")
-    bad = (given < 0) | (given > largest) | (given != np.floor(given))
-    if bad.any():
-        _each(values[bad], where, numbers.whole)
-    found = pd.array(given.astype(np.int64), dtype="Int64")
-    found[null] = pd.NA
-    return pd.Series(found, index=values.index)
-
-
-def _booleans(values: pd.Series, where: str) -> pd.Series:
-    if pd.api.types.is_bool_dtype(values.dtype):
-        return values.astype("boolean")
-    parsed = _each(values, where, _boolean)
-    return pd.Series(pd.array(parsed, dtype="boolean"), index=values.index)
-
-
-def _boolean(value: object) -> bool:
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    raise ValueError("give true, false or nothing")
+def _refuse(frame: pd.DataFrame, name: str, bad: pd.Series, problem: str, where: str) -> None:
+    """Raises an error that names the first row marked in ``bad``."""
+    found = np.flatnonzero(bad.to_numpy(dtype=bool, na_value=False))
+    if len(found):
+        shown = str(frame[name].iloc[found[0]])
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        raise UserError(f"{where}: row {found[0] + 1}, column {name!r} is {shown!r}: {problem}")

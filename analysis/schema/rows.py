@@ -26,9 +26,6 @@ RUN_COLUMNS = ("size", "tau", "checkpoint", "suite", "variant", "seed", "finetun
 SCORES: pc.Expression = pc.field("suite") > ""
 """Filter of suite scores; ``read`` drops evaluations of a run from which every rule selected."""
 _ORIGIN = ("source", "profile")
-_TEXTS = (*_ORIGIN, "suite", "metric")
-_FILTERED = (*RUN_COLUMNS, *_TEXTS, "selection")
-"""Columns that filters use; a file without one of them is read whole."""
 _AFTER_SLASH = chr(ord("/") + 1)
 
 
@@ -54,18 +51,14 @@ def read(path: Path, wanted: pc.Expression | None) -> pa.Table:
     name the profile of missing numbers and refuse mixed profiles.
 
     Args:
-      path: path of the file.
-      wanted: filter of rows; None for all rows. A file is also read whole if it lacks a column that
-        filters use, or has it as string_view, which Arrow does not compare.
+      path: path of a file with the columns of ``analysis.schema.records.SCHEMA``.
+      wanted: filter of rows; None for all rows.
     """
     plain = ds.dataset(path, format="parquet")
     texts = [field.name for field in plain.schema if is_text(field.type)]
-    views = [field.name for field in plain.schema if pa.types.is_string_view(field.type)]
     options = ds.ParquetReadOptions(dictionary_columns=texts)
     encoded = ds.ParquetFileFormat(read_options=options)
-    if wanted is None or not (
-        set(_FILTERED) <= set(plain.schema.names) and {*_TEXTS} <= {*texts} - {*views}
-    ):
+    if wanted is None:
         return ds.dataset(path, format=encoded).to_table()
     [fragment] = plain.get_fragments()
     local_files = pyarrow.fs.LocalFileSystem()
@@ -103,11 +96,8 @@ def _any(terms: Iterable[pc.Expression]) -> pc.Expression:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a type holds text, in one of Arrow's layouts, or a dictionary of texts."""
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return (
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
+    """Whether a type is text; pandas writes the large layout."""
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _is_empty(texts: pd.Series) -> pd.Series:

@@ -142,7 +142,6 @@ _LOSS = {"step": 4, "paper_step": 40, "metric": "validation/sc_loss", "value": 2
 _RECORDS = records.from_rows([_CELL | _SCORE, _CELL | _LOSS])
 TABLE = pa.Table.from_pandas(_RECORDS, schema=records.SCHEMA, preserve_index=False)
 _PARQUET = _saved(lambda file: pq.write_table(TABLE, file))
-_CSV = _RECORDS.to_csv(index=False).encode()
 
 
 LEAF, TRUNK = "tiny/base/s0/sc/500K/finetune-glue/f0", "tiny/base/s0/sc/0-500K"
@@ -393,8 +392,7 @@ def _read_dataset(folder: Path) -> None:
 
 READERS: tuple[Reader, ...] = (
     _alone("profile", "text", "own.toml", lambda: _contents("re*/*/*.toml"), _read_profile),
-    _alone("records as Parquet", "bytes", "x.parquet", lambda: [_PARQUET], records.read),
-    _alone("records as CSV", "text", "x.csv", lambda: [_CSV], records.read),
+    _alone("records", "bytes", "x.parquet", lambda: [_PARQUET], records.read),
     *_one_of("run", _RUN_KINDS, _run_files, _read_run),
     _alone("provenance", "text", "provenance.json", _provenance, _read_provenance),
     _alone("step lines", "text", "metrics.jsonl", lambda: [_STEPS], read_steps),

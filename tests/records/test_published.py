@@ -167,13 +167,3 @@ def test_load_all_joins_them_and_an_unknown_table_is_named():
     assert len(published.load_all()) == 1385
     with pytest.raises(UserError, match="the paper has no table 18; it has 1 to 17"):
         published.load(18)
-
-
-def test_a_damaged_table_is_named(tmp_path):
-    path = tmp_path / "table2.csv"
-    path.write_text("metric,value,x\nm,1\n")
-    with pytest.raises(UserError, match=r"table2\.csv"):
-        published.read(path, "Table 2")
-    path.write_text("suite,task\nglue,cola\n")
-    with pytest.raises(UserError, match=r"table2\.csv"):
-        quantities.read_tasks(path)

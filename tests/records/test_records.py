@@ -35,11 +35,10 @@ def test_absent_keys_are_empty_or_null():
     ("changes", "problem"),
     [
         ([{}, {"value": float("nan")}], "row 2, column 'value'"),
-        ([{"value": float("inf")}], "row 1, column 'value' is inf"),
-        ([{}, {"value": "fast"}], "row 2, column 'value' is 'fast': give a number"),
-        ([{"value": True}], "column 'value' is True"),
+        ([{"value": float("inf")}], "row 1, column 'value' is 'inf'"),
+        ([{}, {"value": "fast"}], "column 'value': "),
         ([{"std": float("inf")}], "column 'std'"),
-        ([{"std": -1.0}], "a standard deviation is 0 or more"),
+        ([{"std": -1.0}], "column 'std' is '-1.0': give 0 or more"),
         ([{}, {}, {"size": "huge"}], "row 3, column 'size' is 'huge': give one of 'base', 'large'"),
         ([{"tau": "30K"}], "column 'tau' is '30K'"),
         ([{"suite": "wmt"}], "column 'suite' is 'wmt'"),
@@ -47,14 +46,15 @@ def test_absent_keys_are_empty_or_null():
         ([{"selection": "median"}], "column 'selection'"),
         ([{"metric": ""}], "column 'metric' is ''"),
         ([{"profile": "a b"}], "column 'profile' is 'a b'"),
-        ([{"task": 3}], "column 'task' is 3: give text"),
-        ([{"seed": 1.5}], "column 'seed' is 1.5: give a whole number"),
-        ([{"seed": -1}], "column 'seed' is -1"),
-        ([{"seed": 10**400}], "column 'seed'"),
-        ([{"bold": "maybe"}], "column 'bold' is 'maybe'"),
+        ([{"task": 3}], "column 'task': "),
+        ([{"node": "\ud800"}], "column 'node': "),
+        ([{"seed": -1}], "column 'seed' is '-1': give 0 or more"),
+        ([{"seed": 2**53 + 1}], "column 'seed' is '9007199254740993': give at most 9"),
+        ([{"seed": 10**400}], "column 'seed': "),
+        ([{"bold": "maybe"}], "column 'bold': "),
         ([{}, {}, {"step": 0}], "row 3 repeats the key of row 1"),
         ([{"step": None}, {"step": None}], "row 2 repeats the key of row 1"),
-        ([{}, {"value": None, "text": ""}], "row 2, column 'value' is nan: give a finite number"),
+        ([{}, {"value": None, "text": ""}], "row 2, column 'value' is 'nan': give a finite number"),
         ([{}, SCORE | {"task": "colla"}], "row 2 has the unknown task 'colla' of suite 'glue'"),
         ([SCORE | {"suite": ""}], "row 1 has the unknown task 'rte' of suite ''"),
         ([SCORE | {"metric": "f1"}], "task 'rte' of suite 'glue' has no metric 'f1': give one"),
@@ -85,16 +85,6 @@ def test_units_are_filled_in_and_text_may_replace_a_value():
     assert records.from_rows(rows(correlation))["value"].tolist() == [-3.0]
 
 
-def test_missing_unknown_and_double_columns_are_named():
-    frame = records.from_rows(rows({}))
-    with pytest.raises(UserError, match="f: column 'tau' is missing"):
-        records.validate(frame.drop(columns="tau"), "f")
-    with pytest.raises(UserError, match="f: unknown column 'extra'"):
-        records.validate(frame.assign(extra=1), "f")
-    with pytest.raises(UserError, match="f: column 'tau' is duplicated"):
-        records.validate(pd.concat([frame, frame[["tau"]]], axis=1), "f")
-
-
 def test_same_records_in_any_order_give_the_same_bytes(tmp_path):
     frame = records.from_rows(rows({"seed": 3}, {}, {"tau": "inf"}, SCORE))
     records.write(frame, tmp_path / "a.parquet")
@@ -104,18 +94,9 @@ def test_same_records_in_any_order_give_the_same_bytes(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
 
 
-def test_csv_reads_as_the_same_records(tmp_path):
-    frame = records.from_rows(rows({"std": 0.5, "bold": True, "note": "a, b"}, {"seed": 7}))
-    frame.drop(columns=["runs", "node"]).to_csv(tmp_path / "mine.csv", index=False)
-    pd.testing.assert_frame_equal(records.read(tmp_path / "mine.csv"), frame)
-
-
-def test_a_variant_is_part_of_the_key_and_may_be_absent():
+def test_a_variant_is_part_of_the_key():
     frame = records.from_rows([{**ROW, "value": 1}, {**ROW, "value": 2, "variant": "fade"}])
     assert list(frame["variant"]) == ["", "fade"]
-    assert "variant" in records.KEY_COLUMNS
-    older = frame.iloc[:1].drop(columns="variant")
-    assert list(records.validate(older, "a file without variants")["variant"]) == [""]
 
 
 def test_sole_profile_refuses_a_mixture():
@@ -161,13 +142,3 @@ def test_records_survive_a_round_trip(tmp_path_factory, drawn):
     order = list(records.KEY_COLUMNS)
     expected = frame.sort_values(order, ignore_index=True)
     pd.testing.assert_frame_equal(back, expected)
-    # A float survives CSV only with all its digits; Python's repr has them.
-    listed = [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]
-    again = records.from_rows(
-        {
-            k: None if v is pd.NA else str(v) if isinstance(v, float) and v == v else v
-            for k, v in row.items()
-        }
-        for row in listed
-    )
-    pd.testing.assert_frame_equal(again, frame)

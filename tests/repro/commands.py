@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from analysis.schema import records
 from repro import cli
 
-HEADER = (
-    "source,profile,size,tau,seed,finetune_seed,checkpoint,step,paper_step,suite,task,metric,"
-    "value,unit,selection"
-)
-ROW = "measured,paper,base,0,0,0,500000,10,,glue,cola,matthews_corrcoef,55.5,percent,"
+RECORD = {
+    **{"source": "measured", "profile": "paper", "size": "base", "tau": "0", "seed": 0},
+    **{"finetune_seed": 0, "checkpoint": 500_000, "step": 10, "suite": "glue", "task": "cola"},
+    **{"metric": "matthews_corrcoef", "value": 55.5, "unit": "percent"},
+}
+
+
+def write_records(path: Path, *rows: Mapping[str, object]) -> Path:
+    """Writes rows as a file of records, without a check of their values."""
+    pq.write_table(pa.Table.from_pylist([*rows], schema=records.SCHEMA), path)
+    return path
 
 
 def exit_code(*arguments: object) -> int:

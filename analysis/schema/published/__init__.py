@@ -15,16 +15,18 @@ the paper's text is damaged.
 
 from __future__ import annotations
 
+import csv
 import functools
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.csv
 
-from analysis.schema import csv_files, records
+from analysis.schema import records
 from spactor.errors import UserError
 
 TABLES = tuple(range(1, 18))
@@ -90,36 +92,22 @@ def load_all() -> pd.DataFrame:
 @functools.cache
 def _by_file() -> Mapping[str, pd.DataFrame]:
     """Reads the records of all files, with one check for all, which takes as long as for one."""
-    rows = {name: list(_rows(_FOLDER / name, place)) for name, place in _PLACES.items()}
+    rows = {name: _rows(name, place) for name, place in _PLACES.items()}
     names = [name for name, own in rows.items() for _ in own]
-    try:
-        together = records.from_rows(itertools.chain.from_iterable(rows.values()), str(_FOLDER))
-    except UserError:
-        for name, place in _PLACES.items():
-            read(_FOLDER / name, place)  # raises an error that names the file
-        raise
+    together = records.from_rows(itertools.chain.from_iterable(rows.values()), str(_FOLDER))
     return {
         str(name): own.reset_index(drop=True)
         for name, own in together.groupby(np.array(names), sort=False)
     }
 
 
-def _rows(path: Path, place: str) -> Iterator[dict[str, str]]:
+def _rows(name: str, place: str) -> list[dict[str, Any]]:
+    """Reads the rows of a file; a file without a column ``place`` has the given one."""
+    types = {field.name: field.type for field in records.SCHEMA}
+    options = pyarrow.csv.ConvertOptions(column_types=types, null_values=[""])
+    table = pyarrow.csv.read_csv(_FOLDER / name, convert_options=options)
     fixed = {"source": "published", "profile": "paper"}
-    return ({"place": place, **row, **fixed} for row in csv_files.read(path).by_name())
-
-
-def read(path: Path, place: str) -> pd.DataFrame:
-    """Reads a file of published numbers.
-
-    Args:
-      path: path of the file.
-      place: the numbers' place in the paper, for a file without a column ``place``.
-
-    Raises:
-      UserError: the file is no CSV file, or its rows are no valid records.
-    """
-    return records.from_rows(_rows(path, place), str(path))
+    return [{"place": place, **row, **fixed} for row in table.to_pylist()]
 
 
 def line_of(record: Any) -> tuple[str, int]:
@@ -149,6 +137,6 @@ def line_of(record: Any) -> tuple[str, int]:
 @functools.cache
 def _lines(name: str) -> dict[tuple[str, ...], int]:
     """Returns the line numbers of a file of published numbers, by the records' keys."""
-    table = csv_files.read(_FOLDER / name, _KEY)
-    named = (tuple(row[column] for column in _KEY) for row in table.by_name())
-    return dict(zip(named, table.lines, strict=True))
+    with (_FOLDER / name).open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        return {tuple(row[column] for column in _KEY): reader.line_num for row in reader}
