@@ -74,13 +74,13 @@ def reached(losses: pd.Series, target: float) -> float:
     return float(losses.index[first]) if first < len(losses) else math.nan
 
 
-def savings(model: pd.DataFrame, baseline: pd.DataFrame, cost: float = 1.0) -> pd.Series:
-    """Applies ``saved`` to each seed of the losses that ``two_stages`` returns."""
-    by_seed = {seed: saved(model[seed], baseline[seed], cost) for seed in model}
+def saved_by_seed(model: pd.DataFrame, baseline: pd.DataFrame, cost: float = 1.0) -> pd.Series:
+    """Applies ``saved_for_good`` to each seed of the losses that ``two_stages`` returns."""
+    by_seed = {seed: saved_for_good(model[seed], baseline[seed], cost) for seed in model}
     return pd.Series(by_seed, dtype=float)
 
 
-def saved(model: pd.Series, baseline: pd.Series, cost: float = 1.0) -> float:
+def saved_for_good(model: pd.Series, baseline: pd.Series, cost: float = 1.0) -> float:
     """Share of the budget that SPACTOR(250K) saves to reach its baseline's last loss for good.
 
     If the baseline ends lower, the result is minus the share that the baseline saves to reach
@@ -93,8 +93,10 @@ def saved(model: pd.Series, baseline: pd.Series, cost: float = 1.0) -> float:
       cost: cost of a hybrid step over that of a plain one; 1 counts steps.
 
     >>> losses = pd.Series([4.0, 3.5, 3.0, 2.5], index=[250_000, 500_000, 750_000, 1_000_000])
-    >>> saved(losses - 0.5, losses), saved(losses + 0.5, losses), saved(losses - 0.5, losses, 1.5)
-    (0.25, -0.25, 0.125)
+    >>> saved_for_good(losses - 0.5, losses), saved_for_good(losses + 0.5, losses)
+    (0.25, -0.25)
+    >>> saved_for_good(losses - 0.5, losses, 1.5)
+    0.125
     """
     last = int(baseline.index[-1])
 

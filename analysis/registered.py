@@ -7,9 +7,9 @@ of a family. The families answer different questions and have an α of 0.05 each
 ``LOSS``, validation losses (span corruption on X_c, in nats per target token):
 
 * ``fewer steps``, ``fewer FLOPs``: share of the budget that SPACTOR(250K) saves to reach the
-  baseline's final validation loss for good (``analysis.leads.saved``). If the baseline ends lower
-  in a seed, the value is minus the share that the baseline saves to reach SPACTOR(250K)'s final
-  loss, so that the expected value for two equal models is zero;
+  baseline's final validation loss for good (``analysis.leads.saved_for_good``). If the baseline
+  ends lower in a seed, the value is minus the share that the baseline saves to reach
+  SPACTOR(250K)'s final loss, so that the expected value for two equal models is zero;
 * ``two stages over one``: final loss of SPACTOR(∞) minus that of SPACTOR(250K);
 * ``lead of one stage lost``: the lead of SPACTOR(∞) over the baseline, averaged over 120K to 250K,
   minus its average over 900K to 1M. These ranges are fixed in advance, because a lead "at its best"
@@ -252,7 +252,7 @@ def _losses(records: pd.DataFrame) -> Iterator[tuple[str, str, BySeed]]:
     def saved(cost: float | None) -> BySeed:
         if pair is None or cost is None or FULL not in pair[0].index:
             return {}
-        return _plain(leads.savings(*pair, cost))
+        return _plain(leads.saved_by_seed(*pair, cost))
 
     yield "fewer steps", "share", saved(1.0)
     yield "fewer FLOPs", "share", saved(leads.hybrid_cost(records))

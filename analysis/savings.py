@@ -154,7 +154,7 @@ class SavingsResult:
 
     def text(self, *, details: bool = True) -> str:
         """Formats a table for the terminal; with details it has FLOPs by every convention."""
-        whose = "published" if self.source == "published" else f"{self.profile or 'no'} profile"
+        whose = facts.origin_label(self.source, self.profile)
         title = f"Savings until the baseline's score at {step_label(FULL)} is reached, {whose}"
         if not self.savings:
             return (

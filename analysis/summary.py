@@ -53,7 +53,7 @@ class TwoStages:
       model, baseline: mean final losses over the seeds that both have, in nats.
       lead: final loss of the baseline minus that of the model, by seed.
       steps_saved, flops_saved: share of the baseline's steps and FLOPs that the model saves, by
-        seed (``leads.saved``). FLOPs are empty if the records have no cost of a step.
+        seed (``leads.saved_for_good``). FLOPs are empty if the records have no cost of a step.
     """
 
     at: int
@@ -239,8 +239,8 @@ def _two_stages(records: pd.DataFrame) -> TwoStages | None:
         model=float(model.loc[last].mean()),
         baseline=float(baseline.loc[last].mean()),
         lead=SeedDifferences(tuple(map(float, baseline.loc[last] - model.loc[last]))),
-        steps_saved=tuple(leads.savings(model, baseline)),
-        flops_saved=() if cost is None else tuple(leads.savings(model, baseline, cost)),
+        steps_saved=tuple(leads.saved_by_seed(model, baseline)),
+        flops_saved=() if cost is None else tuple(leads.saved_by_seed(model, baseline, cost)),
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import pandas as pd
 
@@ -20,16 +19,6 @@ from analysis.trend import CLEAN
 from spactor.text_table import align
 
 PUBLISHED = "published settings"
-
-
-class Experiment(Protocol):
-    """Interface of an experiment: its τ and variant."""
-
-    @property
-    def tau(self) -> object: ...
-
-    @property
-    def variant(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -77,19 +66,18 @@ def _cell(value: float, decimals: int) -> str:
     return NOT_RUN if math.isnan(value) else f"{value:.{decimals}f}"
 
 
-def run(records: pd.DataFrame, experiments: Iterable[Experiment], end: int) -> StudyResult:
+def run(records: pd.DataFrame, experiments: Iterable[tuple[str, str]], end: int) -> StudyResult:
     """Computes the results of experiments from the records of a study.
 
     Args:
       records: measured records of one study.
-      experiments: experiments in print order; those that differ only in their seed share a row.
+      experiments: variant and τ of the experiments in print order; repeated ones share a row.
       end: pre-training step, on the paper's scale, to compare the experiments at.
 
     Raises:
       UserError: the scores of a run are incomplete.
     """
-    named = dict.fromkeys((spec.variant, str(spec.tau)) for spec in experiments)
-    rows = tuple(_row(records, variant, tau, end) for variant, tau in named)
+    rows = tuple(_row(records, *experiment, end) for experiment in dict.fromkeys(experiments))
     suites = tuple(suite for suite in SUITES if any(suite in row.scores for row in rows))
     return StudyResult(rows=rows, suites=suites)
 

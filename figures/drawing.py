@@ -71,15 +71,6 @@ TAU_STYLES: Mapping[str, Style] = {
 }
 
 
-def origin_label(source: str, profile: str) -> str:
-    """Describes the source of a figure's numbers, for its title.
-
-    >>> origin_label("measured", "micro"), origin_label("", "")
-    ('micro profile', 'no profile')
-    """
-    return "published" if source == "published" else f"{profile or 'no'} profile"
-
-
 def count_label(before: str, counts: Iterable[int], after: str = "") -> str:
     """Formats numbers of runs or seeds for a title; "" if there are none.
 

@@ -19,6 +19,7 @@ import pandas as pd
 
 from analysis import trend
 from analysis.required import RequiredRun
+from analysis.schema.facts import origin_label
 from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA
 from figures import drawing
@@ -83,7 +84,7 @@ def draw(result: Result) -> Figure:
     """Draws panels a and b; a panel without records is marked "not run"."""
     counts = {count for count in result.seeds if count}
     seeds = drawing.count_label("", counts, " seed" if counts == {1} else " seeds")
-    whose = drawing.origin_label(result.source, result.profile)
+    whose = origin_label(result.source, result.profile)
     title = f"Figure 4 · span-corruption validation loss\nBase · {whose}{seeds}"
     with drawing.settings():
         figure, (left, right) = drawing.new_figure(2, title)

@@ -27,6 +27,7 @@ from analysis.schema.facts import (
     TAUS,
     Tau,
     model_label,
+    origin_label,
     size_label,
 )
 from analysis.schema.quantities import CLOZE, CLOZE_ACCURACY
@@ -168,7 +169,7 @@ class CostFigure:
         title = (
             f"Figure {self.NUMBER} · score against pre-training FLOPs\n"
             f"{' and '.join(map(size_label, sizes))} · "
-            f"{drawing.origin_label(result.source, result.profile)}"
+            f"{origin_label(result.source, result.profile)}"
             f"{drawing.count_label('n = ', result.runs)}"
         )
         columns = len(self.suites)

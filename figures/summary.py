@@ -19,6 +19,7 @@ import pandas as pd
 
 from analysis import leads, trend
 from analysis.required import RequiredRun
+from analysis.schema.facts import origin_label
 from analysis.schema.records import sole_profile
 from figures import drawing
 
@@ -78,7 +79,7 @@ def draw(result: Result) -> Figure:
     """Draws panels a and b; a panel without records is marked "not run"."""
     counts = {table.shape[1] for table in result.losses.values() if not table.empty}
     seeds = drawing.count_label("", counts, " seed" if counts == {1} else " seeds")
-    whose = drawing.origin_label(result.source, result.profile)
+    whose = origin_label(result.source, result.profile)
     title = f"Figure {NUMBER} · validation loss with the hybrid objective\nBase · {whose}{seeds}"
     with drawing.settings():
         figure, (left, right) = drawing.new_figure(2, title)

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from repro.code_digests import ROOT, code_digests, gin_digests
+from repro.code_digests import code_digests, gin_digests
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Engine
 from spactor import numerics, provenance
@@ -185,10 +185,11 @@ def _t5x_code() -> dict[str, str]:
 
     The digest of T5X is "missing" if it is not installed.
     """
-    gin = ROOT / "spactor" / "t5x" / "gin"
-    digests = gin_digests(gin)
+    from analysis.compiled.t5x_step import GIN  # takes long to import, and only T5X needs it
+
+    digests = gin_digests(GIN)
     # Modules that gin does not load, such as `spactor.t5x.convert`, change no numbers.
-    texts = "".join(path.read_text("utf-8") for path in gin.rglob("*.gin"))
+    texts = "".join(path.read_text("utf-8") for path in GIN.rglob("*.gin"))
     loaded = re.findall(r"^from spactor\.t5x import (\w+)$", texts, re.MULTILINE)
     for module in set(loaded):
         digests |= code_digests(f"spactor.t5x.{module}")

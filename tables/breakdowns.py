@@ -140,7 +140,7 @@ class Breakdown:
             number=self.NUMBER,
             source=source,
             profile=profile,
-            caption=f"Table {self.NUMBER} ({notes.origin_label(source, profile)}). {self.title}, "
+            caption=f"Table {self.NUMBER} ({notes.caption_origin(source, profile)}). {self.title}, "
             f"SPACTOR-{size_label(self.size)}(τ), median over runs."
             f"{notes.runs_label(runs.values())}",
             label_columns=LABEL_COLUMNS,
@@ -212,7 +212,7 @@ def _cell(
         parts.append(
             Cell(
                 value=None if illegible else float(row["median"]),
-                words=ILLEGIBLE if illegible else "",
+                label=ILLEGIBLE if illegible else "",
                 std=None if pd.isna(row["std"]) else float(row["std"]),
                 runs=None if pd.isna(row["runs"]) else int(row["runs"]),
                 decimals=int(row["decimals"]),
@@ -223,7 +223,7 @@ def _cell(
         )
     if not all(part.missing for part in parts):
         return Cell(parts=tuple(parts))
-    return Cell(words=DIVERGED) if (tau, checkpoint, task.suite) in lost else MISSING
+    return Cell(label=DIVERGED) if (tau, checkpoint, task.suite) in lost else MISSING
 
 
 def _footnotes(source: str, tasks: list[TaskColumn], rows: tuple[Row, ...]) -> list[str]:
@@ -242,10 +242,10 @@ def _footnotes(source: str, tasks: list[TaskColumn], rows: tuple[Row, ...]) -> l
             f"{REPORTED_SELECTION} of its suite. Steps are on the paper's scale."
         )
     cells = [cell for row in rows for cell in row.cells]
-    if any(cell.words == DIVERGED for cell in cells):
+    if any(cell.label == DIVERGED for cell in cells):
         written.append(f"{DIVERGED}: a loss or a gradient of every run was not finite.")
     written += notes.notes_on_missing(rows)
-    if any(part.words for cell in cells for part in cell.parts):
+    if any(part.label for cell in cells for part in cell.parts):
         written.append(f"{ILLEGIBLE}: the paper prints a number that its text has lost.")
     return written
 

@@ -30,7 +30,7 @@ class Column:
     Attributes:
       key: name in CSV and JSON.
       heading: printed heading.
-      words: whether the cells are words, which are aligned left.
+      is_text: whether the cells are text, which is aligned left, and not numbers.
       compared: whether the cells are compared with the paper's.
       spread: whether CSV of a flat table has columns for standard deviation and runs.
       detail: whether to leave the column out of text that would be too wide with it.
@@ -38,7 +38,7 @@ class Column:
 
     key: str
     heading: str
-    words: bool = False
+    is_text: bool = False
     compared: bool = True
     spread: bool = False
     detail: bool = False
@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: an unrounded number, several numbers, or words.
+    """A cell of a table: an unrounded number, several numbers, or a label.
 
     Attributes:
       value: the number; None if there is none.
@@ -56,7 +56,7 @@ class Cell:
         the fraction.
       bold: whether the number is marked as higher than the baseline.
       style: format of the number, see ``analysis.rounding``.
-      words: text printed instead of a number, such as a setting.
+      label: text printed instead of a number, such as a setting.
       name: metric of a part.
       parts: numbers in the same cell, such as F1 and accuracy, printed without standard deviations.
       pattern: format of the parts with one {} for each; if "" they are separated by slashes.
@@ -70,7 +70,7 @@ class Cell:
     decimals: int = 2
     bold: bool = False
     style: Style = "plain"
-    words: str = ""
+    label: str = ""
     name: str = ""
     parts: tuple[Cell, ...] = ()
     pattern: str = ""
@@ -80,7 +80,7 @@ class Cell:
     @property
     def missing(self) -> bool:
         """Whether the cell is empty because nothing was run."""
-        return self.value is None and not self.words and all(part.missing for part in self.parts)
+        return self.value is None and not self.label and all(part.missing for part in self.parts)
 
     @property
     def numbers(self) -> tuple[Cell, ...]:
@@ -96,7 +96,7 @@ class Cell:
             pattern = self.pattern or " / ".join(["{}"] * len(self.parts))
             return pattern.format(*(part.mean_text for part in self.parts))
         if self.value is None:
-            return self.words
+            return self.label
         return rounded(self.value, self.decimals, self.style)
 
     @property

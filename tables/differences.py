@@ -37,19 +37,19 @@ from analysis.schema.records import sole_profile
 from analysis.tests import ALPHA, Sample, borrowed_spread, holm, welch
 from spactor.errors import UserError
 from tables.cells import DIVERGED, ILLEGIBLE, MISSING, NOTHING, Cell, Column, Row, Table
-from tables.notes import origin_label
+from tables.notes import caption_origin
 
-CELL = Column("cell", "Cell", words=True)
+CELL = Column("cell", "Cell", is_text=True)
 COLUMNS = (
     Column("ours", "Ours", spread=True),
     Column("published", "Paper", spread=True),
     Column("difference", "Diff."),
-    Column("test", "Test", words=True, detail=True),
+    Column("test", "Test", is_text=True, detail=True),
     Column("p", "p", detail=True),
     Column("p_holm", "p (Holm)"),
-    Column("verdict", "Verdict", words=True),
+    Column("verdict", "Verdict", is_text=True),
 )
-NO_CELL = Cell(words=NOTHING)
+NO_CELL = Cell(label=NOTHING)
 PAPER_PROFILE = "paper"
 EQUAL = "equal"
 WITHIN_NOISE = "within noise"
@@ -117,7 +117,7 @@ class Compared:
     @property
     def diverged(self) -> bool:
         """Whether a loss or a gradient of the measured runs was not finite."""
-        return self.ours.words == DIVERGED
+        return self.ours.label == DIVERGED
 
     @property
     def equal(self) -> bool:
@@ -203,7 +203,7 @@ def compute(number: int, records: pd.DataFrame) -> Table:
     # If all verdicts are the same, text has no column of verdicts, and the caption has the reason.
     only = next(iter(counts)) if len(counts) == 1 else ""
     reason = f": {REASONS[only]}" if only in REASONS else ""
-    whose = origin_label(source, profile).partition(":")[0]
+    whose = caption_origin(source, profile).partition(":")[0]
     return Table(
         number=number,
         source=source,
@@ -229,7 +229,7 @@ def judge(ours: Table, paper: Table) -> tuple[Compared, ...]:
     compared = [
         Compared(place, own.get(place, MISSING), cell, comparable)
         for place, cell in numbers(paper)
-        if cell.words != ILLEGIBLE
+        if cell.label != ILLEGIBLE
     ]
     tested = [one.p_value() for one in compared]
     adjusted = holm([p for _, p in tested])
@@ -271,10 +271,10 @@ def _row(one: Compared) -> tuple[Cell, ...]:
         dataclasses.replace(one.ours, bold=False),
         dataclasses.replace(one.published, bold=False),
         one.difference,
-        Cell(words=one.test or NOTHING),
+        Cell(label=one.test or NOTHING),
         NO_CELL if one.p is None else Cell(one.p, decimals=3, style="p"),
         NO_CELL if one.p_holm is None else Cell(one.p_holm, decimals=3, style="p"),
-        Cell(words=DIVERGED if one.diverged else one.verdict),
+        Cell(label=DIVERGED if one.diverged else one.verdict),
     )
 
 

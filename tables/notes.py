@@ -11,10 +11,10 @@ from analysis.schema.facts import CHECKPOINTS, NOT_RUN, SUITE_HEADINGS, step_lab
 from tables.cells import Column, Row
 
 
-def origin_label(source: str, profile: str) -> str:
+def caption_origin(source: str, profile: str) -> str:
     """Describes the source of a table's numbers, for its caption.
 
-    >>> origin_label("published", "paper"), origin_label("", "")
+    >>> caption_origin("published", "paper"), caption_origin("", "")
     ('published', 'no records')
     """
     if source == "published":

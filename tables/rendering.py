@@ -93,8 +93,8 @@ def _without_uniform_columns(table: Table) -> Table:
     """
 
     def informs(at: int) -> bool:
-        found = {row.cells[at].words for row in table.rows}
-        return found != {NOTHING} and (not table.columns[at].words or len(found) > 1)
+        found = {row.cells[at].label for row in table.rows}
+        return found != {NOTHING} and (not table.columns[at].is_text or len(found) > 1)
 
     return table.with_columns(filter(informs, range(len(table.columns))))
 
@@ -136,7 +136,7 @@ def _grid(table: Table) -> list[list[str]]:
 def _right(table: Table) -> list[int]:
     """Returns the positions of columns of numbers, which are aligned right."""
     labels = len(table.label_columns)
-    return [labels + at for at, column in enumerate(table.columns) if not column.words]
+    return [labels + at for at, column in enumerate(table.columns) if not column.is_text]
 
 
 def _text_block(table: Table, width: int) -> list[str]:
@@ -157,7 +157,7 @@ def _markdown(table: Table) -> str:
     lines = [_markdown_text(table.caption)]
     for block in table.blocks():
         every = (*block.label_columns, *block.columns)
-        left = [column in block.label_columns or column.words for column in every]
+        left = [column in block.label_columns or column.is_text for column in every]
         lines += ["", line(column.heading for column in every)]
         lines.append(line("---" if words else "---:" for words in left))
         for row in block.rows:
@@ -212,11 +212,11 @@ def _latex_columns(table: Table) -> tuple[str, str]:
         texts = [
             (*row.labels, *(cell.text() for cell in row.cells))[position] for row in table.rows
         ]
-        if (label or column.words) and max(map(len, texts), default=0) > limit:
+        if (label or column.is_text) and max(map(len, texts), default=0) > limit:
             alignments.append(rf">{{\raggedright\arraybackslash}}p{{{limit / 2:g}em}}")
             headings.append(_latex_text(column.heading))
             continue
-        side = "l" if label or column.words else "r"
+        side = "l" if label or column.is_text else "r"
         lines = list(map(_latex_text, text_table.wrap(column.heading, _LATEX_HEADING_WIDTH)))
         alignments.append(side)
         stacked = r"\\".join(lines)
@@ -288,7 +288,7 @@ def _rows(table: Table) -> Iterator[dict[str, object]]:
             whole = dict(start)
             for column, cell in cells:
                 whole[column.key] = cell.text()
-                for name in () if column.words else _NUMBERS if column.spread else _NUMBERS[:1]:
+                for name in () if column.is_text else _NUMBERS if column.spread else _NUMBERS[:1]:
                     whole[f"{column.key}_{name}"] = getattr(cell, name)
             yield whole
             continue
@@ -300,14 +300,20 @@ def _rows(table: Table) -> Iterator[dict[str, object]]:
 
 
 @functools.cache
-def environment(folder: Path) -> jinja2.Environment:
-    """Returns the environment of HTML templates, which escapes values; missing ones are errors."""
+def environment(folder: Path, *, html: bool = True) -> jinja2.Environment:
+    """Returns the environment of the templates in a folder; a missing value is an error.
+
+    Args:
+      folder: folder of the templates.
+      html: whether to escape values for HTML; other templates keep their last line break.
+    """
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
-        autoescape=True,
+        autoescape=html,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=not html,
     )
 
 

@@ -81,7 +81,7 @@ class ScoreTable:
         runs = {place: cell.runs for place, cell in cells.items()}
         lost = diverged(records)
         on_collapse, details = notes.notes_on_collapse(collapsed(records))
-        cells |= {place: Cell(words=DIVERGED) for place in lost if place not in cells}
+        cells |= {place: Cell(label=DIVERGED) for place in lost if place not in cells}
         costs = {
             (row["tau"], int(row["checkpoint"])): Cell(
                 row["value"], decimals=int(row["decimals"]), statistic="exact"
@@ -103,7 +103,7 @@ class ScoreTable:
             number=self.NUMBER,
             source=source,
             profile=profile,
-            caption=f"Table {self.NUMBER} ({notes.origin_label(source, profile)}). "
+            caption=f"Table {self.NUMBER} ({notes.caption_origin(source, profile)}). "
             f"Mean score of each suite, SPACTOR-{size_label(self.size)}(τ)."
             + notes.runs_label(count for count in runs.values() if count is not None),
             label_columns=LABEL_COLUMNS,

@@ -16,14 +16,14 @@ from analysis.schema.facts import FLAN_SUITES, SUITE_HEADINGS, SUITE_NAMES
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import SCORES, of_metrics
 from tables.cells import MISSING, Cell, Column, Row, Table
-from tables.notes import notes_on_cells, notes_on_missing, origin_label
+from tables.notes import caption_origin, notes_on_cells, notes_on_missing
 
 NUMBER = 1
 DOC = __doc__
 LABEL_COLUMNS = (Column("benchmark", "Task"),)
-DESCRIPTION = Column("description", "Description", words=True, compared=False)
+DESCRIPTION = Column("description", "Description", is_text=True, compared=False)
 DATASETS = Column("datasets", "No. Datasets")
-REFERENCE = Column("reference", "Reference", words=True, compared=False)
+REFERENCE = Column("reference", "Reference", is_text=True, compared=False)
 BENCHMARKS = ("glue", "superglue", "squad", "cnndm", "rainbow", "flan")
 HEADINGS = {**SUITE_NAMES, "flan": "FLAN"}
 MOST_NAMES = 8
@@ -55,7 +55,7 @@ def compute(records: pd.DataFrame) -> Table:
         number=NUMBER,
         source=source,
         profile=profile,
-        caption=f"Table 1 ({origin_label(source, profile)}). Benchmarks for fine-tuning.",
+        caption=f"Table 1 ({caption_origin(source, profile)}). Benchmarks for fine-tuning.",
         label_columns=LABEL_COLUMNS,
         columns=columns,
         rows=tuple(rows),
@@ -68,8 +68,8 @@ def _published(records: pd.DataFrame, name: str) -> Row:
     cells = []
     for column in (DESCRIPTION, DATASETS, REFERENCE):
         fact = facts[f"benchmark/{name}/{column.key}"]
-        if column.words:
-            cells.append(Cell(words=fact["text"], note=fact["note"]))
+        if column.is_text:
+            cells.append(Cell(label=fact["text"], note=fact["note"]))
         else:
             number = Cell(fact["value"], decimals=int(fact["decimals"]), statistic="exact")
             cells.append(number)
@@ -88,4 +88,4 @@ def _measured(scored: pd.DataFrame, name: str) -> Row:
             f"{len(names)} of {SUITE_HEADINGS[suite]}" for suite, names in tasks.items() if names
         )
     number = Cell(float(count), decimals=0, statistic="exact")
-    return Row((HEADINGS[name],), (Cell(words=described), number))
+    return Row((HEADINGS[name],), (Cell(label=described), number))

@@ -27,7 +27,7 @@ from analysis.schema.rows import of_metrics
 from analysis.speeds import logged_speeds
 from spactor.config import Stage
 from tables.cells import MISSING, Cell, Column, Row, Statistic, Table
-from tables.notes import notes_on_missing, origin_label
+from tables.notes import caption_origin, notes_on_missing
 
 NUMBER = 3
 DOC = __doc__
@@ -87,7 +87,7 @@ def compute(records: pd.DataFrame) -> Table:
         number=NUMBER,
         source=source,
         profile=profile,
-        caption=f"Table 3 ({origin_label(source, profile)}). "
+        caption=f"Table 3 ({caption_origin(source, profile)}). "
         "Cost of the first stage and the baseline.",
         label_columns=LABEL_COLUMNS,
         columns=columns,

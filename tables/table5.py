@@ -17,7 +17,7 @@ from analysis.schema.facts import SIZES, size_label
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import of_metrics
 from tables.cells import MISSING, Cell, Column, Row, Table
-from tables.notes import notes_on_cells, notes_on_missing, origin_label
+from tables.notes import caption_origin, notes_on_cells, notes_on_missing
 
 NUMBER = 5
 DOC = __doc__
@@ -90,7 +90,7 @@ def compute(records: pd.DataFrame) -> Table:
         number=NUMBER,
         source=source,
         profile=profile,
-        caption=f"Table 5 ({origin_label(source, profile)}). "
+        caption=f"Table 5 ({caption_origin(source, profile)}). "
         "Architecture and pre-training settings.",
         label_columns=LABEL_COLUMNS,
         columns=COLUMNS,
@@ -106,7 +106,7 @@ def _cell(parameter: Parameter, size: str, found: dict[tuple[str, str], dict]) -
         if row is None:
             parts.append(MISSING)
         elif pd.isna(row["value"]):
-            parts.append(Cell(words=row["text"], name=setting, note=row["note"]))
+            parts.append(Cell(label=row["text"], name=setting, note=row["note"]))
         else:
             parts.append(
                 Cell(

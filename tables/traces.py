@@ -32,7 +32,8 @@ from analysis.schema.quantities import DIVIDED_TASKS, SUITE_AVERAGE
 from analysis.schema.records import sole_profile
 from analysis.schema.rows import RUN_COLUMNS
 from analysis.speeds import logged_speeds
-from tables.notes import origin_label
+from tables.cells import Cell
+from tables.notes import caption_origin
 from tables.places import Place, find, printed_records, setting_records
 
 HOW_SELECTED = f"selection: {REPORTED_SELECTION}: {SELECTION_RULES[REPORTED_SELECTION]}"
@@ -125,7 +126,7 @@ class Tracer:
         self._nodes = nodes or Nodes.of()
         source, profile = sole_profile(records)
         self._published = source == "published"
-        self._source = origin_label(source, profile)
+        self._source = caption_origin(source, profile)
         self._means: dict[str, dict[tuple[str, str, int], float]] = {}
 
     def explain(self, number: int, row: str, column: str) -> Trace:
@@ -301,9 +302,8 @@ def _as_printed(record: Any) -> str:
     decimals = int(record.decimals)
     if record.metric.startswith("cost/step_flops/"):
         return f"{record.value:.{decimals}e} FLOPs ({decimals} decimal of the mantissa)"
-    spread = "" if pd.isna(record.std) else f" ± {record.std:.{decimals}f}"
-    plural = "decimal" if decimals == 1 else "decimals"
-    return f"{record.value:.{decimals}f}{spread} ({decimals} {plural})"
+    printed = Cell(record.value, None if pd.isna(record.std) else record.std, decimals=decimals)
+    return f"{printed.text()} ({decimals} {'decimal' if decimals == 1 else 'decimals'})"
 
 
 def _compiled(place: Place) -> Iterable[str]:

@@ -33,7 +33,7 @@ def line_at(
     return {cell: weight for cell, weight in ends.items() if weight}
 
 
-def saved(evidence: Evidence, size: str, tau: str, checkpoint: int) -> float:
+def budget_saved(evidence: Evidence, size: str, tau: str, checkpoint: int) -> float:
     """FLOPs saved by a checkpoint, in per cent of the baseline's at 1M."""
     ours = evidence.relative_flops(size, tau, checkpoint)
     return 100.0 * (1.0 - ours / evidence.relative_flops(size, "0", FULL))

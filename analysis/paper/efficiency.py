@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from analysis.flops import step_flops, terms
 from analysis.paper.budgets import (
+    budget_saved,
     common_budgets,
     lead_at,
-    saved,
     saved_at_equal_score,
     share_of_budgets_above,
 )
@@ -145,7 +145,7 @@ def majority_matches(evidence: Evidence) -> Finding:
 def at_least_forty(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_saved_percent", "base")
     found = {
-        tau: saved(evidence, "base", tau, HALF)
+        tau: budget_saved(evidence, "base", tau, HALF)
         for tau in ("250K", "120K", "60K")
         if evidence.has_flops("base", tau, HALF)
     }
@@ -166,7 +166,7 @@ def same_average(evidence: Evidence) -> Finding:
     ours, plain = ("250K", HALF), ("0", FULL)
     members = family(evidence, "base", FIGURE2_SUITES, [(ours, plain)], with_margin=True)
     finding = non_inferiority(against("base", ours, plain), members)
-    saving = saved(evidence, "base", "250K", HALF)
+    saving = budget_saved(evidence, "base", "250K", HALF)
     return replace(finding, sentence=f"with {saving:.0f} % less compute, {finding.sentence}")
 
 

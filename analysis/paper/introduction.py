@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis import learning
 from analysis.flops import terms
-from analysis.paper.budgets import lead_at, saved
+from analysis.paper.budgets import budget_saved, lead_at
 from analysis.paper.comparisons import superiority
 from analysis.paper.contrasts import family_of
 from analysis.paper.evidence import FULL, HALF, Evidence, Missing, stated
@@ -21,7 +21,8 @@ SMALL = 0.1
 
 @judges("abstract.flops-saved")
 def flops_saved(evidence: Evidence) -> Finding:
-    claimed, found = stated("prose/flops_saved_percent"), saved(evidence, "base", "250K", HALF)
+    claimed = stated("prose/flops_saved_percent")
+    found = budget_saved(evidence, "base", "250K", HALF)
     ours = evidence.relative_flops("base", "250K", HALF)
     unit = evidence.relative_flops("base", "0", FULL)
     return Finding(
@@ -112,8 +113,8 @@ def head_light(evidence: Evidence) -> Finding:
 def around_forty(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_saved_percent")
     found = {
-        "Base, τ = 250K,": saved(evidence, "base", "250K", HALF),
-        "Large, τ = 120K,": saved(evidence, "large", "120K", HALF),
+        "Base, τ = 250K,": budget_saved(evidence, "base", "250K", HALF),
+        "Large, τ = 120K,": budget_saved(evidence, "large", "120K", HALF),
     }
     if evidence.source == "published":
         # For Large, Section 3.2.4 and Table 4 give different numbers.

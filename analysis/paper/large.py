@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from analysis.paper.budgets import saved
+from analysis.paper.budgets import budget_saved
 from analysis.paper.compared import LARGE_MATCHED
 from analysis.paper.comparisons import non_inferiority
 from analysis.paper.contrasts import RETAINED, family, family_of, not_run
@@ -84,7 +84,7 @@ def within_one_deviation(evidence: Evidence) -> Finding:
 @judges("large.saving")
 def saving(evidence: Evidence) -> Finding:
     claimed = stated("prose/flops_saved_percent", "large")
-    found = saved(evidence, "large", TAU, HALF)
+    found = budget_saved(evidence, "large", TAU, HALF)
     ours, plain = (
         evidence.relative_flops("large", tau, at) for tau, at in ((TAU, HALF), ("0", FULL))
     )

@@ -116,6 +116,15 @@ def model_label(tau: str) -> str:
     return "baseline (τ = 0)" if tau == BASELINE_TAU else f"SPACTOR({tau_label(tau)})"
 
 
+def origin_label(source: str, profile: str) -> str:
+    """Returns the source of numbers for a title: "published", or the profile of our runs.
+
+    >>> origin_label("published", "paper"), origin_label("measured", "micro"), origin_label("", "")
+    ('published', 'micro profile', 'no profile')
+    """
+    return "published" if source == "published" else f"{profile or 'no'} profile"
+
+
 def thousands(text: object) -> int | None:
     """Parses a number of thousands from ``1K`` to ``999K``; None for anything else."""
     match = re.fullmatch(r"([1-9][0-9]{0,2})K", text) if isinstance(text, str) else None

@@ -40,14 +40,12 @@ def prepare(
 ) -> None:
     """Prepares the corpus, the vocabulary and the suites."""
     from repro import folders
-    from repro.engines.data import DataSource, require_packages
     from repro.engines.factory import engine_for, with_engine
     from repro.specs import load_profile
 
     chosen = with_engine(load_profile(profile), engine)
-    DataSource.of(chosen, None, data_dir).require_here(chosen)
-    require_packages("sentencepiece")
     preparing = engine_for(chosen, folders.cache_folder(runs), data_dir=data_dir)
+    preparing.require_data(chosen)
     folders.open_runs(runs, create=True)
     found = preparing.prepare(chosen, print)
     print(f"prepared data: {found.folder}")
@@ -98,7 +96,8 @@ def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> No
         from analysis import variants
 
         end = min(tree.profile.checkpoints_of(spec)[-1] for spec in tree.specs)
-        print(variants.run(collected.metrics, tree.specs, end).text())
+        experiments = ((spec.variant, str(spec.tau)) for spec in tree.specs)
+        print(variants.run(collected.metrics, experiments, end).text())
     if any(node.parent is None for node in tree.finetunings()):
         from analysis import learning
 

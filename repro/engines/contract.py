@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repro.engines.data import EMBEDDED, DataSource, PreparedData
+from repro.engines.data import EMBEDDED, DataSource, PreparedData, require_packages
 from repro.plan import Finetuning, Node, Tree
 from repro.specs import Profile
 from spactor.errors import UserError
@@ -90,13 +90,24 @@ class Engine(ABC):
         self._cache = cache
         self._source = source
 
+    def require_data(self, profile: Profile) -> None:
+        """Checks that the profile's data can be found or prepared here, before anything is written.
+
+        Raises:
+          UserError: no data folder is named, or it does not exist.
+          ModuleNotFoundError: preparing needs SentencePiece, which is not installed.
+        """
+        self._source.require_here(profile)
+        if self._source.prepared is None:
+            require_packages("sentencepiece")
+
     def check(self, tree: Tree) -> None:
         """Checks that the engine can train a tree, before anything is written.
 
         Raises:
           UserError: the engine can't train it, for example because no data folder is named.
         """
-        self._source.require_here(tree.profile)
+        self.require_data(tree.profile)
 
     def prepare(self, profile: Profile, report: Callable[[str], None]) -> PreparedData:
         """Finds or builds the profile's data, in the cache folder unless a folder was named."""

@@ -31,7 +31,7 @@ class LocalEngine(Engine):
     def check(self, tree: Tree) -> None:
         """Refuses a tree without its data, and a machine without JAX."""
         super().check(tree)
-        require_packages("jax", *(() if self._source.prepared else ("sentencepiece",)))
+        require_packages("jax")
 
     def device(self) -> str:
         """Returns the number and kind of JAX's devices."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from repro.launch.jobs import Launch
 from spactor.errors import UserError
+from tables import rendering
 
 START = "submit.sh"
 """Name of the script that submits all jobs."""
@@ -85,21 +83,10 @@ def _slurm(launch: Launch) -> Mapping[str, str]:
     return scripts | {START: _render("slurm_submit.sh.j2", jobs=launch.jobs, numbers=numbers)}
 
 
-@cache
-def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        # The files are shell scripts and YAML; the templates quote the values.
-        autoescape=False,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
 def _render(template: str, **values: Any) -> str:
-    return _templates().get_template(template).render(values)
+    # The files are shell scripts and YAML; the templates quote the values.
+    environment = rendering.environment(Path(__file__).parent / "templates", html=False)
+    return environment.get_template(template).render(values)
 
 
 def write(texts: Mapping[str, str], folder: Path) -> None:

@@ -69,15 +69,15 @@ def test_the_report_escapes_everything_that_comes_from_data() -> None:
 
 def evil_table() -> Table:
     """A table with markup, formulas and separators in every text."""
-    words = Cell(words=f"=1|{EVIL}\n| x |", note=f"@{EVIL}")
+    words = Cell(label=f"=1|{EVIL}\n| x |", note=f"@{EVIL}")
     numbers = Cell(-0.5, 0.25, runs=3)
-    column = Column("c", f"a|b {EVIL}", words=True)
+    column = Column("c", f"a|b {EVIL}", is_text=True)
     return Table(
         number=2,
         source="measured",
         profile=EVIL,
         caption=EVIL,
-        label_columns=(Column("label", EVIL, words=True),),
+        label_columns=(Column("label", EVIL, is_text=True),),
         columns=(column, Column("n", "n", spread=True)),
         rows=(Row((f"=HYPERLINK(1)|{EVIL}",), (words, numbers)),),
         footnotes=(EVIL, "[x](javascript:y)", "50 % & more_ | ~^\\"),

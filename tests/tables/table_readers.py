@@ -61,8 +61,8 @@ def with_left_out(rows, table):
     left_out = {
         column.key
         for at, column in enumerate(table.columns)
-        for words in [{row.cells[at].words for row in table.rows}]
-        if words == {"–"} or (column.words and len(words) == 1)
+        for words in [{row.cells[at].label for row in table.rows}]
+        if words == {"–"} or (column.is_text and len(words) == 1)
     }
     if len(rows[0]) - labels + len(left_out) < len(table.columns):
         left_out |= {column.key for column in table.columns if column.detail}

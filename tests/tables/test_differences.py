@@ -184,7 +184,7 @@ def test_the_order_of_the_verdicts():
         (far, far),
         (other, counted),
         (counted, counted),
-        (Cell(words="ReLU"), Cell(words="GEGLU")),
+        (Cell(label="ReLU"), Cell(label="GEGLU")),
         (Cell(80.0, None, 1), Cell(79.0, None, 5, statistic="median")),
     ]
     verdicts = [found.verdict for found in judged(pairs)]
