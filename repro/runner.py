@@ -68,6 +68,10 @@ class NodeRunner:
         """Returns the environment that numbers of this process depend on."""
         return identity.environment(self._engine.device())
 
+    def take_spent(self) -> Mapping[str, float]:
+        """Returns the seconds since the last call, by activity."""
+        return self._engine.take_spent()
+
     def folder(self, name: str) -> Path:
         """Returns the folder of a node."""
         return folders.node_folder(self._runs, self._profile.name, name)
@@ -277,6 +281,8 @@ class Runner:
                     names = [name for name in pending if name in waiting]
                     self._report_waiting(names, polled_at - moved_at)
                 waiting.clear()
+        for line in self._workers.spent():
+            self._display.print(line)
         return Outcome(**{field: tuple(names) for field, names in self._outcome.items()})
 
     def _settle(

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from repro.progress import Display
+from repro.spent import Spent, peak_bytes
 from spactor import files, numerics
 from spactor.errors import DamageWarning, UserError
 
@@ -29,7 +30,8 @@ _processes = get_context("spawn")
 _ACCELERATOR_JOBS = 1
 
 Make = Callable[[Any], Any]
-"""Function that creates a worker's object from a display or a proxy of it."""
+"""Function that creates a worker's object from a display or a proxy of it. The object's method
+``take_spent`` returns the seconds since the last call, by activity."""
 Ended = tuple[str, Callable[[], Any]]
 """Name of a task that ended, and function that returns its value or raises its exception."""
 
@@ -80,6 +82,10 @@ class ThisProcess:
         ended, self._begun = self._begun, []
         return ended
 
+    def spent(self) -> Sequence[str]:
+        """Returns no lines, since the time of this process is not measured."""
+        return ()
+
     def end(self) -> None:
         """Does nothing, since no process was started."""
 
@@ -100,6 +106,8 @@ class Workers:
         self._one_thread = True
         self._workers: list[_Worker] = []
         self._killed: set[str] = set()
+        self._spent = Spent()
+        self._began = time.monotonic()
 
     def call(self, task: str) -> Any:
         """Runs a task without arguments in a worker, and returns its value."""
@@ -110,6 +118,7 @@ class Workers:
 
     def fit(self, device: str) -> None:
         """Configures the workers for a device: one thread each on a CPU, else one worker."""
+        self._spent, self._began = Spent(), time.monotonic()
         self._one_thread = device.startswith("cpu")
         if not self._one_thread:
             self.jobs = _ACCELERATOR_JOBS
@@ -166,6 +175,8 @@ class Workers:
                 ended.append((worker.name, functools.partial(_result, *values)))
             elif kind == "warn":
                 warnings.warn(values[0], DamageWarning, stacklevel=1)
+            elif kind == "spent":
+                self._spent.add(*values)
             else:
                 getattr(self._display, kind)(*values)
         for name, _ in ended:
@@ -189,6 +200,12 @@ class Workers:
             )
         self._killed.add(worker.name)
         self._display.print(f"{worker.name}: {how}; another continues from its last checkpoint")
+
+    def spent(self) -> Sequence[str]:
+        """Returns lines on the workers' time and memory since ``fit``; () if they were idle."""
+        if not any(self._spent.seconds.values()):
+            return ()
+        return self._spent.lines(time.monotonic() - self._began, self.jobs)
 
     def end(self) -> None:
         """Kills the workers at any step, since a node continues from its last checkpoint."""
@@ -273,6 +290,7 @@ def _work(pipe: Connection, one_thread: bool) -> None:
             value = getattr(held, task)(*arguments)
         except Exception as error:
             value = _portable(error)
+        reporter.report("spent", held.take_spent(), os.getpid(), peak_bytes())
         reporter.report("ended", value)
 
 

@@ -138,6 +138,10 @@ class Engine(ABC):
     def restore(self, node: Node, folder: Path) -> Any:
         """Returns the discriminator's parameters at the end of a finished node."""
 
+    def take_spent(self) -> Mapping[str, float]:
+        """Returns seconds of this process since the last call, by activity (`repro.spent`)."""
+        return {}
+
     def can_score(self) -> bool:
         """Whether `score` is supported, and its libraries are installed on this machine."""
         return False

@@ -9,6 +9,7 @@ import functools
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from repro import folders
 from repro.engines.contract import Engine, Work
 from repro.engines.data import EMBEDDED, DataSource, PreparedData, require_packages
 from repro.plan import Finetuning, Node, Segment, Tree
+from repro.spent import FINETUNING, PRETRAINING, SCORING, STARTING, Stopwatch
 from spactor.progress import Observer
 
 
@@ -27,6 +29,7 @@ class LocalEngine(Engine):
         super().__init__(cache, source)
         self._arrays: tuple[Path, Any] | None = None
         self._is_set_up = False
+        self._stopwatch = Stopwatch()
 
     def check(self, tree: Tree) -> None:
         """Refuses a tree without its data, and a machine without JAX."""
@@ -43,16 +46,19 @@ class LocalEngine(Engine):
 
     def run(self, work: Work, observer: Observer) -> None:
         """Pre-trains or fine-tunes through ``spactor``."""
-        self._set_up()
         if isinstance(work.node, Finetuning):
-            self._finetune(work, work.node, observer)
+            with self._stopwatch.measure(FINETUNING):
+                self._finetune(work, work.node, observer)
         else:
-            self._pretrain(work, work.node, observer)
+            with self._stopwatch.measure(PRETRAINING):
+                self._pretrain(work, work.node, observer)
 
     def _pretrain(self, work: Work, node: Segment, observer: Observer) -> None:
-        from spactor import example
-        from spactor.pretraining import PretrainJob, pretrain
-        from spactor.trainer import Schedule
+        self._set_up()
+        with self._stopwatch.measure(STARTING):
+            from spactor import example
+            from spactor.pretraining import PretrainJob, pretrain
+            from spactor.trainer import Schedule
 
         arrays = self._load_arrays(work.data.folder)
         pretrain(
@@ -79,8 +85,9 @@ class LocalEngine(Engine):
             example.write(work.folder, node.config, node.end_step, arrays, work.data.folder)
 
     def _finetune(self, work: Work, node: Finetuning, observer: Observer) -> None:
-        from spactor import scoring
-        from spactor.finetuning import FinetuneJob, finetune
+        self._set_up()
+        with self._stopwatch.measure(STARTING):
+            from spactor.finetuning import FinetuneJob, finetune
 
         finetune(
             FinetuneJob(
@@ -95,8 +102,8 @@ class LocalEngine(Engine):
             folder=work.folder,
             parent=work.parent,
             observer=observer,
-            score=functools.partial(scoring.score, work.folder, work.data.folder, node.suite)
-            if scoring.available()
+            score=functools.partial(self._score, node, work.data, work.folder)
+            if self.can_score()
             else lambda step: {},
             run_id=folders.read_node(work.folder)["fingerprint"],
         )
@@ -121,9 +128,19 @@ class LocalEngine(Engine):
     def score(self, node: Finetuning, *, data: PreparedData, folder: Path, step: int) -> None:
         """Scores one step's predictions with seqio's Evaluator."""
         self._set_up()
+        self._score(node, data, folder, step)
+
+    def _score(
+        self, node: Finetuning, data: PreparedData, folder: Path, step: int
+    ) -> Mapping[str, float]:
         from spactor import scoring
 
-        scoring.score(folder, data.folder, node.suite, step)
+        with self._stopwatch.measure(SCORING):
+            return scoring.score(folder, data.folder, node.suite, step)
+
+    def take_spent(self) -> Mapping[str, float]:
+        """Returns seconds of training, compiling, scoring and importing since the last call."""
+        return self._stopwatch.take()
 
     def _load_arrays(self, folder: Path) -> Any:
         if self._arrays is None or self._arrays[0] != folder:
@@ -138,10 +155,11 @@ class LocalEngine(Engine):
             return
         # Silences messages that TensorFlow prints when it is imported.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        import jax
-        from absl import logging as absl_logging
+        with self._stopwatch.measure(STARTING):
+            import jax
+            from absl import logging as absl_logging
 
-        from spactor import numerics
+            from spactor import numerics
 
         # Silences seqio's advice about sequence lengths at each evaluation, and the tracebacks of
         # Orbax's threads when a checkpoint can't be written: that error is raised as well.
@@ -154,6 +172,7 @@ class LocalEngine(Engine):
         # XLA's own caches would make the folder's path part of every program's key, so that
         # programs would be compiled again after a folder of runs is moved or copied.
         jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
+        jax.monitoring.register_event_duration_secs_listener(self._stopwatch.compiled)
         sys.unraisablehook = _report_unraisable
         self._is_set_up = True
 

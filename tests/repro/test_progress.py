@@ -16,6 +16,7 @@ from repro import costs, folders, provenance
 from repro.costs import makespan
 from repro.plan import Finetuning, Tree
 from repro.progress import Display
+from repro.spent import COMPILING, FINETUNING, SCORING, Stopwatch
 
 
 @dataclass
@@ -129,3 +130,17 @@ def test_lines_fit_80_columns(tree: Tree, terminal: bool) -> None:
         # Once in PLAIN_PERIOD_SECONDS; the second node was not logged yet when it was due.
         assert printed.count("nodes finished") == 1
         assert all(len(line) <= 80 for line in printed.splitlines())
+
+
+def test_what_happens_inside_something_else_counts_once() -> None:
+    watch = Stopwatch()
+    with watch.measure(FINETUNING), watch.measure(SCORING):
+        watch.compiled("/jax/core/compile/jaxpr_trace_duration", 0.25)
+        watch.compiled("/jax/core/compile/jaxpr_trace_duration", 2.0)
+        watch.compiled("/jax/core/compile/backend_compile_duration", 0.0)
+        watch.compiled("/jax/another", 100.0)
+    found = watch.take()
+    assert found[COMPILING] == pytest.approx(2.0, abs=0.01)
+    assert found[SCORING] == pytest.approx(-2.0, abs=0.01)  # No time went by in the block.
+    assert found[FINETUNING] == pytest.approx(0.0, abs=0.01)
+    assert watch.take() == {COMPILING: 0.0}
