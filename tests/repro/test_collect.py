@@ -1,18 +1,34 @@
-"""Collecting from folders that the fake engine wrote; `test_collect_replayed` alters their logs."""
+"""Collecting from folders that the fake engine wrote, and from altered ones."""
 
+import dataclasses
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from untrained import BRANCH, FIRST, LEAF, edited, folder_of, rows
+from untrained import (
+    BASELINE,
+    BRANCH,
+    FIRST,
+    LEAF,
+    SCORES,
+    bytes_of,
+    edited,
+    folder_of,
+    rows,
+    write_lines,
+)
 
 import tables
 from analysis.flops import step_flops
 from analysis.schema import published, records
 from analysis.schema.quantities import VOCABULARY_SIZE
-from repro import collect, folders, profile_records, step_lines
+from repro import collect, folders, profile_records, step_lines, validation
 from repro.plan import Tree
 from repro.specs import load_profile
+from repro.step_lines import DIGESTS
+from repro.step_lines import METRICS as SERIES
 from spactor.errors import UserError
 
 
@@ -155,3 +171,255 @@ def test_a_parent_that_ran_again_excludes_what_is_below(tree: Tree, finished: Pa
 def test_nothing_finished_is_an_error(tree: Tree, runs: Path) -> None:
     with pytest.raises(UserError, match="nothing of profile tiny is finished"):
         collect.collect(tree, runs)
+
+
+# Logs of several attempts, and logs that are incomplete.
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "wrong", "step"),
+    [(BASELINE, "metrics.jsonl", {"train/loss": 1.0}, 20), (LEAF, SCORES, {"accuracy": 1.0}, 4)],
+)
+def test_overlapping_attempts_give_one_series_and_the_last_one_counts(
+    tree: Tree, finished: Path, tmp_path: Path, node: str, name: str, wrong: dict, step: int
+) -> None:
+    """Of two points the last was logged twice, with another value, before both were logged again.
+
+    A kill cut a line short.
+    """
+    home = folder_of(finished, node)
+    before = bytes_of(tree, finished, tmp_path / "a")
+    [(metric, other)] = wrong.items()
+    right = json.loads((home / name).read_text().splitlines()[-1])[metric]
+    edited(home / name, lambda lines: [lines[1] | wrong, *lines])
+    edited(home / "digests.jsonl", lambda lines: [lines[1], *lines])
+    (home / name).write_text(f'{{"step": {step}, "{metric}": 9, "tr\n{(home / name).read_text()}')
+    (remark,) = collect.collect(tree, finished).remarks
+    assert f"{node}: {home / name}: " in remark
+    assert f"step {step} " in remark and f"({metric} {other:g} and {right:g})" in remark
+    assert bytes_of(tree, finished, tmp_path / "b") == before
+    assert bytes_of(tree, finished, tmp_path / "c") == before, "collecting changes nothing"
+
+
+def test_attempts_that_agree_are_not_remarked(tree: Tree, finished: Path) -> None:
+    home = folder_of(finished, BASELINE)
+    # Times may differ: the last one counts, and a step without one has the earlier attempt's.
+    edited(
+        home / "metrics.jsonl",
+        lambda lines: [
+            *lines,
+            lines[0] | {"timing/seqs_per_second": 9.0},
+            {name: value for name, value in lines[1].items() if "timing" not in name},
+        ],
+    )
+    result = collect.collect(tree, finished)
+    assert result.remarks == () and result.unfinished == {}
+    clock = rows(result.timing, node=BASELINE, metric="timing/seqs_per_second/span_corruption")
+    assert list(clock["value"]) == [9.0, 7.0]
+
+
+def without(*steps: int) -> Callable[[list[dict]], list[dict]]:
+    return lambda lines: [line for line in lines if line["step"] not in steps]
+
+
+def with_line(number: int, **changes: object) -> Callable[[list[dict]], list[dict]]:
+    return lambda lines: [lines[number] | changes, *lines]
+
+
+FAULTS = [
+    (BASELINE, SERIES, without(15), "gap in train/, validation/: step 15 missing"),
+    (BASELINE, SERIES, without(20), "gap in train/, validation/: step 20 missing"),
+    (BASELINE, SERIES, without(15, 20), "nothing of train/, validation/, where 2 points are due"),
+    (
+        *(BASELINE, SERIES),
+        lambda lines: [{k: v for k, v in line.items() if "valid" not in k} for line in lines],
+        "nothing of validation/, where 2 points are due",
+    ),
+    (BASELINE, SERIES, with_line(-1, step=25), "this run does not log step 25 (15 to 20"),
+    (BASELINE, SERIES, with_line(0, step=5), "this run does not log step 5"),
+    (BASELINE, SERIES, with_line(0, step=12), "this run does not log step 12"),
+    (BASELINE, DIGESTS, with_line(0, run="0123456789abcdef"), "of another run (0123456789ab)"),
+    (BASELINE, DIGESTS, with_line(0, seed=7), "step 15 is of seed 7, and this run has 0"),
+    (BASELINE, DIGESTS, with_line(0, masks="ff"), "attempts read different data at step 15"),
+    (LEAF, SCORES, without(4), "gap in scores: step 4 missing"),
+    (LEAF, SCORES, without(2), "gap in scores: step 2 missing"),
+    (LEAF, SCORES, with_line(0, step=3), "this run does not log step 3"),
+    (LEAF, SCORES, without(2, 4), "nothing of scores, where 2 points are due"),
+]
+
+
+@pytest.mark.parametrize(("node", "name", "edit", "fault"), FAULTS, ids=[f[3] for f in FAULTS])
+def test_a_node_with_a_faulty_log_is_left_out_with_all_below_it_in_one_line(
+    tree: Tree, finished: Path, node: str, name: str, edit, fault: str
+) -> None:
+    path = folder_of(finished, node) / name
+    edited(path, edit)
+    result = collect.collect(tree, finished)
+    reason = result.unfinished[node]
+    assert f"{path}: " in reason and fault in reason and "\n" not in reason
+    below = {child.name: f"its parent {node} is left out" for child in tree.children(node)}
+    assert result.unfinished == {node: reason} | below
+    left = set(result.metrics["node"])
+    assert left.isdisjoint(result.unfinished) and FIRST in left
+
+
+def test_a_series_with_many_holes_is_called_sampled(tree: Tree) -> None:
+    profile = dataclasses.replace(tree.profile, log_period_steps=1, validation_period_steps=10)
+    node = next(node for node in tree.segments() if node.name == BASELINE)
+    logged = {step: {"train/loss": 1.0} for step in (12, 13, 16, 20)}
+    logged[20] |= {"validation/sc_loss_clean": 1.0}
+    absent = validation.segment_gaps(profile, node, logged, by_metric=False)
+    path = Path("metrics.jsonl")
+    (line,) = validation._gap_lines(path, absent)
+    assert "metrics.jsonl: train/: sampled, 4 of 10" in line
+
+
+def test_the_provenance_of_another_run_is_named(tree: Tree, finished: Path) -> None:
+    path = folder_of(finished, BASELINE) / folders.PROVENANCE
+    folders.write_json(path, folders.read_json(path) | {"fingerprint": "0123456789abcdef"})
+    reason = collect.collect(tree, finished).unfinished[BASELINE]
+    assert reason.startswith(f"{path} is of another run (0123456789ab)")
+
+
+def test_folders_without_digests_are_remarked_together(tree: Tree, finished: Path) -> None:
+    for name in (FIRST, LEAF):
+        (folder_of(finished, name) / "digests.jsonl").unlink()
+    assert collect.collect(tree, finished).remarks == (
+        f"{FIRST} and 1 more: {validation.NO_DIGESTS}",
+    )
+
+
+def test_steps_without_digests_are_remarked(tree: Tree, finished: Path) -> None:
+    """A loss of power may take the end of one file and not of the other."""
+    path = folder_of(finished, BASELINE) / "digests.jsonl"
+    edited(path, without(15))
+    result = collect.collect(tree, finished)
+    (remark,) = result.remarks
+    assert result.unfinished == {} and f"{BASELINE}: {path} has no line of step 15" in remark
+
+
+def test_a_fine_tuning_without_scores_is_left_out(tree: Tree, finished: Path) -> None:
+    (folder_of(finished, LEAF) / SCORES).unlink()
+    assert "has no scores" in collect.collect(tree, finished).unfinished[LEAF]
+
+
+class Started:
+    """One start of T5X in a folder: its event files, as T5X names them."""
+
+    def __init__(self, folder: Path, *, time: int, seed: int = 0) -> None:
+        # Of the tier `train`, as is what writes it.
+        from spactor.metrics import Events
+
+        self.train = Events(folder / "train")
+        self.evaluation = Events(folder / "training_eval" / "task")
+        for events, number in ((self.train, 0), (self.evaluation, 1)):
+            path = Path(events._file.name)
+            path.rename(path.with_name(f"events.out.tfevents.{time}.vm.1.{number}.v2"))
+        self._configure(seed)
+        (folder / "config.gin").write_text("RANDOM_SEED = 0\nMODEL_DIR = '/here'\n", "utf-8")
+
+    def _configure(self, seed: int) -> None:
+        text = f"    RANDOM_SEED = {seed}\n    MODEL_DIR = '/elsewhere'\n".encode()
+        summary = self.train._summary()
+        value = summary.value.add(tag="config")
+        value.tensor.dtype = 7
+        value.tensor.string_val.append(text)
+        value.metadata.plugin_data.plugin_name = "text"
+        self.train._append(step=0, summary=summary)
+
+    def log(self, lines: dict[int, dict[str, float]]) -> None:
+        for step, values in lines.items():
+            named = {k: v for k, v in values.items() if k.startswith("validation/")}
+            others = {k.removeprefix("train/"): v for k, v in values.items() if k not in named}
+            self.train.write(step, others)
+            self.evaluation.write(
+                step, {k.removeprefix("validation/"): v for k, v in named.items()}
+            )
+
+    def end(self) -> None:
+        self.train.close()
+        self.evaluation.close()
+
+
+@pytest.fixture
+def by_t5x(finished: Path) -> tuple[Path, dict[int, dict[str, float]]]:
+    """The baseline's later half as T5X would have left it, without its event files; its numbers."""
+    pytest.importorskip("jax", reason="JAX is missing: install the tier train")
+    home = folder_of(finished, BASELINE)
+    logged = {
+        step: dict(values) for step, values in step_lines.read_steps(home / "metrics.jsonl").items()
+    }
+    for name in ("metrics.jsonl", "digests.jsonl"):
+        (home / name).unlink()
+    for values in logged.values():
+        values["train/grad_norm"] = values["train/loss"] / 2
+    return home, logged
+
+
+def test_overlapping_event_files_give_one_series_and_the_newest_counts(
+    tree: Tree, finished: Path, by_t5x, tmp_path: Path
+) -> None:
+    """The time in a file's name decides, not the order of names or of writing."""
+    home, logged = by_t5x
+    only = Started(home, time=8)
+    only.log(logged)
+    only.end()
+    once = collect.collect(tree, finished)
+    assert once.remarks == () and once.unfinished == {}
+    losses = rows(once.metrics, node=BASELINE, metric="validation/sc_loss_clean")
+    assert list(losses["value"]) == [8.5, 8.0]
+    (config,) = (each["config_gin"] for each in once.provenance if "config_gin" in each)
+    assert config.startswith("RANDOM_SEED = 0\n")
+    # Preempted after step 20: the second start goes on from 10, and is preempted after 15.
+    third, second = Started(home, time=10), Started(home, time=9)
+    third.log(logged)
+    second.log({15: logged[15] | {"train/loss": 1.0, "train/rtd_precision": 0.5}})
+    for start in (second, third):
+        start.end()
+    twice = collect.collect(tree, finished)
+    pd.testing.assert_frame_equal(twice.metrics, once.metrics)
+    (remark,) = twice.remarks
+    assert f"{home / 'train'}: " in remark and "(train/loss 85 and 1)" in remark
+    assert bytes_of(tree, finished, tmp_path / "b") == bytes_of(tree, finished, tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("steps", "drop", "seed", "fault"),
+    [
+        ((20,), "", 0, "gap in train/grad_norm, train/loss and 1 more: step 15 missing"),
+        ((15, 20), "train/grad_norm", 0, "gap in train/grad_norm: step 20 missing"),
+        ((15, 20, 18), "", 0, "this run does not log step 18"),
+        ((15, 20), "", 1, "is of another run: its RANDOM_SEED is 1, and this run's 0"),
+    ],
+)
+def test_faulty_event_files_are_named(
+    tree: Tree, finished: Path, by_t5x, steps, drop: str, seed: int, fault: str
+) -> None:
+    home, logged = by_t5x
+    logged[18] = logged[20]
+    logged[20] = {name: value for name, value in logged[20].items() if name != drop}
+    start = Started(home, time=5, seed=seed)
+    start.log({step: logged[step] for step in steps})
+    start.end()
+    reason = collect.collect(tree, finished).unfinished[BASELINE]
+    assert fault in reason and str(home / "train") in reason
+
+
+def test_attempts_of_t5x_that_read_other_data_are_of_two_runs(
+    tree: Tree, finished: Path, by_t5x
+) -> None:
+    """Lines as `spactor.t5x.stream.TrainStream` writes them."""
+    home, logged = by_t5x
+    start = Started(home, time=5)
+    start.log(logged)
+    start.end()
+
+    def read(*batches: str) -> None:
+        lines = [{"step": 15, "run": "", "seed": 0, "batch": batch} for batch in batches]
+        write_lines(home / "digests.jsonl", lines)
+
+    read("aa", "aa")
+    assert collect.collect(tree, finished).unfinished == {}
+    read("aa", "bb")
+    reason = collect.collect(tree, finished).unfinished[BASELINE]
+    assert "two attempts read different data at step 15" in reason

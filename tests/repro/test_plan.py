@@ -63,14 +63,6 @@ def test_the_papers_tree() -> None:
     assert (cost["flops"], cost["flops_alone"]) == (cost["steps"], cost["steps_alone"])
 
 
-def test_the_most_nodes_of_the_paper() -> None:
-    """By hand: the two checkpoints of 0, 120K, 250K and ∞ and the one of 60K, each the end of a
-    segment with seven fine-tunings; of each τ, two segments more."""
-    paper = load_profile("paper")
-    assert paper.most_nodes("base") == 5 * (9 * (1 + 7) + 5 * 2) == 410
-    assert paper.most_nodes("large") == 3 * (4 * (1 + 7) + 2 * 2) == 108
-
-
 def test_names_and_sharing_of_a_small_tree(tree: Tree) -> None:
     assert list(tree.nodes) == [
         "base/s0/hybrid/0-250K",

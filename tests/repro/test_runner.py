@@ -151,14 +151,9 @@ def test_a_node_runs_if_its_parent_is_finished(tree: Tree, runs: Path, engine: F
         run_nodes(tree, runs, engine, second)
 
 
-def test_nodes_are_named_by_patterns(tree: Tree) -> None:
-    assert tree.named(["base/s0/sc/*", FIRST]) == (
-        FIRST,
-        "base/s0/sc/0-500K",
-        "base/s0/sc/500K/finetune-glue/f0",
-        "base/s0/sc/500K-1M",
-        "base/s0/sc/1M/finetune-glue/f0",
-    )
+def test_nodes_of_several_patterns_are_in_the_trees_order(tree: Tree) -> None:
+    trunk = "base/s0/sc/0-500K"
+    assert tree.named(["base/s0/sc/0-*", FIRST]) == (FIRST, trunk)
     with pytest.raises(UserError, match="matches 'base/s9/\\*'"):
         tree.named([FIRST, "base/s9/*"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from untrained import lines_of
 
 from repro import folders
 
@@ -63,9 +63,8 @@ def data_of(runs: Path) -> tuple[str, str]:
     return "--data", str(prepared.parent)
 
 
-def lines_of(runs: Path, name: str) -> list[dict]:
-    path = folders.node_folder(runs, "smoke", NODE) / name
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+def lines(runs: Path, name: str) -> list[dict]:
+    return lines_of(folders.node_folder(runs, "smoke", NODE) / name)
 
 
 @pytest.mark.skipif(
@@ -103,13 +102,11 @@ def test_an_older_cpu_reads_the_same_and_rounds_differently(trained: Path, tmp_p
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_max_isa=SSE4_2"
     train(tmp_path / "runs", *data_of(trained), XLA_FLAGS=flags)
     ours, theirs = (
-        [(line["step"], line["batch"], line["masks"]) for line in lines_of(runs, "digests.jsonl")]
+        [(line["step"], line["batch"], line["masks"]) for line in lines(runs, "digests.jsonl")]
         for runs in (trained, tmp_path / "runs")
     )
     assert ours == theirs and ours
-    logged, other_logged = (
-        lines_of(runs, "metrics.jsonl") for runs in (trained, tmp_path / "runs")
-    )
+    logged, other_logged = (lines(runs, "metrics.jsonl") for runs in (trained, tmp_path / "runs"))
     for one, other in zip(logged, other_logged, strict=True):
         for name in one:
             if not name.startswith("timing/"):

@@ -48,23 +48,15 @@ def test_unscored_runs_are_left_out_until_they_are_scored(
     assert score(tree, elsewhere, engine, reported.append) == ()
 
 
-def test_the_next_run_scores_and_trains_nothing(
-    tree: Tree, elsewhere: Path, engine: FakeEngine
-) -> None:
-    engine.scores, engine.ran = True, []
-    outcome = run_nodes(tree, elsewhere, engine)
-    assert not outcome.ran and not engine.ran and len(engine.scored) == 2 * LEAVES
-
-
-def test_another_metric_means_scoring_again_and_not_training(
+def test_the_next_run_scores_and_with_another_metric_scores_again_without_training(
     tree: Tree, elsewhere: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.scores = True
-    run_nodes(tree, elsewhere, engine)
-    engine.ran, engine.scored = [], []
-    monkeypatch.setattr(identity, "SCORING_STACK", ("numpy",))
-    run_nodes(tree, elsewhere, engine)
-    assert not engine.ran and len(engine.scored) == 2 * LEAVES
+    for stack in (identity.SCORING_STACK, ("numpy",)):
+        monkeypatch.setattr(identity, "SCORING_STACK", stack)
+        engine.ran, engine.scored = [], []
+        outcome = run_nodes(tree, elsewhere, engine)
+        assert not outcome.ran and not engine.ran and len(engine.scored) == 2 * LEAVES
     leaf = tree.finetunings()[0]
     assert len((folder_of(elsewhere, leaf.name) / SCORES).read_text().splitlines()) == 2
 

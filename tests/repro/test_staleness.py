@@ -21,6 +21,7 @@ from spactor import provenance
 from spactor.errors import UserError
 
 TOKENS, EXAMPLES = "tokens_train.npy", "suites/glue/tokens.npy"
+QUESTIONS = "suites/glue/pair/x.jsonl"
 
 
 @dataclass
@@ -221,15 +222,26 @@ def test_nodes_that_are_not_finished(world: World) -> None:
     assert world.answers()[BRANCH].reasons == ("its node.json is gone",)
 
 
-def test_predictions_that_are_to_be_scored_again(world: World) -> None:
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda world: world.versions.update(tensorflow="2"), "tensorflow was 1, is 2"),
+        (lambda world: world.versions.update(t5="2"), "t5 was 1, is 2"),
+        (lambda world: world.change_code("scoring"), "the method's code changed: spactor.scoring"),
+        (lambda world: world.change_file(QUESTIONS), f"the data changed ({QUESTIONS})"),
+    ],
+)
+def test_predictions_that_are_to_be_scored_again(
+    world: World, change: Callable[[World], None], reason: str
+) -> None:
     world.engine.scores = world.engine.predicts = True
     world.remove(LEAF)
     world.run()
     assert world.answers()[LEAF].verdict == "finished"
-    world.versions["tensorflow"] = "2"
+    change(world)
     answer = world.answers()[LEAF]
     assert answer.verdict == "finished; its predictions are to be scored"
-    assert answer.reasons == ("tensorflow was 1, is 2",)
+    assert answer.reasons == (reason,)
 
 
 @pytest.mark.parametrize(
@@ -287,3 +299,34 @@ def test_files_that_nodes_recorded_stand_in_for_data_that_is_not_prepared(world:
     assert files == {TOKENS: "1f", EXAMPLES: "2e"}
     found = status.explain(world.tree, world.runs, files, [FIRST, LEAF])
     assert [answer.verdict for answer in found] == ["finished", "finished"]
+
+
+def test_differences_name_the_input() -> None:
+    old = {
+        "seed": 0,
+        "parent": "a",
+        "code": {"spactor.step": "x", "spactor.network": "y", "spactor.old": "z"},
+        "versions": {"jax": "1"},
+        "config": {"model": {"emb_dim": 32}},
+        "data": {},
+    }
+    new = {
+        "seed": 0,
+        "parent": "b",
+        "code": {"spactor.step": "1", "spactor.network": "y", "spactor.new": "2"},
+        "versions": {"jax": "2"},
+        "config": {"model": {"emb_dim": 64}},
+        "data": {"tokens_train.npy": "1f"},
+    }
+    assert identity.differences(old, new) == [
+        "the method's code changed: spactor.new, spactor.old, spactor.step",
+        "config.model.emb_dim was 32, is 64",
+        "the data changed (tokens_train.npy)",
+        "jax was 1, is 2",
+        "its parent changed",
+    ]
+
+
+def test_a_folder_with_one_digest_of_all_modules_is_stale_in_one_line() -> None:
+    old, new = {"code": "9f"}, {"code": {"spactor.step": "1", "spactor.network": "y"}}
+    assert identity.differences(old, new) == ["the method's code changed"]

@@ -14,37 +14,11 @@ from spactor.config import CurriculumConfig, Ramp
 from spactor.errors import UserError
 
 PLAIN = """
-purpose = "tests"
-engine = "local"
-total_steps = 100
-log_period_steps = 5
-validation_period_steps = 5
-checkpoint_period_steps = 5
-validation_chunks = 8
+extends = "smoke"
+without = ["sizes.large", "matrix.large", "matrix.base.checkpoints_of"]
 suites = ["glue"]
-[data]
-corpus = "embedded"
-vocab_size = 512
-[sizes.base]
-input_length = 64
-[sizes.base.model]
-vocab_size = 512
-emb_dim = 32
-num_heads = 2
-head_dim = 16
-mlp_dim = 64
-num_encoder_layers = 1
-num_decoder_layers = 1
-generator_num_layers = 1
-generator_mlp_dim = 32
-rtd_mlp_dim = 32
-[finetuning.default]
-total_steps = 4
-evaluation_period_steps = 2
 [matrix.base]
 taus = ["0", "250K", "inf"]
-runs = 1
-checkpoints = ["500K", "1M"]
 """
 FADE = """
 [variants.fade.curriculum.lambda_rtd]
