@@ -49,7 +49,7 @@ from spactor.errors import LONGEST_MESSAGE, UserError
         ("run --profile paper --data d", "name their folder with --data-dir"),
         ("run --profile mini --data d --data-dir e", "give one of them"),
         ("run --profile mini --data-dir none", "--data-dir none: no such folder"),
-        ("run --profile smoke --engine jax", "unknown engine 'jax'"),
+        ("run --profile smoke --engine jax", "unknown engine 'jax': give one of local, t5x"),
         ("run --profile smoke --engine t5x", "validation_period_steps a divisor of 2"),
         ("table 2 --from published --profile mikro", "unknown profile 'mikro'"),
         ("run --engine t5x --profile curriculum", "--engine local"),

@@ -93,18 +93,6 @@ def test_relative_imports_are_refused(tmp_path: Path) -> None:
         digests(tmp_path, "from . import losses\n")
 
 
-def test_the_method_has_digests() -> None:
-    pretraining, finetuning = (
-        code_digests("spactor.pretraining"),
-        code_digests("spactor.finetuning"),
-    )
-    assert "spactor.corruption" in pretraining and "spactor.network" in pretraining
-    assert "spactor.finetuning" not in pretraining
-    shared = pretraining.keys() & finetuning.keys()
-    assert "spactor.network" in shared
-    assert all(pretraining[name] == finetuning[name] for name in shared)
-
-
 def test_comments_of_gin_files_change_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.gin"
     path.write_text("A = 1\n")

@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def planned(launcher: str, tpu: str = "v4", **more: object) -> Launch:
 def slurm_files(tmp_path: Path) -> Path:
     """The folder of the paper's jobs for Slurm."""
     folder = tmp_path / "job files"
-    job_files.write(job_files.files("slurm", planned("slurm")), folder)
+    launch = planned("slurm", data_dir="/shared/data of ours")
+    job_files.write(job_files.files("slurm", launch), folder)
     return folder
 
 
@@ -108,34 +110,11 @@ def options_of(command: str) -> dict[str, object]:
     return params
 
 
-@pytest.mark.parametrize(
-    ("launcher", "named", "seen"),
-    [
-        ("skypilot", "gs://pod-data", "/data"),
-        ("slurm", "/shared/data of ours", "/shared/data of ours"),
-    ],
-)
-def test_jobs_name_the_folder_of_the_data(launcher: str, named: str, seen: str) -> None:
-    """With C4 and the benchmarks; a job of embedded data names none."""
-    launch = planned(launcher, data_dir=named)
-    texts = job_files.files(launcher, launch)
-    without = "".join(job_files.files(launcher, planned(launcher)).values())
-    assert "".join(texts.values()).count("data-dir") >= len(jobs_of())
-    assert "data-dir" not in without and "pod-data" not in without
-    given = options_of(launch.command(launch.jobs[0], "/runs", seen))
-    assert given["data_dir"] == Path(seen)
-    if launcher == "skypilot":
-        text = next(text for name, text in texts.items() if name.endswith(".yaml"))
-        mounted = list(yaml.load_all(text, LOADER))[1]["file_mounts"]
-        assert mounted[seen] == {"source": named, "mode": "MOUNT"}
-        assert set(mounted) == {"/runs", "/data"}
-
-
 # SkyPilot.
 
 
 def test_pipelines_by_their_structure() -> None:
-    launch = planned("skypilot", spot=True)
+    launch = planned("skypilot", spot=True, data_dir="gs://pod-data")
     texts = dict(job_files.files("skypilot", launch))
     submit = texts.pop("submit.sh")
     assert re.findall(r'"\$here"/(\S+)', submit) == list(texts)
@@ -159,7 +138,8 @@ def test_pipelines_by_their_structure() -> None:
                 "max_restarts_on_errors": job_files.MAX_RESTARTS_ON_ERRORS
             }
             assert task["file_mounts"] == {
-                job_files.RUNS: {"source": "gs://pod-runs", "mode": "MOUNT"}
+                "/runs": {"source": "gs://pod-runs", "mode": "MOUNT"},
+                "/data": {"source": "gs://pod-data", "mode": "MOUNT"},
             }
             scripts |= {task["setup"], task["run"]}
         # Of the first and the last task, since reading options takes a moment: both kinds of job.
@@ -169,7 +149,7 @@ def test_pipelines_by_their_structure() -> None:
             given = options_of(command)
             assert (given["node"], given["host"]) == ([job.pattern], 5)
             assert (given["hosts"], given["profile"]) == (job.slice.hosts, "paper")
-            assert given["runs"] == Path(job_files.RUNS)
+            assert (given["runs"], given["data_dir"]) == (Path("/runs"), Path("/data"))
     subprocess.run(["bash", "-n"], input="\n".join(sorted(scripts)), text=True, check=True)
     assert sorted(ran) == sorted(jobs)
 
@@ -242,8 +222,10 @@ def directives(text: str) -> dict[str, str]:
 
 
 def test_batch_scripts_by_their_directives() -> None:
+    """Jobs of embedded data, which name no folder of data."""
     launch = planned("slurm", "v5p")
     texts = job_files.files("slurm", launch)
+    assert "data-dir" not in "".join(texts.values())
     scripts = {job: texts[f"jobs/{job.name}.sbatch"] for job in launch.jobs}
     subprocess.run(["bash", "-n"], input="\n".join(scripts.values()), text=True, check=True)
     for job, script in scripts.items():
@@ -258,27 +240,23 @@ def test_batch_scripts_by_their_directives() -> None:
         }
 
 
-def programs(folder: Path, **scripts: str) -> dict[str, str]:
-    """An environment in which some programs are ours."""
-    folder.mkdir()
-    for name, text in scripts.items():
-        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
-        (folder / name).chmod(0o755)
-    return os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+def run_with(script: Path, **programs: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script where programs are ours: the text of each in the shell, by its name."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in programs.items():
+            path = Path(folder) / name
+            path.write_text(f"#!/bin/bash\n{text}\n")
+            path.chmod(0o755)
+        environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+        return subprocess.run(["bash", script], env=environment, capture_output=True, text=True)
 
 
 def test_jobs_are_submitted_with_their_dependences(slurm_files: Path, tmp_path: Path) -> None:
     """A program in place of ``sbatch`` records its arguments and answers as a cluster's does."""
-    log = tmp_path / "log"
-    counting = (
-        f'printf "%s\\t" "$@" >> {log}; echo >> {log}; echo "$((1000 + $(wc -l < {log})));here"'
-    )
-    done = subprocess.run(
-        [slurm_files / "submit.sh"],
-        env=programs(tmp_path / "bin", sbatch=counting),
-        capture_output=True,
-        text=True,
-    )
+    log, submit = tmp_path / "log", slurm_files / "submit.sh"
+    assert os.access(submit, os.X_OK) and submit.read_text().startswith("#!/bin/bash\n")
+    counting = f'printf "%s\\t" "$@" >> {log}; echo >> {log}; echo "$((1000 + $(wc -l < {log})));x"'
+    done = run_with(submit, sbatch=counting)
     assert (done.returncode, done.stdout, done.stderr) == (0, "submitted 132 jobs\n", "")
     given = [line.split("\t")[:-1] for line in log.read_text().splitlines()]
     number = {Path(words[-1]).stem: 1001 + at for at, words in enumerate(given)}
@@ -291,25 +269,18 @@ def test_jobs_are_submitted_with_their_dependences(slurm_files: Path, tmp_path: 
             if job.parent
             else []
         )
-
-
-def test_submitting_stops_at_the_first_refusal(slurm_files: Path, tmp_path: Path) -> None:
-    refusing = programs(tmp_path / "bin", sbatch="echo 'invalid partition' >&2; exit 1")
-    done = subprocess.run([slurm_files / "submit.sh"], env=refusing, capture_output=True, text=True)
+    # It stops at the first refusal.
+    done = run_with(submit, sbatch="echo 'invalid partition' >&2; exit 1")
     assert done.returncode == 1 and done.stderr == "invalid partition\n"
 
 
-def test_a_batch_script_runs_the_command_on_every_host(slurm_files: Path, tmp_path: Path) -> None:
+def test_a_batch_script_runs_the_command_on_every_host(slurm_files: Path) -> None:
     job = next(job for job in jobs_of() if len(job.nodes) == 7)
-    environment = programs(
-        tmp_path / "bin",
+    done = run_with(
+        slurm_files / "jobs" / f"{job.name}.sbatch",
         srun='[ "$1" = --kill-on-bad-exit=1 ] && shift; '
         'for host in 0 1; do SLURM_PROCID=$host "$@"; done',
         python='printf "%s\\t" "$@"; echo',
-    )
-    path = slurm_files / "jobs" / f"{job.name}.sbatch"
-    done = subprocess.run(
-        ["bash", path], env=environment, capture_output=True, text=True, check=True
     )
     lines = [line.split("\t")[:-1] for line in done.stdout.splitlines()]
     for host, words in enumerate(lines):
@@ -317,7 +288,8 @@ def test_a_batch_script_runs_the_command_on_every_host(slurm_files: Path, tmp_pa
         assert (given["node"], given["host"]) == ([job.pattern], host)
         assert given["hosts"] == job.slice.hosts
         assert given["runs"] == Path("/shared/runs of ours")
-    assert len(lines) == 2
+        assert given["data_dir"] == Path("/shared/data of ours")
+    assert done.returncode == 0 and len(lines) == 2
 
 
 # Mistakes.

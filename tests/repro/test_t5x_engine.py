@@ -59,39 +59,34 @@ def arguments(
     return t5x_command.arguments(work_on(name, tree, Path("/runs") / name), released, hosts)
 
 
+PERIODS = "STATS_PERIOD=5 EVAL_PERIOD=5 CHECKPOINT_PERIOD=5 EVAL_STEPS=2"
+TUNED = "INITIAL_STEP=30 SUITE='glue' TARGET_LENGTH=16 DATA_SHARDS=4 STATS_PERIOD=2"
+COMMANDS = {
+    FIRST: ("size", "pretrain hybrid embedded", f"TRAIN_STEPS=15 DATA_SHARDS=4 {PERIODS}"),
+    BRANCH: (
+        *("size", "pretrain span_corruption embedded second_stage"),
+        f"TRAIN_STEPS=30 DATA_SHARDS=4 {PERIODS} "
+        f"INITIAL_CHECKPOINT_PATH='/runs/{FIRST}/checkpoint_15'",
+    ),
+    LEAF: (
+        *("size finetune", "embedded_suite"),
+        f"TRAIN_STEPS=34 {TUNED} INITIAL_CHECKPOINT_PATH='/runs/{BRANCH}/checkpoint_30'",
+    ),
+}
+"""The node's own gin files, shipped ones, and settings, in the order of the command."""
+
+
 def test_commands_of_a_tree() -> None:
     tree = switched(thirty())
-    assert list(tree.nodes) == [FIRST, BRANCH, LEAF]
-    shipped = "--gin_file=spactor/t5x/gin"
-    periods = ["STATS_PERIOD=5", "EVAL_PERIOD=5", "CHECKPOINT_PERIOD=5", "EVAL_STEPS=2"]
-
-    def given(name: str, *settings: str) -> list[str]:
+    assert list(tree.nodes) == list(COMMANDS)
+    for name, (own, shipped, settings) in COMMANDS.items():
         always = (f"MODEL_DIR='/runs/{name}'", "DATA_FOLDER='/data'", "RANDOM_SEED=0")
-        return [f"--gin.{setting}" for setting in (*always, *settings)]
-
-    start = [sys.executable, "-m", "t5x.train"]
-    assert arguments(FIRST, tree) == [
-        *start,
-        f"--gin_file=/runs/{FIRST}/gin/size.gin",
-        *(f"{shipped}/{name}.gin" for name in ("pretrain", "hybrid", "embedded")),
-        *given(FIRST, "TRAIN_STEPS=15", "DATA_SHARDS=4", *periods),
-    ]
-    parent = f"INITIAL_CHECKPOINT_PATH='/runs/{FIRST}/checkpoint_15'"
-    stage = ("pretrain", "span_corruption", "embedded", "second_stage")
-    assert arguments(BRANCH, tree) == [
-        *start,
-        f"--gin_file=/runs/{BRANCH}/gin/size.gin",
-        *(f"{shipped}/{name}.gin" for name in stage),
-        *given(BRANCH, "TRAIN_STEPS=30", "DATA_SHARDS=4", *periods, parent),
-    ]
-    parent = f"INITIAL_CHECKPOINT_PATH='/runs/{BRANCH}/checkpoint_30'"
-    assert arguments(LEAF, tree) == [
-        *start,
-        *(f"--gin_file=/runs/{LEAF}/gin/{name}.gin" for name in ("size", "finetune")),
-        f"{shipped}/embedded_suite.gin",
-        *given(LEAF, "TRAIN_STEPS=34", "INITIAL_STEP=30", "SUITE='glue'", "TARGET_LENGTH=16"),
-        *("--gin.DATA_SHARDS=4", "--gin.STATS_PERIOD=2", f"--gin.{parent}"),
-    ]
+        assert arguments(name, tree) == [
+            *(sys.executable, "-m", "t5x.train"),
+            *(f"--gin_file=/runs/{name}/gin/{file}.gin" for file in own.split()),
+            *(f"--gin_file=spactor/t5x/gin/{file}.gin" for file in shipped.split()),
+            *(f"--gin.{setting}" for setting in (*always, *settings.split())),
+        ]
 
 
 def test_commands_on_released_data() -> None:
@@ -117,20 +112,11 @@ def test_commands_on_released_data() -> None:
 
 def test_hosts_are_flags_of_t5x() -> None:
     tree = switched(thirty())
-    given = [
-        arguments(FIRST, tree, hosts=Hosts(count=16, number=3, coordinator=coordinator))
-        for coordinator in ("", "one:8476")
-    ]
-    alone = arguments(FIRST, tree)
-    assert [[word for word in words if word not in alone] for words in given] == [
-        ["--multiprocess_gpu"],
-        [
-            "--multiprocess_gpu",
-            "--coordinator_address=one:8476",
-            "--process_count=16",
-            "--process_index=3",
-        ],
-    ]
+    known = "--coordinator_address=one:8476 --process_count=16 --process_index=3"
+    for coordinator, named in (("", ""), ("one:8476", known)):
+        given = arguments(FIRST, tree, hosts=Hosts(count=16, number=3, coordinator=coordinator))
+        more = [word for word in given if word not in arguments(FIRST, tree)]
+        assert more == ["--multiprocess_gpu", *named.split()]
 
 
 def with_examples(folder: Path, *tasks: str) -> Path:
@@ -224,11 +210,6 @@ def test_the_engine_of_a_profile_and_another(tmp_path: Path) -> None:
     assert not isinstance(engine_for(smoke, tmp_path), T5XEngine)
     assert isinstance(engine_for(with_engine(smoke, "t5x"), tmp_path), T5XEngine)
     assert not isinstance(engine_for(with_engine(thirty(), "local"), tmp_path), T5XEngine)
-    with pytest.raises(UserError, match="unknown engine 'jax': give one of local, t5x"):
-        with_engine(smoke, "jax")
-    paper = build(load_profile("paper"))
-    with pytest.raises(UserError, match="profile paper reads C4 and the real benchmarks"):
-        engine_for(paper.profile, tmp_path).check(paper)
 
 
 def test_engines_share_no_node() -> None:
