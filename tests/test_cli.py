@@ -164,31 +164,22 @@ def test_a_bug_has_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main(["plan"])
 
 
-def test_plan_prints_the_tree(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, out, _ = run(capsys, "plan", "--profile", "paper", "--runs", str(tmp_path / "none"))
-    assert code == 0
-    assert "base, seeds 0, 1, 2, 3, 4, each" in out
+def test_plan_prints_the_tree_as_text_and_as_json(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    where = ("--runs", tmp_path / "none")
+    code, out, _ = run(capsys, "plan", "--profile", "paper", *where)
+    assert code == 0 and len(out.splitlines()) < 50
     assert re.search(r"hybrid/0-60K: 60,000 steps, \S+ FLOPs, for 4 τ", out)
     words = " ".join(out.split())
-    assert "experiments: 31; nodes: 474 (75 pre-training, 399 fine-tuning)" in words
-    assert "sharing saves 7.5% of the steps" in words and "a guess from" in words
-    assert len(out.splitlines()) < 50
-
-
-def test_plan_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, out, _ = run(
-        capsys, "plan", "--profile", "micro", "--format", "json", "--runs", str(tmp_path / "none")
-    )
-    assert code == 0
+    for part in ("seeds 0, 1, 2, 3, 4, each", "experiments: 31", "saves 7.5% of", "a guess from"):
+        assert part in words
+    code, out, _ = run(capsys, "plan", "--profile", "micro", "--format", "json", *where)
     plan = json.loads(out)
-    assert len(plan["rows"]) == 115 and len(plan["experiments"]) == 7
     first = next(node for node in plan["rows"] if "stage" in node)
-    assert (first["name"], first["stage"], first["steps"]) == (
-        "base/s0/hybrid/0-60K",
-        "hybrid",
-        540,
-    )
+    assert code == 0 and (first["name"], first["steps"]) == ("base/s0/hybrid/0-60K", 540)
     assert first["taus"] == ["60K", "120K", "250K", "inf"]
+    assert len(plan["rows"]) == 115 and len(plan["experiments"]) == 7
     assert plan["pretraining"]["steps"] == 54_630 and plan["pretraining"]["steps_alone"] == 58_500
     assert plan["estimate"]["seconds"] > 0
 

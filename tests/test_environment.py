@@ -50,15 +50,6 @@ def test_a_terminal_without_our_signs() -> None:
     assert "85.89" in done.stdout.decode("cp1252")
 
 
-def test_a_locale_that_is_not_utf_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Paths, files and output are UTF-8 nevertheless."""
-    source = write_records(tmp_path / "größe τ.parquet", RECORD)
-    locale = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    done = repro("table", "6", "--from", str(source), **locale)
-    assert (done.returncode, done.stderr) == (0, b"") and "55.5" in done.stdout.decode()
-    assert done.stdout.decode() == run(capsys, "table", "6", "--from", source)[1]
-
-
 @pytest.mark.parametrize("command", ["", "evidence", "claims --from published --details"])
 def test_a_reader_that_stops_early(command: str) -> None:
     process = subprocess.Popen(
