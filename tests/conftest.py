@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,3 +54,17 @@ def smoke_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         home = home.parent
     config = DataConfig(corpus="embedded", vocab_size=512, packages="stdlib")
     return prepare.prepare(home / "smoke-data", config)
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs ``repro`` with arguments that it refuses; returns the one line that it prints."""
+    from commands import run
+
+    def refused(*arguments: object) -> str:
+        code, out, err = run(capsys, *arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith("repro: ") and err.count("\n") == 1
+        return err
+
+    return refused

@@ -20,8 +20,7 @@ import pytest
 from commands import RECORD, run, write_records
 
 from analysis.schema import records
-from repro import advice, folders
-from repro.specs import load_profile
+from repro import folders
 from spactor import files, provenance
 from spactor.errors import UserError
 
@@ -35,13 +34,6 @@ def repro(*arguments: str, **variables: str) -> subprocess.CompletedProcess[byte
         cwd=ROOT,
         env={**os.environ, **variables},
     )
-
-
-def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The line that a command prints when it refuses its arguments."""
-    code, out, err = run(capsys, *arguments)
-    assert (code, out) == (2, "") and err.count("\n") == 1
-    return err
 
 
 def test_a_terminal_without_our_signs() -> None:
@@ -208,15 +200,11 @@ def test_variables_of_git_name_no_other_commit(
     ids=" ".join,
 )
 def test_addresses_are_no_paths(
-    arguments: tuple[str, ...],
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    refused, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "gs://bucket/x is an address, not a path of this machine" in mistake(
-        capsys, *arguments, "gs://bucket/x"
-    )
+    line = refused(*arguments, "gs://bucket/x")
+    assert "gs://bucket/x is an address, not a path of this machine" in line
     assert list(tmp_path.iterdir()) == []
 
 
@@ -229,7 +217,7 @@ def advised(line: str) -> list[str]:
 
 
 def test_advised_commands_can_be_pasted(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Following the advice of each message leads to `repro run`."""
     monkeypatch.chdir(tmp_path)
@@ -238,22 +226,16 @@ def test_advised_commands_can_be_pasted(
     profile.parent.mkdir()
     profile.write_text('extends = "smoke"\n')
     given = ["--profile", str(profile), "--runs", str(runs)]
-    collect = advised(mistake(capsys, "table", "2", *given))
+    collect = advised(refused("table", "2", *given))
     assert collect == ["collect", *given]
-    assert advised(mistake(capsys, *collect)) == ["run", *given]
-    plan = advised(mistake(capsys, "run", *given, "--node", "nowhere"))
+    assert advised(refused(*collect)) == ["run", *given]
+    plan = advised(refused("run", *given, "--node", "nowhere"))
     assert plan == ["plan", "--profile", str(profile), "--format", "json"]
     _, _, err = run(capsys, "status", "base/s0/hybrid/*", *given)
     assert advised(err) == ["prepare", *given]
     given[-1] = str(tmp_path / "no folder")
-    for command in ("status", "collect", "table"):
-        number = ["2"] if command == "table" else []
-        assert advised(mistake(capsys, command, *number, *given)) == ["run", *given]
-
-
-def test_advice_leaves_out_what_is_the_default() -> None:
-    assert advice.command("run", load_profile("micro"), Path("runs")) == "repro run"
-    assert advice.command("run", load_profile("smoke")) == "repro run --profile smoke"
+    for command in (["status"], ["collect"], ["table", "2"]):
+        assert advised(refused(*command, *given)) == ["run", *given]
 
 
 @pytest.mark.parametrize(

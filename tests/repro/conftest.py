@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from untrained import FakeEngine, run_nodes, tiny_profile
+from untrained import FakeEngine, World, run_nodes, tiny_profile
 
 from repro import folders, plan
 from repro.specs import Profile
@@ -41,6 +41,13 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def finished(finished_once: Path, runs: Path) -> Path:
-    """A folder of runs whose tree is finished."""
-    return shutil.copytree(finished_once, runs, dirs_exist_ok=True)
+def world(tiny: Profile, runs: Path, engine: FakeEngine) -> World:
+    """The tiny profile, nothing of which has run."""
+    return World(tiny, runs, engine)
+
+
+@pytest.fixture
+def finished(world: World, finished_once: Path) -> World:
+    """The tiny profile, whose tree is finished."""
+    shutil.copytree(finished_once, world.runs, dirs_exist_ok=True)
+    return world

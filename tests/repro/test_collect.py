@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from t5x_events import write_start
 from untrained import (
     BASELINE,
     BRANCH,
     FIRST,
     LEAF,
     SCORES,
-    bytes_of,
+    World,
     edited,
-    folder_of,
     rows,
     write_lines,
 )
@@ -24,7 +24,7 @@ import tables
 from analysis.flops import step_flops
 from analysis.schema import published, records
 from analysis.schema.quantities import VOCABULARY_SIZE
-from repro import collect, folders, profile_records, step_lines, validation
+from repro import folders, profile_records, step_lines, validation
 from repro.plan import Tree
 from repro.specs import load_profile
 from repro.step_lines import DIGESTS
@@ -32,8 +32,8 @@ from repro.step_lines import METRICS as SERIES
 from spactor.errors import UserError
 
 
-def test_a_series_runs_through_the_shared_prefix_of_every_tau(tree: Tree, finished: Path) -> None:
-    metrics = collect.collect(tree, finished).metrics
+def test_a_series_runs_through_the_shared_prefix_of_every_tau(finished: World) -> None:
+    metrics = finished.collect().metrics
     for tau in ("0", "250K", "inf"):
         series = rows(metrics, tau=tau, metric="validation/sc_loss_clean")
         assert list(series["step"]) == [5, 10, 15, 20]
@@ -44,8 +44,8 @@ def test_a_series_runs_through_the_shared_prefix_of_every_tau(tree: Tree, finish
     assert shared["fingerprint"].nunique() == 1
 
 
-def test_scores_costs_and_facts(tree: Tree, finished: Path) -> None:
-    metrics = collect.collect(tree, finished).metrics
+def test_scores_costs_and_facts(finished: World) -> None:
+    metrics = finished.collect().metrics
     scores = rows(metrics, suite="glue", tau="250K", checkpoint=1_000_000)
     assert set(scores["task"]) == {"pair"} and set(scores["finetune_seed"]) == {0}
     found = scores[["selection", "step", "value"]].itertuples(index=False, name=None)
@@ -57,7 +57,7 @@ def test_scores_costs_and_facts(tree: Tree, finished: Path) -> None:
     ]
     cost = rows(metrics, metric="cost/pretraining_flops").set_index(["tau", "checkpoint"])["value"]
     # 20 steps: 5 hybrid ones and the rest span corruption, or one kind only.
-    config = tree.profile.sizes["base"]
+    config = finished.tree.profile.sizes["base"]
     hybrid, plain = (step_flops(config, stage) for stage in ("hybrid", "span_corruption"))
     assert cost["250K", 1_000_000] == 5 * hybrid + 15 * plain
     assert cost["0", 500_000] == 10 * plain and cost["inf", 1_000_000] == 20 * hybrid
@@ -68,14 +68,12 @@ def test_scores_costs_and_facts(tree: Tree, finished: Path) -> None:
     assert list(rows(metrics, metric=VOCABULARY_SIZE)["value"]) == [config.model.vocab_size]
 
 
-def test_settings_have_the_names_and_the_digits_of_the_published_ones(
-    tree: Tree, finished: Path
-) -> None:
-    metrics = collect.collect(tree, finished).metrics
+def test_settings_have_the_names_and_the_digits_of_the_published_ones(finished: World) -> None:
+    metrics = finished.collect().metrics
     settings = rows(metrics, size="base").set_index("metric")
     wanted = published.load(5)
     assert set(wanted["metric"]) == {n for n in settings.index if n.startswith("setting/")}
-    config = tree.profile.sizes["base"]
+    config = finished.tree.profile.sizes["base"]
     assert settings.loc["setting/batch_size", "value"] == config.batch_size
     assert settings.loc["setting/noise_density", ["value", "decimals"]].tolist() == [0.15, 2]
     assert settings.loc["setting/rtd_activation", "text"] == "GELU"
@@ -85,7 +83,7 @@ def test_settings_have_the_names_and_the_digits_of_the_published_ones(
     default = published.load_finetuning()["metric"]
     # The tiny profile has GLUE alone, so there are no settings of FLAN.
     assert set(finetuning.index) == {n for n in default if n.startswith("finetuning/default/")}
-    length = tree.profile.finetuning["glue"].total_steps
+    length = finished.tree.profile.finetuning["glue"].total_steps
     assert finetuning.loc["finetuning/default/most_steps", "value"] == length
 
 
@@ -117,8 +115,8 @@ def test_table_5_of_the_paper_profile_reads_as_published(settings_of_paper: pd.D
         assert [cell.text() for cell in own.cells] == [cell.text() for cell in printed.cells]
 
 
-def test_the_clock_stays_out_of_the_metrics(tree: Tree, finished: Path) -> None:
-    result = collect.collect(tree, finished)
+def test_the_clock_stays_out_of_the_metrics(finished: World) -> None:
+    result = finished.collect()
     assert not result.metrics["metric"].str.startswith("timing/").any()
     assert set(result.timing["metric"]) == {
         "timing/seqs_per_second/hybrid",
@@ -149,28 +147,28 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str, message: str) -> Non
     assert f"{path}, line 2: " in str(caught.value)
 
 
-def test_only_finished_nodes_count(tree: Tree, finished: Path) -> None:
-    (folder_of(finished, FIRST) / folders.DONE).unlink()
-    result = collect.collect(tree, finished)
+def test_only_finished_nodes_count(finished: World) -> None:
+    (finished.folder(FIRST) / folders.DONE).unlink()
+    result = finished.collect()
     assert result.unfinished[FIRST] == "not finished"
     assert set(result.metrics["tau"].unique()) <= {"", "0", "250K", "inf"}
     assert set(rows(result.metrics, metric="train/loss")["tau"]) == {"0"}
     assert result.unfinished[LEAF] == f"its parent {BRANCH} is left out"
 
 
-def test_a_parent_that_ran_again_excludes_what_is_below(tree: Tree, finished: Path) -> None:
+def test_a_parent_that_ran_again_excludes_what_is_below(finished: World) -> None:
     for name in (folders.NODE, folders.DONE, folders.PROVENANCE):
-        path = folder_of(finished, FIRST) / name
+        path = finished.folder(FIRST) / name
         folders.write_json(path, folders.read_json(path) | {"fingerprint": "other"})
-    digests = folder_of(finished, FIRST) / "digests.jsonl"
+    digests = finished.folder(FIRST) / "digests.jsonl"
     edited(digests, lambda lines: [line | {"run": "other"} for line in lines])
-    result = collect.collect(tree, finished)
+    result = finished.collect()
     assert result.unfinished[BRANCH] == f"its parent {FIRST} was trained again since"
 
 
-def test_nothing_finished_is_an_error(tree: Tree, runs: Path) -> None:
+def test_nothing_finished_is_an_error(world: World) -> None:
     with pytest.raises(UserError, match="nothing of profile tiny is finished"):
-        collect.collect(tree, runs)
+        world.collect()
 
 
 # Logs of several attempts, and logs that are incomplete.
@@ -181,28 +179,28 @@ def test_nothing_finished_is_an_error(tree: Tree, runs: Path) -> None:
     [(BASELINE, "metrics.jsonl", {"train/loss": 1.0}, 20), (LEAF, SCORES, {"accuracy": 1.0}, 4)],
 )
 def test_overlapping_attempts_give_one_series_and_the_last_one_counts(
-    tree: Tree, finished: Path, tmp_path: Path, node: str, name: str, wrong: dict, step: int
+    finished: World, tmp_path: Path, node: str, name: str, wrong: dict, step: int
 ) -> None:
     """Of two points the last was logged twice, with another value, before both were logged again.
 
     A kill cut a line short.
     """
-    home = folder_of(finished, node)
-    before = bytes_of(tree, finished, tmp_path / "a")
+    home = finished.folder(node)
+    before = finished.collected_bytes(tmp_path / "a")
     [(metric, other)] = wrong.items()
     right = json.loads((home / name).read_text().splitlines()[-1])[metric]
     edited(home / name, lambda lines: [lines[1] | wrong, *lines])
     edited(home / "digests.jsonl", lambda lines: [lines[1], *lines])
     (home / name).write_text(f'{{"step": {step}, "{metric}": 9, "tr\n{(home / name).read_text()}')
-    (remark,) = collect.collect(tree, finished).remarks
+    (remark,) = finished.collect().remarks
     assert f"{node}: {home / name}: " in remark
     assert f"step {step} " in remark and f"({metric} {other:g} and {right:g})" in remark
-    assert bytes_of(tree, finished, tmp_path / "b") == before
-    assert bytes_of(tree, finished, tmp_path / "c") == before, "collecting changes nothing"
+    assert finished.collected_bytes(tmp_path / "b") == before
+    assert finished.collected_bytes(tmp_path / "c") == before, "collecting changes nothing"
 
 
-def test_attempts_that_agree_are_not_remarked(tree: Tree, finished: Path) -> None:
-    home = folder_of(finished, BASELINE)
+def test_attempts_that_agree_are_not_remarked(finished: World) -> None:
+    home = finished.folder(BASELINE)
     # Times may differ: the last one counts, and a step without one has the earlier attempt's.
     edited(
         home / "metrics.jsonl",
@@ -212,7 +210,7 @@ def test_attempts_that_agree_are_not_remarked(tree: Tree, finished: Path) -> Non
             {name: value for name, value in lines[1].items() if "timing" not in name},
         ],
     )
-    result = collect.collect(tree, finished)
+    result = finished.collect()
     assert result.remarks == () and result.unfinished == {}
     clock = rows(result.timing, node=BASELINE, metric="timing/seqs_per_second/span_corruption")
     assert list(clock["value"]) == [9.0, 7.0]
@@ -250,14 +248,14 @@ FAULTS = [
 
 @pytest.mark.parametrize(("node", "name", "edit", "fault"), FAULTS, ids=[f[3] for f in FAULTS])
 def test_a_node_with_a_faulty_log_is_left_out_with_all_below_it_in_one_line(
-    tree: Tree, finished: Path, node: str, name: str, edit, fault: str
+    finished: World, node: str, name: str, edit, fault: str
 ) -> None:
-    path = folder_of(finished, node) / name
+    path = finished.folder(node) / name
     edited(path, edit)
-    result = collect.collect(tree, finished)
+    result = finished.collect()
     reason = result.unfinished[node]
     assert f"{path}: " in reason and fault in reason and "\n" not in reason
-    below = {child.name: f"its parent {node} is left out" for child in tree.children(node)}
+    below = {child.name: f"its parent {node} is left out" for child in finished.tree.children(node)}
     assert result.unfinished == {node: reason} | below
     left = set(result.metrics["node"])
     assert left.isdisjoint(result.unfinished) and FIRST in left
@@ -274,113 +272,70 @@ def test_a_series_with_many_holes_is_called_sampled(tree: Tree) -> None:
     assert "metrics.jsonl: train/: sampled, 4 of 10" in line
 
 
-def test_the_provenance_of_another_run_is_named(tree: Tree, finished: Path) -> None:
-    path = folder_of(finished, BASELINE) / folders.PROVENANCE
+def test_the_provenance_of_another_run_is_named(finished: World) -> None:
+    path = finished.folder(BASELINE) / folders.PROVENANCE
     folders.write_json(path, folders.read_json(path) | {"fingerprint": "0123456789abcdef"})
-    reason = collect.collect(tree, finished).unfinished[BASELINE]
+    reason = finished.collect().unfinished[BASELINE]
     assert reason.startswith(f"{path} is of another run (0123456789ab)")
 
 
-def test_folders_without_digests_are_remarked_together(tree: Tree, finished: Path) -> None:
+def test_folders_without_digests_are_remarked_together(finished: World) -> None:
     for name in (FIRST, LEAF):
-        (folder_of(finished, name) / "digests.jsonl").unlink()
-    assert collect.collect(tree, finished).remarks == (
-        f"{FIRST} and 1 more: {validation.NO_DIGESTS}",
-    )
+        (finished.folder(name) / "digests.jsonl").unlink()
+    assert finished.collect().remarks == (f"{FIRST} and 1 more: {validation.NO_DIGESTS}",)
 
 
-def test_steps_without_digests_are_remarked(tree: Tree, finished: Path) -> None:
+def test_steps_without_digests_are_remarked(finished: World) -> None:
     """A loss of power may take the end of one file and not of the other."""
-    path = folder_of(finished, BASELINE) / "digests.jsonl"
+    path = finished.folder(BASELINE) / "digests.jsonl"
     edited(path, without(15))
-    result = collect.collect(tree, finished)
+    result = finished.collect()
     (remark,) = result.remarks
     assert result.unfinished == {} and f"{BASELINE}: {path} has no line of step 15" in remark
 
 
-def test_a_fine_tuning_without_scores_is_left_out(tree: Tree, finished: Path) -> None:
-    (folder_of(finished, LEAF) / SCORES).unlink()
-    assert "has no scores" in collect.collect(tree, finished).unfinished[LEAF]
-
-
-class Started:
-    """One start of T5X in a folder: its event files, as T5X names them."""
-
-    def __init__(self, folder: Path, *, time: int, seed: int = 0) -> None:
-        # Of the tier `train`, as is what writes it.
-        from spactor.metrics import Events
-
-        self.train = Events(folder / "train")
-        self.evaluation = Events(folder / "training_eval" / "task")
-        for events, number in ((self.train, 0), (self.evaluation, 1)):
-            path = Path(events._file.name)
-            path.rename(path.with_name(f"events.out.tfevents.{time}.vm.1.{number}.v2"))
-        self._configure(seed)
-        (folder / "config.gin").write_text("RANDOM_SEED = 0\nMODEL_DIR = '/here'\n", "utf-8")
-
-    def _configure(self, seed: int) -> None:
-        text = f"    RANDOM_SEED = {seed}\n    MODEL_DIR = '/elsewhere'\n".encode()
-        summary = self.train._summary()
-        value = summary.value.add(tag="config")
-        value.tensor.dtype = 7
-        value.tensor.string_val.append(text)
-        value.metadata.plugin_data.plugin_name = "text"
-        self.train._append(step=0, summary=summary)
-
-    def log(self, lines: dict[int, dict[str, float]]) -> None:
-        for step, values in lines.items():
-            named = {k: v for k, v in values.items() if k.startswith("validation/")}
-            others = {k.removeprefix("train/"): v for k, v in values.items() if k not in named}
-            self.train.write(step, others)
-            self.evaluation.write(
-                step, {k.removeprefix("validation/"): v for k, v in named.items()}
-            )
-
-    def end(self) -> None:
-        self.train.close()
-        self.evaluation.close()
+def test_a_fine_tuning_without_scores_is_left_out(finished: World) -> None:
+    (finished.folder(LEAF) / SCORES).unlink()
+    assert "has no scores" in finished.collect().unfinished[LEAF]
 
 
 @pytest.fixture
-def by_t5x(finished: Path) -> tuple[Path, dict[int, dict[str, float]]]:
+def by_t5x(finished: World) -> tuple[Path, dict[int, dict[str, float]]]:
     """The baseline's later half as T5X would have left it, without its event files; its numbers."""
     pytest.importorskip("jax", reason="JAX is missing: install the tier train")
-    home = folder_of(finished, BASELINE)
+    home = finished.folder(BASELINE)
     logged = {
         step: dict(values) for step, values in step_lines.read_steps(home / "metrics.jsonl").items()
     }
     for name in ("metrics.jsonl", "digests.jsonl"):
         (home / name).unlink()
+    (home / "config.gin").write_text("RANDOM_SEED = 0\nMODEL_DIR = '/here'\n", "utf-8")
     for values in logged.values():
         values["train/grad_norm"] = values["train/loss"] / 2
     return home, logged
 
 
 def test_overlapping_event_files_give_one_series_and_the_newest_counts(
-    tree: Tree, finished: Path, by_t5x, tmp_path: Path
+    finished: World, by_t5x, tmp_path: Path
 ) -> None:
     """The time in a file's name decides, not the order of names or of writing."""
     home, logged = by_t5x
-    only = Started(home, time=8)
-    only.log(logged)
-    only.end()
-    once = collect.collect(tree, finished)
+    write_start(home, logged, time=8, seed=0)
+    once = finished.collect()
     assert once.remarks == () and once.unfinished == {}
     losses = rows(once.metrics, node=BASELINE, metric="validation/sc_loss_clean")
     assert list(losses["value"]) == [8.5, 8.0]
     (config,) = (each["config_gin"] for each in once.provenance if "config_gin" in each)
     assert config.startswith("RANDOM_SEED = 0\n")
     # Preempted after step 20: the second start goes on from 10, and is preempted after 15.
-    third, second = Started(home, time=10), Started(home, time=9)
-    third.log(logged)
-    second.log({15: logged[15] | {"train/loss": 1.0, "train/rtd_precision": 0.5}})
-    for start in (second, third):
-        start.end()
-    twice = collect.collect(tree, finished)
+    second = {15: logged[15] | {"train/loss": 1.0, "train/rtd_precision": 0.5}}
+    write_start(home, logged, time=10, seed=0)
+    write_start(home, second, time=9, seed=0)
+    twice = finished.collect()
     pd.testing.assert_frame_equal(twice.metrics, once.metrics)
     (remark,) = twice.remarks
     assert f"{home / 'train'}: " in remark and "(train/loss 85 and 1)" in remark
-    assert bytes_of(tree, finished, tmp_path / "b") == bytes_of(tree, finished, tmp_path / "c")
+    assert finished.collected_bytes(tmp_path / "b") == finished.collected_bytes(tmp_path / "c")
 
 
 @pytest.mark.parametrize(
@@ -393,33 +348,27 @@ def test_overlapping_event_files_give_one_series_and_the_newest_counts(
     ],
 )
 def test_faulty_event_files_are_named(
-    tree: Tree, finished: Path, by_t5x, steps, drop: str, seed: int, fault: str
+    finished: World, by_t5x, steps, drop: str, seed: int, fault: str
 ) -> None:
     home, logged = by_t5x
     logged[18] = logged[20]
     logged[20] = {name: value for name, value in logged[20].items() if name != drop}
-    start = Started(home, time=5, seed=seed)
-    start.log({step: logged[step] for step in steps})
-    start.end()
-    reason = collect.collect(tree, finished).unfinished[BASELINE]
+    write_start(home, {step: logged[step] for step in steps}, time=5, seed=seed)
+    reason = finished.collect().unfinished[BASELINE]
     assert fault in reason and str(home / "train") in reason
 
 
-def test_attempts_of_t5x_that_read_other_data_are_of_two_runs(
-    tree: Tree, finished: Path, by_t5x
-) -> None:
+def test_attempts_of_t5x_that_read_other_data_are_of_two_runs(finished: World, by_t5x) -> None:
     """Lines as `spactor.t5x.stream.TrainStream` writes them."""
     home, logged = by_t5x
-    start = Started(home, time=5)
-    start.log(logged)
-    start.end()
+    write_start(home, logged, time=5, seed=0)
 
     def read(*batches: str) -> None:
         lines = [{"step": 15, "run": "", "seed": 0, "batch": batch} for batch in batches]
         write_lines(home / "digests.jsonl", lines)
 
     read("aa", "aa")
-    assert collect.collect(tree, finished).unfinished == {}
+    assert finished.collect().unfinished == {}
     read("aa", "bb")
-    reason = collect.collect(tree, finished).unfinished[BASELINE]
+    reason = finished.collect().unfinished[BASELINE]
     assert "two attempts read different data at step 15" in reason

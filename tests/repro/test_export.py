@@ -81,13 +81,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tree: Tree, prepared: Prepare
     return runs
 
 
-@pytest.fixture
-def written(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, runs: Path
-) -> Callable[..., tuple[int, str, str]]:
-    """Runs ``repro export`` into the folder "model" of the test's folder."""
-    where = ("--runs", str(runs), "--to", str(tmp_path / "model"))
-    return lambda *choice: run(capsys, "export", "--profile", "smoke", *choice, *where)
+def options(runs: Path, target: Path) -> tuple[str, ...]:
+    return "--profile", "smoke", "--runs", str(runs), "--to", str(target)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +94,11 @@ def written(
     ],
 )
 def test_a_finished_node_is_written_by_the_command(
-    written, tmp_path: Path, runs: Path, tree: Tree, prepared: PreparedData, choice, name: str
+    capsys, tmp_path: Path, runs: Path, tree: Tree, prepared: PreparedData, choice, name: str
 ) -> None:
     target = tmp_path / "model"
-    assert written(*choice) == (0, f"{name}: {target}\n", "")
+    arguments = (*choice, *options(runs, target))
+    assert run(capsys, "export", *arguments) == (0, f"{name}: {target}\n", "")
     config, _, end = trained(tree.nodes[name])
     expected = step.init_state(config, end, "span_corruption").params
     jax.tree.map(np.testing.assert_array_equal, expected, huggingface.load(target, config.model))
@@ -137,10 +133,8 @@ def test_a_fine_tuned_model_has_the_dropout_of_fine_tuning(tree: Tree) -> None:
         (["--size", "base", "--tau", "120K"], "base/s0/tau120K/500K-1M is not begun"),
     ],
 )
-def test_mistakes(written, tmp_path: Path, arguments: list[str], message: str) -> None:
-    code, out, err = written(*arguments)
-    assert (code, out) == (2, "") and err.count("\n") == 1
-    assert message in err
+def test_mistakes(refused, tmp_path: Path, runs: Path, arguments: list[str], message: str) -> None:
+    assert message in refused("export", *arguments, *options(runs, tmp_path / "model"))
     assert list(tmp_path.iterdir()) == []
 
 

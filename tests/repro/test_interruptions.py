@@ -15,14 +15,12 @@ from pathlib import Path
 import faults
 import pytest
 from commands import run as run_command
-from untrained import FIRST, FakeEngine, folder_of, make_display, printed, run_nodes
+from untrained import FIRST, FakeEngine, World, rows
 
 from repro import folders, status
-from repro.collect import collect
 from repro.engines import factory
 from repro.node_state import inspect
-from repro.plan import Tree, build
-from repro.runner import Outcome
+from repro.plan import build
 from repro.specs import load_profile
 from spactor import files
 from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
@@ -30,80 +28,60 @@ from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
 TRUNK, LEAF = "base/s0/sc/0-500K", "base/s0/sc/500K/finetune-glue/f0"
 BAD = Diverged("train/grad_norm", "nan", 7, "47107671c42c1643", 5)
 
-
-Run = Callable[..., tuple[Outcome, str]]
-
-
-@pytest.fixture
-def run(tree: Tree, runs: Path, engine: FakeEngine) -> Run:
-    """Runs the tree, or some nodes; returns the outcome and what was printed."""
-
-    def run(*names: str) -> tuple[Outcome, str]:
-        display = make_display(tree)
-        return run_nodes(tree, runs, engine, *names, display=display), "\n".join(printed(display))
-
-    return run
-
-
 # Damaged files.
 
 
 @pytest.mark.parametrize("length", faults.LENGTHS)
 @pytest.mark.parametrize("name", [folders.DONE, folders.PROVENANCE, folders.NODE])
-def test_a_node_whose_file_is_cut_short_runs_again(
-    tree: Tree, runs: Path, engine: FakeEngine, run: Run, name: str, length: str
-) -> None:
+def test_a_node_whose_file_is_cut_short_runs_again(world: World, name: str, length: str) -> None:
     """Without its provenance a node is finished all the same, and `repro collect` names the file.
 
     All but one byte lacks the end of the last line alone.
     """
-    run(TRUNK, LEAF)
-    folder = folder_of(runs, LEAF)
+    world.run(TRUNK, LEAF)
+    folder, ran = world.folder(LEAF), world.engine.ran
     faults.cut(folder / name, length)
-    engine.ran.clear()
+    ran.clear()
     with warnings.catch_warnings(record=True, action="always") as caught:
-        outcome, printed = run(TRUNK, LEAF)
-    messages = [str(each.message) for each in caught]
+        outcome = world.run(TRUNK, LEAF)
+    printed, messages = "\n".join(world.lines), [str(each.message) for each in caught]
     if length == "all but one byte":
-        assert engine.ran == [] and messages == []
+        assert ran == [] and messages == []
     elif name == folders.PROVENANCE:
-        assert engine.ran == []
+        assert ran == []
         with pytest.raises(UserError, match=r"provenance\.json: damaged"):
-            collect(tree, runs)
+            world.collect()
         (folder / folders.DONE).unlink()
         with pytest.warns(DamageWarning, match=r"provenance\.json: damaged .* damaged-prov"):
-            run(TRUNK, LEAF)
-        assert engine.ran == [LEAF]
+            world.run(TRUNK, LEAF)
+        assert ran == [LEAF]
     elif name == folders.DONE:
-        assert engine.ran == [LEAF]
+        assert ran == [LEAF]
         [message] = messages
         assert message.startswith(f"{folder / name}: damaged") and "damaged-done.json" in message
     else:
-        assert engine.ran == [LEAF] and outcome.set_aside == (LEAF,)
+        assert ran == [LEAF] and outcome.set_aside == (LEAF,)
         assert LEAF in printed and "node.json is damaged" in printed
-    assert [entry["node"] for entry in collect(tree, runs).provenance] == [TRUNK, LEAF]
+    assert [entry["node"] for entry in world.collect().provenance] == [TRUNK, LEAF]
 
 
 @pytest.mark.parametrize("heals", [True, False])
-def test_a_parent_with_a_damaged_checkpoint_runs_first(
-    tree: Tree, engine: FakeEngine, run: Run, heals: bool
-) -> None:
-    child = tree.children(FIRST)[0].name
-    run(FIRST)
+def test_a_parent_with_a_damaged_checkpoint_runs_first(world: World, heals: bool) -> None:
+    child, ran = world.tree.children(FIRST)[0].name, world.engine.ran
+    world.run(FIRST)
 
     def restore(name: str) -> None:
-        if name == child and not (heals and engine.ran.count(FIRST) == 2):
+        if name == child and not (heals and ran.count(FIRST) == 2):
             raise DamagedCheckpoint("checkpoint 5 is damaged")
 
-    engine.before = restore
+    world.engine.before = restore
     if heals:
-        outcome, printed = run(FIRST, child)
-        assert outcome.ran == (FIRST, child)
-        assert FIRST in printed and "checkpoint 5 is damaged" in printed
+        assert world.run(FIRST, child).ran == (FIRST, child)
+        assert any(FIRST in line and "checkpoint 5 is damaged" in line for line in world.lines)
     else:
         with pytest.raises(DamagedCheckpoint):
-            run(FIRST, child)
-        assert engine.ran == [FIRST, FIRST]
+            world.run(FIRST, child)
+        assert ran == [FIRST, FIRST]
 
 
 # Full and read-only disks, too few descriptors.
@@ -173,44 +151,40 @@ def test_a_lack_of_descriptors_is_no_damage(tmp_path: Path) -> None:
 # Numbers that are not finite.
 
 
-def test_a_diverged_node_blocks_those_that_depend_on_it(
-    tree: Tree, runs: Path, engine: FakeEngine, run: Run
-) -> None:
+def test_a_diverged_node_blocks_those_that_depend_on_it(world: World) -> None:
+    tree, engine, folder = world.tree, world.engine, world.folder(FIRST)
+
     def fail(name: str) -> None:
         if name == FIRST:
             raise BAD
 
     engine.before = fail
-    _, printed = run()
+    world.run()
+    printed = "\n".join(world.lines)
     below = {name for name in tree.nodes if "/sc/" not in name}
     assert set(engine.ran) == set(tree.nodes) - below
     assert FIRST in printed and str(BAD).partition(" (")[0] in printed
-    folder = folder_of(runs, FIRST)
-    assert folders.read_json(folder / folders.DIVERGED)["divergence"] == {
-        "metric": "train/grad_norm",
-        "value": "nan",
-        "step": 7,
-        "batch_digest": "47107671c42c1643",
-        "checkpoint_step": 5,
-    }
-    again, _ = run()
+    known = {"metric": "train/grad_norm", "value": "nan", "step": 7, "checkpoint_step": 5}
+    known |= {"batch_digest": "47107671c42c1643"}
+    assert folders.read_json(folder / folders.DIVERGED)["divergence"] == known
+    again = world.run()
     assert again.diverged == (FIRST,) and set(again.blocked) == below - {FIRST}
     assert again.ran == (), "the result would be the same"
 
-    states = status.states(tree, runs)
+    states = status.states(tree, world.runs)
     first = next(state for state in states if state.condition == "diverged")
     assert (first.node, first.reason) == (FIRST, f"diverged: {BAD}")
     assert "8 not begun, 1 diverged\n" in f"{status.states_text(tree, states)}\n"
-    records = collect(tree, runs)
-    assert records.unfinished[FIRST] == f"diverged: {BAD}"
-    frame = records.metrics[records.metrics["metric"] == "diverged/glue"]
-    assert sorted(zip(frame["tau"], frame["checkpoint"], strict=True)) == [
+    collected = world.collect()
+    assert collected.unfinished[FIRST] == f"diverged: {BAD}"
+    found = rows(collected.metrics, metric="diverged/glue")
+    assert sorted(zip(found["tau"], found["checkpoint"], strict=True)) == [
         *(("250K", 500_000), ("250K", 1_000_000), ("inf", 500_000), ("inf", 1_000_000))
     ]
-    assert set(frame["text"]) == {f"{FIRST}: {BAD}"}
+    assert set(found["text"]) == {f"{FIRST}: {BAD}"}
 
     engine.before = lambda name: None
     engine.files = {**engine.files, "tokens_train.npy": "other"}
-    outcome, _ = run()
+    outcome = world.run()
     assert FIRST in outcome.ran and outcome.diverged == () == outcome.blocked
     assert inspect(folder, {}).condition == "finished"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from untrained import FIRST, FakeEngine, folder_of, make_display, printed, run_nodes
+from untrained import FIRST, FakeEngine, World, folder_of, make_display, printed, run_nodes
 
 from repro import folders, runner, slice_runner
 from repro.plan import Tree
@@ -15,27 +15,20 @@ from repro.slice_runner import SliceRunner
 from spactor.errors import UserError
 
 
-def test_runs_every_node_once_parents_first(tree: Tree, runs: Path, engine: FakeEngine) -> None:
-    display = make_display(tree)
-    outcome = run_nodes(tree, runs, engine, display=display)
-    assert engine.ran == list(outcome.ran) == list(tree.nodes)
-    lines = printed(display)
-    assert len(lines) == len(tree.nodes), "one line per node where there is no terminal"
-    assert lines[0].startswith("[1/13] base/s0/hybrid/0-250K: 0 s, objective 95")
-    again = run_nodes(tree, runs, engine)
-    assert again.ran == () and set(again.skipped) == set(tree.nodes)
-    assert len(engine.ran) == len(tree.nodes)
+def test_runs_every_node_once_parents_first(world: World) -> None:
+    nodes = list(world.tree.nodes)
+    assert world.engine.ran == list(world.run().ran) == nodes
+    assert len(world.lines) == len(nodes), "one line per node where there is no terminal"
+    assert world.lines[0].startswith("[1/13] base/s0/hybrid/0-250K: 0 s, objective 95")
+    again = world.run()
+    assert again.ran == () and set(again.skipped) == set(nodes)
+    assert len(world.engine.ran) == len(nodes)
 
 
-def test_what_a_node_folder_holds(finished: Path) -> None:
-    folder = folder_of(finished, "base/s0/sc/500K/finetune-glue/f0")
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "digests.jsonl",
-        "done.json",
-        "inference_eval",
-        "node.json",
-        "provenance.json",
-    ]
+def test_what_a_node_folder_holds(finished: World) -> None:
+    folder = finished.folder("base/s0/sc/500K/finetune-glue/f0")
+    files = {"digests.jsonl", "done.json", "inference_eval", "node.json", "provenance.json"}
+    assert {path.name for path in folder.iterdir()} == files
     node = folders.read_json(folder / folders.NODE)
     assert node["fingerprint"] == folders.read_json(folder / folders.DONE)["fingerprint"]
     assert node["inputs"]["data"] == {"suites/glue/tokens.npy": "2e"}
@@ -47,10 +40,8 @@ def test_what_a_node_folder_holds(finished: Path) -> None:
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError, OSError])
-def test_stopped_anywhere_it_goes_on_from_there(
-    tree: Tree, runs: Path, engine: FakeEngine, stop: type
-) -> None:
-    victim = "base/s0/sc/0-500K"
+def test_stopped_anywhere_it_goes_on_from_there(world: World, stop: type) -> None:
+    victim, engine = "base/s0/sc/0-500K", world.engine
 
     def interrupt(name: str) -> None:
         if name == victim and name not in stopped:
@@ -60,24 +51,20 @@ def test_stopped_anywhere_it_goes_on_from_there(
     stopped: list[str] = []
     engine.before = interrupt
     with pytest.raises(stop):
-        run_nodes(tree, runs, engine)
-    done = list(engine.ran)
-    folder = folder_of(runs, victim)
-    assert not (folder / folders.DONE).exists()
-    outcome = run_nodes(tree, runs, engine)
-    assert set(outcome.skipped) == set(done)
-    assert engine.ran == list(tree.nodes), "nothing ran twice"
-    assert len(folders.read_json(folder / folders.PROVENANCE)["attempts"]) == 2
+        world.run()
+    done = set(engine.ran)
+    assert not (world.folder(victim) / folders.DONE).exists()
+    assert set(world.run().skipped) == done
+    assert engine.ran == list(world.tree.nodes), "nothing ran twice"
+    record = folders.read_json(world.folder(victim) / folders.PROVENANCE)
+    assert len(record["attempts"]) == 2
 
 
-def test_a_folder_without_its_first_file_is_set_aside(
-    tree: Tree, runs: Path, engine: FakeEngine
-) -> None:
-    folder = folder_of(runs, FIRST)
-    folder.mkdir(parents=True)
-    (folder / "metrics.jsonl").write_text("{}\n")
-    assert run_nodes(tree, runs, engine).set_aside == (FIRST,)
-    assert (runs / "tiny/stale" / f"{FIRST}@unknown" / "metrics.jsonl").is_file()
+def test_a_folder_without_its_first_file_is_set_aside(world: World) -> None:
+    world.folder(FIRST).mkdir(parents=True)
+    (world.folder(FIRST) / "metrics.jsonl").write_text("{}\n")
+    assert world.run().set_aside == (FIRST,)
+    assert (world.runs / "tiny/stale" / f"{FIRST}@unknown" / "metrics.jsonl").is_file()
 
 
 def test_a_node_another_process_runs_is_waited_for(
@@ -133,22 +120,22 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["done.json"]
 
 
-def test_a_node_runs_if_its_parent_is_finished(tree: Tree, runs: Path, engine: FakeEngine) -> None:
-    second = tree.children(FIRST)[0].name
+def test_a_node_runs_if_its_parent_is_finished(world: World) -> None:
+    second = world.tree.children(FIRST)[0].name
     with pytest.raises(UserError, match=f"{second} starts from {FIRST}, which is not begun"):
-        run_nodes(tree, runs, engine, second)
-    run_nodes(tree, runs, engine, FIRST)
-    done = folder_of(runs, FIRST) / folders.DONE
+        world.run(second)
+    world.run(FIRST)
+    done = world.folder(FIRST) / folders.DONE
     content = done.read_text()
     done.unlink()
     with pytest.raises(UserError, match=f"which is not finished: .* --node {FIRST}"):
-        run_nodes(tree, runs, engine, second)
+        world.run(second)
     done.write_text(content)
-    assert run_nodes(tree, runs, engine, FIRST, second).skipped == (FIRST,)
-    assert engine.ran == [FIRST, second]
-    engine.files = {"tokens_train.npy": "other"}
+    assert world.run(FIRST, second).skipped == (FIRST,)
+    assert world.engine.ran == [FIRST, second]
+    world.engine.files = {"tokens_train.npy": "other"}
     with pytest.raises(UserError, match="which is stale"):
-        run_nodes(tree, runs, engine, second)
+        world.run(second)
 
 
 def test_nodes_of_several_patterns_are_in_the_trees_order(tree: Tree) -> None:
@@ -203,10 +190,11 @@ def test_other_hosts_train_along_and_write_nothing_of_the_runner(
     assert again.ran == () and again.skipped == only
 
 
-def test_a_host_with_other_data_is_refused(tree: Tree, runs: Path, engine: FakeEngine) -> None:
-    other = FakeEngine()
-    other.files = engine.files | {"tokens_train.npy": "other"}
-    engine.before = lambda name: SliceRunner(tree, runs, other, make_display(tree)).run([FIRST])
+def test_a_host_with_other_data_is_refused(world: World) -> None:
+    other, tree = FakeEngine(), world.tree
+    other.files = other.files | {"tokens_train.npy": "other"}
+    joined = SliceRunner(tree, world.runs, other, make_display(tree))
+    world.engine.before = lambda name: joined.run([FIRST])
     with pytest.raises(UserError, match=f"{FIRST} is another node on this host, because .*tokens"):
-        run_nodes(tree, runs, engine, FIRST)
+        world.run(FIRST)
     assert other.ran == []

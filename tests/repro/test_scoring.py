@@ -1,15 +1,14 @@
 """Predictions made on one machine are scored on another, and again when a metric changes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from untrained import SCORES, FakeEngine, folder_of, run_nodes
+from untrained import LEAF, SCORES, World, edited, lines_of, rows
 
 from repro import identity
-from repro.collect import collect
 from repro.engines.data import DataSource
 from repro.engines.local import LocalEngine
-from repro.plan import Tree
 from repro.scoring import score
 from repro.specs import load_profile
 from spactor.errors import UserError
@@ -18,65 +17,63 @@ LEAVES = 6
 
 
 @pytest.fixture
-def elsewhere(tree: Tree, runs: Path, engine: FakeEngine) -> Path:
+def elsewhere(world: World) -> World:
     """Runs of a machine that predicts and can't score."""
-    engine.predicts = True
-    run_nodes(tree, runs, engine)
-    return runs
+    world.engine.predicts = True
+    world.run()
+    return world
 
 
-def test_unscored_runs_are_left_out_until_they_are_scored(
-    tree: Tree, elsewhere: Path, engine: FakeEngine
-) -> None:
-    before = collect(tree, elsewhere)
-    leaves = [node.name for node in tree.finetunings()]
+def scored(world: World, report: Callable[[str], None] = print) -> tuple[str, ...]:
+    """What `repro score` scores."""
+    return score(world.tree, world.runs, world.engine, report)
+
+
+def test_unscored_runs_are_left_out_until_they_are_scored(elsewhere: World) -> None:
+    leaves = tuple(node.name for node in elsewhere.tree.finetunings())
     assert len(leaves) == LEAVES
-    command = f"repro score --profile tiny --runs {elsewhere}"
+    command = f"repro score --profile tiny --runs {elsewhere.runs}"
     waiting = f"its predictions are not scored: run `{command}`"
-    assert before.unfinished == dict.fromkeys(leaves, waiting)
+    assert elsewhere.collect().unfinished == dict.fromkeys(leaves, waiting)
     with pytest.raises(UserError, match="scoring needs TensorFlow"):
-        score(tree, elsewhere, engine, print)
-    engine.scores = True
+        scored(elsewhere)
+    elsewhere.engine.scores = True
     reported: list[str] = []
-    assert list(score(tree, elsewhere, engine, reported.append)) == leaves
+    assert scored(elsewhere, reported.append) == leaves
     assert reported == [f"scored {name}" for name in leaves]
-    after = collect(tree, elsewhere)
+    after = elsewhere.collect()
     assert not after.unfinished
-    of_one = after.metrics[after.metrics["node"] == leaves[0]]
-    unselected = of_one[of_one["selection"] == ""]
-    assert list(unselected["value"]) == [2.0, 4.0]
-    assert score(tree, elsewhere, engine, reported.append) == ()
+    assert list(rows(after.metrics, node=leaves[0], selection="")["value"]) == [2.0, 4.0]
+    assert scored(elsewhere) == ()
 
 
 def test_the_next_run_scores_and_with_another_metric_scores_again_without_training(
-    tree: Tree, elsewhere: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    elsewhere: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    engine = elsewhere.engine
     engine.scores = True
     for stack in (identity.SCORING_STACK, ("numpy",)):
         monkeypatch.setattr(identity, "SCORING_STACK", stack)
         engine.ran, engine.scored = [], []
-        outcome = run_nodes(tree, elsewhere, engine)
+        outcome = elsewhere.run()
         assert not outcome.ran and not engine.ran and len(engine.scored) == 2 * LEAVES
-    leaf = tree.finetunings()[0]
-    assert len((folder_of(elsewhere, leaf.name) / SCORES).read_text().splitlines()) == 2
+    assert len(lines_of(elsewhere.folder(LEAF) / SCORES)) == 2
 
 
-def test_a_step_that_was_not_scored_is(tree: Tree, elsewhere: Path, engine: FakeEngine) -> None:
-    engine.scores = True
-    score(tree, elsewhere, engine, print)
-    leaf = tree.finetunings()[0]
-    path = folder_of(elsewhere, leaf.name) / SCORES
-    path.write_text(path.read_text().splitlines(keepends=True)[0])
-    engine.scored = []
-    assert score(tree, elsewhere, engine, print) == (leaf.name,)
-    assert engine.scored == [(leaf.name, 4)]
+def test_a_step_that_was_not_scored_is(elsewhere: World) -> None:
+    elsewhere.engine.scores = True
+    scored(elsewhere)
+    edited(elsewhere.folder(LEAF) / SCORES, lambda lines: lines[:1])
+    elsewhere.engine.scored = []
+    assert scored(elsewhere) == (LEAF,)
+    assert elsewhere.engine.scored == [(LEAF, 4)]
 
 
-def test_other_data_are_refused(tree: Tree, elsewhere: Path, engine: FakeEngine) -> None:
-    engine.scores = True
-    engine.files = engine.files | {"suites/glue/tokens.npy": "77"}
+def test_other_data_are_refused(elsewhere: World) -> None:
+    elsewhere.engine.scores = True
+    elsewhere.engine.files |= {"suites/glue/tokens.npy": "77"}
     with pytest.raises(UserError, match=r"trained on other examples .* with --data"):
-        score(tree, elsewhere, engine, print)
+        scored(elsewhere)
 
 
 def test_prepared_data_that_were_copied_here(tmp_path: Path) -> None:

@@ -6,16 +6,16 @@ import dataclasses
 import shutil
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from untrained import BASELINE, BRANCH, FIRST, LEAF, FakeEngine, folder_of, make_display, run_nodes
+from untrained import BASELINE, BRANCH, FIRST, LEAF, FakeEngine, World, make_display
 
 import spactor
 from repro import code_digests, folders, identity, status
-from repro.plan import Tree, build
-from repro.runner import Outcome, Runner
+from repro.plan import Tree
+from repro.runner import Runner
 from repro.specs import Profile
 from spactor import provenance
 from spactor.errors import UserError
@@ -25,18 +25,11 @@ QUESTIONS = "suites/glue/pair/x.jsonl"
 
 
 @dataclass
-class World:
+class Changing(World):
     """A finished tree, and everything it was made from, to be changed."""
 
-    profile: Profile
-    runs: Path
-    code: Path
-    engine: FakeEngine
-    versions: dict[str, str]
-
-    @property
-    def tree(self) -> Tree:
-        return build(self.profile)
+    code: Path = Path()
+    versions: dict[str, str] = field(default_factory=dict)
 
     def edit(self, module: str, change: Callable[[str], str]) -> None:
         path = self.code / f"{module}.py"
@@ -57,11 +50,8 @@ class World:
     def set(self, **settings: object) -> None:
         self.profile = dataclasses.replace(self.profile, **settings)
 
-    def run(self, *names: str) -> Outcome:
-        return run_nodes(self.tree, self.runs, self.engine, *names)
-
     def remove(self, name: str) -> None:
-        shutil.rmtree(folder_of(self.runs, name))
+        shutil.rmtree(self.folder(name))
 
     def answers(self) -> dict[str, status.Answer]:
         found = status.explain(self.tree, self.runs, self.engine.files, self.tree.nodes)
@@ -85,14 +75,14 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def world(
     tiny: Profile, runs: Path, code: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> World:
+) -> Changing:
     installed: dict[str, str] = {}
     monkeypatch.setattr(
         identity.provenance,
         "versions",
         lambda names: {name: installed.get(name, "1") for name in names},
     )
-    world = World(tiny, runs, code, engine, installed)
+    world = Changing(tiny, runs, engine, code=code, versions=installed)
     world.run()
     assert world.stale() == set()
     return world
@@ -110,20 +100,20 @@ def leaves(tree: Tree) -> set[str]:
     return {node.name for node in tree.finetunings()}
 
 
-def learn_faster(world: World) -> None:
+def learn_faster(world: Changing) -> None:
     glue = dataclasses.replace(world.profile.finetuning["glue"], learning_rate=1e-2)
     world.set(finetuning=types.MappingProxyType({"glue": glue}))
 
 
-def train_baseline_before(world: World) -> None:
+def train_baseline_before(world: Changing) -> None:
     """As if the baseline's later half had been trained with an older library."""
-    path = folder_of(world.runs, BASELINE) / folders.NODE
+    path = world.folder(BASELINE) / folders.NODE
     recorded = folders.read_json(path)
     recorded["inputs"]["versions"]["jax"] = "0"
     old = provenance.fingerprint(recorded["inputs"])
     folders.write_json(path, recorded | {"fingerprint": old})
     for child in world.tree.children(BASELINE):
-        path = folder_of(world.runs, child.name) / folders.NODE
+        path = world.folder(child.name) / folders.NODE
         recorded = folders.read_json(path)
         recorded["inputs"]["parent"] = old
         folders.write_json(path, recorded)
@@ -147,7 +137,7 @@ MARKS = {
 
 
 @pytest.mark.parametrize("change", MARKS)
-def test_what_can_alter_numbers_marks_exactly_the_nodes_below(world: World, change: str) -> None:
+def test_what_can_alter_numbers_marks_exactly_the_nodes_below(world: Changing, change: str) -> None:
     make, marked, named = MARKS[change]
     make(world)
     expected = marked(world.tree)
@@ -164,7 +154,7 @@ def comment(text: str) -> str:
     return text.replace("\n", "\n# A comment.\n", 1) if text.startswith("#") else "# New.\n" + text
 
 
-def move(world: World) -> None:
+def move(world: Changing) -> None:
     world.runs = world.runs.rename(world.runs.with_name("elsewhere"))
 
 
@@ -182,13 +172,13 @@ SPARES = {
 
 
 @pytest.mark.parametrize("change", SPARES)
-def test_what_can_alter_no_number_marks_none(world: World, change: str) -> None:
+def test_what_can_alter_no_number_marks_none(world: Changing, change: str) -> None:
     SPARES[change](world)
     assert {answer.verdict for answer in world.answers().values()} == {"finished"}
     assert world.run().ran == ()
 
 
-def test_a_change_is_followed_up_to_where_it_was_made(world: World) -> None:
+def test_a_change_is_followed_up_to_where_it_was_made(world: Changing) -> None:
     world.change_file(TOKENS)
     assert " ".join(world.answers()[LEAF].text().split()) == (
         f"{LEAF}: stale; the next run sets it aside and trains it again, because "
@@ -197,7 +187,7 @@ def test_a_change_is_followed_up_to_where_it_was_made(world: World) -> None:
     )
 
 
-def test_a_parent_that_was_set_aside_since_is_found(world: World) -> None:
+def test_a_parent_that_was_set_aside_since_is_found(world: Changing) -> None:
     world.configure(batch_size=8)
     world.run(FIRST)
     reasons = world.answers()[BRANCH].reasons
@@ -210,9 +200,9 @@ def test_a_parent_that_was_set_aside_since_is_found(world: World) -> None:
     assert last == f"its parent {FIRST} is not the run it started from"
 
 
-def test_nodes_that_are_not_finished(world: World) -> None:
+def test_nodes_that_are_not_finished(world: Changing) -> None:
     world.remove(LEAF)
-    home = folder_of(world.runs, BRANCH)
+    home = world.folder(BRANCH)
     (home / folders.DONE).unlink()
     answers = world.answers()
     assert answers[BRANCH].verdict == "begun; the next run continues it"
@@ -232,7 +222,7 @@ def test_nodes_that_are_not_finished(world: World) -> None:
     ],
 )
 def test_predictions_that_are_to_be_scored_again(
-    world: World, change: Callable[[World], None], reason: str
+    world: Changing, change: Callable[[Changing], None], reason: str
 ) -> None:
     world.engine.scores = world.engine.predicts = True
     world.remove(LEAF)
@@ -253,7 +243,7 @@ def test_predictions_that_are_to_be_scored_again(
     ],
 )
 def test_a_node_does_not_count_if_something_changed_on_disk_while_it_trained(
-    world: World, change: Callable[[World], None], reason: str
+    world: Changing, change: Callable[[Changing], None], reason: str
 ) -> None:
     world.remove(BRANCH)
     world.engine.before = lambda name: change(world)
@@ -265,17 +255,17 @@ def test_a_node_does_not_count_if_something_changed_on_disk_while_it_trained(
     assert all(each in message for each in (BRANCH, "while it ran", reason, str(moved_to)))
     assert world.engine.ran[ran:] == [BRANCH], "nothing runs on code or data that nobody recorded"
     assert not (moved_to / folders.DONE).exists()
-    assert not folder_of(world.runs, BRANCH).exists()
+    assert not world.folder(BRANCH).exists()
 
 
-def test_a_comment_while_a_node_trains_is_no_change(world: World) -> None:
+def test_a_comment_while_a_node_trains_is_no_change(world: Changing) -> None:
     world.remove(BRANCH)
     world.engine.before = lambda name: world.edit("objective", comment)
     assert world.run().ran == (BRANCH,)
 
 
 def test_a_node_is_not_begun_on_code_changed_since_the_command_began(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: Changing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As while it waited for another process's node."""
     world.remove(LEAF)
@@ -294,7 +284,7 @@ def test_a_node_is_not_begun_on_code_changed_since_the_command_began(
     assert len(world.engine.ran) == ran
 
 
-def test_files_that_nodes_recorded_stand_in_for_data_that_is_not_prepared(world: World) -> None:
+def test_files_that_nodes_recorded_stand_in_for_data_that_is_not_prepared(world: Changing) -> None:
     files = status.recorded_files(world.tree, world.runs)
     assert files == {TOKENS: "1f", EXAMPLES: "2e"}
     found = status.explain(world.tree, world.runs, files, [FIRST, LEAF])

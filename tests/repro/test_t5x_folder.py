@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from t5x_events import write_start
 
 from repro import step_lines, t5x_folder
 from repro.specs import load_profile
 from spactor import optimizer
 from spactor.errors import UserError
-from spactor.metrics import Events
 
 GOLDEN = Path(__file__).parent / "t5x_golden"
 THIRTY = Path(__file__).parents[1] / "t5x" / "thirty.toml"
@@ -103,14 +103,9 @@ def test_scores_and_configuration() -> None:
 
 
 def test_the_first_speed_of_each_start_is_left_out(tmp_path: Path) -> None:
-    events = Events(tmp_path / "train")
-    for step, speed in ((5, 1.0), (10, 80.0), (15, 90.0)):
-        events.write(step, {"loss": 2.0, t5x_folder.SPEED: speed})
-    events.close()
-    events = Events(tmp_path / "train")
-    for step, speed in ((15, 2.0), (20, 85.0)):
-        events.write(step, {"loss": 3.0, t5x_folder.SPEED: speed})
-    events.close()
+    first, second = ((5, 1.0), (10, 80.0), (15, 90.0)), ((15, 2.0), (20, 85.0))
+    for loss, speeds in ((2.0, first), (3.0, second)):
+        write_start(tmp_path, {n: {"train/loss": loss, t5x_folder.SPEED: v} for n, v in speeds})
     series = t5x_folder.read_steps(tmp_path)
     speeds = {step: values.get(t5x_folder.SPEED) for step, values in series.items()}
     # Step 15 was timed by the first start; its second is that start's first.

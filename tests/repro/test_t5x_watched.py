@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from t5x_events import write_start
 
 from repro.engines import t5x, t5x_command
 from repro.engines.contract import ALONE, Hosts, Work
@@ -24,7 +25,6 @@ from repro.plan import Segment, build
 from repro.specs import load_profile
 from spactor import numerics
 from spactor.errors import DamagedCheckpoint, DamageWarning, Diverged, UserError
-from spactor.metrics import Events
 
 TESTS = Path(__file__).parent.parent
 PROFILE = load_profile(str(TESTS / "t5x" / "thirty.toml"))
@@ -79,13 +79,11 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 def write(folder: Path, losses: Sequence[float]) -> None:
     """Writes event files and checkpoints, in this process, as importing JAX takes a second."""
     shutil.rmtree(folder, ignore_errors=True)
-    train, validation = Events(folder / "train"), Events(folder / "training_eval" / "task")
-    for step, loss in zip((5, 10, 15), losses, strict=True):
-        train.write(step, {"loss": loss, "timing/seqs_per_second": 9.0})
+    others = {"timing/seqs_per_second": 9.0, "validation/sc_loss_clean": 1.0}
+    lines = zip((5, 10, 15), losses, strict=True)
+    write_start(folder, {step: {"train/loss": loss, **others} for step, loss in lines})
+    for step in (5, 10, 15):
         (folder / f"checkpoint_{step}").mkdir()
-        validation.write(step, {"sc_loss_clean": 1.0})
-    train.close()
-    validation.close()
 
 
 TRAINS = """

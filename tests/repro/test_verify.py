@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run
-from untrained import BASELINE, FIRST, SCORES, FakeEngine, edited, run_nodes, write_lines
+from untrained import BASELINE, FIRST, SCORES, World, edited, write_lines
 
 from repro import comparison, folders
 from repro.comparison import STREAMS, compare_runs
@@ -22,10 +21,10 @@ CLEAN = "validation/sc_loss_clean"
 
 
 @pytest.fixture
-def pair(finished: Path, tmp_path: Path) -> tuple[Path, Path]:
+def pair(finished: World, tmp_path: Path) -> tuple[Path, Path]:
     """One profile's folder twice, equal, without checkpoints."""
-    shutil.copytree(finished / "tiny", tmp_path / "copy")
-    return finished / "tiny", tmp_path / "copy"
+    shutil.copytree(finished.runs / "tiny", tmp_path / "copy")
+    return finished.runs / "tiny", tmp_path / "copy"
 
 
 def change(path: Path, step: int, **changes: object) -> None:
@@ -114,11 +113,11 @@ def test_what_one_side_lacks_is_a_difference(pair: tuple[Path, Path]) -> None:
 
 
 def test_predictions_and_parameters_are_streams(
-    tree: Tree, runs: Path, engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.predicts = True
-    run_nodes(tree, runs, engine)
-    ours, theirs = runs / "tiny" / LEAF, tmp_path / "copy"
+    world.engine.predicts = True
+    world.run(TRUNK, LEAF)
+    ours, theirs = world.folder(LEAF), tmp_path / "copy"
     (ours / "checkpoints").mkdir()
     shutil.copytree(ours, theirs)
     predictions.write(theirs, 2, {"pair": np.full((1, 1), 3)})
@@ -147,12 +146,11 @@ def test_inputs_that_differ_are_notes_and_not_differences(pair: tuple[Path, Path
 
 
 def test_what_can_not_be_compared_is_refused(
-    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pair: tuple[Path, Path], tmp_path: Path, refused
 ) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="have no node in common"):
         compare_runs(pair[0], tmp_path / "empty")
     with pytest.raises(UserError, match=r"is not a node's folder \(it has no node.json\)"):
         comparison.compare_nodes("a", pair[0] / FIRST, tmp_path / "empty")
-    code, _, err = run(capsys, "verify", tmp_path / "nowhere", tmp_path / "empty")
-    assert code == 2 and "there is no runs folder" in err and err.count("\n") == 1
+    assert "there is no runs folder" in refused("verify", tmp_path / "nowhere", tmp_path / "empty")

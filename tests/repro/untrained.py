@@ -13,7 +13,7 @@ import pandas as pd
 from rich.console import Console
 
 from analysis.schema.facts import Tau
-from repro import collect, folders
+from repro import collect, folders, plan
 from repro.engines.contract import Engine, Work
 from repro.engines.data import PreparedData
 from repro.matrix import SizeMatrix
@@ -179,6 +179,41 @@ def folder_of(runs: Path, node: str) -> Path:
     return folders.node_folder(runs, "tiny", node)
 
 
+@dataclasses.dataclass
+class World:
+    """A profile, a folder of runs and an engine that trains nothing, each of which may be changed.
+
+    Attributes:
+      lines: what the last run printed.
+    """
+
+    profile: Profile
+    runs: Path
+    engine: FakeEngine
+    lines: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def tree(self) -> Tree:
+        return plan.build(self.profile)
+
+    def run(self, *names: str) -> Outcome:
+        """Runs nodes, by default all."""
+        display = make_display(self.tree)
+        outcome = run_nodes(self.tree, self.runs, self.engine, *names, display=display)
+        self.lines = printed(display)
+        return outcome
+
+    def folder(self, node: str) -> Path:
+        return folder_of(self.runs, node)
+
+    def collect(self) -> collect.Collected:
+        return collect.collect(self.tree, self.runs)
+
+    def collected_bytes(self, folder: Path) -> list[bytes]:
+        """The files that `repro collect` writes."""
+        return [path.read_bytes() for path in collect.write(self.collect(), folder)]
+
+
 def lines_of(path: Path) -> list[dict]:
     """The lines of a log."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
@@ -198,8 +233,3 @@ def rows(frame: pd.DataFrame, **wanted: object) -> pd.DataFrame:
     for name, value in wanted.items():
         frame = frame[frame[name] == value]
     return frame
-
-
-def bytes_of(tree: Tree, runs: Path, folder: Path) -> list[bytes]:
-    """The files that `repro collect` writes."""
-    return [path.read_bytes() for path in collect.write(collect.collect(tree, runs), folder)]
