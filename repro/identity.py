@@ -222,14 +222,12 @@ def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list
     ]
     modules = [key.removeprefix("code.") for key in changed if key.startswith("code.")]
     lines = []
-    if "code" in changed or modules:
-        # Runs of earlier versions recorded one digest for all modules.
-        named = "" if "code" in old or "code" in new else f": {', '.join(modules)}"
-        lines.append(f"the method's code changed{named}")
+    if modules:
+        lines.append(f"the method's code changed: {', '.join(modules)}")
     for key in changed:
         if key.startswith("data."):
             lines.append(f"the data changed ({key.removeprefix('data.')})")
-        elif key != "parent" and key != "code" and not key.startswith("code."):
+        elif key != "parent" and not key.startswith("code."):
             was, now = old.get(key, "absent"), new.get(key, "absent")
             lines.append(f"{key.removeprefix('versions.')} was {was}, is {now}")
     # This line is last, since the others explain more.

@@ -275,13 +275,17 @@ def _texts(values: pd.Series) -> pd.Series:
 
 
 def _check_texts(frame: pd.DataFrame, where: str) -> None:
-    for name, allowed in _ALLOWED.items():
-        bad = ~frame[name].isin(allowed)
-        _refuse(frame, name, bad, f"give one of {', '.join(map(repr, allowed))}", where)
-    for name, pattern in _NAMES.items():
-        wrong = [text for text in frame[name].unique() if not pattern.fullmatch(text)]
-        bad = frame[name].isin(wrong)
-        _refuse(frame, name, bad, "give a name (letters, digits, '.', '_', '-')", where)
+    for name in (*_ALLOWED, *_NAMES):
+        # Few of millions of texts are distinct.
+        distinct = frame[name].unique()
+        if name in _ALLOWED:
+            wrong = [text for text in distinct if text not in _ALLOWED[name]]
+            problem = f"give one of {', '.join(map(repr, _ALLOWED[name]))}"
+        else:
+            wrong = [text for text in distinct if not _NAMES[name].fullmatch(text)]
+            problem = "give a name (letters, digits, '.', '_', '-')"
+        if wrong:
+            _refuse(frame, name, frame[name].isin(wrong), problem, where)
 
 
 def _check_numbers(frame: pd.DataFrame, where: str) -> None:

@@ -315,8 +315,3 @@ def test_differences_name_the_input() -> None:
         "jax was 1, is 2",
         "its parent changed",
     ]
-
-
-def test_a_folder_with_one_digest_of_all_modules_is_stale_in_one_line() -> None:
-    old, new = {"code": "9f"}, {"code": {"spactor.step": "1", "spactor.network": "y"}}
-    assert identity.differences(old, new) == ["the method's code changed"]
