@@ -202,6 +202,7 @@ class Runner:
             workers.Workers(make, display, jobs) if jobs else workers.ThisProcess(make, display)
         )
         self._outcome: dict[str, list[str]] = defaultdict(list)  # by attribute of Outcome
+        self._moved_at = time.monotonic()  # when an attempt last settled a node
         self._printed: set[str] = set()
         self._reopened: set[str] = set()
 
@@ -257,7 +258,7 @@ class Runner:
         if self._workers.jobs > 1:
             pending = in_order(pending, self._display.weights)
         waiting: set[str] = set()  # locked by other processes when last attempted
-        moved_at = polled_at = time.monotonic()
+        self._moved_at = polled_at = time.monotonic()
         while pending:
             busy = self._workers.busy()
             for name, node in list(pending.items()):
@@ -272,14 +273,13 @@ class Runner:
             for name, result in self._workers.receive(POLL_SECONDS if pending else 0.0):
                 if self._settle(name, pending, result):
                     waiting.clear()
-                    moved_at = time.monotonic()
+                    self._moved_at = time.monotonic()
                 else:
                     waiting.add(name)
             if time.monotonic() - polled_at > POLL_SECONDS:
                 polled_at = time.monotonic()
                 if waiting and not self._workers.busy():
-                    names = [name for name in pending if name in waiting]
-                    self._report_waiting(names, polled_at - moved_at)
+                    self._report_waiting([name for name in pending if name in waiting])
                 waiting.clear()
         for line in self._workers.spent():
             self._display.print(line)
@@ -321,13 +321,8 @@ class Runner:
         self._display.print(f"{name} continues from the checkpoint before its last: {damage}")
         return self._tree.nodes[name]
 
-    def _report_waiting(self, names: Sequence[str], seconds: float) -> None:
-        """Prints, once for each node, which process has locked it.
-
-        Args:
-          names: names of nodes that wait for another process.
-          seconds: seconds since a node last ran.
-        """
+    def _report_waiting(self, names: Sequence[str]) -> None:
+        """Prints, once for each node that waits, which process has locked it."""
         for name in names:
             holder = read_holder(self._nodes.folder(name))
             who = "process {process} on {machine}".format(**holder) if holder else "another process"

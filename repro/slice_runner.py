@@ -6,6 +6,7 @@ files of each node. Every other host waits until host 0 begins a node, and then 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from repro import folders
@@ -76,9 +77,10 @@ class SliceRunner(Runner):
         pending = {name: self._tree.nodes[name] for name in only or self._tree.nodes}
         return self._walk(pending, identities, data, run_id)
 
-    def _report_waiting(self, names: Sequence[str], seconds: float) -> None:
+    def _report_waiting(self, names: Sequence[str]) -> None:
         """Prints which node host 0 has not begun, and periodically advice."""
-        line, times = f"waiting for host 0 to begin {names[0]}", int(seconds / REPORT_SECONDS)
+        line = f"waiting for host 0 to begin {names[0]}"
+        times = int((time.monotonic() - self._moved_at) / REPORT_SECONDS)
         if times:
             line += (
                 f", for {duration(times * REPORT_SECONDS)} now: check whether host 0 still runs, "
