@@ -102,13 +102,6 @@ def encode(
     return {kind: drawing.encode(figure, kind) for kind in kinds}
 
 
-def encode_several(
-    numbers: Iterable[str], records: pd.DataFrame, kinds: Iterable[str]
-) -> dict[str, dict[str, bytes]]:
-    """Applies :func:`encode` to several figures; returns files by number and kind."""
-    return {number: encode(number, records, kinds) for number in numbers}
-
-
 def save(files: Mapping[str, bytes], number: str, folder: Path) -> list[Path]:
     """Writes a figure's files into ``folder`` and returns their paths.
 
@@ -128,4 +121,4 @@ def save(files: Mapping[str, bytes], number: str, folder: Path) -> list[Path]:
     return paths
 
 
-__all__ = ["REGISTRY", "FigureModule", "adds", "encode", "encode_several", "get", "save"]
+__all__ = ["REGISTRY", "FigureModule", "adds", "encode", "get", "save"]

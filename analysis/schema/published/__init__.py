@@ -15,7 +15,6 @@ the paper's text is damaged.
 
 from __future__ import annotations
 
-import csv
 import functools
 import itertools
 from collections.abc import Mapping
@@ -124,7 +123,7 @@ def line_of(record: Any) -> tuple[str, int]:
     """
     name = _FILES.get(record.place, "")
     values = (getattr(record, column) for column in _KEY)
-    key = tuple("" if value is pd.NA else str(value) for value in values)
+    key = tuple(None if value is pd.NA else value for value in values)
     lines = _lines(name) if name else {}
     if key not in lines:
         raise UserError(
@@ -135,8 +134,8 @@ def line_of(record: Any) -> tuple[str, int]:
 
 
 @functools.cache
-def _lines(name: str) -> dict[tuple[str, ...], int]:
+def _lines(name: str) -> dict[tuple[Any, ...], int]:
     """Returns the line numbers of a file of published numbers, by the records' keys."""
-    with (_FOLDER / name).open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        return {tuple(row[column] for column in _KEY): reader.line_num for row in reader}
+    # The first line is the header, and no field has a line break.
+    rows = enumerate(_rows(name, ""), start=2)
+    return {tuple(row[column] for column in _KEY): line for line, row in rows}
