@@ -50,8 +50,8 @@ def test_every_profile_has_the_settings_of_the_papers_study(name: str) -> None:
         assert config.corruption == paper.corruption
         assert (config.objective.lambda_rtd, config.objective.lambda_sc) == (10.0, 10.0)
         # Warm-up is the same fraction of the run; micro's is tuned (docs/variants.md).
-        share = 18 if name == "micro" else 100
-        assert config.optimizer.warmup_steps == max(1, profile.total_steps // share)
+        warmup_steps = 500 if name == "micro" else max(1, profile.total_steps // 100)
+        assert config.optimizer.warmup_steps == warmup_steps
         model = config.model
         assert model.num_heads * model.head_dim == model.emb_dim
         ratio = model.generator_num_layers / model.num_encoder_layers
@@ -107,8 +107,8 @@ def test_the_paper_profile_leaves_no_published_setting_to_a_default() -> None:
 def test_steps_scale_exactly_or_not_at_all() -> None:
     micro = load_profile("micro")
     steps = [micro.step_of(step) for step in (0, 60_000, 250_000, 1_000_000)]
-    assert steps == [0, 540, 2_250, 9_000]
-    assert micro.paper_step_of(540) == 60_000
+    assert steps == [0, 504, 2_100, 8_400]
+    assert micro.paper_step_of(504) == 60_000
     with pytest.raises(UserError, match="60K of the paper's steps is no whole step of 10"):
         dataclasses.replace(micro, total_steps=10)
 
@@ -264,11 +264,13 @@ def test_the_registered_study_is_micro_for_longer_with_new_seeds() -> None:
     assert not {*range(5), *range(100, 104)} & {*base.seeds, *large.seeds}
     (spec,) = study.select(sizes=["base"], taus=["inf"], seeds=[200])
     assert study.finetuned_at(spec) == (0, 250_000, 500_000, 1_000_000)
-    assert (study.sizes["base"], study.suites) == (micro.sizes["base"], micro.suites)
+    assert (study.data, study.suites) == (micro.data, micro.suites)
     # Trained with what micro had then, which later changes of micro must not change.
-    model = study.sizes["large"].model
-    layers = (model.num_encoder_layers, model.num_decoder_layers)
-    assert (layers, model.generator_mlp_dim) == ((4, 4), 160)
+    for size, layers, mlp_dim, generator in (("base", 3, 240, 80), ("large", 4, 320, 160)):
+        model = study.sizes[size].model
+        assert (model.num_encoder_layers, model.num_decoder_layers) == (layers, layers)
+        assert (model.mlp_dim, model.rtd_mlp_dim) == (mlp_dim, mlp_dim)
+        assert model.generator_mlp_dim == generator
     steps = {suite: finetuning.total_steps for suite, finetuning in study.finetuning.items()}
     assert steps == dict.fromkeys(micro.suites, 300) | dict.fromkeys(
         ("superglue", "rainbow", "mmlu"), 150
