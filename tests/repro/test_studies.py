@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -16,11 +17,15 @@ from repro.cli.options import Records
 from repro.collect import collect
 from repro.plan import build
 from repro.profile_files import STUDIES
-from repro.specs import Profile, load_profile
+from repro.specs import ExperimentSpec, Profile, load_profile
 from spactor.config import PAPER, PretrainConfig
 from spactor.curriculum import weights_at
 
 END = 250_000
+
+
+def experiments_of(specs: Iterable[ExperimentSpec]) -> list[tuple[str, str]]:
+    return [(spec.variant, str(spec.tau)) for spec in specs]
 
 
 def configs(name: str) -> dict[str, PretrainConfig]:
@@ -142,7 +147,7 @@ def test_a_study_is_trained_and_collected(
     assert costs.loc[("handover-cosine", "120K"), "value"] == pytest.approx(18 * hybrid + 7 * plain)
     assert set(costs["checkpoint"]) == {END}
 
-    found = results.run(metrics, tree.specs, END)
+    found = results.run(metrics, experiments_of(tree.specs), END)
     assert [(row.variant, row.tau) for row in found.rows][:3] == [
         ("", "120K"),
         ("", "inf"),
@@ -158,7 +163,7 @@ def test_experiments_that_were_not_run(curriculum: Profile, runs: Path, engine: 
     part = build(curriculum, curriculum.select(variants=["rtd-linear"]))
     run_nodes(part, runs, engine)
     whole = build(curriculum)
-    found = results.run(collect(whole, runs).metrics, whole.specs, END)
+    found = results.run(collect(whole, runs).metrics, experiments_of(whole.specs), END)
     rows = {(row.variant, row.tau): row for row in found.rows}
     assert rows["rtd-linear", "inf"].seeds == 1
     # The shared first steps alone are no result at the end.
