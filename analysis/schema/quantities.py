@@ -35,8 +35,6 @@ DIAGNOSTICS = (
 )
 """Metrics that are recorded with a task's scores but enter no average: the use of a
 classification's labels, and the margin in log likelihood of a ranked task's right choices."""
-SUSPECT_ACCURACIES = 3
-"""Number of accuracies of one suite, all above 0 and at most 1, that are taken as fractions."""
 
 DIVIDED_TASKS = frozenset({("glue", "mnli")})
 """Suites and tasks with metrics that an average counts as tasks of their own: MNLI's matched and
@@ -197,7 +195,6 @@ def check(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     if len(bad):
         place = f"{where}: row {int(frame.index[bad[0]]) + 1}"
         raise _fault(frame.iloc[bad[0]], known[of_row[bad[0]]], place)
-    _check_fractions(frame, where)
     unit = frame["unit"].where(frame["unit"] != "", pd.Series(units, index=frame.index))
     return frame.assign(unit=unit)
 
@@ -227,16 +224,4 @@ def _check_tasks(frame: pd.DataFrame, where: str) -> None:
             raise UserError(
                 f"{where}: row {row + 1}, task {task!r} of suite {suite!r} has no metric "
                 f"{metric!r}: give one of {', '.join(tasks()[suite, task])}"
-            )
-
-
-def _check_fractions(frame: pd.DataFrame, where: str) -> None:
-    """Checks for accuracies given as fractions, which are in the range of per cent, too."""
-    accuracies = frame[(frame["suite"] != "") & (frame["metric"] == "accuracy")]
-    for suite, group in accuracies.groupby("suite"):
-        values = group["value"][group["value"] != 1.0]
-        if len(values) >= SUSPECT_ACCURACIES and values.between(0, 1, inclusive="right").all():
-            raise UserError(
-                f"{where}: row {group.index[0] + 1} and all other accuracies of suite {suite!r} "
-                "are at most 1, so they look like fractions: give per cent"
             )

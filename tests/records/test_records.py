@@ -61,7 +61,6 @@ def test_absent_keys_are_empty_or_null():
         ([{}, SCORE | {"value": 100.5}], "row 2, accuracy is 100.5: give 0 to 100 percent"),
         ([SCORE | {"value": -0.5}], "row 1, accuracy is -0.5: give 0 to 100 percent"),
         ([SCORE | {"unit": "fraction"}], "row 1, accuracy is given in 'fraction': convert it to"),
-        ([SCORE | {"value": v / 10, "seed": v} for v in (7, 8, 9)], "look like fractions: give"),
         ([{"metric": "validation/rtd_recall", "value": 56.0}], "give 0 to 1 fraction"),
         ([{"metric": "validation/sc_loss_clean", "value": -1.0}], "give 0 to inf nats"),
         ([{"colour": "red"}], "unknown column 'colour'"),
