@@ -1,7 +1,7 @@
 """Products of activations and kernels with kernel gradients that are faster on a CPU.
 
-XLA spends a quarter of a training step (sizes of the ``micro`` profile, one core) in the gradients
-of kernels, for some of which it copies an operand first. Three changes reduce the time of a step
+XLA spends a quarter of a training step (width 64 and three layers, one core) in the gradients of
+kernels, for some of which it copies an operand first. Three changes reduce the time of a step
 to about three quarters: kernel gradients as products of two matrices, divided hidden vectors
 instead of divided logits, and roots instead of powers in Adafactor (:mod:`spactor.optimizer`);
 ``tests/benchmarks/test_step_time.py`` measures it.
