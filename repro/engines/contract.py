@@ -107,7 +107,7 @@ class Engine(ABC):
         Raises:
           UserError: the engine can't train it, for example because no data folder is named.
         """
-        self.require_data(tree.profile)
+        self._source.require_here(tree.profile)
 
     def prepare(self, profile: Profile, report: Callable[[str], None]) -> PreparedData:
         """Finds or builds the profile's data, in the cache folder unless a folder was named."""

@@ -33,7 +33,7 @@ class LocalEngine(Engine):
 
     def check(self, tree: Tree) -> None:
         """Refuses a tree without its data, and a machine without JAX."""
-        super().check(tree)
+        self.require_data(tree.profile)
         require_packages("jax")
 
     def device(self) -> str:
