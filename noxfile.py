@@ -23,14 +23,9 @@ ENVIRONMENT = ROOT / ".nox" / "project"
 FIGURES = ("1", "2", "3", "4", "5", "B", "S")
 BASE_TESTS = (
     *("tests/records", "tests/tables", "tests/fuzz", "tests/test_cli.py"),
-    "tests/test_untrusted.py",
-    *(
-        f"tests/repro/test_{name}.py"
-        for name in (
-            *("collect", "collect_replayed", "identity", "plan", "runner", "scoring"),
-            *("specs", "studies", "variants"),
-        )
-    ),
+    *("tests/test_untrusted.py", "tests/repro/test_collect.py", "tests/repro/test_plan.py"),
+    *("tests/repro/test_runner.py", "tests/repro/test_scoring.py", "tests/repro/test_specs.py"),
+    *("tests/repro/test_studies.py", "tests/repro/test_variants.py"),
 )
 """Tests that run with the base installation; they skip what needs the extra `train`."""
 TIME = "%Y%m%dT%H%M%S"

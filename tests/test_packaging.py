@@ -58,11 +58,13 @@ def test_t5x_sources_are_pinned_to_commits(name: str) -> None:
     assert re.search(rf"^{name} @ git\+https://\S+@[0-9a-f]{{40}}$", text, re.MULTILINE)
 
 
-def test_every_session_is_documented_and_ci_runs_some() -> None:
+def test_every_session_is_documented_and_finds_its_tests_and_ci_runs_some() -> None:
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     assert "set -euo pipefail" in script
     subprocess.run(["bash", "-n", str(ROOT / ".ci" / "run")], check=True)
-    sessions = re.findall(r"^def ([a-z]\w*)\(session", (ROOT / "noxfile.py").read_text(), re.M)
+    noxfile = (ROOT / "noxfile.py").read_text("utf-8")
+    assert [p for p in re.findall(r"tests/[\w/.]+", noxfile) if not (ROOT / p).exists()] == []
+    sessions = re.findall(r"^def ([a-z]\w*)\(session", noxfile, re.MULTILINE)
     page = (ROOT / "docs" / "commands.md").read_text("utf-8")
     assert [name for name in sessions if not re.search(rf"(`|-s ){name}`", page)] == []
     pages = page + (ROOT / "README.md").read_text("utf-8")
