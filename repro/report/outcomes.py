@@ -44,7 +44,7 @@ class Outcomes:
         # As commands that read a part of the records, see `analysis.schema.rows`.
         self._read = self.records[~rows.superseded(self.records)].reset_index(drop=True)
         # Drawing needs the trend, whose libraries take long to import.
-        draw = functools.partial(_drawn, self._read, tuple(kinds))
+        draw = functools.partial(_drawn, tuple(figures.REGISTRY), self._read, tuple(kinds))
         self._drawing = drawer.submit(draw).result if drawer else draw
 
     @functools.cached_property
@@ -107,8 +107,8 @@ class Outcomes:
 
 
 def _drawn(
-    records: pd.DataFrame, kinds: Sequence[str]
+    numbers: Sequence[str], records: pd.DataFrame, kinds: Sequence[str]
 ) -> tuple[Mapping[str, Mapping[str, bytes]], trend.TrendResult]:
-    """The files of every figure by number and kind, and the trend."""
-    drawn = {number: figures.encode(number, records, kinds) for number in figures.REGISTRY}
+    """The files of the figures by number and kind, and the trend."""
+    drawn = {number: figures.encode(number, records, kinds) for number in numbers}
     return drawn, trend.run(records)
