@@ -27,6 +27,16 @@ from spactor import files, numerics
 from spactor.errors import DamageWarning, UserError
 
 _processes = get_context("spawn")
+_TUNABLES = "GLIBC_TUNABLES"
+RETAIN_MEMORY = ":".join(
+    (
+        *("glibc.malloc.mmap_threshold=1073741824", "glibc.malloc.trim_threshold=1073741824"),
+        *("glibc.malloc.top_pad=67108864", "glibc.malloc.hugetlb=1"),
+    )
+)
+"""Settings of glibc's allocator for workers. XLA allocates the temporary memory of each step anew;
+by default glibc returns blocks of 32 MB and more to the kernel, which fills them with zeros again
+page by page. Read when a process starts; numbers do not depend on them."""
 _ACCELERATOR_JOBS = 1
 
 Make = Callable[[Any], Any]
@@ -235,7 +245,7 @@ class _Worker:
     def __init__(self, make: Make, one_thread: bool) -> None:
         self.pipe, theirs = _processes.Pipe()
         self.process = _processes.Process(target=_work, args=(theirs, one_thread), daemon=True)
-        with _interrupts_ignored():
+        with _interrupts_ignored(), _memory_retained():
             self.process.start()
         theirs.close()
         self.name = ""
@@ -268,6 +278,19 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _memory_retained() -> Iterator[None]:
+    """Lets processes started in a ``with`` block retain freed memory, but for a user's settings."""
+    if _TUNABLES in os.environ:
+        yield
+        return
+    os.environ[_TUNABLES] = RETAIN_MEMORY
+    try:
+        yield
+    finally:
+        os.environ.pop(_TUNABLES, None)
 
 
 def _work(pipe: Connection, one_thread: bool) -> None:

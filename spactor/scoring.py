@@ -54,6 +54,20 @@ def score_all(folder: Path, data_folder: Path, suite: str) -> None:
         score(folder, data_folder, suite, step)
 
 
+def _without_conversion(seqio: Any) -> Any:
+    """Returns a feature converter that leaves examples as they are.
+
+    Predictions are stored, so no model reads the converted examples, and converting those of a
+    task takes as long as the rest of the preparation for its scoring.
+    """
+
+    class Unconverted(seqio.EncDecFeatureConverter):
+        def __call__(self, ds: Any, task_feature_lengths: Mapping[str, int]) -> Any:
+            return ds
+
+    return Unconverted(pack=False)
+
+
 @functools.lru_cache(maxsize=8)
 def _scorer(data_folder: Path, suite: str) -> _Scorer:
     return _Scorer(data_folder, suite)
@@ -70,7 +84,7 @@ class _Scorer:
         self._tasks = registered.tasks
         self._evaluator = seqio.Evaluator(
             registered.mixture,
-            feature_converter=seqio.EncDecFeatureConverter(pack=False),
+            feature_converter=_without_conversion(seqio),
             eval_split="validation",
             logger_cls=[lambda output_dir: self._log],
             log_dir="given with each call",

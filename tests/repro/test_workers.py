@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from untrained import FIRST, FakeEngine, folder_of, lines_of, make_display, printed, run_nodes
 
-from repro import costs, folders, plan
+from repro import costs, folders, plan, workers
 from repro.engines.contract import Work
 from repro.plan import Tree
 from repro.progress import Display
@@ -25,6 +25,7 @@ from spactor.errors import Diverged, UserError
 
 CPU = "1 × cpu cpu"
 VARIABLES = (*numerics.ONE_THREAD, "JAX_ENABLE_X64", "TF_XLA_FLAGS")
+TUNABLES = "GLIBC_TUNABLES"
 
 
 class WatchedEngine(FakeEngine):
@@ -44,7 +45,8 @@ class WatchedEngine(FakeEngine):
     def run(self, work: Work, observer: Callable[..., None]) -> None:
         journal = work.folder / "journal.txt"
         is_first = not journal.exists()
-        line = {name: os.environ.get(name, "") for name in VARIABLES} | {"process": os.getpid()}
+        line = {name: os.environ.get(name, "") for name in (*VARIABLES, TUNABLES)}
+        line |= {"process": os.getpid()}
         with journal.open("a") as file:
             file.write(json.dumps(line) + "\n")
         time.sleep(0.02)
@@ -74,7 +76,7 @@ def environments(tree: Tree, runs: Path) -> set[tuple[str, ...]]:
 @pytest.fixture(autouse=True)
 def shell(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell with settings that a worker does not take over."""
-    for name in numerics.ONE_THREAD:
+    for name in (*numerics.ONE_THREAD, TUNABLES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
     monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=2")
@@ -115,6 +117,18 @@ def test_every_node_runs_once_with_the_numbers_of_one_process(
     alone = folders.open_runs(tmp_path / "alone", create=True)
     run_nodes(tree, alone, FakeEngine(CPU))
     assert logs(tree, runs) == logs(tree, alone) and len(logs(tree, alone)) > len(tree.nodes)
+
+
+@pytest.mark.parametrize("own", ["", "glibc.malloc.arena_max=1"])
+def test_a_worker_retains_freed_memory_unless_the_allocator_is_configured(
+    tree: Tree, runs: Path, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    if own:
+        monkeypatch.setenv(TUNABLES, own)
+    run(tree, runs, WatchedEngine())
+    settings = {line[TUNABLES] for name in tree.nodes for line in journal(runs, name)}
+    assert settings == ({own} if own else {workers.RETAIN_MEMORY})
+    assert os.environ.get(TUNABLES, "") == own
 
 
 def test_a_workers_error_is_the_commands(tree: Tree, runs: Path) -> None:
