@@ -25,8 +25,8 @@ ASSUMED_EFFICIENCY = 0.4
 NODE_OVERHEAD_FLOPS = 1.2e11
 """Time of a node without its steps, in FLOPs of training that take as long.
 
-This time is spent on loading, compiling, validating, scoring and saving. The 75 nodes of ``smoke``,
-whose steps take almost no time, took 311 s in all on a core with 80 GFLOP/s.
+This time is spent on loading, compiling, validating, scoring and saving. A node of ``smoke``, whose
+steps take almost no time, took 4 s on average on a core with 80 GFLOP/s.
 """
 GUESS_FACTOR = 2.0
 """Factor between a guess and the ends of the range that is printed for it."""

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 PRETRAINING, FINETUNING = "pre-training", "fine-tuning"
 SCORING, COMPILING, STARTING, IDLE = "scoring", "compiling", "importing", "idle"
 
 
-def peak_bytes() -> int:
-    """Returns the peak resident memory of this process."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+class Memory(NamedTuple):
+    """Memory of a process, in bytes.
+
+    Attributes:
+      peak: peak resident memory.
+      files: part of the present resident memory that is mapped from files, such as libraries, and
+        that processes share; 0 if unknown.
+    """
+
+    peak: int
+    files: int
+
+    @classmethod
+    def of_this_process(cls) -> Memory:
+        """Returns the memory of this process."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if sys.platform == "darwin":
+            return cls(peak, 0)
+        found = re.search(r"^RssFile:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
+        return cls(peak * 1024, int(found[1]) * 1024 if found else 0)
 
 
 class Stopwatch:
@@ -67,23 +86,23 @@ class Spent:
 
     Attributes:
       seconds: seconds summed over the workers, by activity.
-      peaks: peak memory of each process in bytes, by process id.
+      memory: memory of each process, by process id.
     """
 
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    peaks: dict[int, int] = field(default_factory=dict)
+    memory: dict[int, Memory] = field(default_factory=dict)
 
-    def add(self, seconds: Mapping[str, float], process: int, peak: int) -> None:
+    def add(self, seconds: Mapping[str, float], process: int, memory: Memory) -> None:
         """Adds the report of a worker.
 
         Args:
           seconds: seconds since its last report, by activity.
           process: id of the process.
-          peak: peak memory of the process in bytes.
+          memory: memory of the process.
         """
         for activity, taken in seconds.items():
             self.seconds[activity] += taken
-        self.peaks[process] = peak
+        self.memory[process] = memory
 
     def lines(self, elapsed: float, jobs: int) -> list[str]:
         """Formats a table of the workers' seconds by activity, then a line with the memory.
@@ -93,7 +112,7 @@ class Spent:
           jobs: number of workers.
 
         >>> spent = Spent()
-        >>> spent.add({PRETRAINING: 45.0, COMPILING: 15.0}, process=1, peak=3 * 10**9)
+        >>> spent.add({PRETRAINING: 45.0, COMPILING: 15.0}, 1, Memory(3 * 10**9, 10**9))
         >>> for line in spent.lines(45.0, 2)[:-1]: print(line)
         time of 2 workers      90 s
           pre-training         45 s  50 %
@@ -111,9 +130,18 @@ class Spent:
                 lines.append(
                     f"  {name:16} {seconds:6,.0f} s {seconds / whole:4.0%}".replace("%", " %")
                 )
-        peaks = {**self.peaks, os.getpid(): peak_bytes()}
+        processes = {**self.memory, os.getpid(): Memory.of_this_process()}.values()
         lines.append(
-            f"memory: {sum(peaks.values()) / 1e9:.1f} GB, the sum of the peaks of "
-            f"{len(peaks)} processes"
+            f"memory: {together(processes) / 1e9:.1f} GB, the sum of {len(processes)} processes' "
+            "peaks, with shared files counted once"
         )
         return lines
+
+
+def together(processes: Collection[Memory]) -> int:
+    """Returns the memory of several processes in bytes, with what they map from files once.
+
+    >>> together([Memory(peak=30, files=10), Memory(peak=25, files=12)])
+    45
+    """
+    return sum(one.peak - one.files for one in processes) + max(one.files for one in processes)

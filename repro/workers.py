@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from repro.progress import Display
-from repro.spent import Spent, peak_bytes
+from repro.spent import Memory, Spent
 from spactor import files, numerics
 from spactor.errors import DamageWarning, UserError
 
@@ -31,7 +31,7 @@ _TUNABLES = "GLIBC_TUNABLES"
 RETAIN_MEMORY = ":".join(
     (
         *("glibc.malloc.mmap_threshold=1073741824", "glibc.malloc.trim_threshold=1073741824"),
-        *("glibc.malloc.top_pad=67108864", "glibc.malloc.hugetlb=1"),
+        *("glibc.malloc.top_pad=67108864", "glibc.malloc.arena_max=1", "glibc.malloc.hugetlb=1"),
     )
 )
 """Settings of glibc's allocator for workers. XLA allocates the temporary memory of each step anew;
@@ -313,7 +313,7 @@ def _work(pipe: Connection, one_thread: bool) -> None:
             value = getattr(held, task)(*arguments)
         except Exception as error:
             value = _portable(error)
-        reporter.report("spent", held.take_spent(), os.getpid(), peak_bytes())
+        reporter.report("spent", held.take_spent(), os.getpid(), Memory.of_this_process())
         reporter.report("ended", value)
 
 
