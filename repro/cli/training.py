@@ -98,10 +98,6 @@ def collect(profile: Profile = DEFAULT_PROFILE, runs: Runs = DEFAULT_RUNS) -> No
         end = min(tree.profile.checkpoints_of(spec)[-1] for spec in tree.specs)
         experiments = ((spec.variant, str(spec.tau)) for spec in tree.specs)
         print(variants.run(collected.metrics, experiments, end).text())
-    if any(node.parent is None for node in tree.finetunings()):
-        from analysis import learning
-
-        print(learning.compare_with_scratch(collected.metrics).text())
 
 
 @command(app)

@@ -107,8 +107,8 @@ def test_the_paper_profile_leaves_no_published_setting_to_a_default() -> None:
 def test_steps_scale_exactly_or_not_at_all() -> None:
     micro = load_profile("micro")
     steps = [micro.step_of(step) for step in (0, 60_000, 250_000, 1_000_000)]
-    assert steps == [0, 504, 2_100, 8_400]
-    assert micro.paper_step_of(504) == 60_000
+    assert steps == [0, 576, 2_400, 9_600]
+    assert micro.paper_step_of(576) == 60_000
     with pytest.raises(UserError, match="60K of the paper's steps is no whole step of 10"):
         dataclasses.replace(micro, total_steps=10)
 
