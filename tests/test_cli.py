@@ -162,7 +162,7 @@ def test_plan_prints_the_tree_as_text_and_as_json(
     code, out, _ = run(capsys, "plan", "--profile", "micro", "--format", "json", *where)
     plan = json.loads(out)
     first = next(node for node in plan["rows"] if "stage" in node)
-    assert code == 0 and (first["name"], first["steps"]) == ("base/s0/hybrid/0-60K", 504)
+    assert code == 0 and (first["name"], first["steps"]) == ("base/s0/hybrid/0-60K", 576)
     assert first["taus"] == ["60K", "120K", "250K", "inf"]
     assert len(plan["rows"]) == 115 and len(plan["experiments"]) == 7
     assert plan["pretraining"]["steps"] == 50_988 and plan["pretraining"]["steps_alone"] == 54_600

@@ -130,7 +130,7 @@ def test_a_fine_tuned_model_has_the_dropout_of_fine_tuning(tree: Tree) -> None:
         ([], "6 experiments match: select one with --size, --tau and --seed"),
         (["--size", "base", "--tau", "60K", "--checkpoint", "1M"], "give one of 60K, 500K"),
         (["--size", "base", "--tau", "33K"], "has no τ '33K'"),
-        (["--size", "base", "--tau", "120K"], "base/s0/tau120K/500K-1M is not begun"),
+        (["--size", "base", "--tau", "120K"], "base/s0/tau120K/120K-500K is not begun"),
     ],
 )
 def test_mistakes(refused, tmp_path: Path, runs: Path, arguments: list[str], message: str) -> None:
