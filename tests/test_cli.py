@@ -165,7 +165,7 @@ def test_plan_prints_the_tree_as_text_and_as_json(
     assert code == 0 and (first["name"], first["steps"]) == ("base/s0/hybrid/0-60K", 576)
     assert first["taus"] == ["60K", "120K", "250K", "inf"]
     assert len(plan["rows"]) == 115 and len(plan["experiments"]) == 7
-    assert plan["pretraining"]["steps"] == 50_988 and plan["pretraining"]["steps_alone"] == 54_600
+    assert plan["pretraining"]["steps"] == 58_272 and plan["pretraining"]["steps_alone"] == 62_400
     assert plan["estimate"]["seconds"] > 0
 
 
