@@ -57,8 +57,7 @@ def score_all(folder: Path, data_folder: Path, suite: str) -> None:
 def _without_conversion(seqio: Any) -> Any:
     """Returns a feature converter that leaves examples as they are.
 
-    Predictions are stored, so no model reads the converted examples, and converting those of a
-    task takes as long as the rest of the preparation for its scoring.
+    Predictions are stored, so no model reads converted examples.
     """
 
     class Unconverted(seqio.EncDecFeatureConverter):
