@@ -34,9 +34,9 @@ def choose(tree: Tree, name: str | None, checkpoint: str | None) -> Node:
     >>> from repro.plan import build
     >>> from repro.specs import load_profile
     >>> smoke = load_profile("smoke")
-    >>> tree = build(smoke, smoke.select(["base"], ["120K"]))
+    >>> tree = build(smoke, smoke.select(["base"], ["0"]))
     >>> choose(tree, None, "500K").name, choose(tree, None, None).name
-    ('base/s0/tau120K/120K-500K', 'base/s0/tau120K/500K-1M')
+    ('base/s0/sc/0-500K', 'base/s0/sc/500K-1M')
     """
     profile = tree.profile.name
     if name is not None:
