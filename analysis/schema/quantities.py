@@ -83,27 +83,10 @@ def paper_tasks() -> tuple[TaskMetric, ...]:
         )
 
 
-_FORMER: Mapping[tuple[str, str], tuple[str, ...]] = {
-    **{("glue", "pair"): ("f1", "accuracy"), ("superglue", "question"): ("f1", "accuracy")},
-    **{
-        (suite, task): ("accuracy",)
-        for suite, names in (
-            ("glue", "relation"),
-            ("superglue", "word cause"),
-            ("rainbow", "goal"),
-            ("mmlu", "orbax_checkpoint"),
-            ("bbh", "booleans sorting counting sums brackets swaps steps"),
-        )
-        for task in names.split()
-    },
-}
-"""Metrics of former embedded tasks, which stored runs have (tests/repro/t5x_golden)."""
-
-
 @functools.cache
 def tasks() -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """Returns the metrics of every (suite, task): the paper's, embedded and former embedded."""
-    known = dict(_FORMER)
+    """Returns the metrics of every (suite, task): the paper's and the embedded."""
+    known: dict[tuple[str, str], tuple[str, ...]] = {}
     for item in paper_tasks():
         known[item.suite, item.task] = (*known.get((item.suite, item.task), ()), item.metric)
     for suite in EMBEDDED.values():

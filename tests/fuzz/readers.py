@@ -152,7 +152,7 @@ _RUN_KINDS = {
     **{f"{TRUNK}/{name}.json": "text" for name in ("node", "done", "provenance", "example")},
     f"{DIVERGED}/diverged.json": "text",
     **{f"{TRUNK}/{name}.jsonl": "text" for name in ("metrics", "digests")},
-    f"{LEAF}/inference_eval/spactor_glue_pair-metrics.jsonl": "text",
+    f"{LEAF}/inference_eval/spactor_glue_order-metrics.jsonl": "text",
 }
 
 

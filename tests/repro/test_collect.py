@@ -47,7 +47,7 @@ def test_a_series_runs_through_the_shared_prefix_of_every_tau(finished: World) -
 def test_scores_costs_and_facts(finished: World) -> None:
     metrics = finished.collect().metrics
     scores = rows(metrics, suite="glue", tau="250K", checkpoint=1_000_000)
-    assert set(scores["task"]) == {"pair"} and set(scores["finetune_seed"]) == {0}
+    assert set(scores["task"]) == {"order"} and set(scores["finetune_seed"]) == {0}
     found = scores[["selection", "step", "value"]].itertuples(index=False, name=None)
     assert sorted(found) == [
         ("", 2, 52.0),

@@ -280,7 +280,7 @@ def test_the_collector_counts_fine_tuning_from_zero(golden_tree: Tree, golden_ru
     assert found.unfinished == {} and len(found.provenance) == 3
     metrics = found.metrics
     glue = metrics[metrics["suite"] == "glue"]
-    assert set(glue["step"]) == {4, 8} and set(glue["task"]) == {"acceptability", "pair"}
+    assert set(glue["step"]) == {4, 8} and set(glue["task"]) == {"acceptability", "order"}
     losses = metrics[metrics["metric"] == "validation/sc_loss_clean"]
     assert list(losses["step"]) == [5, 10, 15, 20]
     # Of each start the first period is not timed: one period is left of each stage.
@@ -332,8 +332,6 @@ def test_steps_that_a_kill_left_unmeasured_are_trained_again(
     shutil.copytree(GOLDEN / "finetuning", leaf)
     home = leaf / "inference_eval"
     prepared = with_examples(tmp_path / "prepared", "order", "acceptability")
-    # The suite had another task when the golden folder was written.
-    (home / "spactor_glue_pair-metrics.jsonl").rename(home / "spactor_glue_order-metrics.jsonl")
     with_checkpoints(leaf, 20, 24, 28)
     work = work_on(LEAF, golden_tree, leaf, prepared)
     t5x.remove_unmeasured(work)

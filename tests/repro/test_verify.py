@@ -62,7 +62,7 @@ DOCTORED = [
     ("digests.jsonl", FIRST, 5, {"masks": "ff"}, "masks differ: m0-5 and ff"),
     ("metrics.jsonl", TRUNK, 10, {"train/loss": 90.00000001}, "(loss): 90.0 and 90.00000001"),
     ("metrics.jsonl", BASELINE, 15, {CLEAN: 1.0}, "validation differ (sc_loss_clean): 8.5 and 1.0"),
-    (SCORES, LEAF, 4, {"accuracy": 1.0}, "(spactor_glue_pair/accuracy): 54.0 and 1.0"),
+    (SCORES, LEAF, 4, {"accuracy": 1.0}, "(spactor_glue_order/accuracy): 54.0 and 1.0"),
 ]
 
 

@@ -27,7 +27,7 @@ FIRST = "base/s0/hybrid/0-250K"
 BRANCH = "base/s0/tau250K/250K-500K"
 LEAF = "base/s0/tau250K/500K/finetune-glue/f0"
 BASELINE = "base/s0/sc/500K-1M"
-SCORES = "inference_eval/spactor_glue_pair-metrics.jsonl"
+SCORES = "inference_eval/spactor_glue_order-metrics.jsonl"
 
 
 def tiny_profile() -> Profile:
