@@ -59,8 +59,9 @@ def _texts(outcomes: Outcomes) -> Iterator[tuple[str, str]]:
             yield f"tables/table{number}.{ENDINGS[format]}", tables.render(table, format)
     yield "summary.txt", outcomes.summary.text()
     yield "registered.txt", outcomes.registered.text()
-    yield "trend.txt", outcomes.trend.text()
     yield "savings.txt", outcomes.savings.text()
     yield "power.txt", power_text(outcomes.power)
     yield "learned.txt", learned_text(outcomes.learning, outcomes.scratch)
     yield "claims.txt", claims_view.render(outcomes.judged, details=True)
+    # Last, because the other process tests the trend meanwhile.
+    yield "trend.txt", outcomes.trend.text()
