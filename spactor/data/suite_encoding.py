@@ -5,8 +5,9 @@ Prompts and token ids are therefore those that T5X reads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from spactor.data.suites import SPLITS, EmbeddedTask, Suite
 from spactor.data.vocabulary import EOS_ID, VocabularyFacts, seqio_vocabulary
 
 _AFTER_GAP = "<extra_id_1>"
+_ROWS = 1000
+"""Number of rows that are converted to NumPy at a time."""
 
 
 def write(folder: Path, suite: Suite, facts: VocabularyFacts, source: Path | None = None) -> None:
@@ -50,7 +53,7 @@ def write(folder: Path, suite: Suite, facts: VocabularyFacts, source: Path | Non
     for name in sorted(by_name, key=lambda name: own.index(name) if name in own else len(own)):
         for split in (split for split in SPLITS if split in by_name[name].splits):
             dataset = by_name[name].get_dataset(None, split=split, shuffle=False)
-            rows = dataset.as_numpy_iterator()
+            rows: Iterable[Mapping[str, Any]] = _rows(dataset)
             if split == "validation" and not suite.is_embedded:
                 rows = list(rows)
                 path = folder / manifest.examples_file(suite.name, name, split)
@@ -71,6 +74,14 @@ def write(folder: Path, suite: Suite, facts: VocabularyFacts, source: Path | Non
                         raise ValueError(f"the sequences of task {name} do not end in eos")
                     ids[name, split, side].append(row[side][:-1].astype(facts.dtype))
     suite_tokens.write(folder, suite.name, suite.target_length, ids, facts.dtype, choices)
+
+
+def _rows(dataset: Any) -> Iterator[Mapping[str, Any]]:
+    """Yields a dataset's rows as NumPy values; taken in batches, which is several times as fast."""
+    for batch in dataset.ragged_batch(_ROWS):
+        columns = [column.numpy() for column in batch.values()]
+        for values in zip(*columns, strict=True):
+            yield dict(zip(batch, values, strict=True))
 
 
 def write_cloze(folder: Path, clozes: Sequence[Example], facts: VocabularyFacts) -> None:
