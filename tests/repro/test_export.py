@@ -127,10 +127,10 @@ def test_a_fine_tuned_model_has_the_dropout_of_fine_tuning(tree: Tree) -> None:
         (["--node", "base/s9/sc"], "profile smoke has no node 'base/s9/sc'"),
         (["--node", HYBRID, "--tau", "0"], f"has no node '{HYBRID}'"),
         (["--node", HYBRID, "--checkpoint", "60K"], "leave --checkpoint out"),
-        ([], "6 experiments match: select one with --size, --tau and --seed"),
+        ([], "5 experiments match: select one with --size, --tau and --seed"),
         (["--size", "base", "--tau", "60K", "--checkpoint", "1M"], "give one of 60K, 500K"),
         (["--size", "base", "--tau", "33K"], "has no τ '33K'"),
-        (["--size", "base", "--tau", "120K"], "base/s0/tau120K/120K-500K is not begun"),
+        (["--size", "large", "--tau", "120K"], "large/s0/tau120K/120K-500K is not begun"),
     ],
 )
 def test_mistakes(refused, tmp_path: Path, runs: Path, arguments: list[str], message: str) -> None:

@@ -150,8 +150,8 @@ def test_a_guess_counts_what_a_node_does_beside_its_steps(monkeypatch, tmp_path)
     monkeypatch.setattr(costs, "matmul_flops_per_core_second", lambda: 80e9)
     tree = build(load_profile("smoke"), load_profile("smoke").select())
     guess = costs.estimate(tree, costs.tree_flops(tree), tmp_path, jobs=2)
-    # 59 nodes on two processes; smoke's own FLOPs take less than a second.
+    # 50 nodes on two processes; smoke's own FLOPs take less than a second.
     assert guess.elapsed == pytest.approx(
-        59 / 2 * costs.NODE_OVERHEAD_FLOPS / (0.4 * 80e9), rel=0.05
+        50 / 2 * costs.NODE_OVERHEAD_FLOPS / (0.4 * 80e9), rel=0.05
     )
-    assert guess.sentence.startswith("55 s to 4 min in 2 processes")
+    assert guess.sentence.startswith("47 s to 3 min in 2 processes")
