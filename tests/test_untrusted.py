@@ -174,7 +174,7 @@ def test_writing_follows_no_link(tmp_path: Path) -> None:
 
 
 def test_predictions_of_odd_names_are_ignored(tmp_path: Path) -> None:
-    predictions.write(tmp_path, 10, {"pair": np.zeros(1, np.int32)})
+    predictions.write(tmp_path, 10, {"order": np.zeros(1, np.int32)})
     for name in ("1x.npy", "٣.npy", "9" * 40 + ".npy", "1..npy"):
         (tmp_path / predictions.FOLDER / name).write_bytes(b"")
     assert predictions.steps(tmp_path) == (10,)

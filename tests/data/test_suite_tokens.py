@@ -96,17 +96,18 @@ def test_training_rows_stay_in_the_file(prepared: Path) -> None:
         (
             [3, 4, 5],
             [0, 1, 3],
-            {"target_length": 7, "parts": [["pair", "train", "inputs", 3]]},
-            "pair, train, inputs: 3 rows",
+            {"target_length": 7, "parts": [["order", "train", "inputs", 3]]},
+            "order, train, inputs: 3 rows",
         ),
     ],
 )
 def test_arrays_that_do_not_fit_each_other_are_refused(
     tokens: object, offsets: object, index: object, fault: str
 ) -> None:
-    whole = {"target_length": 7, "parts": [["pair", "train", "inputs", 2]]}
+    whole = {"target_length": 7, "parts": [["order", "train", "inputs", 2]]}
     found = suite_tokens._suite_tokens(np.array([3, 4, 5]), np.array([0, 1, 3]), whole)
-    assert found.padded(found.rows["pair", "train", "inputs"], 3).tolist() == [[3, 1, 0], [4, 5, 1]]
+    rows = found.rows["order", "train", "inputs"]
+    assert found.padded(rows, 3).tolist() == [[3, 1, 0], [4, 5, 1]]
     with pytest.raises(ValueError, match=fault):
         suite_tokens._suite_tokens(np.array(tokens), np.array(offsets), index or whole)
 

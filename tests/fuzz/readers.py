@@ -236,7 +236,7 @@ def _read_stream_record(path: Path) -> None:
 
 
 _FACTS = {"sentencepiece_size": 64, "extra_ids": 100, "mask_token_id": 164, "padded_size": 256}
-_TARGETS = {"target_length": 7, "parts": [["pair", "train", "inputs", 2]]}
+_TARGETS = {"target_length": 7, "parts": [["order", "train", "inputs", 2]]}
 PREPARED: Files = {
     "tokens_train.npy": _saved(np.save, np.arange(64, dtype=np.uint16)),
     "tokens_validation.npy": _saved(np.save, np.arange(16, dtype=np.uint16)),

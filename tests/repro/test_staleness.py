@@ -21,7 +21,7 @@ from spactor import provenance
 from spactor.errors import UserError
 
 TOKENS, EXAMPLES = "tokens_train.npy", "suites/glue/tokens.npy"
-QUESTIONS = "suites/glue/pair/x.jsonl"
+QUESTIONS = "suites/glue/order/x.jsonl"
 
 
 @dataclass

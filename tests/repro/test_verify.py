@@ -120,7 +120,7 @@ def test_predictions_and_parameters_are_streams(
     ours, theirs = world.folder(LEAF), tmp_path / "copy"
     (ours / "checkpoints").mkdir()
     shutil.copytree(ours, theirs)
-    predictions.write(theirs, 2, {"pair": np.full((1, 1), 3)})
+    predictions.write(theirs, 2, {"order": np.full((1, 1), 3)})
 
     def digests(folder: Path) -> dict:
         return {4: {"params/a": "1f"}} if folder == ours else {2: {}, 4: {"params/a": "2e"}}
@@ -128,7 +128,7 @@ def test_predictions_and_parameters_are_streams(
     monkeypatch.setattr(checkpoints, "digests", digests)
     found = comparison.compare_nodes("leaf", ours, theirs)
     assert [(each.step, each.stream, each.name) for each in found.differences] == [
-        (2, "predictions", "pair"),
+        (2, "predictions", "order"),
         (4, "parameters", "params/a"),
     ]
     assert {each.stream for each in found.differences} < set(STREAMS)

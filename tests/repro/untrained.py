@@ -79,7 +79,7 @@ class FakeEngine(Engine):
         self.files: dict[str, str] = {
             "tokens_train.npy": "1f",
             "suites/glue/tokens.npy": "2e",
-            "suites/glue/pair/x.jsonl": "3d",
+            "suites/glue/order/x.jsonl": "3d",
         }
         self.scores = False
         self.predicts = False
@@ -119,7 +119,7 @@ class FakeEngine(Engine):
             digests = [{"step": step, **run, "batch": f"b{step}"} for step in (2, 4)]
             if self.predicts:
                 for step in (2, 4):
-                    predictions.write(folder, step, {"pair": np.full((1, 1), step)})
+                    predictions.write(folder, step, {"order": np.full((1, 1), step)})
             else:
                 lines = [{"step": step, "accuracy": 50.0 + step} for step in (2, 4)]
                 _append(folder / SCORES, lines)
@@ -148,7 +148,7 @@ class FakeEngine(Engine):
 
     def score(self, node: Finetuning, *, data: PreparedData, folder: Path, step: int) -> None:
         self.scored.append((node.name, step))
-        value = float(predictions.read(folder, step)["pair"][0, 0])
+        value = float(predictions.read(folder, step)["order"][0, 0])
         _append(folder / SCORES, [{"step": step, "accuracy": value}])
 
 

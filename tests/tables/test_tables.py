@@ -186,8 +186,8 @@ def stand_ins(**changed):
     """One run of GLUE's two embedded tasks at steps 1 and 2."""
     at = {"source": "measured", "profile": "micro", "size": "base", "tau": "0", "seed": 0}
     at |= {"finetune_seed": 0, "checkpoint": 500_000, "suite": "glue", **changed}
-    scores = {("acceptability", "matthews_corrcoef"): 10.0, ("pair", "f1"): 60.0}
-    scores |= {("pair", "accuracy"): 50.0}
+    scores = {("acceptability", "matthews_corrcoef"): 10.0, ("order", "f1"): 60.0}
+    scores |= {("order", "accuracy"): 50.0}
     return [
         {**at, "step": step, "task": task, "metric": metric, "value": value + gain}
         for step, gain in ((1, 0.0), (2, 3.0))
@@ -211,12 +211,12 @@ def test_a_cell_is_the_median_at_each_runs_selected_step():
 
 def test_stand_ins_take_the_place_of_columns_that_were_not_run():
     table = tables.get(6).compute(records.from_rows(stand_ins()))
-    assert headings(table) == ("acceptability", "pair")
+    assert headings(table) == ("acceptability", "order")
     assert printed(table)["Base", "0", "500K"] == ["13.00", "63.00 / 53.00"]
     assert printed(table)["Base", "120K", "1M"] == ["not run", "not run"]
     assert table.footnotes[0] == (
         "GLUE: none of the paper's 8 tasks here was run and has no column; instead, made from "
-        "the embedded corpus: acceptability, pair."
+        "the embedded corpus: acceptability, order."
     )
 
 
@@ -224,9 +224,9 @@ def test_stand_ins_beside_tasks_of_the_paper_are_further_columns():
     rows = stand_ins()
     cola = [{**rows[0], "step": step, "task": "cola", "value": 40.0} for step in (1, 2)]
     table = tables.get(6).compute(records.from_rows([*rows, *cola]))
-    assert headings(table) == (*GLUE, "acceptability", "pair")
+    assert headings(table) == (*GLUE, "acceptability", "order")
     assert len(table.blocks()) == 2
-    assert "GLUE: beyond the paper's tasks: acceptability, pair." in table.footnotes
+    assert "GLUE: beyond the paper's tasks: acceptability, order." in table.footnotes
 
 
 def test_a_suite_without_any_score_has_the_papers_columns():
