@@ -186,7 +186,7 @@ def test_records_that_pandas_wrote_are_read(table, tmp_path):
     ("column", "kind"),
     [
         *(("value", pa.float32()), ("step", pa.float64()), ("step", pa.string())),
-        *(("metric", pa.binary()), ("metric", pa.dictionary(pa.int8(), pa.string()))),
+        *(("metric", pa.binary()), ("metric", pa.dictionary(pa.int32(), pa.string()))),
     ],
     ids=str,
 )
