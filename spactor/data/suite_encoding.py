@@ -77,7 +77,7 @@ def write(folder: Path, suite: Suite, facts: VocabularyFacts, source: Path | Non
 
 
 def _rows(dataset: Any) -> Iterator[Mapping[str, Any]]:
-    """Yields a dataset's rows as NumPy values; taken in batches, which is several times as fast."""
+    """Yields a dataset's rows as NumPy values, converted in batches to save calls of TensorFlow."""
     for batch in dataset.ragged_batch(_ROWS):
         columns = [column.numpy() for column in batch.values()]
         for values in zip(*columns, strict=True):
